@@ -1,0 +1,102 @@
+# Everything runs in .venv, from locked packages. Needs Python 3.11 or later (with venv) and make.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+ASSETS_CACHE = $${XDG_CACHE_HOME:-$$HOME/.cache}/ecr-secret-operator
+UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+# The package registry is asked for what is missing, not for a newer pip.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export KEEP
+ifdef KUBERNETES
+export KUBERNETES
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv assets demo test check crds bench run picture lock clean clean-assets
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+		printf '%-20s %s\n' "$$target" "$$text"; \
+	done
+
+demo: $(INSTALLED) ## See the operator at work on a real API server, about a minute (KEEP=1: until Ctrl-C)
+	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m tests.lab.demo
+
+test: $(INSTALLED) ## Run all tests
+	@$(PY) -m tests.lab.assets >/dev/null
+	@$(PY) -m pytest
+
+check: $(INSTALLED) ## Check format, lint, types, import contracts and CRDs
+	@echo "Format…"; $(VENV)/bin/ruff format --check .
+	@echo "Lint…"; $(VENV)/bin/ruff check .
+	@echo "Types…"; $(VENV)/bin/mypy
+	@echo "Imports…"; $(VENV)/bin/lint-imports
+	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
+
+crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
+	@$(PY) -m tests.tools.crds
+
+bench: $(INSTALLED) ## Measure time, API calls and memory with 200 and 1,000 resources
+	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m tests.lab.bench
+
+run: $(INSTALLED) ## Run the operator against the cluster of the current kubeconfig (ARGS=… adds flags)
+	@$(PY) -m ecr_operator $(ARGS)
+
+picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
+	@$(PY) -m tests.lab.demo --picture docs/demo.svg
+
+venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… chooses the interpreter)
+	@echo "$(VENV) is complete."
+
+assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… chooses the version)
+	@$(PY) -m tests.lab.assets
+
+lock: $(INSTALLED) ## Renew both lock files within the bounds of pyproject.toml
+	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove .venv and all caches in this folder
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* \
+		build dist ./*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Done. The lab's binaries stay in $(ASSETS_CACHE); make clean-assets removes them."
+
+clean-assets: ## Remove the lab's binaries from the user's cache
+	@rm -rf "$(ASSETS_CACHE)"
+
+# --- .venv -----------------------------------------------------------------------------------------------
+# A stamp is written when its step is complete, so an interrupted one is done again from its start.
+
+$(LOCKED): requirements-dev.lock
+	@rm -f $(LOCKED) $(INSTALLED)
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "Making $(VENV) with $$("$$python" --version)…"; \
+		"$$python" -m venv --clear $(VENV) && exit 0; \
+		echo "$$python cannot make it; on Debian and Ubuntu this needs the package python3-venv." >&2; exit 1; \
+	done; \
+	echo "Python 3.11 or later is needed. Install it, or name it: make venv PYTHON=/path/to/python3" >&2; exit 1
+	@count=0; echo "Fetching about $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) packages…"; \
+	{ $(PY) -m pip install --progress-bar off --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
+	tee $(VENV)/pip.log | while IFS= read -r line; do \
+		case $$line in \
+			Collecting*) count=$$((count + 1)); [ $$((count % 10)) -ne 0 ] || echo "  $$count fetched";; \
+			Installing*) echo "Installing $$count packages…";; \
+			"exit: 0") exit 0;; \
+			"exit: "*) sleep 1; tail -n 20 $(VENV)/pip.log >&2; exit 1;; \
+		esac; \
+	done
+	@touch $(LOCKED)
+
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@echo "Installing this project…"
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $(INSTALLED)

@@ -1,0 +1,35 @@
+"""`python -m ecr_operator` and the script `ecr-secret-operator`: parse, run, exit code."""
+
+import asyncio
+import sys
+
+from ecr_operator.settings import SettingsError, parse_settings
+
+
+def main() -> int:
+    """Run the operator.
+
+    Returns:
+        0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a mistake in a flag or variable.
+    """
+    try:
+        settings = parse_settings(sys.argv[1:])
+    except SettingsError as error:
+        print(f"ecr-secret-operator: {error}", file=sys.stderr)
+        return 2
+    # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for.
+    from ecr_operator import app  # noqa: PLC0415
+    from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415
+    from ecr_operator.telemetry import logs  # noqa: PLC0415
+
+    logs.configure()
+    try:
+        asyncio.run(app.run(settings))
+    except ConnectionSetupError as error:
+        print(f"ecr-secret-operator: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

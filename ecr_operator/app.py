@@ -1,0 +1,127 @@
+"""The composition root: what is made of what, and the order of start and stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Collection
+from typing import Final
+
+import structlog
+
+from ecr_operator import __version__
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.control.deadlines import DeadlineQueue
+from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.ports import SystemClock
+from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.token_cache import TokenCache
+from ecr_operator.control.workers import Workers
+from ecr_operator.kube import connection, paths
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.events import KubeEvents
+from ecr_operator.kube.informer import Informer
+from ecr_operator.kube.secrets import KubeSecrets
+from ecr_operator.kube.statuses import KubeStatuses
+from ecr_operator.model.manifests import MANAGED_BY, MANAGER
+from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.resources import KINDS
+from ecr_operator.settings import Settings
+
+_WORKERS: Final = 16
+_STOP_LIMIT: Final = 5.0
+_INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        connection.ConnectionSetupError: with a kubeconfig, when the API server can't be used at the start.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with await connection.connect(settings) as client, EcrTokenIssuer(SystemClock()) as issuer:
+        serving = asyncio.create_task(_serve(settings, client, issuer), name="serve")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        serving.cancel()
+        log.info("stopping")
+        async with asyncio.timeout(_STOP_LIMIT):
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+
+
+async def _serve(settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
+    if not settings.in_cluster:
+        await connection.check(client)
+    log.info("started", version=__version__, server=client.host, namespaces=settings.namespaces)
+    operator = Operator(settings, client, issuer)
+    try:
+        await operator.run()
+    finally:
+        await operator.tokens.close()
+
+
+class Operator:
+    """The parts of the operator, put together."""
+
+    def __init__(self, settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = SystemClock()
+        self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
+        self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
+        self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
+        self._events = KubeEvents(client, self._clock, settings.pod_name)
+        refresher = Refresher(self._inventory, self.tokens, KubeSecrets(client), self._clock)
+        self._workers = Workers(
+            self._deadlines, self._inventory, refresher, KubeStatuses(client), self._events, self._clock
+        )
+
+    async def run(self) -> None:
+        """Watch and work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._events.run(), name="events")
+            group.create_task(self._workers.run(_WORKERS), name="workers")
+            for namespace in self._settings.namespaces:
+                group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+
+    async def _watch(self, namespace: str) -> None:
+        """Secrets first: with them known, a resource whose Secret is well costs nothing."""
+        async with asyncio.TaskGroup() as group:
+            secrets = self._secrets_informer(namespace)
+            group.create_task(secrets.run(), name=f"secrets {namespace}")
+            await secrets.synced.wait()
+            for kind in KINDS:
+                group.create_task(self._resources_informer(kind, namespace).run(), name=f"{kind} {namespace}")
+
+    def _secrets_informer(self, namespace: str) -> Informer:
+        return Informer(
+            self._client,
+            paths.secrets(namespace),
+            SecretViewStore(namespace, self._inventory),
+            self._clock,
+            label_selector=f"{MANAGED_BY}={MANAGER}",
+            metadata_only=True,
+        )
+
+    def _resources_informer(self, kind: str, namespace: str) -> Informer:
+        return Informer(
+            self._client,
+            paths.resources(kind, namespace),
+            ResourceStore(kind, namespace, self._inventory),
+            self._clock,
+            when_missing=_INSTALL_CRDS,
+        )
+
+    def _look_at_all(self, keys: Collection[ResourceKey]) -> None:
+        for key in keys:
+            self._deadlines.schedule_now(key)
+
+    def _forget(self, key: ResourceKey) -> None:
+        self._workers.forget(key)

@@ -1,0 +1,1 @@
+"""The AWS adapter: who we are, and the call to ECR."""

@@ -1,0 +1,179 @@
+"""From what AWS and its SDK raise to what the operator says about it. Pure; the table is in aws.verdicts.
+
+Invariant: a message holds no key, no token and no server's reply. AWS's own words appear for denials alone,
+which name the missing permission; they are cut and masked first.
+Leaves out: checking a good answer (model.tokens), and when to try again (control).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from botocore import exceptions as sdk
+
+from ecr_operator.aws.verdicts import (
+    BAD_SIGNATURE,
+    BY_CODE,
+    BY_TYPE,
+    DENIED,
+    EXPIRED,
+    EXPIRED_OR_CLOCK,
+    KEYS_REFUSED,
+    REFUSED,
+    THROTTLED,
+    UNAVAILABLE,
+    UNFORESEEN,
+    WEB_IDENTITY,
+    WRONG_CLOCK,
+    Verdict,
+)
+from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.tokens import TokenSource
+
+_MOST_WORDS: Final = 300  # characters of AWS's own message
+_MOST_PATIENCE: Final = 900.0  # seconds of Retry-After that we believe
+_TOO_MANY_REQUESTS: Final = 429
+_REQUEST_TIMEOUT: Final = 408
+_SERVER_ERROR: Final = 500
+
+_CODE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_KEY_ID: Final = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|ANPA|APKA|AROA|ASCA)[A-Z0-9]{8,}")
+# Secret keys and tokens are long runs that mix digits and both cases; ARNs in a denial are not.
+_SECRET: Final = re.compile(
+    r"(?=[A-Za-z/+=]*\d)(?=[a-z0-9/+=]*[A-Z])(?=[A-Z0-9/+=]*[a-z])[A-Za-z0-9/+=]{40,}"
+)
+_CLOCK: Final = re.compile(r"signature expired|not yet current|is now earlier|is still later", re.IGNORECASE)
+
+
+class AwsCallError(Exception):
+    """What may be shown of a foreign exception: its type, AWS's code and the HTTP status.
+
+    It stands as the cause of our errors: the exception itself may hold a reply, and its traceback the keys.
+    """
+
+
+def translate(error: Exception, source: TokenSource, origin: str = "its AWS identity") -> OperatorError:
+    """Say what a failed call means.
+
+    Args:
+        error: what the SDK, the HTTP client or a timeout raised.
+        source: what was asked for; gives the region and service.
+        origin: where the credentials come from, in words that may be shown.
+
+    Returns:
+        A TransientError or PermanentError to raise; an OperatorError is returned as it is.
+    """
+    if isinstance(error, OperatorError):
+        return error
+    if isinstance(error, sdk.ClientError):
+        return _translate_answer(error, source, origin)
+    verdict = next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNFORESEEN)
+    return _say(verdict, source, origin, code=_type_name(error))
+
+
+def blames_credentials(error: Exception) -> bool:
+    """Say whether AWS finds fault with the credentials themselves, so that they are better read afresh."""
+    verdict = BY_CODE.get(_error_code(error)) if isinstance(error, sdk.ClientError) else None
+    return verdict in (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
+
+
+def shown(error: Exception) -> AwsCallError:
+    """Make what may be shown of a foreign exception."""
+    if isinstance(error, sdk.ClientError):
+        return AwsCallError(f"{_error_code(error)}, HTTP {_status(error)}")
+    return AwsCallError(_type_name(error))
+
+
+def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) -> OperatorError:
+    code, status, said = _error_code(error), _status(error), _text(error.response.get("Error"), "Message")
+    verdict = BY_CODE.get(code) or _by_status(status)
+    if verdict is BAD_SIGNATURE and _CLOCK.search(said):
+        verdict = WRONG_CLOCK
+    return _say(
+        verdict,
+        source,
+        origin,
+        code=code,
+        operation=str(error.operation_name),
+        said=f": {quote_aws(said)}" if said and verdict is DENIED else "",
+        retry_after=_retry_after(error) if verdict is THROTTLED or verdict is UNAVAILABLE else None,
+    )
+
+
+def _by_status(status: int) -> Verdict:
+    if status == _TOO_MANY_REQUESTS:
+        return THROTTLED
+    if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT:
+        return UNAVAILABLE
+    return REFUSED
+
+
+def _say(  # noqa: PLR0913 -- the parts of one sentence
+    verdict: Verdict,
+    source: TokenSource,
+    origin: str,
+    *,
+    code: str,
+    operation: str = "GetAuthorizationToken",
+    said: str = "",
+    retry_after: float | None = None,
+) -> OperatorError:
+    words = {
+        "operation": operation,
+        "region": source.region,
+        "code": code,
+        "origin": origin,
+        "said": said,
+        "action": _action(operation, source),
+    }
+    return verdict.kind(verdict.reason, verdict.words.format_map(words), retry_after=retry_after)
+
+
+def _action(operation: str, source: TokenSource) -> str:
+    """Name what to allow, and where."""
+    if operation.startswith("AssumeRole"):
+        return f"sts:{operation} in the role's trust policy"
+    if source.service == "ecr-public":
+        return "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on * for the identity"
+    return "ecr:GetAuthorizationToken on * for the identity"
+
+
+def quote_aws(said: str) -> str:
+    """Quote AWS's message: one line of at most 300 characters, without anything that looks like a key."""
+    line = " ".join(said.split()).rstrip(".")
+    line = _SECRET.sub("[masked]", _KEY_ID.sub("[masked]", line))
+    line = "".join(character for character in line if character.isprintable())
+    return line if len(line) <= _MOST_WORDS else f"{line[: _MOST_WORDS - 1]}…"
+
+
+def _error_code(error: sdk.ClientError) -> str:
+    # The code is the server's text as well: a proxy may put anything there.
+    code = _text(error.response.get("Error"), "Code")
+    return code if _CODE.fullmatch(code) and not _KEY_ID.search(code) else "an unreadable error code"
+
+
+def _status(error: sdk.ClientError) -> int:
+    status = _mapping(error.response.get("ResponseMetadata")).get("HTTPStatusCode")
+    return status if isinstance(status, int) else 0
+
+
+def _retry_after(error: sdk.ClientError) -> float | None:
+    headers = _mapping(_mapping(error.response.get("ResponseMetadata")).get("HTTPHeaders"))
+    seconds = _text(headers, "retry-after")
+    return min(float(seconds), _MOST_PATIENCE) if re.fullmatch(r"\d{1,9}(\.\d+)?", seconds) else None
+
+
+def _type_name(error: Exception) -> str:
+    """Name an exception by its type, and the one inside it where the SDK wraps it."""
+    inner = getattr(error, "kwargs", {}).get("error") if isinstance(error, sdk.BotoCoreError) else None
+    own = type(error).__name__
+    return f"{own}: {type(inner).__name__}" if isinstance(inner, BaseException) else own
+
+
+def _text(value: object, name: str) -> str:
+    found = _mapping(value).get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,180 @@
+"""Who we are to AWS: the operator's own credentials, found as the SDK finds them.
+
+The order is the SDK's: environment, web identity, shared files, container, and the instance's role last.
+v0.6.0's `AWS_CONFIG_FILE` with a `[default]` section, of keys or of a role with a web identity token file,
+is one of the shared files.
+
+Invariants: a changed file counts from the next call on. Keys never show in a repr. STS is asked in the
+region of the call, so that a region that is down, or made up, holds up nothing but itself.
+Leaves out: clients (aws.clients), and what a failure means (aws.errors).
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import create_credential_resolver
+from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    ConfigParseError,
+    InvalidConfigError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from ecr_operator.aws.files import EXTRA_VARIABLES, CredentialFiles
+from ecr_operator.aws.metadata import InstanceRole
+from ecr_operator.control.ports import Clock
+from ecr_operator.model.errors import PermanentError, TransientError
+from ecr_operator.model.outcome import Reason
+
+_MOST_REGIONS: Final = 64
+# What every region's client would load anyway.
+_WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
+_WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
+
+# By the SDK's name of a provider.
+_ORIGINS: Final = {
+    "env": "the environment variables (a change of them needs a restart of the operator)",
+    "assume-role": "the role in {config_file}",
+    "assume-role-with-web-identity": "the web identity token {web_identity_token_file}",
+    "shared-credentials-file": "{credentials_file}",
+    "config-file": "{config_file}",
+    "container-role": "the container's credentials endpoint",
+    "iam-role": "the instance's metadata service",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsKeys:
+    """One set of AWS keys, good for the next call.
+
+    Attributes:
+        access_key: the access key id.
+        secret_key: the secret access key.
+        session_token: goes with temporary keys.
+    """
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(repr=False, default=None)
+
+
+class OperatorIdentity:
+    """The operator's own identity. Belongs to one event loop."""
+
+    def __init__(self, config: AioConfig, clock: Clock) -> None:
+        """Look at the files; nothing is asked yet.
+
+        Args:
+            config: timeouts and retries of every client, of STS too.
+            clock: for how long a failure is remembered.
+        """
+        self._config = config
+        self._instance_role = InstanceRole(clock)
+        self._lock = asyncio.Lock()
+        self._loader: Any = None
+        self.forget()
+
+    @property
+    def session(self) -> AioSession:
+        """The SDK's session; another one after the credentials changed."""
+        return self._session
+
+    @property
+    def origin(self) -> str:
+        """Where the last keys came from or were looked for, in words for the user."""
+        return self._origin
+
+    def preload(self) -> None:
+        """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
+        loader = self._session.get_component("data_loader")
+        for name in _WARM_DATA:
+            loader.load_data(name)
+        for name in _WARM_MODELS:
+            loader.load_service_model("ecr", name)
+
+    def forget(self) -> None:
+        """Read everything afresh from the next call on."""
+        self._session = AioSession(EXTRA_VARIABLES)
+        self._session.set_default_client_config(self._config)
+        if self._loader is None:
+            self._loader = self._session.get_component("data_loader")
+        # With the loader and its parsed models inherited, a new session costs 5 ms and leaves no garbage.
+        self._session.register_component("data_loader", self._loader)
+        self._credentials: OrderedDict[str, Any] = OrderedDict()
+        self._roles: dict[str, Any] = {}
+        self._files = CredentialFiles(self._session)
+        self._origin = self._files.describe()
+
+    def forget_if_changed(self) -> None:
+        """Read everything afresh if a file that holds credentials has other contents than before."""
+        if self._files.changed():
+            self.forget()
+
+    async def keys(self, region: str) -> AwsKeys:
+        """Find the keys for a call in this region.
+
+        Raises:
+            OperatorError: `CredentialsMissing` or `CredentialsExpired`.
+            Exception: what STS or another endpoint's failure comes as; aws.errors translates it.
+        """
+        async with self._lock:
+            credentials = self._credentials.get(region) or await self._find(region)
+        try:
+            frozen = await credentials.get_frozen_credentials()
+        except FileNotFoundError as error:
+            raise _missing(f"{error.filename} is absent") from None
+        except (PermissionError, IsADirectoryError) as error:
+            raise _missing(f"{error.filename} is not readable") from None
+        except (UnicodeDecodeError, ParamValidationError):
+            raise _missing(f"the role ARN or the token from {self._origin} is malformed") from None
+        except RuntimeError:
+            # The SDK says so when what it fetched had expired already.
+            message = f"The AWS credentials from {self._origin} have expired. Renew them there."
+            raise TransientError(Reason.CREDENTIALS_EXPIRED, message) from None
+        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+
+    async def _find(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+        credentials = await self._walk_chain(region)
+        if credentials is None:
+            files = self._files.describe()
+            raise _missing(f"none in the environment, {files} or the instance's metadata service")
+        self._origin = self._name(credentials.method)
+        self._credentials[region] = credentials
+        if len(self._credentials) > _MOST_REGIONS:
+            self._credentials.popitem(last=False)
+        return credentials
+
+    async def _walk_chain(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+        files = self._files.describe()
+        try:
+            # One cache for all regions: a role that is assumed in one of them serves the others.
+            resolver = create_credential_resolver(self._session, cache=self._roles, region_name=region)
+            self._instance_role.watch_over(resolver)
+            return await resolver.load_credentials()
+        except ConfigParseError as error:
+            raise _missing(f"{error.kwargs['path']} can't be parsed as an AWS configuration file") from None
+        except PartialCredentialsError as error:
+            provider, lacking = self._name(error.kwargs["provider"]), error.kwargs["cred_var"]
+            raise _missing(f"{provider} lacks {lacking}") from None
+        except ProfileNotFound as error:
+            raise _missing(f"the profile {error.kwargs['profile']} is not in {files}") from None
+        except InvalidConfigError:
+            what = f"the profile in {files} is not whole; a role needs role_arn and a source"
+            raise _missing(what) from None
+        except ValueError:
+            raise _missing(f"a value in the environment or {files} can't be read") from None
+
+    def _name(self, method: str) -> str:
+        return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(self._files.paths)
+
+
+def _missing(what: str) -> PermanentError:
+    return PermanentError(
+        Reason.CREDENTIALS_MISSING,
+        f"No usable AWS credentials: {what}. Give the operator keys, a credentials file or a web identity.",
+    )

@@ -1,0 +1,1 @@
+"""When to do it: queue, cache, workers, over ports that kube and aws fulfil."""

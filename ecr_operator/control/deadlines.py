@@ -1,0 +1,161 @@
+"""The priority queue: which key is due next.
+
+Guarantees:
+- a key stands in it at most once, at its earliest time;
+- a key is never with two workers: what falls due while it is being worked on waits for `done`;
+- due keys come by time, then by arrival;
+- a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
+
+A heap with stale entries, which are skipped when they come up and pruned when they outnumber the live.
+Rejected: a task or a timer per key, which at 10,000 keys costs more memory than all the rest.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from ecr_operator.control.ports import Clock
+
+# Waits are short, so that a step of the wall clock is noticed while nothing else happens.
+_LONGEST_WAIT = 5.0
+_STEP = 1.0
+_STALE_SLACK = 64
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[K]):
+    """A key whose time has come; `by_deadline` if a UTC deadline brought it, not an event or a retry."""
+
+    key: K
+    by_deadline: bool
+
+
+@dataclass(slots=True)
+class _Entry:
+    at: float
+    utc: datetime | None
+
+
+class DeadlineQueue(Generic[K]):
+    """Keys with a time each; workers `take` what is due and say `done`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[K, _Entry] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._busy: set[K] = set()
+        self._arrivals = itertools.count()
+        self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._offset = self._wall_offset()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def schedule_at(self, key: K, utc: datetime) -> None:
+        """Have the key come up at that time, or earlier if it was to already."""
+        delay = (utc - self._clock.now()).total_seconds()
+        self._put(key, _Entry(self._clock.monotonic() + max(delay, 0.0), utc))
+
+    def schedule_in(self, key: K, seconds: float) -> None:
+        """Have the key come up after that many seconds, or earlier if it was to already."""
+        self._put(key, _Entry(self._clock.monotonic() + seconds, None))
+
+    def schedule_now(self, key: K) -> None:
+        """Have the key come up at once, because something happened."""
+        self._put(key, _Entry(self._clock.monotonic(), None))
+
+    def forget(self, key: K) -> None:
+        """Drop the key's time; what a worker is doing with it goes on."""
+        self._entries.pop(key, None)
+
+    async def take(self) -> Due[K]:
+        """Wait for the next due key; it is the caller's until `done`."""
+        # One waiter watches the heap, the others queue behind it: no herd, and no wake-up gets lost.
+        async with self._turn:
+            while True:
+                self._changed.clear()
+                key, wait = self._next()
+                if key is not None:
+                    entry = self._entries.pop(key)
+                    self._busy.add(key)
+                    return Due(key, entry.utc is not None)
+                await self._wait(wait)
+
+    def done(self, key: K) -> None:
+        """Give the key back; what was scheduled meanwhile comes up."""
+        self._busy.discard(key)
+        if (entry := self._entries.get(key)) is not None:
+            self._push(key, entry)
+
+    def _put(self, key: K, entry: _Entry) -> None:
+        present = self._entries.get(key)
+        if present is not None and present.at <= entry.at:
+            return
+        self._entries[key] = entry
+        if key not in self._busy:
+            self._push(key, entry)
+
+    def _push(self, key: K, entry: _Entry) -> None:
+        heapq.heappush(self._heap, (entry.at, next(self._arrivals), key))
+        if len(self._heap) > 2 * len(self._entries) + _STALE_SLACK:
+            self._rebuild()
+        self._changed.set()
+
+    def _next(self) -> tuple[K | None, float]:
+        """The key that is due, or none and the seconds to wait."""
+        self._follow_wall_clock()
+        now = self._clock.monotonic()
+        while self._heap:
+            at, _, key = self._heap[0]
+            if self._is_stale(at, key):
+                heapq.heappop(self._heap)
+            elif at <= now:
+                heapq.heappop(self._heap)
+                return key, 0.0
+            else:
+                return None, min(at - now, _LONGEST_WAIT)
+        return None, _LONGEST_WAIT
+
+    def _is_stale(self, at: float, key: K) -> bool:
+        entry = self._entries.get(key)
+        return entry is None or entry.at != at or key in self._busy
+
+    async def _wait(self, seconds: float) -> None:
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait((sleep, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            changed.cancel()
+
+    def _follow_wall_clock(self) -> None:
+        offset = self._wall_offset()
+        if offset - self._offset > _STEP:
+            self._bring_forward()
+        self._offset = offset
+
+    def _bring_forward(self) -> None:
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        for entry in self._entries.values():
+            if entry.utc is not None:
+                entry.at = min(entry.at, monotonic + max((entry.utc - wall).total_seconds(), 0.0))
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._heap = [
+            (entry.at, next(self._arrivals), key)
+            for key, entry in self._entries.items()
+            if key not in self._busy
+        ]
+        heapq.heapify(self._heap)
+
+    def _wall_offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()

@@ -1,0 +1,98 @@
+"""What control asks of the world; kube, aws and the tests fulfil it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ecr_operator.model.outcome import Outcome
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.resources import Resource
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+
+
+class Clock(Protocol):
+    """The time, injected so that hours can be tested in milliseconds."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC; may step in either direction."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never step."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never step."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        await asyncio.sleep(seconds)
+
+
+class TokenIssuer(Protocol):
+    """Fetches tokens; fulfilled by `aws.ecr.EcrTokenIssuer`."""
+
+    async def issue(self, source: TokenSource) -> RegistryToken:
+        """Ask AWS once for a fresh token.
+
+        Raises:
+            OperatorError: with the reason and words for the user. It returns or raises in bounded time.
+        """
+        ...
+
+
+class SecretStore(Protocol):
+    """Reads and writes generated Secrets; fulfilled by `kube.secrets.KubeSecrets`."""
+
+    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
+        """Create the Secret, or change the one last seen, and return it as it is now.
+
+        Raises:
+            StaleObjectError: something is there that we have not seen, or what we saw has changed.
+            OperatorError: for all else.
+        """
+        ...
+
+    async def look(self, namespace: str, name: str) -> SecretView | None:
+        """Read one Secret's metadata; None if there is none."""
+        ...
+
+    async def delete(self, view: SecretView) -> None:
+        """Delete that very Secret, in that very version; it may be gone already.
+
+        Raises:
+            StaleObjectError: it has changed since.
+            OperatorError: for all else.
+        """
+        ...
+
+
+class StatusWriter(Protocol):
+    """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""
+
+    async def write(self, resource: Resource, status: Mapping[str, Any]) -> None:
+        """Replace the status; a resource that is gone is no error."""
+        ...
+
+
+class EventSink(Protocol):
+    """Tells users of changed outcomes; fulfilled by `kube.events.KubeEvents`."""
+
+    def emit(self, resource: Resource, outcome: Outcome) -> None:
+        """Queue an Event; never waits, never fails."""
+        ...

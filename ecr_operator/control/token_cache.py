@@ -1,0 +1,127 @@
+"""One token per source: single flight, shared result, one stream of retries.
+
+Guarantees:
+- at most one call to AWS per source is under way, whatever asks;
+- after a failure a source is left alone until its retry is due, and no other source is slowed;
+- nobody waits in here: who asks in vain is named to `landed` when the call is over.
+
+So a worker is never held up by a source that is slow. Rejected: awaiting the flight, which lets one
+hanging region take every worker.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ecr_operator.control.ports import Clock, TokenIssuer
+from ecr_operator.model.errors import OperatorError, TransientError
+from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.model.schedule import retry_delay
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFailure:
+    """The last call to a source failed.
+
+    Attributes:
+        error: what came of it.
+        retry_at: monotonic seconds before which AWS is not asked again.
+    """
+
+    error: OperatorError
+    retry_at: float
+
+
+@dataclass(slots=True)
+class _Source:
+    token: RegistryToken | None = None
+    failure: TokenFailure | None = None
+    failures: int = 0
+    flight: "asyncio.Task[None] | None" = None
+    waiting: dict[ResourceKey, datetime | None] = field(default_factory=dict)
+
+
+class TokenCache:
+    """Tokens by source.
+
+    Args:
+        issuer: makes the calls.
+        clock: the time.
+        landed: called with the keys that asked in vain, once a call is over.
+        rng: the source of jitter.
+    """
+
+    def __init__(
+        self,
+        issuer: TokenIssuer,
+        clock: Clock,
+        landed: Callable[[Collection[ResourceKey]], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._landed = landed
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._sources: dict[TokenSource, _Source] = {}
+
+    def obtain(
+        self,
+        source: TokenSource,
+        key: ResourceKey,
+        expires_at: datetime | None,
+        acceptable: Callable[[RegistryToken], bool],
+    ) -> RegistryToken | TokenFailure | None:
+        """A token, the failure that stands in its way, or None while AWS is being asked.
+
+        Args:
+            source: whom to ask.
+            key: who asks; named to `landed` if the answer is None.
+            expires_at: when the asker's present token dies, if one lives; retries get denser towards it.
+            acceptable: whether a cached token will do.
+        """
+        entry = self._sources.setdefault(source, _Source())
+        if entry.token and acceptable(entry.token):
+            return entry.token
+        if entry.flight is None and entry.failure and self._clock.monotonic() < entry.failure.retry_at:
+            return entry.failure
+        entry.waiting[key] = expires_at
+        if entry.flight is None:
+            entry.flight = asyncio.create_task(self._fly(source, entry), name=f"token {source}")
+        return None
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        flights = [entry.flight for entry in self._sources.values() if entry.flight]
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    async def _fly(self, source: TokenSource, entry: _Source) -> None:
+        try:
+            entry.token = await self._issuer.issue(source)
+        except OperatorError as error:
+            self._failed(entry, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not silence the source for ever
+            self._failed(entry, _unforeseen(error))
+        else:
+            entry.failure, entry.failures = None, 0
+        waiting, entry.waiting, entry.flight = entry.waiting, {}, None
+        self._landed(waiting)
+
+    def _failed(self, entry: _Source, error: OperatorError) -> None:
+        entry.failures += 1
+        alive = [expiry for expiry in entry.waiting.values() if expiry and expiry > self._clock.now()]
+        remaining = min(alive) - self._clock.now() if alive else None
+        delay = retry_delay(error, entry.failures, remaining, self._rng)
+        entry.failure = TokenFailure(error=error, retry_at=self._clock.monotonic() + delay)
+
+
+def _unforeseen(error: Exception) -> TransientError:
+    # Only the type: what an unknown exception says may hold a token.
+    return TransientError(
+        Reason.AWS_UNAVAILABLE,
+        f"Asking AWS failed in a way not foreseen ({type(error).__name__}); trying again.",
+    )

@@ -1,0 +1,200 @@
+"""Workers: take a key, refresh, report, reschedule.
+
+Guarantees: a fault of one key delays no other and ends no worker; a status is written only when it
+changes; a resource whose status can't be written is told of once, by Event and log.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from datetime import datetime
+
+import structlog
+
+from ecr_operator.control.deadlines import DeadlineQueue, Due
+from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.ports import Clock, EventSink, StatusWriter
+from ecr_operator.control.refresh import Refresher, Step
+from ecr_operator.model.conditions import is_ready, next_status, outcome_changed
+from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
+from ecr_operator.model.resources import Resource, format_time
+from ecr_operator.model.schedule import kubernetes_retry_delay
+
+_TELL_PENDING_AFTER = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Workers:
+    """A number of workers over one queue.
+
+    Args:
+        deadlines: where the keys come from.
+        inventory: what was last seen.
+        refresher: does the work on one key.
+        statuses: where it is told.
+        events: where a change of outcome is told.
+        clock: the time.
+        rng: the source of jitter.
+    """
+
+    def __init__(
+        self,
+        deadlines: DeadlineQueue[ResourceKey],
+        inventory: Inventory,
+        refresher: Refresher,
+        statuses: StatusWriter,
+        events: EventSink,
+        clock: Clock,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._deadlines = deadlines
+        self._inventory = inventory
+        self._refresher = refresher
+        self._statuses = statuses
+        self._events = events
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._failures: Counter[ResourceKey] = Counter()
+        self._due: set[ResourceKey] = set()
+        self._asking: set[ResourceKey] = set()
+        self._told_once: dict[ResourceKey, tuple[str, int]] = {}
+
+    async def run(self, count: int) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    def forget(self, key: ResourceKey) -> None:
+        """Drop all that is kept of a resource that is gone."""
+        self._deadlines.forget(key)
+        self._due.discard(key)
+        self._asking.discard(key)
+        self._failures.pop(key, None)
+        self._told_once.pop(key, None)
+
+    async def _work(self) -> None:
+        while True:
+            due = await self._deadlines.take()
+            try:
+                await self._handle(due)
+            except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
+                # The type alone: what an unknown exception says may hold a token.
+                log.error("unforeseen", error=type(error).__name__, **_named(due.key))
+                self._retry(due.key, TransientError(Reason.PENDING, ""))
+            finally:
+                self._deadlines.done(due.key)
+
+    async def _handle(self, due: Due[ResourceKey]) -> None:
+        resource = self._inventory.resource(due.key)
+        if resource is None:
+            return
+        if due.by_deadline:
+            self._due.add(due.key)
+        step = await self._refresher.refresh(resource, due=due.key in self._due)
+        try:
+            await self._tell(resource, step)
+        except OperatorError as error:
+            self._status_refused(resource, step, error)
+            return
+        self._reschedule(resource, step)
+
+    async def _tell(self, resource: Resource, step: Step) -> None:
+        outcome = step.outcome
+        if step.pending and resource.key not in self._asking:
+            return
+        if outcome is None:
+            return
+        now = self._clock.now()
+        resource = self._latest(resource)
+        status = next_status(resource, outcome, now, step.deadline)
+        if status == resource.status:
+            if outcome.reason is Reason.REPAIRED:
+                self._announce(resource, outcome, now)
+            return
+        await self._statuses.write(resource, status)
+        self._inventory.remember_status(resource.key, resource.uid, status)
+        self._log(resource, outcome, now)
+        if (
+            outcome.reason is not Reason.PENDING
+            and resource.status
+            and outcome_changed(resource.status, status)
+        ):
+            self._events.emit(resource, outcome)
+
+    def _latest(self, resource: Resource) -> Resource:
+        """The resource as it was worked on, with the status that is there by now."""
+        known = self._inventory.resource(resource.key)
+        return resource.with_status(known.status) if known and known.uid == resource.uid else resource
+
+    def _reschedule(self, resource: Resource, step: Step) -> None:
+        key = resource.key
+        if self._inventory.resource(key) is None:
+            return
+        if step.pending:
+            self._wait_for_answer(key)
+            return
+        self._asking.discard(key)
+        if step.deadline is not None:
+            self._settled(key, step.deadline)
+        elif step.retry_in is not None:
+            self._deadlines.schedule_in(key, step.retry_in)
+        elif step.outcome and not step.outcome.succeeded and step.outcome.reason is not Reason.INVALID_SPEC:
+            self._retry(key, _error_of(step.outcome))
+        self._watch_expiry(key, step.outcome)
+
+    def _wait_for_answer(self, key: ResourceKey) -> None:
+        if key not in self._asking:
+            self._asking.add(key)
+            self._deadlines.schedule_in(key, _TELL_PENDING_AFTER)
+
+    def _settled(self, key: ResourceKey, deadline: datetime) -> None:
+        self._due.discard(key)
+        self._failures.pop(key, None)
+        self._deadlines.schedule_at(key, deadline)
+
+    def _watch_expiry(self, key: ResourceKey, outcome: Outcome | None) -> None:
+        """While refreshes fail, be there when the token dies, to say so."""
+        now = self._clock.now()
+        if outcome and not outcome.succeeded and outcome.times and is_ready(outcome, now):
+            self._deadlines.schedule_at(key, outcome.times.expires_at)
+
+    def _retry(self, key: ResourceKey, error: OperatorError) -> None:
+        self._failures[key] += 1
+        self._deadlines.schedule_in(key, kubernetes_retry_delay(error, self._failures[key], self._rng))
+
+    def _status_refused(self, resource: Resource, step: Step, error: OperatorError) -> None:
+        seen = (resource.uid, resource.generation)
+        if isinstance(error, PermanentError) and self._told_once.get(resource.key) != seen:
+            self._told_once[resource.key] = seen
+            log.warning(
+                "status can't be written", reason=error.reason, error=error.message, **_named(resource.key)
+            )
+            if step.outcome:
+                self._announce(resource, step.outcome, self._clock.now())
+        self._retry(resource.key, error)
+
+    def _announce(self, resource: Resource, outcome: Outcome, now: datetime) -> None:
+        self._events.emit(resource, outcome)
+        self._log(resource, outcome, now)
+
+    def _log(self, resource: Resource, outcome: Outcome, now: datetime) -> None:
+        level = log.info if outcome.succeeded or outcome.reason is Reason.PENDING else log.warning
+        level(
+            outcome.message,
+            reason=outcome.reason,
+            ready=is_ready(outcome, now),
+            expires=format_time(outcome.times.expires_at) if outcome.times else None,
+            **_named(resource.key),
+        )
+
+
+def _error_of(outcome: Outcome) -> OperatorError:
+    kind = PermanentError if outcome.permanent else TransientError
+    return kind(outcome.reason, outcome.message)
+
+
+def _named(key: ResourceKey) -> dict[str, str]:
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}

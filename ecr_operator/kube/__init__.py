@@ -1,0 +1,1 @@
+"""The Kubernetes adapter: transport, list-watch, apply, status, events."""

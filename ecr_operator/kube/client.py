@@ -1,0 +1,229 @@
+"""One connection to the API server: requests and streams, over the client library's transport.
+
+Invariant: every call ends in bounded time, and what goes wrong is an ApiFailure, whose text is short
+and holds nothing of a Secret. Rejected: the library's models and its own watch (see ARCHITECTURE.md).
+"""
+
+import json
+import re
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+import aiohttp
+from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.config import ConfigException
+
+from ecr_operator import __version__
+
+METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+JSON: Final = "application/json"
+APPLY: Final = "application/apply-patch+yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_REQUEST_LIMIT: Final = 20.0
+_CONNECT_LIMIT: Final = 10.0
+_LONGEST_MESSAGE: Final = 400
+# Long runs of base64 may be a token that an admission webhook sends back.
+_SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
+
+Query = Sequence[tuple[str, str]]
+
+
+class ApiFailure(Exception):
+    """The API server refused, failed, or was not reached.
+
+    Attributes:
+        code: the HTTP status; 0 without an answer.
+        reason: the Status object's reason, such as NotFound.
+        message: what it said, shortened, or what came in between.
+        retry_after: seconds that it asked us to wait, if it did.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class KubeClient:
+    """The API server that a configuration names.
+
+    Args:
+        configuration: of the client library, loaded.
+        direct: never go through a proxy of the environment: the rule inside a cluster, where NO_PROXY
+            names networks that Python does not understand.
+    """
+
+    def __init__(self, configuration: Configuration, *, direct: bool) -> None:
+        self._configuration = configuration
+        self._direct = direct
+
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return str(self._configuration.host)
+
+    async def __aenter__(self) -> Self:
+        self._api = ApiClient(self._configuration)
+        self._api.user_agent = f"ecr-secret-operator/{__version__}"
+        if self._direct:
+            pool = self._api.rest_client.pool_manager
+            self._api.rest_client.pool_manager = aiohttp.ClientSession(
+                connector=pool.connector, trust_env=False
+            )
+            pool.detach()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        limit: float = _REQUEST_LIMIT,
+    ) -> Any:  # noqa: ANN401 - whatever JSON the server sends
+        """Make one request and return the parsed answer.
+
+        Args:
+            method: GET, PATCH, POST or DELETE.
+            path: with every name in it checked.
+            query: names and values.
+            body: sent as JSON, whatever the content type.
+            content_type: of the body; never left to the library, whose default for a patch is refused.
+            accept: the form of the answer.
+            limit: seconds for all of it.
+
+        Raises:
+            ApiFailure: for every answer but 2xx, and for none.
+        """
+        timeout = aiohttp.ClientTimeout(total=limit, connect=_CONNECT_LIMIT)
+        response = await self._send(method, path, query, body, content_type, accept, timeout)
+        async with response:
+            text = await _read(response)
+        if not response.ok:
+            raise failure_of(response, text)
+        return _parse(text)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Query, accept: str, silence: float
+    ) -> AsyncIterator[AsyncGenerator[Mapping[str, Any], None]]:
+        """Open a watch and iterate over its events.
+
+        Args:
+            path: of the collection.
+            query: names and values.
+            accept: the form of the events.
+            silence: seconds without a byte after which the connection counts as dead.
+
+        Raises:
+            ApiFailure: from opening or from iterating.
+        """
+        timeout = aiohttp.ClientTimeout(
+            connect=_CONNECT_LIMIT, sock_connect=_CONNECT_LIMIT, sock_read=silence
+        )
+        response = await self._send("GET", path, query, None, JSON, accept, timeout)
+        try:
+            if not response.ok:
+                raise failure_of(response, await _read(response))
+            yield _events(response)
+        finally:
+            # Not release(): a stream that is left early must not be read to its end.
+            response.close()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        accept: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        try:
+            response: aiohttp.ClientResponse = await self._api.call_api(
+                path,
+                method,
+                query_params=list(query),
+                header_params={"Accept": accept, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
+            raise _unreached(error) from error
+        return response
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[str, Any], None]:
+    """The lines of a watch, parsed. Half a line at the end is a cut connection and is dropped."""
+    rest = b""
+    try:
+        async for chunk in response.content.iter_any():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield _parse(line)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreached(error) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreached(error) from error
+
+
+def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ApiFailure(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
+    if not isinstance(parsed, Mapping):
+        raise ApiFailure(0, "NotJSON", "the answer is not an object: is a proxy in between?")
+    return parsed
+
+
+def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiFailure:
+    """Make an ApiFailure of an answer that is no success."""
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, Mapping):
+        status = {}
+    return ApiFailure(
+        response.status,
+        str(status.get("reason") or response.reason or "Unknown"),
+        short(str(status.get("message") or f"HTTP {response.status} without a Status object")),
+        _seconds(response.headers.get("Retry-After")),
+    )
+
+
+def short(message: str) -> str:
+    """One line, bounded, without anything that may be a token."""
+    return _SECRET_LIKE.sub("…", " ".join(message.split()))[:_LONGEST_MESSAGE]
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None
+
+
+def _unreached(error: Exception) -> ApiFailure:
+    if isinstance(error, TimeoutError):
+        return ApiFailure(0, "Timeout", "no answer in time")
+    return ApiFailure(0, "NoConnection", short(str(error)) or type(error).__name__)

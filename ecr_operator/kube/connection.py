@@ -1,0 +1,63 @@
+"""Where the API server is: a kubeconfig, or the pod's own service account.
+
+The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~/.kube/config.
+"""
+
+from pathlib import Path
+
+from kubernetes_asyncio.client import Configuration
+from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
+
+from ecr_operator.kube.client import ApiFailure, KubeClient
+from ecr_operator.settings import Settings
+
+
+class ConnectionSetupError(Exception):
+    """There is no usable way to an API server; the message says what to do."""
+
+
+async def connect(settings: Settings) -> KubeClient:
+    """Make a client of the API server that the settings and the surroundings name.
+
+    Raises:
+        ConnectionSetupError: no kubeconfig, or one that can't be used.
+    """
+    configuration = Configuration()
+    try:
+        if settings.in_cluster:
+            load_incluster_config(client_configuration=configuration)
+        else:
+            await load_kube_config(config_file=_kubeconfig(settings), client_configuration=configuration)
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConnectionSetupError(_in_words(settings, error)) from error
+    return KubeClient(configuration, direct=settings.in_cluster)
+
+
+async def check(client: KubeClient) -> None:
+    """Ask the API server for its version.
+
+    Raises:
+        ConnectionSetupError: it was not reached, or it knows nothing of these credentials.
+    """
+    try:
+        await client.request("GET", "/version")
+    except ApiFailure as failure:
+        if failure.code in (0, 401) or failure.code >= 500:  # noqa: PLR2004 - the range of HTTP
+            message = f"The API server {client.host} can't be used: {failure.message}. Check the kubeconfig and its current context."
+            raise ConnectionSetupError(message) from failure
+
+
+def _kubeconfig(settings: Settings) -> str:
+    files = settings.kubeconfig
+    if not any(Path(file).expanduser().is_file() for file in files):
+        message = f"no such file: {':'.join(files)}"
+        raise ConfigException(message)
+    return ":".join(file for file in files if Path(file).expanduser().is_file())
+
+
+def _in_words(settings: Settings, error: Exception) -> str:
+    if settings.in_cluster:
+        return f"The pod's service account can't be used: {error}"
+    if isinstance(error, ConfigException):
+        return f"No usable kubeconfig ({error}). Set KUBECONFIG, or pass --kubeconfig FILE."
+    return f"The kubeconfig {':'.join(settings.kubeconfig)} can't be read ({type(error).__name__})."

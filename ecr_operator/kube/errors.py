@@ -1,0 +1,39 @@
+"""From what the API server says to the operator's errors: one table."""
+
+from http import HTTPStatus
+
+from ecr_operator.kube.client import ApiFailure
+from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.model.outcome import Reason
+
+
+def translate(failure: ApiFailure, doing: str) -> OperatorError:
+    """Make an error for the user of a failed request.
+
+    Args:
+        failure: what came back.
+        doing: what was tried, as in "writing Secret x".
+    """
+    said = failure.message
+    match failure.code:
+        case HTTPStatus.CONFLICT:
+            return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, f"Conflict on {doing}; trying again.")
+        case HTTPStatus.FORBIDDEN if failure.reason != "Forbidden" or "is being terminated" in said:
+            return TransientError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
+        case HTTPStatus.FORBIDDEN if "is forbidden: User" in said:
+            message = f"The operator may not go on with {doing}: {said}. Apply config/rbac."
+            return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
+        case HTTPStatus.UNAUTHORIZED:
+            message = f"The API server does not accept the operator's credentials on {doing}."
+            return TransientError(Reason.KUBERNETES_FORBIDDEN, message)
+        case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
+            return TransientError(
+                Reason.KUBERNETES_REFUSED, f"Kubernetes knows no place for {doing}: {said}."
+            )
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            message = f"The API server is throttling {doing}; trying again."
+            return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)
+        case code if 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
+            return PermanentError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
+    message = f"The API server did not do it ({doing}): {said}; trying again."
+    return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)

@@ -1,0 +1,205 @@
+"""List-watch of one collection.
+
+Guarantees:
+- a list first, then a watch from its version; another list only when the server has forgotten that
+  version (410), when the versions can't be trusted (a watch that ended in silence), never in a hot loop;
+- a dead connection is noticed within `_SILENCE` seconds, since each watch ends and says so sooner;
+- every failure is survived: waited out with backoff, told once, and told again when it is over.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import structlog
+
+from ecr_operator.control.ports import Clock
+from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, ApiFailure, KubeClient
+
+# Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
+_SHORTEST_WATCH: Final = 40
+_LONGEST_WATCH: Final = 55
+_SILENCE: Final = 60.0
+_LIST_LIMIT: Final = 60.0
+_PAGE: Final = "500"
+_BACKOFF_BASE: Final = 0.2
+_BACKOFF_CAP: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Store(Protocol):
+    """Takes in what the informer sees."""
+
+    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        """Everything there is; what is not in it is gone."""
+        ...
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object that was added or modified."""
+        ...
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """An object that is gone."""
+        ...
+
+
+class Informer:
+    """Keeps a store up to date with a collection.
+
+    Args:
+        client: the API server.
+        path: of the collection.
+        store: where objects go.
+        clock: for waiting.
+        label_selector: limits the collection.
+        metadata_only: ask for metadata, so that the rest never enters memory.
+        when_missing: what a user does if the server knows no such collection.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        path: str,
+        store: Store,
+        clock: Clock,
+        *,
+        label_selector: str | None = None,
+        metadata_only: bool = False,
+        when_missing: str = "",
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._store = store
+        self._clock = clock
+        self._selector = [("labelSelector", label_selector)] if label_selector else []
+        self._accepts = (METADATA_LIST, METADATA) if metadata_only else (JSON, JSON)
+        self._when_missing = when_missing
+        self._version: str | None = None
+        self._failures = 0
+        self._told: tuple[int, str] | None = None
+        self.synced = asyncio.Event()
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch()
+            except ApiFailure as failure:
+                await self._wait_out(failure)
+            except (KeyError, TypeError, ValueError) as error:
+                await self._wait_out(
+                    ApiFailure(0, "NotAnObject", f"the server sent what is no object ({error!r:.60})")
+                )
+
+    async def _list(self) -> None:
+        objects: list[Mapping[str, Any]] = []
+        token = ""
+        while True:
+            page = await self._client.request(
+                "GET", self._path, query=self._list_query(token), accept=self._accepts[0], limit=_LIST_LIMIT
+            )
+            objects += page.get("items") or ()
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                break
+        self._store.replaced(objects)
+        self._version = page["metadata"]["resourceVersion"]
+        self.synced.set()
+        self._tell_recovery()
+
+    async def _watch(self) -> None:
+        """One watch, to its end."""
+        heard = False
+        async with (
+            self._client.stream(
+                self._path, query=self._watch_query(), accept=self._accepts[1], silence=_SILENCE
+            ) as events,
+            aclosing(events),
+        ):
+            async for event in events:
+                self._take_in(event)
+                heard = True
+                # Only now: a list that works before a watch that fails must not reset the backoff.
+                self._failures = 0
+                self._tell_recovery()
+        if not heard:
+            # A server with an older etcd than ours ends a watch from "the future" like this, and so may a
+            # proxy: nothing that we know can be trusted, and asking at once would be a hot loop.
+            self._version = None
+            raise ApiFailure(0, "SilentWatch", "the watch ended without a word")
+
+    def _take_in(self, event: Mapping[str, Any]) -> None:
+        kind, raw = event.get("type"), event.get("object")
+        if not isinstance(raw, Mapping):
+            raise ApiFailure(0, "NotAnEvent", "the watch sent something that is no event")
+        if kind == "ERROR":
+            raise _failure_in(raw)
+        self._version = raw["metadata"]["resourceVersion"]
+        if kind in ("ADDED", "MODIFIED"):
+            self._store.changed(raw)
+        elif kind == "DELETED":
+            self._store.deleted(raw)
+
+    def _list_query(self, token: str) -> list[tuple[str, str]]:
+        return [*self._selector, ("limit", _PAGE), *([("continue", token)] if token else [])]
+
+    def _watch_query(self) -> list[tuple[str, str]]:
+        seconds = _SHORTEST_WATCH + secrets.randbelow(_LONGEST_WATCH - _SHORTEST_WATCH)
+        return [
+            *self._selector,
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", self._version or ""),
+            ("timeoutSeconds", str(seconds)),
+        ]
+
+    async def _wait_out(self, failure: ApiFailure) -> None:
+        if failure.code == HTTPStatus.GONE:
+            self._version = None
+        if failure.code == HTTPStatus.NOT_FOUND:
+            # The collection itself is gone, and all that was in it.
+            self._version = None
+            self._store.replaced(())
+            self.synced.set()
+        self._tell(failure)
+        self._failures += 1
+        ceiling = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(self._failures, 20))
+        delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+        await self._clock.sleep(max(delay, min(failure.retry_after or 0.0, 60.0)))
+
+    def _tell(self, failure: ApiFailure) -> None:
+        told = (failure.code, failure.reason)
+        if told == self._told or (failure.reason == "SilentWatch" and self._failures == 0):
+            return
+        self._told = told
+        hint = self._when_missing if failure.code == HTTPStatus.NOT_FOUND else ""
+        log.warning(
+            f"can't watch {self._path}",
+            code=failure.code,
+            error=failure.message,
+            **({"next": hint} if hint else {}),
+        )
+
+    def _tell_recovery(self) -> None:
+        if self._told:
+            log.info(f"watching {self._path} again")
+        self._told = None
+
+
+def _failure_in(status: Mapping[str, Any]) -> ApiFailure:
+    code = status.get("code")
+    details = status.get("details")
+    seconds = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
+    return ApiFailure(
+        code if isinstance(code, int) else 0,
+        str(status.get("reason") or "WatchError"),
+        "the watch ended with an error",
+        float(seconds) if isinstance(seconds, int) else None,
+    )

@@ -1,0 +1,46 @@
+"""The API's paths, with every name checked before it enters one.
+
+An empty name would turn a delete into a deletecollection, and `..` would reach the namespace itself.
+"""
+
+import re
+from typing import Final
+
+from ecr_operator.model.resources import GROUP, PLURALS, VERSION
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LENGTH: Final = 253
+
+
+def segment(name: str) -> str:
+    """The name itself, if it is a DNS-1123 name.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(name) > _LENGTH or ".." in name or not _NAME.fullmatch(name):
+        message = f"{name[:60]!r} is no name of a Kubernetes object"
+        raise ValueError(message)
+    return name
+
+
+def secrets(namespace: str, name: str | None = None) -> str:
+    """Core Secrets: of all namespaces (an empty one), of one, or one of them."""
+    return _path("/api/v1", "secrets", namespace, name)
+
+
+def resources(kind: str, namespace: str, name: str | None = None, subresource: str = "") -> str:
+    """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them."""
+    path = _path(f"/apis/{GROUP}/{VERSION}", PLURALS[kind], namespace, name)
+    return f"{path}/{subresource}" if subresource else path
+
+
+def events(namespace: str) -> str:
+    """Events of a namespace."""
+    return _path("/apis/events.k8s.io/v1", "events", namespace, None)
+
+
+def _path(root: str, plural: str, namespace: str, name: str | None) -> str:
+    within = f"/namespaces/{segment(namespace)}" if namespace else ""
+    last = f"/{segment(name)}" if name is not None else ""
+    return f"{root}{within}/{plural}{last}"

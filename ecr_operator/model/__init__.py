@@ -1,0 +1,1 @@
+"""What to do: pure decisions, with no I/O, no clock and no asyncio."""

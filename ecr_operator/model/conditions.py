@@ -1,0 +1,120 @@
+"""From the old status and an outcome to the new status.
+
+Invariant: the same outcome gives the same status, so that nothing is written when nothing changed.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ecr_operator.model.outcome import Outcome, Reason
+from ecr_operator.model.resources import Resource, format_time
+from ecr_operator.model.schedule import is_alive
+
+_SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)
+
+
+def next_status(
+    resource: Resource, outcome: Outcome, now: datetime, next_refresh: datetime | None
+) -> dict[str, Any]:
+    """The status that the resource should have.
+
+    Args:
+        resource: its present status gives the transition times.
+        outcome: what the last attempt did.
+        now: UTC.
+        next_refresh: when the token is due next; None while that is not known.
+    """
+    times = outcome.times
+    ready = is_ready(outcome, now)
+    status: dict[str, Any] = {
+        "phase": _phase(outcome, ready=ready),
+        "lastUpdatedTime": format_time(times.issued_at) if times else resource.status.get("lastUpdatedTime"),
+        "observedGeneration": resource.generation,
+        "secretName": resource.wanted.secret_name if resource.wanted and outcome.fits else None,
+        "expirationTime": format_time(times.expires_at) if times else None,
+        "nextRefreshTime": format_time(next_refresh) if next_refresh else None,
+        "conditions": _conditions(resource, outcome, now, ready=ready),
+    }
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def is_ready(outcome: Outcome, now: datetime) -> bool:
+    """Whether the generated Secret holds a live token that fits the spec."""
+    return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
+
+
+def outcome_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two statuses tell of different outcomes: the moment for an Event."""
+    return _told(old) != _told(new)
+
+
+def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {
+        condition_type: (condition.get("status"), condition.get("reason"))
+        for condition_type, condition in _by_type(status.get("conditions")).items()
+    }
+
+
+def _phase(outcome: Outcome, *, ready: bool) -> str:
+    if ready:
+        return "Updated"
+    return {Reason.PENDING: "Pending", Reason.SUSPENDED: "Suspended"}.get(outcome.reason, "Failed")
+
+
+def _conditions(resource: Resource, outcome: Outcome, now: datetime, *, ready: bool) -> list[dict[str, Any]]:
+    told = [_ready(outcome, now, ready=ready), _refreshed(outcome, now)]
+    if outcome.permanent:
+        told.append(("Stalled", "True", outcome.reason, outcome.message))
+    old = _by_type(resource.status.get("conditions"))
+    return [_condition(old.get(entry[0]), entry, resource.generation, now) for entry in told]
+
+
+_Told = tuple[str, str, Reason, str]
+
+
+def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Told:
+    if ready and outcome.times:
+        message = f"The Secret holds a token that lives until {format_time(outcome.times.expires_at)}."
+        return "Ready", "True", Reason.REFRESHED, message
+    if outcome.fits and outcome.times and not is_alive(outcome.times, now):
+        message = (
+            f"The token in the Secret expired at {format_time(outcome.times.expires_at)}. {outcome.message}"
+        )
+        return "Ready", "False", Reason.TOKEN_EXPIRED, message
+    return "Ready", "False", outcome.reason, outcome.message
+
+
+def _refreshed(outcome: Outcome, now: datetime) -> _Told:
+    if outcome.succeeded:
+        # A repair is told by an Event; here it would cost a write of the status and say nothing new.
+        reason = Reason.REFRESHED if outcome.reason in _SUCCESSES else outcome.reason
+        return "Refreshed", "True", reason, "The last refresh succeeded."
+    status = "Unknown" if outcome.reason is Reason.PENDING else "False"
+    return "Refreshed", status, outcome.reason, f"{outcome.message}{_left(outcome, now)}"
+
+
+def _left(outcome: Outcome, now: datetime) -> str:
+    if outcome.times is None:
+        return ""
+    verb = "lives until" if is_alive(outcome.times, now) else "expired at"
+    return f" The present token {verb} {format_time(outcome.times.expires_at)}."
+
+
+def _condition(old: Mapping[str, Any] | None, told: _Told, generation: int, now: datetime) -> dict[str, Any]:
+    condition_type, status, reason, message = told
+    same = old is not None and old.get("status") == status and "lastTransitionTime" in old
+    return {
+        "type": condition_type,
+        "status": status,
+        "observedGeneration": generation,
+        "lastTransitionTime": old["lastTransitionTime"] if same and old else format_time(now),
+        "reason": str(reason),
+        "message": message,
+    }
+
+
+def _by_type(conditions: object) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(conditions, Sequence) or isinstance(conditions, str):
+        return {}
+    return {entry["type"]: entry for entry in conditions if isinstance(entry, Mapping) and "type" in entry}

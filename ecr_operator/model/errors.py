@@ -1,0 +1,39 @@
+"""What can go wrong, sorted by who mends it.
+
+    OperatorError             every error of ours; has a Reason and a message for the user
+      TransientError          mends itself: try again
+      PermanentError          a person has to change something
+      StaleObjectError        Kubernetes: another writer was there first; look again (transient)
+
+Messages are shown to users as they are: no token, key or server reply goes into them.
+"""
+
+from ecr_operator.model.outcome import Reason
+
+
+class OperatorError(Exception):
+    """Every error that the operator raises on purpose.
+
+    Attributes:
+        reason: the one word for conditions, Events and logs.
+        message: a sentence that says what failed and what to do next.
+        retry_after: seconds that the server asked us to wait, if it did.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+class TransientError(OperatorError):
+    """Mends itself: worth another try soon."""
+
+
+class PermanentError(OperatorError):
+    """A person has to change something; tried again slowly, since it is mended elsewhere."""
+
+
+class StaleObjectError(TransientError):
+    """The object has changed or appeared since we last saw it."""

@@ -1,0 +1,275 @@
+"""The two custom resources, as users write them.
+
+Invariant: whatever the API server may hold parses to a Resource; what is wrong with it is a Problem
+on that one resource. The CRDs are made from these models, so a description here is what users read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ecr_operator.model.durations import parse_go_duration
+from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.model.registries import token_source
+from ecr_operator.model.tokens import TokenSource
+
+GROUP: Final = "ecr.mobb.redhat.com"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+DEFAULT_FREQUENCY: Final = "10h"
+
+_SECRET_NAME_LENGTH = 253
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
+
+Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "date-time"})]
+
+
+class Spec(BaseModel):
+    """What both kinds have in common."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    generated_secret_name: str = Field(
+        description="Name of the Secret that the operator writes, in the namespace of this resource."
+    )
+    region: str | None = Field(
+        default=None,
+        description="AWS region to ask for the token. When absent, it is read from the registry's host name; "
+        "needed for a host that is not ECR's own, such as a proxy in front of it.",
+    )
+    frequency: str | None = Field(
+        default=None,
+        description="The longest time between two refreshes, as a Go duration such as 10h or 90m. "
+        f"{DEFAULT_FREQUENCY} when absent. A token is refreshed before it expires whatever stands here, "
+        "and AWS is not asked more often than is safe.",
+    )
+
+    @property
+    def target(self) -> str:
+        """The registry key or URL that the token is for, as the user wrote it."""
+        raise NotImplementedError
+
+
+class SecretSpec(Spec):
+    """What a Secret for image pulls and pushes should be."""
+
+    ecr_registry: str = Field(
+        description="Registry host that the login is for, such as 123456789012.dkr.ecr.us-east-2.amazonaws.com. "
+        "Written verbatim as the key of the generated dockerconfigjson."
+    )
+
+    @property
+    def target(self) -> str:
+        """The registry host."""
+        return self.ecr_registry
+
+
+class ArgoHelmRepoSecretSpec(Spec):
+    """What an Argo CD repository Secret should be."""
+
+    url: str = Field(
+        description="Repository URL, with or without scheme and path, such as "
+        "123456789012.dkr.ecr.us-east-2.amazonaws.com. Written verbatim into the generated Secret."
+    )
+
+    @property
+    def target(self) -> str:
+        """The repository URL."""
+        return self.url
+
+
+class Condition(BaseModel):
+    """One condition, as the Kubernetes API conventions have it."""
+
+    type: str = Field(description="What is told: Ready, Refreshed or Stalled.", min_length=1, max_length=316)
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observedGeneration: int | None = Field(
+        default=None, description="The generation of the spec that this was told of.", ge=0
+    )
+    lastTransitionTime: Time = Field(description="When the status last changed.")
+    reason: str = Field(description="The reason in one word.", max_length=1024)
+    message: str = Field(description="What happened and what to do next.", max_length=32768)
+
+
+class Status(BaseModel):
+    """What the operator tells of a resource. Every time is UTC."""
+
+    phase: str | None = Field(
+        default=None, description="The state in one word: Updated, Failed, Pending or Suspended."
+    )
+    lastUpdatedTime: Time | None = Field(
+        default=None, description="When the token in the generated Secret was fetched from AWS."
+    )
+    observedGeneration: int | None = Field(
+        default=None, description="The generation of the spec that this status tells of."
+    )
+    secretName: str | None = Field(default=None, description="Name of the generated Secret that exists.")
+    expirationTime: Time | None = Field(
+        default=None, description="When the token in the generated Secret expires."
+    )
+    nextRefreshTime: Time | None = Field(default=None, description="When the token is refreshed next.")
+    conditions: list[Condition] | None = Field(
+        default=None,
+        description="Ready: the generated Secret holds a live token that fits the spec. "
+        "Refreshed: the last attempt succeeded. Stalled: only a person can mend it.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+Kind = Literal["Secret", "ArgoHelmRepoSecret"]
+SPECS: Final[Mapping[str, type[Spec]]] = {"Secret": SecretSpec, "ArgoHelmRepoSecret": ArgoHelmRepoSecretSpec}
+PLURALS: Final[Mapping[str, str]] = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with a spec, in words for its author."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A spec that has been checked.
+
+    Attributes:
+        secret_name: of the generated Secret, a DNS name.
+        target: the registry key or URL, verbatim.
+        source: whom to ask for the token.
+        frequency: longest time between refreshes; None where the spec's can't be parsed.
+    """
+
+    secret_name: str
+    target: str
+    source: TokenSource
+    frequency: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One custom resource as last seen.
+
+    Attributes:
+        key: kind, namespace and name.
+        uid: of this very object.
+        generation: counts changes of the spec.
+        created_at: creationTimestamp, UTC.
+        wanted: the checked spec; None where it makes no sense at all.
+        problem: what is wrong with the spec, if anything.
+        status: as the API server holds it.
+    """
+
+    key: ResourceKey
+    uid: str
+    generation: int
+    created_at: datetime
+    wanted: Wanted | None
+    problem: Problem | None
+    status: Mapping[str, Any] = field(repr=False)
+
+    def with_status(self, status: Mapping[str, Any]) -> "Resource":
+        """The same resource with another status."""
+        return replace(self, status=status)
+
+
+def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
+    """Make a Resource of what the API server sent.
+
+    Args:
+        kind: which of `KINDS` the object was listed as.
+        raw: the object; `metadata` is the server's and trusted, all else is not.
+    """
+    metadata = raw["metadata"]
+    wanted, problem = _parse_spec(kind, raw.get("spec"))
+    return Resource(
+        key=ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        created_at=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
+        wanted=wanted,
+        problem=problem,
+        status=status_of(raw),
+    )
+
+
+def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The status of an object, empty where there is none that makes sense."""
+    status = raw.get("status")
+    return status if isinstance(status, Mapping) else {}
+
+
+def parse_time(text: object) -> datetime | None:
+    """An RFC 3339 time as UTC, or None if it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed.astimezone(UTC) if parsed.tzinfo else None
+
+
+def format_time(time: datetime) -> str:
+    """UTC, RFC 3339, with seconds."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
+    try:
+        spec = SPECS[kind].model_validate(raw)
+        _check_secret_name(spec.generated_secret_name)
+        source = token_source(spec.target, spec.region)
+    except ValidationError as error:
+        return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
+    except ValueError as error:
+        return None, Problem(reason=Reason.INVALID_SPEC, message=str(error))
+    except OperatorError as error:
+        return None, Problem(reason=error.reason, message=error.message)
+    frequency, problem = _parse_frequency(spec.frequency)
+    return (
+        Wanted(
+            secret_name=spec.generated_secret_name, target=spec.target, source=source, frequency=frequency
+        ),
+        problem,
+    )
+
+
+def _check_secret_name(name: str) -> None:
+    if len(name) > _SECRET_NAME_LENGTH or not _SECRET_NAME.fullmatch(name):
+        message = (
+            f'spec.generated_secret_name "{name[:60]}" is no name for a Secret: '
+            "use lower case letters, digits, '-' and '.', at most 253."
+        )
+        raise ValueError(message)
+
+
+def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None]:
+    try:
+        return parse_go_duration(DEFAULT_FREQUENCY if text is None else text), None
+    except ValueError as error:
+        return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}")
+
+
+def _in_words(error: ValidationError) -> str:
+    """What pydantic found, without the values."""
+    found = (
+        f"{'.'.join(['spec', *(str(part) for part in detail['loc'])])}: {_MEANINGS.get(detail['type'], detail['msg'])}"
+        for detail in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+    return "; ".join(found)
+
+
+_MEANINGS = {
+    "missing": "is missing",
+    "string_type": "must be a string; put quotes around it",
+    "model_type": "must be an object with fields",
+    "model_attributes_type": "must be an object with fields",
+}

@@ -1,0 +1,116 @@
+"""The registry token, and the checking of ECR's answer.
+
+Invariant: a RegistryToken is whole, decodable and alive at the moment it is made.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from ecr_operator.model.errors import TransientError
+from ecr_operator.model.outcome import Reason, TokenTimes
+
+USERNAME = "AWS"
+_PREFIX = f"{USERNAME}:"
+
+Service = Literal["ecr", "ecr-public"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who asks AWS. The operator's own is the only one for now."""
+
+    name: str = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSource:
+    """Where a token comes from; one token of a source serves every registry it reaches.
+
+    Attributes:
+        identity: who asks.
+        region: AWS region, checked to be one DNS label.
+        service: private ECR or ECR Public.
+    """
+
+    identity: Identity = field(default_factory=Identity)
+    region: str
+    service: Service = "ecr"
+
+    def __str__(self) -> str:
+        return f"{self.service} in {self.region} as {self.identity.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryToken:
+    """A login for a registry.
+
+    Attributes:
+        password: the token itself; never shown.
+        issued_at: when we fetched it, UTC.
+        expires_at: when AWS lets it die, UTC.
+        proxy_endpoint: the registry URL that AWS named, or an empty string.
+    """
+
+    password: str = field(repr=False)
+    issued_at: datetime
+    expires_at: datetime
+    proxy_endpoint: str = ""
+
+    @property
+    def times(self) -> TokenTimes:
+        """The token without the token."""
+        return TokenTimes(issued_at=self.issued_at, expires_at=self.expires_at)
+
+
+def decode_answer(answer: object, now: datetime) -> RegistryToken:
+    """Check an answer of GetAuthorizationToken and take the token out of it.
+
+    Args:
+        answer: the parsed answer of ECR (a list of data) or ECR Public (one datum).
+        now: the present, UTC; becomes `issued_at`.
+
+    Raises:
+        TransientError: `InvalidTokenResponse`, in words that hold nothing of the answer.
+    """
+    data = answer.get("authorizationData") if isinstance(answer, Mapping) else None
+    if isinstance(data, list):
+        data = data[0] if data else None
+    if not isinstance(data, Mapping):
+        raise _invalid("it holds no authorizationData")
+    expires_at = data.get("expiresAt")
+    if not isinstance(expires_at, datetime):
+        raise _invalid("it has no expiresAt")
+    expires_at = expires_at.astimezone(UTC)
+    if expires_at <= now:
+        raise _invalid(f"its token expired at {expires_at:%Y-%m-%dT%H:%M:%SZ}, in the past; check the clock")
+    return RegistryToken(
+        password=_password(data.get("authorizationToken")),
+        issued_at=now,
+        expires_at=expires_at,
+        proxy_endpoint=_text(data.get("proxyEndpoint")),
+    )
+
+
+def _password(encoded: object) -> str:
+    try:
+        decoded = base64.b64decode(_text(encoded), validate=True).decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise _invalid("its authorizationToken is not base64") from error
+    if not decoded.startswith(_PREFIX) or not (password := decoded.removeprefix(_PREFIX)):
+        raise _invalid("its authorizationToken is not a login of the user AWS")
+    return password
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _invalid(what: str) -> TransientError:
+    return TransientError(
+        Reason.INVALID_TOKEN_RESPONSE,
+        f"AWS answered GetAuthorizationToken, but {what}. The present token stays; trying again.",
+    )

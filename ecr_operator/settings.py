@@ -1,0 +1,106 @@
+"""Everything that can be set, from the command line and the environment; the only reader of either.
+
+A mistake is one line on standard error and exit code 2.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from ecr_operator import __version__
+
+ALL_NAMESPACES: Final = ""
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DEFAULT_KUBECONFIG: Final = "~/.kube/config"
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_EPILOG: Final = """\
+environment:
+  WATCH_NAMESPACE   namespaces to serve, separated by commas; all when empty or unset
+  KUBECONFIG        the kubeconfig, unless --kubeconfig names one
+  AWS_*             the SDK's own: credentials, AWS_CONFIG_FILE, AWS_ENDPOINT_URL, ...
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was set.
+
+    Attributes:
+        kubeconfig: files, the first that exist are merged; unused in a cluster.
+        in_cluster: take the pod's service account.
+        namespaces: to serve; a single empty string means all.
+        pod_name: of this process, for Events.
+    """
+
+    kubeconfig: tuple[str, ...]
+    in_cluster: bool
+    namespaces: tuple[str, ...]
+    pod_name: str
+
+
+class SettingsError(Exception):
+    """A mistake in a flag or variable, in one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}. See --help.")
+
+
+def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the command line and the environment.
+
+    Args:
+        arguments: without the program's name.
+        environment: of the process.
+
+    Raises:
+        SettingsError: for a mistake in either.
+        SystemExit: after `--help` and `--version`.
+    """
+    flags = _parser().parse_args(_as_go_has_it(arguments))
+    named = flags.kubeconfig or environment.get("KUBECONFIG", "")
+    in_cluster = not named and bool(environment.get("KUBERNETES_SERVICE_HOST")) and _SERVICE_ACCOUNT.is_file()
+    return Settings(
+        kubeconfig=tuple(part for part in (named or _DEFAULT_KUBECONFIG).split(os.pathsep) if part),
+        in_cluster=in_cluster,
+        namespaces=_namespaces(environment.get("WATCH_NAMESPACE", "")),
+        pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "ecr-secret-operator",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ecr-secret-operator",
+        description="Keeps registry credentials for Amazon ECR alive in Kubernetes Secrets.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        default="",
+        help="kubeconfig of the cluster to serve (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
+    )
+    return parser
+
+
+def _as_go_has_it(arguments: Sequence[str]) -> list[str]:
+    """Go takes -flag for --flag."""
+    return [f"-{argument}" if re.match(r"-[a-z]{2}", argument) else argument for argument in arguments]
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            message = f'WATCH_NAMESPACE: "{name[:70]}" is no name of a namespace.'
+            raise SettingsError(message)
+    return names or (ALL_NAMESPACES,)

@@ -1,0 +1,104 @@
+"""What all tests share: a control plane of the session, and checks that no test leaves anything behind."""
+
+import asyncio
+import gc
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from tests.lab.control_plane import ControlPlane
+
+_OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """The session's API server, with the CRDs installed."""
+    with ControlPlane() as plane:
+        # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _install_crds(plane)).result()
+        yield plane
+
+
+async def _install_crds(plane: ControlPlane) -> None:
+    async with plane.api() as api:
+        await api.install_crds()
+
+
+@pytest.fixture(scope="session")
+def garbage_collector(control_plane: ControlPlane) -> ControlPlane:
+    """The session's control plane with its garbage collector and namespace controller at work."""
+    control_plane.start_controller_manager()
+    return control_plane
+
+
+@pytest.fixture
+async def api(control_plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client with all rights."""
+    async with control_plane.api() as client:
+        yield client
+
+
+@pytest.fixture
+async def namespace(api: Api) -> AsyncIterator[str]:
+    """A namespace for one test; what the operator would see in it later goes with the test."""
+    name = await api.create_namespace()
+    yield name
+    for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
+        await api.delete_all(resource, name)
+    await _delete_namespace(api, name)
+
+
+async def _delete_namespace(api: Api, name: str) -> None:
+    """Delete a namespace for good, also where no controller does so."""
+    path = f"/api/v1/namespaces/{name}"
+    try:
+        await api.request("DELETE", path)
+        namespace = await api.request("GET", path)
+        await api.request("PUT", f"{path}/finalize", body={**namespace, "spec": {"finalizers": []}})
+    except ApiError as error:
+        if error.status not in {404, 409}:
+            raise
+
+
+@pytest.fixture(autouse=True)
+def guard(request: pytest.FixtureRequest) -> None:
+    """Guard every test that runs on an event loop."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("leaves_nothing_behind")
+
+
+@pytest.fixture
+async def leaves_nothing_behind() -> AsyncIterator[None]:
+    """Fail a test that leaves a task or a socket open; what is being closed gets a moment for it."""
+    before = asyncio.all_tasks()
+    sockets = _sockets()
+    yield
+    for _ in range(50):
+        tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not tasks and not _sockets() - sockets:
+            return
+        gc.collect()
+        await asyncio.sleep(0.01)
+    pytest.fail(f"left behind: {[*tasks, *(_sockets() - sockets)]}")
+
+
+def _sockets() -> set[tuple[object, ...]]:
+    connections = psutil.Process().net_connections("tcp")
+    return {(each.fd, each.laddr, each.status) for each in connections if each.status in _OPEN}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Count a skipped test as a failure where CI is set: there every part must be there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line("\nA skipped test is a failure where CI is set.")
+    yield

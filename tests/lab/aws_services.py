@@ -1,0 +1,121 @@
+"""What ECR, ECR Public and STS of the local AWS answer when nothing goes wrong, and garbage made of it."""
+
+import base64
+import itertools
+from typing import Any
+
+from aiohttp import web
+
+from tests.lab.aws_answers import AwsJson, Query, xml_time
+from tests.lab.aws_calls import Asked, Call
+from tests.lab.aws_faults import RAW_BODIES, reshape
+from tests.lab.aws_keys import KeyRing, TemporaryKeys
+from tests.lab.aws_tokens import IssuedToken, encode_token
+
+TWELVE_HOURS = 12 * 3600.0
+
+
+class Services:
+    """The three services of one account.
+
+    Attributes:
+        token_life: seconds that the next ECR tokens live.
+        credential_life: seconds that the next temporary keys live.
+        account: the 12 digits of the account.
+    """
+
+    def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
+        self.token_life = token_life
+        self.credential_life = 3600.0
+        self.account = "123456789012"
+        self._keys = keys
+        self._serials = itertools.count(1)
+
+    def answer(self, asked: Asked, garbage: str | None = None) -> web.Response:
+        """Answer a request that is let in; `garbage` names what is made of the answer."""
+        asked.call.outcome = "garbage" if garbage else "answered"
+        if garbage is not None and garbage in RAW_BODIES:
+            return asked.wire.raw(RAW_BODIES[garbage])
+        if isinstance(asked.wire, Query):
+            return self._answer_sts(asked.wire, asked)
+        if asked.call.service:
+            return self._answer_ecr(asked.wire, asked.call, garbage)
+        asked.call.outcome = "UnknownOperationException"
+        return asked.wire.error("UnknownOperationException", 400, "The lab knows no such operation.")
+
+    def _answer_ecr(self, wire: AwsJson, call: Call, garbage: str | None) -> web.Response:
+        now = self._keys.now()
+        token = IssuedToken(
+            serial=next(self._serials),
+            region=call.region,
+            access_key=call.access_key,
+            service=call.service,
+            issued_at=round(now, 3),
+            expires_at=round(now + self.token_life, 3),
+        )
+        datum: dict[str, Any] = {
+            "authorizationToken": base64.b64encode(f"AWS:{encode_token(token)}".encode()).decode(),
+            "expiresAt": token.expires_at,
+        }
+        public = call.service == "ecr-public"
+        if not public:
+            suffix = "amazonaws.com.cn" if call.region.startswith("cn-") else "amazonaws.com"
+            datum["proxyEndpoint"] = f"https://{self.account}.dkr.ecr.{call.region}.{suffix}"
+        if garbage == "no-data":
+            return wire.answer({} if public else {"authorizationData": []})
+        if garbage:
+            datum = reshape(garbage, datum, now)
+        return wire.answer({"authorizationData": datum if public else [datum]})
+
+    def _answer_sts(self, wire: Query, asked: Asked) -> web.Response:
+        action = asked.call.operation
+        if action == "GetCallerIdentity":
+            return wire.answer(action, self._caller(asked.call.access_key))
+        if action not in ("AssumeRole", "AssumeRoleWithWebIdentity"):
+            return self._refuse(asked, "InvalidAction", "The lab knows no such action.")
+        missing = {"RoleArn", "RoleSessionName"} - set(asked.form)
+        if missing:
+            return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
+        life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
+        keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
+        extra: dict[str, Any] = {}
+        if action == "AssumeRoleWithWebIdentity":
+            if not asked.form.get("WebIdentityToken"):
+                return self._refuse(
+                    asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account"
+                )
+            extra = {"SubjectFromWebIdentityToken": "system:serviceaccount:lab:lab", "Provider": "lab"}
+        return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)} | extra)
+
+    def _refuse(self, asked: Asked, code: str, message: str) -> web.Response:
+        asked.call.outcome = code
+        return asked.wire.error(code, 400, message)
+
+    def _caller(self, access_key: str) -> dict[str, str]:
+        keys = self._keys.holder(access_key)
+        if keys is None:
+            return {
+                "Arn": f"arn:aws:iam::{self.account}:user/lab",
+                "UserId": "AIDALAB",
+                "Account": self.account,
+            }
+        user = self._role_user(keys)
+        return {"Arn": user["Arn"], "UserId": user["AssumedRoleId"], "Account": self.account}
+
+    def _role_user(self, keys: TemporaryKeys) -> dict[str, str]:
+        role = keys.role_arn.rsplit("/", 1)[-1]
+        return {
+            "AssumedRoleId": f"AROALAB:{keys.session_name}",
+            "Arn": f"arn:aws:sts::{self.account}:assumed-role/{role}/{keys.session_name}",
+        }
+
+
+def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
+    return {
+        "Credentials": {
+            "AccessKeyId": keys.access_key,
+            "SecretAccessKey": keys.secret_key,
+            "SessionToken": keys.session_token,
+            "Expiration": xml_time(keys.expires_at),
+        }
+    }

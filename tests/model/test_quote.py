@@ -1,0 +1,21 @@
+"""How user input looks inside a message."""
+
+import pytest
+
+from ecr_operator.model.quote import quote
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("10h", '"10h"', id="short text stays as it is"),
+        pytest.param("", '""', id="nothing shows as two quotes"),
+        pytest.param("12345", '"12345"', id="text of just the limit is whole"),
+        pytest.param("123456", '"12345…"', id="longer text ends in an ellipsis"),
+        pytest.param("a\nb\x00c", '"a?b?c"', id="line breaks and control characters show as question marks"),
+        pytest.param("a\u202eb", '"a?b"', id="text can not be turned around"),
+        pytest.param("12µs", '"12µs"', id="letters of other scripts stay"),
+    ],
+)
+def test_quote(text: str, shown: str) -> None:
+    assert quote(text, limit=5) == shown

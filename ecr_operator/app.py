@@ -80,7 +80,12 @@ class Operator:
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         refresher = Refresher(self._inventory, self.tokens, KubeSecrets(client), self._clock)
         self._workers = Workers(
-            self._deadlines, self._inventory, refresher, KubeStatuses(client), self._events, self._clock
+            deadlines=self._deadlines,
+            inventory=self._inventory,
+            refresher=refresher,
+            statuses=KubeStatuses(client),
+            events=self._events,
+            clock=self._clock,
         )
 
     async def run(self) -> None:

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kubeconfig",
         metavar="FILE",
         default="",
-        help="kubeconfig of the cluster to serve (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
+        help="kubeconfig of the cluster (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
     )
     return parser
 

@@ -6,6 +6,7 @@ Leaves out: checking a good answer (model.tokens), and when to try again (contro
 """
 
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from ecr_operator.aws.verdicts import (
     KEYS_REFUSED,
     REFUSED,
     THROTTLED,
+    TLS,
     UNAVAILABLE,
     UNFORESEEN,
     WEB_IDENTITY,
@@ -68,6 +70,9 @@ def translate(error: Exception, source: TokenSource, origin: str = "its AWS iden
     if isinstance(error, sdk.ClientError):
         return _translate_answer(error, source, origin)
     verdict = next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNFORESEEN)
+    if isinstance(_inner(error), (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
+        # The CA bundle is read when the connection is made.
+        verdict = TLS
     return _say(verdict, source, origin, code=_type_name(error))
 
 
@@ -165,9 +170,13 @@ def _retry_after(error: sdk.ClientError) -> float | None:
 
 def _type_name(error: Exception) -> str:
     """Name an exception by its type, and the one inside it where the SDK wraps it."""
+    own, inner = type(error).__name__, _inner(error)
+    return own if inner is None else f"{own}: {type(inner).__name__}"
+
+
+def _inner(error: Exception) -> BaseException | None:
     inner = getattr(error, "kwargs", {}).get("error") if isinstance(error, sdk.BotoCoreError) else None
-    own = type(error).__name__
-    return f"{own}: {type(inner).__name__}" if isinstance(inner, BaseException) else own
+    return inner if isinstance(inner, BaseException) else None
 
 
 def _text(value: object, name: str) -> str:

@@ -24,6 +24,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.loaders import create_loader
 
 from ecr_operator.aws.files import EXTRA_VARIABLES, CredentialFiles
 from ecr_operator.aws.metadata import InstanceRole
@@ -76,7 +77,8 @@ class OperatorIdentity:
         self._config = config
         self._instance_role = InstanceRole(clock)
         self._lock = asyncio.Lock()
-        self._loader: Any = None
+        self._loader: Any = create_loader()
+        self._origin = ""
         self.forget()
 
     @property
@@ -91,24 +93,20 @@ class OperatorIdentity:
 
     def preload(self) -> None:
         """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
-        loader = self._session.get_component("data_loader")
         for name in _WARM_DATA:
-            loader.load_data(name)
+            self._loader.load_data(name)
         for name in _WARM_MODELS:
-            loader.load_service_model("ecr", name)
+            self._loader.load_service_model("ecr", name)
 
     def forget(self) -> None:
         """Read everything afresh from the next call on."""
         self._session = AioSession(EXTRA_VARIABLES)
         self._session.set_default_client_config(self._config)
-        if self._loader is None:
-            self._loader = self._session.get_component("data_loader")
-        # With the loader and its parsed models inherited, a new session costs 5 ms and leaves no garbage.
+        # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
         self._session.register_component("data_loader", self._loader)
         self._credentials: OrderedDict[str, Any] = OrderedDict()
         self._roles: dict[str, Any] = {}
         self._files = CredentialFiles(self._session)
-        self._origin = self._files.describe()
 
     def forget_if_changed(self) -> None:
         """Read everything afresh if a file that holds credentials has other contents than before."""
@@ -139,10 +137,10 @@ class OperatorIdentity:
         return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
 
     async def _find(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+        self._origin = self._files.describe()
         credentials = await self._walk_chain(region)
         if credentials is None:
-            files = self._files.describe()
-            raise _missing(f"none in the environment, {files} or the instance's metadata service")
+            raise _missing(f"none in the environment, {self._origin} or the instance's metadata service")
         self._origin = self._name(credentials.method)
         self._credentials[region] = credentials
         if len(self._credentials) > _MOST_REGIONS:

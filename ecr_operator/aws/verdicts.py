@@ -198,5 +198,6 @@ BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Verdict], ...]] = (
     ),
     ((sdk.ConnectionError, sdk.HTTPClientError, OSError), UNREACHABLE),
     ((sdk.BotoCoreError,), UNFORESEEN),
-    ((ValueError, LookupError, TypeError, AttributeError, OverflowError), GARBAGE),
+    # RuntimeError is what the SDK raises for a time that no calendar holds.
+    ((ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError), GARBAGE),
 )

@@ -39,8 +39,9 @@ class Workers:
         rng: the source of jitter.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
+        *,
         deadlines: DeadlineQueue[ResourceKey],
         inventory: Inventory,
         refresher: Refresher,
@@ -82,8 +83,8 @@ class Workers:
                 await self._handle(due)
             except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
                 # The type alone: what an unknown exception says may hold a token.
-                log.error("unforeseen", error=type(error).__name__, **_named(due.key))
-                self._retry(due.key, TransientError(Reason.PENDING, ""))
+                log.error("unforeseen", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
+                self._retry(due.key, TransientError(Reason.PENDING, "A fault of the operator."))
             finally:
                 self._deadlines.done(due.key)
 
@@ -169,9 +170,7 @@ class Workers:
         seen = (resource.uid, resource.generation)
         if isinstance(error, PermanentError) and self._told_once.get(resource.key) != seen:
             self._told_once[resource.key] = seen
-            log.warning(
-                "status can't be written", reason=error.reason, error=error.message, **_named(resource.key)
-            )
+            log.warning("status can't be written", error=error.message, **_named(resource.key))
             if step.outcome:
                 self._announce(resource, step.outcome, self._clock.now())
         self._retry(resource.key, error)

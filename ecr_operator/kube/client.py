@@ -1,6 +1,6 @@
 """One connection to the API server: requests and streams, over the client library's transport.
 
-Invariant: every call ends in bounded time, and what goes wrong is an ApiFailure, whose text is short
+Invariant: every call ends in bounded time, and what goes wrong is an ApiError, whose text is short
 and holds nothing of a Secret. Rejected: the library's models and its own watch (see ARCHITECTURE.md).
 """
 
@@ -32,7 +32,7 @@ _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
 Query = Sequence[tuple[str, str]]
 
 
-class ApiFailure(Exception):
+class ApiError(Exception):
     """The API server refused, failed, or was not reached.
 
     Attributes:
@@ -82,7 +82,7 @@ class KubeClient:
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    async def request(
+    async def request(  # noqa: PLR0913 - the parts of a request
         self,
         method: str,
         path: str,
@@ -105,10 +105,17 @@ class KubeClient:
             limit: seconds for all of it.
 
         Raises:
-            ApiFailure: for every answer but 2xx, and for none.
+            ApiError: for every answer but 2xx, and for none.
         """
-        timeout = aiohttp.ClientTimeout(total=limit, connect=_CONNECT_LIMIT)
-        response = await self._send(method, path, query, body, content_type, accept, timeout)
+        response = await self._send(
+            method,
+            path,
+            query=query,
+            accept=accept,
+            limits=aiohttp.ClientTimeout(total=limit, connect=_CONNECT_LIMIT),
+            body=body,
+            content_type=content_type,
+        )
         async with response:
             text = await _read(response)
         if not response.ok:
@@ -128,12 +135,10 @@ class KubeClient:
             silence: seconds without a byte after which the connection counts as dead.
 
         Raises:
-            ApiFailure: from opening or from iterating.
+            ApiError: from opening or from iterating.
         """
-        timeout = aiohttp.ClientTimeout(
-            connect=_CONNECT_LIMIT, sock_connect=_CONNECT_LIMIT, sock_read=silence
-        )
-        response = await self._send("GET", path, query, None, JSON, accept, timeout)
+        limits = aiohttp.ClientTimeout(connect=_CONNECT_LIMIT, sock_connect=_CONNECT_LIMIT, sock_read=silence)
+        response = await self._send("GET", path, query=query, accept=accept, limits=limits)
         try:
             if not response.ok:
                 raise failure_of(response, await _read(response))
@@ -142,15 +147,16 @@ class KubeClient:
             # Not release(): a stream that is left early must not be read to its end.
             response.close()
 
-    async def _send(
+    async def _send(  # noqa: PLR0913 - the parts of a request
         self,
         method: str,
         path: str,
+        *,
         query: Query,
-        body: Mapping[str, Any] | None,
-        content_type: str,
         accept: str,
-        timeout: aiohttp.ClientTimeout,
+        limits: aiohttp.ClientTimeout,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
     ) -> aiohttp.ClientResponse:
         try:
             response: aiohttp.ClientResponse = await self._api.call_api(
@@ -161,7 +167,7 @@ class KubeClient:
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
-                _request_timeout=timeout,
+                _request_timeout=limits,
             )
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
             raise _unreached(error) from error
@@ -192,21 +198,21 @@ def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
     try:
         parsed = json.loads(text)
     except ValueError as error:
-        raise ApiFailure(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
+        raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
     if not isinstance(parsed, Mapping):
-        raise ApiFailure(0, "NotJSON", "the answer is not an object: is a proxy in between?")
+        raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")
     return parsed
 
 
-def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiFailure:
-    """Make an ApiFailure of an answer that is no success."""
+def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
+    """Make an ApiError of an answer that is no success."""
     try:
         status = json.loads(text)
     except ValueError:
         status = None
     if not isinstance(status, Mapping):
         status = {}
-    return ApiFailure(
+    return ApiError(
         response.status,
         str(status.get("reason") or response.reason or "Unknown"),
         short(str(status.get("message") or f"HTTP {response.status} without a Status object")),
@@ -223,7 +229,7 @@ def _seconds(header: str | None) -> float | None:
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
-def _unreached(error: Exception) -> ApiFailure:
+def _unreached(error: Exception) -> ApiError:
     if isinstance(error, TimeoutError):
-        return ApiFailure(0, "Timeout", "no answer in time")
-    return ApiFailure(0, "NoConnection", short(str(error)) or type(error).__name__)
+        return ApiError(0, "Timeout", "no answer in time")
+    return ApiError(0, "NoConnection", short(str(error)) or type(error).__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
 
-from ecr_operator.kube.client import ApiFailure, KubeClient
+from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.settings import Settings
 
 
@@ -25,7 +25,7 @@ async def connect(settings: Settings) -> KubeClient:
     configuration = Configuration()
     try:
         if settings.in_cluster:
-            load_incluster_config(client_configuration=configuration)
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(config_file=_kubeconfig(settings), client_configuration=configuration)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -41,10 +41,11 @@ async def check(client: KubeClient) -> None:
     """
     try:
         await client.request("GET", "/version")
-    except ApiFailure as failure:
+    except ApiError as failure:
         if failure.code in (0, 401) or failure.code >= 500:  # noqa: PLR2004 - the range of HTTP
-            message = f"The API server {client.host} can't be used: {failure.message}. Check the kubeconfig and its current context."
-            raise ConnectionSetupError(message) from failure
+            message = f"The API server {client.host} can't be used: {failure.message}."
+            advice = "Is it running? Check the kubeconfig and its current context."
+            raise ConnectionSetupError(f"{message} {advice}") from failure
 
 
 def _kubeconfig(settings: Settings) -> str:

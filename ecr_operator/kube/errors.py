@@ -2,12 +2,12 @@
 
 from http import HTTPStatus
 
-from ecr_operator.kube.client import ApiFailure
+from ecr_operator.kube.client import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.model.outcome import Reason
 
 
-def translate(failure: ApiFailure, doing: str) -> OperatorError:
+def translate(failure: ApiError, doing: str) -> OperatorError:
     """Make an error for the user of a failed request.
 
     Args:

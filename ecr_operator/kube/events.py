@@ -13,7 +13,7 @@ import structlog
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import ApiFailure, KubeClient
+from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Outcome
 from ecr_operator.model.resources import API_VERSION, Resource
@@ -55,10 +55,10 @@ class KubeEvents:
             namespace, event = await self._waiting.get()
             try:
                 await self._client.request("POST", paths.events(namespace), body=event)
-            except ApiFailure as failure:
+            except ApiError as failure:
                 self._tell_once(failure)
 
-    def _tell_once(self, failure: ApiFailure) -> None:
+    def _tell_once(self, failure: ApiError) -> None:
         level = log.debug if self._told else log.warning
         self._told = True
         level("Events can't be written; the status tells the same", error=failure.message)

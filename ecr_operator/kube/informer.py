@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from ecr_operator.control.ports import Clock
-from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, ApiFailure, KubeClient
+from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, ApiError, KubeClient
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
 _SHORTEST_WATCH: Final = 40
@@ -61,7 +61,7 @@ class Informer:
         when_missing: what a user does if the server knows no such collection.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         client: KubeClient,
         path: str,
@@ -91,11 +91,11 @@ class Informer:
                 if self._version is None:
                     await self._list()
                 await self._watch()
-            except ApiFailure as failure:
+            except ApiError as failure:
                 await self._wait_out(failure)
             except (KeyError, TypeError, ValueError) as error:
                 await self._wait_out(
-                    ApiFailure(0, "NotAnObject", f"the server sent what is no object ({error!r:.60})")
+                    ApiError(0, "NotAnObject", f"the server sent what is no object ({error!r:.60})")
                 )
 
     async def _list(self) -> None:
@@ -133,12 +133,12 @@ class Informer:
             # A server with an older etcd than ours ends a watch from "the future" like this, and so may a
             # proxy: nothing that we know can be trusted, and asking at once would be a hot loop.
             self._version = None
-            raise ApiFailure(0, "SilentWatch", "the watch ended without a word")
+            raise ApiError(0, "SilentWatch", "the watch ended without a word")
 
     def _take_in(self, event: Mapping[str, Any]) -> None:
         kind, raw = event.get("type"), event.get("object")
         if not isinstance(raw, Mapping):
-            raise ApiFailure(0, "NotAnEvent", "the watch sent something that is no event")
+            raise ApiError(0, "NotAnEvent", "the watch sent something that is no event")
         if kind == "ERROR":
             raise _failure_in(raw)
         self._version = raw["metadata"]["resourceVersion"]
@@ -160,7 +160,7 @@ class Informer:
             ("timeoutSeconds", str(seconds)),
         ]
 
-    async def _wait_out(self, failure: ApiFailure) -> None:
+    async def _wait_out(self, failure: ApiError) -> None:
         if failure.code == HTTPStatus.GONE:
             self._version = None
         if failure.code == HTTPStatus.NOT_FOUND:
@@ -174,30 +174,30 @@ class Informer:
         delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
         await self._clock.sleep(max(delay, min(failure.retry_after or 0.0, 60.0)))
 
-    def _tell(self, failure: ApiFailure) -> None:
+    def _tell(self, failure: ApiError) -> None:
         told = (failure.code, failure.reason)
         if told == self._told or (failure.reason == "SilentWatch" and self._failures == 0):
             return
         self._told = told
         hint = self._when_missing if failure.code == HTTPStatus.NOT_FOUND else ""
         log.warning(
-            f"can't watch {self._path}",
-            code=failure.code,
+            "can't watch",
+            path=self._path,
             error=failure.message,
             **({"next": hint} if hint else {}),
         )
 
     def _tell_recovery(self) -> None:
         if self._told:
-            log.info(f"watching {self._path} again")
+            log.info("watching again", path=self._path)
         self._told = None
 
 
-def _failure_in(status: Mapping[str, Any]) -> ApiFailure:
+def _failure_in(status: Mapping[str, Any]) -> ApiError:
     code = status.get("code")
     details = status.get("details")
     seconds = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
-    return ApiFailure(
+    return ApiError(
         code if isinstance(code, int) else 0,
         str(status.get("reason") or "WatchError"),
         "the watch ended with an error",

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiFailure, KubeClient
+from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.errors import StaleObjectError
 from ecr_operator.model.manifests import MANAGER
@@ -45,7 +45,7 @@ class KubeSecrets:
                 content_type=APPLY,
                 accept=METADATA,
             )
-        except ApiFailure as failure:
+        except ApiError as failure:
             if (
                 present
                 and failure.code == HTTPStatus.UNPROCESSABLE_ENTITY
@@ -60,7 +60,7 @@ class KubeSecrets:
         """Read one Secret's metadata; None if there is none."""
         try:
             answer = await self._client.request("GET", paths.secrets(namespace, name), accept=METADATA)
-        except ApiFailure as failure:
+        except ApiError as failure:
             if failure.code == HTTPStatus.NOT_FOUND:
                 return None
             raise translate(failure, f"reading the metadata of Secret {name}") from failure
@@ -78,6 +78,6 @@ class KubeSecrets:
                 content_type=JSON,
                 accept=METADATA,
             )
-        except ApiFailure as failure:
+        except ApiError as failure:
             if failure.code != HTTPStatus.NOT_FOUND:
                 raise translate(failure, f"deleting Secret {view.name}") from failure

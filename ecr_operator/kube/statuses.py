@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import MERGE_PATCH, METADATA, ApiFailure, KubeClient
+from ecr_operator.kube.client import MERGE_PATCH, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.resources import Resource
@@ -34,6 +34,6 @@ class KubeStatuses:
                 content_type=MERGE_PATCH,
                 accept=METADATA,
             )
-        except ApiFailure as failure:
+        except ApiError as failure:
             if failure.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise translate(failure, f"writing the status of {key}") from failure

@@ -23,7 +23,7 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
 
-_SECRET_NAME_LENGTH = 253
+_SECRET_NAME_LENGTH: Final = 253
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
@@ -60,7 +60,8 @@ class SecretSpec(Spec):
     """What a Secret for image pulls and pushes should be."""
 
     ecr_registry: str = Field(
-        description="Registry host that the login is for, such as 123456789012.dkr.ecr.us-east-2.amazonaws.com. "
+        description="Registry host that the login is for, such as "
+        "123456789012.dkr.ecr.us-east-2.amazonaws.com. "
         "Written verbatim as the key of the generated dockerconfigjson."
     )
 
@@ -260,14 +261,14 @@ def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None
 
 def _in_words(error: ValidationError) -> str:
     """What pydantic found, without the values."""
-    found = (
-        f"{'.'.join(['spec', *(str(part) for part in detail['loc'])])}: {_MEANINGS.get(detail['type'], detail['msg'])}"
-        for detail in error.errors(include_input=False, include_url=False, include_context=False)
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(
+        f"{'.'.join(['spec', *map(str, detail['loc'])])} {_MEANINGS.get(detail['type'], detail['msg'])}"
+        for detail in found
     )
-    return "; ".join(found)
 
 
-_MEANINGS = {
+_MEANINGS: Final = {
     "missing": "is missing",
     "string_type": "must be a string; put quotes around it",
     "model_type": "must be an object with fields",

@@ -10,7 +10,9 @@ from ecr_operator.aws.ecr import EcrTokenIssuer
 from tests.lab.aws import LocalAws
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
-SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 -- of AWS's own examples
+OTHER_KEY = "AKIAI44QH8DHBEXAMPLE"
+OTHER_SECRET = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"  # noqa: S105 -- the same
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +27,16 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalAws]:
-    """A local AWS that the SDK is pointed at, and which knows one user."""
+    """A local AWS that the SDK is pointed at, and which knows two users."""
     async with LocalAws() as local:
-        local.keys.known = {ACCESS_KEY: SECRET_KEY}
+        local.keys.known = {ACCESS_KEY: SECRET_KEY, OTHER_KEY: OTHER_SECRET}
         monkeypatch.setenv("AWS_ENDPOINT_URL", local.url)
         yield local
 
 
 @pytest.fixture
 def user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's keys in the environment."""
+    """The first user's keys in the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 

@@ -37,6 +37,7 @@ class StoppedClock(SystemClock):
     at: datetime
 
     def now(self) -> datetime:
+        """The time at which it stands."""
         return self.at
 
 
@@ -147,7 +148,7 @@ FAILURES: dict[str, tuple[Callable[[LocalAws], object], type[OperatorError], Rea
 
 
 @pytest.mark.parametrize(("fault", "kind", "reason"), FAILURES.values(), ids=FAILURES)
-async def test_a_failure_comes_with_its_reason_after_one_call_and_is_over_when_aws_is_well_again(  # noqa: PLR0913
+async def test_a_failure_comes_with_its_reason_after_one_call_and_is_over_when_aws_is_well_again(
     aws: LocalAws,
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[LocalAws], object],
@@ -176,7 +177,7 @@ async def test_a_broken_region_leaves_the_others_alone(aws: LocalAws, issuer: Ec
 
 async def test_throttling_hands_on_how_long_to_wait(aws: LocalAws, issuer: EcrTokenIssuer) -> None:
     aws.throttle(retry_after=7)
-    assert (await failure(issuer)).retry_after == 7  # noqa: PLR2004
+    assert (await failure(issuer)).retry_after == 7
 
 
 async def test_a_denial_says_what_aws_says_and_what_to_allow(aws: LocalAws, issuer: EcrTokenIssuer) -> None:
@@ -266,60 +267,68 @@ async def test_a_secret_key_that_does_not_fit_is_told_from_an_unknown_one(
     assert "does not accept the keys from the environment variables" in (await failure(issuer)).message
 
 
-class TestClients:
-    """The pool that keeps clients for the next call."""
+# The pool that keeps clients for the next call.
 
-    async def test_no_more_are_kept_than_the_bound_and_none_when_it_ends(self, aws: LocalAws) -> None:
-        pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
-        keys = await identity.keys("eu-west-1")
-        for number in range(MOST_CLIENTS + 3):
-            async with pool.use(identity.session, TokenSource(region=f"eu-west-{number}"), keys) as client:
-                await client.get_authorization_token()
-        assert len(pool) == MOST_CLIENTS
-        await pool.close()
-        assert len(pool) == 0
-        assert aws.count() == MOST_CLIENTS + 3
 
-    async def test_the_least_recently_used_goes_first(self, aws: LocalAws) -> None:
-        pool, identity = ClientPool(most=2), OperatorIdentity(None, SystemClock())
-        keys = await identity.keys("eu-west-1")
-        made = {}
-        for region in ("eu-west-1", "eu-west-2", "eu-west-1", "eu-west-3", "eu-west-1"):
-            async with pool.use(identity.session, TokenSource(region=region), keys) as client:
-                assert made.setdefault(region, client) is client
-        async with pool.use(identity.session, TokenSource(region="eu-west-2"), keys) as client:
-            assert made["eu-west-2"] is not client
-        await pool.close()
-        assert not aws.calls
+async def test_no_more_clients_are_kept_than_the_bound_and_none_in_the_end(aws: LocalAws) -> None:
+    pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
+    keys = await identity.keys("eu-west-1")
+    for number in range(MOST_CLIENTS + 3):
+        async with pool.use(identity.session, TokenSource(region=f"eu-west-{number}"), keys) as client:
+            await client.get_authorization_token()
+    assert len(pool) == MOST_CLIENTS
+    await pool.close()
+    assert len(pool) == 0
+    assert aws.count() == MOST_CLIENTS + 3
 
-    async def test_one_in_use_outlives_its_eviction(self, aws: LocalAws) -> None:
-        pool, identity = ClientPool(most=1), OperatorIdentity(None, SystemClock())
-        keys = await identity.keys("eu-west-1")
-        async with pool.use(identity.session, IRELAND, keys) as first:
-            async with pool.use(identity.session, OHIO, keys) as second:
-                await second.get_authorization_token()
-            await first.get_authorization_token()
-        assert len(pool) == 1
-        await pool.close()
-        assert aws.count(outcome="answered") == 2  # noqa: PLR2004
 
-    async def test_other_keys_mean_another_client(self, aws: LocalAws) -> None:
-        pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
-        aws.keys.known = None
-        for name in ("AKIAFIRST", "AKIASECOND"):
-            async with pool.use(
-                identity.session, IRELAND, AwsKeys(access_key=name, secret_key="s")
-            ) as client:  # noqa: S106
-                await client.get_authorization_token()
-        assert len(pool) == 1
-        await pool.close()
-        assert [call.access_key for call in aws.calls] == ["AKIAFIRST", "AKIASECOND"]
+async def test_the_least_recently_used_client_goes_first(aws: LocalAws) -> None:
+    pool, identity = ClientPool(most=2), OperatorIdentity(None, SystemClock())
+    keys = await identity.keys("eu-west-1")
+    made: dict[str, object] = {}
+    for region in ("eu-west-1", "eu-west-2", "eu-west-1", "eu-west-3", "eu-west-1"):
+        async with pool.use(identity.session, TokenSource(region=region), keys) as client:
+            assert made.setdefault(region, client) is client
+    async with pool.use(identity.session, TokenSource(region="eu-west-2"), keys) as client:
+        assert made["eu-west-2"] is not client
+    await pool.close()
+    assert not aws.calls
+
+
+async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws) -> None:
+    pool, identity = ClientPool(most=1), OperatorIdentity(None, SystemClock())
+    keys = await identity.keys("eu-west-1")
+    async with pool.use(identity.session, IRELAND, keys) as first:
+        async with pool.use(identity.session, OHIO, keys) as second:
+            await second.get_authorization_token()
+        await first.get_authorization_token()
+    assert len(pool) == 1
+    await pool.close()
+    assert aws.count(outcome="answered") == 2
+
+
+async def test_other_keys_mean_another_client(aws: LocalAws) -> None:
+    pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
+    aws.keys.known = None
+    for name in ("AKIAFIRST", "AKIASECOND"):
+        async with pool.use(
+            identity.session, IRELAND, AwsKeys(access_key=name, secret_key=SECRET_KEY)
+        ) as client:
+            await client.get_authorization_token()
+    assert len(pool) == 1
+    await pool.close()
+    assert [call.access_key for call in aws.calls] == ["AKIAFIRST", "AKIASECOND"]
+
+
+def garbles(body: str) -> Callable[[LocalAws], object]:
+    """Make a fault that answers with this garbage."""
+    return lambda aws: aws.garble(body)
 
 
 NOISE: dict[str, Callable[[LocalAws], object]] = {
     "all is well": lambda _: None,
     **{name: fault for name, (fault, _, _) in FAILURES.items()},
-    **{f"garbage: {body}": lambda aws, body=body: aws.garble(body) for body in GARBAGE},
+    **{f"garbage: {body}": garbles(body) for body in GARBAGE},
     "AWS echoes the signed request": lambda aws: setattr(aws.keys, "known", {ACCESS_KEY: "another"}),
     "AWS names the keys in a denial": lambda aws: aws.fail(
         "AccessDeniedException",

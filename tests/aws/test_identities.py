@@ -1,4 +1,4 @@
-"""Where the operator's own AWS keys come from: each way that v0.6.0 and the SDK know, and every way it fails."""
+"""Where the operator's own AWS keys come from: each way that v0.6.0 and the SDK know, and how each fails."""
 
 import asyncio
 import os
@@ -15,14 +15,12 @@ from ecr_operator.control.ports import SystemClock
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import RegistryToken, TokenSource
-from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
+from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
 from tests.lab.aws import LocalAws, decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
 ROLE = "arn:aws:iam::123456789012:role/puller"
-OTHER_KEY = "AKIAI44QH8DHBEXAMPLE"
-OTHER_SECRET = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"  # noqa: S105
 STS = "AssumeRoleWithWebIdentity"
 
 
@@ -64,181 +62,197 @@ async def refusal(issuer: EcrTokenIssuer, source: TokenSource = IRELAND) -> Oper
     return caught.value
 
 
-class TestWays:
-    """Each way of giving the operator an identity."""
+# Each way of giving the operator an identity.
 
-    @pytest.mark.usefixtures("user", "aws")
-    async def test_keys_in_the_environment(self, issuer: EcrTokenIssuer) -> None:
+
+@pytest.mark.usefixtures("user", "aws")
+async def test_keys_in_the_environment_are_used(issuer: EcrTokenIssuer) -> None:
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_iam_user_file_of_v060_s_guide_works_unchanged(
+    mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(keys_file())
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+
+
+async def test_the_sts_file_of_v060_s_guide_works_unchanged(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    assert signed_by(await issuer.issue(IRELAND)).startswith("ASIA")
+    assert [(call.operation, call.role) for call in aws.calls] == [
+        (STS, ROLE),
+        ("GetAuthorizationToken", ""),
+    ]
+
+
+async def test_a_web_identity_in_the_environment_is_used(
+    self, aws: LocalAws, token_file: Path, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+) -> None:
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token_file))
+    assert await issuer.issue(IRELAND)
+    assert aws.count(STS) == 1
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_profile_is_looked_up_in_the_shared_credentials_file(
+    self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
+    monkeypatch.setenv("AWS_PROFILE", "puller")
+    async with EcrTokenIssuer() as issuer:
         assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
 
-    @pytest.mark.usefixtures("aws")
-    async def test_the_iam_user_file_of_v060_s_guide(self, mounted: Path, issuer: EcrTokenIssuer) -> None:
-        mounted.write_text(keys_file())
-        assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
 
-    async def test_the_sts_file_of_v060_s_guide(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        assert signed_by(await issuer.issue(IRELAND)).startswith("ASIA")
-        assert [(call.operation, call.role) for call in aws.calls] == [
-            (STS, ROLE),
-            ("GetAuthorizationToken", ""),
-        ]
-
-    async def test_a_web_identity_in_the_environment(
-        self, aws: LocalAws, token_file: Path, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
-    ) -> None:
-        monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token_file))
-        assert await issuer.issue(IRELAND)
-        assert aws.count(STS) == 1
-
-    @pytest.mark.usefixtures("aws")
-    async def test_a_shared_credentials_file_and_a_profile(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
-        monkeypatch.setenv("AWS_PROFILE", "puller")
-        async with EcrTokenIssuer() as issuer:
-            assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
-
-    @pytest.mark.usefixtures("user")
-    async def test_the_environment_beats_the_file_as_in_v060(
-        self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
-        assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
-        assert aws.count() == 1
-
-    async def test_a_role_of_a_profile_is_assumed_in_the_region_of_the_call(
-        self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        base = keys_file().replace("default", "profile base")
-        mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
-        await issuer.issue(OHIO)
-        assert [(call.operation, call.region) for call in aws.calls] == [
-            ("AssumeRole", "us-east-2"),
-            ("GetAuthorizationToken", "us-east-2"),
-        ]
+@pytest.mark.usefixtures("user")
+async def test_the_environment_beats_the_file_as_in_v060(
+    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+    assert aws.count() == 1
 
 
-class TestSts:
-    """How often and where STS is asked."""
-
-    async def test_a_role_is_assumed_once_for_all_regions(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        for source in (IRELAND, OHIO, IRELAND):
-            await issuer.issue(source)
-        assert aws.count(STS) == 1
-
-    async def test_ten_calls_at_once_assume_the_role_once(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        await asyncio.gather(*(issuer.issue(IRELAND) for _ in range(10)))
-        assert aws.count(STS) == 1
-
-    async def test_a_region_whose_sts_is_silent_holds_no_other_up(
-        self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        base = keys_file().replace("default", "profile base")
-        mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
-        aws.hang(operation="AssumeRole", region="eu-west-1")
-        stuck = asyncio.create_task(issuer.issue(IRELAND))
-        assert await issuer.issue(OHIO)
-        assert not stuck.done()
-        aws.release()
-        assert await stuck
-
-    async def test_keys_that_aws_finds_expired_are_fetched_afresh_by_the_next_call(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        await issuer.issue(IRELAND)
-        aws.keys.revoke_temporary()
-        error = await refusal(issuer)
-        assert isinstance(error, TransientError)
-        assert error.reason is Reason.CREDENTIALS_EXPIRED
-        assert str(token_file) in error.message
-        assert await issuer.issue(IRELAND)
-
-    async def test_a_refused_web_identity_points_to_the_trust_policy(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity", times=1)
-        assert "trust policy" in (await refusal(issuer)).message
-        aws.fail("InvalidIdentityToken", 400, times=1)
-        error = await refusal(issuer)
-        assert error.reason is Reason.ACCESS_DENIED
-        assert "OIDC provider" in error.message
+async def test_a_role_of_a_profile_is_assumed_in_the_region_of_the_call(
+    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    base = keys_file().replace("default", "profile base")
+    mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
+    await issuer.issue(OHIO)
+    assert [(call.operation, call.region) for call in aws.calls] == [
+        ("AssumeRole", "us-east-2"),
+        ("GetAuthorizationToken", "us-east-2"),
+    ]
 
 
-class TestChanges:
-    """What changes on disk counts from the next call on."""
+# How often and where STS is asked.
 
-    @pytest.fixture(autouse=True)
-    def both_users(self, aws: LocalAws) -> None:
-        aws.keys.known = {ACCESS_KEY: SECRET_KEY, OTHER_KEY: OTHER_SECRET}
 
-    async def test_a_file_that_appears_is_found(self, mounted: Path, issuer: EcrTokenIssuer) -> None:
-        assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
-        mounted.write_text(keys_file())
-        assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+async def test_a_role_is_assumed_once_for_all_regions(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    for source in (IRELAND, OHIO, IRELAND):
+        await issuer.issue(source)
+    assert aws.count(STS) == 1
 
-    async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
-        self, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(keys_file())
-        before = mounted.stat()
-        assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
-        mounted.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
-        os.utime(mounted, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert signed_by(await issuer.issue(IRELAND)) == OTHER_KEY
 
-    async def test_a_symlink_that_the_kubelet_swaps_is_followed(
-        self, tmp_path: Path, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        for name, content in (("one", keys_file()), ("two", keys_file(OTHER_KEY, OTHER_SECRET))):
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "credentials").write_text(content)
-        (tmp_path / "..data").symlink_to("one")
-        mounted.symlink_to("..data/credentials")
-        assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
-        (tmp_path / "..new").symlink_to("two")
-        (tmp_path / "..new").rename(tmp_path / "..data")
-        assert signed_by(await issuer.issue(IRELAND)) == OTHER_KEY
+async def test_ten_calls_at_once_assume_the_role_once(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    await asyncio.gather(*(issuer.issue(IRELAND) for _ in range(10)))
+    assert aws.count(STS) == 1
 
-    async def test_a_change_from_keys_to_a_role_is_followed(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(keys_file())
-        await issuer.issue(IRELAND)
-        mounted.write_text(web_identity_file(token_file))
-        assert signed_by(await issuer.issue(IRELAND)).startswith("ASIA")
-        assert aws.count(STS) == 1
 
-    async def test_a_new_web_identity_token_is_used(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        await issuer.issue(IRELAND)
-        token_file.write_text("header.payload.another")
-        await issuer.issue(IRELAND)
-        assert aws.count(STS) == 2  # noqa: PLR2004
+async def test_a_region_whose_sts_is_silent_holds_no_other_up(
+    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    base = keys_file().replace("default", "profile base")
+    mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
+    aws.hang(operation="AssumeRole", region="eu-west-1")
+    stuck = asyncio.create_task(issuer.issue(IRELAND))
+    assert await issuer.issue(OHIO)
+    assert not stuck.done()
+    aws.release()
+    assert await stuck
 
-    async def test_what_does_not_change_is_not_read_again(
-        self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        mounted.write_text(web_identity_file(token_file))
-        await issuer.issue(IRELAND)
-        token_file.touch()
-        await issuer.issue(IRELAND)
-        assert aws.count(STS) == 1
+
+async def test_keys_that_aws_finds_expired_are_fetched_afresh_by_the_next_call(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    await issuer.issue(IRELAND)
+    aws.keys.revoke_temporary()
+    error = await refusal(issuer)
+    assert isinstance(error, TransientError)
+    assert error.reason is Reason.CREDENTIALS_EXPIRED
+    assert str(token_file) in error.message
+    assert await issuer.issue(IRELAND)
+
+
+async def test_a_refused_web_identity_points_to_the_trust_policy(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity", times=1)
+    assert "trust policy" in (await refusal(issuer)).message
+    aws.fail("InvalidIdentityToken", 400, times=1)
+    error = await refusal(issuer)
+    assert error.reason is Reason.ACCESS_DENIED
+    assert "OIDC provider" in error.message
+
+
+# What changes on disk counts from the next call on.
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_file_that_appears_is_found(mounted: Path, issuer: EcrTokenIssuer) -> None:
+    assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
+    mounted.write_text(keys_file())
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+
+
+@pytest.mark.usefixtures("aws")
+async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
+    self, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(keys_file())
+    before = mounted.stat()
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+    mounted.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
+    os.utime(mounted, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert signed_by(await issuer.issue(IRELAND)) == OTHER_KEY
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_symlink_that_the_kubelet_swaps_is_followed(
+    self, tmp_path: Path, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    for name, content in (("one", keys_file()), ("two", keys_file(OTHER_KEY, OTHER_SECRET))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "credentials").write_text(content)
+    (tmp_path / "..data").symlink_to("one")
+    mounted.symlink_to("..data/credentials")
+    assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
+    (tmp_path / "..new").symlink_to("two")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    assert signed_by(await issuer.issue(IRELAND)) == OTHER_KEY
+
+
+async def test_a_change_from_keys_to_a_role_is_followed(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(keys_file())
+    await issuer.issue(IRELAND)
+    mounted.write_text(web_identity_file(token_file))
+    assert signed_by(await issuer.issue(IRELAND)).startswith("ASIA")
+    assert aws.count(STS) == 1
+
+
+async def test_a_new_web_identity_token_is_used(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    await issuer.issue(IRELAND)
+    token_file.write_text("header.payload.another")
+    await issuer.issue(IRELAND)
+    assert aws.count(STS) == 2
+
+
+async def test_what_does_not_change_is_not_read_again(
+    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    await issuer.issue(IRELAND)
+    token_file.touch()
+    await issuer.issue(IRELAND)
+    assert aws.count(STS) == 1
 
 
 MISSING: dict[str, tuple[Callable[[Path, Path], str | bytes], list[str]]] = {
@@ -278,58 +292,61 @@ MISSING: dict[str, tuple[Callable[[Path, Path], str | bytes], list[str]]] = {
 }
 
 
-class TestMissing:
-    """No usable credentials: the message names the file and what it lacks, and never a value."""
+# No usable credentials: the message names the file and what it lacks, and never a value.
 
-    @pytest.mark.parametrize(("content", "expected"), MISSING.values(), ids=MISSING)
-    async def test_it_says_which_file_lacks_what_and_is_over_when_the_file_is_mended(  # noqa: PLR0913
-        self,
-        aws: LocalAws,
-        mounted: Path,
-        token_file: Path,
-        content: Callable[[Path, Path], str | bytes],
-        expected: list[str],
-    ) -> None:
-        made = content(mounted, token_file)
-        mounted.write_bytes(made if isinstance(made, bytes) else made.encode())
-        async with EcrTokenIssuer() as issuer:
-            error = await refusal(issuer)
-            mounted.write_text(keys_file())
-            assert await issuer.issue(IRELAND)
-        assert isinstance(error, PermanentError)
-        assert error.reason is Reason.CREDENTIALS_MISSING
-        for words in expected:
-            assert words.format(file=mounted) in error.message
-        assert SECRET_KEY not in error.message
-        assert aws.count() == 1
 
-    @pytest.mark.usefixtures("aws")
-    async def test_a_machine_without_anything_is_told_where_was_looked(
-        self, mounted: Path, issuer: EcrTokenIssuer
-    ) -> None:
-        assert f"{mounted} (absent)" in (await refusal(issuer)).message
-
-    @pytest.mark.usefixtures("aws")
-    async def test_a_profile_that_no_file_has_is_named(
-        self, mounted: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+@pytest.mark.parametrize(("content", "expected"), MISSING.values(), ids=MISSING)
+async def test_missing_credentials_say_which_file_lacks_what_until_it_is_mended(
+    aws: LocalAws,
+    mounted: Path,
+    token_file: Path,
+    content: Callable[[Path, Path], str | bytes],
+    expected: list[str],
+) -> None:
+    made = content(mounted, token_file)
+    mounted.write_bytes(made if isinstance(made, bytes) else made.encode())
+    async with EcrTokenIssuer() as issuer:
+        error = await refusal(issuer)
         mounted.write_text(keys_file())
-        monkeypatch.setenv("AWS_PROFILE", "puller")
-        async with EcrTokenIssuer() as issuer:
-            assert "profile puller is not in" in (await refusal(issuer)).message
+        assert await issuer.issue(IRELAND)
+    assert isinstance(error, PermanentError)
+    assert error.reason is Reason.CREDENTIALS_MISSING
+    for words in expected:
+        assert words.format(file=mounted) in error.message
+    assert SECRET_KEY not in error.message
+    assert aws.count() == 1
 
-    @pytest.mark.usefixtures("aws")
-    async def test_a_key_id_alone_in_the_environment_is_named(
-        self, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
-    ) -> None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        message = (await refusal(issuer)).message
-        assert "environment variables" in message
-        assert "AWS_SECRET_ACCESS_KEY" in message
 
-    def test_keys_show_nothing_of_themselves(self) -> None:
-        keys = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token="session")  # noqa: S106
-        assert repr(keys) == "AwsKeys()"
+@pytest.mark.usefixtures("aws")
+async def test_a_machine_without_anything_is_told_where_was_looked(
+    self, mounted: Path, issuer: EcrTokenIssuer
+) -> None:
+    assert f"{mounted} (absent)" in (await refusal(issuer)).message
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_profile_that_no_file_has_is_named(
+    self, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted.write_text(keys_file())
+    monkeypatch.setenv("AWS_PROFILE", "puller")
+    async with EcrTokenIssuer() as issuer:
+        assert "profile puller is not in" in (await refusal(issuer)).message
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_key_id_alone_in_the_environment_is_named(
+    self, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    message = (await refusal(issuer)).message
+    assert "environment variables" in message
+    assert "AWS_SECRET_ACCESS_KEY" in message
+
+
+def test_keys_show_nothing_of_themselves() -> None:
+    keys = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token="session")  # noqa: S106
+    assert repr(keys) == "AwsKeys()"
 
 
 @dataclass
@@ -342,10 +359,12 @@ class Metadata:
     keys: dict[str, str] = field(default_factory=dict)
 
     async def session(self, _request: web.Request) -> web.Response:
+        """Begin a session of IMDSv2."""
         self.asked += 1
         return web.Response(text="session", status=200 if self.role else 404)
 
     async def answer(self, request: web.Request) -> web.Response:
+        """Name the role, or give its keys."""
         if self.role is None:
             return web.Response(status=404)
         if request.match_info["role"]:
@@ -376,51 +395,55 @@ class JumpingClock(SystemClock):
     ahead: float = 0.0
 
     def monotonic(self) -> float:
+        """The machine's time, put forward."""
         return super().monotonic() + self.ahead
 
 
-class TestInstanceRole:
-    """The instance's metadata service: last, shortly, and not for ever."""
+# The instance's metadata service: last, shortly, and not for ever.
 
-    async def test_its_role_is_used_where_there_is_nothing_else(
-        self, aws: LocalAws, metadata: Metadata, issuer: EcrTokenIssuer
-    ) -> None:
-        keys = aws.keys.issue(ROLE, "i-0", 3600)
-        metadata.role = "node"
-        metadata.keys = {
-            "Code": "Success",
-            "AccessKeyId": keys.access_key,
-            "SecretAccessKey": keys.secret_key,
-            "Token": keys.session_token,
-            "Expiration": "2099-01-01T00:00:00Z",
-        }
-        assert signed_by(await issuer.issue(IRELAND)) == keys.access_key
 
-    @pytest.mark.usefixtures("user", "aws")
-    async def test_it_is_not_asked_where_there_are_keys(
-        self, metadata: Metadata, issuer: EcrTokenIssuer
-    ) -> None:
-        await issuer.issue(IRELAND)
-        assert metadata.asked == 0
+async def test_the_instance_s_role_is_used_where_there_is_nothing_else(
+    self, aws: LocalAws, metadata: Metadata, issuer: EcrTokenIssuer
+) -> None:
+    keys = aws.keys.issue(ROLE, "i-0", 3600)
+    metadata.role = "node"
+    metadata.keys = {
+        "Code": "Success",
+        "AccessKeyId": keys.access_key,
+        "SecretAccessKey": keys.secret_key,
+        "Token": keys.session_token,
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    assert signed_by(await issuer.issue(IRELAND)) == keys.access_key
 
-    @pytest.mark.usefixtures("aws")
-    async def test_its_failure_is_remembered_for_five_minutes_over_regions_and_file_changes(
-        self, metadata: Metadata, mounted: Path
-    ) -> None:
-        clock = JumpingClock()
-        async with EcrTokenIssuer(clock) as issuer:
-            await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
-            mounted.write_text("[other]\n")
-            await refusal(issuer)
-            assert metadata.asked == 1
-            clock.ahead = 301
-            await refusal(issuer)
-        assert metadata.asked == 2  # noqa: PLR2004
 
-    @pytest.mark.usefixtures("aws")
-    async def test_it_is_not_asked_when_turned_off(
-        self, metadata: Metadata, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
-    ) -> None:
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
-        assert metadata.asked == 0
+@pytest.mark.usefixtures("user", "aws")
+async def test_the_metadata_service_is_not_asked_where_there_are_keys(
+    self, metadata: Metadata, issuer: EcrTokenIssuer
+) -> None:
+    await issuer.issue(IRELAND)
+    assert metadata.asked == 0
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_failing_metadata_service_is_left_alone_for_five_minutes_whatever_changes(
+    self, metadata: Metadata, mounted: Path
+) -> None:
+    clock = JumpingClock()
+    async with EcrTokenIssuer(clock) as issuer:
+        await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
+        mounted.write_text("[other]\n")
+        await refusal(issuer)
+        assert metadata.asked == 1
+        clock.ahead = 301
+        await refusal(issuer)
+    assert metadata.asked == 2
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_metadata_service_is_not_asked_when_turned_off(
+    self, metadata: Metadata, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
+    assert metadata.asked == 0

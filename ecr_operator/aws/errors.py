@@ -145,7 +145,7 @@ def _action(operation: str, source: TokenSource) -> str:
 
 def quote_aws(said: str) -> str:
     """Quote AWS's message: one line of at most 300 characters, without anything that looks like a key."""
-    line = " ".join(said.split()).rstrip(".")
+    line = " ".join(said.split()).rstrip(" .")
     line = _SECRET.sub("[masked]", _KEY_ID.sub("[masked]", line))
     line = "".join(character for character in line if character.isprintable())
     return line if len(line) <= _MOST_WORDS else f"{line[: _MOST_WORDS - 1]}…"

@@ -10,6 +10,7 @@ Leaves out: clients (aws.clients), and what a failure means (aws.errors).
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -36,6 +37,9 @@ _MOST_REGIONS: Final = 64
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
+
+# It warns of a failing STS with a traceback, and in that stands AWS's reply. We say it ourselves.
+logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
 
 # By the SDK's name of a provider.
 _ORIGINS: Final = {

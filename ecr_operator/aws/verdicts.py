@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
 
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
@@ -96,7 +97,7 @@ REFUSED = Verdict(
 GARBAGE = Verdict(
     kind=TransientError,
     reason=Reason.INVALID_TOKEN_RESPONSE,
-    words="AWS in {region} answers {operation} with something that is no AWS answer ({code}). "
+    words="AWS in {region} answers with something that is no AWS answer ({code}). "
     "Check AWS_ENDPOINT_URL and the proxy. The present token stays; trying again.",
 )
 NO_CREDENTIALS = Verdict(
@@ -198,6 +199,7 @@ BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Verdict], ...]] = (
     ),
     ((sdk.ConnectionError, sdk.HTTPClientError, OSError), UNREACHABLE),
     ((sdk.BotoCoreError,), UNFORESEEN),
+    ((ResponseParserError,), GARBAGE),
     # RuntimeError is what the SDK raises for a time that no calendar holds.
     ((ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError), GARBAGE),
 )

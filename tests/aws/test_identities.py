@@ -79,7 +79,7 @@ async def test_the_iam_user_file_of_v060_s_guide_works_unchanged(
 
 
 async def test_the_sts_file_of_v060_s_guide_works_unchanged(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     assert signed_by(await issuer.issue(IRELAND)).startswith("ASIA")
@@ -90,7 +90,7 @@ async def test_the_sts_file_of_v060_s_guide_works_unchanged(
 
 
 async def test_a_web_identity_in_the_environment_is_used(
-    self, aws: LocalAws, token_file: Path, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+    aws: LocalAws, token_file: Path, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
 ) -> None:
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token_file))
@@ -100,7 +100,7 @@ async def test_a_web_identity_in_the_environment_is_used(
 
 @pytest.mark.usefixtures("aws")
 async def test_the_profile_is_looked_up_in_the_shared_credentials_file(
-    self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
@@ -111,7 +111,7 @@ async def test_the_profile_is_looked_up_in_the_shared_credentials_file(
 
 @pytest.mark.usefixtures("user")
 async def test_the_environment_beats_the_file_as_in_v060(
-    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
     assert signed_by(await issuer.issue(IRELAND)) == ACCESS_KEY
@@ -119,7 +119,7 @@ async def test_the_environment_beats_the_file_as_in_v060(
 
 
 async def test_a_role_of_a_profile_is_assumed_in_the_region_of_the_call(
-    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     base = keys_file().replace("default", "profile base")
     mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
@@ -134,7 +134,7 @@ async def test_a_role_of_a_profile_is_assumed_in_the_region_of_the_call(
 
 
 async def test_a_role_is_assumed_once_for_all_regions(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     for source in (IRELAND, OHIO, IRELAND):
@@ -143,7 +143,7 @@ async def test_a_role_is_assumed_once_for_all_regions(
 
 
 async def test_ten_calls_at_once_assume_the_role_once(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     await asyncio.gather(*(issuer.issue(IRELAND) for _ in range(10)))
@@ -151,7 +151,7 @@ async def test_ten_calls_at_once_assume_the_role_once(
 
 
 async def test_a_region_whose_sts_is_silent_holds_no_other_up(
-    self, aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     base = keys_file().replace("default", "profile base")
     mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
@@ -164,7 +164,7 @@ async def test_a_region_whose_sts_is_silent_holds_no_other_up(
 
 
 async def test_keys_that_aws_finds_expired_are_fetched_afresh_by_the_next_call(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     await issuer.issue(IRELAND)
@@ -176,8 +176,20 @@ async def test_keys_that_aws_finds_expired_are_fetched_afresh_by_the_next_call(
     assert await issuer.issue(IRELAND)
 
 
+async def test_a_refused_role_leaves_nothing_secret_in_the_log(
+    aws: LocalAws, mounted: Path, caplog: pytest.LogCaptureFixture, issuer: EcrTokenIssuer
+) -> None:
+    base = keys_file().replace("default", "profile base")
+    mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}aws_session_token=SESSION\n")
+    aws.keys.known = {ACCESS_KEY: OTHER_SECRET}  # so AWS echoes the signed request
+    await refusal(issuer)
+    assert aws.calls[0].outcome == "SignatureDoesNotMatch"
+    assert "SESSION" not in caplog.text
+    assert ACCESS_KEY not in caplog.text
+
+
 async def test_a_refused_web_identity_points_to_the_trust_policy(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity", times=1)
@@ -200,7 +212,7 @@ async def test_a_file_that_appears_is_found(mounted: Path, issuer: EcrTokenIssue
 
 @pytest.mark.usefixtures("aws")
 async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
-    self, mounted: Path, issuer: EcrTokenIssuer
+    mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(keys_file())
     before = mounted.stat()
@@ -212,7 +224,7 @@ async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
 
 @pytest.mark.usefixtures("aws")
 async def test_a_symlink_that_the_kubelet_swaps_is_followed(
-    self, tmp_path: Path, mounted: Path, issuer: EcrTokenIssuer
+    tmp_path: Path, mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     for name, content in (("one", keys_file()), ("two", keys_file(OTHER_KEY, OTHER_SECRET))):
         (tmp_path / name).mkdir()
@@ -226,7 +238,7 @@ async def test_a_symlink_that_the_kubelet_swaps_is_followed(
 
 
 async def test_a_change_from_keys_to_a_role_is_followed(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(keys_file())
     await issuer.issue(IRELAND)
@@ -236,7 +248,7 @@ async def test_a_change_from_keys_to_a_role_is_followed(
 
 
 async def test_a_new_web_identity_token_is_used(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     await issuer.issue(IRELAND)
@@ -246,7 +258,7 @@ async def test_a_new_web_identity_token_is_used(
 
 
 async def test_what_does_not_change_is_not_read_again(
-    self, aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     await issuer.issue(IRELAND)
@@ -319,15 +331,13 @@ async def test_missing_credentials_say_which_file_lacks_what_until_it_is_mended(
 
 @pytest.mark.usefixtures("aws")
 async def test_a_machine_without_anything_is_told_where_was_looked(
-    self, mounted: Path, issuer: EcrTokenIssuer
+    mounted: Path, issuer: EcrTokenIssuer
 ) -> None:
     assert f"{mounted} (absent)" in (await refusal(issuer)).message
 
 
 @pytest.mark.usefixtures("aws")
-async def test_a_profile_that_no_file_has_is_named(
-    self, mounted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_profile_that_no_file_has_is_named(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted.write_text(keys_file())
     monkeypatch.setenv("AWS_PROFILE", "puller")
     async with EcrTokenIssuer() as issuer:
@@ -336,7 +346,7 @@ async def test_a_profile_that_no_file_has_is_named(
 
 @pytest.mark.usefixtures("aws")
 async def test_a_key_id_alone_in_the_environment_is_named(
-    self, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+    monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     message = (await refusal(issuer)).message
@@ -403,7 +413,7 @@ class JumpingClock(SystemClock):
 
 
 async def test_the_instance_s_role_is_used_where_there_is_nothing_else(
-    self, aws: LocalAws, metadata: Metadata, issuer: EcrTokenIssuer
+    aws: LocalAws, metadata: Metadata, issuer: EcrTokenIssuer
 ) -> None:
     keys = aws.keys.issue(ROLE, "i-0", 3600)
     metadata.role = "node"
@@ -419,7 +429,7 @@ async def test_the_instance_s_role_is_used_where_there_is_nothing_else(
 
 @pytest.mark.usefixtures("user", "aws")
 async def test_the_metadata_service_is_not_asked_where_there_are_keys(
-    self, metadata: Metadata, issuer: EcrTokenIssuer
+    metadata: Metadata, issuer: EcrTokenIssuer
 ) -> None:
     await issuer.issue(IRELAND)
     assert metadata.asked == 0
@@ -427,7 +437,7 @@ async def test_the_metadata_service_is_not_asked_where_there_are_keys(
 
 @pytest.mark.usefixtures("aws")
 async def test_a_failing_metadata_service_is_left_alone_for_five_minutes_whatever_changes(
-    self, metadata: Metadata, mounted: Path
+    metadata: Metadata, mounted: Path
 ) -> None:
     clock = JumpingClock()
     async with EcrTokenIssuer(clock) as issuer:
@@ -442,7 +452,7 @@ async def test_a_failing_metadata_service_is_left_alone_for_five_minutes_whateve
 
 @pytest.mark.usefixtures("aws")
 async def test_the_metadata_service_is_not_asked_when_turned_off(
-    self, metadata: Metadata, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING

@@ -30,13 +30,19 @@ def entries(log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def count_requests(
-    log: Path, *, user: str | None = None, agent: str | None = None, since: int = 0
+    log: Path,
+    *,
+    user: str | None = None,
+    agent: str | None = None,
+    name: str | None = None,
+    since: int = 0,
 ) -> Counter[Request]:
-    """Count requests for resources by one user, or whose user agent contains `agent`, or by all."""
+    """Count requests by one user, or whose user agent contains `agent`, for objects of one name; or all."""
     return Counter(
         request
         for entry in entries(log, since)
         if user in (None, entry["user"].get("username")) and (agent or "") in entry.get("userAgent", "")
+        if name in (None, entry.get("objectRef", {}).get("name"))
         for request in _requests(entry)
     )
 

@@ -22,12 +22,14 @@ class Services:
         token_life: seconds that the next ECR tokens live.
         credential_life: seconds that the next temporary keys live.
         account: the 12 digits of the account.
+        passwords: every one handed out so far, in order.
     """
 
     def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
         self.token_life = token_life
         self.credential_life = 3600.0
         self.account = "123456789012"
+        self.passwords: list[str] = []
         self._keys = keys
         self._serials = itertools.count(1)
 
@@ -53,8 +55,9 @@ class Services:
             issued_at=round(now, 3),
             expires_at=round(now + self.token_life, 3),
         )
+        self.passwords.append(encode_token(token))
         datum: dict[str, Any] = {
-            "authorizationToken": base64.b64encode(f"AWS:{encode_token(token)}".encode()).decode(),
+            "authorizationToken": base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode(),
             "expiresAt": token.expires_at,
         }
         public = call.service == "ecr-public"
@@ -76,16 +79,11 @@ class Services:
         missing = {"RoleArn", "RoleSessionName"} - set(asked.form)
         if missing:
             return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
+        if action == "AssumeRoleWithWebIdentity" and not asked.form.get("WebIdentityToken"):
+            return self._refuse(asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account")
         life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
         keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
-        extra: dict[str, Any] = {}
-        if action == "AssumeRoleWithWebIdentity":
-            if not asked.form.get("WebIdentityToken"):
-                return self._refuse(
-                    asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account"
-                )
-            extra = {"SubjectFromWebIdentityToken": "system:serviceaccount:lab:lab", "Provider": "lab"}
-        return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)} | extra)
+        return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
 
     def _refuse(self, asked: Asked, code: str, message: str) -> web.Response:
         asked.call.outcome = code
@@ -117,5 +115,6 @@ def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
             "SecretAccessKey": keys.secret_key,
             "SessionToken": keys.session_token,
             "Expiration": xml_time(keys.expires_at),
-        }
+        },
+        "PackedPolicySize": 6,
     }

@@ -12,6 +12,7 @@ from ecr_operator import __version__
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.token_cache import TokenCache
@@ -29,6 +30,7 @@ from ecr_operator.settings import Settings
 
 _WORKERS: Final = 16
 _STOP_LIMIT: Final = 5.0
+_CREDENTIALS_CHECK: Final = 2.0
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 log = structlog.get_logger(__name__)
@@ -73,17 +75,20 @@ class Operator:
     def __init__(self, settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
         self._settings = settings
         self._client = client
+        self._issuer = issuer
         self._clock = SystemClock()
         self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
         self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
         self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
-        refresher = Refresher(self._inventory, self.tokens, KubeSecrets(client), self._clock)
+        secrets, statuses = KubeSecrets(client), KubeStatuses(client)
+        claims = Claims(self._inventory, secrets, statuses)
+        refresher = Refresher(self._inventory, self.tokens, secrets, claims, self._clock)
         self._workers = Workers(
             deadlines=self._deadlines,
             inventory=self._inventory,
             refresher=refresher,
-            statuses=KubeStatuses(client),
+            statuses=statuses,
             events=self._events,
             clock=self._clock,
         )
@@ -92,9 +97,20 @@ class Operator:
         """Watch and work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._events.run(), name="events")
+            group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self._workers.run(_WORKERS), name="workers")
             for namespace in self._settings.namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+
+    async def _watch_credentials(self) -> None:
+        """Let go of tokens and failures when the operator becomes somebody else, or gets valid keys."""
+        changes = self._issuer.changes()
+        while True:
+            await self._clock.sleep(_CREDENTIALS_CHECK)
+            if (latest := self._issuer.changes()) != changes:
+                changes = latest
+                log.info("the AWS credential files have changed")
+                self.tokens.forget_all()
 
     async def _watch(self, namespace: str) -> None:
         """Secrets first: with them known, a resource whose Secret is well costs nothing."""

@@ -51,6 +51,11 @@ class EcrTokenIssuer:
         """Do in a thread what the first call would do on the loop: 30 to 60 ms, for while others start."""
         await asyncio.to_thread(self._identity.preload)
 
+    def changes(self) -> int:
+        """How often the credential files have changed, looked at now."""
+        self._identity.forget_if_changed()
+        return self._identity.changes
+
     async def issue(self, source: TokenSource) -> RegistryToken:
         """Ask AWS once for a fresh token.
 

@@ -83,6 +83,7 @@ class OperatorIdentity:
         self._lock = asyncio.Lock()
         self._loader: Any = create_loader()
         self._origin = ""
+        self._changes = 0
         self.forget()
 
     @property
@@ -116,6 +117,12 @@ class OperatorIdentity:
         """Read everything afresh if a file that holds credentials has other contents than before."""
         if self._files.changed():
             self.forget()
+            self._changes += 1
+
+    @property
+    def changes(self) -> int:
+        """How often the files have changed; a number that differs means other credentials."""
+        return self._changes
 
     async def keys(self, region: str) -> AwsKeys:
         """Find the keys for a call in this region.

@@ -10,7 +10,7 @@ from typing import Any
 
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.resources import Resource, parse_resource, status_of
+from ecr_operator.model.resources import Resource, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
 
@@ -134,7 +134,7 @@ class Inventory:
         metadata = raw["metadata"]
         known = self._resources.get(_key(kind, raw))
         if known and (known.uid, known.generation) == (metadata["uid"], metadata.get("generation")):
-            return known.with_status(status_of(raw))
+            return known.with_status(status_of(raw), requested_refresh(metadata))
         return parse_resource(kind, raw)
 
     def put_resources(self, resources: list[Resource]) -> None:
@@ -147,7 +147,7 @@ class Inventory:
         """Note a status that we have just written, before its echo arrives."""
         known = self._resources.get(key)
         if known and known.uid == uid:
-            self._resources[key] = known.with_status(status)
+            self._resources[key] = known.with_status(status, known.refresh_requested)
 
     def remove_resource(self, key: ResourceKey) -> None:
         """Forget a resource; those that wanted its Secret are looked at when the Secret goes."""
@@ -172,8 +172,8 @@ class Inventory:
         name = (view.namespace, view.name)
         self._disown(name)
         self._secrets[name] = view
-        if view.controller_uid:
-            self._owned[view.controller_uid].add(name)
+        if view.owner:
+            self._owned[view.owner.uid].add(name)
 
     def remove_secret(self, name: SecretName) -> None:
         """Forget a Secret; whoever wants it is looked at."""
@@ -182,10 +182,10 @@ class Inventory:
             self._look_at_all(name)
 
     def _store(self, resource: Resource) -> bool:
-        """Whether the resource is new or has another spec."""
+        """Whether the resource is new, has another spec, or asks for a fresh token."""
         known = self._resources.get(resource.key)
         self._resources[resource.key] = resource
-        if known and (known.uid, known.generation) == (resource.uid, resource.generation):
+        if known and known.is_same_wish(resource):
             return False
         if known and (released := _wanted_name(known)) and released != _wanted_name(resource):
             self._release(released, resource.key)
@@ -202,11 +202,11 @@ class Inventory:
 
     def _disown(self, name: SecretName) -> None:
         known = self._secrets.get(name)
-        if known and known.controller_uid:
-            owned = self._owned[known.controller_uid]
+        if known and known.owner:
+            owned = self._owned[known.owner.uid]
             owned.discard(name)
             if not owned:
-                del self._owned[known.controller_uid]
+                del self._owned[known.owner.uid]
 
     def _look_at_all(self, name: SecretName) -> None:
         for key in sorted(self._wanting.get(name, ()), key=str):
@@ -228,8 +228,9 @@ def _age(resource: Resource) -> tuple[Any, str]:
 
 def _differs(known: SecretView, view: SecretView) -> bool:
     """Whether something of ours on the Secret is not as we left it."""
-    return (known.entry, known.controller_uid, known.fingerprint) != (
+    return (known.entry, known.owner, known.managed, known.fingerprint) != (
         view.entry,
-        view.controller_uid,
+        view.owner,
+        view.managed,
         view.fingerprint,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ecr_operator.model.outcome import Outcome
+from ecr_operator.model.outcome import Outcome, ResourceKey
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.resources import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
@@ -72,6 +72,10 @@ class SecretStore(Protocol):
         """Read one Secret's metadata; None if there is none."""
         ...
 
+    async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read one whole Secret, where its data must be compared; None if there is none."""
+        ...
+
     async def delete(self, view: SecretView) -> None:
         """Delete that very Secret, in that very version; it may be gone already.
 
@@ -82,11 +86,31 @@ class SecretStore(Protocol):
         ...
 
 
+class ResourceReader(Protocol):
+    """Reads custom resources one by one; fulfilled by `kube.statuses.KubeStatuses`."""
+
+    async def uid_of(self, key: ResourceKey) -> str | None:
+        """The uid of the resource that has this name now; None if there is none.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+
 class StatusWriter(Protocol):
     """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""
 
-    async def write(self, resource: Resource, status: Mapping[str, Any]) -> None:
-        """Replace the status; a resource that is gone is no error."""
+    async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the status and return what the server keeps of it; a resource that is gone is no error.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the server keeps more of a status than v0.6.0 wrote."""
         ...
 
 

@@ -7,18 +7,27 @@ Secret, and say what came of it.
 from dataclasses import dataclass
 from datetime import datetime
 
+from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.ownership import Claims, Stake
 from ecr_operator.control.ports import Clock, SecretStore
-from ecr_operator.control.token_cache import TokenCache, TokenFailure
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.model import outcomes
+from ecr_operator.model.errors import (
+    ForeignSecretError,
+    ImmutableSecretError,
+    OperatorError,
+    StaleObjectError,
+    TransientError,
+)
 from ecr_operator.model.manifests import fingerprint, generated_secret, owned_fields
-from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
-from ecr_operator.model.ownership import SecretView, is_ours
-from ecr_operator.model.resources import Problem, Resource, Wanted, format_time
-from ecr_operator.model.schedule import is_alive, refresh_deadline, serves_renewal
+from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.schedule import is_alive, refresh_deadline, serves_renewal, spread_overdue
 from ecr_operator.model.tokens import RegistryToken
 
-_ATTEMPTS = 3
+_ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
 
 
@@ -30,13 +39,17 @@ class Step:
         outcome: what is to be told; None where there is nothing new.
         pending: AWS is being asked; the key comes up again when the answer is there.
         deadline: when the token is due next, UTC.
-        retry_in: seconds until another try, after a failure.
+        retry_in: seconds until another try.
+        error: of Kubernetes, to be tried again with backoff.
+        expires_at: when the present token dies, while a refresh is still to come of it.
     """
 
     outcome: Outcome | None
     pending: bool = False
     deadline: datetime | None = None
     retry_in: float | None = None
+    error: OperatorError | None = None
+    expires_at: datetime | None = None
 
 
 class Refresher:
@@ -46,14 +59,21 @@ class Refresher:
         inventory: what was last seen.
         tokens: the token cache.
         secrets: the generated Secrets.
+        claims: tells whose a Secret is.
         clock: the time.
     """
 
-    def __init__(self, inventory: Inventory, tokens: TokenCache, secrets: SecretStore, clock: Clock) -> None:
+    def __init__(
+        self, inventory: Inventory, tokens: TokenCache, secrets: SecretStore, claims: Claims, clock: Clock
+    ) -> None:
         self._inventory = inventory
         self._tokens = tokens
         self._secrets = secrets
+        self._claims = claims
         self._clock = clock
+        self._contests = Contests(clock)
+        # Resources that were looked at since the start: what is overdue for others is spread out.
+        self._met: set[ResourceKey] = set()
 
     async def refresh(self, resource: Resource, *, due: bool) -> Step:
         """Do what has to be done for a resource now.
@@ -64,117 +84,189 @@ class Refresher:
         """
         wanted = resource.wanted
         if wanted is None:
-            return Step(outcome=_invalid(resource, None))
+            return Step(outcome=outcomes.invalid(resource, None))
+        if wanted.suspended:
+            return self._suspended(resource, wanted)
         try:
             return await self._bring_about(resource, wanted, due=due)
+        except ForeignSecretError as error:
+            return Step(outcome=outcomes.failed(error, None), retry_in=_CONFLICT_RECHECK)
         except OperatorError as error:
-            return Step(outcome=_failed(error, self._fitting(resource, wanted)), retry_in=error.retry_after)
+            return self._failed(error, self._times(self._fitting(resource, wanted)), error=error)
+        finally:
+            self._met.add(resource.key)
+
+    def forget(self, key: ResourceKey) -> None:
+        """Drop what is kept of a resource that is gone."""
+        self._met.discard(key)
+        self._contests.forget(key)
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
         for _ in range(_ATTEMPTS):
-            present = self._inventory.secret(resource.key.namespace, wanted.secret_name)
-            if rival := self._rival(resource, present):
-                return _conflict(wanted, rival)
+            stake = await self._claims.stake(resource, wanted)
             try:
-                return await self._settle(resource, wanted, present, due=due)
+                if stake.legacy:
+                    return await self._adopt(resource, wanted, stake.legacy, stake.view)
+                return await self._settle(resource, wanted, stake.view, due=due)
             except StaleObjectError:
-                if owner := await self._look_again(resource, wanted):
-                    return _conflict(wanted, owner)
+                self._claims.doubt(resource, wanted)
+            except ImmutableSecretError:
+                await self._make_way(resource, wanted, stake)
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {wanted.secret_name} keeps changing while the operator writes it; trying again.",
         )
 
+    async def _adopt(
+        self, resource: Resource, wanted: Wanted, token: RegistryToken, view: SecretView | None
+    ) -> Step:
+        """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
+        await self._apply(resource, wanted, token, view)
+        return _settled(resource, wanted, token.times, Reason.ADOPTED)
+
     async def _settle(
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
     ) -> Step:
-        now = self._clock.now()
         fitting = self._fitting(resource, wanted)
-        if fitting and fitting.times and not due and now < _deadline(resource, wanted, fitting.times):
+        if (times := self._times(fitting)) and not due and (step := self._leave(resource, wanted, times)):
             await self._sweep(resource, wanted)
-            return _settled(resource, wanted, fitting.times, Reason.REFRESHED)
+            return step
         if resource.problem and not (present and present.times):
-            return Step(outcome=_invalid(resource, None))
+            return Step(outcome=outcomes.invalid(resource, None))
+        if not fitting and (wait := self._contests.wait(resource.key)):
+            return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
         token = self._token(resource, wanted, fitting)
         if not isinstance(token, RegistryToken):
-            return self._without_token(fitting, token)
-        applied = await self._secrets.apply(generated_secret(resource, wanted, token), present)
-        self._inventory.put_secret(applied)
+            return self._without_token(resource, wanted, fitting, token)
+        await self._apply(resource, wanted, token, present)
         await self._sweep(resource, wanted)
-        repaired = fitting is None and _told_of(resource, token.times)
-        return _settled(resource, wanted, token.times, Reason.REPAIRED if repaired else Reason.REFRESHED)
+        return _settled(resource, wanted, token.times, self._why(resource, present, fitting))
+
+    def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
+        """What to say of a Secret that is well; None if its token is due."""
+        now, deadline = self._clock.now(), _deadline(resource, wanted, times)
+        if self._unmet_request(resource, wanted):
+            return None
+        if now < deadline:
+            return _settled(resource, wanted, times, Reason.REFRESHED)
+        if resource.key not in self._met and is_alive(times, now):
+            # Overdue since before the start: nearest to expiry first, and not all at once.
+            return Step(outcome=None, deadline=spread_overdue(times, now, resource.uid))
+        return None
 
     def _token(
         self, resource: Resource, wanted: Wanted, fitting: SecretView | None
-    ) -> RegistryToken | TokenFailure | None:
+    ) -> RegistryToken | TokenFailure | TooSoon | None:
         """From the cache if it may serve, else from AWS."""
-        now = self._clock.now()
-        present = fitting.times if fitting else None
+        now, present = self._clock.now(), self._times(fitting)
+        requested = self._unmet_request(resource, wanted)
 
         def acceptable(token: RegistryToken) -> bool:
-            # A repair takes what is there, so that it never waits for AWS; what is due stays due.
-            return serves_renewal(token.times, present, now) if present else is_alive(token.times, now)
+            if present is None:
+                # A repair takes what is there, so that it never waits for AWS; what is due stays due.
+                return is_alive(token.times, now)
+            if requested:
+                return is_alive(token.times, now) and token.issued_at > present.issued_at
+            return serves_renewal(token.times, present, now)
 
         return self._tokens.obtain(
             wanted.source, resource.key, present.expires_at if present else None, acceptable
         )
 
-    def _without_token(self, fitting: SecretView | None, failure: TokenFailure | None) -> Step:
-        if failure is None:
-            return Step(outcome=None if fitting else _PENDING, pending=True)
-        retry_in = max(failure.retry_at - self._clock.monotonic(), 0.0)
-        return Step(outcome=_failed(failure.error, fitting), retry_in=retry_in)
+    def _without_token(
+        self,
+        resource: Resource,
+        wanted: Wanted,
+        fitting: SecretView | None,
+        found: TokenFailure | TooSoon | None,
+    ) -> Step:
+        times = self._times(fitting)
+        if found is None:
+            told = None if self._alive(times) else outcomes.pending(times)
+            return Step(outcome=told, pending=True, expires_at=self._alive(times))
+        retry_in = max(found.retry_at - self._clock.monotonic(), 0.0)
+        if isinstance(found, TooSoon):
+            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED) if times else None
+            return Step(outcome=told, retry_in=retry_in, expires_at=self._alive(times))
+        return self._failed(found.error, times, retry_in=retry_in)
+
+    def _failed(
+        self,
+        failure: OperatorError,
+        times: TokenTimes | None,
+        *,
+        retry_in: float | None = None,
+        error: OperatorError | None = None,
+    ) -> Step:
+        outcome = outcomes.failed(failure, times)
+        return Step(outcome=outcome, retry_in=retry_in, error=error, expires_at=self._alive(times))
+
+    def _alive(self, times: TokenTimes | None) -> datetime | None:
+        """When the token dies; None if it is dead or there is none."""
+        return times.expires_at if times and is_alive(times, self._clock.now()) else None
+
+    async def _apply(
+        self, resource: Resource, wanted: Wanted, token: RegistryToken, present: SecretView | None
+    ) -> None:
+        applied = await self._secrets.apply(generated_secret(resource, wanted, token), present)
+        self._inventory.put_secret(applied)
+
+    async def _make_way(self, resource: Resource, wanted: Wanted, stake: Stake) -> None:
+        """Delete a Secret of ours that can't be changed, by its type or its `immutable`, to make it anew."""
+        if stake.view is not None:
+            await self._secrets.delete(stake.view)
+        self._claims.doubt(resource, wanted)
+
+    async def _sweep(self, resource: Resource, wanted: Wanted) -> None:
+        """Delete what the resource had before its generated_secret_name changed; new first, old after."""
+        for view in self._inventory.owned_by(resource.uid):
+            if view.name != wanted.secret_name and view.managed:
+                await self._secrets.delete(view)
+
+    def _suspended(self, resource: Resource, wanted: Wanted) -> Step:
+        times = self._times(self._fitting(resource, wanted))
+        return Step(outcome=outcomes.suspended(times), expires_at=self._alive(times))
 
     def _fitting(self, resource: Resource, wanted: Wanted) -> SecretView | None:
         """The Secret that exists, if it is as we would write it but for the token's age."""
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
         return view if view and _fits(view, resource, wanted) else None
 
-    def _rival(self, resource: Resource, present: SecretView | None) -> str | None:
-        """Who has the Secret, or gets it before us; None if it is ours to write."""
-        if present is not None:
-            return None if is_ours(present, resource) else present.owner
-        older = self._inventory.older_claimant(resource)
-        return f"{older.key.kind} {older.key.name}, which is older" if older else None
+    def _unmet_request(self, resource: Resource, wanted: Wanted) -> bool:
+        view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
+        return view is not None and resource.refresh_requested not in (None, view.refresh_requested)
 
-    async def _look_again(self, resource: Resource, wanted: Wanted) -> str | None:
-        """After a conflict: see what is there; the owner's name if it is not ours."""
-        namespace, name = resource.key.namespace, wanted.secret_name
-        view = await self._secrets.look(namespace, name)
-        if view is None:
-            self._inventory.remove_secret((namespace, name))
-            return None
-        if not is_ours(view, resource):
-            return view.owner
-        self._inventory.put_secret(view)
-        return None
+    def _why(
+        self,
+        resource: Resource,
+        present: SecretView | None,
+        fitting: SecretView | None,
+    ) -> Reason:
+        if fitting:
+            return Reason.REFRESHED
+        if present and not (present.owner and present.owner.uid == resource.uid):
+            return Reason.ADOPTED
+        if resource.status.get("observedGeneration") != resource.generation:
+            return Reason.REFRESHED
+        # The same spec was settled before, so somebody has changed or deleted the Secret since.
+        self._contests.repaired(resource.key)
+        return Reason.REPAIRED
 
-    async def _sweep(self, resource: Resource, wanted: Wanted) -> None:
-        """Delete what the resource had before its generated_secret_name changed; new first, old after."""
-        for view in self._inventory.owned_by(resource.uid):
-            if view.name != wanted.secret_name:
-                await self._secrets.delete(view)
-
-
-_PENDING = Outcome(
-    reason=Reason.PENDING, message="AWS is being asked for a token.", succeeded=False, fits=False
-)
+    @staticmethod
+    def _times(view: SecretView | None) -> TokenTimes | None:
+        return view.times if view else None
 
 
 def _fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
-    entry = view.entry
     return (
-        is_ours(view, resource)
-        and entry is not None
+        view.managed
+        and view.entry is not None
+        and view.owner is not None
+        and view.owner.uid == resource.uid
         and view.times is not None
         and view.fingerprint == fingerprint(resource, wanted)
-        and owned_fields(resource) <= entry.fields
+        and owned_fields(resource, wanted) <= view.entry.fields
     )
-
-
-def _told_of(resource: Resource, times: TokenTimes) -> bool:
-    """Whether the status already tells of this token, so that it is put back rather than renewed."""
-    return resource.status.get("lastUpdatedTime") == format_time(times.issued_at)
 
 
 def _deadline(resource: Resource, wanted: Wanted, times: TokenTimes) -> datetime:
@@ -182,43 +274,7 @@ def _deadline(resource: Resource, wanted: Wanted, times: TokenTimes) -> datetime
 
 
 def _settled(resource: Resource, wanted: Wanted, times: TokenTimes, reason: Reason) -> Step:
-    deadline = _deadline(resource, wanted, times)
-    if resource.problem:
-        return Step(outcome=_invalid(resource, times), deadline=deadline)
-    message = f"Secret {wanted.secret_name} holds a token that lives until {format_time(times.expires_at)}."
-    outcome = Outcome(reason=reason, message=message, succeeded=True, fits=True, times=times)
-    return Step(outcome=outcome, deadline=deadline)
-
-
-def _failed(error: OperatorError, fitting: SecretView | None) -> Outcome:
-    return Outcome(
-        reason=error.reason,
-        message=error.message,
-        succeeded=False,
-        fits=fitting is not None,
-        permanent=isinstance(error, PermanentError),
-        times=fitting.times if fitting else None,
+    return Step(
+        outcome=outcomes.settled(resource, wanted, times, reason),
+        deadline=_deadline(resource, wanted, times),
     )
-
-
-def _invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
-    problem = resource.problem or Problem(reason=Reason.INVALID_SPEC, message="The spec can't be read.")
-    return Outcome(
-        reason=problem.reason,
-        message=problem.message,
-        succeeded=False,
-        fits=times is not None,
-        permanent=True,
-        times=times,
-    )
-
-
-def _conflict(wanted: Wanted, owner: str) -> Step:
-    message = (
-        f"Secret {wanted.secret_name} exists and is not this resource's ({owner}). It is left as it is: "
-        "rename or delete it, or choose another generated_secret_name."
-    )
-    outcome = Outcome(
-        reason=Reason.SECRET_CONFLICT, message=message, succeeded=False, fits=False, permanent=True
-    )
-    return Step(outcome=outcome, retry_in=_CONFLICT_RECHECK)

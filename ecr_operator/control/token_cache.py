@@ -18,7 +18,7 @@ from datetime import datetime
 from ecr_operator.control.ports import Clock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, TransientError
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.schedule import retry_delay
+from ecr_operator.model.schedule import is_alive, minimum_interval, retry_delay
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 
@@ -35,13 +35,26 @@ class TokenFailure:
     retry_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooSoon:
+    """The cached token will not do, and is too young to ask for another.
+
+    Attributes:
+        retry_at: monotonic seconds at which AWS may be asked again.
+    """
+
+    retry_at: float
+
+
 @dataclass(slots=True)
 class _Source:
     token: RegistryToken | None = None
+    fetched_at: float = 0.0
     failure: TokenFailure | None = None
     failures: int = 0
     flight: "asyncio.Task[None] | None" = None
     waiting: dict[ResourceKey, datetime | None] = field(default_factory=dict)
+    refused: set[ResourceKey] = field(default_factory=set)
 
 
 class TokenCache:
@@ -73,8 +86,8 @@ class TokenCache:
         key: ResourceKey,
         expires_at: datetime | None,
         acceptable: Callable[[RegistryToken], bool],
-    ) -> RegistryToken | TokenFailure | None:
-        """A token, the failure that stands in its way, or None while AWS is being asked.
+    ) -> RegistryToken | TokenFailure | TooSoon | None:
+        """A token, what stands in its way, or None while AWS is being asked.
 
         Args:
             source: whom to ask.
@@ -86,11 +99,28 @@ class TokenCache:
         if entry.token and acceptable(entry.token):
             return entry.token
         if entry.flight is None and entry.failure and self._clock.monotonic() < entry.failure.retry_at:
+            entry.refused.add(key)
             return entry.failure
+        if entry.flight is None and (soonest := self._soonest(entry)) > self._clock.monotonic():
+            return TooSoon(retry_at=soonest)
         entry.waiting[key] = expires_at
         if entry.flight is None:
             entry.flight = asyncio.create_task(self._fly(source, entry), name=f"token {source}")
         return None
+
+    def forget_all(self) -> None:
+        """Drop tokens and failures: the identity's credentials have changed."""
+        for entry in self._sources.values():
+            entry.token, entry.failure, entry.failures = None, None, 0
+            refused, entry.refused = entry.refused, set()
+            self._landed(refused)
+
+    def _soonest(self, entry: _Source) -> float:
+        """When AWS may be asked again after a success, in monotonic seconds."""
+        if entry.token is None or not is_alive(entry.token.times, self._clock.now()):
+            return 0.0
+        life = entry.token.expires_at - entry.token.issued_at
+        return entry.fetched_at + minimum_interval(life).total_seconds()
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -107,7 +137,8 @@ class TokenCache:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not silence the source for ever
             self._failed(entry, _unforeseen(error))
         else:
-            entry.failure, entry.failures = None, 0
+            entry.failure, entry.failures, entry.refused = None, 0, set()
+            entry.fetched_at = self._clock.monotonic()
         waiting, entry.waiting, entry.flight = entry.waiting, {}, None
         self._landed(waiting)
 

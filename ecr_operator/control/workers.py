@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -15,7 +16,7 @@ from ecr_operator.control.deadlines import DeadlineQueue, Due
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.ports import Clock, EventSink, StatusWriter
 from ecr_operator.control.refresh import Refresher, Step
-from ecr_operator.model.conditions import is_ready, next_status, outcome_changed
+from ecr_operator.model.conditions import is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.resources import Resource, format_time
@@ -70,6 +71,7 @@ class Workers:
 
     def forget(self, key: ResourceKey) -> None:
         """Drop all that is kept of a resource that is gone."""
+        self._refresher.forget(key)
         self._deadlines.forget(key)
         self._due.discard(key)
         self._asking.discard(key)
@@ -104,36 +106,45 @@ class Workers:
 
     async def _tell(self, resource: Resource, step: Step) -> None:
         outcome = step.outcome
-        if step.pending and resource.key not in self._asking:
-            return
         if outcome is None:
             return
+        if step.pending and outcome.times is None and resource.key not in self._asking:
+            return  # told only if AWS takes its time
         now = self._clock.now()
         resource = self._latest(resource)
         status = next_status(resource, outcome, now, step.deadline)
-        if status == resource.status:
+        if await self._is_told(resource, status):
             if outcome.reason is Reason.REPAIRED:
                 self._announce(resource, outcome, now)
             return
-        await self._statuses.write(resource, status)
-        self._inventory.remember_status(resource.key, resource.uid, status)
+        kept = await self._statuses.write(resource, status)
+        self._inventory.remember_status(resource.key, resource.uid, kept)
         self._log(resource, outcome, now)
-        if (
-            outcome.reason is not Reason.PENDING
-            and resource.status
-            and outcome_changed(resource.status, status)
-        ):
+        if outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status):
             self._events.emit(resource, outcome)
+
+    async def _is_told(self, resource: Resource, status: dict[str, Any]) -> bool:
+        """Whether the resource says all that its CRD lets it say."""
+        if status == resource.status:
+            return True
+        if not is_legacy_part(resource.status, status):
+            return False
+        return not await self._statuses.keeps_details(resource.key.kind)
 
     def _latest(self, resource: Resource) -> Resource:
         """The resource as it was worked on, with the status that is there by now."""
         known = self._inventory.resource(resource.key)
-        return resource.with_status(known.status) if known and known.uid == resource.uid else resource
+        if known is None or known.uid != resource.uid:
+            return resource
+        return resource.with_status(known.status, resource.refresh_requested)
 
     def _reschedule(self, resource: Resource, step: Step) -> None:
         key = resource.key
         if self._inventory.resource(key) is None:
             return
+        if step.expires_at is not None:
+            # Be there when the token dies, to say so.
+            self._deadlines.schedule_at(key, step.expires_at)
         if step.pending:
             self._wait_for_answer(key)
             return
@@ -142,9 +153,8 @@ class Workers:
             self._settled(key, step.deadline)
         elif step.retry_in is not None:
             self._deadlines.schedule_in(key, step.retry_in)
-        elif step.outcome and not step.outcome.succeeded and step.outcome.reason is not Reason.INVALID_SPEC:
-            self._retry(key, _error_of(step.outcome))
-        self._watch_expiry(key, step.outcome)
+        elif step.error is not None:
+            self._retry(key, step.error)
 
     def _wait_for_answer(self, key: ResourceKey) -> None:
         if key not in self._asking:
@@ -155,12 +165,6 @@ class Workers:
         self._due.discard(key)
         self._failures.pop(key, None)
         self._deadlines.schedule_at(key, deadline)
-
-    def _watch_expiry(self, key: ResourceKey, outcome: Outcome | None) -> None:
-        """While refreshes fail, be there when the token dies, to say so."""
-        now = self._clock.now()
-        if outcome and not outcome.succeeded and outcome.times and is_ready(outcome, now):
-            self._deadlines.schedule_at(key, outcome.times.expires_at)
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
         self._failures[key] += 1
@@ -188,11 +192,6 @@ class Workers:
             expires=format_time(outcome.times.expires_at) if outcome.times else None,
             **_named(resource.key),
         )
-
-
-def _error_of(outcome: Outcome) -> OperatorError:
-    kind = PermanentError if outcome.permanent else TransientError
-    return kind(outcome.reason, outcome.message)
 
 
 def _named(key: ResourceKey) -> dict[str, str]:

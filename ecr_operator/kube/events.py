@@ -6,6 +6,7 @@ does not fit into the queue is dropped, since the status tells the same.
 
 import asyncio
 import itertools
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from ecr_operator.model.resources import API_VERSION, Resource
 
 _MOST_WAITING: Final = 1000
 _LONGEST_NOTE: Final = 1000
+_WINDOW: Final = 60.0
+_MOST_IN_WINDOW: Final = 4
+_MOST_REMEMBERED: Final = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +44,28 @@ class KubeEvents:
         self._waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_MOST_WAITING)
         self._numbers = itertools.count(1)
         self._told = False
+        self._recent: dict[str, deque[tuple[float, str]]] = {}
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
-        """Queue an Event about an outcome."""
+        """Queue an Event about an outcome, unless it says again what was said lately, or is one too many."""
+        if not self._is_worth(resource.uid, f"{outcome.reason} {outcome.message}"):
+            return
         event = event_of(resource, outcome, self._clock.now(), self._instance, next(self._numbers))
         try:
             self._waiting.put_nowait((resource.key.namespace, event))
         except asyncio.QueueFull:
             log.debug("event dropped", reason=outcome.reason)
+
+    def _is_worth(self, uid: str, said: str) -> bool:
+        now = self._clock.monotonic()
+        if len(self._recent) > _MOST_REMEMBERED:
+            self._recent = {key: said for key, said in self._recent.items() if said[-1][0] > now - _WINDOW}
+        recent = self._recent.setdefault(uid, deque(maxlen=_MOST_IN_WINDOW))
+        lately = [(at, what) for at, what in recent if at > now - _WINDOW]
+        if len(lately) >= _MOST_IN_WINDOW or any(what == said for _, what in lately):
+            return False
+        recent.append((now, said))
+        return True
 
     async def run(self) -> None:
         """Send what is queued, until cancelled."""

@@ -8,6 +8,8 @@ from typing import Final
 
 from ecr_operator.model.resources import GROUP, PLURALS, VERSION
 
+OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
+
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LENGTH: Final = 253
 

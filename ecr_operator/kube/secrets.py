@@ -12,7 +12,7 @@ from typing import Any, Final
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
-from ecr_operator.model.errors import StaleObjectError
+from ecr_operator.model.errors import ImmutableSecretError, OperatorError, StaleObjectError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.ownership import SecretView, view_secret
@@ -46,14 +46,7 @@ class KubeSecrets:
                 accept=METADATA,
             )
         except ApiError as failure:
-            if (
-                present
-                and failure.code == HTTPStatus.UNPROCESSABLE_ENTITY
-                and "metadata.uid" in failure.message
-            ):
-                message = "The Secret has been made anew by somebody; looking again."
-                raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message) from failure
-            raise translate(failure, f"writing Secret {metadata['name']}") from failure
+            raise _refusal(failure, metadata["name"], present) from failure
         return view_secret(answer["metadata"])
 
     async def look(self, namespace: str, name: str) -> SecretView | None:
@@ -65,6 +58,16 @@ class KubeSecrets:
                 return None
             raise translate(failure, f"reading the metadata of Secret {name}") from failure
         return view_secret(answer["metadata"])
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read one whole Secret; None if there is none."""
+        try:
+            secret: Mapping[str, Any] = await self._client.request("GET", paths.secrets(namespace, name))
+        except ApiError as failure:
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise translate(failure, f"reading Secret {name}") from failure
+        return secret
 
     async def delete(self, view: SecretView) -> None:
         """Delete that very Secret in that very version; see the port."""
@@ -81,3 +84,15 @@ class KubeSecrets:
         except ApiError as failure:
             if failure.code != HTTPStatus.NOT_FOUND:
                 raise translate(failure, f"deleting Secret {view.name}") from failure
+
+
+def _refusal(failure: ApiError, name: str, present: SecretView | None) -> OperatorError:
+    """What a refused apply means for a Secret that we have seen."""
+    if present and failure.code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        if "metadata.uid" in failure.message:
+            message = f"Secret {name} has been made anew by somebody; looking again."
+            return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
+        if "immutable" in failure.message:
+            message = f"Secret {name} can't be changed in place; it is made anew."
+            return ImmutableSecretError(Reason.KUBERNETES_REFUSED, message)
+    return translate(failure, f"writing Secret {name}")

@@ -1,24 +1,50 @@
-"""Writing the status of custom resources."""
+"""Reading custom resources one by one, and writing their status."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import MERGE_PATCH, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.manifests import MANAGER
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.resources import Resource, status_of
+
+# A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
+_DETAIL: Final = "observedGeneration"
+
+log = structlog.get_logger(__name__)
 
 
 class KubeStatuses:
-    """Statuses on the API server; fulfils `control.ports.StatusWriter`."""
+    """Statuses on the API server; fulfils `control.ports.StatusWriter` and `ResourceReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
+        self._keeps: dict[str, bool] = {}
 
-    async def write(self, resource: Resource, status: Mapping[str, Any]) -> None:
-        """Replace the status by a merge patch of what differs.
+    async def uid_of(self, key: ResourceKey) -> str | None:
+        """The uid of the resource that has this name now; None if there is none."""
+        path = paths.resources(key.kind, key.namespace, key.name)
+        try:
+            answer = await self._client.request("GET", path, accept=METADATA)
+        except ApiError as failure:
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise translate(failure, f"reading {key}") from failure
+        return str(answer["metadata"]["uid"])
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""
+        if kind not in self._keeps:
+            self._learn(kind, keeps=await self._ask_schema(kind))
+        return self._keeps[kind]
+
+    async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the status by a merge patch of what differs, and return what the server keeps of it.
 
         The uid keeps it off a resource that was deleted and made again; one that is gone is no error.
         """
@@ -26,14 +52,37 @@ class KubeStatuses:
         removed = {key: None for key in resource.status if key not in status}
         key = resource.key
         try:
-            await self._client.request(
+            answer = await self._client.request(
                 "PATCH",
                 paths.resources(key.kind, key.namespace, key.name, "status"),
                 query=(("fieldManager", MANAGER),),
                 body={"metadata": {"uid": resource.uid}, "status": {**changes, **removed}},
                 content_type=MERGE_PATCH,
-                accept=METADATA,
             )
         except ApiError as failure:
             if failure.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise translate(failure, f"writing the status of {key}") from failure
+            return resource.status
+        kept = status_of(answer)
+        self._learn(key.kind, keeps=_DETAIL in kept)
+        return kept
+
+    async def _ask_schema(self, kind: str) -> bool:
+        try:
+            answer = await self._client.request("GET", paths.OPENAPI)
+        except ApiError:
+            return True
+        for schema in answer.get("components", {}).get("schemas", {}).values():
+            for found in schema.get("x-kubernetes-group-version-kind", ()):
+                if found.get("kind") == kind:
+                    return _DETAIL in schema["properties"]["status"].get("properties", {})
+        return True
+
+    def _learn(self, kind: str, *, keeps: bool) -> None:
+        if not keeps and self._keeps.get(kind) is not False:
+            log.warning(
+                "the CRD is v0.6.0's and keeps two fields of the status only",
+                kind=kind,
+                next="apply config/crd for conditions and expiry times",
+            )
+        self._keeps[kind] = keeps

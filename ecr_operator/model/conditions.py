@@ -11,6 +11,7 @@ from ecr_operator.model.outcome import Outcome, Reason
 from ecr_operator.model.resources import Resource, format_time
 from ecr_operator.model.schedule import is_alive
 
+_FIRST_SUCCESS = {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")}
 _SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)
 
 
@@ -44,9 +45,18 @@ def is_ready(outcome: Outcome, now: datetime) -> bool:
     return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
 
 
+def is_legacy_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the old status says of the new one just what v0.6.0's CRDs can hold."""
+    return dict(old) == {key: new[key] for key in ("phase", "lastUpdatedTime") if key in new}
+
+
 def outcome_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two statuses tell of different outcomes: the moment for an Event."""
-    return _told(old) != _told(new)
+    """Whether two statuses tell of different outcomes: the moment for an Event.
+
+    A first success is none: it would cost a third write per resource in every mass start.
+    """
+    before, after = _told(old), _told(new)
+    return before != after and (bool(before) or after != _FIRST_SUCCESS)
 
 
 def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -57,9 +67,11 @@ def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def _phase(outcome: Outcome, *, ready: bool) -> str:
+    if outcome.reason is Reason.SUSPENDED:
+        return "Suspended"
     if ready:
         return "Updated"
-    return {Reason.PENDING: "Pending", Reason.SUSPENDED: "Suspended"}.get(outcome.reason, "Failed")
+    return "Pending" if outcome.reason is Reason.PENDING else "Failed"
 
 
 def _conditions(resource: Resource, outcome: Outcome, now: datetime, *, ready: bool) -> list[dict[str, Any]]:
@@ -90,7 +102,7 @@ def _refreshed(outcome: Outcome, now: datetime) -> _Told:
         # A repair is told by an Event; here it would cost a write of the status and say nothing new.
         reason = Reason.REFRESHED if outcome.reason in _SUCCESSES else outcome.reason
         return "Refreshed", "True", reason, "The last refresh succeeded."
-    status = "Unknown" if outcome.reason is Reason.PENDING else "False"
+    status = "Unknown" if outcome.reason in (Reason.PENDING, Reason.SUSPENDED) else "False"
     return "Refreshed", status, outcome.reason, f"{outcome.message}{_left(outcome, now)}"
 
 

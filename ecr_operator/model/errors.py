@@ -3,7 +3,9 @@
     OperatorError             every error of ours; has a Reason and a message for the user
       TransientError          mends itself: try again
       PermanentError          a person has to change something
+        ForeignSecretError    the Secret is somebody else's
       StaleObjectError        Kubernetes: another writer was there first; look again (transient)
+      ImmutableSecretError    Kubernetes: a field can't be changed; delete and make anew (transient)
 
 Messages are shown to users as they are: no token, key or server reply goes into them.
 """
@@ -37,3 +39,14 @@ class PermanentError(OperatorError):
 
 class StaleObjectError(TransientError):
     """The object has changed or appeared since we last saw it."""
+
+
+class ImmutableSecretError(TransientError):
+    """A Secret of ours can't be changed in place, by its type or because it is immutable."""
+
+
+class ForeignSecretError(PermanentError):
+    """The Secret is not this resource's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.SECRET_CONFLICT, message)

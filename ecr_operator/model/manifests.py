@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ecr_operator.model.outcome import TokenTimes
-from ecr_operator.model.resources import API_VERSION, GROUP, Resource, Wanted, parse_time
+from ecr_operator.model.resources import (
+    API_VERSION,
+    GROUP,
+    REFRESH_REQUESTED,
+    Resource,
+    Wanted,
+    parse_time,
+)
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 
 MANAGER: Final = "ecr-secret-operator"
@@ -19,69 +26,90 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ISSUED_AT: Final = f"{GROUP}/token-issued-at"
 EXPIRES_AT: Final = f"{GROUP}/token-expires-at"
 FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
+# Instead of an ownerReference, with deletion_policy Orphan.
+OWNER: Final = f"{GROUP}/owner"
+OWNER_UID: Final = f"{GROUP}/owner-uid"
 
-_ARGO_SECRET_TYPE: Final = "argocd.argoproj.io/secret-type"
-_KEY: Final = ".dockerconfigjson"
-_ARGO_KEYS: Final = ("username", "password", "url", "name", "type", "enableOCI")
+DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
+DOCKER_KEY: Final = ".dockerconfigjson"
+ARGO_TYPE: Final = "Opaque"
+ARGO_KEYS: Final = ("username", "password", "url", "name", "type", "enableOCI")
+ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
 def generated_secret(resource: Resource, wanted: Wanted, token: RegistryToken) -> dict[str, Any]:
     """The Secret to apply.
 
     Args:
-        resource: becomes its controller.
+        resource: becomes its controller, unless the Secret is to outlive it.
         wanted: the resource's checked spec.
         token: the login that goes in.
     """
-    argo = _is_argo(resource)
-    data = _argo_data(wanted, token) if argo else {_KEY: dockerconfigjson(wanted.target, token)}
-    return {
+    manifest: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
             "name": wanted.secret_name,
             "namespace": resource.key.namespace,
-            "labels": _labels(resource),
+            "labels": _labels(resource, wanted),
             "annotations": {
+                **_annotations(resource, wanted),
                 ISSUED_AT: _exactly(token.issued_at),
                 EXPIRES_AT: _exactly(token.expires_at),
-                FINGERPRINT: fingerprint(resource, wanted),
             },
-            "ownerReferences": [_owner(resource)],
         },
-        "type": "Opaque" if argo else "kubernetes.io/dockerconfigjson",
-        "data": {key: _encode(value) for key, value in data.items()},
+        "type": ARGO_TYPE if is_argo(resource) else DOCKER_TYPE,
+        "data": {key: encode(value) for key, value in generated_data(resource, wanted, token).items()},
+    }
+    if not wanted.orphan:
+        manifest["metadata"]["ownerReferences"] = [_controller(resource)]
+    return manifest
+
+
+def generated_data(resource: Resource, wanted: Wanted, token: RegistryToken) -> dict[str, str]:
+    """The Secret's keys and values, not yet encoded."""
+    if not is_argo(resource):
+        return {DOCKER_KEY: dockerconfigjson(wanted.target, token)}
+    return {
+        "username": USERNAME,
+        "password": token.password,
+        "url": wanted.target,
+        "name": wanted.secret_name,
+        "type": "helm",
+        "enableOCI": "true",
     }
 
 
 def dockerconfigjson(host: str, token: RegistryToken) -> str:
     """The login as docker, kubelet, skopeo and the like read it; compact JSON."""
-    login = {
-        "username": USERNAME,
-        "password": token.password,
-        "auth": _encode(f"{USERNAME}:{token.password}"),
-    }
+    auth = encode(f"{USERNAME}:{token.password}")
+    login = {"username": USERNAME, "password": token.password, "auth": auth}
     return json.dumps({"auths": {host: login}}, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint(resource: Resource, wanted: Wanted) -> str:
-    """Changes with all that decides the Secret's contents but the token; found again after a restart."""
+    """Changes with all that decides the Secret but the token; found again after a restart."""
     parts = [resource.key.kind, wanted.secret_name, wanted.target, str(wanted.source)]
+    if wanted.labels or wanted.annotations:
+        parts += [json.dumps([wanted.labels, wanted.annotations], sort_keys=True)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def owned_fields(resource: Resource) -> frozenset[str]:
+def owned_fields(resource: Resource, wanted: Wanted) -> frozenset[str]:
     """The fields that the API server notes as ours after an apply for this resource.
 
     The same paths as `ownership.applied_fields` makes of a managedFields entry.
     """
+    # Not the request for a fresh token: an unmet one does not make the Secret unfit.
+    annotations = {*_annotations(resource, wanted), ISSUED_AT, EXPIRES_AT} - {REFRESH_REQUESTED}
+    controller = () if wanted.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',)
     return frozenset(
         [
             "f:type",
-            f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',
-            *(f"f:metadata/f:annotations/f:{key}" for key in (ISSUED_AT, EXPIRES_AT, FINGERPRINT)),
-            *(f"f:metadata/f:labels/f:{key}" for key in _labels(resource)),
-            *(f"f:data/f:{key}" for key in (_ARGO_KEYS if _is_argo(resource) else (_KEY,))),
+            *controller,
+            *(f"f:metadata/f:annotations/f:{key}" for key in annotations),
+            *(f"f:metadata/f:labels/f:{key}" for key in _labels(resource, wanted)),
+            *(f"f:data/f:{key}" for key in (ARGO_KEYS if is_argo(resource) else (DOCKER_KEY,))),
         ]
     )
 
@@ -95,32 +123,33 @@ def token_times(annotations: Mapping[str, str]) -> TokenTimes | None:
     return TokenTimes(issued_at=issued_at, expires_at=expires_at)
 
 
-def _exactly(time: datetime) -> str:
-    """UTC with microseconds, so that a restart finds the very deadline that it left."""
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _is_argo(resource: Resource) -> bool:
+def is_argo(resource: Resource) -> bool:
+    """Whether the Secret is for Argo CD."""
     return resource.key.kind == "ArgoHelmRepoSecret"
 
 
-def _labels(resource: Resource) -> dict[str, str]:
-    argo = {_ARGO_SECRET_TYPE: "repository"} if _is_argo(resource) else {}
-    return {MANAGED_BY: MANAGER, **argo}
+def encode(text: str) -> str:
+    """Base64 of UTF-8."""
+    return base64.b64encode(text.encode()).decode("ascii")
 
 
-def _argo_data(wanted: Wanted, token: RegistryToken) -> dict[str, str]:
-    return {
-        "username": USERNAME,
-        "password": token.password,
-        "url": wanted.target,
-        "name": wanted.secret_name,
-        "type": "helm",
-        "enableOCI": "true",
-    }
+def _labels(resource: Resource, wanted: Wanted) -> dict[str, str]:
+    argo = {ARGO_LABEL: "repository"} if is_argo(resource) else {}
+    return {**wanted.labels, MANAGED_BY: MANAGER, **argo}
 
 
-def _owner(resource: Resource) -> dict[str, Any]:
+def _annotations(resource: Resource, wanted: Wanted) -> dict[str, str]:
+    """All but the token's times."""
+    annotations = {**wanted.annotations, FINGERPRINT: fingerprint(resource, wanted)}
+    if resource.refresh_requested:
+        annotations[REFRESH_REQUESTED] = resource.refresh_requested
+    if wanted.orphan:
+        annotations[OWNER] = f"{resource.key.kind}/{resource.key.name}"
+        annotations[OWNER_UID] = resource.uid
+    return annotations
+
+
+def _controller(resource: Resource) -> dict[str, Any]:
     # Without blockOwnerDeletion: it would need update on the resource's finalizers on OpenShift.
     return {
         "apiVersion": API_VERSION,
@@ -131,5 +160,6 @@ def _owner(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode("ascii")
+def _exactly(time: datetime) -> str:
+    """UTC with microseconds, so that a restart finds the very deadline that it left."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -5,11 +5,52 @@ Invariant: a Secret that is not this resource's is never written; see the contra
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum, auto
+from typing import Any, Final
 
-from ecr_operator.model.manifests import FINGERPRINT, MANAGER, token_times
-from ecr_operator.model.outcome import TokenTimes
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.manifests import (
+    FINGERPRINT,
+    MANAGED_BY,
+    MANAGER,
+    OWNER,
+    OWNER_UID,
+    token_times,
+)
+from ecr_operator.model.outcome import ResourceKey, TokenTimes
+from ecr_operator.model.resources import GROUP, KINDS, REFRESH_REQUESTED, Resource
+
+ADOPT: Final = f"{GROUP}/adopt"
+
+
+class Claim(Enum):
+    """What a resource may do with a Secret."""
+
+    OURS = auto()
+    TAKE_OVER = auto()
+    FOREIGN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who has a Secret, by its controller ownerReference, or by our annotations where it has none.
+
+    Attributes:
+        uid: of the owner.
+        kind: of the owner.
+        name: of the owner.
+        of_ours: it is one of our custom resources.
+        controller: by ownerReference.
+    """
+
+    uid: str
+    kind: str
+    name: str
+    of_ours: bool
+    controller: bool
+
+    def key(self, namespace: str) -> ResourceKey:
+        """The owner as one of our resources."""
+        return ResourceKey(kind=self.kind, namespace=namespace, name=self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,45 +76,76 @@ class SecretView:
         name: its name.
         uid: of this very object.
         resource_version: as last seen; every later write carries it.
-        controller_uid: uid of its controller, or None.
-        owner: in words, for a message: its controller, its manager or "no owner".
+        owner: who has it, if anybody says so.
+        managed: it bears our label and our field manager's entry.
         entry: our own entry in managedFields, if there is one.
+        writers: the other field managers that own some of its data.
         times: of the token in it, by our annotations.
         fingerprint: of the spec that it was made from, by our annotation.
+        refresh_requested: the request for a fresh token that was met last, by our annotation.
+        adopt: somebody said that it may be adopted.
     """
 
     namespace: str
     name: str
     uid: str
     resource_version: str
-    controller_uid: str | None
-    owner: str
+    owner: Owner | None
+    managed: bool
     entry: AppliedEntry | None
+    writers: tuple[str, ...]
     times: TokenTimes | None
     fingerprint: str | None
+    refresh_requested: str | None
+    adopt: bool
+
+    @property
+    def owner_in_words(self) -> str:
+        """Whose it seems to be, for a message."""
+        if self.owner:
+            return f"{self.owner.kind} {self.owner.name}"
+        return f"field manager {', '.join(self.writers)}" if self.writers else "no owner"
 
 
 def view_secret(metadata: Mapping[str, Any]) -> SecretView:
     """Make a view of a Secret's `metadata`."""
     annotations = metadata.get("annotations") or {}
-    controller = _controller(metadata.get("ownerReferences") or ())
-    managed = metadata.get("managedFields") or ()
+    managed_fields = metadata.get("managedFields") or ()
+    entry = _our_entry(managed_fields)
+    managed = entry is not None and (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER
     return SecretView(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        controller_uid=controller["uid"] if controller else None,
-        owner=_owner_in_words(controller, managed),
-        entry=_our_entry(managed),
+        owner=_controller(metadata.get("ownerReferences") or ())
+        or (_annotated(annotations) if managed else None),
+        managed=managed,
+        entry=entry,
+        writers=_other_writers(managed_fields),
         times=token_times(annotations),
         fingerprint=annotations.get(FINGERPRINT),
+        refresh_requested=annotations.get(REFRESH_REQUESTED),
+        adopt=annotations.get(ADOPT) == "true",
     )
 
 
-def is_ours(view: SecretView, resource: Resource) -> bool:
-    """Whether this resource may write that Secret."""
-    return view.controller_uid == resource.uid
+def claim(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Claim:
+    """What the resource may do with the Secret.
+
+    Args:
+        view: the Secret.
+        resource: who wants it.
+        owner_is_gone: the owner that the Secret names was one of our resources and no longer exists.
+    """
+    owner = view.owner
+    if owner and owner.uid == resource.uid:
+        return Claim.OURS
+    if owner and owner.of_ours and view.managed and owner_is_gone:
+        return Claim.TAKE_OVER
+    if view.adopt and (owner is None or not owner.controller or (owner.of_ours and owner_is_gone)):
+        return Claim.TAKE_OVER
+    return Claim.FOREIGN
 
 
 def applied_fields(fields: Mapping[str, Any]) -> frozenset[str]:
@@ -91,23 +163,39 @@ def _leaves(prefix: str, fields: Mapping[str, Any]) -> list[str]:
 
 def _our_entry(managed: Sequence[Mapping[str, Any]]) -> AppliedEntry | None:
     for entry in managed:
-        if (
-            entry.get("manager") == MANAGER
-            and entry.get("operation") == "Apply"
-            and not entry.get("subresource")
-        ):
-            return AppliedEntry(
-                time=entry.get("time", ""), fields=applied_fields(entry.get("fieldsV1") or {})
-            )
+        if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
+            fields = applied_fields(entry.get("fieldsV1") or {})
+            return AppliedEntry(time=entry.get("time", ""), fields=fields)
     return None
 
 
-def _controller(owners: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return next((owner for owner in owners if owner.get("controller")), None)
+def _other_writers(managed: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    names = (
+        str(entry.get("manager"))
+        for entry in managed
+        if "f:data" in (entry.get("fieldsV1") or {})
+        and not (entry.get("manager") == MANAGER and entry.get("operation") == "Apply")
+    )
+    return tuple(dict.fromkeys(names))
 
 
-def _owner_in_words(controller: Mapping[str, Any] | None, managed: Sequence[Mapping[str, Any]]) -> str:
-    if controller:
-        return f"{controller.get('kind')} {controller.get('name')}"
-    manager = next((entry.get("manager") for entry in managed if entry.get("manager")), None)
-    return f"field manager {manager}" if manager else "no owner"
+def _controller(owners: Sequence[Mapping[str, Any]]) -> Owner | None:
+    reference = next((owner for owner in owners if owner.get("controller")), None)
+    if reference is None:
+        return None
+    group = str(reference.get("apiVersion", "")).partition("/")[0]
+    return Owner(
+        uid=reference["uid"],
+        kind=reference["kind"],
+        name=reference["name"],
+        of_ours=group == GROUP and reference["kind"] in KINDS,
+        controller=True,
+    )
+
+
+def _annotated(annotations: Mapping[str, str]) -> Owner | None:
+    kind, _, name = annotations.get(OWNER, "").partition("/")
+    uid = annotations.get(OWNER_UID)
+    if not uid or kind not in KINDS:
+        return None
+    return Owner(uid=uid, kind=kind, name=name, of_ours=True, controller=False)

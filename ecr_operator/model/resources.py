@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import token_source
 from ecr_operator.model.tokens import TokenSource
 
@@ -22,8 +24,11 @@ GROUP: Final = "ecr.mobb.redhat.com"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
+ORPHAN: Final = "Orphan"
+REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 
 _SECRET_NAME_LENGTH: Final = 253
+_LONGEST_REQUEST: Final = 64
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
@@ -48,6 +53,23 @@ class Spec(BaseModel):
         description="The longest time between two refreshes, as a Go duration such as 10h or 90m. "
         f"{DEFAULT_FREQUENCY} when absent. A token is refreshed before it expires whatever stands here, "
         "and AWS is not asked more often than is safe.",
+    )
+
+    secret_labels: dict[str, str] | None = Field(
+        default=None,
+        description="Labels to put on the generated Secret; taken off again when they go from here.",
+    )
+    secret_annotations: dict[str, str] | None = Field(
+        default=None,
+        description="Annotations to put on the generated Secret; taken off again when they go from here.",
+    )
+    deletion_policy: str | None = Field(
+        default=None,
+        description="Delete (the default): the generated Secret goes with this resource. Orphan: it stays.",
+    )
+    suspend: bool | None = Field(
+        default=None,
+        description="While true, nothing is refreshed, repaired or deleted for this resource.",
     )
 
     @property
@@ -146,12 +168,20 @@ class Wanted:
         target: the registry key or URL, verbatim.
         source: whom to ask for the token.
         frequency: longest time between refreshes; None where the spec's can't be parsed.
+        labels: for the generated Secret, beside the operator's own.
+        annotations: the same.
+        orphan: the Secret outlives the resource.
+        suspended: leave everything as it is.
     """
 
     secret_name: str
     target: str
     source: TokenSource
     frequency: timedelta | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    orphan: bool = False
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +196,7 @@ class Resource:
         wanted: the checked spec; None where it makes no sense at all.
         problem: what is wrong with the spec, if anything.
         status: as the API server holds it.
+        refresh_requested: value of the annotation that asks for a fresh token, if it is there.
     """
 
     key: ResourceKey
@@ -175,10 +206,19 @@ class Resource:
     wanted: Wanted | None
     problem: Problem | None
     status: Mapping[str, Any] = field(repr=False)
+    refresh_requested: str | None = None
 
-    def with_status(self, status: Mapping[str, Any]) -> "Resource":
-        """The same resource with another status."""
-        return replace(self, status=status)
+    def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
+        """The same resource with another status and annotation."""
+        return replace(self, status=status, refresh_requested=refresh_requested)
+
+    def is_same_wish(self, other: "Resource") -> bool:
+        """Whether the other asks for the same: nothing but its status can differ."""
+        return (self.uid, self.generation, self.refresh_requested) == (
+            other.uid,
+            other.generation,
+            other.refresh_requested,
+        )
 
 
 def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
@@ -198,7 +238,14 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
         wanted=wanted,
         problem=problem,
         status=status_of(raw),
+        refresh_requested=requested_refresh(metadata),
     )
+
+
+def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
+    """The value of the annotation that asks for a fresh token, cut to what an annotation should hold."""
+    value = (metadata.get("annotations") or {}).get(REFRESH_REQUESTED)
+    return value[:_LONGEST_REQUEST] if value else None
 
 
 def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -227,6 +274,9 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
     try:
         spec = SPECS[kind].model_validate(raw)
         _check_secret_name(spec.generated_secret_name)
+        _check_deletion_policy(spec.deletion_policy)
+        check_labels(spec.secret_labels or {})
+        check_annotations(spec.secret_annotations or {})
         source = token_source(spec.target, spec.region)
     except ValidationError as error:
         return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
@@ -235,12 +285,17 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
     except OperatorError as error:
         return None, Problem(reason=error.reason, message=error.message)
     frequency, problem = _parse_frequency(spec.frequency)
-    return (
-        Wanted(
-            secret_name=spec.generated_secret_name, target=spec.target, source=source, frequency=frequency
-        ),
-        problem,
+    wanted = Wanted(
+        secret_name=spec.generated_secret_name,
+        target=spec.target,
+        source=source,
+        frequency=frequency,
+        labels=spec.secret_labels or {},
+        annotations=spec.secret_annotations or {},
+        orphan=spec.deletion_policy == ORPHAN,
+        suspended=bool(spec.suspend),
     )
+    return wanted, problem
 
 
 def _check_secret_name(name: str) -> None:
@@ -250,6 +305,11 @@ def _check_secret_name(name: str) -> None:
             "use lower case letters, digits, '-' and '.', at most 253."
         )
         raise ValueError(message)
+
+
+def _check_deletion_policy(policy: str | None) -> None:
+    if policy not in (None, "Delete", ORPHAN):
+        raise ValueError(f"spec.deletion_policy {quote(policy)} is neither Delete nor Orphan.")
 
 
 def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None]:

@@ -14,6 +14,7 @@ from ecr_operator.model.outcome import TokenTimes
 _MARGIN_CAP = timedelta(hours=2)
 _INTERVAL_CAP = timedelta(minutes=5)
 _JITTER = 0.05
+_LONGEST_SPREAD = timedelta(minutes=2)
 
 _FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
@@ -61,6 +62,12 @@ def serves_renewal(candidate: TokenTimes, present: TokenTimes | None, now: datet
     if age < minimum_interval(life):
         return True
     return age <= life / 10 and (present is None or candidate.issued_at > present.issued_at)
+
+
+def spread_overdue(times: TokenTimes, now: datetime, seed: str) -> datetime:
+    """When to refresh what fell due while the operator was down: nearest to expiry first, not all at once."""
+    remaining = times.expires_at - now
+    return now + min(remaining / 60, _LONGEST_SPREAD) * (0.5 + _fraction(seed) / 2)
 
 
 def is_alive(times: TokenTimes, now: datetime) -> bool:

@@ -1,0 +1,37 @@
+"""Fights over a Secret: won back at once, then at a bounded rate."""
+
+from collections import deque
+from typing import Final
+
+from ecr_operator.control.ports import Clock
+from ecr_operator.model.outcome import ResourceKey
+
+_WINDOW: Final = 60.0
+_AT_ONCE: Final = 6
+
+
+class Contests:
+    """Counts repairs of each resource's Secret.
+
+    Args:
+        clock: the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._repairs: dict[ResourceKey, deque[float]] = {}
+
+    def repaired(self, key: ResourceKey) -> None:
+        """Note a repair ."""
+        self._repairs.setdefault(key, deque(maxlen=_AT_ONCE)).append(self._clock.monotonic())
+
+    def wait(self, key: ResourceKey) -> float:
+        """Seconds until the next repair may be made; 0 for at once."""
+        repairs = self._repairs.get(key)
+        if repairs is None or len(repairs) < _AT_ONCE:
+            return 0.0
+        return max(repairs[0] + _WINDOW - self._clock.monotonic(), 0.0)
+
+    def forget(self, key: ResourceKey) -> None:
+        """Drop what is kept of a resource, because it is gone or its spec has changed."""
+        self._repairs.pop(key, None)

@@ -1,0 +1,64 @@
+"""Which labels and annotations users may put on a generated Secret.
+
+Invariant: what passes is accepted by the API server, and can't make anybody else act on the Secret as theirs.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ecr_operator.model.quote import quote
+
+_RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "ecr.mobb.redhat.com", "argoproj.io")
+# Recommended labels are for everybody, but for the two that say who manages an object: ours, and the one by
+# which Argo CD tracks what it may prune.
+_OPEN_DOMAIN: Final = "app.kubernetes.io"
+_CLOSED: Final = frozenset({"app.kubernetes.io/managed-by", "app.kubernetes.io/instance"})
+
+_DNS: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LONGEST_NAME: Final = 63
+_LONGEST_PREFIX: Final = 253
+_MOST_ANNOTATIONS: Final = 128 * 1024  # bytes, half of what the API server takes
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels that the API server or the operator does not take.
+
+    Raises:
+        ValueError: in words for the author of the spec.
+    """
+    for key, value in labels.items():
+        _check_key("spec.secret_labels", key)
+        if value and (len(value) > _LONGEST_NAME or not _NAME.fullmatch(value)):
+            raise ValueError(
+                f"spec.secret_labels: {quote(value)} is no label value: at most 63 of A-Z a-z 0-9 - _ ."
+            )
+
+
+def check_annotations(annotations: Mapping[str, str]) -> None:
+    """Refuse annotations that the API server or the operator does not take.
+
+    Raises:
+        ValueError: in words for the author of the spec.
+    """
+    for key in annotations:
+        _check_key("spec.secret_annotations", key)
+    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > _MOST_ANNOTATIONS:
+        raise ValueError("spec.secret_annotations are larger than 128 KiB in all.")
+
+
+def _check_key(field: str, key: str) -> None:
+    prefix, slash, name = key.rpartition("/")
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name) or (slash and not _is_prefix(prefix)):
+        raise ValueError(f"{field}: {quote(key)} is no valid key: write name or prefix.example/name.")
+    if key in _CLOSED or (prefix != _OPEN_DOMAIN and _is_reserved(prefix)):
+        raise ValueError(f"{field}: {quote(key)} is reserved; choose a key of your own.")
+
+
+def _is_prefix(prefix: str) -> bool:
+    return len(prefix) <= _LONGEST_PREFIX and _DNS.fullmatch(prefix) is not None
+
+
+def _is_reserved(prefix: str) -> bool:
+    return any(prefix == domain or prefix.endswith(f".{domain}") for domain in _RESERVED_DOMAINS)

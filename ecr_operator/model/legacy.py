@@ -1,0 +1,90 @@
+"""Telling a Secret that v0.6.0 wrote from one that only looks like it.
+
+v0.6.0 left no ownerReference and no label. So its Secrets are known by the exact form that its code
+writes, for this very host or URL, and by a status that only it leaves behind.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from ecr_operator.model.manifests import (
+    ARGO_LABEL,
+    ARGO_TYPE,
+    DOCKER_KEY,
+    DOCKER_TYPE,
+    generated_data,
+    is_argo,
+)
+from ecr_operator.model.resources import Resource, Wanted, parse_time
+from ecr_operator.model.tokens import USERNAME, RegistryToken
+
+_LIFE: Final = timedelta(hours=12)
+
+
+def has_legacy_status(resource: Resource) -> bool:
+    """Whether the status is as only v0.6.0 leaves it: Updated, with a time, and nothing newer."""
+    status = resource.status
+    return (
+        status.get("phase") == "Updated"
+        and parse_time(status.get("lastUpdatedTime")) is not None
+        and "observedGeneration" not in status
+    )
+
+
+def legacy_token(resource: Resource, wanted: Wanted, secret: Mapping[str, Any]) -> RegistryToken | None:
+    """The token in a Secret that v0.6.0 plainly wrote for this resource; None for any other Secret.
+
+    Args:
+        resource: whose status tells the token's age.
+        wanted: its checked spec.
+        secret: the whole core Secret.
+    """
+    issued_at = parse_time(resource.status.get("lastUpdatedTime"))
+    if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
+        return None
+    data = _decoded(secret.get("data"))
+    password = _password(resource, wanted, data)
+    if password is None:
+        return None
+    token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
+    if data != generated_data(resource, wanted, token) or not _has_form(resource, secret):
+        return None
+    return token
+
+
+def _has_controller(secret: Mapping[str, Any]) -> bool:
+    owners = secret["metadata"].get("ownerReferences") or ()
+    return any(owner.get("controller") for owner in owners)
+
+
+def _has_form(resource: Resource, secret: Mapping[str, Any]) -> bool:
+    if not is_argo(resource):
+        return bool(secret.get("type") == DOCKER_TYPE)
+    labels = secret["metadata"].get("labels") or {}
+    return secret.get("type") == ARGO_TYPE and labels.get(ARGO_LABEL) == "repository"
+
+
+def _decoded(data: object) -> dict[str, str]:
+    if not isinstance(data, Mapping):
+        return {}
+    try:
+        return {key: base64.b64decode(value, validate=True).decode() for key, value in data.items()}
+    except (binascii.Error, ValueError, TypeError):
+        return {}
+
+
+def _password(resource: Resource, wanted: Wanted, data: Mapping[str, str]) -> str | None:
+    if is_argo(resource):
+        return data.get("password")
+    try:
+        login = json.loads(data.get(DOCKER_KEY, ""))["auths"][wanted.target]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(login, Mapping) or login.get("username") != USERNAME:
+        return None
+    password = login.get("password")
+    return password if isinstance(password, str) and password else None

@@ -1,0 +1,77 @@
+"""The outcomes that a refresh can have, in words."""
+
+from ecr_operator.model.errors import OperatorError, PermanentError
+from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.resources import Problem, Resource, Wanted, format_time
+
+
+def settled(resource: Resource, wanted: Wanted, times: TokenTimes, reason: Reason) -> Outcome:
+    """The Secret is as it should be; or as far as the spec can be understood."""
+    if resource.problem:
+        return invalid(resource, times)
+    done = f"Secret {wanted.secret_name}{_DONE[reason]}"
+    message = f"{done} holds a token that lives until {format_time(times.expires_at)}."
+    return Outcome(reason=reason, message=message, succeeded=True, fits=True, times=times)
+
+
+def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
+    """The attempt came to nothing; `times` are those of the Secret that stays, if it fits."""
+    return Outcome(
+        reason=error.reason,
+        message=error.message,
+        succeeded=False,
+        fits=times is not None,
+        permanent=isinstance(error, PermanentError),
+        times=times,
+    )
+
+
+def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
+    """The spec makes no sense, or not all of it."""
+    problem = resource.problem or Problem(reason=Reason.INVALID_SPEC, message="The spec can't be read.")
+    return Outcome(
+        reason=problem.reason,
+        message=problem.message,
+        succeeded=False,
+        fits=times is not None,
+        permanent=True,
+        times=times,
+    )
+
+
+def pending(times: TokenTimes | None) -> Outcome:
+    """AWS is being asked."""
+    return Outcome(
+        reason=Reason.PENDING,
+        message="AWS is being asked for a token.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def suspended(times: TokenTimes | None) -> Outcome:
+    """The user said to leave everything as it is."""
+    return Outcome(
+        reason=Reason.SUSPENDED,
+        message="spec.suspend is true: nothing is refreshed or repaired.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def contested(wanted: Wanted, view: SecretView | None) -> Outcome:
+    """Somebody else keeps changing or deleting the Secret."""
+    who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by somebody"
+    return Outcome(
+        reason=Reason.FIELDS_CONTESTED,
+        message=f"Secret {wanted.secret_name} is changed again and again {who}. It is put right at a bounded "
+        "rate; stop the other writer.",
+        succeeded=False,
+        fits=False,
+    )
+
+
+_DONE = {Reason.REFRESHED: "", Reason.REPAIRED: " was put right and", Reason.ADOPTED: " was adopted and"}

@@ -1,6 +1,7 @@
 """`python -m ecr_operator` and the script `ecr-secret-operator`: parse, run, exit code."""
 
 import asyncio
+import signal
 import sys
 
 from ecr_operator.settings import SettingsError, parse_settings
@@ -17,6 +18,8 @@ def main() -> int:
     except SettingsError as error:
         print(f"ecr-secret-operator: {error}", file=sys.stderr)
         return 2
+    # Until the event loop takes over, a stop is a stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for.
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415

@@ -53,8 +53,8 @@ async def run(settings: Settings) -> None:
         stopping.cancel()
         serving.cancel()
         log.info("stopping")
-        async with asyncio.timeout(_STOP_LIMIT):
-            with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(_STOP_LIMIT):
                 await serving
 
 
@@ -96,6 +96,7 @@ class Operator:
     async def run(self) -> None:
         """Watch and work until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._issuer.warm(), name="warm")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self._workers.run(_WORKERS), name="workers")

@@ -25,6 +25,11 @@ class Contests:
         """Note a repair ."""
         self._repairs.setdefault(key, deque(maxlen=_AT_ONCE)).append(self._clock.monotonic())
 
+    def is_on(self, key: ResourceKey) -> bool:
+        """Whether the Secret had to be put right within the last minutes."""
+        repairs = self._repairs.get(key)
+        return repairs is not None and repairs[-1] + 2 * _WINDOW > self._clock.monotonic()
+
     def wait(self, key: ResourceKey) -> float:
         """Seconds until the next repair may be made; 0 for at once."""
         repairs = self._repairs.get(key)

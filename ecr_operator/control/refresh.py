@@ -72,8 +72,9 @@ class Refresher:
         self._claims = claims
         self._clock = clock
         self._contests = Contests(clock)
-        # Resources that were looked at since the start: what is overdue for others is spread out.
-        self._met: set[ResourceKey] = set()
+        # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
+        # what does not fit for one that was well is somebody's doing.
+        self._met: dict[ResourceKey, _Wish] = {}
 
     async def refresh(self, resource: Resource, *, due: bool) -> Step:
         """Do what has to be done for a resource now.
@@ -94,11 +95,11 @@ class Refresher:
         except OperatorError as error:
             return self._failed(error, self._times(self._fitting(resource, wanted)), error=error)
         finally:
-            self._met.add(resource.key)
+            self._met[resource.key] = _wish(resource)
 
     def forget(self, key: ResourceKey) -> None:
         """Drop what is kept of a resource that is gone."""
-        self._met.discard(key)
+        self._met.pop(key, None)
         self._contests.forget(key)
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
@@ -221,7 +222,16 @@ class Refresher:
         """Delete what the resource had before its generated_secret_name changed; new first, old after."""
         for view in self._inventory.owned_by(resource.uid):
             if view.name != wanted.secret_name and view.managed:
-                await self._secrets.delete(view)
+                try:
+                    await self._secrets.delete(view)
+                except StaleObjectError:
+                    await self._sweep_changed(view)
+
+    async def _sweep_changed(self, view: SecretView) -> None:
+        """Delete a Secret that has changed since we saw it, if it still is what it was."""
+        now = await self._secrets.look(view.namespace, view.name)
+        if now and now.managed and now.owner == view.owner:
+            await self._secrets.delete(now)
 
     def _suspended(self, resource: Resource, wanted: Wanted) -> Step:
         times = self._times(self._fitting(resource, wanted))
@@ -246,15 +256,29 @@ class Refresher:
             return Reason.REFRESHED
         if present and not (present.owner and present.owner.uid == resource.uid):
             return Reason.ADOPTED
-        if resource.status.get("observedGeneration") != resource.generation:
+        if not self._was_well(resource):
             return Reason.REFRESHED
-        # The same spec was settled before, so somebody has changed or deleted the Secret since.
         self._contests.repaired(resource.key)
         return Reason.REPAIRED
+
+    def _was_well(self, resource: Resource) -> bool:
+        """Whether the same spec was settled before: then somebody has changed or deleted the Secret."""
+        if resource.status.get("observedGeneration", resource.generation) != resource.generation:
+            return False
+        if self._met.get(resource.key, _wish(resource)) != _wish(resource):
+            return False
+        return resource.status.get("phase") == "Updated" or self._contests.is_on(resource.key)
 
     @staticmethod
     def _times(view: SecretView | None) -> TokenTimes | None:
         return view.times if view else None
+
+
+_Wish = tuple[str, int]
+
+
+def _wish(resource: Resource) -> _Wish:
+    return resource.uid, resource.generation
 
 
 def _fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -53,6 +54,41 @@ class TokenIssuer(Protocol):
         Raises:
             OperatorError: with the reason and words for the user. It returns or raises in bounded time.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceFacts:
+    """What counts of a namespace: who may use which identity in it."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class TenantReader(Protocol):
+    """Reads, one by one and afresh, what a resource names in its namespace; fulfilled by `kube.tenants`.
+
+    Every method raises OperatorError: of the API server, or with words on what is missing.
+    """
+
+    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The decoded data of a Secret with AWS keys; never kept."""
+        ...
+
+    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
+        """That Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
+        ...
+
+    async def service_account_role(self, namespace: str, name: str) -> str | None:
+        """The ServiceAccount's annotation `eks.amazonaws.com/role-arn`, if it has one."""
+        ...
+
+    async def service_account_token(self, namespace: str, name: str) -> str:
+        """A fresh token of the ServiceAccount for the audience sts.amazonaws.com."""
+        ...
+
+    async def namespace(self, name: str) -> NamespaceFacts:
+        """Labels and annotations of a namespace."""
         ...
 
 

@@ -11,19 +11,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ecr_operator.model.errors import TransientError
+from ecr_operator.model.identities import OPERATOR, Identity
 from ecr_operator.model.outcome import Reason, TokenTimes
 
 USERNAME = "AWS"
 _PREFIX = f"{USERNAME}:"
 
 Service = Literal["ecr", "ecr-public"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who asks AWS. The operator's own is the only one for now."""
-
-    name: str = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +30,12 @@ class TokenSource:
         service: private ECR or ECR Public.
     """
 
-    identity: Identity = field(default_factory=Identity)
+    identity: Identity = OPERATOR
     region: str
     service: Service = "ecr"
 
     def __str__(self) -> str:
-        return f"{self.service} in {self.region} as {self.identity.name}"
+        return f"{self.service} in {self.region} as {self.identity}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from ecr_operator.model.manifests import (
     DOCKER_KEY,
     DOCKER_TYPE,
     generated_data,
-    is_argo,
 )
 from ecr_operator.model.resources import Resource, Wanted, parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
@@ -47,11 +46,11 @@ def legacy_token(resource: Resource, wanted: Wanted, secret: Mapping[str, Any]) 
     if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
         return None
     data = _decoded(secret.get("data"))
-    password = _password(resource, wanted, data)
+    password = _password(wanted, data)
     if password is None:
         return None
     token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
-    if data != generated_data(resource, wanted, token) or not _has_form(resource, secret):
+    if data != generated_data(wanted, token) or not _has_form(wanted, secret):
         return None
     return token
 
@@ -61,8 +60,8 @@ def _has_controller(secret: Mapping[str, Any]) -> bool:
     return any(owner.get("controller") for owner in owners)
 
 
-def _has_form(resource: Resource, secret: Mapping[str, Any]) -> bool:
-    if not is_argo(resource):
+def _has_form(wanted: Wanted, secret: Mapping[str, Any]) -> bool:
+    if wanted.argo is None:
         return bool(secret.get("type") == DOCKER_TYPE)
     labels = secret["metadata"].get("labels") or {}
     return secret.get("type") == ARGO_TYPE and labels.get(ARGO_LABEL) == "repository"
@@ -77,8 +76,8 @@ def _decoded(data: object) -> dict[str, str]:
         return {}
 
 
-def _password(resource: Resource, wanted: Wanted, data: Mapping[str, str]) -> str | None:
-    if is_argo(resource):
+def _password(wanted: Wanted, data: Mapping[str, str]) -> str | None:
+    if wanted.argo:
         return data.get("password")
     try:
         login = json.loads(data.get(DOCKER_KEY, ""))["auths"][wanted.target]

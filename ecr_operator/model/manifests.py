@@ -6,7 +6,7 @@ Invariant: the manifest names exactly the fields that the operator owns, so what
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from ecr_operator.model.resources import (
     API_VERSION,
     GROUP,
     REFRESH_REQUESTED,
+    ArgoOptions,
     Resource,
     Wanted,
     parse_time,
@@ -33,7 +34,6 @@ OWNER_UID: Final = f"{GROUP}/owner-uid"
 DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY: Final = ".dockerconfigjson"
 ARGO_TYPE: Final = "Opaque"
-ARGO_KEYS: Final = ("username", "password", "url", "name", "type", "enableOCI")
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
@@ -51,33 +51,26 @@ def generated_secret(resource: Resource, wanted: Wanted, token: RegistryToken) -
         "metadata": {
             "name": wanted.secret_name,
             "namespace": resource.key.namespace,
-            "labels": _labels(resource, wanted),
+            "labels": _labels(wanted),
             "annotations": {
                 **_annotations(resource, wanted),
                 ISSUED_AT: _exactly(token.issued_at),
                 EXPIRES_AT: _exactly(token.expires_at),
             },
         },
-        "type": ARGO_TYPE if is_argo(resource) else DOCKER_TYPE,
-        "data": {key: encode(value) for key, value in generated_data(resource, wanted, token).items()},
+        "type": ARGO_TYPE if wanted.argo else DOCKER_TYPE,
+        "data": {key: encode(value) for key, value in generated_data(wanted, token).items()},
     }
     if not wanted.orphan:
         manifest["metadata"]["ownerReferences"] = [_controller(resource)]
     return manifest
 
 
-def generated_data(resource: Resource, wanted: Wanted, token: RegistryToken) -> dict[str, str]:
+def generated_data(wanted: Wanted, token: RegistryToken) -> dict[str, str]:
     """The Secret's keys and values, not yet encoded."""
-    if not is_argo(resource):
+    if wanted.argo is None:
         return {DOCKER_KEY: dockerconfigjson(wanted.target, token)}
-    return {
-        "username": USERNAME,
-        "password": token.password,
-        "url": wanted.target,
-        "name": wanted.secret_name,
-        "type": "helm",
-        "enableOCI": "true",
-    }
+    return _argo_data(wanted, wanted.argo, token.password)
 
 
 def dockerconfigjson(host: str, token: RegistryToken) -> str:
@@ -92,6 +85,8 @@ def fingerprint(resource: Resource, wanted: Wanted) -> str:
     parts = [resource.key.kind, wanted.secret_name, wanted.target, str(wanted.source)]
     if wanted.labels or wanted.annotations:
         parts += [json.dumps([wanted.labels, wanted.annotations], sort_keys=True)]
+    if wanted.argo not in (None, ArgoOptions()):
+        parts += [str(wanted.argo)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -108,8 +103,8 @@ def owned_fields(resource: Resource, wanted: Wanted) -> frozenset[str]:
             "f:type",
             *controller,
             *(f"f:metadata/f:annotations/f:{key}" for key in annotations),
-            *(f"f:metadata/f:labels/f:{key}" for key in _labels(resource, wanted)),
-            *(f"f:data/f:{key}" for key in (ARGO_KEYS if is_argo(resource) else (DOCKER_KEY,))),
+            *(f"f:metadata/f:labels/f:{key}" for key in _labels(wanted)),
+            *(f"f:data/f:{key}" for key in _data_keys(wanted)),
         ]
     )
 
@@ -123,18 +118,30 @@ def token_times(annotations: Mapping[str, str]) -> TokenTimes | None:
     return TokenTimes(issued_at=issued_at, expires_at=expires_at)
 
 
-def is_argo(resource: Resource) -> bool:
-    """Whether the Secret is for Argo CD."""
-    return resource.key.kind == "ArgoHelmRepoSecret"
-
-
 def encode(text: str) -> str:
     """Base64 of UTF-8."""
     return base64.b64encode(text.encode()).decode("ascii")
 
 
-def _labels(resource: Resource, wanted: Wanted) -> dict[str, str]:
-    argo = {ARGO_LABEL: "repository"} if is_argo(resource) else {}
+def _data_keys(wanted: Wanted) -> Iterable[str]:
+    return _argo_data(wanted, wanted.argo, "") if wanted.argo else (DOCKER_KEY,)
+
+
+def _argo_data(wanted: Wanted, options: ArgoOptions, password: str) -> dict[str, str]:
+    """As Argo CD reads it: https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/."""
+    return {
+        "username": USERNAME,
+        "password": password,
+        "url": wanted.target,
+        "name": wanted.secret_name,
+        "type": options.repo_type,
+        **({"enableOCI": "true"} if options.repo_type == "helm" else {}),
+        **({"project": options.project} if options.project else {}),
+    }
+
+
+def _labels(wanted: Wanted) -> dict[str, str]:
+    argo = {ARGO_LABEL: wanted.argo.scope} if wanted.argo else {}
     return {**wanted.labels, MANAGED_BY: MANAGER, **argo}
 
 

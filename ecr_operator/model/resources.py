@@ -101,6 +101,18 @@ class ArgoHelmRepoSecretSpec(Spec):
         "123456789012.dkr.ecr.us-east-2.amazonaws.com. Written verbatim into the generated Secret."
     )
 
+    credential_scope: str | None = Field(
+        default=None,
+        description="repository (the default): the login is for this very URL. repo-creds: it serves every "
+        "repository under the URL.",
+    )
+    repo_type: str | None = Field(
+        default=None, description="What Argo CD takes the repository for: helm (the default) or oci."
+    )
+    project: str | None = Field(
+        default=None, description="The Argo CD project that alone may use the repository. Any when absent."
+    )
+
     @property
     def target(self) -> str:
         """The repository URL."""
@@ -160,6 +172,21 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArgoOptions:
+    """How Argo CD is to take the login.
+
+    Attributes:
+        scope: value of its label, `repository` or `repo-creds`.
+        repo_type: `helm` or `oci`.
+        project: the one project that may use it, or an empty string.
+    """
+
+    scope: str = "repository"
+    repo_type: str = "helm"
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A spec that has been checked.
 
@@ -172,6 +199,7 @@ class Wanted:
         annotations: the same.
         orphan: the Secret outlives the resource.
         suspended: leave everything as it is.
+        argo: for an ArgoHelmRepoSecret only.
     """
 
     secret_name: str
@@ -182,6 +210,7 @@ class Wanted:
     annotations: Mapping[str, str] = field(default_factory=dict)
     orphan: bool = False
     suspended: bool = False
+    argo: ArgoOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +303,10 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
     try:
         spec = SPECS[kind].model_validate(raw)
         _check_secret_name(spec.generated_secret_name)
-        _check_deletion_policy(spec.deletion_policy)
+        _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
+        if isinstance(spec, ArgoHelmRepoSecretSpec):
+            _check_choice("credential_scope", spec.credential_scope, "repository", "repo-creds")
+            _check_choice("repo_type", spec.repo_type, "helm", "oci")
         check_labels(spec.secret_labels or {})
         check_annotations(spec.secret_annotations or {})
         source = token_source(spec.target, spec.region)
@@ -294,6 +326,7 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
         annotations=spec.secret_annotations or {},
         orphan=spec.deletion_policy == ORPHAN,
         suspended=bool(spec.suspend),
+        argo=_argo_options(spec) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
     )
     return wanted, problem
 
@@ -307,9 +340,17 @@ def _check_secret_name(name: str) -> None:
         raise ValueError(message)
 
 
-def _check_deletion_policy(policy: str | None) -> None:
-    if policy not in (None, "Delete", ORPHAN):
-        raise ValueError(f"spec.deletion_policy {quote(policy)} is neither Delete nor Orphan.")
+def _check_choice(field_name: str, value: str | None, *choices: str) -> None:
+    if value is not None and value not in choices:
+        raise ValueError(f"spec.{field_name} {quote(value)} is neither {' nor '.join(choices)}.")
+
+
+def _argo_options(spec: ArgoHelmRepoSecretSpec) -> ArgoOptions:
+    return ArgoOptions(
+        scope=spec.credential_scope or "repository",
+        repo_type=spec.repo_type or "helm",
+        project=spec.project or "",
+    )
 
 
 def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None]:

@@ -4,14 +4,16 @@ Look at the resource and at its Secret; do nothing if the Secret is well; else g
 Secret, and say what came of it.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims, Stake
 from ecr_operator.control.ports import Clock, SecretStore
-from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.model import outcomes
 from ecr_operator.model.errors import (
     ForeignSecretError,
@@ -20,7 +22,14 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.manifests import fingerprint, generated_secret, owned_fields
+from ecr_operator.model.manifests import (
+    earliest,
+    fingerprint,
+    generated_secret,
+    is_whole,
+    owned_fields,
+    tokens_annotation,
+)
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.resources import Resource, Wanted
@@ -67,7 +76,7 @@ class Refresher:
         self, inventory: Inventory, tokens: TokenCache, secrets: SecretStore, claims: Claims, clock: Clock
     ) -> None:
         self._inventory = inventory
-        self._tokens = tokens
+        self._logins = Logins(tokens, secrets)
         self._secrets = secrets
         self._claims = claims
         self._clock = clock
@@ -122,7 +131,7 @@ class Refresher:
         self, resource: Resource, wanted: Wanted, token: RegistryToken, view: SecretView | None
     ) -> Step:
         """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
-        await self._apply(resource, wanted, token, view)
+        await self._apply(resource, wanted, {wanted.target: token}, view)
         return _settled(resource, wanted, token.times, Reason.ADOPTED)
 
     async def _settle(
@@ -136,12 +145,17 @@ class Refresher:
             return Step(outcome=outcomes.invalid(resource, None))
         if not fitting and (wait := self._contests.wait(resource.key)):
             return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
-        token = self._token(resource, wanted, fitting)
-        if not isinstance(token, RegistryToken):
-            return self._without_token(resource, wanted, fitting, token)
-        await self._apply(resource, wanted, token, present)
+        gathered = await self._logins.gather(
+            resource, wanted, present if times else None, self._acceptable(resource, wanted, fitting)
+        )
+        if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
+            return self._without_token(resource, wanted, times, gathered)
+        await self._apply(resource, wanted, gathered.tokens, present)
         await self._sweep(resource, wanted)
-        return _settled(resource, wanted, token.times, self._why(resource, present, fitting))
+        if gathered.failures:
+            return self._partly(wanted, gathered)
+        settled = earliest(gathered.tokens.values())
+        return _settled(resource, wanted, settled, self._why(resource, present, fitting))
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
         """What to say of a Secret that is well; None if its token is due."""
@@ -155,10 +169,10 @@ class Refresher:
             return Step(outcome=None, deadline=spread_overdue(times, now, resource.uid))
         return None
 
-    def _token(
+    def _acceptable(
         self, resource: Resource, wanted: Wanted, fitting: SecretView | None
-    ) -> RegistryToken | TokenFailure | TooSoon | None:
-        """From the cache if it may serve, else from AWS."""
+    ) -> Callable[[RegistryToken], bool]:
+        """Which tokens of the cache may serve, so that AWS need not be asked."""
         now, present = self._clock.now(), self._times(fitting)
         requested = self._unmet_request(resource, wanted)
 
@@ -170,26 +184,34 @@ class Refresher:
                 return is_alive(token.times, now) and token.issued_at > present.issued_at
             return serves_renewal(token.times, present, now)
 
-        return self._tokens.obtain(
-            wanted.source, resource.key, present.expires_at if present else None, acceptable
-        )
+        return acceptable
 
     def _without_token(
-        self,
-        resource: Resource,
-        wanted: Wanted,
-        fitting: SecretView | None,
-        found: TokenFailure | TooSoon | None,
+        self, resource: Resource, wanted: Wanted, times: TokenTimes | None, gathered: Gathered
     ) -> Step:
-        times = self._times(fitting)
-        if found is None:
+        if gathered.pending:
             told = None if self._alive(times) else outcomes.pending(times)
             return Step(outcome=told, pending=True, expires_at=self._alive(times))
-        retry_in = max(found.retry_at - self._clock.monotonic(), 0.0)
-        if isinstance(found, TooSoon):
+        retry_in = self._seconds_until(gathered.retry_at)
+        if not gathered.failures:
             told = outcomes.settled(resource, wanted, times, Reason.REFRESHED) if times else None
             return Step(outcome=told, retry_in=retry_in, expires_at=self._alive(times))
-        return self._failed(found.error, times, retry_in=retry_in)
+        failure = next(iter(gathered.failures.values()))
+        return self._failed(failure.error, times, retry_in=retry_in)
+
+    def _partly(self, wanted: Wanted, gathered: Gathered) -> Step:
+        """Some logins are fresh, and some sources failed."""
+        whole = len(gathered.tokens) == len(wanted.logins)
+        times = earliest(gathered.tokens.values()) if whole else None
+        errors = {key: failure.error for key, failure in gathered.failures.items()}
+        return Step(
+            outcome=outcomes.partly_refreshed(errors, times),
+            retry_in=self._seconds_until(gathered.retry_at),
+            expires_at=self._alive(times),
+        )
+
+    def _seconds_until(self, monotonic: float) -> float:
+        return max(monotonic - self._clock.monotonic(), 0.0)
 
     def _failed(
         self,
@@ -207,9 +229,15 @@ class Refresher:
         return times.expires_at if times and is_alive(times, self._clock.now()) else None
 
     async def _apply(
-        self, resource: Resource, wanted: Wanted, token: RegistryToken, present: SecretView | None
+        self,
+        resource: Resource,
+        wanted: Wanted,
+        tokens: Mapping[str, RegistryToken],
+        present: SecretView | None,
     ) -> None:
-        applied = await self._secrets.apply(generated_secret(resource, wanted, token), present)
+        if present and _holds(present, resource, wanted, tokens):
+            return
+        applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
         self._inventory.put_secret(applied)
 
     async def _make_way(self, resource: Resource, wanted: Wanted, stake: Stake) -> None:
@@ -281,7 +309,21 @@ def _wish(resource: Resource) -> _Wish:
     return resource.uid, resource.generation
 
 
+def _holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> bool:
+    """Whether the Secret of several logins holds these very tokens already."""
+    return (
+        len(wanted.logins) > 1
+        and view.tokens == tokens_annotation(wanted, tokens)
+        and _is_as_applied(view, resource, wanted)
+        and not resource.refresh_requested
+    )
+
+
 def _fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+    return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
+
+
+def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     return (
         view.managed
         and view.entry is not None

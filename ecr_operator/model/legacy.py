@@ -50,7 +50,7 @@ def legacy_token(resource: Resource, wanted: Wanted, secret: Mapping[str, Any]) 
     if password is None:
         return None
     token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
-    if data != generated_data(wanted, token) or not _has_form(wanted, secret):
+    if data != generated_data(wanted, {wanted.target: token}) or not _has_form(wanted, secret):
         return None
     return token
 

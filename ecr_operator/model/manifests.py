@@ -26,6 +26,7 @@ MANAGER: Final = "ecr-secret-operator"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ISSUED_AT: Final = f"{GROUP}/token-issued-at"
 EXPIRES_AT: Final = f"{GROUP}/token-expires-at"
+TOKENS: Final = f"{GROUP}/tokens"
 FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
 # Instead of an ownerReference, with deletion_policy Orphan.
 OWNER: Final = f"{GROUP}/owner"
@@ -37,14 +38,17 @@ ARGO_TYPE: Final = "Opaque"
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
-def generated_secret(resource: Resource, wanted: Wanted, token: RegistryToken) -> dict[str, Any]:
+def generated_secret(
+    resource: Resource, wanted: Wanted, tokens: Mapping[str, RegistryToken]
+) -> dict[str, Any]:
     """The Secret to apply.
 
     Args:
         resource: becomes its controller, unless the Secret is to outlive it.
         wanted: the resource's checked spec.
-        token: the login that goes in.
+        tokens: by registry key; where one is missing, the Secret says that it is not whole.
     """
+    times = earliest(tokens.values())
     manifest: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -54,35 +58,67 @@ def generated_secret(resource: Resource, wanted: Wanted, token: RegistryToken) -
             "labels": _labels(wanted),
             "annotations": {
                 **_annotations(resource, wanted),
-                ISSUED_AT: _exactly(token.issued_at),
-                EXPIRES_AT: _exactly(token.expires_at),
+                **({TOKENS: tokens_annotation(wanted, tokens)} if len(wanted.logins) > 1 else {}),
+                ISSUED_AT: _exactly(times.issued_at),
+                EXPIRES_AT: _exactly(times.expires_at),
             },
         },
         "type": ARGO_TYPE if wanted.argo else DOCKER_TYPE,
-        "data": {key: encode(value) for key, value in generated_data(wanted, token).items()},
+        "data": {key: encode(value) for key, value in generated_data(wanted, tokens).items()},
     }
     if not wanted.orphan:
         manifest["metadata"]["ownerReferences"] = [_controller(resource)]
     return manifest
 
 
-def generated_data(wanted: Wanted, token: RegistryToken) -> dict[str, str]:
+def generated_data(wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> dict[str, str]:
     """The Secret's keys and values, not yet encoded."""
-    if wanted.argo is None:
-        return {DOCKER_KEY: dockerconfigjson(wanted.target, token)}
-    return _argo_data(wanted, wanted.argo, token.password)
+    if wanted.argo:
+        return _argo_data(wanted, wanted.argo, tokens[wanted.target].password)
+    held = {login.key: tokens[login.key] for login in wanted.logins if login.key in tokens}
+    return {DOCKER_KEY: dockerconfigjson(held)}
 
 
-def dockerconfigjson(host: str, token: RegistryToken) -> str:
-    """The login as docker, kubelet, skopeo and the like read it; compact JSON."""
-    auth = encode(f"{USERNAME}:{token.password}")
-    login = {"username": USERNAME, "password": token.password, "auth": auth}
-    return json.dumps({"auths": {host: login}}, separators=(",", ":"), ensure_ascii=False)
+def dockerconfigjson(tokens: Mapping[str, RegistryToken]) -> str:
+    """The logins as docker, kubelet, skopeo and the like read them, by registry key; compact JSON."""
+    auths = {
+        host: {
+            "username": USERNAME,
+            "password": token.password,
+            "auth": encode(f"{USERNAME}:{token.password}"),
+        }
+        for host, token in tokens.items()
+    }
+    return json.dumps({"auths": auths}, separators=(",", ":"), ensure_ascii=False)
+
+
+def earliest(tokens: Iterable[RegistryToken]) -> TokenTimes:
+    """The times of a Secret with several tokens: it is as old as its oldest, and dies with its first."""
+    held = list(tokens)
+    return TokenTimes(
+        issued_at=min(token.issued_at for token in held), expires_at=min(token.expires_at for token in held)
+    )
+
+
+def tokens_annotation(wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> str:
+    """Which login holds a token of when, so that nothing is written when none is new."""
+    return ",".join(
+        f"{number}:{_exactly(tokens[login.key].issued_at)}"
+        for number, login in enumerate(wanted.logins)
+        if login.key in tokens
+    )
+
+
+def is_whole(wanted: Wanted, annotation: str | None) -> bool:
+    """Whether a Secret with that `TOKENS` annotation holds every login that is wanted."""
+    return len(wanted.logins) == 1 or len((annotation or "").split(",")) == len(wanted.logins)
 
 
 def fingerprint(resource: Resource, wanted: Wanted) -> str:
     """Changes with all that decides the Secret but the token; found again after a restart."""
-    parts = [resource.key.kind, wanted.secret_name, wanted.target, str(wanted.source)]
+    parts = [resource.key.kind, wanted.secret_name]
+    for login in wanted.logins:
+        parts += [login.key, str(login.source)]
     if wanted.labels or wanted.annotations:
         parts += [json.dumps([wanted.labels, wanted.annotations], sort_keys=True)]
     if wanted.argo not in (None, ArgoOptions()):
@@ -97,6 +133,8 @@ def owned_fields(resource: Resource, wanted: Wanted) -> frozenset[str]:
     """
     # Not the request for a fresh token: an unmet one does not make the Secret unfit.
     annotations = {*_annotations(resource, wanted), ISSUED_AT, EXPIRES_AT} - {REFRESH_REQUESTED}
+    if len(wanted.logins) > 1:
+        annotations.add(TOKENS)
     controller = () if wanted.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',)
     return frozenset(
         [

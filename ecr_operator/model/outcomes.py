@@ -1,9 +1,14 @@
 """The outcomes that a refresh can have, in words."""
 
+from collections.abc import Mapping
+
 from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import Problem, Resource, Wanted, format_time
+
+_LONGEST = 4000
 
 
 def settled(resource: Resource, wanted: Wanted, times: TokenTimes, reason: Reason) -> Outcome:
@@ -23,6 +28,18 @@ def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
         succeeded=False,
         fits=times is not None,
         permanent=isinstance(error, PermanentError),
+        times=times,
+    )
+
+
+def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | None) -> Outcome:
+    """Some logins of the Secret are fresh and some are not; `times` where each has a token at least."""
+    failed_ones = "; ".join(f"{quote(key, 80)}: {error.message}" for key, error in errors.items())
+    return Outcome(
+        reason=Reason.PARTLY_REFRESHED,
+        message=f"These registries failed, the others are fresh. {failed_ones}"[:_LONGEST],
+        succeeded=False,
+        fits=times is not None,
         times=times,
     )
 

@@ -14,6 +14,7 @@ from ecr_operator.model.manifests import (
     MANAGER,
     OWNER,
     OWNER_UID,
+    TOKENS,
     token_times,
 )
 from ecr_operator.model.outcome import ResourceKey, TokenTimes
@@ -82,6 +83,7 @@ class SecretView:
         writers: the other field managers that own some of its data.
         times: of the token in it, by our annotations.
         fingerprint: of the spec that it was made from, by our annotation.
+        tokens: which login holds a token of when, where it holds several.
         refresh_requested: the request for a fresh token that was met last, by our annotation.
         adopt: somebody said that it may be adopted.
     """
@@ -96,6 +98,7 @@ class SecretView:
     writers: tuple[str, ...]
     times: TokenTimes | None
     fingerprint: str | None
+    tokens: str | None
     refresh_requested: str | None
     adopt: bool
 
@@ -125,6 +128,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         writers=_other_writers(managed_fields),
         times=token_times(annotations),
         fingerprint=annotations.get(FINGERPRINT),
+        tokens=annotations.get(TOKENS),
         refresh_requested=annotations.get(REFRESH_REQUESTED),
         adopt=annotations.get(ADOPT) == "true",
     )

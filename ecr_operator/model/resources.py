@@ -17,7 +17,7 @@ from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.quote import quote
-from ecr_operator.model.registries import token_source
+from ecr_operator.model.registries import parse_registry, token_source
 from ecr_operator.model.tokens import TokenSource
 
 GROUP: Final = "ecr.mobb.redhat.com"
@@ -29,6 +29,7 @@ REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 
 _SECRET_NAME_LENGTH: Final = 253
 _LONGEST_REQUEST: Final = 64
+_MOST_REGISTRIES: Final = 100
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
@@ -85,6 +86,12 @@ class SecretSpec(Spec):
         description="Registry host that the login is for, such as "
         "123456789012.dkr.ecr.us-east-2.amazonaws.com. "
         "Written verbatim as the key of the generated dockerconfigjson."
+    )
+
+    additional_registries: list[str] | None = Field(
+        default=None,
+        description="More registry hosts to log in to with the same Secret, of other accounts and regions too. "
+        "Each must be an ECR host of its own region, or of spec.region.",
     )
 
     @property
@@ -172,6 +179,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """One login that the generated Secret holds.
+
+    Attributes:
+        key: the registry key or URL, verbatim.
+        source: whom to ask for its token.
+    """
+
+    key: str
+    source: TokenSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArgoOptions:
     """How Argo CD is to take the login.
 
@@ -192,8 +212,7 @@ class Wanted:
 
     Attributes:
         secret_name: of the generated Secret, a DNS name.
-        target: the registry key or URL, verbatim.
-        source: whom to ask for the token.
+        logins: what goes in, the registry or URL of the spec first.
         frequency: longest time between refreshes; None where the spec's can't be parsed.
         labels: for the generated Secret, beside the operator's own.
         annotations: the same.
@@ -203,14 +222,23 @@ class Wanted:
     """
 
     secret_name: str
-    target: str
-    source: TokenSource
+    logins: tuple[Login, ...]
     frequency: timedelta | None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     orphan: bool = False
     suspended: bool = False
     argo: ArgoOptions | None = None
+
+    @property
+    def target(self) -> str:
+        """The registry key or URL that the spec names first."""
+        return self.logins[0].key
+
+    @property
+    def sources(self) -> tuple[TokenSource, ...]:
+        """Whom to ask, each once."""
+        return tuple(dict.fromkeys(login.source for login in self.logins))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +337,7 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
             _check_choice("repo_type", spec.repo_type, "helm", "oci")
         check_labels(spec.secret_labels or {})
         check_annotations(spec.secret_annotations or {})
-        source = token_source(spec.target, spec.region)
+        logins = _logins(spec)
     except ValidationError as error:
         return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
     except ValueError as error:
@@ -319,8 +347,7 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
     frequency, problem = _parse_frequency(spec.frequency)
     wanted = Wanted(
         secret_name=spec.generated_secret_name,
-        target=spec.target,
-        source=source,
+        logins=logins,
         frequency=frequency,
         labels=spec.secret_labels or {},
         annotations=spec.secret_annotations or {},
@@ -338,6 +365,24 @@ def _check_secret_name(name: str) -> None:
             "use lower case letters, digits, '-' and '.', at most 253."
         )
         raise ValueError(message)
+
+
+def _logins(spec: Spec) -> tuple[Login, ...]:
+    """The spec's registry first, then the additional ones, each key once."""
+    first = Login(key=spec.target, source=token_source(spec.target, spec.region))
+    more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
+    if len(more) > _MOST_REGISTRIES:
+        raise ValueError(f"spec.additional_registries names more than {_MOST_REGISTRIES} registries.")
+    logins = {first.key: first}
+    for key in more:
+        logins.setdefault(key, Login(key=key, source=_additional_source(key, spec.region)))
+    return tuple(logins.values())
+
+
+def _additional_source(key: str, region: str | None) -> TokenSource:
+    """An ECR host tells its own region; spec.region is for hosts that tell none."""
+    known = parse_registry(key).region
+    return token_source(key, known or region)
 
 
 def _check_choice(field_name: str, value: str | None, *choices: str) -> None:

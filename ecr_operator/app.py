@@ -52,7 +52,8 @@ async def run(settings: Settings) -> None:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         serving.cancel()
-        log.info("stopping")
+        if stop.is_set():
+            log.info("stopping")
         with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(_STOP_LIMIT):
                 await serving

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from ecr_operator import __version__
+from ecr_operator.model.quote import quote
 
 ALL_NAMESPACES: Final = ""
 
@@ -101,6 +102,5 @@ def _namespaces(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if not _NAMESPACE.fullmatch(name):
-            message = f'WATCH_NAMESPACE: "{name[:70]}" is no name of a namespace.'
-            raise SettingsError(message)
+            raise SettingsError(f"WATCH_NAMESPACE: {quote(name)} is no name of a namespace.")
     return names or (ALL_NAMESPACES,)

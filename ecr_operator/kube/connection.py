@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
+from yaml import YAMLError
 
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.settings import Settings
@@ -28,7 +29,7 @@ async def connect(settings: Settings) -> KubeClient:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(config_file=_kubeconfig(settings), client_configuration=configuration)
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
         raise ConnectionSetupError(_in_words(settings, error)) from error
     return KubeClient(configuration, direct=settings.in_cluster)
 

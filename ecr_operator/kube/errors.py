@@ -33,7 +33,7 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
         case HTTPStatus.TOO_MANY_REQUESTS:
             message = f"The API server is throttling {doing}; trying again."
             return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)
-        case code if 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
+        case code if code != HTTPStatus.REQUEST_TIMEOUT and 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
             return PermanentError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
     message = f"The API server did not do it ({doing}): {said}; trying again."
     return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)

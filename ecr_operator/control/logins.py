@@ -1,0 +1,120 @@
+"""Gathering the tokens of all the logins that one Secret holds.
+
+Invariant: a login whose source fails keeps the token that it has, and never holds up the others for longer
+than one call takes.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecr_operator.control.ports import SecretStore
+from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.model.manifests import DOCKER_KEY
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What there is for the logins of one Secret.
+
+    Attributes:
+        tokens: by registry key; those that stay because their source fails are among them.
+        failures: by registry key.
+        too_soon: monotonic seconds at which a source may be asked again that may not be asked yet.
+        pending: a source is being asked.
+    """
+
+    tokens: Mapping[str, RegistryToken]
+    failures: Mapping[str, TokenFailure]
+    too_soon: float | None = None
+    pending: bool = False
+
+    @property
+    def retry_at(self) -> float:
+        """Monotonic seconds of the earliest retry; only where something failed or is too soon."""
+        ends = [failure.retry_at for failure in self.failures.values()]
+        return min(ends) if self.too_soon is None else min([*ends, self.too_soon])
+
+
+class Logins:
+    """Gets tokens for the logins of a Secret.
+
+    Args:
+        tokens: the token cache.
+        secrets: to read a login that stays.
+    """
+
+    def __init__(self, tokens: TokenCache, secrets: SecretStore) -> None:
+        self._tokens = tokens
+        self._secrets = secrets
+
+    async def gather(
+        self,
+        resource: Resource,
+        wanted: Wanted,
+        present: SecretView | None,
+        acceptable: Callable[[RegistryToken], bool],
+    ) -> Gathered:
+        """Ask the cache for every source of the wanted logins.
+
+        Args:
+            resource: who asks.
+            wanted: its checked spec.
+            present: the Secret that is there and is the resource's own.
+            acceptable: whether a cached token will do.
+
+        Raises:
+            OperatorError: from reading the present Secret.
+        """
+        expires_at = present.times.expires_at if present and present.times else None
+        found = {
+            source: self._tokens.obtain(source, resource.key, expires_at, acceptable)
+            for source in wanted.sources
+        }
+        gathered = _sort(wanted, found)
+        if gathered.tokens and gathered.failures and present and not gathered.pending:
+            return await self._with_old(wanted, present, gathered)
+        return gathered
+
+    async def _with_old(self, wanted: Wanted, present: SecretView, gathered: Gathered) -> Gathered:
+        """The same, with the logins of the present Secret where the source fails."""
+        secret = await self._secrets.read(present.namespace, present.name)
+        old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
+        times = present.times
+        kept = {
+            login.key: RegistryToken(
+                password=old[login.key], issued_at=times.issued_at, expires_at=times.expires_at
+            )
+            for login in wanted.logins
+            if times and login.key in gathered.failures and login.key in old
+        }
+        return Gathered(
+            tokens={**gathered.tokens, **kept}, failures=gathered.failures, too_soon=gathered.too_soon
+        )
+
+
+def _sort(
+    wanted: Wanted, found: Mapping[TokenSource, RegistryToken | TokenFailure | TooSoon | None]
+) -> Gathered:
+    by_key = {login.key: found[login.source] for login in wanted.logins}
+    soon = [one.retry_at for one in by_key.values() if isinstance(one, TooSoon)]
+    return Gathered(
+        tokens={key: one for key, one in by_key.items() if isinstance(one, RegistryToken)},
+        failures={key: one for key, one in by_key.items() if isinstance(one, TokenFailure)},
+        too_soon=min(soon, default=None),
+        pending=any(one is None for one in by_key.values()),
+    )
+
+
+def _passwords(secret: Mapping[str, Any]) -> dict[str, str]:
+    """The passwords in a Secret of ours, by registry key; whatever can't be read is left out."""
+    try:
+        auths = json.loads(b64decode(secret["data"][DOCKER_KEY]))["auths"]
+        return {key: login["password"] for key, login in auths.items() if login["password"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}

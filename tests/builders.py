@@ -78,6 +78,11 @@ def token(
     return RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + life)
 
 
+def tokens(of: Resource, login: RegistryToken | None = None) -> dict[str, RegistryToken]:
+    """Give each login that a resource wants the same token."""
+    return {wished.key: login or token() for wished in wanted(of).logins}
+
+
 def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> TokenTimes:
     """Make the times of a token."""
     return TokenTimes(issued_at=issued_at, expires_at=issued_at + life)
@@ -115,7 +120,7 @@ def secret_metadata(  # noqa: PLR0913 - a builder
     applied_at: datetime = NOW,
 ) -> dict[str, Any]:
     """Make the metadata of the Secret that was applied for a resource, as the API server notes it."""
-    manifest = generated_secret(of, wanted(of), login or token())
+    manifest = generated_secret(of, wanted(of), tokens(of, login))
     manifest["metadata"]["name"] = name or manifest["metadata"]["name"]
     return stored_metadata(manifest, version=version, uid=uid, applied_at=applied_at)
 

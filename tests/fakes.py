@@ -164,7 +164,8 @@ class FakeSecrets:
         """Read one whole Secret."""
         self.calls.append(f"read {namespace}/{name}")
         found = self.metadata.get((namespace, name))
-        return {"metadata": found, **self.data.get(name, {})} if found else None
+        applied = {"data": self.manifests[name]["data"]} if name in self.manifests else {}
+        return {"metadata": found, **applied, **self.data.get(name, {})} if found else None
 
     async def delete(self, view: SecretView) -> None:
         """Delete a Secret in the version last seen."""

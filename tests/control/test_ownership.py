@@ -150,7 +150,7 @@ async def test_of_two_that_want_one_secret_the_one_that_has_it_keeps_it(world: W
 
 
 def legacy_data(password: str = "old") -> dict[str, Any]:
-    text = dockerconfigjson(HOST, token(password))
+    text = dockerconfigjson({HOST: token(password)})
     encoded = base64.b64encode(text.encode()).decode()
     return {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": encoded}}
 

@@ -310,7 +310,7 @@ async def test_an_upgrade_from_v0_6_0_adopts_and_asks_aws_for_nothing(world: Wor
     status = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"}
     of = world.see(status=status)
     world.has_foreign_secret()
-    data = base64.b64encode(dockerconfigjson(HOST, token("old")).encode()).decode()
+    data = base64.b64encode(dockerconfigjson({HOST: token("old")}).encode()).decode()
     world.secrets.data["web-pull"] = {
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": data},

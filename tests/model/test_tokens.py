@@ -10,7 +10,8 @@ import pytest
 
 from ecr_operator.model.errors import TransientError
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import Identity, RegistryToken, TokenSource, decode_answer
+from ecr_operator.model.identities import Identity
+from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
 from tests.builders import NOW, TWELVE_HOURS, token
 
 PASSWORD: Final = "eyJwYXlsb2FkIjoiVE9LRU4ifQ"
@@ -145,5 +146,5 @@ def test_the_password_shows_in_no_rendering_of_the_token() -> None:
 
 
 def test_a_source_reads_as_words() -> None:
-    source = TokenSource(identity=Identity(name="team"), region="us-east-1", service="ecr-public")
-    assert str(source) == "ecr-public in us-east-1 as team"
+    source = TokenSource(identity=Identity(source="iam_secret", namespace="team", name="keys"), region="us-east-1", service="ecr-public")
+    assert str(source) == "ecr-public in us-east-1 as Secret team/keys"

@@ -1,0 +1,84 @@
+"""Several logins in one Secret: each from its own source, and none held back by another."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ecr_operator.model.outcome import Reason
+from tests.builders import permanent
+from tests.control.world import World
+from tests.fakes import settle
+
+HERE = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
+SAME = "210987654321.dkr.ecr.us-east-2.amazonaws.com"
+THERE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+@pytest.fixture
+def world() -> World:
+    """The control of one operator."""
+    return World()
+
+
+def held(world: World) -> dict[str, Any]:
+    """Return the logins in the Secret that was applied last."""
+    manifest = world.secrets.manifests["web-pull"]
+    text = base64.b64decode(manifest["data"][".dockerconfigjson"]).decode()
+    auths: dict[str, Any] = json.loads(text)["auths"]
+    return auths
+
+
+async def test_one_call_per_region_serves_all_hosts(world: World) -> None:
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[SAME, THERE])
+        await settle()
+        assert list(held(world)) == [HERE, SAME, THERE]
+        assert len(world.aws.asked) == 2
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_source_that_fails_is_named_and_the_others_are_written(world: World) -> None:
+    world.aws.failing["eu-west-1"] = permanent()
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        assert list(held(world)) == [HERE]
+        assert world.told(of) == ("False", Reason.PARTLY_REFRESHED)
+        assert THERE in world.status(of)["conditions"][0]["message"]
+
+
+async def test_a_failing_source_costs_no_write_on_each_retry(world: World) -> None:
+    world.aws.failing["eu-west-1"] = permanent()
+    async with world.working():
+        world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await world.clock.advance(3 * 3600)
+        assert len(world.aws.asked) > 5
+        assert [call for call in world.secrets.calls if call.startswith("apply")] == ["apply team/web-pull"]
+
+
+async def test_a_source_that_recovers_is_added(world: World) -> None:
+    world.aws.failing["eu-west-1"] = permanent()
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        del world.aws.failing["eu-west-1"]
+        await world.clock.advance(600)
+        assert list(held(world)) == [HERE, THERE]
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        old = held(world)
+        world.aws.failing["eu-west-1"] = permanent()
+        await world.clock.advance(10 * 3600)
+        assert held(world)[THERE] == old[THERE]
+        assert held(world)[HERE] != old[HERE]
+        assert world.told(of) == ("True", "Refreshed")
+        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        await world.clock.advance(2 * 3600)
+        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)

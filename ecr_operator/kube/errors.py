@@ -21,7 +21,7 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
         case HTTPStatus.FORBIDDEN if failure.reason != "Forbidden" or "is being terminated" in said:
             return TransientError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
         case HTTPStatus.FORBIDDEN if "is forbidden: User" in said:
-            message = f"The operator may not go on with {doing}: {said}. Apply config/rbac."
+            message = f"The operator may not go on with {doing}: {said}. Give its role what is missing."
             return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
         case HTTPStatus.UNAUTHORIZED:
             message = f"The API server does not accept the operator's credentials on {doing}."

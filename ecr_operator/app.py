@@ -62,7 +62,8 @@ async def run(settings: Settings) -> None:
 async def _serve(settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
     if not settings.in_cluster:
         await connection.check(client)
-    log.info("started", version=__version__, server=client.host, namespaces=settings.namespaces)
+    namespaces = ",".join(settings.namespaces) or "all"
+    log.info("started", version=__version__, server=client.host, namespaces=namespaces)
     operator = Operator(settings, client, issuer)
     try:
         await operator.run()

@@ -7,11 +7,12 @@ import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
 from ecr_operator import __version__
+from ecr_operator.model.proxies import Proxies
 from ecr_operator.model.quote import quote
 
 ALL_NAMESPACES: Final = ""
@@ -36,12 +37,14 @@ class Settings:
         in_cluster: take the pod's service account.
         namespaces: to serve; a single empty string means all.
         pod_name: of this process, for Events.
+        proxies: of the environment, for an API server outside the cluster.
     """
 
     kubeconfig: tuple[str, ...]
     in_cluster: bool
     namespaces: tuple[str, ...]
     pod_name: str
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 class SettingsError(Exception):
@@ -72,6 +75,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         in_cluster=in_cluster,
         namespaces=_namespaces(environment.get("WATCH_NAMESPACE", "")),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "ecr-secret-operator",
+        proxies=_proxies(environment),
     )
 
 
@@ -91,6 +95,14 @@ def _parser() -> argparse.ArgumentParser:
         help="kubeconfig of the cluster (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
     )
     return parser
+
+
+def _proxies(environment: Mapping[str, str]) -> Proxies:
+    http, https, exceptions = (
+        environment.get(name) or environment.get(name.lower(), "")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    )
+    return Proxies(http=http, https=https, exceptions=exceptions)
 
 
 def _as_go_has_it(arguments: Sequence[str]) -> list[str]:

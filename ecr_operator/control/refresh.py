@@ -7,7 +7,7 @@ Secret, and say what came of it.
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
@@ -34,7 +34,13 @@ from ecr_operator.model.manifests import (
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import AppliedEntry, SecretView
 from ecr_operator.model.resources import Resource, Wanted
-from ecr_operator.model.schedule import is_alive, refresh_deadline, serves_renewal, spread_overdue
+from ecr_operator.model.schedule import (
+    is_alive,
+    minimum_interval,
+    refresh_deadline,
+    serves_renewal,
+    spread_overdue,
+)
 from ecr_operator.model.tokens import RegistryToken
 
 _ATTEMPTS = 4
@@ -169,7 +175,11 @@ class Refresher:
         """What to say of a Secret that is well; None if its token is due."""
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
-            return None
+            wait = times.issued_at + minimum_interval(times.expires_at - times.issued_at) - now
+            if wait <= timedelta(0):
+                return None
+            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED)
+            return Step(outcome=told, retry_in=wait.total_seconds(), expires_at=self._alive(times))
         if now < deadline:
             return _settled(resource, wanted, times, Reason.REFRESHED)
         if resource.key not in self._met and is_alive(times, now):

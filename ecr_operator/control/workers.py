@@ -23,6 +23,8 @@ from ecr_operator.model.resources import Resource, format_time
 from ecr_operator.model.schedule import kubernetes_retry_delay
 
 _TELL_PENDING_AFTER = 2.0
+# What the status has no word for.
+_TOLD_BY_EVENT = (Reason.REPAIRED, Reason.ADOPTED)
 
 log = structlog.get_logger(__name__)
 
@@ -117,13 +119,14 @@ class Workers:
         resource = self._latest(resource)
         status = next_status(resource, outcome, now, step.deadline)
         if await self._is_told(resource, status):
-            if outcome.reason is Reason.REPAIRED:
+            if outcome.reason in _TOLD_BY_EVENT:
                 self._announce(resource, outcome, now)
             return
         kept = await self._statuses.write(resource, status)
         self._inventory.remember_status(resource.key, resource.uid, kept)
         self._log(resource, outcome, now)
-        if outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status):
+        changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
+        if changed or outcome.reason in _TOLD_BY_EVENT:
             self._events.emit(resource, dying(outcome, resource.status, now))
 
     async def _is_told(self, resource: Resource, status: dict[str, Any]) -> bool:

@@ -12,10 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 import aiohttp
-from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import ConfigException
 
 from ecr_operator import __version__
+from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
 
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -56,14 +55,11 @@ class KubeClient:
     """The API server that a configuration names.
 
     Args:
-        configuration: of the client library, loaded.
-        direct: never go through a proxy of the environment: the rule inside a cluster, where NO_PROXY
-            names networks that Python does not understand.
+        configuration: of the client library, loaded; a proxy in it is used, one of the environment is not.
     """
 
-    def __init__(self, configuration: Configuration, *, direct: bool) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._direct = direct
 
     @property
     def host(self) -> str:
@@ -75,7 +71,7 @@ class KubeClient:
         self._api.user_agent = f"ecr-secret-operator/{__version__}"
         pool = self._api.rest_client.pool_manager
         self._api.rest_client.pool_manager = aiohttp.ClientSession(
-            connector=pool.connector, trust_env=not self._direct, middlewares=(_refuse_redirect,)
+            connector=pool.connector, trust_env=False, middlewares=(_refuse_redirect,)
         )
         pool.detach()
         return self

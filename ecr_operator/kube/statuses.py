@@ -84,10 +84,9 @@ class KubeStatuses:
         return True
 
     def _learn(self, kind: str, *, keeps: bool) -> None:
-        if not keeps and self._keeps.get(kind) is not False:
+        if not keeps and False not in self._keeps.values():
             log.warning(
-                "the CRD is v0.6.0's and keeps two fields of the status only",
-                kind=kind,
+                "the CRDs are v0.6.0's and keep two fields of the status only",
                 next="apply config/crd for conditions and expiry times",
             )
         self._keeps[kind] = keeps

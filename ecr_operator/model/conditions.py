@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.resources import Resource, format_time
 from ecr_operator.model.schedule import is_alive
@@ -29,6 +30,8 @@ def next_status(
     """
     times = outcome.times
     ready = is_ready(outcome, now)
+    if _is_evidence(resource, outcome):
+        return {**resource.status, "conditions": _conditions(resource, outcome, now, ready=ready)}
     status: dict[str, Any] = {
         "phase": _phase(outcome, ready=ready),
         "lastUpdatedTime": format_time(times.issued_at) if times else resource.status.get("lastUpdatedTime"),
@@ -39,6 +42,16 @@ def next_status(
         "conditions": _conditions(resource, outcome, now, ready=ready),
     }
     return {key: value for key, value in status.items() if value is not None}
+
+
+def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
+    """Whether v0.6.0's status is all that tells that a Secret, not adopted yet, is the resource's."""
+    return (
+        has_legacy_status(resource)
+        and outcome.times is None
+        and not outcome.succeeded
+        and outcome.reason is not Reason.SECRET_CONFLICT
+    )
 
 
 def is_ready(outcome: Outcome, now: datetime) -> bool:

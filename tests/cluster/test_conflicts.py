@@ -94,6 +94,8 @@ async def test_a_younger_resource_does_not_take_a_name_from_the_one_that_has_it(
     await scene.create(ecr_secret("first", **SHARED))
     async with scene.operator():
         await scene.ready("first")
+        # Ages are in whole seconds, and equals are ordered by uid.
+        await asyncio.sleep(1.1)
         await scene.create(ecr_secret("second", **SHARED, region="eu-west-1"))
         await scene.told("second", "False", "SecretConflict", within=2)
         before = reading.essence(await scene.secret("shared"))

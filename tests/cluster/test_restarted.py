@@ -68,7 +68,7 @@ async def test_a_token_that_died_meanwhile_is_renewed_at_once(scene: Scene) -> N
     await wait_for(lambda: _is_dead(scene), 4, "the token's end")
     scene.aws.token_life = 3600
     async with scene.operator():
-        await wait_for(lambda: _serial_is(scene, 2), 3, "a new token")
+        await wait_for(lambda: _serial_is(scene, 2), 10, "a new token")
         await scene.ready("pull")
     after = await scene.resource("pull")
     assert reading.verdict(before, "Ready") == reading.verdict(after, "Ready") == ("True", "Refreshed")

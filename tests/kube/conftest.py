@@ -31,5 +31,5 @@ def configuration(url: str) -> Configuration:
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[KubeClient]:
     """The operator's client."""
-    async with KubeClient(configuration(server.url), direct=True) as made:
+    async with KubeClient(configuration(server.url)) as made:
         yield made

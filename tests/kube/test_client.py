@@ -222,14 +222,14 @@ async def babbler() -> AsyncIterator[str]:
 
 
 async def test_a_server_that_is_not_there_is_no_connection(closed_port: int) -> None:
-    async with KubeClient(configuration(f"http://127.0.0.1:{closed_port}"), direct=True) as client:
+    async with KubeClient(configuration(f"http://127.0.0.1:{closed_port}")) as client:
         found = await failure(client)
         assert (found.code, found.reason) == (0, "NoConnection")
         assert client.host == f"http://127.0.0.1:{closed_port}"
 
 
 async def test_a_server_that_speaks_something_else_is_no_connection(babbler: str) -> None:
-    async with KubeClient(configuration(babbler), direct=True) as client:
+    async with KubeClient(configuration(babbler)) as client:
         assert (await failure(client)).code == 0
 
 
@@ -239,7 +239,7 @@ async def test_a_token_that_can_not_be_read_is_a_failure_like_others(server: Scr
 
     broken = configuration(server.url)
     broken.refresh_api_key_hook = unreadable
-    async with KubeClient(broken, direct=False) as client:
+    async with KubeClient(broken) as client:
         assert (await failure(client)).reason == "NoConnection"
 
 

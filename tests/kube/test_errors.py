@@ -32,7 +32,7 @@ TERMINATING = (
             RBAC,
             PermanentError,
             Reason.KUBERNETES_FORBIDDEN,
-            "Apply config/rbac",
+            "Give its role what is missing",
             id="a missing right",
         ),
         pytest.param(

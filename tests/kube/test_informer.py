@@ -408,7 +408,7 @@ class Impatient(KubeClient):
     """
 
     def __init__(self, url: str) -> None:
-        super().__init__(configuration(url), direct=True)
+        super().__init__(configuration(url))
         self.silences: list[float] = []
 
     @asynccontextmanager

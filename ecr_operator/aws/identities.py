@@ -214,9 +214,10 @@ class OperatorIdentity:
         return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(self._files.paths)
 
     def _check_bare(self, keys: AwsKeys) -> None:
-        """Refuse keys with a quote at their ends, where a line of a file tells of it."""
-        if any(quote in f"{keys.access_key}{keys.secret_key}" for quote in "\"'") and self._files.flaws():
-            raise self._missing("a key is quoted")
+        """Refuse what no key can be, before AWS words it less well."""
+        values = (keys.access_key, keys.secret_key)
+        if not all(values) or any(quote in value for value in values for quote in "\"'"):
+            raise self._missing(f"a key from {self._origin} is empty or quoted")
 
     def _missing(self, what: str) -> PermanentError:
         message = ". ".join([f"No usable AWS credentials: {what}", *self._files.flaws()])

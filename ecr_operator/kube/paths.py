@@ -54,6 +54,6 @@ def events(namespace: str) -> str:
 
 
 def _path(root: str, plural: str, namespace: str, name: str | None) -> str:
-    within = f"/namespaces/{segment(namespace)}" if namespace else ""
+    within = f"/namespaces/{segment(namespace)}" if namespace or name is not None else ""
     last = f"/{segment(name)}" if name is not None else ""
     return f"{root}{within}/{plural}{last}"

@@ -11,7 +11,7 @@ from tests.lab.aws_calls import Asked, Call
 from tests.lab.aws_faults import RAW_BODIES, reshape
 from tests.lab.aws_keys import KeyRing, TemporaryKeys
 from tests.lab.aws_tokens import IssuedToken, encode_token
-from tests.lab.aws_trust import Trust
+from tests.lab.aws_trust import Trust, is_refused
 
 TWELVE_HOURS = 12 * 3600.0
 
@@ -84,7 +84,7 @@ class Services:
             return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
         if action == "AssumeRoleWithWebIdentity" and not asked.form.get("WebIdentityToken"):
             return self._refuse(asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account")
-        if self._mistrusts(asked.call):
+        if is_refused(self.trust, asked.call, self._holds(asked.call.access_key)):
             return self._refuse(asked, "AccessDenied", self._denial(asked.call), 403)
         life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
         keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
@@ -94,12 +94,10 @@ class Services:
         asked.call.outcome = code
         return asked.wire.error(code, status, message)
 
-    def _mistrusts(self, call: Call) -> bool:
-        if self.trust is None:
-            return False
-        holder = self._keys.holder(call.access_key)
-        trust = self.trust.get(call.role)
-        return trust is None or trust.refuses(call, holder.role_arn if holder else call.access_key)
+    def _holds(self, access_key: str) -> str:
+        """The role of a session, or a user's key id."""
+        holder = self._keys.holder(access_key)
+        return holder.role_arn if holder else access_key
 
     def _denial(self, call: Call) -> str:
         if call.operation == "AssumeRoleWithWebIdentity":

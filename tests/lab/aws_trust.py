@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,14 @@ class Trust:
             return False
         claims = read_claims(token)
         return claims.get("sub") not in self.subjects or AUDIENCE not in claims.get("aud", [])
+
+
+def is_refused(policies: Mapping[str, Trust] | None, call: Call, caller: str) -> bool:
+    """Say whether the role that a call names refuses it; a role without a policy trusts nobody."""
+    if policies is None:
+        return False
+    policy = policies.get(call.role)
+    return policy is None or policy.refuses(call, caller)
 
 
 def read_claims(token: str) -> dict[str, Any]:

@@ -22,8 +22,15 @@ from ecr_operator.aws.identities import AwsKeys
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.outcome import Reason
 
-# Each costs 1 MiB, most of it the certificates of a TLS context, and 2 ms to make again.
+# Each costs a quarter of a MiB, and 2 to 5 ms to make again.
 MOST_CLIENTS: Final = 16
+# That exist at once, for calls under way: every region that there is may hang, and a thousand made-up ones
+# still take no more memory than this.
+MOST_AT_ONCE: Final = 100
+# To one service in one region, at once.
+CONNECTIONS: Final = 50
+# Of one call, from connecting to the whole answer.
+CALL_SECONDS: Final = 15.0
 
 
 class Target(NamedTuple):
@@ -39,18 +46,26 @@ class _Entry:
     context: Any = field(repr=False)
     client: Any = field(repr=False)
     users: int = 0
+    connections: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
 
 
 class ClientPool:
     """Makes calls with clients that it keeps; the least recently used goes first."""
 
-    def __init__(self, most: int = MOST_CLIENTS) -> None:
-        """Args: most: how many idle clients are kept."""
+    def __init__(self, most: int = MOST_CLIENTS, *, call_seconds: float = CALL_SECONDS) -> None:
+        """Make no client yet.
+
+        Args:
+            most: how many idle clients are kept.
+            call_seconds: the longest that a call may take, once its client is there.
+        """
         self._most = most
+        self._call_seconds = call_seconds
         self._entries: OrderedDict[Target, _Entry] = OrderedDict()
         self._retired: set[_Entry] = set()
         # The first client blocks the loop for a while; making them one by one lets others in between.
         self._making = asyncio.Lock()
+        self._closed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._retired)
@@ -74,23 +89,26 @@ class ClientPool:
 
         Raises:
             PermanentError: an endpoint override is no URL, or the SDK's configuration can't be read.
+            TimeoutError: AWS did not answer in time.
             Exception: what the SDK raises.
         """
-        async with self.use(session, target) as client:
+        # The time runs from when there is a connection for it, or a crowd would time out by its own number.
+        async with self.lend(session, target) as entry, entry.connections:
             before = _keys_in_use.set(keys)
             try:
-                answer: Mapping[str, Any] = await getattr(client, operation)(**arguments)
+                async with asyncio.timeout(self._call_seconds):
+                    answer: Mapping[str, Any] = await getattr(entry.client, operation)(**arguments)
             finally:
                 _keys_in_use.reset(before)
         return answer
 
     @asynccontextmanager
-    async def use(self, session: AioSession, target: Target) -> AsyncIterator[Any]:
+    async def lend(self, session: AioSession, target: Target) -> AsyncIterator[_Entry]:
         """Lend a client, which is not closed meanwhile."""
         entry = await self._get(session, target)
         entry.users += 1
         try:
-            yield entry.client
+            yield entry
         finally:
             entry.users -= 1
             await self._close_retired()
@@ -102,22 +120,38 @@ class ClientPool:
         await self._close_retired()
 
     async def _get(self, session: AioSession, target: Target) -> _Entry:
-        async with self._making:
-            entry = self._entries.get(target)
-            if entry is None or entry.session is not session:
-                fresh = await _make(session, target)
-                if entry is not None:
-                    self._retired.add(entry)
-                self._entries[target] = entry = fresh
-            self._entries.move_to_end(target)
-            while len(self._entries) > self._most:
-                self._retired.add(self._entries.popitem(last=False)[1])
+        entry = self._find(session, target)
+        if entry is None:
+            async with self._making:
+                entry = self._find(session, target) or await self._add(session, target)
         return entry
+
+    def _find(self, session: AioSession, target: Target) -> _Entry | None:
+        entry = self._entries.get(target)
+        if entry is None or entry.session is not session:
+            return None
+        self._entries.move_to_end(target)
+        return entry
+
+    async def _add(self, session: AioSession, target: Target) -> _Entry:
+        while len(self) >= MOST_AT_ONCE:
+            self._closed.clear()
+            await self._close_retired()
+            if len(self) >= MOST_AT_ONCE:
+                await self._closed.wait()
+        fresh = await _make(session, target)
+        if before := self._entries.pop(target, None):
+            self._retired.add(before)
+        self._entries[target] = fresh
+        while len(self._entries) > self._most:
+            self._retired.add(self._entries.popitem(last=False)[1])
+        return fresh
 
     async def _close_retired(self) -> None:
         for entry in [entry for entry in self._retired if not entry.users]:
-            self._retired.discard(entry)
             await entry.context.__aexit__(None, None, None)
+            self._retired.discard(entry)
+            self._closed.set()
 
 
 # Set around each call; the SDK signs in the task that calls.

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from aiobotocore.config import AioConfig
 
-from ecr_operator.aws.clients import ClientPool, Target
+from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
 from ecr_operator.aws.signers import Attempt, Signers
@@ -20,12 +20,8 @@ from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
 
-# Of finding keys, with STS or the metadata service; the call to ECR has as long again.
-CALL_SECONDS: Final = 15.0
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
-# To one service in one region, at once: many identities share a client.
-_CONNECTIONS: Final = 50
 
 
 class EcrTokenIssuer:
@@ -45,12 +41,11 @@ class EcrTokenIssuer:
             clock: tells `issued_at`; the machine's by default.
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's identity may be used for; nothing beside itself by default.
-            call_seconds: the longest that AWS may take, to give keys and to answer.
+            call_seconds: the longest that finding the operator's keys may take, and each call to AWS.
         """
         self._clock = clock or SystemClock()
-        self._call_seconds = call_seconds
         self._identity = OperatorIdentity(_config(), self._clock)
-        self._clients = ClientPool()
+        self._clients = ClientPool(call_seconds=call_seconds)
         self._signers = Signers(
             self._identity,
             self._clients,
@@ -99,9 +94,8 @@ class EcrTokenIssuer:
 
     async def _ask(self, attempt: Attempt) -> RegistryToken:
         keys = await self._signers.keys(attempt)
-        async with asyncio.timeout(self._call_seconds):
-            target = Target(attempt.source.service, attempt.source.region)
-            answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
+        target = Target(attempt.source.service, attempt.source.region)
+        answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
         return decode_answer(answer, self._clock.now())
 
     def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
@@ -115,7 +109,7 @@ def _config() -> AioConfig:
     return AioConfig(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
-        max_pool_connections=_CONNECTIONS,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
         # Calls are hours apart: a connection kept until then has been cut by somebody on the way.
         connector_args={"force_close": True, "keepalive_timeout": None},

@@ -72,7 +72,7 @@ class Signers:
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's own identity may be used for.
             clock: tells when keys are too old.
-            call_seconds: the longest that getting keys from AWS may take.
+            call_seconds: the longest that finding the operator's own keys may take.
         """
         self._operator = operator
         self._clients = clients
@@ -96,13 +96,13 @@ class Signers:
                 return await self._as_secret(attempt)
         if identity.role_arn:
             await self._check_permitted(identity)
-        async with asyncio.timeout(self._call_seconds):
-            return await self._as_operator(attempt)
+        return await self._as_operator(attempt)
 
     async def _as_operator(self, attempt: Attempt) -> AwsKeys:
         identity, generation = attempt.source.identity, self._operator.generation
         attempt.forget = lambda: self._operator.blame(generation)
-        keys = await self._operator.keys(attempt.source.region)
+        async with asyncio.timeout(self._call_seconds):
+            keys = await self._operator.keys(attempt.source.region)
         if not identity.role_arn:
             return keys
         return await self._assume_role(attempt, keys, generation, **self._marks(identity))
@@ -118,10 +118,9 @@ class Signers:
 
         async def assume() -> Mapping[str, Any]:
             token = await self._tenants.service_account_token(identity.namespace, identity.name)
-            async with asyncio.timeout(self._call_seconds):
-                return await self._ask_sts(
-                    region, None, identity, "assume_role_with_web_identity", WebIdentityToken=token
-                )
+            return await self._ask_sts(
+                region, None, identity, "assume_role_with_web_identity", WebIdentityToken=token
+            )
 
         keys = await self._sessions.keys(identity, region, None, assume)
         self._now_with_role(attempt, keys)
@@ -134,8 +133,7 @@ class Signers:
         keys = read_iam_keys(await self._tenants.iam_keys(identity.namespace, identity.name), secret)
         if not identity.role_arn:
             return keys
-        async with asyncio.timeout(self._call_seconds):
-            return await self._assume_role(attempt, keys, keys)
+        return await self._assume_role(attempt, keys, keys)
 
     async def _assume_role(
         self,

@@ -303,10 +303,10 @@ async def test_the_least_recently_used_client_goes_first(session: AioSession) ->
     pool = ClientPool(most=2)
     made: dict[str, object] = {}
     for region in ("eu-west-1", "eu-west-2", "eu-west-1", "eu-west-3", "eu-west-1"):
-        async with pool.use(session, ecr(region)) as client:
-            assert made.setdefault(region, client) is client
-    async with pool.use(session, ecr("eu-west-2")) as client:
-        assert made["eu-west-2"] is not client
+        async with pool.lend(session, ecr(region)) as lent:
+            assert made.setdefault(region, lent) is lent
+    async with pool.lend(session, ecr("eu-west-2")) as lent:
+        assert made["eu-west-2"] is not lent
     await pool.close()
 
 

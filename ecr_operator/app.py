@@ -23,6 +23,7 @@ from ecr_operator.kube.events import KubeEvents
 from ecr_operator.kube.informer import Informer
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.statuses import KubeStatuses
+from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import KINDS
@@ -46,7 +47,10 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with await connection.connect(settings) as client, EcrTokenIssuer(SystemClock()) as issuer:
+    async with (
+        await connection.connect(settings) as client,
+        EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities) as issuer,
+    ):
         serving = asyncio.create_task(_serve(settings, client, issuer), name="serve")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)

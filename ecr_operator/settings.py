@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from ecr_operator import __version__
+from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.proxies import Proxies
 from ecr_operator.model.quote import quote
 
 ALL_NAMESPACES: Final = ""
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ROLE_GLOB: Final = re.compile(r"(arn:|[*?])[A-Za-z0-9:+=.@_/*?-]*")
+_EXTERNAL_ID: Final = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}")
+_BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _DEFAULT_KUBECONFIG: Final = "~/.kube/config"
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _EPILOG: Final = """\
@@ -38,6 +42,7 @@ class Settings:
         namespaces: to serve; a single empty string means all.
         pod_name: of this process, for Events.
         proxies: of the environment, for an API server outside the cluster.
+        identities: what the operator's own AWS identity may be used for.
     """
 
     kubeconfig: tuple[str, ...]
@@ -45,6 +50,7 @@ class Settings:
     namespaces: tuple[str, ...]
     pod_name: str
     proxies: Proxies = field(default_factory=Proxies)
+    identities: IdentityPolicy = field(default_factory=IdentityPolicy)
 
 
 class SettingsError(Exception):
@@ -76,6 +82,11 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         namespaces=_namespaces(environment.get("WATCH_NAMESPACE", "")),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "ecr-secret-operator",
         proxies=_proxies(environment),
+        identities=IdentityPolicy(
+            permitted_roles=_permitted_roles(flags.permitted_roles),
+            external_id=_external_id(flags.external_id),
+            session_tags=flags.session_tags,
+        ),
     )
 
 
@@ -93,6 +104,29 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default="",
         help="kubeconfig of the cluster (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
+    )
+    parser.add_argument(
+        "--permitted-roles",
+        metavar="GLOB,GLOB",
+        action="append",
+        default=[],
+        help="roles that resources of any namespace may name in role_arn and the operator's identity then "
+        "assumes (default: only what a namespace's annotation permits)",
+    )
+    parser.add_argument(
+        "--external-id",
+        metavar="ID",
+        default="",
+        help="sent with each role that the operator's identity assumes",
+    )
+    parser.add_argument(
+        "--session-tags",
+        metavar="true",
+        nargs="?",
+        type=_boolean,
+        const=True,
+        default=False,
+        help="tag those sessions with kubernetes-namespace and kubernetes-resource",
     )
     return parser
 
@@ -116,3 +150,31 @@ def _namespaces(text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise SettingsError(f"WATCH_NAMESPACE: {quote(name)} is no name of a namespace.")
     return names or (ALL_NAMESPACES,)
+
+
+def _permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
+    globs = tuple(glob.strip() for flag in flags for glob in flag.split(","))
+    for glob in globs:
+        if not _ROLE_GLOB.fullmatch(glob):
+            message = (
+                f'--permitted-roles: "{glob[:70]}" is no glob of role ARNs, '
+                "such as arn:aws:iam::123456789012:role/ecr-*."
+            )
+            raise SettingsError(message)
+    return globs
+
+
+def _external_id(text: str) -> str:
+    if text and not _EXTERNAL_ID.fullmatch(text):
+        message = "--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-"
+        raise SettingsError(f"{message}.")
+    return text
+
+
+def _boolean(text: str) -> bool:
+    """Go's booleans."""
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        message = f"{text[:20]!r} is neither true nor false"
+        raise argparse.ArgumentTypeError(message) from None

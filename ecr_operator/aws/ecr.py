@@ -10,34 +10,50 @@ from typing import Final, Self
 
 from aiobotocore.config import AioConfig
 
-from ecr_operator.aws.clients import ClientPool
+from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
+from ecr_operator.aws.signers import Attempt, Signers
 from ecr_operator.aws.tls import SharedTlsSession
-from ecr_operator.control.ports import Clock, SystemClock
+from ecr_operator.control.ports import Clock, SystemClock, TenantReader
 from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
 
-# All of a call: finding credentials, with STS or the metadata service, and ECR.
-CALL_SECONDS: Final = 15.0
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
 
 
 class EcrTokenIssuer:
-    """Fetches tokens as the operator; fulfils `control.ports.TokenIssuer`. Belongs to one event loop."""
+    """Fetches tokens as each source's identity; fulfils `control.ports.TokenIssuer`. Belongs to one loop."""
 
-    def __init__(self, clock: Clock | None = None, *, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        tenants: TenantReader | None = None,
+        policy: IdentityPolicy | None = None,
+        *,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
         """Look at the credential files, by the SDK's variables and defaults; nothing is asked yet.
 
         Args:
             clock: tells `issued_at`; the machine's by default.
-            call_seconds: the longest that a call may take, from credentials to answer.
+            tenants: reads what resources name; without it only the operator's plain identity works.
+            policy: what the operator's identity may be used for; nothing beside itself by default.
+            call_seconds: the longest that finding the operator's keys may take, and each call to AWS.
         """
         self._clock = clock or SystemClock()
-        self._call_seconds = call_seconds
         self._identity = OperatorIdentity(_config(), self._clock)
-        self._clients = ClientPool()
+        self._clients = ClientPool(call_seconds=call_seconds)
+        self._signers = Signers(
+            self._identity,
+            self._clients,
+            tenants,
+            policy or IdentityPolicy(),
+            self._clock,
+            call_seconds=call_seconds,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,46 +68,48 @@ class EcrTokenIssuer:
         await asyncio.to_thread(self._identity.preload)
 
     def changes(self) -> int:
-        """How often the credential files have changed, looked at now."""
+        """How often the operator has become somebody else or got valid keys; files are looked at now."""
         self._identity.forget_if_changed()
         return self._identity.changes
 
     async def issue(self, source: TokenSource) -> RegistryToken:
-        """Ask AWS once for a fresh token.
+        """Ask AWS once for a fresh token, as the identity of the source.
 
         Raises:
-            TransientError: AWS is away, throttles, answers garbage, or its credentials expired.
-            PermanentError: credentials are missing or refused, or the region is none.
+            TransientError: AWS or Kubernetes is away, throttles, answers garbage, or credentials expired.
+            PermanentError: credentials are missing or refused, a role is not permitted, no such region.
         """
         failure: OperatorError
         cause: Exception | None = None
+        self._identity.forget_if_changed()
+        attempt = Attempt(source)
         try:
-            async with asyncio.timeout(self._call_seconds):
-                return await self._ask(source)
+            return await self._ask(attempt)
         except OperatorError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
-            failure, cause = translate(error, source, self._identity.origin), shown(error)
+            failure, cause = self._judge(attempt, error), shown(error)
         # Raised outside of the handler, with no traceback of before: frames there hold replies and keys.
         raise failure.with_traceback(None) from cause
 
-    async def _ask(self, source: TokenSource) -> RegistryToken:
-        self._identity.forget_if_changed()
-        session = self._identity.session
-        try:
-            keys = await self._identity.keys(source.region)
-            async with self._clients.use(session, source, keys) as client:
-                return decode_answer(await client.get_authorization_token(), self._clock.now())
-        except Exception as error:
-            if blames_credentials(error) and session is self._identity.session:
-                self._identity.forget()
-            raise
+    async def _ask(self, attempt: Attempt) -> RegistryToken:
+        keys = await self._signers.keys(attempt)
+        target = Target(attempt.source.service, attempt.source.region)
+        answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
+        return decode_answer(answer, self._clock.now())
+
+    def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
+        if blames_credentials(error):
+            attempt.forget()
+        origin = self._identity.origin if attempt.origin is None else attempt.origin
+        return translate(error, attempt.source, origin)
 
 
 def _config() -> AioConfig:
     return AioConfig(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
         # Calls are hours apart: a connection kept until then has been cut by somebody on the way.
         connector_args={"force_close": True, "keepalive_timeout": None},

@@ -38,6 +38,13 @@ _TOO_MANY_REQUESTS: Final = 429
 _REQUEST_TIMEOUT: Final = 408
 _SERVER_ERROR: Final = 500
 
+_CALLERS: Final = {
+    "operator": "the role's trust policy (with the external id that the operator is set to send, if any) and "
+    "the operator's own permission policy",
+    "iam_secret": "the role's trust policy and the permission policy of the keys' user",
+    "service_account": "the role's trust policy",
+}
+
 _CODE: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _KEY_ID: Final = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|ANPA|APKA|AROA|ASCA)[A-Z0-9]{8,}")
 # Secret keys and tokens are long runs that mix digits and both cases; ARNs in a denial are not.
@@ -128,6 +135,7 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
         "region": source.region,
         "code": code,
         "origin": origin,
+        "identity": str(source.identity),
         "said": said,
         "action": _action(operation, source),
     }
@@ -136,11 +144,17 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
 
 def _action(operation: str, source: TokenSource) -> str:
     """Name what to allow, and where."""
-    if operation.startswith("AssumeRole"):
-        return f"sts:{operation} in the role's trust policy"
+    identity = source.identity
+    if operation == "AssumeRoleWithWebIdentity":
+        account = f"system:serviceaccount:{identity.namespace}:{identity.name}"
+        who = f" for {account}" if identity.source == "service_account" else ""
+        return f"sts:{operation} in the role's trust policy{who}"
+    if operation == "AssumeRole":
+        return f"sts:{operation} in two places: {_CALLERS[identity.source]}"
+    policy = "the role's permission policy" if identity.role_arn else "the identity"
     if source.service == "ecr-public":
-        return "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on * for the identity"
-    return "ecr:GetAuthorizationToken on * for the identity"
+        return f"ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on * for {policy}"
+    return f"ecr:GetAuthorizationToken on * for {policy}"
 
 
 def quote_aws(said: str) -> str:

@@ -3,17 +3,21 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError
 
+from ecr_operator.aws.ini import find_flaw
+
 # The SDK knows the last one only inside its providers; as a session variable we can ask for its path.
 EXTRA_VARIABLES: Final = {
     "web_identity_token_file": ("web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE", None, None)
 }
-_VARIABLES: Final = ("config_file", "credentials_file", "web_identity_token_file")
+_SHARED: Final = ("config_file", "credentials_file")
+_TOKEN: Final = "web_identity_token_file"  # noqa: S105 -- a name
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -22,15 +26,20 @@ class CredentialFiles:
 
     def __init__(self, session: AioSession) -> None:
         """Args: session: made with `EXTRA_VARIABLES`."""
-        self._paths = {name: _path(session, name) for name in _VARIABLES}
-        self.fingerprint = self._digest()
+        self._paths = {name: _path(session, name) for name in (*_SHARED, _TOKEN)}
+        self._shared = self._digest(_SHARED)
+        self._token = self._digest((_TOKEN,))
 
     def changed(self) -> bool:
-        """Say whether any file holds something else than at first.
+        """Say whether a file that tells who we are holds something else than at first.
 
         Contents are compared: the kubelet swaps symlinks, and all keys are of one length.
         """
-        return self._digest() != self.fingerprint
+        return self._digest(_SHARED) != self._shared
+
+    def token_changed(self) -> bool:
+        """Say whether the web identity token is another: the kubelet renews it about every hour."""
+        return self._digest((_TOKEN,)) != self._token
 
     @property
     def paths(self) -> dict[str, str]:
@@ -39,11 +48,18 @@ class CredentialFiles:
 
     def describe(self) -> str:
         """List the shared files and what is wrong with each, such as `/aws/credentials (absent)`."""
-        shared = (self._paths["config_file"], self._paths["credentials_file"])
-        return " and ".join(f"{path}{_state(path)}" for path in dict.fromkeys(shared) if path)
+        return " and ".join(f"{path}{_state(path)}" for path in self._shared_paths())
 
-    def _digest(self) -> bytes:
-        return hashlib.blake2b(b"\0".join(_contents(path) for path in self._paths.values())).digest()
+    def flaws(self) -> list[str]:
+        """What is wrong inside the shared files, such as `/aws/credentials, line 2: …`."""
+        found = {path: find_flaw(_contents(path) or b"") for path in self._shared_paths()}
+        return [f"{path}, {flaw}" for path, flaw in found.items() if flaw]
+
+    def _shared_paths(self) -> list[Path]:
+        return [path for path in dict.fromkeys(self._paths[name] for name in _SHARED) if path]
+
+    def _digest(self, names: Iterable[str]) -> bytes:
+        return hashlib.blake2b(b"\0".join(_fingerprint(self._paths[name]) for name in names)).digest()
 
 
 def _path(session: AioSession, name: str) -> Path | None:
@@ -55,15 +71,20 @@ def _path(session: AioSession, name: str) -> Path | None:
     return Path(os.path.expandvars(path)).expanduser() if path else None
 
 
-def _contents(path: Path | None) -> bytes:
+def _fingerprint(path: Path | None) -> bytes:
+    contents = _contents(path)
+    return b"\1" if contents is None else hashlib.blake2b(contents).digest()
+
+
+def _contents(path: Path | None) -> bytes | None:
     try:
         # Only of a plain file: reading a pipe would wait for ever.
         if path is None or not stat.S_ISREG(path.stat().st_mode):
-            return b"\1"
+            return None
         with path.open("rb") as file:
-            return hashlib.blake2b(file.read(_MOST_BYTES)).digest()
+            return file.read(_MOST_BYTES)
     except OSError:
-        return b"\1"
+        return None
 
 
 def _state(path: Path) -> str:

@@ -12,6 +12,7 @@ Leaves out: clients (aws.clients), and what a failure means (aws.errors).
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from botocore.exceptions import (
 from botocore.loaders import create_loader
 
 from ecr_operator.aws.files import EXTRA_VARIABLES, CredentialFiles
+from ecr_operator.aws.ini import unquote
 from ecr_operator.aws.metadata import InstanceRole
 from ecr_operator.control.ports import Clock
 from ecr_operator.model.errors import PermanentError, TransientError
@@ -84,12 +86,19 @@ class OperatorIdentity:
         self._loader: Any = create_loader()
         self._origin = ""
         self._changes = 0
+        self._generation = 0
+        self._works = False
         self.forget()
 
     @property
     def session(self) -> AioSession:
         """The SDK's session; another one after the credentials changed."""
         return self._session
+
+    @property
+    def generation(self) -> int:
+        """Another number after the credentials changed, or were found wanting."""
+        return self._generation
 
     @property
     def origin(self) -> str:
@@ -109,19 +118,28 @@ class OperatorIdentity:
         self._session.set_default_client_config(self._config)
         # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
         self._session.register_component("data_loader", self._loader)
+        self._generation += 1
         self._credentials: OrderedDict[str, Any] = OrderedDict()
         self._roles: dict[str, Any] = {}
         self._files = CredentialFiles(self._session)
 
     def forget_if_changed(self) -> None:
         """Read everything afresh if a file that holds credentials has other contents than before."""
-        if self._files.changed():
+        # A renewed web identity token is the same identity, and is read when its session ends. It counts only
+        # where the last one did not do.
+        if self._files.changed() or (not self._works and self._files.token_changed()):
             self.forget()
             self._changes += 1
 
+    def blame(self, generation: int) -> None:
+        """Take note that AWS found fault with the keys of that generation; they are read afresh."""
+        if generation == self._generation:
+            self._works = False
+            self.forget()
+
     @property
     def changes(self) -> int:
-        """How often the files have changed; a number that differs means other credentials."""
+        """How often other credentials came; counts up."""
         return self._changes
 
     async def keys(self, region: str) -> AwsKeys:
@@ -131,27 +149,38 @@ class OperatorIdentity:
             OperatorError: `CredentialsMissing` or `CredentialsExpired`.
             Exception: what STS or another endpoint's failure comes as; aws.errors translates it.
         """
+        try:
+            keys = await self._load(region)
+        except Exception:
+            self._works = False
+            raise
+        self._works = True
+        return keys
+
+    async def _load(self, region: str) -> AwsKeys:
         async with self._lock:
             credentials = self._credentials.get(region) or await self._find(region)
         try:
             frozen = await credentials.get_frozen_credentials()
         except FileNotFoundError as error:
-            raise _missing(f"{error.filename} is absent") from None
+            raise self._missing(f"{error.filename} is absent") from None
         except (PermissionError, IsADirectoryError) as error:
-            raise _missing(f"{error.filename} is not readable") from None
+            raise self._missing(f"{error.filename} is not readable") from None
         except (UnicodeDecodeError, ParamValidationError):
-            raise _missing(f"the role ARN or the token from {self._origin} is malformed") from None
+            raise self._missing(f"the role ARN or the token from {self._origin} is malformed") from None
         except RuntimeError:
             # The SDK says so when what it fetched had expired already.
             message = f"The AWS credentials from {self._origin} have expired. Renew them there."
             raise TransientError(Reason.CREDENTIALS_EXPIRED, message) from None
-        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+        keys = AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+        self._check_bare(keys)
+        return keys
 
     async def _find(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
         self._origin = self._files.describe()
         credentials = await self._walk_chain(region)
         if credentials is None:
-            raise _missing(f"none in the environment, {self._origin} or the instance's metadata service")
+            raise self._missing(f"none in the environment, {self._origin} or the instance's metadata service")
         self._origin = self._name(credentials.method)
         self._credentials[region] = credentials
         if len(self._credentials) > _MOST_REGIONS:
@@ -164,26 +193,52 @@ class OperatorIdentity:
             # One cache for all regions: a role that is assumed in one of them serves the others.
             resolver = create_credential_resolver(self._session, cache=self._roles, region_name=region)
             self._instance_role.watch_over(resolver)
+            _take_quotes_off(self._session, resolver)
             return await resolver.load_credentials()
         except ConfigParseError as error:
-            raise _missing(f"{error.kwargs['path']} can't be parsed as an AWS configuration file") from None
+            raise self._missing(
+                f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
+            ) from None
         except PartialCredentialsError as error:
             provider, lacking = self._name(error.kwargs["provider"]), error.kwargs["cred_var"]
-            raise _missing(f"{provider} lacks {lacking}") from None
+            raise self._missing(f"{provider} lacks {lacking}") from None
         except ProfileNotFound as error:
-            raise _missing(f"the profile {error.kwargs['profile']} is not in {files}") from None
+            raise self._missing(f"the profile {error.kwargs['profile']} is not in {files}") from None
         except InvalidConfigError:
             what = f"the profile in {files} is not whole; a role needs role_arn and a source"
-            raise _missing(what) from None
+            raise self._missing(what) from None
         except ValueError:
-            raise _missing(f"a value in the environment or {files} can't be read") from None
+            raise self._missing(f"a value in the environment or {files} can't be read") from None
 
     def _name(self, method: str) -> str:
         return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(self._files.paths)
 
+    def _check_bare(self, keys: AwsKeys) -> None:
+        """Refuse what no key can be, before AWS words it less well."""
+        values = (keys.access_key, keys.secret_key)
+        if not all(values) or any(quote in value for value in values for quote in "\"'"):
+            raise self._missing(f"a key from {self._origin} is empty or quoted")
 
-def _missing(what: str) -> PermanentError:
-    return PermanentError(
-        Reason.CREDENTIALS_MISSING,
-        f"No usable AWS credentials: {what}. Give the operator keys, a credentials file or a web identity.",
-    )
+    def _missing(self, what: str) -> PermanentError:
+        message = ". ".join([f"No usable AWS credentials: {what}", *self._files.flaws()])
+        return PermanentError(
+            Reason.CREDENTIALS_MISSING,
+            f"{message}. Give the operator keys, a credentials file or a web identity.",
+        )
+
+
+def _take_quotes_off(session: AioSession, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
+    """Let the SDK see values without their double quotes, as v0.6.0's SDK saw them."""
+    unquote(session.full_config)
+    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
+        provider = resolver.get_provider(method)
+        setattr(provider, parser, _unquoted(getattr(provider, parser)))
+
+
+def _unquoted(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    def parsed(path: str) -> dict[str, Any]:
+        settings = parse(path)
+        unquote(settings)
+        return settings
+
+    return parsed

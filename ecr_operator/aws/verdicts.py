@@ -17,7 +17,10 @@ from ecr_operator.model.outcome import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a failure means; `words` may name {operation}, {region}, {code}, {origin}, {action} and {said}."""
+    """What a failure means.
+
+    `words` may name {operation}, {region}, {code}, {origin}, {identity}, {action} and {said}.
+    """
 
     kind: type[TransientError | PermanentError]
     reason: Reason
@@ -27,7 +30,7 @@ class Verdict:
 DENIED = Verdict(
     kind=PermanentError,
     reason=Reason.ACCESS_DENIED,
-    words="AWS denies {operation} in {region}{said}. Allow {action}.",
+    words="AWS denies {operation} in {region} to {identity}{said}. Allow {action}.",
 )
 KEYS_REFUSED = Verdict(
     kind=PermanentError,
@@ -61,8 +64,8 @@ EXPIRED_OR_CLOCK = Verdict(
 WEB_IDENTITY = Verdict(
     kind=PermanentError,
     reason=Reason.ACCESS_DENIED,
-    words="AWS refuses the web identity token in {region} ({code}). Check the IAM OIDC provider, the token's "
-    "audience and the role's trust policy.",
+    words="AWS refuses the web identity token of {identity} in {region} ({code}). Check the IAM OIDC "
+    "provider, the token's audience and the role's trust policy.",
 )
 THROTTLED = Verdict(
     kind=TransientError,
@@ -92,7 +95,8 @@ SILENT = Verdict(
 REFUSED = Verdict(
     kind=PermanentError,
     reason=Reason.ACCESS_DENIED,
-    words="AWS refuses {operation} in {region} ({code}). Check region, identity and AWS_ENDPOINT_URL.",
+    words="AWS refuses {operation} in {region} to {identity} ({code}). "
+    "Check region, identity and AWS_ENDPOINT_URL.",
 )
 GARBAGE = Verdict(
     kind=TransientError,

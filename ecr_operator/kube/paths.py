@@ -37,12 +37,23 @@ def resources(kind: str, namespace: str, name: str | None = None, subresource: s
     return f"{path}/{subresource}" if subresource else path
 
 
+def service_account(namespace: str, name: str, subresource: str = "") -> str:
+    """One ServiceAccount, or a subresource of it."""
+    path = _path("/api/v1", "serviceaccounts", segment(namespace), name)
+    return f"{path}/{subresource}" if subresource else path
+
+
+def namespace_object(name: str) -> str:
+    """One Namespace."""
+    return f"/api/v1/namespaces/{segment(name)}"
+
+
 def events(namespace: str) -> str:
     """Events of a namespace."""
     return _path("/apis/events.k8s.io/v1", "events", namespace, None)
 
 
 def _path(root: str, plural: str, namespace: str, name: str | None) -> str:
-    within = f"/namespaces/{segment(namespace)}" if namespace else ""
+    within = f"/namespaces/{segment(namespace)}" if namespace or name is not None else ""
     last = f"/{segment(name)}" if name is not None else ""
     return f"{root}{within}/{plural}{last}"

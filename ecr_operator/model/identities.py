@@ -11,7 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.outcome import Reason
 from ecr_operator.model.quote import quote
+
+PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
+ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 
 _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _SESSION_PREFIX: Final = "ecr-secret-operator"
@@ -29,12 +34,14 @@ class Identity:
         namespace: the resource's; empty for the operator's own identity without a role.
         name: of the ServiceAccount or Secret; empty for the operator.
         role_arn: the role to assume; empty for none, or, with a ServiceAccount, for its annotation.
+        resource: name of the custom resource, for the session's tags; empty without them.
     """
 
     source: Literal["operator", "service_account", "iam_secret"] = "operator"
     namespace: str = ""
     name: str = ""
     role_arn: str = ""
+    resource: str = ""
 
     def __str__(self) -> str:
         words = {
@@ -48,21 +55,69 @@ class Identity:
 OPERATOR: Final = Identity()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityPolicy:
+    """What the operator's own identity may be used for.
+
+    Attributes:
+        permitted_roles: globs of the roles that it may assume for any namespace.
+        external_id: goes with every role that it assumes; empty for none.
+        session_tags: tag those sessions with namespace and name of the resource.
+    """
+
+    permitted_roles: tuple[str, ...] = ()
+    external_id: str = ""
+    session_tags: bool = False
+
+
 def check_role_arn(text: str) -> None:
     """Refuse what is no ARN of a role.
 
     Raises:
         ValueError: in words for the author of the spec.
     """
-    if not _ROLE_ARN.fullmatch(text):
+    if not is_role_arn(text):
         raise ValueError(
             f"spec.role_arn {quote(text)} is no ARN of a role: write arn:aws:iam::123456789012:role/NAME."
         )
 
 
+def is_role_arn(text: str) -> bool:
+    """Whether it is the ARN of one role, to the letter."""
+    return _ROLE_ARN.fullmatch(text) is not None
+
+
 def permits(globs: Iterable[str], role_arn: str) -> bool:
     """Whether one of the globs covers the role. Case counts; `*` and `?` are all that is special."""
     return any(fnmatch.fnmatchcase(role_arn, glob.replace("[", "[[]")) for glob in globs)
+
+
+def check_permitted(identity: Identity, annotation: str) -> None:
+    """Refuse a role that neither the operator's settings (asked before) nor its namespace permits.
+
+    Args:
+        identity: the operator's, with a role.
+        annotation: the namespace's, of globs between commas or spaces; empty for none.
+
+    Raises:
+        PermanentError: `RoleNotPermitted`, in words that say who must change what.
+    """
+    if permits(annotation.replace(",", " ").split(), identity.role_arn):
+        return
+    namespace = identity.namespace
+    raise PermanentError(
+        Reason.ROLE_NOT_PERMITTED,
+        f"The operator may not assume {identity.role_arn} for namespace {namespace}: neither its flag "
+        f"--permitted-roles nor the annotation {PERMITTED_ROLES} of the namespace covers it. "
+        f"A cluster admin can permit it: kubectl annotate --overwrite namespace {namespace} "
+        f"'{PERMITTED_ROLES}={identity.role_arn}' (more than one: with commas between).",
+    )
+
+
+def session_tags(identity: Identity) -> dict[str, str]:
+    """Tags of a session, for conditions in policies; AWS's limit of 256 characters fits every name."""
+    tags = {"kubernetes-namespace": identity.namespace, "kubernetes-resource": identity.resource}
+    return {key: value for key, value in tags.items() if value}
 
 
 def session_name(identity: Identity) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.quote import quote
@@ -36,6 +37,14 @@ _SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "date-time"})]
 
 
+class Reference(BaseModel):
+    """Names an object of the resource's own namespace; another namespace can't be named."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    name: str = Field(default="", description="Name of the object, in the namespace of this resource.")
+
+
 class Spec(BaseModel):
     """What both kinds have in common."""
 
@@ -55,7 +64,24 @@ class Spec(BaseModel):
         f"{DEFAULT_FREQUENCY} when absent. A token is refreshed before it expires whatever stands here, "
         "and AWS is not asked more often than is safe.",
     )
-
+    role_arn: str | None = Field(
+        default=None,
+        description="ARN of an IAM role to assume before ECR is asked, for another account or fewer rights. "
+        "From the operator's own identity only roles are assumed that the operator's flag --permitted-roles "
+        "or the namespace's annotation ecr.mobb.redhat.com/permitted-roles permits.",
+    )
+    service_account: Reference | None = Field(
+        default=None,
+        description="A ServiceAccount of this namespace to act as, in place of the operator: its token for "
+        "the audience sts.amazonaws.com is exchanged for the role in role_arn, or for that in its annotation "
+        "eks.amazonaws.com/role-arn.",
+    )
+    aws_iam_secret: Reference | None = Field(
+        default=None,
+        description="A Secret of this namespace with AWS keys to use, in place of the operator's: "
+        "aws_access_key_id, aws_secret_access_key and, for temporary keys, aws_session_token. "
+        "With role_arn, that role is assumed with them.",
+    )
     secret_labels: dict[str, str] | None = Field(
         default=None,
         description="Labels to put on the generated Secret; taken off again when they go from here.",
@@ -90,7 +116,7 @@ class SecretSpec(Spec):
 
     additional_registries: list[str] | None = Field(
         default=None,
-        description="More registry hosts to log in to with the same Secret, of other accounts and regions too. "
+        description="More registry hosts to log in to with the same Secret, of any account and region. "
         "Each must be an ECR host of its own region, or of spec.region.",
     )
 
@@ -282,9 +308,10 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
         raw: the object; `metadata` is the server's and trusted, all else is not.
     """
     metadata = raw["metadata"]
-    wanted, problem = _parse_spec(kind, raw.get("spec"))
+    key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
+    wanted, problem = _parse_spec(key, raw.get("spec"))
     return Resource(
-        key=ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"]),
+        key=key,
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
         created_at=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
@@ -323,17 +350,17 @@ def format_time(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
+def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:
     try:
-        spec = SPECS[kind].model_validate(raw)
-        _check_secret_name(spec.generated_secret_name)
+        spec = SPECS[key.kind].model_validate(raw)
+        _check_name("generated_secret_name", spec.generated_secret_name, "Secret")
         _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
         if isinstance(spec, ArgoHelmRepoSecretSpec):
             _check_choice("credential_scope", spec.credential_scope, "repository", "repo-creds")
             _check_choice("repo_type", spec.repo_type, "helm", "oci")
         check_labels(spec.secret_labels or {})
         check_annotations(spec.secret_annotations or {})
-        logins = _logins(spec)
+        logins = _logins(spec, _parse_identity(spec, key.namespace))
     except ValidationError as error:
         return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
     except ValueError as error:
@@ -354,15 +381,33 @@ def _parse_spec(kind: str, raw: object) -> tuple[Wanted | None, Problem | None]:
     return wanted, problem
 
 
-def _check_secret_name(name: str) -> None:
+def _parse_identity(spec: Spec, namespace: str) -> Identity:
+    if spec.service_account and spec.aws_iam_secret:
+        raise ValueError(
+            "spec.service_account and spec.aws_iam_secret both say who asks AWS: take one of them out."
+        )
+    role = spec.role_arn
+    if role is not None:
+        check_role_arn(role)
+    if spec.service_account:
+        name = _check_name("service_account.name", spec.service_account.name, "ServiceAccount")
+        return Identity(source="service_account", namespace=namespace, name=name, role_arn=role or "")
+    if spec.aws_iam_secret:
+        name = _check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
+        return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role or "")
+    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
+
+
+def _check_name(field: str, name: str, kind: str) -> str:
     if len(name) > _SECRET_NAME_LENGTH or not _SECRET_NAME.fullmatch(name):
         raise ValueError(
-            f"spec.generated_secret_name {quote(name)} is no name for a Secret: "
+            f"spec.{field} {quote(name)} is no name for a {kind}: "
             "use lower case letters, digits, '-' and '.', at most 253."
         )
+    return name
 
 
-def _logins(spec: Spec) -> tuple[Login, ...]:
+def _logins(spec: Spec, identity: Identity) -> tuple[Login, ...]:
     """The spec's registry first, then the additional ones, each key once."""
     first = Login(key=spec.target, source=token_source(spec.target, spec.region))
     more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
@@ -371,7 +416,7 @@ def _logins(spec: Spec) -> tuple[Login, ...]:
     logins = {first.key: first}
     for key in more:
         logins.setdefault(key, Login(key=key, source=_additional_source(key, spec.region)))
-    return tuple(logins.values())
+    return tuple(replace(login, source=replace(login.source, identity=identity)) for login in logins.values())
 
 
 def _additional_source(key: str, region: str | None) -> TokenSource:

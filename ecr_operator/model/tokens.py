@@ -35,7 +35,9 @@ class TokenSource:
     service: Service = "ecr"
 
     def __str__(self) -> str:
-        return f"{self.service} in {self.region} as {self.identity}"
+        # It enters the fingerprint of generated Secrets: the operator's own must read like this for ever.
+        identity = "operator" if self.identity == OPERATOR else self.identity
+        return f"{self.service} in {self.region} as {identity}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiobotocore.session import AioSession
 
-from ecr_operator.aws.clients import MOST_CLIENTS, ClientPool
+from ecr_operator.aws.clients import MOST_CLIENTS, ClientPool, Target
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
 from ecr_operator.control.ports import SystemClock, TokenIssuer
@@ -270,54 +271,81 @@ async def test_a_secret_key_that_does_not_fit_is_told_from_an_unknown_one(
 # The pool that keeps clients for the next call.
 
 
-async def test_no_more_clients_are_kept_than_the_bound_and_none_in_the_end(aws: LocalAws) -> None:
-    pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
-    keys = await identity.keys("eu-west-1")
+def ecr(region: str) -> Target:
+    """The private ECR of a region."""
+    return Target("ecr", region)
+
+
+@pytest.fixture
+def session(aws: LocalAws) -> AioSession:
+    """A session of the SDK that talks to the local AWS."""
+    assert not aws.calls
+    return OperatorIdentity(None, SystemClock()).session
+
+
+KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+OPERATION = "get_authorization_token"
+
+
+async def test_no_more_clients_are_kept_than_the_bound_and_none_in_the_end(
+    aws: LocalAws, session: AioSession
+) -> None:
+    pool = ClientPool()
     for number in range(MOST_CLIENTS + 3):
-        async with pool.use(identity.session, TokenSource(region=f"eu-west-{number}"), keys) as client:
-            await client.get_authorization_token()
+        await pool.call(session, ecr(f"eu-west-{number}"), KEYS, OPERATION)
     assert len(pool) == MOST_CLIENTS
     await pool.close()
     assert len(pool) == 0
     assert aws.count() == MOST_CLIENTS + 3
 
 
-async def test_the_least_recently_used_client_goes_first(aws: LocalAws) -> None:
-    pool, identity = ClientPool(most=2), OperatorIdentity(None, SystemClock())
-    keys = await identity.keys("eu-west-1")
+async def test_the_least_recently_used_client_goes_first(session: AioSession) -> None:
+    pool = ClientPool(most=2)
     made: dict[str, object] = {}
     for region in ("eu-west-1", "eu-west-2", "eu-west-1", "eu-west-3", "eu-west-1"):
-        async with pool.use(identity.session, TokenSource(region=region), keys) as client:
-            assert made.setdefault(region, client) is client
-    async with pool.use(identity.session, TokenSource(region="eu-west-2"), keys) as client:
-        assert made["eu-west-2"] is not client
+        async with pool.lend(session, ecr(region)) as lent:
+            assert made.setdefault(region, lent) is lent
+    async with pool.lend(session, ecr("eu-west-2")) as lent:
+        assert made["eu-west-2"] is not lent
+    await pool.close()
+
+
+async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws, session: AioSession) -> None:
+    pool = ClientPool(most=1)
+    aws.hang(region="eu-west-1")
+    first = asyncio.create_task(pool.call(session, ecr("eu-west-1"), KEYS, OPERATION))
+    await wait_for(lambda: aws.count() == 1)
+    await pool.call(session, ecr("us-east-2"), KEYS, OPERATION)
+    aws.release()
+    assert await first
+    assert len(pool) == 1
+    await pool.close()
+
+
+async def test_calls_with_different_keys_share_a_client_and_never_their_keys(
+    aws: LocalAws, session: AioSession
+) -> None:
+    pool = ClientPool()
+    aws.keys.known = None
+    names = [f"AKIA{number:04}" for number in range(60)]
+
+    async def signer(name: str) -> str:
+        keys = AwsKeys(access_key=name, secret_key=SECRET_KEY)
+        answer = await pool.call(session, ecr("eu-west-1"), keys, OPERATION)
+        token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
+        return decode_token(token.removeprefix("AWS:")).access_key
+
+    assert await asyncio.gather(*map(signer, names)) == names
+    assert len(pool) == 1
+    await pool.close()
+
+
+async def test_a_call_without_keys_is_never_signed(aws: LocalAws, session: AioSession) -> None:
+    pool = ClientPool()
+    with pytest.raises(LookupError):
+        await pool.call(session, ecr("eu-west-1"), None, OPERATION)
     await pool.close()
     assert not aws.calls
-
-
-async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws) -> None:
-    pool, identity = ClientPool(most=1), OperatorIdentity(None, SystemClock())
-    keys = await identity.keys("eu-west-1")
-    async with pool.use(identity.session, IRELAND, keys) as first:
-        async with pool.use(identity.session, OHIO, keys) as second:
-            await second.get_authorization_token()
-        await first.get_authorization_token()
-    assert len(pool) == 1
-    await pool.close()
-    assert aws.count(outcome="answered") == 2
-
-
-async def test_other_keys_mean_another_client(aws: LocalAws) -> None:
-    pool, identity = ClientPool(), OperatorIdentity(None, SystemClock())
-    aws.keys.known = None
-    for name in ("AKIAFIRST", "AKIASECOND"):
-        async with pool.use(
-            identity.session, IRELAND, AwsKeys(access_key=name, secret_key=SECRET_KEY)
-        ) as client:
-            await client.get_authorization_token()
-    assert len(pool) == 1
-    await pool.close()
-    assert [call.access_key for call in aws.calls] == ["AKIAFIRST", "AKIASECOND"]
 
 
 def garbles(body: str) -> Callable[[LocalAws], object]:

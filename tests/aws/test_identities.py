@@ -247,14 +247,31 @@ async def test_a_change_from_keys_to_a_role_is_followed(
     assert aws.count(STS) == 1
 
 
-async def test_a_new_web_identity_token_is_used(
+async def test_a_renewed_web_identity_token_changes_nothing_until_its_session_ends(
     aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     mounted.write_text(web_identity_file(token_file))
     await issuer.issue(IRELAND)
+    changes = issuer.changes()
     token_file.write_text("header.payload.another")
     await issuer.issue(IRELAND)
-    assert aws.count(STS) == 2
+    assert (issuer.changes(), aws.count(STS)) == (changes, 1)
+    aws.keys.revoke_temporary()
+    await refusal(issuer)
+    await issuer.issue(IRELAND)
+    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.another"]
+
+
+async def test_a_new_web_identity_token_counts_where_the_last_one_was_refused(
+    aws: LocalAws, mounted: Path, token_file: Path, issuer: EcrTokenIssuer
+) -> None:
+    mounted.write_text(web_identity_file(token_file))
+    aws.fail("InvalidIdentityToken", 400, times=1)
+    await refusal(issuer)
+    changes = issuer.changes()
+    token_file.write_text("header.payload.another")
+    assert issuer.changes() == changes + 1
+    assert await issuer.issue(IRELAND)
 
 
 async def test_what_does_not_change_is_not_read_again(

@@ -31,8 +31,9 @@ from tests.lab.aws_faults import Fault, Faults
 from tests.lab.aws_keys import KeyRing, Refusal
 from tests.lab.aws_services import TWELVE_HOURS, Services
 from tests.lab.aws_tokens import IssuedToken, decode_token
+from tests.lab.aws_trust import Trust
 
-__all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "decode_token"]
+__all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token"]
 
 # AWS words one refusal differently in each protocol.
 _REFUSED_JSON = {
@@ -57,7 +58,7 @@ class LocalAws(Faults):
     Attributes:
         delay: seconds that every answer takes.
         keys: who may call, and how strictly the clock is checked.
-        services: what is answered; holds `token_life`, `credential_life` and `account`.
+        services: what is answered; holds `token_life`, `credential_life`, `account`, and whom roles `trust`.
         calls: every request so far, in order.
     """
 
@@ -121,6 +122,11 @@ class LocalAws(Faults):
     ) -> int:
         """Count calls by operation, region and outcome; None is any."""
         return len(self.select(operation, region=region, outcome=outcome))
+
+    def role_of(self, token: IssuedToken) -> str:
+        """Tell which role's session got a token; empty for keys of a user."""
+        holder = self.keys.holder(token.access_key)
+        return holder.role_arn if holder else ""
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -25,6 +25,10 @@ class Call:
         region: of the signature's scope; empty where the request is unsigned.
         access_key: that signed it; empty where the request is unsigned.
         role: the role ARN that is to be assumed, or empty.
+        session: the RoleSessionName, or empty.
+        external_id: that was sent, or empty.
+        token: the web identity token, or empty.
+        tags: of the session.
         outcome: `answered`, an AWS error code, `garbage`, `reset`, `gone` (the client left), or `pending`.
     """
 
@@ -34,6 +38,10 @@ class Call:
     region: str = ""
     access_key: str = ""
     role: str = ""
+    session: str = ""
+    external_id: str = ""
+    token: str = field(default="", repr=False)
+    tags: dict[str, str] = field(default_factory=dict)
     outcome: str = "pending"
 
 
@@ -62,6 +70,15 @@ def read_request(request: web.Request, body: bytes, now: float) -> Asked:
         region=signature.region if signature else "",
         access_key=signature.access_key if signature else "",
         role=form.get("RoleArn", ""),
+        session=form.get("RoleSessionName", ""),
+        external_id=form.get("ExternalId", ""),
+        token=form.get("WebIdentityToken", ""),
+        tags=_tags(form),
     )
     wire = Query() if service == "sts" else AwsJson()
     return Asked(call=call, wire=wire, signature=signature, form=form)
+
+
+def _tags(form: dict[str, str]) -> dict[str, str]:
+    keys = [name for name in form if name.startswith("Tags.member.") and name.endswith(".Key")]
+    return {form[name]: form.get(name.removesuffix("Key") + "Value", "") for name in keys}

@@ -11,6 +11,7 @@ from tests.lab.aws_calls import Asked, Call
 from tests.lab.aws_faults import RAW_BODIES, reshape
 from tests.lab.aws_keys import KeyRing, TemporaryKeys
 from tests.lab.aws_tokens import IssuedToken, encode_token
+from tests.lab.aws_trust import Trust, is_refused
 
 TWELVE_HOURS = 12 * 3600.0
 
@@ -23,6 +24,7 @@ class Services:
         credential_life: seconds that the next temporary keys live.
         account: the 12 digits of the account.
         passwords: every one handed out so far, in order.
+        trust: role ARN → its trust policy; None lets everybody assume any role.
     """
 
     def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
@@ -30,6 +32,7 @@ class Services:
         self.credential_life = 3600.0
         self.account = "123456789012"
         self.passwords: list[str] = []
+        self.trust: dict[str, Trust] | None = None
         self._keys = keys
         self._serials = itertools.count(1)
 
@@ -81,13 +84,26 @@ class Services:
             return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
         if action == "AssumeRoleWithWebIdentity" and not asked.form.get("WebIdentityToken"):
             return self._refuse(asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account")
+        if is_refused(self.trust, asked.call, self._holds(asked.call.access_key)):
+            return self._refuse(asked, "AccessDenied", self._denial(asked.call), 403)
         life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
         keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
         return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
 
-    def _refuse(self, asked: Asked, code: str, message: str) -> web.Response:
+    def _refuse(self, asked: Asked, code: str, message: str, status: int = 400) -> web.Response:
         asked.call.outcome = code
-        return asked.wire.error(code, 400, message)
+        return asked.wire.error(code, status, message)
+
+    def _holds(self, access_key: str) -> str:
+        """The role of a session, or a user's key id."""
+        holder = self._keys.holder(access_key)
+        return holder.role_arn if holder else access_key
+
+    def _denial(self, call: Call) -> str:
+        if call.operation == "AssumeRoleWithWebIdentity":
+            return "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+        caller = self._caller(call.access_key)["Arn"]
+        return f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {call.role}"
 
     def _caller(self, access_key: str) -> dict[str, str]:
         keys = self._keys.holder(access_key)

@@ -1,0 +1,105 @@
+"""What a resource names in its namespace, read one by one and never kept.
+
+Invariant: nothing outside of the namespace that is asked for can be reached, whatever the names are.
+"""
+
+import base64
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from ecr_operator.control.ports import NamespaceFacts
+from ecr_operator.kube import paths
+from ecr_operator.kube.client import JSON, METADATA, ApiError, KubeClient
+from ecr_operator.kube.errors import translate
+from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.model.identities import ROLE_ANNOTATION
+from ecr_operator.model.outcome import Reason
+
+AUDIENCE: Final = "sts.amazonaws.com"
+# The token is used at once; an hour is what the API server gives by default, ten minutes the least.
+_TOKEN_SECONDS: Final = 3600
+_COMPONENT: Final = "Apply the component config/rbac/service-account, which allows it"
+
+
+class KubeTenants:
+    """Reads what tenants have; fulfils `control.ports.TenantReader`."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+
+    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The decoded data of one Secret."""
+        secret = await self._get(paths.secrets(namespace, name), f"Secret {namespace}/{name}")
+        data: Mapping[str, str] = secret.get("data") or {}
+        return {key: _decode(value) for key, value in data.items()}
+
+    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
+        """The Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
+        try:
+            answer = await self._client.request("GET", paths.secrets(namespace, name), accept=METADATA)
+        except ApiError as failure:
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise translate(failure, f"reading the metadata of Secret {name}") from failure
+        return f"{answer['metadata']['uid']}/{answer['metadata']['resourceVersion']}"
+
+    async def service_account_role(self, namespace: str, name: str) -> str | None:
+        """The ServiceAccount's annotation with a role, if it has one."""
+        what = f"ServiceAccount {namespace}/{name}"
+        account = await self._get(paths.service_account(namespace, name), what, accept=METADATA)
+        annotations: Mapping[str, str] = account["metadata"].get("annotations") or {}
+        return annotations.get(ROLE_ANNOTATION)
+
+    async def service_account_token(self, namespace: str, name: str) -> str:
+        """A fresh token of the ServiceAccount for STS."""
+        what = f"ServiceAccount {namespace}/{name}"
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_SECONDS},
+        }
+        path = paths.service_account(namespace, name, "token")
+        try:
+            answer = await self._client.request("POST", path, body=body)
+        except ApiError as failure:
+            raise _refusal(failure, what, f"asking for a token of {what}") from failure
+        token = (answer.get("status") or {}).get("token")
+        if not isinstance(token, str) or not token:
+            message = f"The API server gave no token for {what}; trying again."
+            raise TransientError(Reason.KUBERNETES_UNAVAILABLE, message)
+        return token
+
+    async def namespace(self, name: str) -> NamespaceFacts:
+        """Labels and annotations of a namespace."""
+        try:
+            answer = await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
+        except ApiError as failure:
+            raise translate(failure, f"reading namespace {name}") from failure
+        metadata = answer["metadata"]
+        return NamespaceFacts(
+            labels=metadata.get("labels") or {}, annotations=metadata.get("annotations") or {}
+        )
+
+    async def _get(self, path: str, what: str, accept: str = JSON) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = await self._client.request("GET", path, accept=accept)
+        except ApiError as failure:
+            raise _refusal(failure, what, f"reading {what}") from failure
+        return found
+
+
+def _refusal(failure: ApiError, what: str, doing: str) -> OperatorError:
+    if failure.code == HTTPStatus.NOT_FOUND:
+        message = f"{what} does not exist. Create it, or name another in the spec."
+        return PermanentError(Reason.CREDENTIALS_MISSING, message)
+    error = translate(failure, doing)
+    if error.reason is Reason.KUBERNETES_FORBIDDEN and what.startswith("ServiceAccount"):
+        message = f"The operator may not go on with {doing}. {_COMPONENT}."
+        return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
+    return error
+
+
+def _decode(value: str) -> str:
+    # What is no text becomes text that is no key, and is told as such.
+    return base64.b64decode(value).decode(errors="replace")

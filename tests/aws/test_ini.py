@@ -1,0 +1,129 @@
+"""Credentials files as people write them: what is made good, and what is told by its line."""
+
+from pathlib import Path
+
+import pytest
+
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.ini import find_flaw, unquote
+from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.tokens import TokenSource
+from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
+from tests.lab.aws import LocalAws, decode_token
+
+IRELAND = TokenSource(region="eu-west-1")
+ROLE = "arn:aws:iam::123456789012:role/puller"
+
+GOOD = {
+    "plain": "[default]\naws_access_key_id={key}\naws_secret_access_key={secret}\n",
+    "double quotes, which v0.6.0 took off": (
+        '[default]\naws_access_key_id="{key}"\naws_secret_access_key = "{secret}"\n'
+    ),
+    "CRLF": "[default]\r\naws_access_key_id={key}\r\naws_secret_access_key={secret}\r\n",
+    "comments and spaces": (
+        "# mine\n\n[default]\n  aws_access_key_id = {key}  \naws_secret_access_key={secret}\t\n"
+    ),
+    "no line break at the end": "[default]\naws_access_key_id={key}\naws_secret_access_key={secret}",
+}
+KEYS = "aws_access_key_id={key}\naws_secret_access_key={secret}\n"
+BAD = {
+    "a byte order mark": (f"\ufeff[default]\n{KEYS}", "line 1 begins with a byte order mark"),
+    "no [default]": (f"# mine\n{KEYS}", "line 2 stands before any section; put [default] above it"),
+    "another section": (f"[prod]\n{KEYS}", "line 1 begins a section, but none is called [default]"),
+    "single quotes": (
+        "[default]\naws_access_key_id='{key}'\naws_secret_access_key='{secret}'\n",
+        "line 2: a quote stands at the value of aws_access_key_id",
+    ),
+    "half a quote": (
+        '[default]\naws_access_key_id={key}\naws_secret_access_key={secret}"\n',
+        "line 3: a quote stands at the value of aws_secret_access_key",
+    ),
+    "the guide's empty quotes": (
+        '[default]\naws_access_key_id=""\naws_secret_access_key=""\n',
+        "line 2: aws_access_key_id is empty",
+    ),
+    "a value that is empty": (
+        "[default]\naws_access_key_id={key}\naws_secret_access_key=\n",
+        "line 3: aws_secret_access_key is empty",
+    ),
+}
+
+
+@pytest.fixture(params=["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def mounted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The operator's file, in either place that the SDK looks at."""
+    monkeypatch.setenv(request.param, str(tmp_path / "credentials"))
+    return tmp_path / "credentials"
+
+
+def filled(text: str) -> bytes:
+    """Put the keys in."""
+    return text.replace("{key}", ACCESS_KEY).replace("{secret}", SECRET_KEY).encode()
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+async def test_a_file_that_is_plain_enough_works(mounted: Path, text: str) -> None:
+    mounted.write_bytes(filled(text))
+    async with EcrTokenIssuer() as issuer:
+        token = await issuer.issue(IRELAND)
+    assert decode_token(token.password).access_key == ACCESS_KEY
+
+
+@pytest.mark.parametrize(("text", "flaw"), BAD.values(), ids=BAD)
+async def test_a_flaw_is_told_with_file_and_line_and_without_a_value(
+    aws: LocalAws, mounted: Path, text: str, flaw: str
+) -> None:
+    mounted.write_bytes(filled(text))
+    async with EcrTokenIssuer() as issuer:
+        with pytest.raises(OperatorError) as caught:
+            await issuer.issue(IRELAND)
+        mounted.write_bytes(filled(GOOD["plain"]))
+        assert await issuer.issue(IRELAND)
+    assert caught.value.reason is Reason.CREDENTIALS_MISSING
+    assert f"{mounted}, {flaw}" in caught.value.message
+    for value in (ACCESS_KEY, SECRET_KEY):
+        assert value not in caught.value.message
+    assert aws.count() == 1
+
+
+@pytest.mark.parametrize("quote", ["", '"'], ids=["bare", "quoted"])
+async def test_a_web_identity_works_with_quotes_too(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quote: str
+) -> None:
+    (tmp_path / "token").write_text("header.payload.signature")
+    role, token = f"{quote}{ROLE}{quote}", f"{quote}{tmp_path}/token{quote}"
+    (tmp_path / "credentials").write_text(f"[default]\nrole_arn={role}\nweb_identity_token_file={token}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "credentials"))
+    async with EcrTokenIssuer() as issuer:
+        assert await issuer.issue(IRELAND)
+    assert aws.calls[0].role == ROLE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"# nothing\n",
+        b"[default]\nregion=''\n",
+        b"[profile default]\nrole_arn=x\n",
+        b"[default]",
+    ],
+)
+def test_a_file_without_a_flaw_has_none(content: bytes) -> None:
+    assert find_flaw(content) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe[\x00", b"\xfe\xff", b"\x00\xff\x80=\x81", b"[" * 5000, b"=\n=="]
+)
+def test_any_bytes_are_survived(content: bytes) -> None:
+    find_flaw(content)
+
+
+def test_quotes_come_off_at_every_depth_and_only_in_pairs() -> None:
+    settings = {"a": '"x"', "b": {"c": '"', "d": '""', "e": "'x'", "f": '"a"b"'}, "g": 7}
+    unquote(settings)
+    assert settings == {"a": "x", "b": {"c": '"', "d": "", "e": "'x'", "f": 'a"b'}, "g": 7}

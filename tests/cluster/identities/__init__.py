@@ -1,0 +1,1 @@
+"""Identities per resource, with a real operator, API server and TokenRequest."""

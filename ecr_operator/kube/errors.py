@@ -8,7 +8,7 @@ from ecr_operator.kube.client import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.model.outcome import Reason
 
-# OwnerReferencesPermissionEnforcement, as OpenShift has it: who gives a Secret an owner must be let delete it.
+# OwnerReferencesPermissionEnforcement, as on OpenShift: who gives a Secret an owner must be let delete it.
 _LACKS_DELETE: Final = re.compile(
     r"cannot set (an ownerRef on a resource you can't delete|blockOwnerDeletion)"
 )

@@ -48,7 +48,8 @@ def _hide_proxy_login(configuration: Configuration) -> None:
         return
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     configuration.proxy = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    configuration.proxy_headers = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+    # aiohttp makes Proxy-Authorization of it, towards the proxy alone.
+    configuration.proxy_headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
 async def check(client: KubeClient) -> None:

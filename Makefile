@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv assets demo test check crds bench run picture lock clean clean-assets
+.PHONY: help venv assets demo test check crds bench run picture lock soak clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -42,6 +42,10 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts and CRDs
 
 crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
 	@$(PY) -m tests.tools.crds
+
+soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
+	@$(PY) -m tests.lab.assets >/dev/null
+	@$(PY) -m tests.lab.soak $(ARGS)
 
 bench: $(INSTALLED) ## Measure time, API calls and memory with 200 and 1,000 resources
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.ownership import SecretView, view_secret
+from ecr_operator.model.ownership import Owner, SecretView, view_secret
 from ecr_operator.model.resources import Resource, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
@@ -165,7 +165,7 @@ class Inventory:
         known = self._secrets.get(name)
         self.put_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
-            self._look_at_all(name)
+            self._look_at_all(name, view.owner)
 
     def put_secret(self, view: SecretView) -> None:
         """Store a view, of our own write for instance, without looking at anybody."""
@@ -208,8 +208,12 @@ class Inventory:
             if not owned:
                 del self._owned[known.owner.uid]
 
-    def _look_at_all(self, name: SecretName) -> None:
-        for key in sorted(self._wanting.get(name, ()), key=str):
+    def _look_at_all(self, name: SecretName, owner: Owner | None = None) -> None:
+        """Whoever wants the Secret, and whoever has it, by another name perhaps, has something to see to."""
+        keys = set(self._wanting.get(name, ()))
+        if owner and owner.of_ours and owner.key(name[0]) in self._resources:
+            keys.add(owner.key(name[0]))
+        for key in sorted(keys, key=str):
             self._look_at(key)
 
 

@@ -89,6 +89,10 @@ class Claims:
         self.doubt(resource, wanted)
         raise _conflict(wanted, f"it belongs to {view.owner_in_words}")
 
+    async def exists(self, resource: Resource) -> bool:
+        """Whether the resource is still there, asked of the API server: its watch may lag behind."""
+        return await self._resources.uid_of(resource.key) == resource.uid
+
     async def _is_gone(self, owner: Owner, namespace: str) -> bool:
         """Whether the owner was a resource of ours that no longer exists."""
         if not owner.of_ours:

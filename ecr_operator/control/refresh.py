@@ -157,6 +157,8 @@ class Refresher:
             return step
         if resource.problem and not (present and present.times):
             return Step(outcome=outcomes.invalid(resource, None))
+        if present is None and self._was_well(resource) and not await self._claims.exists(resource):
+            return Step(outcome=None)
         if not fitting and (wait := self._contests.wait(resource.key)):
             return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
         gathered = await self._logins.gather(

@@ -13,12 +13,12 @@ import asyncio
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ecr_operator.control.ports import Clock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, TransientError
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.schedule import is_alive, minimum_interval, retry_delay
+from ecr_operator.model.schedule import is_alive, longest_retry_delay, minimum_interval, retry_delay
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 
@@ -100,6 +100,7 @@ class TokenCache:
             return entry.token
         if entry.flight is None and entry.failure and self._clock.monotonic() < entry.failure.retry_at:
             entry.refused.add(key)
+            self._hasten(entry, entry.failure, expires_at)
             return entry.failure
         if entry.flight is None and (soonest := self._soonest(entry)) > self._clock.monotonic():
             return TooSoon(retry_at=soonest)
@@ -107,6 +108,14 @@ class TokenCache:
         if entry.flight is None:
             entry.flight = asyncio.create_task(self._fly(source, entry), name=f"token {source}")
         return None
+
+    def _hasten(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:
+        """Bring the next try forward if who asks has less time left than those who asked before."""
+        if expires_at is None or (remaining := expires_at - self._clock.now()) <= timedelta(0):
+            return
+        latest = self._clock.monotonic() + longest_retry_delay(remaining)
+        if latest < failure.retry_at:
+            entry.failure = TokenFailure(error=failure.error, retry_at=latest)
 
     def forget_all(self) -> None:
         """Drop tokens and failures: the identity's credentials have changed."""

@@ -29,6 +29,7 @@ _LONGEST_MESSAGE: Final = 400
 _LONGEST_PATIENCE: Final = 300.0  # seconds of Retry-After that we believe
 # Long runs of base64 may be a token that an admission webhook sends back.
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
+_LOGIN: Final = re.compile(r"//[^/@\s]+@")
 
 Query = Sequence[tuple[str, str]]
 
@@ -192,7 +193,8 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[st
                 if line.strip():
                     yield _parse(line)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unreached(error) from error
+        failure = _unreached(error)
+        raise ApiError(0, "Cut", failure.message) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -229,8 +231,9 @@ def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
 
 
 def short(message: str) -> str:
-    """One line, bounded, without anything that may be a token."""
-    return _SECRET_LIKE.sub("…", " ".join(message.split()))[:_LONGEST_MESSAGE]
+    """One line, bounded, without anything that may be a token or the login of a proxy."""
+    line = _LOGIN.sub("//", " ".join(message.split()))
+    return _SECRET_LIKE.sub("…", line)[:_LONGEST_MESSAGE]
 
 
 def _seconds(header: str | None) -> float | None:
@@ -241,4 +244,6 @@ def _seconds(header: str | None) -> float | None:
 def _unreached(error: Exception) -> ApiError:
     if isinstance(error, TimeoutError):
         return ApiError(0, "Timeout", "no answer in time")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ApiError(0, "Refused", short(str(error)))
     return ApiError(0, "NoConnection", short(str(error)) or type(error).__name__)

@@ -3,7 +3,9 @@
 The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~/.kube/config.
 """
 
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from yaml import YAMLError
 
@@ -35,7 +37,19 @@ async def connect(settings: Settings) -> KubeClient:
     configuration.disable_strict_ssl_verification = True
     if not settings.in_cluster and not configuration.proxy:
         configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
+    _hide_proxy_login(configuration)
     return KubeClient(configuration)
+
+
+def _hide_proxy_login(configuration: Configuration) -> None:
+    """Move a login from the proxy's URL into a header: errors name the URL."""
+    parts = urlsplit(configuration.proxy or "")
+    if parts.username is None:
+        return
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    configuration.proxy = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    # aiohttp makes Proxy-Authorization of it, towards the proxy alone.
+    configuration.proxy_headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
 async def check(client: KubeClient) -> None:

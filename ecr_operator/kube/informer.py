@@ -132,12 +132,15 @@ class Informer:
                 # Only now: a list that works before a watch that fails must not reset the backoff.
                 self._failures = 0
                 self._tell_recovery()
-        if not heard:
-            # A server with an older etcd than ours ends a watch from "the future" like this, and so may a
-            # proxy: nothing that we know can be trusted, and asking at once would be a hot loop.
+        lasted = self._clock.monotonic() - begun
+        if not heard and lasted < _SHORTEST_WATCH / 2:
+            # No server ends a watch so soon without a word, but a proxy may, or one whose etcd is older
+            # than our version: nothing that we know can be trusted, and asking at once would be a hot loop.
+            # A watch that was quiet to its end is another thing: bookmarks are no promise.
             self._version = None
             raise ApiError(0, "SilentWatch", "the watch ended without a word")
-        await self._clock.sleep(max(begun + _SHORTEST_ROUND - self._clock.monotonic(), 0.0))
+        self._failures = 0
+        await self._clock.sleep(max(_SHORTEST_ROUND - lasted, 0.0))
 
     def _take_in(self, event: Mapping[str, Any]) -> None:
         kind, raw = event.get("type"), event.get("object")
@@ -145,7 +148,10 @@ class Informer:
             raise ApiError(0, "NotAnEvent", "the watch sent something that is no event")
         if kind == "ERROR":
             raise _failure_in(raw)
-        self._version = raw["metadata"]["resourceVersion"]
+        version = raw["metadata"]["resourceVersion"]
+        if self._version and int(version) < int(self._version):
+            raise ApiError(HTTPStatus.GONE, "Backwards", "versions went back: an older etcd was restored")
+        self._version = version
         if kind in ("ADDED", "MODIFIED"):
             self._store.changed(raw)
         elif kind == "DELETED":
@@ -165,7 +171,9 @@ class Informer:
         ]
 
     async def _wait_out(self, failure: ApiError) -> None:
-        if failure.code == HTTPStatus.GONE:
+        if failure.code == HTTPStatus.GONE or failure.reason in ("Refused", "Cut"):
+            # A server that was away may come back with an older etcd, and versions that have passed ours by
+            # the time that we ask: nothing would tell what was undone. So one list whenever it was lost.
             self._version = None
         if failure.code == HTTPStatus.NOT_FOUND:
             # The collection itself is gone, and all that was in it.

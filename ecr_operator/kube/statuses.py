@@ -68,6 +68,9 @@ class KubeStatuses:
             if failure.code == HTTPStatus.UNPROCESSABLE_ENTITY and await self.uid_of(key) != resource.uid:
                 return resource.status
             raise translate(failure, f"writing the status of {key}") from failure
+        if (answer.get("metadata") or {}).get("uid") != resource.uid:
+            stray = ApiError(0, "NotAnObject", "the answer is not the resource: is a proxy in between?")
+            raise translate(stray, f"writing the status of {key}")
         kept = status_of(answer)
         self._learn(key.kind, keeps=_DETAIL in kept)
         return kept

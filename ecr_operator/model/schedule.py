@@ -90,8 +90,13 @@ def retry_delay(
     ceiling = min(cap, base * 2.0 ** min(failures, 30))
     delay = rng.uniform(base, ceiling)
     if remaining is not None:
-        delay = min(delay, remaining.total_seconds() / _SHARE_OF_REMAINING_LIFE)
+        delay = min(delay, longest_retry_delay(remaining))
     return max(delay, error.retry_after or 0.0, _FASTEST_RETRY)
+
+
+def longest_retry_delay(remaining: timedelta) -> float:
+    """Seconds to wait at the most for a token that lives so long: it leaves room for several attempts."""
+    return max(remaining.total_seconds() / _SHARE_OF_REMAINING_LIFE, _FASTEST_RETRY)
 
 
 def kubernetes_retry_delay(error: OperatorError, failures: int, rng: random.Random) -> float:

@@ -48,6 +48,20 @@ async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path
     assert server.asked[0].headers["Authorization"] == "Bearer t0ken"
 
 
+async def test_a_proxys_login_travels_in_a_header_and_stands_in_no_error(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    proxy = server.url.replace("//", "//user:hunter2@")
+    content = KUBECONFIG.format(url=f'http://api.example", proxy-url: "{proxy}')
+    server.others = [reply({"major": "1"}), refuse(502, "Bad")]
+    async with await connect(settings(write(tmp_path, content))) as client:
+        await check(client)
+        with pytest.raises(ConnectionSetupError) as found:
+            await check(client)
+    assert "hunter2" not in str(found.value)
+    assert server.asked[0].headers["Proxy-Authorization"].startswith("Basic ")
+
+
 async def test_without_a_kubeconfig_it_says_what_to_set(tmp_path: Path) -> None:
     said = await refusal(settings(tmp_path / "missing"))
     assert f"no such file: {tmp_path}/missing" in said

@@ -24,7 +24,7 @@ def statuses(client: KubeClient) -> KubeStatuses:
 async def test_the_whole_status_is_replaced_on_that_very_object(
     server: ScriptedServer, statuses: KubeStatuses
 ) -> None:
-    server.others = [reply({"status": FULL})]
+    server.others = [reply({"metadata": {"uid": "uid-of-web"}, "status": FULL})]
     new = {"phase": "Updated", "secretName": "web-pull", "conditions": [1, 2]}
     assert await statuses.write(resource(status={"phase": "Failed"}), new) == FULL
     (asked,) = server.asked
@@ -118,10 +118,16 @@ async def test_what_the_crd_keeps_is_asked_once(
 
 
 async def test_an_old_crd_is_told_of_once(server: ScriptedServer, statuses: KubeStatuses) -> None:
-    pruned: dict[str, Any] = {"status": {"phase": "Updated"}}
-    server.others = [reply(pruned), reply(pruned), reply({"status": FULL})]
+    pruned: dict[str, Any] = {"metadata": {"uid": "uid-of-web"}, "status": {"phase": "Updated"}}
+    server.others = [reply(pruned), reply(pruned), reply({"metadata": {"uid": "uid-of-web"}, "status": FULL})]
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             await statuses.write(resource(), FULL)
     assert [each["next"] for each in logs] == ["apply config/crd for conditions and expiry times"]
     assert await statuses.keeps_details("Secret")
+
+
+async def test_a_stray_answer_is_no_success(server: ScriptedServer, statuses: KubeStatuses) -> None:
+    server.others = [reply({"kind": "Status", "status": "Success"})]
+    with pytest.raises(TransientError, match="is a proxy in between"):
+        await statuses.write(resource(), FULL)

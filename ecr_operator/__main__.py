@@ -1,6 +1,7 @@
 """`python -m ecr_operator` and the script `ecr-secret-operator`: parse, run, exit code."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -20,11 +21,15 @@ def main() -> int:
         return 2
     # Until the event loop takes over, a stop is a stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for.
+    # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for. What
+    # they define stays for ever, so collecting garbage meanwhile, and looking at it later, is time lost.
+    gc.disable()
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415
     from ecr_operator.telemetry import logs  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     logs.configure()
     try:
         asyncio.run(app.run(settings))

@@ -56,7 +56,8 @@ async def run(settings: Settings) -> None:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         serving.cancel()
-        log.info("stopping")
+        if stop.is_set():
+            log.info("stopping")
         with contextlib.suppress(asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(_STOP_LIMIT):
                 await serving
@@ -65,7 +66,8 @@ async def run(settings: Settings) -> None:
 async def _serve(settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
     if not settings.in_cluster:
         await connection.check(client)
-    log.info("started", version=__version__, server=client.host, namespaces=settings.namespaces)
+    namespaces = ",".join(settings.namespaces) or "all"
+    log.info("started", version=__version__, server=client.host, namespaces=namespaces)
     operator = Operator(settings, client, issuer)
     try:
         await operator.run()

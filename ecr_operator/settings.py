@@ -13,6 +13,8 @@ from typing import Final, NoReturn
 
 from ecr_operator import __version__
 from ecr_operator.model.identities import IdentityPolicy
+from ecr_operator.model.proxies import Proxies
+from ecr_operator.model.quote import quote
 
 ALL_NAMESPACES: Final = ""
 
@@ -40,6 +42,7 @@ class Settings:
         namespaces: to serve; a single empty string means all.
         pod_name: of this process, for Events.
         identities: what the operator's own AWS identity may be used for.
+        proxies: of the environment, for an API server outside the cluster.
     """
 
     kubeconfig: tuple[str, ...]
@@ -47,6 +50,7 @@ class Settings:
     namespaces: tuple[str, ...]
     pod_name: str
     identities: IdentityPolicy = field(default_factory=IdentityPolicy)
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 class SettingsError(Exception):
@@ -82,6 +86,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             external_id=_external_id(flags.external_id),
             session_tags=flags.session_tags,
         ),
+        proxies=_proxies(environment),
     )
 
 
@@ -126,6 +131,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _proxies(environment: Mapping[str, str]) -> Proxies:
+    http, https, exceptions = (
+        environment.get(name) or environment.get(name.lower(), "")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    )
+    return Proxies(http=http, https=https, exceptions=exceptions)
+
+
 def _as_go_has_it(arguments: Sequence[str]) -> list[str]:
     """Go takes -flag for --flag."""
     return [f"-{argument}" if re.match(r"-[a-z]{2}", argument) else argument for argument in arguments]
@@ -135,8 +148,7 @@ def _namespaces(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if not _NAMESPACE.fullmatch(name):
-            message = f'WATCH_NAMESPACE: "{name[:70]}" is no name of a namespace.'
-            raise SettingsError(message)
+            raise SettingsError(f"WATCH_NAMESPACE: {quote(name)} is no name of a namespace.")
     return names or (ALL_NAMESPACES,)
 
 
@@ -144,18 +156,16 @@ def _permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
     globs = tuple(glob.strip() for flag in flags for glob in flag.split(","))
     for glob in globs:
         if not _ROLE_GLOB.fullmatch(glob):
-            message = (
-                f'--permitted-roles: "{glob[:70]}" is no glob of role ARNs, '
+            raise SettingsError(
+                f"--permitted-roles: {quote(glob)} is no glob of role ARNs, "
                 "such as arn:aws:iam::123456789012:role/ecr-*."
             )
-            raise SettingsError(message)
     return globs
 
 
 def _external_id(text: str) -> str:
     if text and not _EXTERNAL_ID.fullmatch(text):
-        message = "--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-"
-        raise SettingsError(f"{message}.")
+        raise SettingsError("--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-")
     return text
 
 
@@ -164,5 +174,4 @@ def _boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
-        message = f"{text[:20]!r} is neither true nor false"
-        raise argparse.ArgumentTypeError(message) from None
+        raise argparse.ArgumentTypeError(f"{quote(text)} is neither true nor false") from None

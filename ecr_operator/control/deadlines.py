@@ -40,6 +40,7 @@ class Due(Generic[K]):
 class _Entry:
     at: float
     utc: datetime | None
+    arrival: int = 0
 
 
 class DeadlineQueue(Generic[K]):
@@ -98,12 +99,13 @@ class DeadlineQueue(Generic[K]):
         present = self._entries.get(key)
         if present is not None and present.at <= entry.at:
             return
+        entry.arrival = next(self._arrivals)
         self._entries[key] = entry
         if key not in self._busy:
             self._push(key, entry)
 
     def _push(self, key: K, entry: _Entry) -> None:
-        heapq.heappush(self._heap, (entry.at, next(self._arrivals), key))
+        heapq.heappush(self._heap, (entry.at, entry.arrival, key))
         if len(self._heap) > 2 * len(self._entries) + _STALE_SLACK:
             self._rebuild()
         self._changed.set()
@@ -151,9 +153,7 @@ class DeadlineQueue(Generic[K]):
 
     def _rebuild(self) -> None:
         self._heap = [
-            (entry.at, next(self._arrivals), key)
-            for key, entry in self._entries.items()
-            if key not in self._busy
+            (entry.at, entry.arrival, key) for key, entry in self._entries.items() if key not in self._busy
         ]
         heapq.heapify(self._heap)
 

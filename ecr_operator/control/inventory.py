@@ -30,8 +30,8 @@ class ResourceStore:
         self._inventory = inventory
 
     def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """A list: what is not in it is gone."""
-        resources = [self._inventory.parse(self._kind, raw) for raw in objects]
+        """A list: what is not in it is gone. Parsed in full: a restored etcd counts generations anew."""
+        resources = [parse_resource(self._kind, raw) for raw in objects]
         listed = {resource.key for resource in resources}
         for key in self._inventory.keys(self._kind, self._scope) - listed:
             self._inventory.remove_resource(key)

@@ -4,8 +4,9 @@ Look at the resource and at its Secret; do nothing if the Secret is well; else g
 Secret, and say what came of it.
 """
 
+import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
@@ -22,9 +23,15 @@ from ecr_operator.model.errors import (
 )
 from ecr_operator.model.manifests import fingerprint, generated_secret, owned_fields
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
-from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.ownership import AppliedEntry, SecretView
 from ecr_operator.model.resources import Resource, Wanted
-from ecr_operator.model.schedule import is_alive, refresh_deadline, serves_renewal, spread_overdue
+from ecr_operator.model.schedule import (
+    is_alive,
+    minimum_interval,
+    refresh_deadline,
+    serves_renewal,
+    spread_overdue,
+)
 from ecr_operator.model.tokens import RegistryToken
 
 _ATTEMPTS = 4
@@ -75,6 +82,9 @@ class Refresher:
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
         # what does not fit for one that was well is somebody's doing.
         self._met: dict[ResourceKey, _Wish] = {}
+        # Our entry in managedFields as our own last apply left it: an apply under our manager's name by
+        # somebody else shows in nothing but its time.
+        self._applied: dict[ResourceKey, AppliedEntry] = {}
 
     async def refresh(self, resource: Resource, *, due: bool) -> Step:
         """Do what has to be done for a resource now.
@@ -88,6 +98,9 @@ class Refresher:
             return Step(outcome=outcomes.invalid(resource, None))
         if wanted.suspended:
             return self._suspended(resource, wanted)
+        if self._met.get(resource.key, _wish(resource)) != _wish(resource):
+            self._contests.forget(resource.key)
+            self._applied.pop(resource.key, None)
         try:
             return await self._bring_about(resource, wanted, due=due)
         except ForeignSecretError as error:
@@ -100,6 +113,7 @@ class Refresher:
     def forget(self, key: ResourceKey) -> None:
         """Drop what is kept of a resource that is gone."""
         self._met.pop(key, None)
+        self._applied.pop(key, None)
         self._contests.forget(key)
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
@@ -147,7 +161,11 @@ class Refresher:
         """What to say of a Secret that is well; None if its token is due."""
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
-            return None
+            wait = times.issued_at + minimum_interval(times.expires_at - times.issued_at) - now
+            if wait <= timedelta(0):
+                return None
+            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED)
+            return Step(outcome=told, retry_in=wait.total_seconds(), expires_at=self._alive(times))
         if now < deadline:
             return _settled(resource, wanted, times, Reason.REFRESHED)
         if resource.key not in self._met and is_alive(times, now):
@@ -211,12 +229,15 @@ class Refresher:
     ) -> None:
         applied = await self._secrets.apply(generated_secret(resource, wanted, token), present)
         self._inventory.put_secret(applied)
+        if applied.entry:
+            self._applied[resource.key] = applied.entry
 
     async def _make_way(self, resource: Resource, wanted: Wanted, stake: Stake) -> None:
         """Delete a Secret of ours that can't be changed, by its type or its `immutable`, to make it anew."""
-        if stake.view is not None:
-            await self._secrets.delete(stake.view)
         self._claims.doubt(resource, wanted)
+        if stake.view is not None:
+            with contextlib.suppress(StaleObjectError):
+                await self._secrets.delete(stake.view)
 
     async def _sweep(self, resource: Resource, wanted: Wanted) -> None:
         """Delete what the resource had before its generated_secret_name changed; new first, old after."""
@@ -240,7 +261,10 @@ class Refresher:
     def _fitting(self, resource: Resource, wanted: Wanted) -> SecretView | None:
         """The Secret that exists, if it is as we would write it but for the token's age."""
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
-        return view if view and _fits(view, resource, wanted) else None
+        if view is None or not _fits(view, resource, wanted):
+            return None
+        applied = self._applied.get(resource.key, view.entry)
+        return view if view.entry == applied else None
 
     def _unmet_request(self, resource: Resource, wanted: Wanted) -> bool:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)

@@ -16,13 +16,15 @@ from ecr_operator.control.deadlines import DeadlineQueue, Due
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.ports import Clock, EventSink, StatusWriter
 from ecr_operator.control.refresh import Refresher, Step
-from ecr_operator.model.conditions import is_legacy_part, is_ready, next_status, outcome_changed
+from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.resources import Resource, format_time
 from ecr_operator.model.schedule import kubernetes_retry_delay
 
 _TELL_PENDING_AFTER = 2.0
+# What the status has no word for.
+_TOLD_BY_EVENT = (Reason.REPAIRED, Reason.ADOPTED)
 
 log = structlog.get_logger(__name__)
 
@@ -97,31 +99,35 @@ class Workers:
         if due.by_deadline:
             self._due.add(due.key)
         step = await self._refresher.refresh(resource, due=due.key in self._due)
+        waited = due.key in self._asking
+        self._reschedule(resource, step)
         try:
-            await self._tell(resource, step)
+            await self._tell(resource, step, waited=waited)
         except OperatorError as error:
             self._status_refused(resource, step, error)
             return
-        self._reschedule(resource, step)
+        if step.error is None:
+            self._failures.pop(due.key, None)
 
-    async def _tell(self, resource: Resource, step: Step) -> None:
+    async def _tell(self, resource: Resource, step: Step, *, waited: bool) -> None:
         outcome = step.outcome
         if outcome is None:
             return
-        if step.pending and outcome.times is None and resource.key not in self._asking:
-            return  # told only if AWS takes its time
+        if step.pending and not _is_news(resource, outcome, waited=waited):
+            return
         now = self._clock.now()
         resource = self._latest(resource)
         status = next_status(resource, outcome, now, step.deadline)
         if await self._is_told(resource, status):
-            if outcome.reason is Reason.REPAIRED:
+            if outcome.reason in _TOLD_BY_EVENT:
                 self._announce(resource, outcome, now)
             return
         kept = await self._statuses.write(resource, status)
         self._inventory.remember_status(resource.key, resource.uid, kept)
         self._log(resource, outcome, now)
-        if outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status):
-            self._events.emit(resource, outcome)
+        changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
+        if changed or outcome.reason in _TOLD_BY_EVENT:
+            self._events.emit(resource, dying(outcome, resource.status, now))
 
     async def _is_told(self, resource: Resource, status: dict[str, Any]) -> bool:
         """Whether the resource says all that its CRD lets it say."""
@@ -163,7 +169,6 @@ class Workers:
 
     def _settled(self, key: ResourceKey, deadline: datetime) -> None:
         self._due.discard(key)
-        self._failures.pop(key, None)
         self._deadlines.schedule_at(key, deadline)
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
@@ -192,6 +197,14 @@ class Workers:
             expires=format_time(outcome.times.expires_at) if outcome.times else None,
             **_named(resource.key),
         )
+
+
+def _is_news(resource: Resource, outcome: Outcome, *, waited: bool) -> bool:
+    """Whether to tell that AWS is being asked: not while it answers fast, and not on retries."""
+    if outcome.times is not None:
+        # The token in the Secret has died meanwhile.
+        return resource.status.get("phase") == "Updated"
+    return waited and resource.status.get("observedGeneration") != resource.generation
 
 
 def _named(key: ResourceKey) -> dict[str, str]:

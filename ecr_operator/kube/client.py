@@ -12,20 +12,21 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 import aiohttp
-from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import ConfigException
 
 from ecr_operator import __version__
+from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
 
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
-MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 _REQUEST_LIMIT: Final = 20.0
 _CONNECT_LIMIT: Final = 10.0
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _LONGEST_MESSAGE: Final = 400
+_LONGEST_PATIENCE: Final = 300.0  # seconds of Retry-After that we believe
 # Long runs of base64 may be a token that an admission webhook sends back.
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
 
@@ -54,14 +55,11 @@ class KubeClient:
     """The API server that a configuration names.
 
     Args:
-        configuration: of the client library, loaded.
-        direct: never go through a proxy of the environment: the rule inside a cluster, where NO_PROXY
-            names networks that Python does not understand.
+        configuration: of the client library, loaded; a proxy in it is used, one of the environment is not.
     """
 
-    def __init__(self, configuration: Configuration, *, direct: bool) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._direct = direct
 
     @property
     def host(self) -> str:
@@ -71,12 +69,11 @@ class KubeClient:
     async def __aenter__(self) -> Self:
         self._api = ApiClient(self._configuration)
         self._api.user_agent = f"ecr-secret-operator/{__version__}"
-        if self._direct:
-            pool = self._api.rest_client.pool_manager
-            self._api.rest_client.pool_manager = aiohttp.ClientSession(
-                connector=pool.connector, trust_env=False
-            )
-            pool.detach()
+        pool = self._api.rest_client.pool_manager
+        self._api.rest_client.pool_manager = aiohttp.ClientSession(
+            connector=pool.connector, trust_env=False, middlewares=(_refuse_redirect,)
+        )
+        pool.detach()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -88,7 +85,7 @@ class KubeClient:
         path: str,
         *,
         query: Query = (),
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         content_type: str = JSON,
         accept: str = JSON,
         limit: float = _REQUEST_LIMIT,
@@ -155,7 +152,7 @@ class KubeClient:
         query: Query,
         accept: str,
         limits: aiohttp.ClientTimeout,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         content_type: str = JSON,
     ) -> aiohttp.ClientResponse:
         try:
@@ -172,6 +169,17 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
             raise _unreached(error) from error
         return response
+
+
+async def _refuse_redirect(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """An API server does not redirect; following one would carry a Secret to another host."""
+    response = await handler(request)
+    if response.status in _REDIRECTS:
+        response.close()
+        raise aiohttp.ClientError(f"HTTP {response.status}, a redirect: is a proxy in between?")
+    return response
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -197,7 +205,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
     try:
         parsed = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
     if not isinstance(parsed, Mapping):
         raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")
@@ -208,13 +216,13 @@ def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
     """Make an ApiError of an answer that is no success."""
     try:
         status = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         status = None
     if not isinstance(status, Mapping):
         status = {}
     return ApiError(
         response.status,
-        str(status.get("reason") or response.reason or "Unknown"),
+        short(str(status.get("reason") or response.reason or "Unknown")),
         short(str(status.get("message") or f"HTTP {response.status} without a Status object")),
         _seconds(response.headers.get("Retry-After")),
     )
@@ -226,7 +234,8 @@ def short(message: str) -> str:
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header and header.isascii() and header.isdigit() else None
+    known = header is not None and header.isascii() and header.isdigit()
+    return min(float(header or 0), _LONGEST_PATIENCE) if known else None
 
 
 def _unreached(error: Exception) -> ApiError:

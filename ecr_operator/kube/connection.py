@@ -5,10 +5,11 @@ The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~
 
 from pathlib import Path
 
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
+from yaml import YAMLError
 
 from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
+from ecr_operator.model.proxies import proxy_for
 from ecr_operator.settings import Settings
 
 
@@ -28,9 +29,13 @@ async def connect(settings: Settings) -> KubeClient:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(config_file=_kubeconfig(settings), client_configuration=configuration)
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
         raise ConnectionSetupError(_in_words(settings, error)) from error
-    return KubeClient(configuration, direct=settings.in_cluster)
+    # As every client in Go: clusters' authorities often lack the extensions that Python 3.13 asks for.
+    configuration.disable_strict_ssl_verification = True
+    if not settings.in_cluster and not configuration.proxy:
+        configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
+    return KubeClient(configuration)
 
 
 async def check(client: KubeClient) -> None:

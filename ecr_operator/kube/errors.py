@@ -1,10 +1,17 @@
 """From what the API server says to the operator's errors: one table."""
 
+import re
 from http import HTTPStatus
+from typing import Final
 
 from ecr_operator.kube.client import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.model.outcome import Reason
+
+# OwnerReferencesPermissionEnforcement, as on OpenShift: who gives a Secret an owner must be let delete it.
+_LACKS_DELETE: Final = re.compile(
+    r"cannot set (an ownerRef on a resource you can't delete|blockOwnerDeletion)"
+)
 
 
 def translate(failure: ApiError, doing: str) -> OperatorError:
@@ -20,8 +27,8 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
             return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, f"Conflict on {doing}; trying again.")
         case HTTPStatus.FORBIDDEN if failure.reason != "Forbidden" or "is being terminated" in said:
             return TransientError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
-        case HTTPStatus.FORBIDDEN if "is forbidden: User" in said:
-            message = f"The operator may not go on with {doing}: {said}. Apply config/rbac."
+        case HTTPStatus.FORBIDDEN if "is forbidden: User" in said or _LACKS_DELETE.search(said):
+            message = f"The operator may not go on with {doing}: {said}. Give its role what is missing."
             return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
         case HTTPStatus.UNAUTHORIZED:
             message = f"The API server does not accept the operator's credentials on {doing}."
@@ -33,7 +40,7 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
         case HTTPStatus.TOO_MANY_REQUESTS:
             message = f"The API server is throttling {doing}; trying again."
             return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)
-        case code if 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
+        case code if code != HTTPStatus.REQUEST_TIMEOUT and 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
             return PermanentError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
     message = f"The API server did not do it ({doing}): {said}; trying again."
     return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)

@@ -20,7 +20,8 @@ from ecr_operator.model.outcome import Outcome
 from ecr_operator.model.resources import API_VERSION, Resource
 
 _MOST_WAITING: Final = 1000
-_LONGEST_NOTE: Final = 1000
+_LONGEST_NOTE: Final = 1000  # bytes; the API server takes 1,024
+_LONGEST_INSTANCE: Final = 128
 _WINDOW: Final = 60.0
 _MOST_IN_WINDOW: Final = 4
 _MOST_REMEMBERED: Final = 1000
@@ -91,16 +92,16 @@ def event_of(
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{key.name[:200]}.{int(now.timestamp() * 1e6):x}.{number:x}",
+            "name": f"{key.name[:200].rstrip('-.')}.{int(now.timestamp() * 1e6):x}.{number:x}",
             "namespace": key.namespace,
         },
         "eventTime": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         "reportingController": MANAGER,
-        "reportingInstance": instance,
+        "reportingInstance": instance[:_LONGEST_INSTANCE],
         "action": "Refresh",
         "reason": str(outcome.reason),
         "type": "Normal" if outcome.succeeded else "Warning",
-        "note": outcome.message[:_LONGEST_NOTE],
+        "note": outcome.message.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": key.kind,

@@ -26,6 +26,8 @@ _LONGEST_WATCH: Final = 55
 _SILENCE: Final = 60.0
 _LIST_LIMIT: Final = 60.0
 _PAGE: Final = "500"
+# A server or proxy that ends each watch at once is not asked more often.
+_SHORTEST_ROUND: Final = 1.0
 _BACKOFF_BASE: Final = 0.2
 _BACKOFF_CAP: Final = 5.0
 
@@ -93,7 +95,7 @@ class Informer:
                 await self._watch()
             except ApiError as failure:
                 await self._wait_out(failure)
-            except (KeyError, TypeError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - no answer whatever may end the operator
                 await self._wait_out(
                     ApiError(0, "NotAnObject", f"the server sent what is no object ({error!r:.60})")
                 )
@@ -102,21 +104,22 @@ class Informer:
         objects: list[Mapping[str, Any]] = []
         token = ""
         while True:
-            page = await self._client.request(
+            page: Mapping[str, Any] = await self._client.request(
                 "GET", self._path, query=self._list_query(token), accept=self._accepts[0], limit=_LIST_LIMIT
             )
             objects += page.get("items") or ()
             token = page["metadata"].get("continue") or ""
             if not token:
                 break
+        version = page["metadata"]["resourceVersion"]
         self._store.replaced(objects)
-        self._version = page["metadata"]["resourceVersion"]
+        self._version = version
         self.synced.set()
         self._tell_recovery()
 
     async def _watch(self) -> None:
         """One watch, to its end."""
-        heard = False
+        heard, begun = False, self._clock.monotonic()
         async with (
             self._client.stream(
                 self._path, query=self._watch_query(), accept=self._accepts[1], silence=_SILENCE
@@ -134,6 +137,7 @@ class Informer:
             # proxy: nothing that we know can be trusted, and asking at once would be a hot loop.
             self._version = None
             raise ApiError(0, "SilentWatch", "the watch ended without a word")
+        await self._clock.sleep(max(begun + _SHORTEST_ROUND - self._clock.monotonic(), 0.0))
 
     def _take_in(self, event: Mapping[str, Any]) -> None:
         kind, raw = event.get("type"), event.get("object")

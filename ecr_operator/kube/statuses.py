@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import MERGE_PATCH, METADATA, ApiError, KubeClient
+from ecr_operator.kube.client import JSON_PATCH, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import ResourceKey
@@ -46,23 +46,28 @@ class KubeStatuses:
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace the status by a merge patch of what differs, and return what the server keeps of it.
 
-        The uid keeps it off a resource that was deleted and made again; one that is gone is no error.
+        A test of the uid keeps it off a resource that was deleted and made again (a merge patch's uid is not
+        looked at, seen on the real server); one that is gone is no error.
         """
-        changes = {key: value for key, value in status.items() if resource.status.get(key) != value}
-        removed = {key: None for key in resource.status if key not in status}
         key = resource.key
+        patch: list[Mapping[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": resource.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         try:
             answer = await self._client.request(
                 "PATCH",
                 paths.resources(key.kind, key.namespace, key.name, "status"),
                 query=(("fieldManager", MANAGER),),
-                body={"metadata": {"uid": resource.uid}, "status": {**changes, **removed}},
-                content_type=MERGE_PATCH,
+                body=patch,
+                content_type=JSON_PATCH,
             )
         except ApiError as failure:
-            if failure.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-                raise translate(failure, f"writing the status of {key}") from failure
-            return resource.status
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return resource.status
+            if failure.code == HTTPStatus.UNPROCESSABLE_ENTITY and await self.uid_of(key) != resource.uid:
+                return resource.status
+            raise translate(failure, f"writing the status of {key}") from failure
         kept = status_of(answer)
         self._learn(key.kind, keeps=_DETAIL in kept)
         return kept
@@ -70,19 +75,18 @@ class KubeStatuses:
     async def _ask_schema(self, kind: str) -> bool:
         try:
             answer = await self._client.request("GET", paths.OPENAPI)
-        except ApiError:
-            return True
-        for schema in answer.get("components", {}).get("schemas", {}).values():
-            for found in schema.get("x-kubernetes-group-version-kind", ()):
-                if found.get("kind") == kind:
+            for schema in answer["components"]["schemas"].values():
+                kinds = [found["kind"] for found in schema.get("x-kubernetes-group-version-kind", ())]
+                if kind in kinds:
                     return _DETAIL in schema["properties"]["status"].get("properties", {})
+        except (ApiError, KeyError, TypeError, AttributeError):
+            pass
         return True
 
     def _learn(self, kind: str, *, keeps: bool) -> None:
-        if not keeps and self._keeps.get(kind) is not False:
+        if not keeps and False not in self._keeps.values():
             log.warning(
-                "the CRD is v0.6.0's and keeps two fields of the status only",
-                kind=kind,
+                "the CRDs are v0.6.0's and keep two fields of the status only",
                 next="apply config/crd for conditions and expiry times",
             )
         self._keeps[kind] = keeps

@@ -4,10 +4,12 @@ Invariant: the same outcome gives the same status, so that nothing is written wh
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ecr_operator.model.outcome import Outcome, Reason
+from ecr_operator.model.legacy import has_legacy_status
+from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.resources import Resource, format_time
 from ecr_operator.model.schedule import is_alive
 
@@ -28,6 +30,8 @@ def next_status(
     """
     times = outcome.times
     ready = is_ready(outcome, now)
+    if _is_evidence(resource, outcome):
+        return {**resource.status, "conditions": _conditions(resource, outcome, now, ready=ready)}
     status: dict[str, Any] = {
         "phase": _phase(outcome, ready=ready),
         "lastUpdatedTime": format_time(times.issued_at) if times else resource.status.get("lastUpdatedTime"),
@@ -40,9 +44,31 @@ def next_status(
     return {key: value for key, value in status.items() if value is not None}
 
 
+def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
+    """Whether v0.6.0's status is all that tells that a Secret, not adopted yet, is the resource's."""
+    return (
+        has_legacy_status(resource)
+        and outcome.times is None
+        and not outcome.succeeded
+        and outcome.reason is not Reason.SECRET_CONFLICT
+    )
+
+
 def is_ready(outcome: Outcome, now: datetime) -> bool:
     """Whether the generated Secret holds a live token that fits the spec."""
     return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
+
+
+def dying(outcome: Outcome, old: Mapping[str, Any], now: datetime) -> Outcome:
+    """The outcome as an Event tells it: that the token has died comes before why there is no other."""
+    was_ready = _by_type(old.get("conditions")).get("Ready", {}).get("status") == "True"
+    if not (was_ready and outcome.fits and outcome.times and not is_alive(outcome.times, now)):
+        return outcome
+    return replace(outcome, reason=Reason.TOKEN_EXPIRED, message=_expired(outcome, outcome.times))
+
+
+def _expired(outcome: Outcome, times: TokenTimes) -> str:
+    return f"The token in the Secret expired at {format_time(times.expires_at)}. {outcome.message}"
 
 
 def is_legacy_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -129,4 +155,5 @@ def _condition(old: Mapping[str, Any] | None, told: _Told, generation: int, now:
 def _by_type(conditions: object) -> dict[str, Mapping[str, Any]]:
     if not isinstance(conditions, Sequence) or isinstance(conditions, str):
         return {}
-    return {entry["type"]: entry for entry in conditions if isinstance(entry, Mapping) and "type" in entry}
+    entries = (entry for entry in conditions if isinstance(entry, Mapping))
+    return {entry["type"]: entry for entry in entries if isinstance(entry.get("type"), str)}

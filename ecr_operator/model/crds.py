@@ -102,6 +102,8 @@ def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[
         result["properties"] = {
             name: _convert(inner, definitions) for name, inner in schema["properties"].items()
         }
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        result["additionalProperties"] = _convert(schema["additionalProperties"], definitions)
     if "items" in schema:
         result["items"] = _convert(schema["items"], definitions)
     if result.get("type") == "integer":

@@ -14,6 +14,7 @@ from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.resources import (
     API_VERSION,
     GROUP,
+    ORPHAN,
     REFRESH_REQUESTED,
     Resource,
     Wanted,
@@ -26,7 +27,7 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ISSUED_AT: Final = f"{GROUP}/token-issued-at"
 EXPIRES_AT: Final = f"{GROUP}/token-expires-at"
 FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
-# Instead of an ownerReference, with deletion_policy Orphan.
+# Whose the Secret is where no ownerReference says it: with deletion_policy Orphan, or if one is taken off.
 OWNER: Final = f"{GROUP}/owner"
 OWNER_UID: Final = f"{GROUP}/owner-uid"
 
@@ -92,6 +93,8 @@ def fingerprint(resource: Resource, wanted: Wanted) -> str:
     parts = [resource.key.kind, wanted.secret_name, wanted.target, str(wanted.source)]
     if wanted.labels or wanted.annotations:
         parts += [json.dumps([wanted.labels, wanted.annotations], sort_keys=True)]
+    if wanted.orphan:
+        parts += [ORPHAN]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -140,12 +143,14 @@ def _labels(resource: Resource, wanted: Wanted) -> dict[str, str]:
 
 def _annotations(resource: Resource, wanted: Wanted) -> dict[str, str]:
     """All but the token's times."""
-    annotations = {**wanted.annotations, FINGERPRINT: fingerprint(resource, wanted)}
+    annotations = {
+        **wanted.annotations,
+        FINGERPRINT: fingerprint(resource, wanted),
+        OWNER: f"{resource.key.kind}/{resource.key.name}",
+        OWNER_UID: resource.uid,
+    }
     if resource.refresh_requested:
         annotations[REFRESH_REQUESTED] = resource.refresh_requested
-    if wanted.orphan:
-        annotations[OWNER] = f"{resource.key.kind}/{resource.key.name}"
-        annotations[OWNER_UID] = resource.uid
     return annotations
 
 

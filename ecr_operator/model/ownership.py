@@ -143,7 +143,7 @@ def claim(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Claim
         return Claim.OURS
     if owner and owner.of_ours and view.managed and owner_is_gone:
         return Claim.TAKE_OVER
-    if view.adopt and (owner is None or not owner.controller or (owner.of_ours and owner_is_gone)):
+    if view.adopt and (owner is None or (owner.of_ours and owner_is_gone)):
         return Claim.TAKE_OVER
     return Claim.FOREIGN
 

@@ -239,12 +239,8 @@ class Resource:
         return replace(self, status=status, refresh_requested=refresh_requested)
 
     def is_same_wish(self, other: "Resource") -> bool:
-        """Whether the other asks for the same: nothing but its status can differ."""
-        return (self.uid, self.generation, self.refresh_requested) == (
-            other.uid,
-            other.generation,
-            other.refresh_requested,
-        )
+        """Whether the other asks for the same: nothing but its status differs."""
+        return other.with_status(self.status, other.refresh_requested) == self
 
 
 def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
@@ -287,9 +283,9 @@ def parse_time(text: object) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return parsed.astimezone(UTC) if parsed.tzinfo else None
 
 
 def format_time(time: datetime) -> str:
@@ -346,11 +342,10 @@ def _parse_identity(spec: Spec, namespace: str) -> Identity:
 
 def _check_name(field: str, name: str, kind: str) -> str:
     if len(name) > _SECRET_NAME_LENGTH or not _SECRET_NAME.fullmatch(name):
-        message = (
+        raise ValueError(
             f"spec.{field} {quote(name)} is no name for a {kind}: "
             "use lower case letters, digits, '-' and '.', at most 253."
         )
-        raise ValueError(message)
     return name
 
 
@@ -363,16 +358,17 @@ def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None
     try:
         return parse_go_duration(DEFAULT_FREQUENCY if text is None else text), None
     except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}")
+        return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}.")
 
 
 def _in_words(error: ValidationError) -> str:
     """What pydantic found, without the values."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(
+    wrong = (
         f"{'.'.join(['spec', *map(str, detail['loc'])])} {_MEANINGS.get(detail['type'], detail['msg'])}"
         for detail in found
     )
+    return f"{'; '.join(wrong)}."
 
 
 _MEANINGS: Final = {

@@ -82,7 +82,8 @@ def decode_answer(answer: object, now: datetime) -> RegistryToken:
         raise _invalid("it has no expiresAt")
     expires_at = expires_at.astimezone(UTC)
     if expires_at <= now:
-        raise _invalid(f"its token expired at {expires_at:%Y-%m-%dT%H:%M:%SZ}, in the past; check the clock")
+        # Without the time, which would make each retry say something new.
+        raise _invalid("its token's expiry is in the past: check the clock of the operator's node")
     return RegistryToken(
         password=_password(data.get("authorizationToken")),
         issued_at=now,

@@ -1,6 +1,6 @@
 """Logs: one line per outcome, JSON in a cluster and colours on a terminal, libraries in the same stream.
 
-Invariant: no secret in any line. The libraries that print tokens at DEBUG stay at INFO whatever the level.
+Invariant: no secret in any line. The libraries that print tokens at DEBUG stay at WARNING whatever the level.
 """
 
 import logging
@@ -9,7 +9,8 @@ from typing import Final, TextIO
 
 import structlog
 
-# kubernetes_asyncio.client.rest prints Secret bodies at DEBUG, botocore prints the ECR token.
+# kubernetes_asyncio.client.rest prints Secret bodies at DEBUG, botocore prints the ECR token; at INFO they
+# say nothing for a user.
 _TALKATIVE: Final = ("kubernetes_asyncio", "botocore", "aiobotocore", "aiohttp", "urllib3", "asyncio")
 
 
@@ -34,7 +35,7 @@ def configure(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.INFO))
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -195,7 +195,7 @@ class Api:
     async def _is_served(self, name: str) -> bool:
         """Tell whether a CRD is established and its paths answer, which may be a moment later."""
         crd = await self.get(CRDS, name)
-        conditions = crd.get("status", {}).get("conditions", [])
+        conditions = crd.get("status", {}).get("conditions") or []
         if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
             return False
         spec = crd["spec"]

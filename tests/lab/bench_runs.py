@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from tests.lab.api import SECRETS, Api, Json
 from tests.lab.audit import Request
 from tests.lab.aws_tokens import IssuedToken, encode_token
@@ -48,10 +50,12 @@ class LoopRun:
     Attributes:
         seconds: from the start of its process to the answer to its last write.
         without_start: the same from when its imports were done.
+        cpu: seconds of processor time, its start included.
     """
 
     seconds: float
     without_start: float
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ class OperatorRun:
 
     Attributes:
         seconds: from the start of its process to the answer to its last write.
+        cpu: seconds of processor time until then, its start included.
         aws_calls: of GetAuthorizationToken.
         requests: to the API server, by verb and resource.
         resident: memory in bytes, when it had nothing to do for a while.
@@ -67,6 +72,7 @@ class OperatorRun:
     """
 
     seconds: float
+    cpu: float
     aws_calls: int
     requests: Counter[Request]
     resident: int
@@ -104,6 +110,7 @@ async def operator_at(lab: Lab, field: Field) -> AsyncIterator[Running]:
 async def cold_start(lab: Lab, running: Running, field: Field, settle: float) -> OperatorRun:
     """Wait until all is live, and a while longer to see what memory stays."""
     await running.tail.until(STATUSES, len(field.rows), _LIMIT)
+    times = psutil.Process(running.process.process.pid).cpu_times()
     await wait_for(lambda: all_live(lab.api, field), _LIMIT, "every Secret live and every status Ready")
     running.tail.read()
     seconds = running.tail.last_write - running.started
@@ -111,6 +118,7 @@ async def cold_start(lab: Lab, running: Running, field: Field, settle: float) ->
     running.tail.read()
     return OperatorRun(
         seconds=seconds,
+        cpu=times.user + times.system,
         aws_calls=await lab.aws.calls() - running.aws_calls_before,
         requests=Counter(running.tail.requests),
         resident=running.process.rss,
@@ -138,11 +146,11 @@ async def bare_loop(lab: Lab, field: Field, concurrency: int) -> LoopRun:
             await tail.until(STATUSES, len(field.rows), _LIMIT)
             if await asyncio.to_thread(process.wait, _LIMIT):
                 raise process.error("failed")
-            began = float(process.tail(1))
+            began, cpu = map(float, process.tail(1).split())
     tail.read()
     if not await all_live(lab.api, field):
         raise LabError("the bare loop is over, but not every Secret is live")
-    return LoopRun(seconds=tail.last_write - started, without_start=tail.last_write - began)
+    return LoopRun(seconds=tail.last_write - started, without_start=tail.last_write - began, cpu=cpu)
 
 
 async def repair_seconds(lab: Lab, running: Running, row: dict[str, str]) -> float:

@@ -51,6 +51,11 @@ class Case:
         return median(run.without_start for run in self.loop)
 
     @property
+    def cpu(self) -> tuple[float, float]:
+        """Processor time of the operator and of the bare loop, medians."""
+        return median(run.cpu for run in self.operator), median(run.cpu for run in self.loop)
+
+    @property
     def share(self) -> float:
         """What share of the bare loop's speed the operator reaches; 1 is the same speed."""
         return self.loop_seconds / self.operator_seconds
@@ -101,6 +106,7 @@ def _speed(cases: Sequence[Case]) -> list[list[str]]:
         _row(cases, "Bare loop, the same, s", lambda case: f"{case.loop_seconds:.2f}"),
         _row(cases, "Share of the bare loop, %", lambda case: f"{case.share:.0%}"[:-1], "60"),
         _row(cases, "Bare loop without its start, s", lambda case: f"{case.loop_without_start:.2f}"),
+        _row(cases, "Processor time of operator, loop, s", lambda case: "{:.1f}, {:.1f}".format(*case.cpu)),
         _row(cases, "Bare loop's best concurrency", lambda case: str(case.concurrency)),
     ]
 

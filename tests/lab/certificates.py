@@ -41,6 +41,20 @@ def _name(common_name: str, groups: tuple[str, ...] = ()) -> x509.Name:
     )
 
 
+# Python 3.13 and later refuse an authority that does not say so.
+_AUTHORITY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """A certificate authority that lives a day; each method returns (certificate, key) in PEM."""
 
@@ -48,9 +62,9 @@ class Authority:
         """Make the key and the self-signed certificate."""
         self._key = new_key()
         self._subject = _name("ecr-lab")
-        builder = self._builder(self._subject, self._key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
+        builder = self._builder(self._subject, self._key)
+        for extension in (x509.BasicConstraints(ca=True, path_length=0), _AUTHORITY_USAGE):
+            builder = builder.add_extension(extension, critical=True)
         self.certificate = self._signed(builder)
 
     def serving(self) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ Left out: nodes, scheduler, DNS. Pods can be created but never run.
 
 import contextlib
 import secrets
+import shutil
 import socket
 import ssl
 import time
@@ -144,6 +145,27 @@ class ControlPlane:
     def resume_api_server(self) -> None:
         """Let the API server go on after `pause_api_server`."""
         self._api_server.resume()
+
+    def snapshot(self) -> Path:
+        """Save what etcd holds, for `restore`, and return where; the API server restarts for it."""
+        saved = self.folder / f"etcd-{secrets.token_hex(3)}"
+        with self._etcd_stopped() as data:
+            shutil.copytree(data, saved)
+        return saved
+
+    def restore(self, saved: Path) -> None:
+        """Put back what `snapshot` saved: all later changes are undone, and versions go backwards."""
+        with self._etcd_stopped() as data:
+            shutil.rmtree(data)
+            shutil.copytree(saved, data)
+
+    @contextlib.contextmanager
+    def _etcd_stopped(self) -> Iterator[Path]:
+        self.kill_api_server()
+        self._etcd.stop(STOP_LIMIT)
+        yield self.folder / "etcd"
+        self._etcd.start()
+        self.start_api_server()
 
     def start_controller_manager(self) -> None:
         """Start kube-controller-manager unless it runs; it is at work within a few seconds."""

@@ -1,5 +1,6 @@
 """What the demo measures while it looks on, and the summary made of it."""
 
+import itertools
 from dataclasses import dataclass, field
 
 from tests.lab.aws_tokens import IssuedToken
@@ -40,7 +41,7 @@ class Figures:
     @property
     def margins(self) -> list[float]:
         """How long each replaced token had still to live, in seconds."""
-        pairs = [pair for seen in self.tokens.values() for pair in zip(seen, seen[1:], strict=False)]
+        pairs = [pair for seen in self.tokens.values() for pair in itertools.pairwise(seen)]
         return [old.expires_at - new.issued_at for old, new in pairs]
 
     def summary(self, calls: int) -> list[str]:

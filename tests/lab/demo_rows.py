@@ -57,46 +57,39 @@ async def read_rows(api: Api) -> list[Row]:
     return [_row(item, secrets) for items in kinds for item in items]
 
 
-def held_token(secret: Json) -> IssuedToken:
-    """Decode the token in a generated Secret of either kind. Raises ValueError when there is none."""
-    data = {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+def held_token(secret: Json | None) -> IssuedToken | None:
+    """Decode the token in a generated Secret of either kind; None where it holds none of the local AWS."""
+    data = (secret or {}).get("data") or {}
     try:
         if ".dockerconfigjson" in data:
-            (login,) = json.loads(data[".dockerconfigjson"])["auths"].values()
+            (login,) = json.loads(base64.b64decode(data[".dockerconfigjson"]))["auths"].values()
             return decode_token(login["password"])
-        return decode_token(data["password"])
-    except (KeyError, TypeError) as error:
-        message = f"the Secret {secret['metadata']['name']} holds no login"
-        raise ValueError(message) from error
+        return decode_token(base64.b64decode(data["password"]).decode())
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _row(item: Json, secrets: dict[str, Json]) -> Row:
-    spec, status = item["spec"], item.get("status") or {}
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    secret_name = spec.get("generated_secret_name", "-")
     ready = _condition(status, "Ready")
     return Row(
         kind=item["kind"],
         name=item["metadata"]["name"],
-        target=spec.get("ecr_registry") or spec.get("url", ""),
-        secret_name=spec["generated_secret_name"],
+        target=spec.get("ecr_registry") or spec.get("url", "-"),
+        secret_name=secret_name,
         phase=status.get("phase", "-"),
         ready=ready.get("status", "-"),
         reason=f"{ready.get('reason', 'no condition')}: {ready.get('message', 'no word of it yet')}",
         updated_at=_epoch(status.get("lastUpdatedTime")),
         expires_at=_epoch(status.get("expirationTime")),
-        token=_token(secrets.get(spec["generated_secret_name"])),
+        token=held_token(secrets.get(secret_name)),
     )
 
 
 def _condition(status: Json, wanted: str) -> Json:
     conditions: list[Json] = status.get("conditions") or []
     return next((each for each in conditions if each["type"] == wanted), {})
-
-
-def _token(secret: Json | None) -> IssuedToken | None:
-    try:
-        return held_token(secret) if secret else None
-    except ValueError:
-        return None
 
 
 def _epoch(text: str | None) -> float | None:

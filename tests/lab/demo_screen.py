@@ -38,8 +38,8 @@ class Screen(Protocol):
         """Show that a step runs, and then how long it took."""
         ...
 
-    def table(self) -> contextlib.AbstractContextManager[None]:
-        """Show the table as long as the block lasts."""
+    def table(self, *, passing: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Show the table as long as the block lasts; a `passing` one goes with it."""
         ...
 
     def show(self, rows: Sequence[Row], now: float) -> None:
@@ -74,12 +74,16 @@ def _writing() -> Iterator[None]:
         raise OutputGoneError from error
 
 
+def _since(began: float | None) -> float:
+    return 0.0 if began is None else time.monotonic() - began
+
+
 class PlainScreen:
     """Lines without control characters, one when something changes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._shown: dict[str, Row] = {}
         self.story = view.Story()
 
@@ -94,9 +98,9 @@ class PlainScreen:
         self.say(f"{view.step_line(step)}")
 
     @contextlib.contextmanager
-    def table(self) -> Iterator[None]:
-        """Count the time from here."""
-        self._began = time.monotonic()
+    def table(self, *, passing: bool = False) -> Iterator[None]:  # noqa: ARG002 - lines always stay
+        """Count the time from the first table on."""
+        self._began = self._began or time.monotonic()
         yield
 
     def show(self, rows: Sequence[Row], now: float) -> None:
@@ -127,7 +131,7 @@ class PlainScreen:
         self.say("Summary", *(f"  {line}" for line in lines))
 
     def _event(self, text: str) -> view.Event:
-        return view.Event(at=time.monotonic() - self._began, text=text)
+        return view.Event(at=_since(self._began), text=text)
 
 
 class LiveScreen:
@@ -135,7 +139,7 @@ class LiveScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._live: Live | None = None
         self.story = view.Story()
 
@@ -155,10 +159,10 @@ class LiveScreen:
             self._put(live, view.step_text(step))
 
     @contextlib.contextmanager
-    def table(self) -> Iterator[None]:
-        """Keep the table at the foot of the screen, and leave its last state there."""
-        self._began = time.monotonic()
-        with self._living() as self._live:
+    def table(self, *, passing: bool = False) -> Iterator[None]:
+        """Keep the table at the foot of the screen, and leave its last state there unless it is passing."""
+        self._began = self._began or time.monotonic()
+        with self._living(transient=passing) as self._live:
             yield
 
     def show(self, rows: Sequence[Row], now: float) -> None:
@@ -169,7 +173,7 @@ class LiveScreen:
 
     def tell(self, text: str) -> None:
         """Add a line below the table."""
-        self.story.events.append(view.Event(at=time.monotonic() - self._began, text=text))
+        self.story.events.append(view.Event(at=_since(self._began), text=text))
 
     def say(self, *lines: str) -> None:
         """Print above the table, and never break a line, so that it can be copied."""
@@ -184,8 +188,8 @@ class LiveScreen:
             self._console.print(view.summary_text(lines))
 
     @contextlib.contextmanager
-    def _living(self) -> Iterator[Live]:
-        live = Live(console=self._console, auto_refresh=False)
+    def _living(self, *, transient: bool = False) -> Iterator[Live]:
+        live = Live(console=self._console, auto_refresh=False, transient=transient)
         with _writing():
             live.start()
         try:

@@ -92,7 +92,8 @@ def _blamed(plane: ControlPlane) -> Iterator[None]:
         yield
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         log = tail(plane.folder / "kube-apiserver.log")
-        message = f"the API server did not do its part ({error or error!r}); the end of its log:\n{log}"
+        what = str(error) or type(error).__name__
+        message = f"the API server did not do its part ({what}); the end of its log:\n{log}"
         raise LabError(message) from error
 
 

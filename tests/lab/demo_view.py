@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,8 @@ from tests.lab.demo_rows import Row
 _BAR = 8
 _SHORT = 10.0
 _PICTURE_WIDTH = 104
+# Width by height of the fonts below, so that lines meet also where textLength is not heeded.
+_FONT_ASPECT = 0.602
 
 _STYLES = {"Updated": "green", "True": "green", "Failed": "red", "False": "red"}
 
@@ -38,7 +41,7 @@ _SVG = """\
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
-<g class="{unique_id}-matrix">
+<g class="{unique_id}-matrix" xml:space="preserve">
 {matrix}
 </g>
 </g>
@@ -123,14 +126,16 @@ def draw(story: Story, file: Path) -> None:
         _environ={},
     )
     console.print(Group(*parts))
-    svg = console.export_svg(title="ECR Secret Operator", code_format=_SVG, unique_id="demo")
+    svg = console.export_svg(
+        title="ECR Secret Operator", code_format=_SVG, unique_id="demo", font_aspect_ratio=_FONT_ASPECT
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(svg, encoding="utf-8")
 
 
 def _table(rows: Iterable[Row], now: float) -> Table:
-    table = Table(header_style="bold", border_style="dim")
-    table.add_column("Resource")
+    table = Table(box=box.ROUNDED, show_lines=True, header_style="bold", border_style="dim")
+    table.add_column("Resource", overflow="fold")
     table.add_column("Phase", no_wrap=True)
     table.add_column("Ready", no_wrap=True)
     table.add_column("Registry or URL", overflow="fold")
@@ -141,7 +146,8 @@ def _table(rows: Iterable[Row], now: float) -> Table:
             Text.assemble((row.kind, "dim"), f"\n{row.name}"),
             Text(row.phase, _STYLES.get(row.phase, "yellow")),
             Text(row.ready, _STYLES.get(row.ready, "yellow")),
-            row.target,
+            # Where rich would break it, a host can hardly be read.
+            row.target.replace(".ecr.", ".ecr.\n", 1),
             Text.assemble(row.secret_name, (f"\n{_holding(row)}", "dim")),
             _left_text(row, now),
         )

@@ -1,0 +1,179 @@
+"""Makes what tests talk about; each says only what it cares about."""
+
+# ruff: noqa: S107 - names of Secrets and made-up tokens
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ecr_operator.model.errors import PermanentError, TransientError
+from ecr_operator.model.manifests import MANAGER, generated_secret
+from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.model.ownership import SecretView, view_secret
+from ecr_operator.model.resources import API_VERSION, Resource, Wanted, format_time, parse_resource
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+
+NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR: Final = timedelta(hours=1)
+TWELVE_HOURS: Final = 12 * HOUR
+NAMESPACE: Final = "team"
+HOST: Final = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
+OHIO: Final = TokenSource(region="us-east-2")
+IRELAND: Final = TokenSource(region="eu-west-1")
+
+
+def host(region: str = "us-east-2") -> str:
+    """Return a registry host of a region."""
+    return f"123456789012.dkr.ecr.{region}.amazonaws.com"
+
+
+def raw_resource(  # noqa: PLR0913 - a builder
+    kind: str = "Secret",
+    *,
+    name: str = "web",
+    namespace: str = NAMESPACE,
+    uid: str = "",
+    generation: int = 1,
+    age: timedelta = HOUR,
+    status: object = None,
+    spec: object = None,
+    annotations: Mapping[str, str] | None = None,
+    **fields: object,
+) -> dict[str, Any]:
+    """Make a custom resource as the API server sends it; further arguments are fields of its spec."""
+    target = "url" if kind == "ArgoHelmRepoSecret" else "ecr_registry"
+    usual = {"generated_secret_name": f"{name}-pull", target: HOST} | fields
+    raw = {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid or f"uid-of-{name}",
+            "generation": generation,
+            "creationTimestamp": format_time(NOW - age),
+            "resourceVersion": "5",
+            "annotations": annotations or {},
+        },
+        "spec": {key: value for key, value in usual.items() if value is not None} if spec is None else spec,
+    }
+    return raw if status is None else raw | {"status": status}
+
+
+def resource(kind: str = "Secret", **said: Any) -> Resource:
+    """Make a resource, parsed; see `raw_resource`."""
+    return parse_resource(kind, raw_resource(kind, **said))
+
+
+def wanted(of: Resource) -> Wanted:
+    """Return the spec of a resource that makes sense."""
+    assert of.wanted is not None
+    return of.wanted
+
+
+def token(
+    password: str = "s3cret", *, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS
+) -> RegistryToken:
+    """Make a token."""
+    return RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + life)
+
+
+def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> TokenTimes:
+    """Make the times of a token."""
+    return TokenTimes(issued_at=issued_at, expires_at=issued_at + life)
+
+
+def outcome(
+    reason: Reason = Reason.REFRESHED, *, fits: bool = True, permanent: bool = False, **said: Any
+) -> Outcome:
+    """Make an outcome: success with a young token, or a failure for any other reason."""
+    usual: dict[str, Any] = {
+        "succeeded": reason is Reason.REFRESHED,
+        "message": "What happened.",
+        "times": times(),
+    }
+    return Outcome(reason=reason, fits=fits, permanent=permanent, **(usual | said))
+
+
+def transient(reason: Reason = Reason.AWS_UNAVAILABLE, *, retry_after: float | None = None) -> TransientError:
+    """Make an error that mends itself."""
+    return TransientError(reason, "It did not work this time.", retry_after=retry_after)
+
+
+def permanent(reason: Reason = Reason.ACCESS_DENIED) -> PermanentError:
+    """Make an error that a person mends."""
+    return PermanentError(reason, "You may not.")
+
+
+def secret_metadata(  # noqa: PLR0913 - a builder
+    of: Resource,
+    login: RegistryToken | None = None,
+    *,
+    version: str = "10",
+    uid: str = "",
+    name: str = "",
+    applied_at: datetime = NOW,
+) -> dict[str, Any]:
+    """Make the metadata of the Secret that was applied for a resource, as the API server notes it."""
+    manifest = generated_secret(of, wanted(of), login or token())
+    manifest["metadata"]["name"] = name or manifest["metadata"]["name"]
+    return stored_metadata(manifest, version=version, uid=uid, applied_at=applied_at)
+
+
+def stored_metadata(
+    manifest: Mapping[str, Any], *, version: str = "10", uid: str = "", applied_at: datetime = NOW
+) -> dict[str, Any]:
+    """Make the metadata that the API server keeps of an applied Secret."""
+    metadata = manifest["metadata"]
+    return {
+        **{key: value for key, value in metadata.items() if key not in {"uid", "resourceVersion"}},
+        "uid": uid or f"uid-of-{metadata['name']}",
+        "resourceVersion": version,
+        "managedFields": [
+            {
+                "manager": MANAGER,
+                "operation": "Apply",
+                "apiVersion": "v1",
+                "time": format_time(applied_at),
+                "fieldsType": "FieldsV1",
+                "fieldsV1": _fields(manifest),
+            }
+        ],
+    }
+
+
+def without(metadata: dict[str, Any], field: str) -> dict[str, Any]:
+    """Take a field out of our entry, as the server does when somebody else writes it."""
+    del metadata["managedFields"][0]["fieldsV1"][field]
+    return metadata
+
+
+def _fields(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    return {
+        "f:data": {f"f:{key}": {} for key in manifest["data"]},
+        "f:metadata": {
+            "f:annotations": {f"f:{key}": {} for key in metadata["annotations"]},
+            "f:labels": {f"f:{key}": {} for key in metadata["labels"]},
+            "f:ownerReferences": {
+                f'k:{{"uid":"{owner["uid"]}"}}': {} for owner in metadata.get("ownerReferences", ())
+            },
+        },
+        "f:type": {},
+    }
+
+
+def view(of: Resource, login: RegistryToken | None = None, **said: Any) -> SecretView:
+    """Make the view of the Secret that was applied for a resource."""
+    return view_secret(secret_metadata(of, login, **said))
+
+
+def foreign_metadata(name: str = "web-pull", *, version: str = "7", **more: Any) -> dict[str, Any]:
+    """Make the metadata of a Secret that somebody else made with kubectl."""
+    return {
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": f"uid-of-{name}-of-others",
+        "resourceVersion": version,
+        "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {"f:data": {}}}],
+    } | more

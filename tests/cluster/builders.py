@@ -1,0 +1,49 @@
+"""Custom resources for the tests: say only what the test cares about."""
+
+from typing import Any
+
+from tests.lab.api import Json
+
+_API_VERSION = "ecr.mobb.redhat.com/v1alpha1"
+
+
+def registry(region: str = "us-east-1") -> str:
+    """Return the host of a private registry in a region."""
+    return f"123456789012.dkr.ecr.{region}.amazonaws.com"
+
+
+def ecr_secret(name: str = "pull", *, region: str | None = "us-east-1", **spec: Any) -> Json:
+    """Make a Secret of our group, which generates `<name>-login`; a field that is None is left out."""
+    target = {"ecr_registry": registry(region or "us-east-1")}
+    return _resource("Secret", name, {**target, "region": region, **spec})
+
+
+def argo_secret(name: str = "charts", *, region: str | None = "us-east-1", **spec: Any) -> Json:
+    """Make an ArgoHelmRepoSecret, which generates `<name>-login`; a field that is None is left out."""
+    target = {"url": registry(region or "us-east-1")}
+    return _resource("ArgoHelmRepoSecret", name, {**target, "region": region, **spec})
+
+
+def core_secret(name: str, **metadata: Any) -> Json:
+    """Make a Secret of somebody else."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, **metadata},
+        "data": {"key": "dmFsdWU="},
+    }
+
+
+def config_map(name: str) -> Json:
+    """Make a ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> Json:
+    spec = {"generated_secret_name": f"{name}-login", "frequency": "10h", **spec}
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {field: value for field, value in spec.items() if value is not None},
+    }

@@ -1,0 +1,41 @@
+"""A stage for each test, on the session's control plane or on one that may be treated roughly."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.cluster.scene import Scene
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from tests.lab.aws import LocalAws
+from tests.lab.control_plane import ControlPlane
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    """A local AWS of the test's own."""
+    async with LocalAws() as local:
+        yield local
+
+
+@pytest.fixture
+def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Scene:
+    """A stage on the session's control plane."""
+    return Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
+
+
+@pytest.fixture(scope="session")
+def rough_plane() -> Iterator[ControlPlane]:
+    """A control plane that tests may stop, freeze and strip of its CRDs."""
+    with ControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture
+async def rough(rough_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Scene]:
+    """A stage on the rough plane, with its CRDs; a test leaves the server running."""
+    async with rough_plane.api() as api:
+        await api.install_crds()
+        namespace = await api.create_namespace("rough")
+        yield Scene(plane=rough_plane, api=api, aws=aws, namespace=namespace)
+        for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
+            await api.delete_all(resource, namespace)

@@ -1,0 +1,217 @@
+"""The API server goes away and comes back: as it was, older, without our CRDs, or without our rights."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import reading
+from tests.cluster.builders import ecr_secret
+from tests.cluster.faults import meanwhile
+from tests.cluster.faults.backstage import acting, together
+from tests.cluster.scene import QUIET, Scene
+from tests.lab.api import CRDS, ECR_SECRETS, Json
+from tests.lab.audit import Request
+from tests.lab.control_plane import ControlPlane
+from tests.lab.fault_proxy import FaultProxy
+from tests.lab.waiting import wait_for
+
+# A server that comes up refuses a few times more, and the longest pause between two attempts is 5 s.
+RECOVERED = 3 * 5.0 + 5.0
+COLLECTIONS = ("secrets", "secrets.ecr.mobb.redhat.com", "argohelmreposecrets.ecr.mobb.redhat.com")
+# A server whose etcd went back ends a watch from "the future" in silence, at the watch's own end.
+NOTICED = 60.0 + RECOVERED
+
+Stop = Callable[[ControlPlane], None]
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(ControlPlane.stop_api_server, id="stopped"),
+        pytest.param(ControlPlane.kill_api_server, id="killed"),
+    ],
+)
+@together
+async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Scene, stop: Stop) -> None:
+    await meanwhile.play_before(rough)
+    async with acting(rough) as operator:
+        await _steady(rough)
+        await asyncio.to_thread(stop, rough.plane)
+        await asyncio.sleep(2)
+        # The operator is held back, so that all happens while its watches are down.
+        operator.pause()
+        await asyncio.to_thread(rough.plane.start_api_server)
+        await meanwhile.change_everything(rough)
+        operator.resume()
+        await meanwhile.all_is_right(rough, RECOVERED)
+        await asyncio.sleep(QUIET)
+        assert await rough.find_secret("doomed-login") is None
+        assert operator.running
+    assert max(_lists(rough).values(), default=0) <= 1
+    assert rough.aws.count() == 1
+
+
+async def _steady(scene: Scene) -> None:
+    await scene.ready(*meanwhile.NAMES, within=30)
+    await scene.watching()
+    scene.mark()
+
+
+def _lists(scene: Scene) -> Counter[str]:
+    """The operator's lists since the mark, by collection."""
+    return Counter(
+        {request.resource: count for request, count in scene.requests().items() if request.verb == "list"}
+    )
+
+
+@together
+async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(alone: Scene) -> None:
+    plane = alone.plane
+    await alone.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
+    async with acting(alone) as operator:
+        await alone.ready("kept", "edited", "deleted-later", within=30)
+        saved = await asyncio.to_thread(plane.snapshot)
+        await _change_after_the_snapshot(alone)
+        alone.mark()
+        operator.pause()
+        await asyncio.to_thread(plane.restore, saved)
+        # The same generation as the operator knows, another wish.
+        await alone.change("edited", {"generated_secret_name": "edited-anew"})
+        await alone.delete("kept-login")
+        operator.resume()
+        await alone.ready("edited", "kept", "deleted-later", within=NOTICED)
+        await meanwhile.secrets_are(alone, RESTORED, UNDONE, NOTICED)
+        await _later_changes_are_seen(alone)
+        assert operator.running
+    assert max(_lists(alone).values()) <= 2
+    assert alone.aws.count() == 1
+
+
+RESTORED = ("kept-login", "deleted-later-login", "edited-anew")
+UNDONE = ("edited-login", "edited-in-vain", "created-in-vain-login")
+
+
+async def _change_after_the_snapshot(scene: Scene) -> None:
+    """Make changes that will be undone, and enough of them that versions go back by far."""
+    await scene.change("edited", {"generated_secret_name": "edited-in-vain"})
+    await scene.delete("deleted-later", ECR_SECRETS)
+    await scene.delete("deleted-later-login")
+    await scene.create(ecr_secret("created-in-vain"))
+    await scene.ready("edited", "created-in-vain")
+    for number in range(300):
+        note = {"metadata": {"annotations": {"note": str(number)}}}
+        await scene.api.merge_patch(ECR_SECRETS, "kept", note, scene.namespace)
+
+
+async def _later_changes_are_seen(scene: Scene) -> None:
+    await scene.create(ecr_secret("last"))
+    await scene.delete("kept-login")
+    await scene.ready("last", within=NOTICED)
+    await wait_for(lambda: scene.find_secret("kept-login"), NOTICED, "the Secret made again")
+
+
+@together
+async def test_crds_that_are_deleted_and_installed_again_are_served_again(rough: Scene) -> None:
+    await rough.create(ecr_secret("gone"))
+    async with acting(rough) as operator:
+        await rough.ready("gone", within=30)
+        rough.mark()
+        await _delete_crds(rough)
+        await rough.delete("gone-login")
+        await asyncio.sleep(5)
+        # Two collections, asked for again and again but calmly, and nothing made for what is gone.
+        assert 2 <= sum(rough.requests().values()) <= 2 * 2 * 8
+        assert await rough.find_secret("gone-login") is None
+        await rough.api.install_crds()
+        await rough.create(ecr_secret("new"))
+        await rough.ready("new", within=RECOVERED)
+        await asyncio.sleep(QUIET)
+        assert await rough.find_secret("gone-login") is None
+        assert operator.running
+    assert rough.aws.count() == 1
+
+
+async def _delete_crds(scene: Scene) -> None:
+    names = ("secrets.ecr.mobb.redhat.com", "argohelmreposecrets.ecr.mobb.redhat.com")
+    for name in names:
+        await scene.api.delete(CRDS, name)
+    for name in names:
+        await wait_for(lambda name=name: _is_gone(scene, name), 20, f"{name} gone")  # type: ignore[misc]
+
+
+async def _is_gone(scene: Scene, name: str) -> bool:
+    return await scene.api.find(CRDS, name) is None
+
+
+@together
+async def test_rights_that_are_taken_away_and_given_back_are_lived_through(scene: Scene) -> None:
+    scene.kubeconfig = _without_rights(scene)
+    await _grant(scene)
+    await meanwhile.play_before(scene)
+    async with (
+        FaultProxy(scene.kubeconfig) as proxy,
+        acting(scene, KUBECONFIG=str(proxy.kubeconfig)) as operator,
+    ):
+        await _steady(scene)
+        await scene.api.request("DELETE", _binding(scene))
+        # Open watches outlive the rights.
+        proxy.cut()
+        await meanwhile.change_everything(scene)
+        await asyncio.sleep(5)
+        assert 3 <= sum(_reads(scene).values()) <= 3 * 2 * 8
+        await meanwhile.nothing_is_done_yet(scene)
+        await _grant(scene)
+        await meanwhile.all_is_right(scene, RECOVERED)
+        assert operator.running
+        assert await scene.find_secret("doomed-login") is None
+    assert scene.aws.count() == 1
+
+
+@together
+async def test_a_forbidden_write_is_told_of_and_made_once_it_is_allowed(scene: Scene) -> None:
+    scene.kubeconfig = _without_rights(scene)
+    await _grant(scene, secrets=["get", "list", "watch"])
+    await scene.create(ecr_secret("pull"))
+    async with acting(scene):
+        resource = await scene.told("pull", "False", "KubernetesForbidden", within=30)
+        await _grant(scene)
+        # The first pause after a refusal is up to 10 s, the second up to 20.
+        await scene.ready("pull", within=35)
+    assert "cannot patch" in reading.condition(resource, "Refreshed")["message"]
+    assert scene.aws.count() == 1
+
+
+def _reads(scene: Scene) -> Counter[Request]:
+    return Counter(
+        {each: count for each, count in scene.requests().items() if each.verb in {"list", "watch"}}
+    )
+
+
+def _without_rights(scene: Scene) -> Path:
+    return scene.plane.write_kubeconfig(scene.user)
+
+
+def _binding(scene: Scene) -> str:
+    return f"/apis/rbac.authorization.k8s.io/v1/namespaces/{scene.namespace}/rolebindings/operator"
+
+
+async def _grant(scene: Scene, secrets: list[str] | None = None) -> None:
+    """Give the operator what it needs in the namespace."""
+    every = ["get", "list", "watch", "create", "patch", "delete"]
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": secrets or every},
+        {"apiGroups": ["ecr.mobb.redhat.com"], "resources": ["*"], "verbs": [*every, "update"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+    ]
+    await scene.api.apply(_named("Role", rules=rules), scene.namespace)
+    subject = {"kind": "User", "name": scene.user, "apiGroup": "rbac.authorization.k8s.io"}
+    role = {"kind": "Role", "name": "operator", "apiGroup": "rbac.authorization.k8s.io"}
+    await scene.api.apply(_named("RoleBinding", subjects=[subject], roleRef=role), scene.namespace)
+
+
+def _named(kind: str, **content: object) -> Json:
+    version = "rbac.authorization.k8s.io/v1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "operator"}, **content}

@@ -1,0 +1,199 @@
+"""Only the image swapped: under v0.6.0's CRDs and rights all of it works, and one line says what to apply."""
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+
+from tests.cluster import reading
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.ownership import v060
+from tests.cluster.ownership.conflicts import OURS, accepted, core_secrets, owner_reference
+from tests.cluster.scene import SECRET_WRITE, Scene
+from tests.lab import audit
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from tests.lab.waiting import wait_for
+
+COLLECTED = 45.0
+IDLE = 20.0
+SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
+KINDS = {"pull": ECR_SECRETS, "charts": ARGO_SECRETS}
+NAMES = ("pull-login", "charts-login")
+
+
+async def _phase(
+    scene: Scene, name: str, phase: str, kind: Resource = ECR_SECRETS, within: float = 20
+) -> Json:
+    """Wait for a phase, and return the resource."""
+
+    async def look() -> Json | None:
+        resource = await scene.resource(name, kind)
+        return resource if resource.get("status", {}).get("phase") == phase else None
+
+    return await wait_for(look, within, f"{name} {phase}")
+
+
+async def _updated(scene: Scene) -> dict[str, Json]:
+    """Wait until both resources are Updated, and return them."""
+    return {name: await _phase(scene, name, "Updated", kind) for name, kind in KINDS.items()}
+
+
+def _lines(log: Path, *words: str) -> list[Json]:
+    """Return the lines of a log that hold all of the words."""
+    return [json.loads(line) for line in log.read_text().splitlines() if all(word in line for word in words)]
+
+
+def _asked(scene: Scene) -> set[str]:
+    """Return what the operator has asked for since `mark`, watches and what must come at a start aside."""
+    found = (entry for entry in audit.entries(scene.plane.audit_log, scene.since) if _is_mine(scene, entry))
+    return {f"{entry['verb']} {entry['requestURI']}" for entry in found if entry["verb"] != "watch"}
+
+
+def _is_mine(scene: Scene, entry: Json) -> bool:
+    return bool(entry["user"]["username"] == scene.user)
+
+
+async def test_it_creates_and_then_only_watches_and_a_restart_costs_nothing(old: Scene) -> None:
+    await old.create(ecr_secret("pull"), argo_secret("charts"))
+    async with old.operator(watch=""):
+        resources = await _updated(old)
+        # The last echoes.
+        await asyncio.sleep(1)
+        assert old.writes()[SECRET_WRITE] == 2
+        old.mark()
+        await asyncio.sleep(IDLE)
+        assert _asked(old) == set()
+    for name, resource in resources.items():
+        assert set(resource["status"]) == {"phase", "lastUpdatedTime"}
+        secret = await old.secret(f"{name}-login")
+        assert secret["metadata"]["ownerReferences"] == [owner_reference(resource)]
+        assert reading.token(secret).serial == 1
+    await _restart_costs_nothing(old)
+
+
+async def _restart_costs_nothing(scene: Scene) -> None:
+    scene.mark()
+    calls = scene.aws.count()
+    async with scene.operator(watch=""):
+        await scene.watching()
+        await scene.writes_are({})
+    assert scene.aws.count() == calls
+
+
+async def test_one_line_of_the_log_names_what_to_apply_and_forbidden_events_are_taken_calmly(
+    old: Scene,
+) -> None:
+    await old.create(ecr_secret("pull"), argo_secret("charts"))
+    async with old.operator(watch="") as operator:
+        await _updated(old)
+        for _ in range(3):
+            await _repaired(old)
+        await wait_for(lambda: _lines(operator.log, "Events"), 5, "a line about Events")
+        await asyncio.sleep(1)
+        assert len(_lines(operator.log, "config/crd")) == 1
+        assert len(_lines(operator.log, "Events")) == 1
+        assert not _lines(operator.log, '"level": "error"')
+        assert {line["level"] for line in _lines(operator.log, "Traceback")} == set()
+
+
+async def _repaired(scene: Scene) -> None:
+    """Damage Secrets of both kinds and see them put right."""
+    before = [reading.essence(each) for each in await core_secrets(scene, *NAMES)]
+    await scene.api.merge_patch(SECRETS, "pull-login", {"data": SPOILED}, scene.namespace)
+    await scene.delete("charts-login")
+
+    async def healed() -> bool:
+        found = [await scene.find_secret(name) for name in NAMES]
+        return [each and reading.essence(each) for each in found] == before
+
+    await wait_for(healed, 5, "the Secrets as they were")
+
+
+async def test_it_repairs_and_changes_at_once(old: Scene) -> None:
+    await old.create(ecr_secret("pull"), argo_secret("charts"))
+    async with old.operator(watch=""):
+        await _updated(old)
+        await _repaired(old)
+        assert old.aws.count() == 1
+        await old.change("pull", {"generated_secret_name": "renamed"})
+        await wait_for(lambda: old.find_secret("renamed"), 5, "the Secret of the new name")
+        await wait_for(lambda: _is_gone(old, "pull-login"), 5, "the old Secret gone")
+    await _restart_costs_nothing(old)
+
+
+async def test_it_refreshes_by_expiry_and_says_failed_from_the_tokens_end_until_aws_is_back(
+    old: Scene,
+) -> None:
+    old.aws.token_life = 5
+    await old.create(ecr_secret("pull"), argo_secret("charts"))
+    async with old.operator(watch=""):
+        first = await _updated(old)
+        await wait_for(lambda: _serials_are(old, 2), 6, "the second token")
+        old.aws.fail("ServiceUnavailable", 503)
+        failed = await _phase(old, "pull", "Failed", within=8)
+        assert set(failed["status"]) == {"phase", "lastUpdatedTime"}
+        assert old.aws.keys.now() >= (await old.token("pull-login")).expires_at
+        old.aws.clear()
+        old.aws.token_life = 3600
+        again = await _updated(old)
+    for name, resource in again.items():
+        assert resource["status"]["lastUpdatedTime"] > first[name]["status"]["lastUpdatedTime"]
+
+
+async def _serials_are(scene: Scene, serial: int) -> bool:
+    return {(await scene.token(name)).serial for name in NAMES} == {serial}
+
+
+async def test_it_adopts_what_v060_left_with_one_write_each_and_no_call_to_aws(old: Scene) -> None:
+    resources = [ecr_secret(f"r{number}") for number in range(20)]
+    resources += [argo_secret(f"a{number}") for number in range(10)]
+    before = [await v060.left_behind(old, resource) for resource in resources]
+    names = [secret["metadata"]["name"] for secret in before]
+    statuses = await _statuses(old)
+    old.mark()
+    async with old.operator(watch=""):
+        await wait_for(lambda: accepted(old)[SECRET_WRITE] == 30, 30, "30 Secrets adopted")
+        # The status says all that it can already.
+        await old.writes_are({SECRET_WRITE: 30})
+    after = await core_secrets(old, *names)
+    assert [each["data"] for each in after] == [each["data"] for each in before]
+    assert all(OURS.items() <= each["metadata"]["labels"].items() for each in after)
+    assert all(len(each["metadata"]["ownerReferences"]) == 1 for each in after)
+    assert await _statuses(old) == statuses
+    await _restart_costs_nothing(old)
+    assert old.aws.count() == 0
+
+
+async def _statuses(scene: Scene) -> list[Json]:
+    found = [*await scene.api.list(ECR_SECRETS, scene.namespace)]
+    found += await scene.api.list(ARGO_SECRETS, scene.namespace)
+    return [each["status"] for each in found]
+
+
+async def test_a_foreign_secret_is_left_alone_and_its_resource_says_failed_once(old: Scene) -> None:
+    foreign = await v060.created_by(old, "helm", core_secret("pull-login"))
+    await old.create(ecr_secret("pull"))
+    async with old.operator(watch=""):
+        await _phase(old, "pull", "Failed")
+        old.mark()
+        await asyncio.sleep(3)
+        assert await old.secret("pull-login") == foreign
+        assert not old.writes()
+        await old.change("pull", {"generated_secret_name": "free"})
+        await _phase(old, "pull", "Updated", within=5)
+
+
+async def test_the_secret_goes_with_its_resource(old: Scene) -> None:
+    await old.create(ecr_secret("pull"), argo_secret("charts"))
+    async with old.operator(watch=""):
+        await _updated(old)
+        for name, kind in KINDS.items():
+            await old.delete(name, kind)
+        for name in NAMES:
+            await wait_for(partial(_is_gone, old, name), COLLECTED, f"{name} collected")
+        await asyncio.sleep(1)
+        assert not await old.api.list(SECRETS, old.namespace)
+
+
+async def _is_gone(scene: Scene, name: str) -> bool:
+    return await scene.find_secret(name) is None

@@ -1,0 +1,177 @@
+"""v0.6.0 as it is found on a cluster: its CRDs, its rights, and what it wrote."""
+
+import base64
+import json
+import secrets
+import time
+from typing import Any
+
+from tests.cluster.scene import Scene
+from tests.lab.api import Json
+
+GROUP = "ecr.mobb.redhat.com"
+LIFE = 12 * 3600
+_MANAGER = "manager"  # the name of its binary
+_ALL = ["create", "delete", "get", "list", "patch", "update", "watch"]
+_KINDS = ["argohelmreposecrets", "secrets"]
+
+
+def crds() -> list[Json]:
+    """Return its CRDs: strings in the spec, two fields in the status."""
+    return [
+        _crd("Secret", "secrets", "ecrsecret", "ecr_registry"),
+        _crd("ArgoHelmRepoSecret", "argohelmreposecrets", "argohelmrepo", "url"),
+    ]
+
+
+def _crd(kind: str, plural: str, short: str, target: str) -> Json:
+    singular = kind.lower()
+    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": singular}
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": _schema(target)},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {**names, "shortNames": [short], "categories": ["aws", "ecr"]},
+            "versions": [version],
+        },
+    }
+
+
+def _schema(target: str) -> Json:
+    text = {"type": "string"}
+    required = ["frequency", "generated_secret_name", "region", target]
+    spec = {"type": "object", "required": required, "properties": dict.fromkeys(required, text)}
+    status = {
+        "type": "object",
+        "properties": {"lastUpdatedTime": {"type": "string", "format": "date-time"}, "phase": text},
+    }
+    properties = {
+        "apiVersion": text,
+        "kind": text,
+        "metadata": {"type": "object"},
+        "spec": spec,
+        "status": status,
+    }
+    return {"type": "object", "properties": properties}
+
+
+def rights(user: str, namespace: str) -> list[Json]:
+    """Return its ClusterRole and its leader-election Role in a namespace, both bound to a user."""
+    manager = [
+        _rule("", ["secrets"], _ALL),
+        _rule(GROUP, _KINDS, _ALL),
+        _rule(GROUP, [f"{kind}/finalizers" for kind in _KINDS], ["update"]),
+        _rule(GROUP, [f"{kind}/status" for kind in _KINDS], ["get", "patch", "update"]),
+    ]
+    election = [
+        _rule("", ["configmaps"], _ALL),
+        _rule("coordination.k8s.io", ["leases"], _ALL),
+        _rule("", ["events"], ["create", "patch"]),
+    ]
+    inside = {"namespace": namespace}
+    return [
+        _rbac("ClusterRole", "ecr-secret-operator-manager-role", {}, rules=manager),
+        _rbac("Role", "ecr-secret-operator-leader-election-role", inside, rules=election),
+        _binding("ClusterRole", "ecr-secret-operator-manager-role", user, {}),
+        _binding("Role", "ecr-secret-operator-leader-election-role", user, inside),
+    ]
+
+
+def _rule(group: str, resources: list[str], verbs: list[str]) -> Json:
+    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
+
+
+def _binding(kind: str, role: str, user: str, place: Json) -> Json:
+    group = "rbac.authorization.k8s.io"
+    return _rbac(
+        f"{kind}Binding",
+        f"{role}binding",
+        place,
+        roleRef={"apiGroup": group, "kind": kind, "name": role},
+        subjects=[{"apiGroup": group, "kind": "User", "name": user}],
+    )
+
+
+def _rbac(kind: str, name: str, place: Json, **content: Any) -> Json:
+    version = "rbac.authorization.k8s.io/v1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place}, **content}
+
+
+def new_password() -> str:
+    """Return what stands for a token of AWS, as long as one."""
+    return secrets.token_urlsafe(1350)
+
+
+def login(password: str, username: str = "AWS") -> Json:
+    """Return a host's entry in a docker config."""
+    auth = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"username": username, "password": password, "auth": auth}
+
+
+def docker_data(auths: Json) -> dict[str, str]:
+    """Return the data of a Secret with these logins, written as Go writes JSON."""
+    return encoded({".dockerconfigjson": json.dumps({"auths": auths}, separators=(",", ":"))})
+
+
+def encoded(data: dict[str, str]) -> dict[str, str]:
+    """Return data as the API has it."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+def generated_secret(resource: Json, password: str) -> Json:
+    """Return the Secret that it wrote for a resource: no ownerReference, no label of its own."""
+    spec = resource["spec"]
+    name = spec["generated_secret_name"]
+    metadata: Json = {"name": name}
+    if resource["kind"] == "Secret":
+        kind = "kubernetes.io/dockerconfigjson"
+        data = docker_data({spec["ecr_registry"]: login(password)})
+    else:
+        kind = "Opaque"
+        metadata["labels"] = {"argocd.argoproj.io/secret-type": "repository"}
+        keys = {"username": "AWS", "password": password, "url": spec["url"], "name": name}
+        data = encoded({**keys, "type": "helm", "enableOCI": "true"})
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data}
+
+
+def status(age: float = 3600) -> Json:
+    """Return the status that it wrote when it refreshed that many seconds ago."""
+    return {"phase": "Updated", "lastUpdatedTime": _utc(time.time() - age)}
+
+
+def _utc(epoch: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+
+
+async def left_behind(
+    scene: Scene, resource: Json, secret: Json | None = None, said: Json | None = None
+) -> Json:
+    """Create a resource, its Secret and its status as it left them, or as given; return the Secret."""
+    await scene.create(resource)
+    place = (await scene.api.resource_of(resource)).path(
+        resource["metadata"]["name"], scene.namespace, "status"
+    )
+    await scene.api.request(
+        "PATCH",
+        place,
+        body={"status": status() if said is None else said},
+        content_type="application/merge-patch+json",
+        query={"fieldManager": _MANAGER},
+    )
+    return await created_by(scene, _MANAGER, secret or generated_secret(resource, new_password()))
+
+
+async def created_by(scene: Scene, manager: str, secret: Json) -> Json:
+    """Create a core Secret under the name of a field manager, and return it."""
+    path = f"/api/v1/namespaces/{scene.namespace}/secrets"
+    return await scene.api.request("POST", path, body=secret, query={"fieldManager": manager})

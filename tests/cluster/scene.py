@@ -1,0 +1,155 @@
+"""One test's stage: a namespace, a local AWS, operators that watch that namespace, and what came of it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import reading
+from tests.lab import audit
+from tests.lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
+from tests.lab.audit import Request
+from tests.lab.aws import IssuedToken, LocalAws
+from tests.lab.control_plane import ControlPlane
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+SECRET_WRITE = Request("patch", "secrets", "")
+STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
+ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
+
+_READING = {"get", "list", "watch"}
+# An absence can't be waited for: this long nothing may happen where nothing should.
+QUIET = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """What a test plays on; names are those of objects in its namespace.
+
+    Attributes:
+        plane: the control plane.
+        api: a client of it with all rights.
+        aws: the AWS that the operator talks to.
+        namespace: the test's own.
+        since: place in the audit log from which requests count.
+    """
+
+    plane: ControlPlane
+    api: Api
+    aws: LocalAws
+    namespace: str
+    since: int = 0
+    kubeconfig: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=("system:masters",))
+        self.since = audit.position(self.plane.audit_log)
+
+    @property
+    def user(self) -> str:
+        """The name under which this scene's operators are known to the API server."""
+        return f"operator-of-{self.namespace}"
+
+    @asynccontextmanager
+    async def operator(
+        self, *arguments: str, watch: str | None = None, env: Mapping[str, str | None] | None = None
+    ) -> AsyncIterator[OperatorProcess]:
+        """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails."""
+        environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
+        async with OperatorProcess(
+            *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
+        ) as process:
+            try:
+                yield process
+            finally:
+                print(process.tail(60))
+
+    async def create(self, *manifests: Json) -> None:
+        """Create objects in the namespace."""
+        for manifest in manifests:
+            await self.api.create(manifest, self.namespace)
+
+    async def change(self, name: str, spec: Mapping[str, Any], kind: Resource = ECR_SECRETS) -> None:
+        """Change fields of a resource's spec."""
+        await self.api.merge_patch(kind, name, {"spec": spec}, self.namespace)
+
+    async def delete(self, name: str, kind: Resource = SECRETS) -> None:
+        """Delete an object, a core Secret unless `kind` says otherwise."""
+        await self.api.delete(kind, name, self.namespace)
+
+    async def resource(self, name: str, kind: Resource = ECR_SECRETS) -> Json:
+        """Return a custom resource."""
+        return await self.api.get(kind, name, self.namespace)
+
+    async def secret(self, name: str) -> Json:
+        """Return a core Secret."""
+        return await self.api.get(SECRETS, name, self.namespace)
+
+    async def find_secret(self, name: str) -> Json | None:
+        """Return a core Secret, or None."""
+        return await self.api.find(SECRETS, name, self.namespace)
+
+    async def token(self, name: str) -> IssuedToken:
+        """Return the token in a generated Secret."""
+        return reading.token(await self.secret(name))
+
+    async def ready(self, *names: str, kind: Resource = ECR_SECRETS, within: float = 20) -> list[Json]:
+        """Wait until resources are Ready and refreshed in their present generation, and return them."""
+        return [await self.told(name, "True", "Refreshed", kind=kind, within=within) for name in names]
+
+    async def told(
+        self, name: str, status: str, reason: str, *, kind: Resource = ECR_SECRETS, within: float = 20
+    ) -> Json:
+        """Wait until the condition Refreshed says so of the present generation, and return the resource."""
+
+        async def look() -> Json | None:
+            resource = await self.resource(name, kind)
+            said = reading.verdict(resource, "Refreshed") == (status, reason)
+            return resource if said and reading.is_current(resource) else None
+
+        return await wait_for(look, within, f"{name}: Refreshed {status} {reason}")
+
+    async def events(self, name: str) -> list[str]:
+        """Return the reasons of the Events about an object, in order of their time."""
+        found = await self.api.list(EVENTS, self.namespace)
+        about = [each for each in found if each["involvedObject"]["name"] == name]
+        return [each["reason"] for each in sorted(about, key=lambda each: str(each["eventTime"]))]
+
+    def requests(self) -> Counter[Request]:
+        """Count the operator's requests since `mark`."""
+        return audit.count_requests(self.plane.audit_log, user=self.user, since=self.since)
+
+    def writes(self, name: str | None = None) -> Counter[Request]:
+        """Count the operator's writes since `mark`, or those to objects of one name; Events don't count."""
+        found = audit.count_requests(self.plane.audit_log, user=self.user, name=name, since=self.since)
+        return Counter(
+            {
+                request: count
+                for request, count in found.items()
+                if request.verb not in _READING and not request.resource.startswith("events")
+            }
+        )
+
+    async def writes_are(self, expected: Mapping[Request, int], name: str | None = None) -> None:
+        """Check that these writes come, and no other for a while after."""
+        await wait_for(lambda: self.writes(name) == expected, 3, f"the writes {expected}")
+        await asyncio.sleep(QUIET)
+        assert self.writes(name) == expected
+
+    def mark(self) -> None:
+        """Count requests from now on."""
+        self.since = audit.position(self.plane.audit_log)
+
+    async def watching(self, count: int = 3) -> None:
+        """Wait until the operator has opened that many watches since `mark`."""
+
+        def watches() -> bool:
+            return (
+                sum(number for request, number in self.requests().items() if request.verb == "watch") >= count
+            )
+
+        await wait_for(watches, 10, "the operator's watches")

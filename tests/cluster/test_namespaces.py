@@ -1,0 +1,91 @@
+"""WATCH_NAMESPACE: one, several, all; what is not watched is not touched."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tests.cluster.builders import ecr_secret
+from tests.cluster.scene import QUIET, Scene
+from tests.lab import audit
+from tests.lab.api import ECR_SECRETS, SECRETS, Api, Json
+from tests.lab.waiting import wait_for
+
+
+@pytest.fixture
+async def three(scene: Scene) -> AsyncIterator[list[str]]:
+    """Three namespaces with a resource each, the scene's own first."""
+    names = [scene.namespace, await scene.api.create_namespace(), await scene.api.create_namespace()]
+    for name in names:
+        await scene.api.create(ecr_secret("pull"), name)
+    yield names
+    for name in names:
+        await scene.api.delete_all(ECR_SECRETS, name)
+        await scene.api.delete_all(SECRETS, name)
+
+
+async def _all_served(api: Api, namespaces: Sequence[str]) -> None:
+    async def served() -> bool:
+        found = [await api.get(ECR_SECRETS, "pull", name) for name in namespaces]
+        return all(each.get("status", {}).get("phase") == "Updated" for each in found)
+
+    await wait_for(served, 10, f"resources in {namespaces}")
+    for name in namespaces:
+        assert await api.get(SECRETS, "pull-login", name)
+
+
+async def _untouched(api: Api, namespace: str) -> bool:
+    resource: Json = await api.get(ECR_SECRETS, "pull", namespace)
+    return "status" not in resource and not await api.list(SECRETS, namespace)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        pytest.param("{0}", 1, id="one"),
+        pytest.param("{0},{1}", 2, id="two"),
+        pytest.param(" {0} , {1}, ", 2, id="two, with spaces and a comma too many"),
+        pytest.param("{0},{0}", 1, id="one, named twice"),
+    ],
+)
+async def test_only_namespaces_that_are_named_are_served_and_asked_for(
+    scene: Scene, three: list[str], pattern: str, count: int
+) -> None:
+    async with scene.operator(watch=pattern.format(*three)):
+        await _all_served(scene.api, three[:count])
+        await asyncio.sleep(QUIET)
+    for name in three[count:]:
+        assert await _untouched(scene.api, name)
+    assert _asked_for(scene) == set(three[:count])
+    assert sum(number for request, number in scene.requests().items() if request.verb == "watch") == 3 * count
+    assert scene.aws.count() == 1
+
+
+def _asked_for(scene: Scene) -> set[str]:
+    entries = audit.entries(scene.plane.audit_log, scene.since)
+    mine = [entry.get("objectRef", {}) for entry in entries if entry["user"]["username"] == scene.user]
+    return {target.get("namespace", "(all)") for target in mine if "resource" in target}
+
+
+async def test_without_a_name_all_namespaces_are_served(scene: Scene, three: list[str]) -> None:
+    async with scene.operator(watch=""):
+        await _all_served(scene.api, three)
+        another = await scene.api.create_namespace()
+        await scene.api.create(ecr_secret("pull"), another)
+        await _all_served(scene.api, [another])
+    await scene.api.delete_all(ECR_SECRETS, another)
+
+
+async def test_the_variable_unset_means_all(scene: Scene, three: list[str]) -> None:
+    async with scene.operator(env={"WATCH_NAMESPACE": None}):
+        await _all_served(scene.api, three)
+
+
+async def test_a_namespace_that_comes_later_is_served_from_then_on(scene: Scene) -> None:
+    later = f"{scene.namespace}-later"
+    async with scene.operator(watch=f"{scene.namespace},{later}"):
+        await scene.watching(6)
+        await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later}})
+        await scene.api.create(ecr_secret("pull"), later)
+        await _all_served(scene.api, [later])
+    await scene.api.delete_all(ECR_SECRETS, later)

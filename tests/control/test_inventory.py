@@ -1,0 +1,313 @@
+"""Which event has which resource looked at."""
+
+# ruff: noqa: S106 - names of Secrets and made-up tokens
+
+from typing import Any
+
+import pytest
+
+from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.model.manifests import MANAGED_BY, MANAGER
+from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.ownership import view_secret
+from tests.builders import HOUR, foreign_metadata, raw_resource, resource, secret_metadata, view, without
+
+REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
+WEB = resource().key
+SHOP = resource(name="shop").key
+
+
+class Desk:
+    """An inventory, its stores, and a note of what was looked at and forgotten."""
+
+    def __init__(self) -> None:
+        self.looked_at: list[ResourceKey] = []
+        self.forgotten: list[ResourceKey] = []
+        self.inventory = Inventory(self.looked_at.append, self.forgotten.append)
+        self.resources = ResourceStore("Secret", "", self.inventory)
+        self.secrets = SecretViewStore("", self.inventory)
+
+    def news(self) -> list[ResourceKey]:
+        """Return what was looked at since the last call."""
+        news = list(self.looked_at)
+        self.looked_at.clear()
+        return news
+
+    def known(self, **said: Any) -> None:
+        """Have a resource with a healthy Secret there."""
+        self.resources.changed(raw_resource(**said))
+        self.inventory.put_secret(view(resource(**said)))
+        self.news()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """An empty inventory."""
+    return Desk()
+
+
+def secret(**metadata: Any) -> dict[str, Any]:
+    return {"metadata": secret_metadata(resource()) | metadata}
+
+
+@pytest.mark.parametrize(
+    ("changes", "looked_at"),
+    [
+        pytest.param({}, False, id="the same again"),
+        pytest.param({"status": {"phase": "Updated"}}, False, id="a status alone"),
+        pytest.param({"generation": 2, "frequency": "1h"}, True, id="a new spec"),
+        pytest.param({"uid": "u2"}, True, id="another object of the same name"),
+        pytest.param({"annotations": {REQUEST: "now"}}, True, id="a request for a fresh token"),
+        pytest.param({"annotations": {"other": "x"}}, False, id="an annotation of others"),
+    ],
+)
+def test_a_known_resource_is_looked_at_for(desk: Desk, changes: dict[str, Any], looked_at: bool) -> None:  # noqa: FBT001 - a table
+    desk.resources.changed(raw_resource())
+    assert desk.news() == [WEB]
+    desk.resources.changed(raw_resource(**changes))
+    assert desk.news() == ([WEB] if looked_at else [])
+
+
+def test_a_status_from_outside_is_kept(desk: Desk) -> None:
+    desk.resources.changed(raw_resource())
+    desk.resources.changed(raw_resource(status={"phase": "Updated"}))
+    known = desk.inventory.resource(WEB)
+    assert known is not None
+    assert known.status == {"phase": "Updated"}
+    assert known.wanted is not None
+
+
+def test_a_status_that_we_wrote_is_kept_before_its_echo(desk: Desk) -> None:
+    desk.resources.changed(raw_resource())
+    desk.inventory.remember_status(WEB, "uid-of-web", {"phase": "Failed"})
+    desk.inventory.remember_status(WEB, "older object", {"phase": "Pending"})
+    desk.inventory.remember_status(SHOP, "unknown", {"phase": "Pending"})
+    known = desk.inventory.resource(WEB)
+    assert known is not None
+    assert known.status == {"phase": "Failed"}
+    assert len(desk.inventory) == 1
+
+
+def test_a_deleted_resource_is_forgotten_once(desk: Desk) -> None:
+    desk.resources.changed(raw_resource())
+    desk.resources.deleted(raw_resource())
+    desk.resources.deleted(raw_resource())
+    assert (desk.forgotten, desk.inventory.resource(WEB)) == ([WEB], None)
+
+
+def test_a_resource_that_never_made_sense_can_go_too(desk: Desk) -> None:
+    desk.resources.changed(raw_resource(spec=[]))
+    desk.resources.deleted(raw_resource())
+    assert desk.forgotten == [WEB]
+
+
+def test_a_list_forgets_what_is_not_in_it_and_looks_at_what_is_new(desk: Desk) -> None:
+    desk.resources.replaced([raw_resource(), raw_resource(name="gone")])
+    desk.news()
+    desk.resources.replaced([raw_resource(), raw_resource(name="shop")])
+    assert (desk.forgotten, desk.news()) == ([resource(name="gone").key], [SHOP])
+
+
+def test_a_list_of_one_namespace_or_kind_says_nothing_of_others(desk: Desk) -> None:
+    desk.resources.changed(raw_resource(namespace="other"))
+    ResourceStore("Secret", "team", desk.inventory).replaced([])
+    ResourceStore("ArgoHelmRepoSecret", "", desk.inventory).replaced([])
+    assert desk.forgotten == []
+
+
+def test_after_a_restored_etcd_the_spec_is_what_the_list_says_even_at_the_same_generation(desk: Desk) -> None:
+    desk.resources.replaced([raw_resource(generation=2, frequency="2h")])
+    desk.news()
+    desk.resources.replaced([raw_resource(generation=2, frequency="1h")])
+    known = desk.inventory.resource(WEB)
+    assert known is not None
+    assert known.wanted is not None
+    assert known.wanted.frequency == HOUR
+    assert desk.news() == [WEB]
+
+
+@pytest.mark.parametrize(
+    ("changed", "looked_at"),
+    [
+        pytest.param(secret(resourceVersion="10"), False, id="the echo of our own write"),
+        pytest.param(secret(resourceVersion="9"), False, id="what came before it"),
+        pytest.param(
+            secret(resourceVersion="11", labels={"theirs": "x", MANAGED_BY: MANAGER}),
+            False,
+            id="a label of others",
+        ),
+        pytest.param(
+            {"metadata": without(secret(resourceVersion="11")["metadata"], "f:data")}, True, id="changed data"
+        ),
+        pytest.param(secret(resourceVersion="11", managedFields=[]), True, id="wiped managed fields"),
+        pytest.param(secret(resourceVersion="11", labels={}), True, id="our label lost"),
+        pytest.param(secret(resourceVersion="11", ownerReferences=[]), True, id="a lost owner"),
+        pytest.param(secret(resourceVersion="11", annotations={}), True, id="lost annotations"),
+        pytest.param(
+            {"metadata": secret_metadata(resource(), version="11", applied_at=resource().created_at)},
+            True,
+            id="an apply under our name at another time",
+        ),
+        pytest.param(secret(resourceVersion="1", uid="another"), True, id="another Secret of the same name"),
+    ],
+)
+def test_a_secret_has_its_resource_looked_at_for(
+    desk: Desk,
+    changed: dict[str, Any],
+    looked_at: bool,  # noqa: FBT001 - a table
+) -> None:
+    desk.known()
+    desk.secrets.changed(changed)
+    assert desk.news() == ([WEB] if looked_at else [])
+
+
+def test_a_change_of_others_moves_the_version_that_we_write_against(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.changed(secret(resourceVersion="11"))
+    seen = desk.inventory.secret("team", "web-pull")
+    assert seen is not None
+    assert seen.resource_version == "11"
+
+
+def test_versions_are_numbers_not_text(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.changed(secret(resourceVersion="9"))
+    desk.secrets.changed(secret(resourceVersion="100"))
+    seen = desk.inventory.secret("team", "web-pull")
+    assert seen is not None
+    assert seen.resource_version == "100"
+
+
+def test_a_deleted_secret_has_its_resource_looked_at(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.deleted(secret())
+    assert (desk.news(), desk.inventory.secret("team", "web-pull")) == ([WEB], None)
+    assert desk.inventory.owned_by("uid-of-web") == []
+
+
+def test_the_late_word_of_an_older_secrets_deletion_changes_nothing(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.deleted(secret(uid="older"))
+    assert desk.news() == []
+    assert desk.inventory.secret("team", "web-pull") is not None
+
+
+def test_a_list_of_secrets_notices_lost_deletions(desk: Desk) -> None:
+    desk.known()
+    desk.known(name="shop")
+    desk.secrets.replaced([secret()])
+    assert desk.news() == [SHOP]
+    SecretViewStore("other", desk.inventory).replaced([])
+    assert desk.news() == []
+
+
+def test_a_list_from_an_etcd_that_went_backwards_is_believed(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.replaced(
+        [{"metadata": secret_metadata(resource(), version="3", applied_at=resource().created_at)}]
+    )
+    seen = desk.inventory.secret("team", "web-pull")
+    assert seen is not None
+    assert (seen.resource_version, desk.news()) == ("3", [WEB])
+
+
+def test_a_secret_that_nobody_wants_has_nobody_looked_at(desk: Desk) -> None:
+    desk.known()
+    desk.secrets.changed({"metadata": foreign_metadata("stranger")})
+    desk.secrets.deleted({"metadata": foreign_metadata("stranger")})
+    assert desk.news() == []
+
+
+def test_all_that_want_a_secret_are_looked_at_in_a_fixed_order(desk: Desk) -> None:
+    desk.resources.replaced(
+        [raw_resource(name=name, generated_secret_name="one") for name in ("b", "a", "c")]
+    )
+    desk.news()
+    desk.inventory.see_secret(view_secret(foreign_metadata("one")))
+    assert [key.name for key in desk.news()] == ["a", "b", "c"]
+
+
+def test_a_rename_has_those_looked_at_that_waited_for_the_old_name(desk: Desk) -> None:
+    desk.resources.changed(raw_resource(generated_secret_name="one"))
+    desk.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
+    desk.news()
+    desk.resources.changed(raw_resource(generation=2, generated_secret_name="two"))
+    assert sorted(desk.news(), key=str) == [SHOP, WEB]
+
+
+def test_a_deleted_resource_leaves_its_name_to_the_next(desk: Desk) -> None:
+    desk.resources.changed(raw_resource(generated_secret_name="one"))
+    desk.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
+    desk.news()
+    desk.resources.deleted(raw_resource())
+    assert desk.news() == [SHOP]
+
+
+def test_a_resource_whose_new_spec_makes_no_sense_wants_nothing(desk: Desk) -> None:
+    desk.known()
+    desk.resources.changed(raw_resource(generation=2, spec={}))
+    desk.news()
+    desk.secrets.deleted(secret())
+    assert desk.news() == []
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "older"),
+    [
+        pytest.param({"age": HOUR}, {"age": 2 * HOUR}, True, id="the older one comes first"),
+        pytest.param({"age": 2 * HOUR}, {"age": HOUR}, False, id="a younger one does not"),
+        pytest.param({"uid": "b"}, {"uid": "a"}, True, id="of the same age the smaller uid does"),
+        pytest.param({}, {"age": 2 * HOUR, "namespace": "other"}, False, id="of another namespace none does"),
+        pytest.param(
+            {},
+            {"age": 2 * HOUR, "generated_secret_name": "other"},
+            False,
+            id="that wants another Secret none does",
+        ),
+    ],
+)
+def test_of_two_that_want_one_secret(
+    desk: Desk,
+    mine: dict[str, Any],
+    theirs: dict[str, Any],
+    older: bool,  # noqa: FBT001 - a table
+) -> None:
+    name = {"generated_secret_name": "one"}
+    desk.resources.replaced(
+        [raw_resource(**(name | mine)), raw_resource(**(name | {"name": "rival"} | theirs))]
+    )
+    found = desk.inventory.older_claimant(resource(**(name | mine)))
+    assert (found is not None and found.key.name == "rival") is older
+
+
+def test_a_resource_that_wants_nothing_has_no_rival(desk: Desk) -> None:
+    desk.known()
+    assert desk.inventory.older_claimant(resource(name="x", spec={})) is None
+
+
+def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
+    rivals: list[bool] = []
+
+    def look_at(key: ResourceKey) -> None:
+        if key == SHOP:
+            rivals.append(
+                inventory.older_claimant(resource(name="shop", age=HOUR, generated_secret_name="one"))
+                is not None
+            )
+
+    inventory = Inventory(look_at, lambda _: None)
+    raws = [
+        raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
+        raw_resource(age=2 * HOUR, generated_secret_name="one"),
+    ]
+    ResourceStore("Secret", "", inventory).replaced(raws)
+    assert rivals == [True]
+
+
+def test_what_a_resource_owns_follows_the_controller(desk: Desk) -> None:
+    desk.inventory.put_secret(view(resource(), name="two"))
+    desk.inventory.put_secret(view(resource(), name="one"))
+    assert [seen.name for seen in desk.inventory.owned_by("uid-of-web")] == ["one", "two"]
+    desk.inventory.put_secret(view(resource(name="shop"), name="one"))
+    assert [seen.name for seen in desk.inventory.owned_by("uid-of-web")] == ["two"]
+    assert [seen.name for seen in desk.inventory.owned_by("uid-of-shop")] == ["one"]

@@ -1,0 +1,248 @@
+"""One call per source, one stream of retries."""
+
+# ruff: noqa: S311 - a seed that tests can repeat
+
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, transient
+from tests.fakes import FakeClock, FakeIssuer, settle
+
+
+def key(number: int = 0) -> ResourceKey:
+    return ResourceKey(kind="Secret", namespace="team", name=f"r{number}")
+
+
+class Till:
+    """A cache, its AWS, and a note of who was told that a call was over."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.aws = FakeIssuer(self.clock)
+        self.landed: list[list[ResourceKey]] = []
+        self.cache = TokenCache(
+            self.aws, self.clock, lambda keys: self.landed.append(list(keys)), random.Random(7)
+        )
+
+    def ask(
+        self,
+        source: TokenSource = OHIO,
+        number: int = 0,
+        *,
+        lives: timedelta | None = None,
+        good: bool = True,
+    ) -> RegistryToken | TokenFailure | TooSoon | None:
+        """Ask for a token, as the owner of one that still lives so long."""
+        expires_at = None if lives is None else NOW + lives
+        return self.cache.obtain(source, key(number), expires_at, lambda _: good)
+
+    async def fail(self, source: TokenSource = OHIO, *, lives: timedelta | None = None) -> TokenFailure:
+        """Ask in vain and return the failure that is remembered."""
+        assert self.ask(source, lives=lives) is None
+        await settle()
+        failure = self.ask(source)
+        assert isinstance(failure, TokenFailure)
+        return failure
+
+
+@pytest.fixture
+async def till() -> AsyncIterator[Till]:
+    """An empty cache."""
+    made = Till()
+    yield made
+    await made.cache.close()
+
+
+async def test_a_hundred_askers_share_one_call_and_all_are_told(till: Till) -> None:
+    assert [till.ask(number=number) for number in range(100)] == [None] * 100
+    await settle()
+    assert till.aws.asked == [OHIO]
+    assert till.landed == [[key(number) for number in range(100)]]
+    answers = {till.ask(number=number).password for number in range(100)}  # type: ignore[union-attr]
+    assert answers == {"token-1"}
+
+
+async def test_who_asks_twice_is_told_once(till: Till) -> None:
+    till.ask()
+    till.ask()
+    await settle()
+    assert till.landed == [[key()]]
+
+
+async def test_a_cached_token_costs_no_call(till: Till) -> None:
+    till.ask()
+    await settle()
+    assert till.ask(IRELAND) is None
+    assert isinstance(till.ask(), RegistryToken)
+    await settle()
+    assert till.aws.asked == [OHIO, IRELAND]
+
+
+async def test_a_token_that_will_not_do_is_renewed_and_meanwhile_serves_who_takes_it(till: Till) -> None:
+    till.ask()
+    await till.clock.advance(300)
+    assert till.ask(number=1, good=False) is None
+    assert isinstance(till.ask(number=2), RegistryToken)
+    await settle()
+    assert len(till.aws.asked) == 2
+    assert till.landed[1] == [key(1)]
+
+
+async def test_a_source_that_hangs_slows_no_other(till: Till) -> None:
+    till.aws.hold()
+    till.ask(OHIO)
+    await till.clock.advance(30)
+    till.aws.release()
+    till.aws.hold()
+    assert till.ask(OHIO) is None
+    till.aws.release()
+    assert till.ask(IRELAND) is None
+    await settle()
+    assert isinstance(till.ask(IRELAND), RegistryToken)
+    assert till.aws.asked == [OHIO, IRELAND]
+
+
+async def test_a_failure_is_remembered_until_its_retry(till: Till) -> None:
+    till.aws.failing["us-east-2"] = permanent()
+    failure = await till.fail()
+    assert failure.error.reason is Reason.ACCESS_DENIED
+    await till.clock.advance(failure.retry_at - till.clock.monotonic() - 0.01)
+    assert till.ask(number=5) == failure
+    await till.clock.advance(0.02)
+    assert till.ask() is None
+    await settle()
+    assert len(till.aws.asked) == 2
+
+
+async def test_a_failing_source_slows_no_other(till: Till) -> None:
+    till.aws.failing["us-east-2"] = transient()
+    await till.fail()
+    till.ask(IRELAND)
+    await settle()
+    assert isinstance(till.ask(IRELAND), RegistryToken)
+
+
+async def test_a_repair_is_served_while_the_source_fails(till: Till) -> None:
+    till.ask()
+    await till.clock.advance(300)
+    till.aws.failing["us-east-2"] = transient()
+    assert till.ask(good=False) is None
+    await settle()
+    assert isinstance(till.ask(good=False), TokenFailure)
+    assert isinstance(till.ask(), RegistryToken)
+
+
+async def test_failures_come_a_second_apart_at_least_whatever_asks(till: Till) -> None:
+    till.aws.failing["us-east-2"] = transient()
+    for _ in range(300):
+        till.ask(lives=timedelta(seconds=1) + (till.clock.now() - NOW))
+        await till.clock.advance(0.1)
+    assert 20 <= len(till.aws.asked) <= 30
+
+
+async def test_after_a_success_aws_is_left_alone_for_five_minutes_whatever_asks(till: Till) -> None:
+    for _ in range(60):
+        till.ask(good=False)
+        await till.clock.advance(10)
+    assert len(till.aws.asked) == 2
+    found = till.ask(good=False)
+    assert isinstance(found, TooSoon | type(None))
+
+
+async def test_who_asks_too_soon_is_told_when_to_come_back(till: Till) -> None:
+    till.ask()
+    await till.clock.advance(100)
+    assert till.ask(good=False) == TooSoon(retry_at=till.clock.monotonic() + 200)
+
+
+async def test_a_step_of_the_wall_clock_can_not_hurry_aws(till: Till) -> None:
+    till.ask()
+    await settle()
+    till.clock.step_wall(6 * HOUR)
+    assert isinstance(till.ask(good=False), TooSoon)
+
+
+async def test_a_dead_token_is_replaced_at_once(till: Till) -> None:
+    till.aws.life = timedelta(seconds=1)
+    till.ask()
+    await till.clock.advance(1)
+    assert till.ask(good=False) is None
+
+
+async def test_with_new_credentials_tokens_and_failures_are_forgotten_and_the_refused_come_again(
+    till: Till,
+) -> None:
+    till.aws.failing["us-east-2"] = permanent()
+    await till.fail()
+    till.ask(IRELAND)
+    await settle()
+    till.landed.clear()
+    till.aws.failing.clear()
+    till.cache.forget_all()
+    assert till.landed == [[key()], []]
+    assert (till.ask(OHIO), till.ask(IRELAND)) == (None, None)
+
+
+async def test_retries_get_denser_when_the_token_of_any_asker_is_about_to_die(till: Till) -> None:
+    till.aws.failing["us-east-2"] = permanent()
+    till.ask(number=1, lives=12 * HOUR)
+    till.ask(number=2, lives=timedelta(seconds=24))
+    till.ask(number=3, lives=-HOUR)
+    failure = await till.fail()
+    assert failure.retry_at - till.clock.monotonic() == 3
+
+
+@pytest.mark.parametrize(
+    ("lives", "least", "most"),
+    [
+        pytest.param(12 * HOUR, 300, 1800, id="minutes while the token lives"),
+        pytest.param(None, 5, 300, id="seconds at first where none lives"),
+        pytest.param(-HOUR, 5, 300, id="a dead one counts as none"),
+    ],
+)
+async def test_what_a_person_mends_is_asked_slowly(
+    till: Till, lives: timedelta | None, least: float, most: float
+) -> None:
+    till.aws.failing["us-east-2"] = permanent()
+    failure = await till.fail(lives=lives)
+    assert least <= failure.retry_at - till.clock.monotonic() <= most
+
+
+async def test_a_success_ends_the_backoff(till: Till) -> None:
+    till.aws.failing["us-east-2"] = transient()
+    for _ in range(10):
+        failure = await till.fail()
+        await till.clock.advance(failure.retry_at - till.clock.monotonic())
+    del till.aws.failing["us-east-2"]
+    till.ask()
+    await till.clock.advance(300)
+    till.aws.failing["us-east-2"] = transient()
+    assert till.ask(good=False) is None
+    await settle()
+    after = till.ask(good=False)
+    assert isinstance(after, TokenFailure)
+    assert after.retry_at - till.clock.monotonic() <= 2
+
+
+async def test_what_nobody_foresaw_is_a_failure_like_others_and_says_its_type_only(till: Till) -> None:
+    till.aws.failing["us-east-2"] = RuntimeError("AWS:hunter2")
+    failure = await till.fail()
+    assert failure.error.reason is Reason.AWS_UNAVAILABLE
+    assert "RuntimeError" in failure.error.message
+    assert "hunter2" not in failure.error.message
+    assert failure.retry_at > till.clock.monotonic()
+
+
+async def test_closing_cancels_what_is_under_way_and_tells_nobody(till: Till) -> None:
+    till.aws.hold()
+    till.ask(OHIO)
+    till.ask(IRELAND)
+    await settle()
+    await till.cache.close()
+    assert till.landed == []

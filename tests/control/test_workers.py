@@ -1,0 +1,348 @@
+"""What is told, when, and how often; and what comes next."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from ecr_operator.model.errors import PermanentError, TransientError
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.resources import Resource
+from tests.builders import HOUR, host, permanent, transient
+from tests.control.world import World
+from tests.fakes import settle
+
+DENIED = PermanentError(Reason.KUBERNETES_FORBIDDEN, "You may not write that.")
+DOWN = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server did not do it.")
+
+
+@pytest.fixture
+async def world() -> World:
+    """An empty cluster."""
+    return World()
+
+
+def statuses(world: World, of: Resource) -> list[Mapping[str, Any]]:
+    return [status for key, status in world.resources.written if key == of.key]
+
+
+def phases(world: World, of: Resource) -> list[str]:
+    return [status["phase"] for status in statuses(world, of)]
+
+
+async def test_a_new_resource_costs_one_call_and_two_writes_and_no_event(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        assert (len(world.aws.asked), len(world.secrets.calls), world.resources.attempts) == (1, 1, 1)
+        assert world.told(of) == ("True", "Refreshed")
+        assert world.events.emitted == []
+
+
+async def test_a_thousand_of_one_region_cost_one_call(world: World) -> None:
+    async with world.working(16):
+        for number in range(200):
+            world.see(name=f"r{number}")
+        for _ in range(20):
+            await settle()
+        assert (len(world.aws.asked), len(world.resources.written)) == (1, 200)
+
+
+async def test_a_restart_with_everything_fresh_costs_nothing(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+    status, metadata = world.status(of), world.secrets.metadata["team", "web-pull"]
+    world.restart()
+    world.secrets.calls.clear()
+    async with world.working():
+        world._watched_secrets.replaced([{"metadata": metadata}])  # noqa: SLF001 - as the informer does
+        world.see(status=status)
+        await world.clock.advance(60)
+    assert (len(world.aws.asked), world.secrets.calls, world.resources.attempts) == (1, [], 1)
+
+
+async def test_a_day_of_refreshes_writes_twice_each_and_never_lets_the_token_die(world: World) -> None:
+    async with world.working():
+        of = world.see(frequency="24h")
+        for _ in range(24 * 4):
+            await world.clock.advance(900)
+            assert world.told(of) == ("True", "Refreshed")
+        assert len(world.aws.asked) == 3
+        assert world.resources.attempts == len(world.secrets.calls) == 3
+        assert world.events.emitted == []
+
+
+async def test_a_frequency_of_a_second_asks_aws_every_five_minutes(world: World) -> None:
+    async with world.working():
+        world.see(frequency="1s")
+        await world.clock.advance(3600)
+    assert 11 <= len(world.aws.asked) <= 13
+
+
+async def test_tokens_that_live_forty_seconds_never_die(world: World) -> None:
+    world.aws.life = timedelta(seconds=40)
+    async with world.working():
+        of = world.see()
+        for _ in range(300):
+            await world.clock.advance(1)
+            assert world.told(of) == ("True", "Refreshed")
+    assert len(world.aws.asked) <= 13
+
+
+async def test_a_repair_is_told_by_event_and_not_by_status(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.delete()
+        await settle()
+        assert ("team", "web-pull") in world.secrets.metadata
+        assert world.events.emitted == [(of.key, Reason.REPAIRED)]
+        assert (world.resources.attempts, len(world.aws.asked)) == (1, 1)
+
+
+async def test_waiting_for_aws_is_told_after_two_seconds(world: World) -> None:
+    world.aws.hold()
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(1.9)
+        assert world.resources.attempts == 0
+        await world.clock.advance(0.2)
+        assert (phases(world, of), world.told(of, "Refreshed")) == (["Pending"], ("Unknown", "Pending"))
+        await world.clock.advance(60)
+        assert phases(world, of) == ["Pending"]
+        world.aws.release()
+        await settle()
+        assert phases(world, of) == ["Pending", "Updated"]
+
+
+async def test_a_region_that_hangs_delays_no_other(world: World) -> None:
+    world.aws.hold()
+    async with world.working(1):
+        for number in range(50):
+            world.see(name=f"slow{number}")
+        await world.clock.advance(5)
+        world.aws.release()
+        quick = world.see(name="quick", ecr_registry=host("eu-west-1"))
+        for _ in range(5):
+            await settle()
+        assert world.told(quick) == ("True", "Refreshed")
+
+
+async def test_a_failure_is_told_once_however_often_it_is_retried(world: World) -> None:
+    world.aws.failing["us-east-2"] = transient()
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(1800)
+        assert len(world.aws.asked) > 20
+        assert world.told(of, "Refreshed") == ("False", "AWSUnavailable")
+        assert (len(statuses(world, of)), world.events.emitted) == (1, [(of.key, Reason.AWS_UNAVAILABLE)])
+
+
+async def test_a_failure_after_the_tokens_death_is_told_once_too(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.aws.failing["us-east-2"] = transient()
+        await world.clock.advance(12 * 3600 + 5)
+        assert world.told(of) == ("False", "TokenExpired")
+        before = world.resources.attempts
+        await world.clock.advance(1800)
+        assert world.resources.attempts == before
+
+
+async def test_an_aws_that_fails_slowly_is_told_once_too(world: World) -> None:
+    """Each attempt takes 10 s: longer than Pending waits to be told."""
+    world.aws.failing["us-east-2"] = transient(Reason.THROTTLED)
+    async with world.working():
+        of = world.see()
+        for _ in range(10):
+            world.aws.hold()
+            await world.clock.advance(70)
+            world.aws.release()
+            await settle()
+        assert world.told(of, "Refreshed")[1] in {"Throttled", "Pending"}
+        assert len(world.events.emitted) == 1
+        assert len(statuses(world, of)) <= 2
+
+
+async def test_the_death_of_the_token_is_told_at_that_very_second(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.aws.failing["us-east-2"] = permanent()
+        await world.clock.advance(12 * 3600 - 1)
+        assert (world.told(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Updated")
+        assert world.told(of, "Refreshed") == ("False", "AccessDenied")
+        await world.clock.advance(1)
+        assert (world.told(of), world.status(of)["phase"]) == (("False", "TokenExpired"), "Failed")
+        assert world.events.emitted == [(of.key, Reason.ACCESS_DENIED), (of.key, Reason.TOKEN_EXPIRED)]
+
+
+async def test_a_recovery_is_told_and_stalled_goes(world: World) -> None:
+    world.aws.failing["us-east-2"] = permanent()
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(60)
+        assert world.told(of, "Stalled") == ("True", "AccessDenied")
+        del world.aws.failing["us-east-2"]
+        await world.clock.advance(600)
+        assert (world.told(of), world.told(of, "Stalled")) == (("True", "Refreshed"), ("", ""))
+        assert world.events.emitted == [(of.key, Reason.ACCESS_DENIED), (of.key, Reason.REFRESHED)]
+
+
+async def test_the_secret_of_others_is_looked_at_every_half_minute_and_told_once(world: World) -> None:
+    world.has_foreign_secret()
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(299)
+        assert world.told(of) == ("False", "SecretConflict")
+        assert world.secrets.calls.count("look team/web-pull") == 10
+        assert (len(statuses(world, of)), len(world.aws.asked)) == (1, 1)
+        world.secrets.metadata.clear()
+        await world.clock.advance(30)
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_kubernetes_failing_is_retried_with_backoff(world: World) -> None:
+    world.secrets.failures = [DOWN] * 1000
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(600)
+        assert 20 <= len(world.secrets.calls) <= 80
+        assert (len(world.aws.asked), len(statuses(world, of))) == (1, 1)
+        world.secrets.failures.clear()
+        await world.clock.advance(30)
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_status_that_is_refused_is_told_once_by_event_and_log_and_retried_slowly(
+    world: World,
+) -> None:
+    world.resources.refusing = DENIED
+    with structlog.testing.capture_logs() as logs:
+        async with world.working():
+            of = world.see()
+            await world.clock.advance(3600)
+            assert len(world.events.emitted) == 1
+            assert [each["event"] for each in logs].count("status can't be written") == 1
+            assert world.resources.attempts <= 60
+            world.resources.refusing = None
+            await world.clock.advance(300)
+            assert world.told(of) == ("True", "Refreshed")
+
+
+@pytest.mark.parametrize("refusing", [DENIED, DOWN], ids=["for ever", "for now"])
+async def test_while_the_status_is_refused_the_token_is_renewed_in_time_and_no_oftener(
+    world: World, refusing: Any
+) -> None:
+    world.aws.life = timedelta(seconds=120)
+    world.resources.refusing = refusing
+    async with world.working():
+        world.see()
+        for _ in range(120):
+            await world.clock.advance(10)
+            view = world.inventory.secret("team", "web-pull")
+            assert view is not None
+            assert view.times is not None
+            assert view.times.expires_at > world.clock.now()
+    assert len(world.aws.asked) <= 17
+
+
+async def test_a_refused_status_does_not_hurry_aws(world: World) -> None:
+    async with world.working():
+        world.see()
+        await settle()
+        world.resources.refusing = DENIED
+        await world.clock.advance(20 * 3600)
+    assert len(world.aws.asked) <= 3
+
+
+async def test_under_the_crds_of_v0_6_0_a_status_is_written_once(world: World) -> None:
+    world.resources.kept = frozenset({"phase", "lastUpdatedTime"})
+    async with world.working():
+        of = world.see()
+        await settle()
+        assert world.status(of) == {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
+        world.see(generation=2, frequency="9h", status=world.status(of))
+        await settle()
+        assert world.resources.attempts == 1
+
+
+async def test_a_fault_in_one_key_ends_no_worker_and_is_tried_again(world: World) -> None:
+    world.secrets.failures = [RuntimeError("AWS:hunter2")] * 5
+    with structlog.testing.capture_logs() as logs:
+        async with world.working(1):
+            of = world.see()
+            await settle()
+            other = world.see(name="shop", ecr_registry=host("eu-west-1"))
+            await world.clock.advance(60)
+            assert world.told(of) == world.told(other) == ("True", "Refreshed")
+    assert {"error": "RuntimeError", "event": "unforeseen"}.items() <= logs[0].items()
+    assert "hunter2" not in str(logs)
+
+
+async def test_a_bad_spec_is_told_once_and_costs_nothing_more(world: World) -> None:
+    async with world.working():
+        of = world.see(spec=[])
+        await world.clock.advance(3600)
+        assert (world.told(of), len(statuses(world, of))) == (("False", "InvalidSpec"), 1)
+        assert (world.aws.asked, world.secrets.calls) == ([], [])
+        world.see(generation=2)
+        await settle()
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_spec_change_is_acted_on_at_once(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.see(generation=2, status=world.status(of), ecr_registry=host("eu-west-1"))
+        await settle()
+        assert len(world.aws.asked) == 2
+        assert world.status(of)["observedGeneration"] == 2
+
+
+async def test_a_deleted_resource_is_let_go(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.see_gone(of)
+        await world.clock.advance(24 * 3600)
+        assert (len(world.aws.asked), len(world.deadlines), world.resources.attempts) == (1, 0, 1)
+
+
+async def test_a_resource_deleted_while_it_is_worked_on_leaves_no_trace(world: World) -> None:
+    world.aws.hold()
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.see_gone(of)
+        world.aws.release()
+        await world.clock.advance(3600)
+        assert (world.secrets.calls, world.resources.attempts, len(world.deadlines)) == ([], 0, 0)
+
+
+async def test_one_made_again_under_the_same_name_gets_its_own(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.see_gone(of)
+        anew = world.see(uid="u2")
+        await settle()
+        view = world.inventory.secret("team", "web-pull")
+        assert view is not None
+        assert view.owner is not None
+        assert (view.owner.uid, world.told(anew), len(world.aws.asked)) == ("u2", ("True", "Refreshed"), 1)
+
+
+async def test_a_step_of_the_wall_clock_past_the_expiry_is_noticed_in_seconds(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.clock.step_wall(13 * HOUR)
+        await world.clock.advance(6)
+        assert len(world.aws.asked) == 2
+        assert world.told(of) == ("True", "Refreshed")

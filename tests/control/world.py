@@ -1,0 +1,134 @@
+"""The whole of control over ports in memory, and what the API server would say back."""
+
+# ruff: noqa: S311 - a seed that tests can repeat
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from ecr_operator.control.deadlines import DeadlineQueue
+from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.ownership import Claims
+from ecr_operator.control.refresh import Refresher, Step
+from ecr_operator.control.token_cache import TokenCache
+from ecr_operator.control.workers import Workers
+from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.resources import Resource
+from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
+from tests.fakes import FakeClock, FakeEvents, FakeIssuer, FakeResources, FakeSecrets, settle
+
+
+class World:
+    """One operator's control, in virtual time."""
+
+    def __init__(self, *, life: timedelta = TWELVE_HOURS) -> None:
+        self.clock = FakeClock()
+        self.aws = FakeIssuer(self.clock, life)
+        self.secrets = FakeSecrets(self.clock)
+        self.resources = FakeResources()
+        self.events = FakeEvents()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin as a new process does: with nothing in memory."""
+        rng = random.Random(7)
+        self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock)
+        self.inventory = Inventory(self.deadlines.schedule_now, self._forget)
+        self.tokens = TokenCache(self.aws, self.clock, self._landed, rng)
+        claims = Claims(self.inventory, self.secrets, self.resources)
+        self.refresher = Refresher(self.inventory, self.tokens, self.secrets, claims, self.clock)
+        self.workers = Workers(
+            deadlines=self.deadlines,
+            inventory=self.inventory,
+            refresher=self.refresher,
+            statuses=self.resources,
+            events=self.events,
+            clock=self.clock,
+            rng=rng,
+        )
+        self._watched = {
+            kind: ResourceStore(kind, "", self.inventory) for kind in ("Secret", "ArgoHelmRepoSecret")
+        }
+        self._watched_secrets = SecretViewStore("", self.inventory)
+
+    def _forget(self, key: ResourceKey) -> None:
+        self.workers.forget(key)
+
+    def _landed(self, keys: Any) -> None:
+        for key in keys:
+            self.deadlines.schedule_now(key)
+
+    @asynccontextmanager
+    async def working(self, workers: int = 2) -> AsyncIterator[None]:
+        """Have workers at work for a while."""
+        task = asyncio.create_task(self.workers.run(workers))
+        try:
+            await settle()
+            yield
+            assert not task.done(), "the workers have ended"
+        finally:
+            task.cancel()
+            await self.tokens.close()
+            await settle()
+
+    def see(self, kind: str = "Secret", **said: Any) -> Resource:
+        """Have a resource seen as the watch shows it; see `builders.raw_resource`."""
+        raw = raw_resource(kind, **said)
+        self._watched[kind].changed(raw)
+        known = self.inventory.resource(_key(kind, raw))
+        assert known is not None
+        self.resources.uids[known.key] = known.uid
+        return known
+
+    def see_gone(self, of: Resource) -> None:
+        """Have a resource deleted."""
+        del self.resources.uids[of.key]
+        self._watched[of.key.kind].deleted({"metadata": {"namespace": of.key.namespace, "name": of.key.name}})
+
+    def status(self, of: Resource) -> Mapping[str, Any]:
+        """Return the status as the operator knows it."""
+        known = self.inventory.resource(of.key)
+        assert known is not None
+        return known.status
+
+    def told(self, of: Resource, condition: str = "Ready") -> tuple[str, str]:
+        """Return status and reason of a condition."""
+        found = {each["type"]: each for each in self.status(of).get("conditions", ())}
+        return (found[condition]["status"], found[condition]["reason"]) if condition in found else ("", "")
+
+    def has_secret(self, of: Resource, *, age: timedelta = timedelta(0), **said: Any) -> None:
+        """Have the healthy Secret of a resource there, applied a while ago."""
+        login = token("present", issued_at=self.clock.now() - age, life=self.aws.life)
+        metadata = secret_metadata(of, login, **said)
+        self.secrets.put(metadata)
+        self._watched_secrets.changed({"metadata": metadata})
+
+    def has_foreign_secret(self, name: str = "web-pull", **said: Any) -> None:
+        """Have somebody else's Secret there, which the watch does not show."""
+        self.secrets.put(foreign_metadata(name, **said))
+
+    def change(self, name: str = "web-pull", *, field: str = "f:data") -> None:
+        """Have somebody write a field of a Secret, and the watch show it."""
+        metadata = self.secrets.metadata[NAMESPACE, name]
+        del metadata["managedFields"][0]["fieldsV1"][field]
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
+        self._watched_secrets.changed({"metadata": metadata})
+
+    def delete(self, name: str = "web-pull") -> None:
+        """Have somebody delete a Secret, and the watch show it."""
+        metadata = self.secrets.metadata.pop((NAMESPACE, name))
+        self._watched_secrets.deleted({"metadata": metadata})
+
+    async def refresh(self, of: Resource, *, due: bool = False) -> Step:
+        """Refresh a resource until AWS has answered."""
+        step = await self.refresher.refresh(of, due=due)
+        await settle()
+        return await self.refresher.refresh(of, due=due) if step.pending else step
+
+
+def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+    metadata = raw["metadata"]
+    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])

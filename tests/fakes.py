@@ -1,0 +1,234 @@
+"""The world in memory: a clock that only tests move, and ports that record their calls."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ecr_operator.model.errors import OperatorError, StaleObjectError
+from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
+from ecr_operator.model.ownership import SecretView, view_secret
+from ecr_operator.model.resources import Resource
+from ecr_operator.model.tokens import RegistryToken, TokenSource
+from tests.builders import NOW, TWELVE_HOURS, stored_metadata
+
+_MOST_PASSES = 10_000
+
+
+async def settle() -> None:
+    """Let every task go on until it waits for time or for the network."""
+    # A fixed number of passes would be too few for some and make hours of virtual time slow for all.
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # noqa: SLF001 - it has no other name
+    for _ in range(_MOST_PASSES):
+        await asyncio.sleep(0)
+        if not ready:
+            return
+    raise AssertionError("the tasks never come to rest")
+
+
+class FakeClock:
+    """Time that passes only in `advance`; the wall clock can be stepped by itself.
+
+    Attributes:
+        slept: the seconds of every sleep that was asked for.
+    """
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._wall = now
+        self._monotonic = 1000.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        """Return the wall clock."""
+        return self._wall
+
+    def monotonic(self) -> float:
+        """Return seconds that never step."""
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until a test has advanced the clock that far."""
+        self.slept.append(seconds)
+        wake = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._monotonic + seconds, next(self._numbers), wake))
+        await wake
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass; sleepers wake one after another, each at its own time."""
+        await settle()
+        end = self._monotonic + seconds
+        while self._sleepers and self._sleepers[0][0] <= end:
+            at, _, wake = heapq.heappop(self._sleepers)
+            if not wake.done():
+                self._pass(at - self._monotonic)
+                wake.set_result(None)
+                await settle()
+        self._pass(end - self._monotonic)
+        await settle()
+
+    def step_wall(self, delta: timedelta) -> None:
+        """Set the wall clock to another time, as NTP or a person does."""
+        self._wall += delta
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0:
+            self._monotonic += seconds
+            self._wall += timedelta(seconds=seconds)
+
+
+class FakeIssuer:
+    """An AWS that hands out tokens, fails, or keeps everyone waiting; fulfils `TokenIssuer`.
+
+    Attributes:
+        asked: the source of every call.
+        failing: by region, what is raised in place of a token.
+        life: of the next tokens.
+    """
+
+    def __init__(self, clock: FakeClock, life: timedelta = TWELVE_HOURS) -> None:
+        self._clock = clock
+        self._serials = itertools.count(1)
+        self._answering = asyncio.Event()
+        self._answering.set()
+        self.asked: list[TokenSource] = []
+        self.failing: dict[str, Exception] = {}
+        self.life = life
+
+    async def issue(self, source: TokenSource) -> RegistryToken:
+        """Hand out a token."""
+        self.asked.append(source)
+        await self._answering.wait()
+        if source.region in self.failing:
+            raise self.failing[source.region]
+        now = self._clock.now()
+        password = f"token-{next(self._serials)}"
+        return RegistryToken(password=password, issued_at=now, expires_at=now + self.life)
+
+    def hold(self) -> None:
+        """Leave every call without an answer from now on."""
+        self._answering.clear()
+
+    def release(self) -> None:
+        """Answer again, those who wait too."""
+        self._answering.set()
+
+
+class FakeSecrets:
+    """Core Secrets with the API server's rules about versions; fulfils `SecretStore`.
+
+    Attributes:
+        calls: each as `verb namespace/name`.
+        failures: raised one after another in place of an answer to an apply.
+        data: what `read` shows beside the metadata, by name: of Secrets that somebody else made.
+        manifests: what was applied last, by name.
+        metadata: what is there, by namespace and name.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._versions = itertools.count(100)
+        self.calls: list[str] = []
+        self.failures: list[Exception] = []
+        self.data: dict[str, dict[str, Any]] = {}
+        self.manifests: dict[str, Mapping[str, Any]] = {}
+        self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
+
+    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
+        """Create a Secret where none is, or change the one last seen."""
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+        self.calls.append(f"apply {namespace}/{name}")
+        if self.failures:
+            raise self.failures.pop(0)
+        self._check(namespace, name, present)
+        self.manifests[name] = manifest
+        made = stored_metadata(
+            manifest,
+            version=str(next(self._versions)),
+            uid=present.uid if present else f"uid-{next(self._versions)}",
+            applied_at=self._clock.now(),
+        )
+        self.metadata[namespace, name] = made
+        return view_secret(made)
+
+    async def look(self, namespace: str, name: str) -> SecretView | None:
+        """Read one Secret's metadata."""
+        self.calls.append(f"look {namespace}/{name}")
+        found = self.metadata.get((namespace, name))
+        return view_secret(found) if found else None
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read one whole Secret."""
+        self.calls.append(f"read {namespace}/{name}")
+        found = self.metadata.get((namespace, name))
+        return {"metadata": found, **self.data.get(name, {})} if found else None
+
+    async def delete(self, view: SecretView) -> None:
+        """Delete a Secret in the version last seen."""
+        self.calls.append(f"delete {view.namespace}/{view.name}")
+        if (view.namespace, view.name) in self.metadata:
+            self._check(view.namespace, view.name, view)
+            del self.metadata[view.namespace, view.name]
+
+    def put(self, metadata: dict[str, Any]) -> None:
+        """Have a Secret there that somebody else made."""
+        self.metadata[metadata["namespace"], metadata["name"]] = metadata
+
+    def _check(self, namespace: str, name: str, present: SecretView | None) -> None:
+        there = self.metadata.get((namespace, name))
+        seen = (present.uid, present.resource_version) if present else None
+        if seen != ((there["uid"], there["resourceVersion"]) if there else None):
+            raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict; trying again.")
+
+
+class FakeResources:
+    """The custom resources themselves; fulfils `StatusWriter` and `ResourceReader`.
+
+    Attributes:
+        uids: of the resources that exist.
+        written: every status, by time.
+        refusing: raised in place of a write.
+        attempts: how many writes were asked for.
+        kept: the fields of a status that the CRD knows; None for all.
+    """
+
+    def __init__(self) -> None:
+        self.uids: dict[ResourceKey, str] = {}
+        self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
+        self.refusing: OperatorError | None = None
+        self.attempts = 0
+        self.kept: frozenset[str] | None = None
+
+    async def uid_of(self, key: ResourceKey) -> str | None:
+        """Tell who has the name now."""
+        return self.uids.get(key)
+
+    async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Note a status, and keep of it what the CRD knows."""
+        self.attempts += 1
+        if self.refusing:
+            raise self.refusing
+        self.written.append((resource.key, status))
+        return {key: value for key, value in status.items() if self.kept is None or key in self.kept}
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Tell whether the CRD knows more than v0.6.0's."""
+        return kind != "" and self.kept is None
+
+
+class FakeEvents:
+    """Records Events; fulfils `EventSink`.
+
+    Attributes:
+        emitted: the reason of each, with the resource's key.
+    """
+
+    def __init__(self) -> None:
+        self.emitted: list[tuple[ResourceKey, Reason]] = []
+
+    def emit(self, resource: Resource, outcome: Outcome) -> None:
+        """Note an Event."""
+        self.emitted.append((resource.key, outcome.reason))

@@ -1,0 +1,1 @@
+"""Tests of the Kubernetes adapter, over real HTTP to a scripted server."""

@@ -1,0 +1,114 @@
+"""Where the API server is, and what is said when it can't be found."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.connection import ConnectionSetupError, check, connect
+from ecr_operator.settings import Settings
+from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
+
+KUBECONFIG = """
+    apiVersion: v1
+    kind: Config
+    current-context: here
+    contexts: [{{name: here, context: {{cluster: c, user: u}}}}]
+    clusters: [{{name: c, cluster: {{server: "{url}"}}}}]
+    users: [{{name: u, user: {{token: t0ken}}}}]
+"""
+
+
+def settings(*files: Path, in_cluster: bool = False) -> Settings:
+    return Settings(
+        kubeconfig=tuple(str(file) for file in files), in_cluster=in_cluster, namespaces=("",), pod_name="pod"
+    )
+
+
+def write(folder: Path, content: str) -> Path:
+    path = folder / "config"
+    path.write_text(textwrap.dedent(content), encoding="utf-8")
+    return path
+
+
+async def refusal(of: Settings) -> str:
+    with pytest.raises(ConnectionSetupError) as caught:
+        await connect(of)
+    return str(caught.value)
+
+
+async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path: Path) -> None:
+    server.others = [reply({"major": "1"})]
+    path = write(tmp_path, KUBECONFIG.format(url=server.url))
+    async with await connect(settings(tmp_path / "missing", path)) as client:
+        assert client.host == server.url
+        await check(client)
+    assert server.asked[0].path == "/version"
+    assert server.asked[0].headers["Authorization"] == "Bearer t0ken"
+
+
+async def test_without_a_kubeconfig_it_says_what_to_set(tmp_path: Path) -> None:
+    said = await refusal(settings(tmp_path / "missing"))
+    assert f"no such file: {tmp_path}/missing" in said
+    assert "Set KUBECONFIG, or pass --kubeconfig FILE" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("just text", id="text"),
+        pytest.param("[1, 2]", id="a list"),
+        pytest.param("a: [", id="no YAML"),
+        pytest.param("\x00", id="a NUL"),
+        pytest.param("apiVersion: v1\nkind: Config\n", id="no context"),
+        pytest.param(
+            "current-context: gone\ncontexts: []\nclusters: []\nusers: []\n", id="a context that is gone"
+        ),
+        pytest.param("current-context: 7\ncontexts: 7\n", id="numbers"),
+        pytest.param(
+            "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+            "clusters: []\nusers: []\n",
+            id="a cluster that is gone",
+        ),
+    ],
+)
+async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: str) -> None:
+    said = await refusal(settings(write(tmp_path, content)))
+    assert "kubeconfig" in said
+    assert "\n" not in said
+
+
+async def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
+    assert "no such file" in await refusal(settings(tmp_path))
+
+
+async def test_outside_a_cluster_there_is_no_service_account() -> None:
+    assert "The pod's service account can't be used" in await refusal(settings(in_cluster=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param(
+            refuse(401, "Unauthorized", "Unauthorized"), "Unauthorized", id="credentials that are not known"
+        ),
+        pytest.param(text("<html>", 502), "HTTP 502", id="a proxy without a server"),
+        pytest.param(text("<html>"), "not JSON", id="something else"),
+    ],
+)
+async def test_a_server_that_can_not_be_used_is_told(
+    server: ScriptedServer, client: KubeClient, answer: Answer, words: str
+) -> None:
+    server.others = [answer]
+    with pytest.raises(ConnectionSetupError) as caught:
+        await check(client)
+    assert server.url in str(caught.value)
+    assert words in str(caught.value)
+    assert "Check the kubeconfig" in str(caught.value)
+
+
+async def test_a_server_that_hides_its_version_is_good(server: ScriptedServer, client: KubeClient) -> None:
+    server.others = [refuse(403, "Forbidden")]
+    await check(client)

@@ -1,0 +1,77 @@
+"""No name leads a path astray."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecr_operator.kube import paths
+
+HOSTILE = {
+    "an empty name": "",
+    "the folder above": "..",
+    "two dots inside": "a..b",
+    "a dot": ".",
+    "a slash": "a/b",
+    "a way up": "../../namespaces/kube-system",
+    "an encoded slash": "a%2fb",
+    "a query": "a?dryRun=All",
+    "a fragment": "a#b",
+    "a space": "a b",
+    "a line break": "a\n",
+    "a NUL": "a\x00",
+    "capitals": "Web",
+    "a dash in front": "-a",
+    "a dot at the end": "a.",
+    "letters of other scripts": "аdmin",  # noqa: RUF001 - the point
+    "digits of other scripts": "a\u0661",
+    "one too long": "a" * 254,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_hostile_name_enters_a_path(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a Kubernetes object"):
+        paths.segment(name)
+    with pytest.raises(ValueError, match="is no name"):
+        paths.secrets("team", name)
+    with pytest.raises(ValueError, match="is no name"):
+        paths.resources("Secret", "team", name, "status")
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE.values() if name])
+def test_no_hostile_namespace_does_either(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name"):
+        paths.secrets(name)
+    with pytest.raises(ValueError, match="is no name"):
+        paths.events(name)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_what_enters_a_path_is_one_segment(name: str) -> None:
+    try:
+        path = paths.secrets("team", name)
+    except ValueError:
+        return
+    assert path == f"/api/v1/namespaces/team/secrets/{name}"
+    assert path.count("/") == 6
+    assert path.isascii()
+    assert path.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (paths.secrets(""), "/api/v1/secrets"),
+        (paths.secrets("team"), "/api/v1/namespaces/team/secrets"),
+        (paths.secrets("team", "a.b-c"), "/api/v1/namespaces/team/secrets/a.b-c"),
+        (paths.resources("Secret", ""), "/apis/ecr.mobb.redhat.com/v1alpha1/secrets"),
+        (
+            paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
+            "/apis/ecr.mobb.redhat.com/v1alpha1/namespaces/team/argohelmreposecrets/x/status",
+        ),
+        (paths.events("team"), "/apis/events.k8s.io/v1/namespaces/team/events"),
+    ],
+)
+def test_paths(path: str, expected: str) -> None:
+    assert path == expected

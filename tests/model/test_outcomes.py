@@ -1,0 +1,87 @@
+"""The words of an outcome, and what follows from it."""
+
+import pytest
+
+from ecr_operator.model import outcomes
+from ecr_operator.model.errors import ForeignSecretError
+from ecr_operator.model.outcome import Outcome, Reason
+from ecr_operator.model.ownership import view_secret
+from tests.builders import foreign_metadata, permanent, resource, times, transient, wanted
+
+OF = resource()
+TIMES = times()
+UNTIL = "holds a token that lives until 2026-03-02T00:00:00Z."
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (Reason.REFRESHED, f"Secret web-pull {UNTIL}"),
+        (Reason.REPAIRED, f"Secret web-pull was put right and {UNTIL}"),
+        (Reason.ADOPTED, f"Secret web-pull was adopted and {UNTIL}"),
+    ],
+)
+def test_a_success_says_what_was_done(reason: Reason, message: str) -> None:
+    told = outcomes.settled(OF, wanted(OF), TIMES, reason)
+    assert (told.message, told.reason, told.succeeded, told.fits, told.permanent) == (
+        message,
+        reason,
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> None:
+    bad = resource(frequency="abc")
+    told = outcomes.settled(bad, wanted(bad), TIMES, Reason.REFRESHED)
+    assert (told.reason, told.succeeded, told.fits, told.permanent) == (
+        Reason.INVALID_SPEC,
+        False,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "fits", "lasting"),
+    [
+        pytest.param(
+            outcomes.failed(transient(), TIMES),
+            Reason.AWS_UNAVAILABLE,
+            True,
+            False,
+            id="a failure that mends itself",
+        ),
+        pytest.param(
+            outcomes.failed(permanent(), None), Reason.ACCESS_DENIED, False, True, id="one for a person"
+        ),
+        pytest.param(
+            outcomes.failed(ForeignSecretError("Theirs."), None),
+            Reason.SECRET_CONFLICT,
+            False,
+            True,
+            id="a Secret of others",
+        ),
+        pytest.param(
+            outcomes.invalid(resource(spec={}), None), Reason.INVALID_SPEC, False, True, id="a bad spec"
+        ),
+        pytest.param(
+            outcomes.invalid(OF, TIMES), Reason.INVALID_SPEC, True, True, id="a spec that can't be read"
+        ),
+        pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="waiting for AWS"),
+        pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="waiting with a dead token"),
+        pytest.param(outcomes.suspended(TIMES), Reason.SUSPENDED, True, False, id="suspended"),
+        pytest.param(
+            outcomes.contested(wanted(OF), None), Reason.FIELDS_CONTESTED, False, False, id="contested"
+        ),
+    ],
+)
+def test_whatever_is_no_success(told: Outcome, reason: Reason, fits: bool, lasting: bool) -> None:  # noqa: FBT001 - a table
+    assert (told.succeeded, told.reason, told.fits, told.permanent) == (False, reason, fits, lasting)
+
+
+def test_a_contest_names_the_other_writer() -> None:
+    seen = view_secret(foreign_metadata())
+    assert "by field manager kubectl-create" in outcomes.contested(wanted(OF), seen).message
+    assert "by somebody" in outcomes.contested(wanted(OF), None).message

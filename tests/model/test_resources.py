@@ -1,0 +1,277 @@
+"""Whatever the API server may hold parses; what is wrong with it is told in words."""
+
+# ruff: noqa: S105, S106 - names of Secrets and made-up tokens
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.model.resources import KINDS, Problem, format_time, parse_resource, parse_time
+from tests.builders import HOST, NOW, OHIO, raw_resource, resource, wanted
+
+ARGO: Final = "ArgoHelmRepoSecret"
+# A busy machine is no failure.
+UNHURRIED: Final = settings(deadline=None)
+LONGEST_NAME: Final = 253
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(["generated_secret_name", "ecr_registry", "url", "region", "frequency", "other"])
+
+
+def problem(kind: str = "Secret", **said: Any) -> Problem:
+    found = resource(kind, **said).problem
+    assert found is not None
+    return found
+
+
+def test_a_resource_carries_its_identity() -> None:
+    of = resource(name="web", namespace="team", uid="u1", generation=3, age=timedelta(hours=1))
+    assert of.key == ResourceKey(kind="Secret", namespace="team", name="web")
+    assert (of.uid, of.generation, of.created_at) == ("u1", 3, NOW - timedelta(hours=1))
+    assert str(of.key) == "Secret team/web"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "target"),
+    [
+        pytest.param("Secret", {"ecr_registry": HOST}, HOST, id="a pull secret's registry"),
+        pytest.param(
+            ARGO, {"url": f"https://{HOST}/charts"}, f"https://{HOST}/charts", id="an Argo URL, verbatim"
+        ),
+    ],
+)
+def test_a_good_spec_is_checked_and_kept(kind: str, said: dict[str, str], target: str) -> None:
+    of = resource(kind, generated_secret_name="a.b-c", region="us-east-2", frequency="90m", **said)
+    assert of.problem is None
+    assert wanted(of).secret_name == "a.b-c"
+    assert (wanted(of).target, wanted(of).source, wanted(of).frequency) == (
+        target,
+        OHIO,
+        timedelta(minutes=90),
+    )
+
+
+@pytest.mark.parametrize(
+    ("frequency", "expected"),
+    [
+        pytest.param(None, timedelta(hours=10), id="absent it is ten hours"),
+        pytest.param("0s", timedelta(0), id="zero is Go, and clamped later"),
+        pytest.param("-1h", -timedelta(hours=1), id="a negative one is Go, and clamped later"),
+        pytest.param("24h", timedelta(hours=24), id="longer than a token lives is Go too"),
+    ],
+)
+def test_a_frequency_that_go_parses_is_no_problem(frequency: str | None, expected: timedelta) -> None:
+    of = resource(frequency=frequency)
+    assert (of.problem, wanted(of).frequency) == (None, expected)
+
+
+@pytest.mark.parametrize("frequency", ["abc", "", "10", "1 h", "10H", "1d"])
+def test_a_frequency_that_go_refuses_is_told_and_leaves_the_rest_wanted(frequency: str) -> None:
+    of = resource(frequency=frequency)
+    assert wanted(of).frequency is None
+    assert problem(frequency=frequency).reason is Reason.INVALID_SPEC
+    assert problem(frequency=frequency).message.startswith("spec.frequency: ")
+    assert "10h" in problem(frequency=frequency).message
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "words"),
+    [
+        pytest.param({"ecr_registry": ""}, Reason.INVALID_REGISTRY, "is empty", id="an empty registry"),
+        pytest.param({"ecr_registry": "a b"}, Reason.INVALID_REGISTRY, "space", id="a registry with a space"),
+        pytest.param(
+            {"region": "eu-west-1"}, Reason.REGION_MISMATCH, "us-east-2", id="a host of another region"
+        ),
+        pytest.param(
+            {"ecr_registry": "proxy.example.com"},
+            Reason.INVALID_SPEC,
+            "set spec.region",
+            id="a proxy without a region",
+        ),
+        pytest.param({"region": "Ohio"}, Reason.INVALID_SPEC, "is no AWS region", id="a region that is none"),
+        pytest.param(
+            {"generated_secret_name": "Web"}, Reason.INVALID_SPEC, '"Web" is no name', id="capitals in a name"
+        ),
+        pytest.param({"generated_secret_name": ""}, Reason.INVALID_SPEC, "is no name", id="an empty name"),
+        pytest.param(
+            {"generated_secret_name": "a..b"}, Reason.INVALID_SPEC, "is no name", id="two dots in a name"
+        ),
+        pytest.param(
+            {"generated_secret_name": "../x"}, Reason.INVALID_SPEC, "is no name", id="a path for a name"
+        ),
+        pytest.param(
+            {"generated_secret_name": "-a"}, Reason.INVALID_SPEC, "is no name", id="a dash in front"
+        ),
+        pytest.param(
+            {"generated_secret_name": "a\n"}, Reason.INVALID_SPEC, "is no name", id="a line break at the end"
+        ),
+        pytest.param(
+            {"generated_secret_name": "a" * 254}, Reason.INVALID_SPEC, "at most 253", id="a name too long"
+        ),
+        pytest.param(
+            {"generated_secret_name": None},
+            Reason.INVALID_SPEC,
+            "spec.generated_secret_name is missing",
+            id="no name",
+        ),
+        pytest.param(
+            {"ecr_registry": None}, Reason.INVALID_SPEC, "spec.ecr_registry is missing", id="no registry"
+        ),
+        pytest.param(
+            {"generated_secret_name": 7},
+            Reason.INVALID_SPEC,
+            "spec.generated_secret_name must be a string",
+            id="a number for a name",
+        ),
+        pytest.param(
+            {"ecr_registry": [HOST]},
+            Reason.INVALID_SPEC,
+            "spec.ecr_registry must be a string",
+            id="a list of registries",
+        ),
+        pytest.param(
+            {"region": True}, Reason.INVALID_SPEC, "spec.region must be a string", id="a truth for a region"
+        ),
+        pytest.param(
+            {"frequency": 10},
+            Reason.INVALID_SPEC,
+            "spec.frequency must be a string; put quotes",
+            id="a number for a frequency",
+        ),
+        pytest.param(
+            {"frequency": {"hours": 1}},
+            Reason.INVALID_SPEC,
+            "spec.frequency must be a string",
+            id="an object for a frequency",
+        ),
+        pytest.param({"spec": []}, Reason.INVALID_SPEC, "spec must be an object", id="a list for a spec"),
+        pytest.param({"spec": "x"}, Reason.INVALID_SPEC, "spec must be an object", id="text for a spec"),
+        pytest.param({"spec": 7}, Reason.INVALID_SPEC, "spec must be an object", id="a number for a spec"),
+        pytest.param(
+            {"spec": {}},
+            Reason.INVALID_SPEC,
+            "is missing; spec.ecr_registry is missing",
+            id="an empty spec tells of every field",
+        ),
+    ],
+)
+def test_a_bad_spec_is_told(said: dict[str, Any], reason: Reason, words: str) -> None:
+    found = problem(**said)
+    assert found.reason is reason
+    assert words in found.message
+    assert resource(**said).wanted is None or "frequency" in said
+
+
+@pytest.mark.parametrize("field", ["region", "frequency"])
+def test_null_for_an_optional_field_is_as_if_it_were_absent(field: str) -> None:
+    raw = raw_resource()
+    raw["spec"][field] = None
+    assert parse_resource("Secret", raw).problem is None
+
+
+@pytest.mark.parametrize("field", ["spec", "status"])
+def test_a_part_that_is_absent_or_null_is_no_crash(field: str) -> None:
+    raw = raw_resource()
+    for changed in (raw | {field: None}, {key: raw[key] for key in raw if key != field}):
+        of = parse_resource("Secret", changed)
+        assert (of.problem is not None) is (field == "spec")
+        assert of.status == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"generated_secret_name": "a\nlevel=error fake line"},
+        {"frequency": "1h\nlevel=error fake line"},
+        {"region": "a\nlevel=error fake line"},
+        {"ecr_registry": "a\nlevel=error fake line"},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_what_a_user_wrote_can_not_break_a_message_into_lines(said: dict[str, str]) -> None:
+    assert problem(**said).message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "said", [{"frequency": "abc"}, {"region": 7}, {"spec": {}}, {"ecr_registry": ""}], ids=str
+)
+def test_a_message_is_a_sentence_since_another_may_follow(said: dict[str, Any]) -> None:
+    assert problem(**said).message.endswith(".")
+
+
+def test_a_message_never_holds_the_value_of_a_field_of_the_wrong_type() -> None:
+    assert "hunter2" not in problem(ecr_registry=["hunter2"], region={"hunter2": "hunter2"}).message
+
+
+def test_the_longest_name_is_taken() -> None:
+    assert resource(generated_secret_name="a" * LONGEST_NAME).problem is None
+
+
+def test_a_field_that_we_do_not_know_yet_is_ignored() -> None:
+    assert resource(suspend=True).problem is None
+
+
+@pytest.mark.parametrize("status", [[], "Updated", 7, True], ids=["a list", "text", "a number", "a truth"])
+def test_a_status_that_is_no_object_counts_as_none(status: object) -> None:
+    assert resource(status=status).status == {}
+
+
+def test_metadata_without_generation_or_time_is_old() -> None:
+    raw = raw_resource()
+    del raw["metadata"]["generation"], raw["metadata"]["creationTimestamp"]
+    of = parse_resource("Secret", raw)
+    assert (of.generation, of.created_at) == (0, datetime.fromtimestamp(0, UTC))
+
+
+@UNHURRIED
+@given(
+    kind=st.sampled_from(KINDS), spec=json_values | st.dictionaries(fields, json_values), status=json_values
+)
+def test_garbage_of_any_depth_parses_with_a_problem_or_a_wanted_spec(
+    kind: str, spec: object, status: object
+) -> None:
+    raw = raw_resource(kind) | {"spec": spec, "status": status}
+    of = parse_resource(kind, raw)
+    assert of.wanted is not None or of.problem is not None
+    if of.problem:
+        assert of.problem.message
+
+
+def test_the_status_shows_in_no_repr() -> None:
+    assert "hunter2" not in repr(resource(status={"phase": "hunter2"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("2026-03-01T12:00:00Z", NOW, id="UTC"),
+        pytest.param("2026-03-01T14:00:00+02:00", NOW, id="another zone"),
+        pytest.param("2026-03-01T12:00:00.5Z", NOW + timedelta(milliseconds=500), id="a fraction"),
+        pytest.param("2026-03-01T12:00:00", None, id="without a zone it is none"),
+        pytest.param("yesterday", None, id="a word is none"),
+        pytest.param(7, None, id="a number is none"),
+        pytest.param(None, None, id="nothing is none"),
+        pytest.param("0001-01-01T00:00:00+14:00", None, id="a moment before all calendars is none"),
+    ],
+)
+def test_a_time_is_read(text: object, expected: datetime | None) -> None:
+    assert parse_time(text) == expected
+
+
+@UNHURRIED
+@given(st.text() | st.datetimes(timezones=st.timezones()).map(datetime.isoformat))
+def test_reading_a_time_never_raises(text: str) -> None:
+    parsed = parse_time(text)
+    assert parsed is None or parsed.tzinfo is UTC
+
+
+def test_a_time_is_written_in_utc_with_seconds() -> None:
+    assert format_time(NOW + timedelta(microseconds=999_999)) == "2026-03-01T12:00:00Z"

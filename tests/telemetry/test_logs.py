@@ -1,0 +1,120 @@
+"""One line an outcome, JSON off the terminal, and no library that prints tokens."""
+
+# ruff: noqa: S106 - names of Secrets and made-up tokens
+
+import io
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from ecr_operator.telemetry import logs
+
+TALKATIVE = (
+    "kubernetes_asyncio.client.rest",
+    "botocore.parsers",
+    "aiobotocore",
+    "aiohttp.client",
+    "urllib3",
+    "asyncio",
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        """Say that it is a terminal."""
+        return True
+
+
+@pytest.fixture(autouse=True)
+def undo() -> Iterator[None]:
+    """Leave logging as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in list(logging.Logger.manager.loggerDict)}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in logging.Logger.manager.loggerDict:
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_off_a_terminal_a_line_is_json_with_time_level_and_message() -> None:
+    stream = io.StringIO()
+    logs.configure(stream)
+    structlog.get_logger("x").warning("it failed", reason="AccessDenied", expires=None)
+    (line,) = lines(stream)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"message": "it failed", "level": "warning", "reason": "AccessDenied", "expires": None}
+
+
+def test_libraries_write_into_the_same_stream_in_the_same_form() -> None:
+    stream = io.StringIO()
+    logs.configure(stream)
+    logging.getLogger("some.library").warning("about %s", "something")
+    (line,) = lines(stream)
+    assert (line["message"], line["level"]) == ("about something", "warning")
+
+
+def test_a_message_of_many_lines_is_one_line() -> None:
+    stream = io.StringIO()
+    logs.configure(stream)
+    structlog.get_logger("x").error("a\nb", more="c\nd")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_what_is_below_the_level_is_not_shown() -> None:
+    stream = io.StringIO()
+    logs.configure(stream)
+    structlog.get_logger("x").debug("hidden")
+    logging.getLogger("some.library").debug("hidden")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", TALKATIVE)
+def test_a_library_that_prints_tokens_stays_silent_whatever_the_level(name: str) -> None:
+    stream = io.StringIO()
+    logs.configure(stream, logging.DEBUG)
+    logging.getLogger(name).debug("response body: s3cret")
+    structlog.get_logger("x").debug("shown")
+    assert [line["message"] for line in lines(stream)] == ["shown"]
+
+
+def test_a_level_above_info_holds_for_libraries_too() -> None:
+    stream = io.StringIO()
+    logs.configure(stream, logging.ERROR)
+    logging.getLogger("aiohttp.client").warning("hidden")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["JSON", "a terminal"])
+def test_an_exception_is_shown_without_the_values_of_its_variables(stream: io.StringIO) -> None:
+    logs.configure(stream)
+    password = "hunter" + "2"
+    try:
+        _ = dict[int, str]()[len(password)]
+    except KeyError:
+        structlog.get_logger("x").exception("unforeseen")
+    assert "KeyError" in stream.getvalue()
+    assert password not in stream.getvalue()
+    assert password not in traceback.format_stack()[0]
+
+
+def test_on_a_terminal_a_line_is_for_people() -> None:
+    stream = Terminal()
+    logs.configure(stream)
+    structlog.get_logger("x").info("all is well", secret="web-pull")
+    assert "all is well" in stream.getvalue()
+    assert "\x1b[" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")

@@ -41,16 +41,16 @@ class Settings:
         in_cluster: take the pod's service account.
         namespaces: to serve; a single empty string means all.
         pod_name: of this process, for Events.
-        proxies: of the environment, for an API server outside the cluster.
         identities: what the operator's own AWS identity may be used for.
+        proxies: of the environment, for an API server outside the cluster.
     """
 
     kubeconfig: tuple[str, ...]
     in_cluster: bool
     namespaces: tuple[str, ...]
     pod_name: str
-    proxies: Proxies = field(default_factory=Proxies)
     identities: IdentityPolicy = field(default_factory=IdentityPolicy)
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 class SettingsError(Exception):
@@ -81,12 +81,12 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         in_cluster=in_cluster,
         namespaces=_namespaces(environment.get("WATCH_NAMESPACE", "")),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "ecr-secret-operator",
-        proxies=_proxies(environment),
         identities=IdentityPolicy(
             permitted_roles=_permitted_roles(flags.permitted_roles),
             external_id=_external_id(flags.external_id),
             session_tags=flags.session_tags,
         ),
+        proxies=_proxies(environment),
     )
 
 
@@ -156,18 +156,16 @@ def _permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
     globs = tuple(glob.strip() for flag in flags for glob in flag.split(","))
     for glob in globs:
         if not _ROLE_GLOB.fullmatch(glob):
-            message = (
-                f'--permitted-roles: "{glob[:70]}" is no glob of role ARNs, '
+            raise SettingsError(
+                f"--permitted-roles: {quote(glob)} is no glob of role ARNs, "
                 "such as arn:aws:iam::123456789012:role/ecr-*."
             )
-            raise SettingsError(message)
     return globs
 
 
 def _external_id(text: str) -> str:
     if text and not _EXTERNAL_ID.fullmatch(text):
-        message = "--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-"
-        raise SettingsError(f"{message}.")
+        raise SettingsError("--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-")
     return text
 
 
@@ -176,5 +174,4 @@ def _boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
-        message = f"{text[:20]!r} is neither true nor false"
-        raise argparse.ArgumentTypeError(message) from None
+        raise argparse.ArgumentTypeError(f"{quote(text)} is neither true nor false") from None

@@ -17,7 +17,7 @@ from ecr_operator.model.errors import (
 )
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason
-from tests.builders import resource, secret_metadata, token, tokens, view, wanted
+from tests.builders import resource, secret_metadata, tokens, view, wanted
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 OF = resource()

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from ecr_operator.model.errors import TransientError
-from ecr_operator.model.outcome import Reason
 from ecr_operator.model.identities import Identity
+from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
 from tests.builders import NOW, TWELVE_HOURS, token
 
@@ -146,5 +146,9 @@ def test_the_password_shows_in_no_rendering_of_the_token() -> None:
 
 
 def test_a_source_reads_as_words() -> None:
-    source = TokenSource(identity=Identity(source="iam_secret", namespace="team", name="keys"), region="us-east-1", service="ecr-public")
+    source = TokenSource(
+        identity=Identity(source="iam_secret", namespace="team", name="keys"),
+        region="us-east-1",
+        service="ecr-public",
+    )
     assert str(source) == "ecr-public in us-east-1 as Secret team/keys"

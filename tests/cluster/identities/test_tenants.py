@@ -124,8 +124,8 @@ async def test_a_missing_right_names_what_to_apply(
     with pytest.raises(OperatorError) as caught:
         await ask(stranger, namespace)
     assert caught.value.reason is Reason.KUBERNETES_FORBIDDEN
-    component = "config/rbac/service-account" if kind == "ServiceAccount" else "config/rbac"
-    assert component in caught.value.message
+    mended = "config/rbac/service-account" if kind == "ServiceAccount" else "Give its role"
+    assert mended in caught.value.message
 
 
 async def test_a_missing_right_to_read_namespaces_is_told(namespace: str, stranger: KubeTenants) -> None:

@@ -10,8 +10,11 @@ import structlog
 
 from ecr_operator import __version__
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.logins import Logins
+from ecr_operator.control.named_keys import NamedKeys
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock
 from ecr_operator.control.refresh import Refresher
@@ -87,9 +90,17 @@ class Operator:
         self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
         self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
-        secrets, statuses = KubeSecrets(client), KubeStatuses(client)
+        secrets, statuses, tenants = KubeSecrets(client), KubeStatuses(client), KubeTenants(client)
         claims = Claims(self._inventory, secrets, statuses)
-        refresher = Refresher(self._inventory, self.tokens, secrets, claims, self._clock)
+        refresher = Refresher(
+            inventory=self._inventory,
+            logins=Logins(self.tokens, secrets, tag_sessions=settings.identities.session_tags),
+            secrets=secrets,
+            claims=claims,
+            admission=Admission(settings.tenancy, tenants),
+            clock=self._clock,
+        )
+        self._named_keys = NamedKeys(self.tokens, tenants, self._clock)
         self._workers = Workers(
             deadlines=self._deadlines,
             inventory=self._inventory,
@@ -105,6 +116,7 @@ class Operator:
             group.create_task(self._issuer.warm(), name="warm")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._watch_credentials(), name="credentials")
+            group.create_task(self._named_keys.run(), name="named keys")
             group.create_task(self._workers.run(_WORKERS), name="workers")
             for namespace in self._settings.namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")

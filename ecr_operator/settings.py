@@ -15,6 +15,7 @@ from ecr_operator import __version__
 from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.proxies import Proxies
 from ecr_operator.model.quote import quote
+from ecr_operator.model.tenancy import TenancyPolicy, parse_selector
 
 ALL_NAMESPACES: Final = ""
 
@@ -43,6 +44,7 @@ class Settings:
         pod_name: of this process, for Events.
         identities: what the operator's own AWS identity may be used for.
         proxies: of the environment, for an API server outside the cluster.
+        tenancy: who may use that identity, and for which registries.
     """
 
     kubeconfig: tuple[str, ...]
@@ -51,6 +53,7 @@ class Settings:
     pod_name: str
     identities: IdentityPolicy = field(default_factory=IdentityPolicy)
     proxies: Proxies = field(default_factory=Proxies)
+    tenancy: TenancyPolicy = field(default_factory=TenancyPolicy)
 
 
 class SettingsError(Exception):
@@ -87,6 +90,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
             session_tags=flags.session_tags,
         ),
         proxies=_proxies(environment),
+        tenancy=_tenancy(flags),
     )
 
 
@@ -128,6 +132,18 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="tag those sessions with kubernetes-namespace and kubernetes-resource",
     )
+    parser.add_argument(
+        "--ambient-credentials",
+        metavar="NAMESPACES",
+        help="namespaces whose resources may use the operator's own identity without a role: names between "
+        "commas, or a label selector such as team=platform (default: all)",
+    )
+    parser.add_argument(
+        "--allowed-registry-hosts",
+        metavar="GLOB,GLOB",
+        default="",
+        help="hosts that resources may ask for (default: all)",
+    )
     return parser
 
 
@@ -150,6 +166,24 @@ def _namespaces(text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise SettingsError(f"WATCH_NAMESPACE: {quote(name)} is no name of a namespace.")
     return names or (ALL_NAMESPACES,)
+
+
+def _tenancy(flags: argparse.Namespace) -> TenancyPolicy:
+    hosts = tuple(glob.strip() for glob in flags.allowed_registry_hosts.split(",") if glob.strip())
+    ambient = flags.ambient_credentials
+    if ambient is None:
+        return TenancyPolicy(registry_hosts=hosts)
+    if "=" not in ambient:
+        names = tuple(name.strip() for name in ambient.split(",") if name.strip())
+        for name in names:
+            if not _NAMESPACE.fullmatch(name):
+                raise SettingsError(f"--ambient-credentials: {quote(name)} is no name of a namespace.")
+        return TenancyPolicy(ambient_namespaces=names, registry_hosts=hosts)
+    try:
+        selector = parse_selector(ambient)
+    except ValueError as error:
+        raise SettingsError(f"--ambient-credentials: {error}.") from error
+    return TenancyPolicy(ambient_namespaces=(), ambient_selector=selector, registry_hosts=hosts)
 
 
 def _permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:

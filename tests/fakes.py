@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ecr_operator.control.ports import NamespaceFacts
 from ecr_operator.model.errors import OperatorError, StaleObjectError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
@@ -233,3 +234,37 @@ class FakeEvents:
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Note an Event."""
         self.emitted.append((resource.key, outcome.reason))
+
+
+class FakeTenants:
+    """What resources may name in their namespaces; fulfils `TenantReader`.
+
+    Attributes:
+        labels: of namespaces, by name.
+        versions: of Secrets with keys, by name.
+    """
+
+    def __init__(self) -> None:
+        self.labels: dict[str, dict[str, str]] = {}
+        self.versions: dict[str, str] = {}
+
+    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Have none."""
+        raise AssertionError(f"nobody reads {namespace}/{name} here")
+
+    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
+        """Tell the version that a test has set."""
+        assert namespace
+        return self.versions.get(name)
+
+    async def service_account_role(self, namespace: str, name: str) -> str | None:
+        """Have none."""
+        raise AssertionError(f"nobody reads {namespace}/{name} here")
+
+    async def service_account_token(self, namespace: str, name: str) -> str:
+        """Have none."""
+        raise AssertionError(f"nobody reads {namespace}/{name} here")
+
+    async def namespace(self, name: str) -> NamespaceFacts:
+        """Tell the labels that a test has set."""
+        return NamespaceFacts(labels=self.labels.get(name, {}), annotations={})

@@ -8,7 +8,7 @@ from ecr_operator.model.outcome import Reason
 
 _DOCS = Path(__file__).parents[1] / "docs"
 # They come with what can cause them.
-_LATER = {Reason.ROLE_NOT_PERMITTED, Reason.PARTLY_REFRESHED, Reason.LINK_FAILED}
+_LATER = {Reason.LINK_FAILED}
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in _LATER])

@@ -7,7 +7,7 @@ than one call takes.
 import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ecr_operator.control.ports import SecretStore
@@ -47,11 +47,13 @@ class Logins:
     Args:
         tokens: the token cache.
         secrets: to read a login that stays.
+        tag_sessions: roles are assumed for each resource by itself, with its name as a session tag.
     """
 
-    def __init__(self, tokens: TokenCache, secrets: SecretStore) -> None:
+    def __init__(self, tokens: TokenCache, secrets: SecretStore, *, tag_sessions: bool = False) -> None:
         self._tokens = tokens
         self._secrets = secrets
+        self._tag_sessions = tag_sessions
 
     async def gather(
         self,
@@ -73,13 +75,19 @@ class Logins:
         """
         expires_at = present.times.expires_at if present and present.times else None
         found = {
-            source: self._tokens.obtain(source, resource.key, expires_at, acceptable)
+            source: self._tokens.obtain(self._tagged(source, resource), resource.key, expires_at, acceptable)
             for source in wanted.sources
         }
         gathered = _sort(wanted, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
             return await self._with_old(wanted, present, gathered)
         return gathered
+
+    def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:
+        identity = source.identity
+        if not self._tag_sessions or identity.source != "operator" or not identity.role_arn:
+            return source
+        return replace(source, identity=replace(identity, resource=resource.key.name))
 
     async def _with_old(self, wanted: Wanted, present: SecretView, gathered: Gathered) -> Gathered:
         """The same, with the logins of the present Secret where the source fails."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ecr_operator.control.admission import Admission
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims, Stake
 from ecr_operator.control.ports import Clock, SecretStore
-from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.model import outcomes
 from ecr_operator.model.errors import (
     ForeignSecretError,
@@ -73,19 +73,28 @@ class Refresher:
 
     Args:
         inventory: what was last seen.
-        tokens: the token cache.
+        logins: gets the tokens.
         secrets: the generated Secrets.
         claims: tells whose a Secret is.
+        admission: tells whether a resource may have what it wants.
         clock: the time.
     """
 
-    def __init__(
-        self, inventory: Inventory, tokens: TokenCache, secrets: SecretStore, claims: Claims, clock: Clock
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        *,
+        inventory: Inventory,
+        logins: Logins,
+        secrets: SecretStore,
+        claims: Claims,
+        admission: Admission,
+        clock: Clock,
     ) -> None:
         self._inventory = inventory
-        self._logins = Logins(tokens, secrets)
+        self._logins = logins
         self._secrets = secrets
         self._claims = claims
+        self._admission = admission
         self._clock = clock
         self._contests = Contests(clock)
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
@@ -161,6 +170,7 @@ class Refresher:
             return Step(outcome=None)
         if not fitting and (wait := self._contests.wait(resource.key)):
             return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
+        await self._admission.check(resource, wanted)
         gathered = await self._logins.gather(
             resource, wanted, present if times else None, self._acceptable(resource, wanted, fitting)
         )

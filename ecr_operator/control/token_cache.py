@@ -17,9 +17,12 @@ from datetime import datetime, timedelta
 
 from ecr_operator.control.ports import Clock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, TransientError
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.schedule import is_alive, longest_retry_delay, minimum_interval, retry_delay
 from ecr_operator.model.tokens import RegistryToken, TokenSource
+
+_KEPT = 13 * 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +53,16 @@ class TooSoon:
 class _Source:
     token: RegistryToken | None = None
     fetched_at: float = 0.0
+    used_at: float = 0.0
     failure: TokenFailure | None = None
     failures: int = 0
     flight: "asyncio.Task[None] | None" = None
     waiting: dict[ResourceKey, datetime | None] = field(default_factory=dict)
     refused: set[ResourceKey] = field(default_factory=set)
+
+    def is_idle_since(self, monotonic: float) -> bool:
+        """Whether nobody has asked since then."""
+        return self.flight is None and self.used_at < monotonic
 
 
 class TokenCache:
@@ -95,7 +103,8 @@ class TokenCache:
             expires_at: when the asker's present token dies, if one lives; retries get denser towards it.
             acceptable: whether a cached token will do.
         """
-        entry = self._sources.setdefault(source, _Source())
+        entry = self._sources.get(source) or self._begin(source)
+        entry.used_at = self._clock.monotonic()
         if entry.token and acceptable(entry.token):
             return entry.token
         if entry.flight is None and entry.failure and self._clock.monotonic() < entry.failure.retry_at:
@@ -109,6 +118,14 @@ class TokenCache:
             entry.flight = asyncio.create_task(self._fly(source, entry), name=f"token {source}")
         return None
 
+    def _begin(self, source: TokenSource) -> _Source:
+        """A new source; with it the old ones go that nobody has asked for in longer than a token lives."""
+        oldest = self._clock.monotonic() - _KEPT
+        for known in [key for key, entry in self._sources.items() if entry.is_idle_since(oldest)]:
+            del self._sources[known]
+        entry = self._sources[source] = _Source()
+        return entry
+
     def _hasten(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:
         """Bring the next try forward if who asks has less time left than those who asked before."""
         if expires_at is None or (remaining := expires_at - self._clock.now()) <= timedelta(0):
@@ -117,12 +134,22 @@ class TokenCache:
         if latest < failure.retry_at:
             entry.failure = TokenFailure(error=failure.error, retry_at=latest)
 
+    def failing(self) -> set[Identity]:
+        """The identities whose last call failed."""
+        return {source.identity for source, entry in self._sources.items() if entry.failure}
+
     def forget_all(self) -> None:
-        """Drop tokens and failures: the identity's credentials have changed."""
-        for entry in self._sources.values():
-            entry.token, entry.failure, entry.failures = None, None, 0
-            refused, entry.refused = entry.refused, set()
-            self._landed(refused)
+        """Drop tokens and failures: the operator's credentials have changed."""
+        for identity in {source.identity for source in self._sources}:
+            self.forget(identity)
+
+    def forget(self, identity: Identity) -> None:
+        """Drop an identity's tokens and failures, and have those look again that were refused."""
+        for source, entry in self._sources.items():
+            if source.identity == identity:
+                entry.token, entry.failure, entry.failures = None, None, 0
+                refused, entry.refused = entry.refused, set()
+                self._landed(refused)
 
     def _soonest(self, entry: _Source) -> float:
         """When AWS may be asked again after a success, in monotonic seconds."""

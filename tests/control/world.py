@@ -9,27 +9,31 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.logins import Logins
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher, Step
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import Resource
+from ecr_operator.model.tenancy import TenancyPolicy
 from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
-from tests.fakes import FakeClock, FakeEvents, FakeIssuer, FakeResources, FakeSecrets, settle
+from tests.fakes import FakeClock, FakeEvents, FakeIssuer, FakeResources, FakeSecrets, FakeTenants, settle
 
 
 class World:
     """One operator's control, in virtual time."""
 
-    def __init__(self, *, life: timedelta = TWELVE_HOURS) -> None:
+    def __init__(self, *, life: timedelta = TWELVE_HOURS, policy: TenancyPolicy | None = None) -> None:
         self.clock = FakeClock()
         self.aws = FakeIssuer(self.clock, life)
         self.secrets = FakeSecrets(self.clock)
         self.resources = FakeResources()
         self.events = FakeEvents()
+        self.policy = policy or TenancyPolicy()
         self.restart()
 
     def restart(self) -> None:
@@ -39,7 +43,14 @@ class World:
         self.inventory = Inventory(self.deadlines.schedule_now, self._forget)
         self.tokens = TokenCache(self.aws, self.clock, self._landed, rng)
         claims = Claims(self.inventory, self.secrets, self.resources)
-        self.refresher = Refresher(self.inventory, self.tokens, self.secrets, claims, self.clock)
+        self.refresher = Refresher(
+            inventory=self.inventory,
+            logins=Logins(self.tokens, self.secrets),
+            secrets=self.secrets,
+            claims=claims,
+            admission=Admission(self.policy, FakeTenants()),
+            clock=self.clock,
+        )
         self.workers = Workers(
             deadlines=self.deadlines,
             inventory=self.inventory,

@@ -1,0 +1,38 @@
+"""Whether a resource may have what it wants, asked before anybody asks AWS for it."""
+
+from ecr_operator.control.ports import TenantReader
+from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, refuse_ambient, selects, uses_operator
+
+
+class Admission:
+    """The guards that a cluster admin has set.
+
+    Args:
+        policy: what they are.
+        tenants: reads a namespace's labels, afresh each time.
+    """
+
+    def __init__(self, policy: TenancyPolicy, tenants: TenantReader) -> None:
+        self._policy = policy
+        self._tenants = tenants
+
+    async def check(self, resource: Resource, wanted: Wanted) -> None:
+        """Refuse what is not allowed.
+
+        Raises:
+            PermanentError: `InvalidRegistry` or `RoleNotPermitted`, in words that say who must change what.
+            OperatorError: from reading the namespace.
+        """
+        check_hosts(self._policy, wanted)
+        if uses_operator(wanted) and not await self._is_ambient(resource.key.namespace):
+            raise refuse_ambient(resource.key.namespace)
+
+    async def _is_ambient(self, namespace: str) -> bool:
+        policy = self._policy
+        if policy.ambient_namespaces is None or namespace in policy.ambient_namespaces:
+            return True
+        if not policy.ambient_selector:
+            return False
+        facts = await self._tenants.namespace(namespace)
+        return selects(policy.ambient_selector, facts.labels)

@@ -1,0 +1,89 @@
+"""Which namespaces may use the operator's own AWS identity, and which registries anybody may ask for."""
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.identities import OPERATOR
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.quote import quote
+from ecr_operator.model.registries import parse_registry
+from ecr_operator.model.resources import Wanted
+
+_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenancyPolicy:
+    """What the cluster admin allows.
+
+    Attributes:
+        ambient_namespaces: those that may use the operator's identity without a role; None for all.
+        ambient_selector: label requirements `(key, operator, value)` of such namespaces; empty for none.
+        registry_hosts: globs of the hosts that may be asked for; empty for all.
+    """
+
+    ambient_namespaces: tuple[str, ...] | None = None
+    ambient_selector: tuple[tuple[str, str, str], ...] = ()
+    registry_hosts: tuple[str, ...] = ()
+
+
+def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Read an equality-based label selector: `key=value`, `key!=value` or `key`, between commas.
+
+    Raises:
+        ValueError: for any other form.
+    """
+    requirements = []
+    for part in text.split(","):
+        found = _REQUIREMENT.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(f"{quote(part)} is no requirement of a label selector: write key=value")
+        requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
+    return tuple(requirements)
+
+
+def selects(selector: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
+    """Whether labels meet every requirement."""
+    return all(
+        {
+            "exists": key in labels,
+            "=": labels.get(key) == value,
+            "!=": labels.get(key) != value,
+        }[operator]
+        for key, operator, value in selector
+    )
+
+
+def uses_operator(wanted: Wanted) -> bool:
+    """Whether the operator's own identity, without a role, would ask for any of the logins."""
+    return any(login.source.identity == OPERATOR for login in wanted.logins)
+
+
+def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
+    """Refuse registries that the policy does not name.
+
+    Raises:
+        PermanentError: `InvalidRegistry`.
+    """
+    for login in wanted.logins if policy.registry_hosts else ():
+        host = parse_registry(login.key).host
+        if not any(fnmatch.fnmatchcase(host, glob.lower()) for glob in policy.registry_hosts):
+            raise PermanentError(
+                Reason.INVALID_REGISTRY,
+                f"The registry {quote(host, 100)} is not among those that the operator may serve. A cluster "
+                "admin can add it to the operator's flag --allowed-registry-hosts.",
+            )
+
+
+def refuse_ambient(namespace: str) -> PermanentError:
+    """The error for a namespace that may not use the operator's identity."""
+    return PermanentError(
+        Reason.ROLE_NOT_PERMITTED,
+        f"Namespace {namespace} may not use the operator's own AWS identity. Name a service_account, an "
+        "aws_iam_secret or a permitted role_arn; or have a cluster admin add the namespace to the operator's "
+        "flag --ambient-credentials.",
+    )

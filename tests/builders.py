@@ -10,7 +10,9 @@ from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.manifests import MANAGER, generated_secret
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.resources import API_VERSION, Resource, Wanted, format_time, parse_resource
+from ecr_operator.model.parsing import Resource, Wanted, parse_resource
+from ecr_operator.model.resources import API_VERSION
+from ecr_operator.model.times import format_time
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)

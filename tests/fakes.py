@@ -11,7 +11,7 @@ from ecr_operator.control.ports import NamespaceFacts
 from ecr_operator.model.errors import OperatorError, StaleObjectError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 from tests.builders import NOW, TWELVE_HOURS, stored_metadata
 

@@ -1,7 +1,7 @@
 """Whether a resource may have what it wants, asked before anybody asks AWS for it."""
 
 from ecr_operator.control.ports import TenantReader
-from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, refuse_ambient, selects, uses_operator
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import Owner, SecretView, view_secret
-from ecr_operator.model.resources import Resource, parse_resource, requested_refresh, status_of
+from ecr_operator.model.parsing import Resource, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
 

@@ -14,7 +14,7 @@ from ecr_operator.control.ports import SecretStore
 from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
 from ecr_operator.model.manifests import DOCKER_KEY
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 

@@ -10,7 +10,7 @@ from ecr_operator.control.ports import ResourceReader, SecretStore
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
 from ecr_operator.model.ownership import Claim, Owner, SecretView, claim, view_secret
-from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
 
 

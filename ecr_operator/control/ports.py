@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ecr_operator.model.outcome import Outcome, ResourceKey
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 

@@ -33,7 +33,7 @@ from ecr_operator.model.manifests import (
 )
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import AppliedEntry, SecretView
-from ecr_operator.model.resources import Resource, Wanted
+from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.schedule import (
     is_alive,
     minimum_interval,

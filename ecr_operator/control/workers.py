@@ -19,8 +19,9 @@ from ecr_operator.control.refresh import Refresher, Step
 from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
-from ecr_operator.model.resources import Resource, format_time
+from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import kubernetes_retry_delay
+from ecr_operator.model.times import format_time
 
 _TELL_PENDING_AFTER = 2.0
 # What the status has no word for.

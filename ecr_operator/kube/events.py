@@ -17,7 +17,8 @@ from ecr_operator.kube import paths
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Outcome
-from ecr_operator.model.resources import API_VERSION, Resource
+from ecr_operator.model.parsing import Resource
+from ecr_operator.model.resources import API_VERSION
 
 _MOST_WAITING: Final = 1000
 _LONGEST_NOTE: Final = 1000  # bytes; the API server takes 1,024

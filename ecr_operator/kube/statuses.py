@@ -11,7 +11,7 @@ from ecr_operator.kube.client import JSON_PATCH, METADATA, ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.resources import Resource, status_of
+from ecr_operator.model.parsing import Resource, status_of
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
 _DETAIL: Final = "observedGeneration"

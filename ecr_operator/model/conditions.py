@@ -10,8 +10,9 @@ from typing import Any
 
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
-from ecr_operator.model.resources import Resource, format_time
+from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import is_alive
+from ecr_operator.model.times import format_time
 
 _FIRST_SUCCESS = {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")}
 _SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)

@@ -18,7 +18,8 @@ from ecr_operator.model.manifests import (
     DOCKER_TYPE,
     generated_data,
 )
-from ecr_operator.model.resources import Resource, Wanted, parse_time
+from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 
 _LIFE: Final = timedelta(hours=12)

@@ -11,16 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ecr_operator.model.outcome import TokenTimes
-from ecr_operator.model.resources import (
-    API_VERSION,
-    GROUP,
-    ORPHAN,
-    REFRESH_REQUESTED,
-    ArgoOptions,
-    Resource,
-    Wanted,
-    parse_time,
-)
+from ecr_operator.model.parsing import ORPHAN, REFRESH_REQUESTED, ArgoOptions, Resource, Wanted
+from ecr_operator.model.resources import API_VERSION, GROUP
+from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 
 MANAGER: Final = "ecr-secret-operator"

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.parsing import Problem, Resource, Wanted
 from ecr_operator.model.quote import quote
-from ecr_operator.model.resources import Problem, Resource, Wanted, format_time
+from ecr_operator.model.times import format_time
 
 _LONGEST = 4000
 

@@ -18,7 +18,8 @@ from ecr_operator.model.manifests import (
     token_times,
 )
 from ecr_operator.model.outcome import ResourceKey, TokenTimes
-from ecr_operator.model.resources import GROUP, KINDS, REFRESH_REQUESTED, Resource
+from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource
+from ecr_operator.model.resources import GROUP, KINDS
 
 ADOPT: Final = f"{GROUP}/adopt"
 

@@ -1,38 +1,18 @@
-"""The two custom resources, as users write them.
+"""The two custom resources, as users write them and read them.
 
-Invariant: whatever the API server may hold parses to a Resource; what is wrong with it is a Problem
-on that one resource. The CRDs are made from these models, so a description here is what users read.
+The CRDs are made from these models, so a description here is what users read.
+Leaves out: what the values mean, and whether they make sense (parsing).
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-
-from ecr_operator.model.durations import parse_go_duration
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
-from ecr_operator.model.labels import check_annotations, check_labels
-from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.quote import quote
-from ecr_operator.model.registries import parse_registry, token_source
-from ecr_operator.model.tokens import TokenSource
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 GROUP: Final = "ecr.mobb.redhat.com"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
-ORPHAN: Final = "Orphan"
-REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
-
-_SECRET_NAME_LENGTH: Final = 253
-_LONGEST_REQUEST: Final = 64
-_MOST_REGISTRIES: Final = 100
-_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SECRET_NAME = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
 Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "date-time"})]
 
@@ -47,6 +27,8 @@ class Reference(BaseModel):
 
 class Spec(BaseModel):
     """What both kinds have in common."""
+
+    target_field: ClassVar[str]
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -102,11 +84,13 @@ class Spec(BaseModel):
     @property
     def target(self) -> str:
         """The registry key or URL that the token is for, as the user wrote it."""
-        raise NotImplementedError
+        return str(getattr(self, self.target_field))
 
 
 class SecretSpec(Spec):
     """What a Secret for image pulls and pushes should be."""
+
+    target_field = "ecr_registry"
 
     ecr_registry: str = Field(
         description="Registry host that the login is for, such as "
@@ -120,14 +104,11 @@ class SecretSpec(Spec):
         "Each must be an ECR host of its own region, or of spec.region.",
     )
 
-    @property
-    def target(self) -> str:
-        """The registry host."""
-        return self.ecr_registry
-
 
 class ArgoHelmRepoSecretSpec(Spec):
     """What an Argo CD repository Secret should be."""
+
+    target_field = "url"
 
     url: str = Field(
         description="Repository URL, with or without scheme and path, such as "
@@ -145,11 +126,6 @@ class ArgoHelmRepoSecretSpec(Spec):
     project: str | None = Field(
         default=None, description="The Argo CD project that alone may use the repository. Any when absent."
     )
-
-    @property
-    def target(self) -> str:
-        """The repository URL."""
-        return self.url
 
 
 class Condition(BaseModel):
@@ -194,270 +170,3 @@ Kind = Literal["Secret", "ArgoHelmRepoSecret"]
 SPECS: Final[Mapping[str, type[Spec]]] = {"Secret": SecretSpec, "ArgoHelmRepoSecret": ArgoHelmRepoSecretSpec}
 PLURALS: Final[Mapping[str, str]] = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What is wrong with a spec, in words for its author."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """One login that the generated Secret holds.
-
-    Attributes:
-        key: the registry key or URL, verbatim.
-        source: whom to ask for its token.
-    """
-
-    key: str
-    source: TokenSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArgoOptions:
-    """How Argo CD is to take the login.
-
-    Attributes:
-        scope: value of its label, `repository` or `repo-creds`.
-        repo_type: `helm` or `oci`.
-        project: the one project that may use it, or an empty string.
-    """
-
-    scope: str = "repository"
-    repo_type: str = "helm"
-    project: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A spec that has been checked.
-
-    Attributes:
-        secret_name: of the generated Secret, a DNS name.
-        logins: what goes in, the registry or URL of the spec first.
-        frequency: longest time between refreshes; None where the spec's can't be parsed.
-        labels: for the generated Secret, beside the operator's own.
-        annotations: the same.
-        orphan: the Secret outlives the resource.
-        suspended: leave everything as it is.
-        argo: for an ArgoHelmRepoSecret only.
-    """
-
-    secret_name: str
-    logins: tuple[Login, ...]
-    frequency: timedelta | None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    orphan: bool = False
-    suspended: bool = False
-    argo: ArgoOptions | None = None
-
-    @property
-    def target(self) -> str:
-        """The registry key or URL that the spec names first."""
-        return self.logins[0].key
-
-    @property
-    def sources(self) -> tuple[TokenSource, ...]:
-        """Whom to ask, each once."""
-        return tuple(dict.fromkeys(login.source for login in self.logins))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """One custom resource as last seen.
-
-    Attributes:
-        key: kind, namespace and name.
-        uid: of this very object.
-        generation: counts changes of the spec.
-        created_at: creationTimestamp, UTC.
-        wanted: the checked spec; None where it makes no sense at all.
-        problem: what is wrong with the spec, if anything.
-        status: as the API server holds it.
-        refresh_requested: value of the annotation that asks for a fresh token, if it is there.
-    """
-
-    key: ResourceKey
-    uid: str
-    generation: int
-    created_at: datetime
-    wanted: Wanted | None
-    problem: Problem | None
-    status: Mapping[str, Any] = field(repr=False)
-    refresh_requested: str | None = None
-
-    def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
-        """The same resource with another status and annotation."""
-        return replace(self, status=status, refresh_requested=refresh_requested)
-
-    def is_same_wish(self, other: "Resource") -> bool:
-        """Whether the other asks for the same: nothing but its status differs."""
-        return other.with_status(self.status, other.refresh_requested) == self
-
-
-def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
-    """Make a Resource of what the API server sent.
-
-    Args:
-        kind: which of `KINDS` the object was listed as.
-        raw: the object; `metadata` is the server's and trusted, all else is not.
-    """
-    metadata = raw["metadata"]
-    key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
-    wanted, problem = _parse_spec(key, raw.get("spec"))
-    return Resource(
-        key=key,
-        uid=metadata["uid"],
-        generation=metadata.get("generation", 0),
-        created_at=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
-        wanted=wanted,
-        problem=problem,
-        status=status_of(raw),
-        refresh_requested=requested_refresh(metadata),
-    )
-
-
-def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
-    """The value of the annotation that asks for a fresh token, cut to what an annotation should hold."""
-    value = (metadata.get("annotations") or {}).get(REFRESH_REQUESTED)
-    return value[:_LONGEST_REQUEST] if value else None
-
-
-def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of an object, empty where there is none that makes sense."""
-    status = raw.get("status")
-    return status if isinstance(status, Mapping) else {}
-
-
-def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time as UTC, or None if it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-        return parsed.astimezone(UTC) if parsed.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def format_time(time: datetime) -> str:
-    """UTC, RFC 3339, with seconds."""
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:
-    try:
-        spec = SPECS[key.kind].model_validate(raw)
-        _check_name("generated_secret_name", spec.generated_secret_name, "Secret")
-        _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
-        if isinstance(spec, ArgoHelmRepoSecretSpec):
-            _check_choice("credential_scope", spec.credential_scope, "repository", "repo-creds")
-            _check_choice("repo_type", spec.repo_type, "helm", "oci")
-        check_labels(spec.secret_labels or {})
-        check_annotations(spec.secret_annotations or {})
-        logins = _logins(spec, _parse_identity(spec, key.namespace))
-    except ValidationError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
-    except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=str(error))
-    except OperatorError as error:
-        return None, Problem(reason=error.reason, message=error.message)
-    frequency, problem = _parse_frequency(spec.frequency)
-    wanted = Wanted(
-        secret_name=spec.generated_secret_name,
-        logins=logins,
-        frequency=frequency,
-        labels=spec.secret_labels or {},
-        annotations=spec.secret_annotations or {},
-        orphan=spec.deletion_policy == ORPHAN,
-        suspended=bool(spec.suspend),
-        argo=_argo_options(spec) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
-    )
-    return wanted, problem
-
-
-def _parse_identity(spec: Spec, namespace: str) -> Identity:
-    if spec.service_account and spec.aws_iam_secret:
-        raise ValueError(
-            "spec.service_account and spec.aws_iam_secret both say who asks AWS: take one of them out."
-        )
-    role = spec.role_arn
-    if role is not None:
-        check_role_arn(role)
-    if spec.service_account:
-        name = _check_name("service_account.name", spec.service_account.name, "ServiceAccount")
-        return Identity(source="service_account", namespace=namespace, name=name, role_arn=role or "")
-    if spec.aws_iam_secret:
-        name = _check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
-        return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role or "")
-    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
-
-
-def _check_name(field: str, name: str, kind: str) -> str:
-    if len(name) > _SECRET_NAME_LENGTH or not _SECRET_NAME.fullmatch(name):
-        raise ValueError(
-            f"spec.{field} {quote(name)} is no name for a {kind}: "
-            "use lower case letters, digits, '-' and '.', at most 253."
-        )
-    return name
-
-
-def _logins(spec: Spec, identity: Identity) -> tuple[Login, ...]:
-    """The spec's registry first, then the additional ones, each key once."""
-    first = Login(key=spec.target, source=token_source(spec.target, spec.region))
-    more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
-    if len(more) > _MOST_REGISTRIES:
-        raise ValueError(f"spec.additional_registries names more than {_MOST_REGISTRIES} registries.")
-    logins = {first.key: first}
-    for key in more:
-        logins.setdefault(key, Login(key=key, source=_additional_source(key, spec.region)))
-    return tuple(replace(login, source=replace(login.source, identity=identity)) for login in logins.values())
-
-
-def _additional_source(key: str, region: str | None) -> TokenSource:
-    """An ECR host tells its own region; spec.region is for hosts that tell none."""
-    known = parse_registry(key).region
-    return token_source(key, known or region)
-
-
-def _check_choice(field_name: str, value: str | None, *choices: str) -> None:
-    if value is not None and value not in choices:
-        raise ValueError(f"spec.{field_name} {quote(value)} is neither {' nor '.join(choices)}.")
-
-
-def _argo_options(spec: ArgoHelmRepoSecretSpec) -> ArgoOptions:
-    return ArgoOptions(
-        scope=spec.credential_scope or "repository",
-        repo_type=spec.repo_type or "helm",
-        project=spec.project or "",
-    )
-
-
-def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None]:
-    try:
-        return parse_go_duration(DEFAULT_FREQUENCY if text is None else text), None
-    except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}.")
-
-
-def _in_words(error: ValidationError) -> str:
-    """What pydantic found, without the values."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    wrong = (
-        f"{'.'.join(['spec', *map(str, detail['loc'])])} {_MEANINGS.get(detail['type'], detail['msg'])}"
-        for detail in found
-    )
-    return f"{'; '.join(wrong)}."
-
-
-_MEANINGS: Final = {
-    "missing": "is missing",
-    "string_type": "must be a string; put quotes around it",
-    "model_type": "must be an object with fields",
-    "model_attributes_type": "must be an object with fields",
-}

@@ -9,9 +9,9 @@ from typing import Final
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
+from ecr_operator.model.parsing import Wanted
 from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
-from ecr_operator.model.resources import Wanted
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")
 

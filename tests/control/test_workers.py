@@ -9,7 +9,7 @@ import structlog.testing
 
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.parsing import Resource
 from tests.builders import HOUR, host, permanent, transient
 from tests.control.world import World
 from tests.fakes import settle

@@ -18,7 +18,7 @@ from ecr_operator.control.refresh import Refresher, Step
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.resources import Resource
+from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
 from tests.fakes import FakeClock, FakeEvents, FakeIssuer, FakeResources, FakeSecrets, FakeTenants, settle

@@ -7,7 +7,7 @@ import pytest
 
 from ecr_operator.model.conditions import is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.outcome import Outcome, Reason
-from ecr_operator.model.resources import format_time
+from ecr_operator.model.times import format_time
 from tests.builders import HOUR, NOW, TWELVE_HOURS, outcome, resource, times
 
 DEADLINE: Final = NOW + 10 * HOUR

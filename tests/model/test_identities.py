@@ -15,7 +15,7 @@ from ecr_operator.model.identities import (
     session_tags,
 )
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.resources import Resource, parse_resource
+from ecr_operator.model.parsing import Resource, parse_resource
 from ecr_operator.model.tokens import TokenSource
 
 ROLE = "arn:aws:iam::123456789012:role/ecr-puller"

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.resources import KINDS, Problem, format_time, parse_resource, parse_time
+from ecr_operator.model.parsing import Problem, parse_resource
+from ecr_operator.model.resources import KINDS
+from ecr_operator.model.times import format_time, parse_time
 from tests.builders import HOST, NOW, OHIO, raw_resource, resource, wanted
 
 ARGO: Final = "ArgoHelmRepoSecret"

@@ -20,6 +20,7 @@ from ecr_operator.control.ports import SystemClock
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
+from ecr_operator.control.writing import SecretWriter
 from ecr_operator.kube import connection, paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
@@ -95,7 +96,7 @@ class Operator:
         refresher = Refresher(
             inventory=self._inventory,
             logins=Logins(self.tokens, secrets, tag_sessions=settings.identities.session_tags),
-            secrets=secrets,
+            writer=SecretWriter(self._inventory, secrets),
             claims=claims,
             admission=Admission(settings.tenancy, tenants),
             clock=self._clock,

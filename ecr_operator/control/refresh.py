@@ -4,17 +4,17 @@ Look at the resource and at its Secret; do nothing if the Secret is well; else g
 Secret, and say what came of it.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
-from ecr_operator.control.ownership import Claims, Stake
-from ecr_operator.control.ports import Clock, SecretStore
+from ecr_operator.control.ownership import Claims
+from ecr_operator.control.ports import Clock
+from ecr_operator.control.step import Step
+from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
 from ecr_operator.model.errors import (
     ForeignSecretError,
@@ -25,14 +25,9 @@ from ecr_operator.model.errors import (
 )
 from ecr_operator.model.manifests import (
     earliest,
-    fingerprint,
-    generated_secret,
-    is_whole,
-    owned_fields,
-    tokens_annotation,
 )
-from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
-from ecr_operator.model.ownership import AppliedEntry, SecretView
+from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
+from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.schedule import (
     is_alive,
@@ -47,34 +42,13 @@ _ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What one refresh came to, and when to look again.
-
-    Attributes:
-        outcome: what is to be told; None where there is nothing new.
-        pending: AWS is being asked; the key comes up again when the answer is there.
-        deadline: when the token is due next, UTC.
-        retry_in: seconds until another try.
-        error: of Kubernetes, to be tried again with backoff.
-        expires_at: when the present token dies, while a refresh is still to come of it.
-    """
-
-    outcome: Outcome | None
-    pending: bool = False
-    deadline: datetime | None = None
-    retry_in: float | None = None
-    error: OperatorError | None = None
-    expires_at: datetime | None = None
-
-
 class Refresher:
     """Brings one resource's Secret to what the spec wants.
 
     Args:
         inventory: what was last seen.
         logins: gets the tokens.
-        secrets: the generated Secrets.
+        writer: writes the generated Secrets.
         claims: tells whose a Secret is.
         admission: tells whether a resource may have what it wants.
         clock: the time.
@@ -85,14 +59,14 @@ class Refresher:
         *,
         inventory: Inventory,
         logins: Logins,
-        secrets: SecretStore,
+        writer: SecretWriter,
         claims: Claims,
         admission: Admission,
         clock: Clock,
     ) -> None:
         self._inventory = inventory
         self._logins = logins
-        self._secrets = secrets
+        self._writer = writer
         self._claims = claims
         self._admission = admission
         self._clock = clock
@@ -100,9 +74,6 @@ class Refresher:
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
         # what does not fit for one that was well is somebody's doing.
         self._met: dict[ResourceKey, _Wish] = {}
-        # Our entry in managedFields as our own last apply left it: an apply under our manager's name by
-        # somebody else shows in nothing but its time.
-        self._applied: dict[ResourceKey, AppliedEntry] = {}
 
     async def refresh(self, resource: Resource, *, due: bool) -> Step:
         """Do what has to be done for a resource now.
@@ -118,20 +89,20 @@ class Refresher:
             return self._suspended(resource, wanted)
         if self._met.get(resource.key, _wish(resource)) != _wish(resource):
             self._contests.forget(resource.key)
-            self._applied.pop(resource.key, None)
+            self._writer.forget(resource.key)
         try:
             return await self._bring_about(resource, wanted, due=due)
         except ForeignSecretError as error:
             return Step(outcome=outcomes.failed(error, None), retry_in=_CONFLICT_RECHECK)
         except OperatorError as error:
-            return self._failed(error, self._times(self._fitting(resource, wanted)), error=error)
+            return self._failed(error, self._times(self._writer.fitting(resource, wanted)), error=error)
         finally:
             self._met[resource.key] = _wish(resource)
 
     def forget(self, key: ResourceKey) -> None:
         """Drop what is kept of a resource that is gone."""
         self._met.pop(key, None)
-        self._applied.pop(key, None)
+        self._writer.forget(key)
         self._contests.forget(key)
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
@@ -144,7 +115,9 @@ class Refresher:
             except StaleObjectError:
                 self._claims.doubt(resource, wanted)
             except ImmutableSecretError:
-                await self._make_way(resource, wanted, stake)
+                self._claims.doubt(resource, wanted)
+                if stake.view:
+                    await self._writer.make_way(stake.view)
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {wanted.secret_name} keeps changing while the operator writes it; trying again.",
@@ -154,15 +127,15 @@ class Refresher:
         self, resource: Resource, wanted: Wanted, token: RegistryToken, view: SecretView | None
     ) -> Step:
         """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
-        await self._apply(resource, wanted, {wanted.target: token}, view)
+        await self._writer.apply(resource, wanted, {wanted.target: token}, view)
         return _settled(resource, wanted, token.times, Reason.ADOPTED)
 
     async def _settle(
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
     ) -> Step:
-        fitting = self._fitting(resource, wanted)
+        fitting = self._writer.fitting(resource, wanted)
         if (times := self._times(fitting)) and not due and (step := self._leave(resource, wanted, times)):
-            await self._sweep(resource, wanted)
+            await self._writer.sweep(resource, wanted)
             return step
         if resource.problem and not (present and present.times):
             return Step(outcome=outcomes.invalid(resource, None))
@@ -176,8 +149,8 @@ class Refresher:
         )
         if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
             return self._without_token(resource, wanted, times, gathered)
-        await self._apply(resource, wanted, gathered.tokens, present)
-        await self._sweep(resource, wanted)
+        await self._writer.apply(resource, wanted, gathered.tokens, present)
+        await self._writer.sweep(resource, wanted)
         if gathered.failures:
             return self._partly(wanted, gathered)
         settled = earliest(gathered.tokens.values())
@@ -258,53 +231,9 @@ class Refresher:
         """When the token dies; None if it is dead or there is none."""
         return times.expires_at if times and is_alive(times, self._clock.now()) else None
 
-    async def _apply(
-        self,
-        resource: Resource,
-        wanted: Wanted,
-        tokens: Mapping[str, RegistryToken],
-        present: SecretView | None,
-    ) -> None:
-        if present and _holds(present, resource, wanted, tokens):
-            return
-        applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
-        self._inventory.put_secret(applied)
-        if applied.entry:
-            self._applied[resource.key] = applied.entry
-
-    async def _make_way(self, resource: Resource, wanted: Wanted, stake: Stake) -> None:
-        """Delete a Secret of ours that can't be changed, by its type or its `immutable`, to make it anew."""
-        self._claims.doubt(resource, wanted)
-        if stake.view is not None:
-            with contextlib.suppress(StaleObjectError):
-                await self._secrets.delete(stake.view)
-
-    async def _sweep(self, resource: Resource, wanted: Wanted) -> None:
-        """Delete what the resource had before its generated_secret_name changed; new first, old after."""
-        for view in self._inventory.owned_by(resource.uid):
-            if view.name != wanted.secret_name and view.managed:
-                try:
-                    await self._secrets.delete(view)
-                except StaleObjectError:
-                    await self._sweep_changed(view)
-
-    async def _sweep_changed(self, view: SecretView) -> None:
-        """Delete a Secret that has changed since we saw it, if it still is what it was."""
-        now = await self._secrets.look(view.namespace, view.name)
-        if now and now.managed and now.owner == view.owner:
-            await self._secrets.delete(now)
-
     def _suspended(self, resource: Resource, wanted: Wanted) -> Step:
-        times = self._times(self._fitting(resource, wanted))
+        times = self._times(self._writer.fitting(resource, wanted))
         return Step(outcome=outcomes.suspended(times), expires_at=self._alive(times))
-
-    def _fitting(self, resource: Resource, wanted: Wanted) -> SecretView | None:
-        """The Secret that exists, if it is as we would write it but for the token's age."""
-        view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
-        if view is None or not _fits(view, resource, wanted):
-            return None
-        applied = self._applied.get(resource.key, view.entry)
-        return view if view.entry == applied else None
 
     def _unmet_request(self, resource: Resource, wanted: Wanted) -> bool:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
@@ -343,32 +272,6 @@ _Wish = tuple[str, int]
 
 def _wish(resource: Resource) -> _Wish:
     return resource.uid, resource.generation
-
-
-def _holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> bool:
-    """Whether the Secret of several logins holds these very tokens already."""
-    return (
-        len(wanted.logins) > 1
-        and view.tokens == tokens_annotation(wanted, tokens)
-        and _is_as_applied(view, resource, wanted)
-        and not resource.refresh_requested
-    )
-
-
-def _fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
-    return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
-
-
-def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
-    return (
-        view.managed
-        and view.entry is not None
-        and view.owner is not None
-        and view.owner.uid == resource.uid
-        and view.times is not None
-        and view.fingerprint == fingerprint(resource, wanted)
-        and owned_fields(resource, wanted) <= view.entry.fields
-    )
 
 
 def _deadline(resource: Resource, wanted: Wanted, times: TokenTimes) -> datetime:

@@ -15,7 +15,8 @@ import structlog
 from ecr_operator.control.deadlines import DeadlineQueue, Due
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.ports import Clock, EventSink, StatusWriter
-from ecr_operator.control.refresh import Refresher, Step
+from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.step import Step
 from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey

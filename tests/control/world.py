@@ -14,9 +14,11 @@ from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.ownership import Claims
-from ecr_operator.control.refresh import Refresher, Step
+from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.step import Step
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
+from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
@@ -46,7 +48,7 @@ class World:
         self.refresher = Refresher(
             inventory=self.inventory,
             logins=Logins(self.tokens, self.secrets),
-            secrets=self.secrets,
+            writer=SecretWriter(self.inventory, self.secrets),
             claims=claims,
             admission=Admission(self.policy, FakeTenants()),
             clock=self.clock,

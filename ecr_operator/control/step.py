@@ -1,0 +1,28 @@
+"""What one refresh came to: what refresh tells the workers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one refresh came to, and when to look again.
+
+    Attributes:
+        outcome: what is to be told; None where there is nothing new.
+        pending: AWS is being asked; the key comes up again when the answer is there.
+        deadline: when the token is due next, UTC.
+        retry_in: seconds until another try.
+        error: of Kubernetes, to be tried again with backoff.
+        expires_at: when the present token dies, while a refresh is still to come of it.
+    """
+
+    outcome: Outcome | None
+    pending: bool = False
+    deadline: datetime | None = None
+    retry_in: float | None = None
+    error: OperatorError | None = None
+    expires_at: datetime | None = None

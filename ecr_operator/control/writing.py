@@ -1,0 +1,84 @@
+"""Writing the Secrets of a resource, and knowing our own writes again.
+
+Invariant: everything written is remembered at once, before the watch tells of it.
+"""
+
+import contextlib
+from collections.abc import Mapping
+
+from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.ports import SecretStore
+from ecr_operator.model.errors import StaleObjectError
+from ecr_operator.model.fitting import fits, holds
+from ecr_operator.model.manifests import generated_secret
+from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.ownership import AppliedEntry, SecretView
+from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.tokens import RegistryToken
+
+
+class SecretWriter:
+    """Applies and deletes generated Secrets.
+
+    Args:
+        inventory: what was last seen; is told of each write.
+        secrets: the API server's.
+    """
+
+    def __init__(self, inventory: Inventory, secrets: SecretStore) -> None:
+        self._inventory = inventory
+        self._secrets = secrets
+        # Our entry in managedFields as our own last apply left it: an apply under our manager's name by
+        # somebody else shows in nothing but its time.
+        self._applied: dict[ResourceKey, AppliedEntry] = {}
+
+    def forget(self, key: ResourceKey) -> None:
+        """Drop what is kept of a resource that is gone, or wants something else."""
+        self._applied.pop(key, None)
+
+    def fitting(self, resource: Resource, wanted: Wanted) -> SecretView | None:
+        """The Secret that exists, if it is as we would write it but for the token's age."""
+        view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
+        if view is None or not fits(view, resource, wanted):
+            return None
+        applied = self._applied.get(resource.key, view.entry)
+        return view if view.entry == applied else None
+
+    async def apply(
+        self,
+        resource: Resource,
+        wanted: Wanted,
+        tokens: Mapping[str, RegistryToken],
+        present: SecretView | None,
+    ) -> None:
+        """Create the Secret, or change the one that was seen; nothing if it holds these very tokens.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        if present and holds(present, resource, wanted, tokens):
+            return
+        applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
+        self._inventory.put_secret(applied)
+        if applied.entry:
+            self._applied[resource.key] = applied.entry
+
+    async def make_way(self, view: SecretView) -> None:
+        """Delete a Secret of ours that can't be changed, by its type or its `immutable`, to make it anew."""
+        with contextlib.suppress(StaleObjectError):
+            await self._secrets.delete(view)
+
+    async def sweep(self, resource: Resource, wanted: Wanted) -> None:
+        """Delete what the resource had before its generated_secret_name changed; new first, old after."""
+        for view in self._inventory.owned_by(resource.uid):
+            if view.name != wanted.secret_name and view.managed:
+                try:
+                    await self._secrets.delete(view)
+                except StaleObjectError:
+                    await self._sweep_changed(view)
+
+    async def _sweep_changed(self, view: SecretView) -> None:
+        """Delete a Secret that has changed since we saw it, if it still is what it was."""
+        now = await self._secrets.look(view.namespace, view.name)
+        if now and now.managed and now.owner == view.owner:
+            await self._secrets.delete(now)

@@ -1,0 +1,35 @@
+"""Whether a Secret is as its resource wants it, told from its metadata alone."""
+
+from collections.abc import Mapping
+
+from ecr_operator.model.manifests import fingerprint, is_whole, owned_fields, tokens_annotation
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.tokens import RegistryToken
+
+
+def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> bool:
+    """Whether the Secret of several logins holds these very tokens already."""
+    return (
+        len(wanted.logins) > 1
+        and view.tokens == tokens_annotation(wanted, tokens)
+        and _is_as_applied(view, resource, wanted)
+        and not resource.refresh_requested
+    )
+
+
+def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+    """Whether the Secret is as we would write it, but for the token's age."""
+    return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
+
+
+def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+    return (
+        view.managed
+        and view.entry is not None
+        and view.owner is not None
+        and view.owner.uid == resource.uid
+        and view.times is not None
+        and view.fingerprint == fingerprint(resource, wanted)
+        and owned_fields(resource, wanted) <= view.entry.fields
+    )

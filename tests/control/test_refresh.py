@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ecr_operator.control.refresh import Step
+from ecr_operator.control.step import Step
 from ecr_operator.model.errors import ImmutableSecretError, PermanentError, StaleObjectError
 from ecr_operator.model.manifests import dockerconfigjson
 from ecr_operator.model.outcome import Outcome, Reason

@@ -63,6 +63,7 @@ class Workers:
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._failures: Counter[ResourceKey] = Counter()
+        self._held_until: dict[ResourceKey, float] = {}
         self._due: set[ResourceKey] = set()
         self._asking: set[ResourceKey] = set()
         self._told_once: dict[ResourceKey, tuple[str, int]] = {}
@@ -78,6 +79,7 @@ class Workers:
         self._refresher.forget(key)
         self._deadlines.forget(key)
         self._due.discard(key)
+        self._held_until.pop(key, None)
         self._asking.discard(key)
         self._failures.pop(key, None)
         self._told_once.pop(key, None)
@@ -100,6 +102,11 @@ class Workers:
             return
         if due.by_deadline:
             self._due.add(due.key)
+        if (wait := self._held_until.get(due.key, 0.0) - self._clock.monotonic()) > 0:
+            # An event, such as the echo of our own write, must not cut short what the server asked for.
+            self._deadlines.schedule_in(due.key, wait)
+            return
+        self._held_until.pop(due.key, None)
         step = await self._refresher.refresh(resource, due=due.key in self._due)
         waited = due.key in self._asking
         self._reschedule(resource, step)
@@ -175,6 +182,8 @@ class Workers:
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
         self._failures[key] += 1
+        if error.retry_after:
+            self._held_until[key] = self._clock.monotonic() + error.retry_after
         self._deadlines.schedule_in(key, kubernetes_retry_delay(error, self._failures[key], self._rng))
 
     def _status_refused(self, resource: Resource, step: Step, error: OperatorError) -> None:

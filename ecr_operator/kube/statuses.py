@@ -72,7 +72,8 @@ class KubeStatuses:
             stray = ApiError(0, "NotAnObject", "the answer is not the resource: is a proxy in between?")
             raise translate(stray, f"writing the status of {key}")
         kept = status_of(answer)
-        self._learn(key.kind, keeps=_DETAIL in kept)
+        if _DETAIL in status:
+            self._learn(key.kind, keeps=_DETAIL in kept)
         return kept
 
     async def _ask_schema(self, kind: str) -> bool:

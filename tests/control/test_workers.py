@@ -346,3 +346,16 @@ async def test_a_step_of_the_wall_clock_past_the_expiry_is_noticed_in_seconds(wo
         await world.clock.advance(6)
         assert len(world.aws.asked) == 2
         assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_an_event_does_not_cut_short_what_the_server_asked_for(world: World) -> None:
+    world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=30)]
+    async with world.working():
+        of = world.see()
+        await settle()
+        attempts = len(world.secrets.calls)
+        world.deadlines.schedule_now(of.key)
+        await world.clock.advance(25)
+        assert len(world.secrets.calls) == attempts
+        await world.clock.advance(10)
+        assert world.told(of) == ("True", "Refreshed")

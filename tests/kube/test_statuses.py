@@ -131,3 +131,13 @@ async def test_a_stray_answer_is_no_success(server: ScriptedServer, statuses: Ku
     server.others = [reply({"kind": "Status", "status": "Success"})]
     with pytest.raises(TransientError, match="is a proxy in between"):
         await statuses.write(resource(), FULL)
+
+
+async def test_a_status_without_details_teaches_nothing_of_the_crd(
+    server: ScriptedServer, statuses: KubeStatuses
+) -> None:
+    legacy = {"phase": "Updated", "conditions": []}
+    server.others = [reply({"metadata": {"uid": "uid-of-web"}, "status": legacy})]
+    with structlog.testing.capture_logs() as logs:
+        await statuses.write(resource(), legacy)
+    assert logs == []

@@ -114,7 +114,7 @@ class Operator:
     async def run(self) -> None:
         """Watch and work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._issuer.warm(), name="warm")
+            group.create_task(self._warm(), name="warm")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self._named_keys.run(), name="named keys")
@@ -124,13 +124,27 @@ class Operator:
 
     async def _watch_credentials(self) -> None:
         """Let go of tokens and failures when the operator becomes somebody else, or gets valid keys."""
-        changes = self._issuer.changes()
+        changes = self._credential_changes(0)
         while True:
             await self._clock.sleep(_CREDENTIALS_CHECK)
-            if (latest := self._issuer.changes()) != changes:
+            latest = self._credential_changes(changes)
+            if latest != changes:
                 changes = latest
                 log.info("the AWS credential files have changed")
                 self.tokens.forget_all()
+
+    async def _warm(self) -> None:
+        try:
+            await self._issuer.warm()
+        except Exception as error:  # noqa: BLE001 - the first call then does it, or says what is wrong
+            log.debug("not warmed up", error=type(error).__name__)
+
+    def _credential_changes(self, known: int) -> int:
+        try:
+            return self._issuer.changes()
+        except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
+            log.debug("credential files not looked at", error=type(error).__name__)
+            return known
 
     async def _watch(self, namespace: str) -> None:
         """Secrets first: with them known, a resource whose Secret is well costs nothing."""

@@ -5,12 +5,15 @@ Only then: keys that work are read afresh with each call anyway, and an idle ope
 
 from typing import Final
 
+import structlog
+
 from ecr_operator.control.ports import Clock, TenantReader
 from ecr_operator.control.token_cache import TokenCache
-from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import Identity
 
 _EVERY: Final = 15.0
+
+log = structlog.get_logger(__name__)
 
 
 class NamedKeys:
@@ -32,16 +35,20 @@ class NamedKeys:
         """Look every 15 seconds, until cancelled."""
         while True:
             await self._clock.sleep(_EVERY)
-            failing = {identity for identity in self._tokens.failing() if identity.source == "iam_secret"}
-            self._versions = {key: value for key, value in self._versions.items() if key in failing}
-            for identity in failing:
+            await self._look_at_all()
+
+    async def _look_at_all(self) -> None:
+        failing = {identity for identity in self._tokens.failing() if identity.source == "iam_secret"}
+        self._versions = {key: value for key, value in self._versions.items() if key in failing}
+        for identity in failing:
+            try:
                 await self._look(identity)
+            except Exception as error:  # noqa: BLE001 - no answer whatever may end the operator
+                log.debug("keys not looked at", identity=str(identity), error=type(error).__name__)
 
     async def _look(self, identity: Identity) -> None:
-        try:
-            version = await self._tenants.iam_keys_version(identity.namespace, identity.name)
-        except OperatorError:
-            return
-        if self._versions.get(identity, version) != version:
+        version = await self._tenants.iam_keys_version(identity.namespace, identity.name)
+        # Also at the first look: they may have been mended between the failure and now.
+        if identity not in self._versions or self._versions[identity] != version:
             self._tokens.forget(identity)
         self._versions[identity] = version

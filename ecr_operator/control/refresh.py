@@ -4,6 +4,7 @@ Look at the resource and at its Secret; do nothing if the Secret is well; else g
 Secret, and say what came of it.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -23,9 +24,7 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.manifests import (
-    earliest,
-)
+from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
@@ -86,6 +85,7 @@ class Refresher:
         if wanted is None:
             return Step(outcome=outcomes.invalid(resource, None))
         if wanted.suspended:
+            self._met[resource.key] = _wish(resource)
             return self._suspended(resource, wanted)
         if self._met.get(resource.key, _wish(resource)) != _wish(resource):
             self._contests.forget(resource.key)
@@ -128,6 +128,8 @@ class Refresher:
     ) -> Step:
         """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
         await self._writer.apply(resource, wanted, {wanted.target: token}, view)
+        if len(wanted.logins) > 1:
+            return Step(outcome=None, retry_in=0.0)  # v0.6.0 knew one login only: now for the others
         return _settled(resource, wanted, token.times, Reason.ADOPTED)
 
     async def _settle(
@@ -140,21 +142,21 @@ class Refresher:
         if resource.problem and not (present and present.times):
             return Step(outcome=outcomes.invalid(resource, None))
         if present is None and self._was_well(resource) and not await self._claims.exists(resource):
-            return Step(outcome=None)
+            return Step(outcome=None, retry_in=_CONFLICT_RECHECK)
         if not fitting and (wait := self._contests.wait(resource.key)):
             return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
         await self._admission.check(resource, wanted)
         gathered = await self._logins.gather(
-            resource, wanted, present if times else None, self._acceptable(resource, wanted, fitting)
+            resource, wanted, _trusted(present, resource), self._acceptable(resource, wanted, present)
         )
         if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
             return self._without_token(resource, wanted, times, gathered)
         await self._writer.apply(resource, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)
+        why = self._why(resource, present, fitting)
         if gathered.failures:
-            return self._partly(wanted, gathered)
-        settled = earliest(gathered.tokens.values())
-        return _settled(resource, wanted, settled, self._why(resource, present, fitting))
+            return self._partly(resource, wanted, gathered)
+        return _settled(resource, wanted, earliest(gathered.tokens.values()), why)
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
         """What to say of a Secret that is well; None if its token is due."""
@@ -173,13 +175,17 @@ class Refresher:
         return None
 
     def _acceptable(
-        self, resource: Resource, wanted: Wanted, fitting: SecretView | None
+        self, resource: Resource, wanted: Wanted, seen: SecretView | None
     ) -> Callable[[RegistryToken], bool]:
         """Which tokens of the cache may serve, so that AWS need not be asked."""
-        now, present = self._clock.now(), self._times(fitting)
+        now, present = self._clock.now(), self._times(self._writer.fitting(resource, wanted))
         requested = self._unmet_request(resource, wanted)
+        partial = seen is not None and not is_whole(wanted, seen.tokens)
 
         def acceptable(token: RegistryToken) -> bool:
+            if present is None and partial:
+                # For as long as a login is missing; that must not keep the others from their renewal.
+                return is_alive(token.times, now) and now < _deadline(resource, wanted, token.times)
             if present is None:
                 # A repair takes what is there, so that it never waits for AWS; what is due stays due.
                 return is_alive(token.times, now)
@@ -202,14 +208,17 @@ class Refresher:
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, retry_in=retry_in)
 
-    def _partly(self, wanted: Wanted, gathered: Gathered) -> Step:
-        """Some logins are fresh, and some sources failed."""
+    def _partly(self, resource: Resource, wanted: Wanted, gathered: Gathered) -> Step:
+        """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
+        fresh = [token for key, token in gathered.tokens.items() if key not in gathered.failures]
+        due = min((_deadline(resource, wanted, token.times) for token in fresh), default=None)
+        until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
         whole = len(gathered.tokens) == len(wanted.logins)
         times = earliest(gathered.tokens.values()) if whole else None
         errors = {key: failure.error for key, failure in gathered.failures.items()}
         return Step(
             outcome=outcomes.partly_refreshed(errors, times),
-            retry_in=self._seconds_until(gathered.retry_at),
+            retry_in=min(self._seconds_until(gathered.retry_at), until_due),
             expires_at=self._alive(times),
         )
 
@@ -272,6 +281,14 @@ _Wish = tuple[str, int]
 
 def _wish(resource: Resource) -> _Wish:
     return resource.uid, resource.generation
+
+
+def _trusted(view: SecretView | None, resource: Resource) -> SecretView | None:
+    """The Secret, if it is this resource's own and its data are as the operator wrote them."""
+    if view is None or view.times is None or view.entry is None:
+        return None
+    ours = view.owner is not None and view.owner.uid == resource.uid
+    return view if ours and any(path.startswith("f:data/") for path in view.entry.fields) else None
 
 
 def _deadline(resource: Resource, wanted: Wanted, times: TokenTimes) -> datetime:

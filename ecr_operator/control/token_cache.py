@@ -23,6 +23,7 @@ from ecr_operator.model.schedule import is_alive, longest_retry_delay, minimum_i
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 _KEPT = 13 * 3600.0  # seconds
+_LATELY = 3600.0  # seconds; retries come within half an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class _Source:
     token: RegistryToken | None = None
     fetched_at: float = 0.0
     used_at: float = 0.0
+    epoch: int = 0
     failure: TokenFailure | None = None
     failures: int = 0
     flight: "asyncio.Task[None] | None" = None
@@ -135,8 +137,13 @@ class TokenCache:
             entry.failure = TokenFailure(error=failure.error, retry_at=latest)
 
     def failing(self) -> set[Identity]:
-        """The identities whose last call failed."""
-        return {source.identity for source, entry in self._sources.items() if entry.failure}
+        """The identities whose last call failed, and that somebody still asks for."""
+        since = self._clock.monotonic() - _LATELY
+        return {
+            source.identity
+            for source, entry in self._sources.items()
+            if entry.failure and entry.used_at > since
+        }
 
     def forget_all(self) -> None:
         """Drop tokens and failures: the operator's credentials have changed."""
@@ -148,6 +155,7 @@ class TokenCache:
         for source, entry in self._sources.items():
             if source.identity == identity:
                 entry.token, entry.failure, entry.failures = None, None, 0
+                entry.epoch += 1
                 refused, entry.refused = entry.refused, set()
                 self._landed(refused)
 
@@ -166,15 +174,19 @@ class TokenCache:
         await asyncio.gather(*flights, return_exceptions=True)
 
     async def _fly(self, source: TokenSource, entry: _Source) -> None:
+        epoch = entry.epoch
         try:
-            entry.token = await self._issuer.issue(source)
+            token = await self._issuer.issue(source)
         except OperatorError as error:
             self._failed(entry, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not silence the source for ever
             self._failed(entry, _unforeseen(error))
         else:
             entry.failure, entry.failures, entry.refused = None, 0, set()
-            entry.fetched_at = self._clock.monotonic()
+            entry.token, entry.fetched_at = token, self._clock.monotonic()
+        if entry.epoch != epoch:
+            # The credentials have changed meanwhile: what the old ones got or did not get is of no account.
+            entry.token, entry.failure, entry.failures = None, None, 0
         waiting, entry.waiting, entry.flight = entry.waiting, {}, None
         self._landed(waiting)
 

@@ -7,7 +7,7 @@ changes; a resource whose status can't be written is told of once, by Event and 
 import asyncio
 import random
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -25,6 +25,7 @@ from ecr_operator.model.schedule import kubernetes_retry_delay
 from ecr_operator.model.times import format_time
 
 _TELL_PENDING_AFTER = 2.0
+_SHORTEST_ROUND = timedelta(seconds=1)
 # What the status has no word for.
 _TOLD_BY_EVENT = (Reason.REPAIRED, Reason.ADOPTED)
 
@@ -95,6 +96,9 @@ class Workers:
                 self._retry(due.key, TransientError(Reason.PENDING, "A fault of the operator."))
             finally:
                 self._deadlines.done(due.key)
+                if self._inventory.resource(due.key) is None:
+                    # It went while it was worked on.
+                    self.forget(due.key)
 
     async def _handle(self, due: Due[ResourceKey]) -> None:
         resource = self._inventory.resource(due.key)
@@ -178,7 +182,8 @@ class Workers:
 
     def _settled(self, key: ResourceKey, deadline: datetime) -> None:
         self._due.discard(key)
-        self._deadlines.schedule_at(key, deadline)
+        # No sooner than in a moment, whatever was computed: a deadline in the past must not starve the loop.
+        self._deadlines.schedule_at(key, max(deadline, self._clock.now() + _SHORTEST_ROUND))
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
         self._failures[key] += 1

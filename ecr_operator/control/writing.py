@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.ports import SecretStore
-from ecr_operator.model.errors import StaleObjectError
+from ecr_operator.model.errors import StaleObjectError, TransientError
 from ecr_operator.model.fitting import fits, holds
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import ResourceKey
@@ -41,8 +41,10 @@ class SecretWriter:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
         if view is None or not fits(view, resource, wanted):
             return None
-        applied = self._applied.get(resource.key, view.entry)
-        return view if view.entry == applied else None
+        return view if self._is_our_doing(resource, view) else None
+
+    def _is_our_doing(self, resource: Resource, view: SecretView) -> bool:
+        return view.entry == self._applied.get(resource.key, view.entry)
 
     async def apply(
         self,
@@ -56,9 +58,16 @@ class SecretWriter:
         Raises:
             OperatorError: from the API server.
         """
-        if present and holds(present, resource, wanted, tokens):
+        if present and holds(present, resource, wanted, tokens) and self._is_our_doing(resource, present):
             return
-        applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
+        try:
+            applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
+        except StaleObjectError:
+            raise
+        except TransientError:
+            # It may have been done all the same: what the watch then tells is taken for ours.
+            self._applied.pop(resource.key, None)
+            raise
         self._inventory.put_secret(applied)
         if applied.entry:
             self._applied[resource.key] = applied.entry

@@ -76,12 +76,14 @@ class KubeEvents:
             try:
                 await self._client.request("POST", paths.events(namespace), body=event)
             except ApiError as failure:
-                self._tell_once(failure)
+                self._tell_once(failure.message)
+            except Exception as error:  # noqa: BLE001 - an Event is not worth the operator's life
+                self._tell_once(type(error).__name__)
 
-    def _tell_once(self, failure: ApiError) -> None:
+    def _tell_once(self, why: str) -> None:
         level = log.debug if self._told else log.warning
         self._told = True
-        level("Events can't be written; the status tells the same", error=failure.message)
+        level("Events can't be written; the status tells the same", error=why)
 
 
 def event_of(

@@ -14,7 +14,7 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
         len(wanted.logins) > 1
         and view.tokens == tokens_annotation(wanted, tokens)
         and _is_as_applied(view, resource, wanted)
-        and not resource.refresh_requested
+        and resource.refresh_requested in (None, view.refresh_requested)
     )
 
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from ecr_operator.model.manifests import (
     DOCKER_TYPE,
     generated_data,
 )
-from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.parsing import ArgoOptions, Resource, Wanted
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 
@@ -51,9 +52,14 @@ def legacy_token(resource: Resource, wanted: Wanted, secret: Mapping[str, Any]) 
     if password is None:
         return None
     token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
-    if data != generated_data(wanted, {wanted.target: token}) or not _has_form(wanted, secret):
+    if data != generated_data(_as_then(wanted), {wanted.target: token}) or not _has_form(wanted, secret):
         return None
     return token
+
+
+def _as_then(wanted: Wanted) -> Wanted:
+    """What v0.6.0 made of the spec: it knew no options for Argo CD."""
+    return replace(wanted, argo=ArgoOptions() if wanted.argo else None)
 
 
 def _has_controller(secret: Mapping[str, Any]) -> bool:

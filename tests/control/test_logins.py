@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ecr_operator.model.outcome import Reason
-from tests.builders import permanent
+from tests.builders import permanent, transient
 from tests.control.world import World
 from tests.fakes import settle
 
@@ -82,3 +82,29 @@ async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
         assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         await world.clock.advance(2 * 3600)
         assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+
+
+async def test_a_registry_that_never_works_keeps_no_other_from_its_renewal(world: World) -> None:
+    world.aws.failing["eu-west-1"] = permanent()
+    async with world.working():
+        world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        first = held(world)
+        await world.clock.advance(10 * 3600)
+        assert held(world)[HERE] != first[HERE]
+
+
+async def test_a_write_whose_answer_was_lost_is_no_fight(world: World) -> None:
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE)]
+        world.see(
+            generation=2, ecr_registry=HERE, additional_registries=[THERE, SAME], status=world.status(of)
+        )
+        await world.clock.advance(30)
+        assert list(held(world)) == [HERE, THERE, SAME]
+        assert world.told(of) == ("True", "Refreshed")
+        writes = len(world.secrets.calls)
+        await world.clock.advance(3600)
+        assert len(world.secrets.calls) == writes

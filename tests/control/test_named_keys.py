@@ -50,19 +50,29 @@ async def test_changed_keys_are_tried_at_once(stage: Stage) -> None:
     stage.aws.failing["us-east-2"] = permanent()
     stage.tenants.versions["keys"] = "1"
     await stage.ask()
-    await stage.clock.advance(20)
-    assert stage.landed == []
+    await stage.clock.advance(16)
+    await stage.ask()
     stage.tenants.versions["keys"] = "2"
-    await stage.clock.advance(20)
+    await stage.clock.advance(16)
     assert stage.landed == [OF.key]
 
 
-async def test_unchanged_keys_are_left_alone(stage: Stage) -> None:
+async def test_unchanged_keys_are_tried_once_since_they_may_have_been_mended_unseen(stage: Stage) -> None:
     stage.aws.failing["us-east-2"] = permanent()
     stage.tenants.versions["keys"] = "1"
     await stage.ask()
-    await stage.clock.advance(240)
+    await stage.clock.advance(16)
+    assert stage.landed == [OF.key]
+    await stage.ask()
+    await stage.clock.advance(60)
     assert stage.landed == []
+
+
+async def test_nobody_looks_for_what_nobody_asks_for(stage: Stage) -> None:
+    stage.aws.failing["us-east-2"] = permanent()
+    await stage.ask()
+    await stage.clock.advance(3700)
+    assert stage.tokens.failing() == set()
 
 
 async def test_keys_that_work_are_not_looked_at(stage: Stage) -> None:

@@ -174,7 +174,7 @@ class TokenCache:
         await asyncio.gather(*flights, return_exceptions=True)
 
     async def _fly(self, source: TokenSource, entry: _Source) -> None:
-        epoch = entry.epoch
+        epoch, refused = entry.epoch, set[ResourceKey]()
         try:
             token = await self._issuer.issue(source)
         except OperatorError as error:
@@ -182,13 +182,15 @@ class TokenCache:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not silence the source for ever
             self._failed(entry, _unforeseen(error))
         else:
-            entry.failure, entry.failures, entry.refused = None, 0, set()
+            refused, entry.refused = entry.refused, set()
+            entry.failure, entry.failures = None, 0
             entry.token, entry.fetched_at = token, self._clock.monotonic()
         if entry.epoch != epoch:
             # The credentials have changed meanwhile: what the old ones got or did not get is of no account.
             entry.token, entry.failure, entry.failures = None, None, 0
         waiting, entry.waiting, entry.flight = entry.waiting, {}, None
-        self._landed(waiting)
+        # Those too that were sent away before: what they were refused for is over.
+        self._landed([*waiting, *(refused - waiting.keys())])
 
     def _failed(self, entry: _Source, error: OperatorError) -> None:
         entry.failures += 1

@@ -20,7 +20,7 @@ _FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
 _PERMANENT = (300.0, 1800.0)
 _PERMANENT_WITHOUT_TOKEN = (5.0, 300.0)
-_KUBERNETES_TRANSIENT = (0.5, 30.0)
+_KUBERNETES_TRANSIENT = (0.5, 8.0)
 _KUBERNETES_PERMANENT = (10.0, 300.0)
 _SHARE_OF_REMAINING_LIFE = 8
 
@@ -67,7 +67,7 @@ def serves_renewal(candidate: TokenTimes, present: TokenTimes | None, now: datet
 def spread_overdue(times: TokenTimes, now: datetime, seed: str) -> datetime:
     """When to refresh what fell due while the operator was down: nearest to expiry first, not all at once."""
     remaining = times.expires_at - now
-    return now + min(remaining / 60, _LONGEST_SPREAD) * (0.5 + _fraction(seed) / 2)
+    return now + min(remaining / 60, _LONGEST_SPREAD) * (0.8 + _fraction(seed) / 5)
 
 
 def is_alive(times: TokenTimes, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tests.cluster import admission, reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, Json
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, ApiError, Json
 from tests.lab.aws_faults import RESHAPED
 from tests.lab.waiting import wait_for
 
@@ -122,3 +122,16 @@ async def _refuse_a_secret_and_quote_it(scene: Scene) -> None:
         },
     }
     await admission.enforce(scene, policy)
+    # The API server takes a moment to take a policy in.
+    await wait_for(lambda: _is_refused(scene), 20, "the policy in force")
+
+
+async def _is_refused(scene: Scene) -> bool:
+    data = {".dockerconfigjson": base64.b64encode(b"{}" * 2000).decode()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "refused"}, "data": data}
+    path = f"/api/v1/namespaces/{scene.namespace}/secrets"
+    try:
+        await scene.api.request("POST", path, body=secret, query={"dryRun": "All"})
+    except ApiError:
+        return True
+    return False

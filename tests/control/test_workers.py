@@ -211,7 +211,7 @@ async def test_kubernetes_failing_is_retried_with_backoff(world: World) -> None:
     async with world.working():
         of = world.see()
         await world.clock.advance(600)
-        assert 20 <= len(world.secrets.calls) <= 80
+        assert 75 <= len(world.secrets.calls) <= 240
         assert (len(world.aws.asked), len(statuses(world, of))) == (1, 1)
         world.secrets.failures.clear()
         await world.clock.advance(30)

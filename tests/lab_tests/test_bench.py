@@ -80,7 +80,7 @@ async def test_operator_and_loop_write_alike(control_plane: ControlPlane, api: A
             await api.list(SECRETS, ours.namespace), await api.list(SECRETS, theirs.namespace), strict=True
         ):
             assert form(mine) == form(other)
-            assert size(mine) == pytest.approx(size(other), rel=0.01)
+            assert size(mine) == pytest.approx(size(other), rel=0.03)  # tokens differ in length
 
 
 async def test_the_tail_counts_one_user_alone(control_plane: ControlPlane, api: Api) -> None:

@@ -182,8 +182,9 @@ class Workers:
 
     def _settled(self, key: ResourceKey, deadline: datetime) -> None:
         self._due.discard(key)
-        # No sooner than in a moment, whatever was computed: a deadline in the past must not starve the loop.
-        self._deadlines.schedule_at(key, max(deadline, self._clock.now() + _SHORTEST_ROUND))
+        now = self._clock.now()
+        # A deadline in the past, whatever made it so, must not starve the loop.
+        self._deadlines.schedule_at(key, deadline if deadline > now else now + _SHORTEST_ROUND)
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
         self._failures[key] += 1

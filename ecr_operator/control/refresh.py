@@ -24,6 +24,7 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
+from ecr_operator.model.fitting import trusted
 from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
@@ -147,7 +148,7 @@ class Refresher:
             return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
         await self._admission.check(resource, wanted)
         gathered = await self._logins.gather(
-            resource, wanted, _trusted(present, resource), self._acceptable(resource, wanted, present)
+            resource, wanted, trusted(present, resource), self._acceptable(resource, wanted, present)
         )
         if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
             return self._without_token(resource, wanted, times, gathered)
@@ -281,14 +282,6 @@ _Wish = tuple[str, int]
 
 def _wish(resource: Resource) -> _Wish:
     return resource.uid, resource.generation
-
-
-def _trusted(view: SecretView | None, resource: Resource) -> SecretView | None:
-    """The Secret, if it is this resource's own and its data are as the operator wrote them."""
-    if view is None or view.times is None or view.entry is None:
-        return None
-    ours = view.owner is not None and view.owner.uid == resource.uid
-    return view if ours and any(path.startswith("f:data/") for path in view.entry.fields) else None
 
 
 def _deadline(resource: Resource, wanted: Wanted, times: TokenTimes) -> datetime:

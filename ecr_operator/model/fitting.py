@@ -33,3 +33,11 @@ def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool
         and view.fingerprint == fingerprint(resource, wanted)
         and owned_fields(resource, wanted) <= view.entry.fields
     )
+
+
+def trusted(view: SecretView | None, resource: Resource) -> SecretView | None:
+    """The Secret, if it is this resource's own and its data are as the operator wrote them."""
+    if view is None or view.times is None or view.entry is None:
+        return None
+    ours = view.owner is not None and view.owner.uid == resource.uid
+    return view if ours and any(path.startswith("f:data/") for path in view.entry.fields) else None

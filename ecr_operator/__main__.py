@@ -30,7 +30,7 @@ def main() -> int:
 
     gc.freeze()
     gc.enable()
-    logs.configure()
+    logs.configure(level=settings.logs.level)
     try:
         asyncio.run(app.run(settings))
     except ConnectionSetupError as error:

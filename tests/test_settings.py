@@ -1,12 +1,13 @@
 """The command line and the environment."""
 
+import logging
 import os
 from pathlib import Path
 
 import pytest
 
 from ecr_operator import __version__
-from ecr_operator.settings import Settings, SettingsError, parse_settings
+from ecr_operator.settings import BindAddress, Settings, SettingsError, parse_settings
 
 HOME = "~/.kube/config"
 
@@ -94,8 +95,132 @@ def test_the_pods_name(environment: dict[str, str], name: str) -> None:
 )
 def test_a_mistake_is_one_line_that_points_to_help(arguments: list[str]) -> None:
     said = mistake(*arguments)
-    assert said.endswith(". See --help.")
+    assert said.endswith((". See --help.", "? See --help."))
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("argument", "near"),
+    [
+        ("--metrics-bind-adress=:1", "--metrics-bind-address"),
+        ("-leader-elected", "--leader-elect"),
+        ("--zap-loglevel=debug", "--zap-log-level"),
+        ("--permitted-role=x", "--permitted-roles"),
+    ],
+)
+def test_a_mistyped_flag_is_told_with_the_nearest_that_there_is(argument: str, near: str) -> None:
+    assert f"did you mean {near}?" in mistake(argument)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(":8443", BindAddress(host=None, port=8443), id="all addresses"),
+        pytest.param("127.0.0.1:8080", BindAddress(host="127.0.0.1", port=8080), id="the loopback"),
+        pytest.param("[::1]:8080", BindAddress(host="::1", port=8080), id="IPv6"),
+        pytest.param("[fe80::1%eth0]:1", BindAddress(host="fe80::1%eth0", port=1), id="IPv6 with a zone"),
+        pytest.param("localhost:0", BindAddress(host="localhost", port=0), id="any free port"),
+        pytest.param("0", None, id="off"),
+    ],
+)
+def test_a_bind_address_is_gos(value: str, expected: BindAddress | None) -> None:
+    assert settings(f"--metrics-bind-address={value}").metrics == expected
+    assert settings("-health-probe-bind-address", value).probes == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "8080", "::1:8080", "[::1]", "a b:1", ":65536", ":-1", "http://a:1", ":x"]
+)
+def test_a_bind_address_that_is_none_is_one_line(value: str) -> None:
+    said = mistake(f"--metrics-bind-address={value}")
+    assert "--metrics-bind-address" in said
+    assert "[::1]:8080" in said
+
+
+def test_without_a_flag_the_addresses_are_those_of_v0_6_0_and_nobodys_wish() -> None:
+    assert settings().metrics == BindAddress(host=None, port=8080, explicit=False)
+    assert settings().probes == BindAddress(host=None, port=8081, explicit=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "elects"),
+    [
+        ([], False),
+        (["--leader-elect"], True),
+        (["-leader-elect"], True),
+        (["--leader-elect=true", "--metrics-bind-address=0"], True),
+        (["--leader-elect=F"], False),
+        (["-leader-elect=1"], True),
+        (["--leader-elect", "--leader-elect=false"], False),
+    ],
+)
+def test_leader_elect_is_a_boolean_of_gos(arguments: list[str], *, elects: bool) -> None:
+    assert settings(*arguments).leader_elect is elects
+
+
+@pytest.mark.parametrize(
+    ("arguments", "level", "encoder"),
+    [
+        pytest.param([], logging.INFO, None, id="nothing"),
+        pytest.param(["--zap-log-level=debug"], logging.DEBUG, None, id="debug"),
+        pytest.param(["--zap-log-level=ERROR"], logging.ERROR, None, id="in any case"),
+        pytest.param(["--zap-log-level=5"], logging.DEBUG, None, id="a number is ever more debug"),
+        pytest.param(["-zap-encoder", "json"], logging.INFO, "json", id="an encoder"),
+        pytest.param(["--zap-devel"], logging.DEBUG, "console", id="development"),
+        pytest.param(["--zap-devel=false"], logging.INFO, "json", id="production"),
+        pytest.param(
+            ["--zap-devel", "--zap-log-level=info", "--zap-encoder=json"],
+            logging.INFO,
+            "json",
+            id="development with both said otherwise",
+        ),
+        pytest.param(
+            ["--zap-stacktrace-level=error", "--zap-time-encoding=rfc3339"],
+            logging.INFO,
+            None,
+            id="what has no effect is taken",
+        ),
+    ],
+)
+def test_zaps_flags(arguments: list[str], level: int, encoder: str | None) -> None:
+    assert (settings(*arguments).logs.level, settings(*arguments).logs.encoder) == (level, encoder)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--zap-log-level=loud",
+        "--zap-log-level=0",
+        "--zap-log-level=-1",
+        "--zap-encoder=xml",
+        "--zap-devel=perhaps",
+        "--zap-stacktrace-level=never",
+        "--zap-time-encoding=stardate",
+        "--resource-metrics=some",
+    ],
+)
+def test_a_value_that_is_none_is_one_line_that_names_the_flag(argument: str) -> None:
+    assert argument.partition("=")[0] in mistake(argument)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("team-a", "team-a"), (" team-a ", "team-a"), ("", "")])
+def test_the_operators_own_namespace(value: str, expected: str) -> None:
+    assert settings(POD_NAMESPACE=value).namespace == expected
+
+
+def test_an_own_namespace_that_is_none_is_one_line() -> None:
+    assert mistake(POD_NAMESPACE="../x").startswith("POD_NAMESPACE: ")
+
+
+def test_the_arguments_of_v0_6_0s_deployment_are_taken() -> None:
+    taken = settings(
+        "--health-probe-bind-address=:8081", "--metrics-bind-address=127.0.0.1:8080", "--leader-elect"
+    )
+    assert (taken.probes, taken.metrics, taken.leader_elect) == (
+        BindAddress(host=None, port=8081),
+        BindAddress(host="127.0.0.1", port=8080),
+        True,
+    )
 
 
 @pytest.mark.parametrize("flag", ["--version", "-version"])

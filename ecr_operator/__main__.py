@@ -30,7 +30,7 @@ def main() -> int:
 
     gc.freeze()
     gc.enable()
-    logs.configure(level=settings.logs.level)
+    logs.configure(settings.logs)
     try:
         asyncio.run(app.run(settings))
     except ConnectionSetupError as error:

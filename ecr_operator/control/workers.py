@@ -25,6 +25,7 @@ from ecr_operator.model.schedule import kubernetes_retry_delay
 from ecr_operator.model.times import format_time
 
 _TELL_PENDING_AFTER = 2.0
+_MOST_REGIONS = 5  # in a log line
 _SHORTEST_ROUND = timedelta(seconds=1)
 # What the status has no word for.
 _TOLD_BY_EVENT = (Reason.REPAIRED, Reason.ADOPTED)
@@ -66,7 +67,8 @@ class Workers:
         self._failures: Counter[ResourceKey] = Counter()
         self._held_until: dict[ResourceKey, float] = {}
         self._due: set[ResourceKey] = set()
-        self._asking: set[ResourceKey] = set()
+        # Since when AWS is being asked for each, in monotonic seconds.
+        self._asking: dict[ResourceKey, float] = {}
         self._told_once: dict[ResourceKey, tuple[str, int]] = {}
 
     async def run(self, count: int) -> None:
@@ -81,7 +83,7 @@ class Workers:
         self._deadlines.forget(key)
         self._due.discard(key)
         self._held_until.pop(key, None)
-        self._asking.discard(key)
+        self._asking.pop(key, None)
         self._failures.pop(key, None)
         self._told_once.pop(key, None)
 
@@ -111,18 +113,19 @@ class Workers:
             self._deadlines.schedule_in(due.key, wait)
             return
         self._held_until.pop(due.key, None)
+        began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
         waited = due.key in self._asking
-        self._reschedule(resource, step)
+        self._reschedule(resource, step, began)
         try:
-            await self._tell(resource, step, waited=waited)
+            await self._tell(resource, step, waited=waited, began=began)
         except OperatorError as error:
             self._status_refused(resource, step, error)
             return
         if step.error is None:
             self._failures.pop(due.key, None)
 
-    async def _tell(self, resource: Resource, step: Step, *, waited: bool) -> None:
+    async def _tell(self, resource: Resource, step: Step, *, waited: bool, began: float) -> None:
         outcome = step.outcome
         if outcome is None:
             return
@@ -133,11 +136,11 @@ class Workers:
         status = next_status(resource, outcome, now, step.deadline)
         if await self._is_told(resource, status):
             if outcome.reason in _TOLD_BY_EVENT:
-                self._announce(resource, outcome, now)
+                self._announce(resource, outcome, now, began)
             return
         kept = await self._statuses.write(resource, status)
         self._inventory.remember_status(resource.key, resource.uid, kept)
-        self._log(resource, outcome, now)
+        self._log(resource, outcome, now, began)
         changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
         if changed or outcome.reason in _TOLD_BY_EVENT:
             self._events.emit(resource, dying(outcome, resource.status, now))
@@ -157,7 +160,7 @@ class Workers:
             return resource
         return resource.with_status(known.status, resource.refresh_requested)
 
-    def _reschedule(self, resource: Resource, step: Step) -> None:
+    def _reschedule(self, resource: Resource, step: Step, began: float) -> None:
         key = resource.key
         if self._inventory.resource(key) is None:
             return
@@ -165,9 +168,9 @@ class Workers:
             # Be there when the token dies, to say so.
             self._deadlines.schedule_at(key, step.expires_at)
         if step.pending:
-            self._wait_for_answer(key)
+            self._wait_for_answer(key, began)
             return
-        self._asking.discard(key)
+        self._asking.pop(key, None)
         if step.deadline is not None:
             self._settled(key, step.deadline)
         elif step.retry_in is not None:
@@ -175,9 +178,9 @@ class Workers:
         elif step.error is not None:
             self._retry(key, step.error)
 
-    def _wait_for_answer(self, key: ResourceKey) -> None:
+    def _wait_for_answer(self, key: ResourceKey, began: float) -> None:
         if key not in self._asking:
-            self._asking.add(key)
+            self._asking[key] = began
             self._deadlines.schedule_in(key, _TELL_PENDING_AFTER)
 
     def _settled(self, key: ResourceKey, deadline: datetime) -> None:
@@ -198,20 +201,22 @@ class Workers:
             self._told_once[resource.key] = seen
             log.warning("status can't be written", error=error.message, **_named(resource.key))
             if step.outcome:
-                self._announce(resource, step.outcome, self._clock.now())
+                self._announce(resource, step.outcome, self._clock.now(), self._clock.monotonic())
         self._retry(resource.key, error)
 
-    def _announce(self, resource: Resource, outcome: Outcome, now: datetime) -> None:
+    def _announce(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
         self._events.emit(resource, outcome)
-        self._log(resource, outcome, now)
+        self._log(resource, outcome, now, began)
 
-    def _log(self, resource: Resource, outcome: Outcome, now: datetime) -> None:
+    def _log(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
         level = log.info if outcome.succeeded or outcome.reason is Reason.PENDING else log.warning
         level(
             outcome.message,
             reason=outcome.reason,
             ready=is_ready(outcome, now),
             expires=format_time(outcome.times.expires_at) if outcome.times else None,
+            region=",".join(resource.wanted.regions[:_MOST_REGIONS]) if resource.wanted else None,
+            duration=round(self._clock.monotonic() - began, 3),
             **_named(resource.key),
         )
 

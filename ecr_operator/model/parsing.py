@@ -108,6 +108,11 @@ class Wanted:
         """Whom to ask, each once."""
         return tuple(dict.fromkeys(login.source for login in self.logins))
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where they are, each once."""
+        return tuple(dict.fromkeys(source.region for source in self.sources))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:

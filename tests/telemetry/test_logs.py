@@ -6,12 +6,14 @@ import io
 import json
 import logging
 import traceback
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
+from ecr_operator.settings import LogOptions
 from ecr_operator.telemetry import logs
 
 TALKATIVE = (
@@ -39,6 +41,7 @@ def undo() -> Iterator[None]:
     handlers, level = list(root.handlers), root.level
     levels = {name: logging.getLogger(name).level for name in list(logging.Logger.manager.loggerDict)}
     yield
+    logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name in logging.Logger.manager.loggerDict:
@@ -52,7 +55,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_off_a_terminal_a_line_is_json_with_time_level_and_message() -> None:
     stream = io.StringIO()
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     structlog.get_logger("x").warning("it failed", reason="AccessDenied", expires=None)
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("Z")
@@ -61,7 +64,7 @@ def test_off_a_terminal_a_line_is_json_with_time_level_and_message() -> None:
 
 def test_libraries_write_into_the_same_stream_in_the_same_form() -> None:
     stream = io.StringIO()
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     logging.getLogger("some.library").warning("about %s", "something")
     (line,) = lines(stream)
     assert (line["message"], line["level"]) == ("about something", "warning")
@@ -69,14 +72,14 @@ def test_libraries_write_into_the_same_stream_in_the_same_form() -> None:
 
 def test_a_message_of_many_lines_is_one_line() -> None:
     stream = io.StringIO()
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     structlog.get_logger("x").error("a\nb", more="c\nd")
     assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_what_is_below_the_level_is_not_shown() -> None:
     stream = io.StringIO()
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     structlog.get_logger("x").debug("hidden")
     logging.getLogger("some.library").debug("hidden")
     assert stream.getvalue() == ""
@@ -85,7 +88,7 @@ def test_what_is_below_the_level_is_not_shown() -> None:
 @pytest.mark.parametrize("name", TALKATIVE)
 def test_a_library_that_prints_tokens_stays_silent_whatever_the_level(name: str) -> None:
     stream = io.StringIO()
-    logs.configure(stream, logging.DEBUG)
+    logs.configure(LogOptions(level=logging.DEBUG), stream)
     logging.getLogger(name).debug("response body: s3cret")
     structlog.get_logger("x").debug("shown")
     assert [line["message"] for line in lines(stream)] == ["shown"]
@@ -93,14 +96,14 @@ def test_a_library_that_prints_tokens_stays_silent_whatever_the_level(name: str)
 
 def test_a_level_above_info_holds_for_libraries_too() -> None:
     stream = io.StringIO()
-    logs.configure(stream, logging.ERROR)
+    logs.configure(LogOptions(level=logging.ERROR), stream)
     logging.getLogger("aiohttp.client").warning("hidden")
     assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["JSON", "a terminal"])
 def test_an_exception_is_shown_without_the_values_of_its_variables(stream: io.StringIO) -> None:
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     password = "hunter" + "2"
     try:
         _ = dict[int, str]()[len(password)]
@@ -113,8 +116,43 @@ def test_an_exception_is_shown_without_the_values_of_its_variables(stream: io.St
 
 def test_on_a_terminal_a_line_is_for_people() -> None:
     stream = Terminal()
-    logs.configure(stream)
+    logs.configure(LogOptions(), stream)
     structlog.get_logger("x").info("all is well", secret="web-pull")
     assert "all is well" in stream.getvalue()
     assert "\x1b[" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_on_a_terminal_it_is_json_where_json_is_asked_for() -> None:
+    stream = Terminal()
+    logs.configure(LogOptions(encoder="json"), stream)
+    structlog.get_logger("x").info("all is well")
+    assert lines(stream)[0]["message"] == "all is well"
+
+
+def test_off_a_terminal_the_console_form_has_no_colours() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(encoder="console"), stream)
+    structlog.get_logger("x").info("all is well")
+    assert "all is well" in stream.getvalue()
+    assert "\x1b[" not in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_librarys_warning_is_a_line_of_the_same_stream() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(), stream)
+    warnings.warn("this will change", DeprecationWarning, stacklevel=1)
+    (line,) = lines(stream)
+    assert (line["level"], "this will change" in line["message"]) == ("warning", True)
+
+
+def test_a_line_that_repeats_itself_is_left_out_after_a_while() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(), stream)
+    for _ in range(50):
+        structlog.get_logger("x").warning("again", name="web")
+    structlog.get_logger("x").warning("again", name="another")
+    said = [line["name"] for line in lines(stream)]
+    assert said == [*["web"] * 5, "another"]

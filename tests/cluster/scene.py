@@ -15,6 +15,7 @@ from tests.lab.audit import Request
 from tests.lab.aws import IssuedToken, LocalAws
 from tests.lab.control_plane import ControlPlane
 from tests.lab.operator import OperatorProcess
+from tests.lab.secrecy import shows
 from tests.lab.waiting import wait_for
 
 SECRET_WRITE = Request("patch", "secrets", "")
@@ -22,6 +23,8 @@ STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
 
 _READING = {"get", "list", "watch"}
+# Many run at once here, so none of them listens unless a test says so.
+_QUIETLY = ("--zap-log-level=debug", "--metrics-bind-address=0", "--health-probe-bind-address=0")
 # An absence can't be waited for: this long nothing may happen where nothing should.
 QUIET = 1.0
 
@@ -58,15 +61,20 @@ class Scene:
     async def operator(
         self, *arguments: str, watch: str | None = None, env: Mapping[str, str | None] | None = None
     ) -> AsyncIterator[OperatorProcess]:
-        """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails."""
+        """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails.
+
+        It says all that it has to say, and whatever the test is about, no token may be in it.
+        """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
-            *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
+            *_QUIETLY, *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
         ) as process:
             try:
                 yield process
             finally:
                 print(process.tail(60))
+            said = process.log.read_text(errors="replace")
+            assert shows(said, self.aws.services.passwords) == []
 
     async def create(self, *manifests: Json) -> None:
         """Create objects in the namespace."""

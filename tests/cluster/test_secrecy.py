@@ -2,17 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterable
 
 from tests.cluster import admission, reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import Scene
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, ApiError, Json
 from tests.lab.aws_faults import RESHAPED
+from tests.lab.secrecy import forms, leaks
 from tests.lab.waiting import wait_for
 
-# Any run of so many characters of a secret counts as the secret.
-WINDOW = 24
 AWS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SESSION_TOKEN = base64.b64encode(bytes(range(200))).decode()
 REFUSED = {"generated_secret_name": "refused"}
@@ -51,16 +49,14 @@ async def test_nothing_that_is_said_holds_a_token_or_a_key(scene: Scene) -> None
         await operator.stop()
         said = {"log": operator.log.read_text(), **await _all_said(scene)}
     assert len(scene.aws.services.passwords) >= 2
-    forbidden = set(_windows(_secrets(scene)))
-    leaks = {place: [run for run in _windows([text]) if run in forbidden] for place, text in said.items()}
-    assert {place: runs[:3] for place, runs in leaks.items() if runs} == {}
+    assert leaks(said, _secrets(scene)) == {}
 
 
 def _secrets(scene: Scene) -> list[str]:
     """Return all that must not be seen, tokens in every form in which they travel."""
     found = [AWS_KEY, SESSION_TOKEN, scene.plane.token, LOGIN_IN_A_URL]
     for password in scene.aws.services.passwords:
-        auth = base64.b64encode(f"AWS:{password}".encode()).decode()
+        _, auth = forms(password)
         login = f'{{"auths":{{"{registry()}":{{"username":"AWS","password":"{password}","auth":"{auth}"}}}}}}'
         found += [password, auth, base64.b64encode(login.encode()).decode().removeprefix(_harmless())]
     return found
@@ -69,10 +65,6 @@ def _secrets(scene: Scene) -> list[str]:
 def _harmless() -> str:
     """Return how the data of every Secret begins."""
     return base64.b64encode(f'{{"auths":{{"{registry()}":{{"username":"AWS"'.encode()).decode()[:-4]
-
-
-def _windows(texts: Iterable[str]) -> Iterable[str]:
-    return (text[at : at + WINDOW] for text in texts for at in range(len(text) - WINDOW + 1))
 
 
 async def _has_event(scene: Scene, reason: str) -> bool:

@@ -191,12 +191,7 @@ async def scene_on(plane: ControlPlane) -> AsyncIterator[Scene]:
 @asynccontextmanager
 async def acting(scene: Scene, *arguments: str, **env: str | None) -> AsyncIterator[OperatorProcess]:
     """Run an operator on a scene; what goes wrong meanwhile is told with the end of its log."""
-    async with OperatorProcess(
-        *arguments,
-        kubeconfig=scene.kubeconfig,
-        aws_endpoint=scene.aws.url,
-        env={"WATCH_NAMESPACE": scene.namespace, **env},
-    ) as process:
+    async with scene.operator(*arguments, env=env) as process:
         try:
             yield process
         except BaseException as error:

@@ -12,13 +12,16 @@ UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export KEEP
+VERSION = $$(sed -n 's/^__version__ = "\([0-9.]*[0-9]\).*/\1/p' ecr_operator/__init__.py)
+IMG ?= quay.io/rh-mobb/ecr-secret-operator:v$(VERSION)
+CONTAINER_TOOL ?= docker
 ifdef KUBERNETES
 export KUBERNETES
 endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv assets demo test check crds bench run picture lock soak clean clean-assets
+.PHONY: help venv assets demo test check crds bench run picture lock soak image image-push clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -62,6 +65,13 @@ venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… c
 
 assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… chooses the version)
 	@$(PY) -m tests.lab.assets
+
+image: ## Build the image for this machine's architecture (IMG=name:tag, PLATFORMS=… for several, with buildx)
+	$(CONTAINER_TOOL) $(if $(PLATFORMS),buildx build --platform $(PLATFORMS),build) --build-arg VERSION=$(VERSION) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMG) .
+
+image-push: ## Push the image (IMG=name:tag)
+	$(CONTAINER_TOOL) push $(IMG)
 
 lock: $(INSTALLED) ## Renew both lock files within the bounds of pyproject.toml
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock

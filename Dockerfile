@@ -1,0 +1,43 @@
+# Two stages from one base: the first installs the locked packages, the second has the result without the installer.
+# A base can be given with its digest: --build-arg BASE=registry.access.redhat.com/ubi9/python-312-minimal@sha256:…
+ARG BASE=registry.access.redhat.com/ubi9/python-312-minimal:9.7
+
+FROM ${BASE} AS build
+USER 0
+WORKDIR /build
+COPY requirements.lock ./
+# Wheels only, and only those whose hashes are locked.
+RUN python3 -m venv --without-pip /opt/operator \
+ && python3 -m pip --python /opt/operator/bin/python install --no-cache-dir --no-compile --only-binary :all: \
+    --require-hashes --requirement requirements.lock
+COPY ecr_operator ./ecr_operator
+# Bytecode is compiled here, once: the root is read-only later. What is never imported stays as it is.
+RUN mv ecr_operator "$(/opt/operator/bin/python -c 'import site; print(site.getsitepackages()[0])')" \
+ && /opt/operator/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    -x 'kubernetes_asyncio/client/(api|models)/' /opt/operator/lib \
+ && printf '#!/opt/operator/bin/python -s\nimport sys\nfrom ecr_operator.__main__ import main\nsys.exit(main())\n' >/opt/operator/manager \
+ && chmod 0755 /opt/operator/manager
+
+FROM ${BASE}
+ARG VERSION=1.0.0
+LABEL name="ecr-secret-operator" \
+      vendor="Mobb" \
+      version="${VERSION}" \
+      summary="Keeps registry credentials for Amazon ECR alive in Kubernetes Secrets" \
+      description="Asks Amazon ECR for authorization tokens, writes them into Secrets and renews them before they expire" \
+      io.k8s.display-name="ECR Secret Operator" \
+      io.k8s.description="Keeps registry credentials for Amazon ECR alive in Kubernetes Secrets" \
+      io.openshift.tags="ecr,aws,registry,operator" \
+      org.opencontainers.image.title="ecr-secret-operator" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/rh-mobb/ecr-secret-operator"
+COPY LICENSE /licenses/LICENSE
+COPY --from=build /opt/operator /opt/operator
+# Where v0.6.0's Deployment and CSV start it.
+COPY --from=build /opt/operator/manager /manager
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /
+# A number, for runAsNonRoot; any other will do as well.
+USER 65532
+ENTRYPOINT ["/manager"]

@@ -3,6 +3,8 @@
 ARG BASE=registry.access.redhat.com/ubi9/python-312-minimal:9.7
 
 FROM ${BASE} AS build
+# Only to build: the last stage has a user of its own.
+# hadolint ignore=DL3002
 USER 0
 WORKDIR /build
 COPY requirements.lock ./

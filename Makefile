@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv assets demo test check crds bench run picture lock soak image image-push clean clean-assets
+.PHONY: help venv assets demo test check crds bench run picture lock soak sbom image image-push clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -42,6 +42,9 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts and CRDs
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports
 	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
+	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
+	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
+	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 
 crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
 	@$(PY) -m tests.tools.crds
@@ -65,6 +68,14 @@ venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… c
 
 assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… chooses the version)
 	@$(PY) -m tests.lab.assets
+
+sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX bill of materials of the image's packages, with licences
+	@mkdir -p dist; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PY) -m venv --without-pip "$$folder" && \
+	$(PY) -m pip --python "$$folder/bin/python" install --quiet --require-hashes -r requirements.lock && \
+	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file dist/sbom.cdx.json "$$folder"
+	@echo "dist/sbom.cdx.json is written."
 
 image: ## Build the image for this machine's architecture (IMG=name:tag, PLATFORMS=… for several, with buildx)
 	$(CONTAINER_TOOL) $(if $(PLATFORMS),buildx build --platform $(PLATFORMS),build) --build-arg VERSION=$(VERSION) \

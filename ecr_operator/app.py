@@ -13,11 +13,13 @@ from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_keys import NamedKeys
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock
 from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
@@ -26,8 +28,10 @@ from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
 from ecr_operator.kube.informer import Informer
 from ecr_operator.kube.secrets import KubeSecrets
+from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.model.links import SELECTOR
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import KINDS
@@ -92,11 +96,19 @@ class Operator:
         self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         secrets, statuses, tenants = KubeSecrets(client), KubeStatuses(client), KubeTenants(client)
+        accounts = KubeServiceAccounts(client)
+        self._linking = Linking(
+            tending=Tending(self._inventory, accounts, statuses, self._clock),
+            accounts=accounts,
+            clock=self._clock,
+            look_at=self._look_at_all,
+            scopes=settings.namespaces,
+        )
         claims = Claims(self._inventory, secrets, statuses)
         refresher = Refresher(
             inventory=self._inventory,
             logins=Logins(self.tokens, secrets, tag_sessions=settings.identities.session_tags),
-            writer=SecretWriter(self._inventory, secrets),
+            writer=SecretWriter(self._inventory, secrets, self._linking),
             claims=claims,
             admission=Admission(settings.tenancy, tenants),
             clock=self._clock,
@@ -106,6 +118,7 @@ class Operator:
             deadlines=self._deadlines,
             inventory=self._inventory,
             refresher=refresher,
+            linking=self._linking,
             statuses=statuses,
             events=self._events,
             clock=self._clock,
@@ -119,6 +132,7 @@ class Operator:
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self._named_keys.run(), name="named keys")
             group.create_task(self._workers.run(_WORKERS), name="workers")
+            group.create_task(self._linking.run(), name="linking")
             for namespace in self._settings.namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
 
@@ -153,7 +167,22 @@ class Operator:
             group.create_task(secrets.run(), name=f"secrets {namespace}")
             await secrets.synced.wait()
             for kind in KINDS:
-                group.create_task(self._resources_informer(kind, namespace).run(), name=f"{kind} {namespace}")
+                resources = self._resources_informer(kind, namespace)
+                group.create_task(resources.run(), name=f"{kind} {namespace}")
+                if kind == "Secret":
+                    group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
+
+    async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
+        """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
+        await resources.synced.wait()
+        await self._linking.used.wait()
+        await Informer(
+            self._client,
+            paths.service_accounts(namespace),
+            self._linking.store(namespace),
+            self._clock,
+            label_selector=SELECTOR,
+        ).run()
 
     def _secrets_informer(self, namespace: str) -> Informer:
         return Informer(
@@ -180,3 +209,4 @@ class Operator:
 
     def _forget(self, key: ResourceKey) -> None:
         self._workers.forget(key)
+        self._linking.forget(key)

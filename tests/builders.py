@@ -2,7 +2,7 @@
 
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -184,3 +184,43 @@ def foreign_metadata(name: str = "web-pull", *, version: str = "7", **more: Any)
         "resourceVersion": version,
         "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {"f:data": {}}}],
     } | more
+
+
+def service_account(
+    name: str = "builder",
+    *,
+    version: str = "7",
+    pull: Sequence[str] | None = None,
+    mount: Sequence[str] | None = None,
+    **metadata: Any,
+) -> dict[str, Any]:
+    """Make a ServiceAccount with links to Secrets of these names; further arguments are metadata."""
+    lists = {"imagePullSecrets": pull, "secrets": mount}
+    return {
+        "kind": "ServiceAccount",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-of-{name}",
+            "resourceVersion": version,
+            **metadata,
+        },
+        **{
+            field: [{"name": secret} for secret in secrets]
+            for field, secrets in lists.items()
+            if secrets is not None
+        },
+    }
+
+
+def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply a JSON merge patch (RFC 7386), as the API server does."""
+    result = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            result[key] = merge(result.get(key) or {}, value)
+        else:
+            result[key] = value
+    return result

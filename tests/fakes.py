@@ -1,19 +1,21 @@
 """The world in memory: a clock that only tests move, and ports that record their calls."""
 
 import asyncio
+import copy
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_operator.control.ports import NamespaceFacts
 from ecr_operator.model.errors import OperatorError, StaleObjectError
+from ecr_operator.model.links import Account, view_account
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
-from tests.builders import NOW, TWELVE_HOURS, stored_metadata
+from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata
 
 _MOST_PASSES = 10_000
 
@@ -268,3 +270,64 @@ class FakeTenants:
     async def namespace(self, name: str) -> NamespaceFacts:
         """Tell the labels that a test has set."""
         return NamespaceFacts(labels=self.labels.get(name, {}), annotations={})
+
+
+class FakeAccounts:
+    """ServiceAccounts with the API server's rules about versions; fulfils `ServiceAccounts`.
+
+    Attributes:
+        objects: what is there, by namespace and name.
+        calls: each as `verb namespace/name`.
+        failing: raised in place of any answer.
+        meanwhile: run, each once, between a read and what follows it.
+    """
+
+    def __init__(self) -> None:
+        self._versions = itertools.count(100)
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.calls: list[str] = []
+        self.failing: OperatorError | None = None
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def put(self, name: str = "builder", **said: Any) -> dict[str, Any]:
+        """Have somebody write a ServiceAccount; see `builders.service_account`."""
+        raw = service_account(name, version=str(next(self._versions)), **said)
+        self.objects[NAMESPACE, name] = raw
+        return raw
+
+    def change(self, name: str = "builder", **fields: Any) -> dict[str, Any]:
+        """Have somebody replace fields of one."""
+        raw = copy.deepcopy(self.objects[NAMESPACE, name]) | fields
+        raw["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[NAMESPACE, name] = raw
+        return raw
+
+    async def read(self, namespace: str, name: str) -> Account | None:
+        """Read one."""
+        self._note(f"read {namespace}/{name}")
+        raw = self.objects.get((namespace, name))
+        account = view_account(raw) if raw else None
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return account
+
+    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
+        """Merge into one in the version last seen."""
+        self._note(f"patch {account.namespace}/{account.name}")
+        raw = self.objects.get((account.namespace, account.name))
+        if raw is None or raw["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"]:
+            raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict; trying again.")
+        merged = merge(raw, patch)
+        merged["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[account.namespace, account.name] = merged
+        return view_account(merged)
+
+    async def any_linked(self, namespace: str) -> bool:
+        """Look for our label."""
+        self._note(f"list {namespace}")
+        return any(view_account(raw).labelled for raw in self.objects.values())
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if self.failing:
+            raise self.failing

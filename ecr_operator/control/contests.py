@@ -1,17 +1,17 @@
-"""Fights over a Secret: won back at once, then at a bounded rate."""
+"""Fights over an object: won back at once, then at a bounded rate."""
 
 from collections import deque
+from collections.abc import Hashable
 from typing import Final
 
 from ecr_operator.control.ports import Clock
-from ecr_operator.model.outcome import ResourceKey
 
 _WINDOW: Final = 60.0
 _AT_ONCE: Final = 6
 
 
 class Contests:
-    """Counts repairs of each resource's Secret.
+    """Counts repairs of each resource's Secret, or of whatever a key stands for.
 
     Args:
         clock: the time.
@@ -19,24 +19,24 @@ class Contests:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._repairs: dict[ResourceKey, deque[float]] = {}
+        self._repairs: dict[Hashable, deque[float]] = {}
 
-    def repaired(self, key: ResourceKey) -> None:
+    def repaired(self, key: Hashable) -> None:
         """Note a repair ."""
         self._repairs.setdefault(key, deque(maxlen=_AT_ONCE)).append(self._clock.monotonic())
 
-    def is_on(self, key: ResourceKey) -> bool:
+    def is_on(self, key: Hashable) -> bool:
         """Whether the Secret had to be put right within the last minutes."""
         repairs = self._repairs.get(key)
         return repairs is not None and repairs[-1] + 2 * _WINDOW > self._clock.monotonic()
 
-    def wait(self, key: ResourceKey) -> float:
+    def wait(self, key: Hashable) -> float:
         """Seconds until the next repair may be made; 0 for at once."""
         repairs = self._repairs.get(key)
         if repairs is None or len(repairs) < _AT_ONCE:
             return 0.0
         return max(repairs[0] + _WINDOW - self._clock.monotonic(), 0.0)
 
-    def forget(self, key: ResourceKey) -> None:
+    def forget(self, key: Hashable) -> None:
         """Drop what is kept of a resource, because it is gone or its spec has changed."""
         self._repairs.pop(key, None)

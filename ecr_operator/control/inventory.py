@@ -13,6 +13,7 @@ from ecr_operator.model.ownership import Owner, SecretView, view_secret
 from ecr_operator.model.parsing import Resource, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
+AccountName = tuple[str, str]
 
 
 class ResourceStore:
@@ -94,6 +95,7 @@ class Inventory:
         self._secrets: dict[SecretName, SecretView] = {}
         self._wanting: defaultdict[SecretName, set[ResourceKey]] = defaultdict(set)
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
+        self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
 
     def __len__(self) -> int:
         return len(self._resources)
@@ -117,6 +119,10 @@ class Inventory:
     def owned_by(self, uid: str) -> list[SecretView]:
         """Every Secret whose controller is that resource."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
+
+    def linking(self, account: AccountName) -> list[Resource]:
+        """Every resource that names that ServiceAccount in its links."""
+        return [self._resources[key] for key in sorted(self._linking.get(account, ()), key=str)]
 
     def older_claimant(self, resource: Resource) -> Resource | None:
         """The oldest other resource that wants the same Secret and is older than this one."""
@@ -155,8 +161,10 @@ class Inventory:
         if resource is None:
             return
         self._forget(key)
+        for account in _linked_accounts(resource):
+            _release(self._linking, account, key)
         if wanted := _wanted_name(resource):
-            self._release(wanted, key)
+            _release(self._wanting, wanted, key)
             self._look_at_all(wanted)
 
     def see_secret(self, view: SecretView) -> None:
@@ -188,17 +196,15 @@ class Inventory:
         if known and known.is_same_wish(resource):
             return False
         if known and (released := _wanted_name(known)) and released != _wanted_name(resource):
-            self._release(released, resource.key)
+            _release(self._wanting, released, resource.key)
             self._look_at_all(released)
+        for account in _linked_accounts(known) if known else ():
+            _release(self._linking, account, resource.key)
+        for account in _linked_accounts(resource):
+            self._linking[account].add(resource.key)
         if wanted := _wanted_name(resource):
             self._wanting[wanted].add(resource.key)
         return True
-
-    def _release(self, name: SecretName, key: ResourceKey) -> None:
-        wanting = self._wanting[name]
-        wanting.discard(key)
-        if not wanting:
-            del self._wanting[name]
 
     def _disown(self, name: SecretName) -> None:
         known = self._secrets.get(name)
@@ -224,6 +230,17 @@ def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
 
 def _wanted_name(resource: Resource) -> SecretName | None:
     return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
+
+
+def _linked_accounts(resource: Resource) -> list[AccountName]:
+    links = (resource.wanted.links or ()) if resource.wanted else ()
+    return [(resource.key.namespace, link.account) for link in links]
+
+
+def _release(index: dict[tuple[str, str], set[ResourceKey]], name: tuple[str, str], key: ResourceKey) -> None:
+    index[name].discard(key)
+    if not index[name]:
+        del index[name]
 
 
 def _age(resource: Resource) -> tuple[Any, str]:

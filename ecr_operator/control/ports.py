@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ecr_operator.model.links import Account
 from ecr_operator.model.outcome import Outcome, ResourceKey
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource
@@ -147,6 +148,29 @@ class StatusWriter(Protocol):
 
     async def keeps_details(self, kind: str) -> bool:
         """Whether the server keeps more of a status than v0.6.0 wrote."""
+        ...
+
+
+class ServiceAccounts(Protocol):
+    """Reads ServiceAccounts and changes their links; fulfilled by `kube.service_accounts`.
+
+    Every method raises OperatorError: of the API server, or `KubernetesForbidden` naming what allows it.
+    """
+
+    async def read(self, namespace: str, name: str) -> Account | None:
+        """One ServiceAccount as it is now; None if there is none."""
+        ...
+
+    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
+        """Change that very version of it, and return it as it is then.
+
+        Raises:
+            StaleObjectError: it has changed since, or is gone.
+        """
+        ...
+
+    async def any_linked(self, namespace: str) -> bool:
+        """Whether any bears our label, in a namespace, or in all of them (an empty one)."""
         ...
 
 

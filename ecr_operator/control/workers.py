@@ -14,6 +14,7 @@ import structlog
 
 from ecr_operator.control.deadlines import DeadlineQueue, Due
 from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.linking import Linking
 from ecr_operator.control.ports import Clock, EventSink, StatusWriter
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
@@ -40,6 +41,7 @@ class Workers:
         deadlines: where the keys come from.
         inventory: what was last seen.
         refresher: does the work on one key.
+        linking: sees to its links after that.
         statuses: where it is told.
         events: where a change of outcome is told.
         clock: the time.
@@ -52,6 +54,7 @@ class Workers:
         deadlines: DeadlineQueue[ResourceKey],
         inventory: Inventory,
         refresher: Refresher,
+        linking: Linking,
         statuses: StatusWriter,
         events: EventSink,
         clock: Clock,
@@ -60,6 +63,7 @@ class Workers:
         self._deadlines = deadlines
         self._inventory = inventory
         self._refresher = refresher
+        self._linking = linking
         self._statuses = statuses
         self._events = events
         self._clock = clock
@@ -115,6 +119,7 @@ class Workers:
         self._held_until.pop(due.key, None)
         began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
+        step = await self._linking.after(resource, step)
         waited = due.key in self._asking
         self._reschedule(resource, step, began)
         try:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 
 from ecr_operator.control.inventory import Inventory
+from ecr_operator.control.linking import Linking
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.model.errors import StaleObjectError, TransientError
 from ecr_operator.model.fitting import fits, holds
@@ -23,11 +24,13 @@ class SecretWriter:
     Args:
         inventory: what was last seen; is told of each write.
         secrets: the API server's.
+        linking: moves links before an old Secret goes.
     """
 
-    def __init__(self, inventory: Inventory, secrets: SecretStore) -> None:
+    def __init__(self, inventory: Inventory, secrets: SecretStore, linking: Linking) -> None:
         self._inventory = inventory
         self._secrets = secrets
+        self._linking = linking
         # Our entry in managedFields as our own last apply left it: an apply under our manager's name by
         # somebody else shows in nothing but its time.
         self._applied: dict[ResourceKey, AppliedEntry] = {}
@@ -79,12 +82,16 @@ class SecretWriter:
 
     async def sweep(self, resource: Resource, wanted: Wanted) -> None:
         """Delete what the resource had before its generated_secret_name changed; new first, old after."""
-        for view in self._inventory.owned_by(resource.uid):
-            if view.name != wanted.secret_name and view.managed:
-                try:
-                    await self._secrets.delete(view)
-                except StaleObjectError:
-                    await self._sweep_changed(view)
+        owned = self._inventory.owned_by(resource.uid)
+        old = [view for view in owned if view.name != wanted.secret_name and view.managed]
+        if old:
+            # What fails of it is told after the refresh, and keeps no Secret.
+            await self._linking.settle(resource)
+        for view in old:
+            try:
+                await self._secrets.delete(view)
+            except StaleObjectError:
+                await self._sweep_changed(view)
 
     async def _sweep_changed(self, view: SecretView) -> None:
         """Delete a Secret that has changed since we saw it, if it still is what it was."""

@@ -37,6 +37,11 @@ def resources(kind: str, namespace: str, name: str | None = None, subresource: s
     return f"{path}/{subresource}" if subresource else path
 
 
+def service_accounts(namespace: str) -> str:
+    """ServiceAccounts of all namespaces (an empty one), or of one."""
+    return _path("/api/v1", "serviceaccounts", namespace, None)
+
+
 def service_account(namespace: str, name: str, subresource: str = "") -> str:
     """One ServiceAccount, or a subresource of it."""
     path = _path("/api/v1", "serviceaccounts", segment(namespace), name)

@@ -1,6 +1,7 @@
 """The outcomes that a refresh can have, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
@@ -80,6 +81,19 @@ def suspended(times: TokenTimes | None) -> Outcome:
         succeeded=False,
         fits=times is not None,
         times=times,
+    )
+
+
+def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
+    """The Secret is as it should be, but not linked to each service account that it should be linked to."""
+    messages = dict.fromkeys(error.message for error in errors)
+    worst = next((error for error in errors if isinstance(error, PermanentError)), errors[0])
+    return replace(
+        done,
+        reason=worst.reason,
+        message=" ".join(messages)[:_LONGEST],
+        succeeded=False,
+        permanent=isinstance(worst, PermanentError),
     )
 
 

@@ -3,7 +3,6 @@
 Invariant: whatever that may be, it parses; what is wrong with it is a Problem on that one resource.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,8 @@ from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
+from ecr_operator.model.link_wishes import LinkWish, parse_links
+from ecr_operator.model.names import check_name
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry, token_source
@@ -31,11 +32,8 @@ from ecr_operator.model.tokens import TokenSource
 
 ORPHAN: Final = "Orphan"
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
-_SECRET_NAME_LENGTH: Final = 253
 _LONGEST_REQUEST: Final = 64
 _MOST_REGISTRIES: Final = 100
-_DNS_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SECRET_NAME: Final = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +85,7 @@ class Wanted:
         orphan: the Secret outlives the resource.
         suspended: leave everything as it is.
         argo: for an ArgoHelmRepoSecret only.
+        links: service accounts to link the Secret to; None where the spec's make no sense.
     """
 
     secret_name: str
@@ -97,6 +96,7 @@ class Wanted:
     orphan: bool = False
     suspended: bool = False
     argo: ArgoOptions | None = None
+    links: tuple[LinkWish, ...] | None = ()
 
     @property
     def target(self) -> str:
@@ -184,7 +184,7 @@ def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:
     try:
         spec = SPECS[key.kind].model_validate(raw)
-        _check_name("generated_secret_name", spec.generated_secret_name, "Secret")
+        check_name("generated_secret_name", spec.generated_secret_name, "Secret")
         _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
         if isinstance(spec, ArgoHelmRepoSecretSpec):
             _check_choice("credential_scope", spec.credential_scope, "repository", "repo-creds")
@@ -199,6 +199,7 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem |
     except OperatorError as error:
         return None, Problem(reason=error.reason, message=error.message)
     frequency, problem = _parse_frequency(spec.frequency)
+    links, wrong_links = _parse_links(spec)
     wanted = Wanted(
         secret_name=spec.generated_secret_name,
         logins=logins,
@@ -208,8 +209,9 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem |
         orphan=spec.deletion_policy == ORPHAN,
         suspended=bool(spec.suspend),
         argo=_argo_options(spec) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
+        links=links,
     )
-    return wanted, problem
+    return wanted, problem or wrong_links
 
 
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
@@ -221,21 +223,12 @@ def _parse_identity(spec: Spec, namespace: str) -> Identity:
     if role is not None:
         check_role_arn(role)
     if spec.service_account:
-        name = _check_name("service_account.name", spec.service_account.name, "ServiceAccount")
+        name = check_name("service_account.name", spec.service_account.name, "ServiceAccount")
         return Identity(source="service_account", namespace=namespace, name=name, role_arn=role or "")
     if spec.aws_iam_secret:
-        name = _check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
+        name = check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
         return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role or "")
     return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
-
-
-def _check_name(field: str, name: str, kind: str) -> str:
-    if len(name) > _SECRET_NAME_LENGTH or not _SECRET_NAME.fullmatch(name):
-        raise ValueError(
-            f"spec.{field} {quote(name)} is no name for a {kind}: "
-            "use lower case letters, digits, '-' and '.', at most 253."
-        )
-    return name
 
 
 def _logins(spec: Spec, identity: Identity) -> tuple[Login, ...]:
@@ -274,6 +267,14 @@ def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None
         return parse_go_duration(DEFAULT_FREQUENCY if text is None else text), None
     except ValueError as error:
         return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}.")
+
+
+def _parse_links(spec: Spec) -> tuple[tuple[LinkWish, ...] | None, Problem | None]:
+    links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
+    try:
+        return parse_links(links or ()), None
+    except ValueError as error:
+        return None, Problem(reason=Reason.INVALID_SPEC, message=str(error))
 
 
 def _in_words(error: ValidationError) -> str:

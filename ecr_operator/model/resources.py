@@ -25,6 +25,19 @@ class Reference(BaseModel):
     name: str = Field(default="", description="Name of the object, in the namespace of this resource.")
 
 
+class ServiceAccountLink(BaseModel):
+    """Names a ServiceAccount of the resource's own namespace to link the generated Secret to."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    name: str = Field(description="Name of the ServiceAccount, in the namespace of this resource.")
+    uses: list[str] = Field(
+        alias="for",
+        description="What the link is for: pull (imagePullSecrets), mount (secrets), or both; "
+        "as oc secrets link --for has it.",
+    )
+
+
 class Spec(BaseModel):
     """What both kinds have in common."""
 
@@ -102,6 +115,13 @@ class SecretSpec(Spec):
         default=None,
         description="More registry hosts to log in to with the same Secret, of any account and region. "
         "Each must be an ECR host of its own region, or of spec.region.",
+    )
+
+    link_service_accounts: list[ServiceAccountLink] | None = Field(
+        default=None,
+        description="ServiceAccounts of this namespace that the generated Secret is linked to. A link goes "
+        "when it goes from here or when this resource is deleted; one that somebody else made stays. "
+        "Needs the rules of config/rbac/link-service-accounts.",
     )
 
 

@@ -22,6 +22,7 @@ _PERMANENT = (300.0, 1800.0)
 _PERMANENT_WITHOUT_TOKEN = (5.0, 300.0)
 _KUBERNETES_TRANSIENT = (0.5, 8.0)
 _KUBERNETES_PERMANENT = (10.0, 300.0)
+_LONGEST_LINK_RETRY = 30.0
 _SHARE_OF_REMAINING_LIFE = 8
 
 
@@ -103,6 +104,14 @@ def kubernetes_retry_delay(error: OperatorError, failures: int, rng: random.Rand
     """Seconds to wait after Kubernetes refused or failed one resource's write: full jitter, exponential."""
     base, cap = _KUBERNETES_PERMANENT if isinstance(error, PermanentError) else _KUBERNETES_TRANSIENT
     delay = rng.uniform(base / 2, min(cap, base * 2.0 ** min(failures - 1, 30)))
+    return max(delay, error.retry_after or 0.0)
+
+
+def link_retry_delay(error: OperatorError, failures: int, rng: random.Random) -> float:
+    """Seconds to wait after a link failed: soon at first, as a ServiceAccount often comes a moment later."""
+    if isinstance(error, PermanentError):
+        return kubernetes_retry_delay(error, failures, rng)
+    delay = min(_LONGEST_LINK_RETRY, 2.0 ** min(failures - 1, 30)) * rng.uniform(0.8, 1.0)
     return max(delay, error.retry_after or 0.0)
 
 

@@ -12,10 +12,12 @@ from typing import Any
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
+from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
@@ -23,7 +25,16 @@ from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
-from tests.fakes import FakeClock, FakeEvents, FakeIssuer, FakeResources, FakeSecrets, FakeTenants, settle
+from tests.fakes import (
+    FakeAccounts,
+    FakeClock,
+    FakeEvents,
+    FakeIssuer,
+    FakeResources,
+    FakeSecrets,
+    FakeTenants,
+    settle,
+)
 
 
 class World:
@@ -35,6 +46,7 @@ class World:
         self.secrets = FakeSecrets(self.clock)
         self.resources = FakeResources()
         self.events = FakeEvents()
+        self.accounts = FakeAccounts()
         self.policy = policy or TenancyPolicy()
         self.restart()
 
@@ -45,10 +57,18 @@ class World:
         self.inventory = Inventory(self.deadlines.schedule_now, self._forget)
         self.tokens = TokenCache(self.aws, self.clock, self._landed, rng)
         claims = Claims(self.inventory, self.secrets, self.resources)
+        self.linking = Linking(
+            tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
+            accounts=self.accounts,
+            clock=self.clock,
+            look_at=self._landed,
+            scopes=("",),
+            rng=rng,
+        )
         self.refresher = Refresher(
             inventory=self.inventory,
             logins=Logins(self.tokens, self.secrets),
-            writer=SecretWriter(self.inventory, self.secrets),
+            writer=SecretWriter(self.inventory, self.secrets, self.linking),
             claims=claims,
             admission=Admission(self.policy, FakeTenants()),
             clock=self.clock,
@@ -57,6 +77,7 @@ class World:
             deadlines=self.deadlines,
             inventory=self.inventory,
             refresher=self.refresher,
+            linking=self.linking,
             statuses=self.resources,
             events=self.events,
             clock=self.clock,
@@ -66,9 +87,11 @@ class World:
             kind: ResourceStore(kind, "", self.inventory) for kind in ("Secret", "ArgoHelmRepoSecret")
         }
         self._watched_secrets = SecretViewStore("", self.inventory)
+        self._watched_accounts = self.linking.store("")
 
     def _forget(self, key: ResourceKey) -> None:
         self.workers.forget(key)
+        self.linking.forget(key)
 
     def _landed(self, keys: Any) -> None:
         for key in keys:
@@ -77,13 +100,14 @@ class World:
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
-        task = asyncio.create_task(self.workers.run(workers))
+        tasks = [asyncio.create_task(self.workers.run(workers)), asyncio.create_task(self.linking.run())]
         try:
             await settle()
             yield
-            assert not task.done(), "the workers have ended"
+            assert not any(task.done() for task in tasks), "the workers have ended"
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             await self.tokens.close()
             await settle()
 
@@ -134,6 +158,16 @@ class World:
         """Have somebody delete a Secret, and the watch show it."""
         metadata = self.secrets.metadata.pop((NAMESPACE, name))
         self._watched_secrets.deleted({"metadata": metadata})
+
+    def show_accounts(self) -> None:
+        """Have the watch of ServiceAccounts list what is there."""
+        label = "ecr.mobb.redhat.com/linked"
+        raws = self.accounts.objects.values()
+        self._watched_accounts.replaced([raw for raw in raws if label in raw["metadata"].get("labels", {})])
+
+    def show_account(self, raw: Mapping[str, Any], *, gone: bool = False) -> None:
+        """Have the watch of ServiceAccounts show one that has changed or is gone."""
+        (self._watched_accounts.deleted if gone else self._watched_accounts.changed)(raw)
 
     async def refresh(self, of: Resource, *, due: bool = False) -> Step:
         """Refresh a resource until AWS has answered."""

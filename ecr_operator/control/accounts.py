@@ -1,0 +1,106 @@
+"""The ServiceAccounts that the operator tends, as last seen: those that bear its label."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ecr_operator.control.inventory import AccountName
+from ecr_operator.model.links import Account, view_account
+
+
+class TendedAccounts:
+    """ServiceAccounts by namespace and name."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, dict[str, Account]] = defaultdict(dict)
+
+    def get(self, name: AccountName) -> Account | None:
+        """One of them, as last seen."""
+        return self._known[name[0]].get(name[1]) if name[0] in self._known else None
+
+    def names(self, scope: str = "") -> set[AccountName]:
+        """All of a namespace, or of all of them."""
+        spaces = [scope] if scope else list(self._known)
+        return {(space, name) for space in spaces for name in self._known.get(space, ())}
+
+    def linked_by(self, namespace: str, resource: str) -> set[AccountName]:
+        """Those whose record names a resource."""
+        return {
+            (namespace, account.name)
+            for account in self._known.get(namespace, {}).values()
+            if any(link.by == resource for link in account.record)
+        }
+
+    def put(self, account: Account) -> None:
+        """Keep one, if it bears our label."""
+        if account.labelled:
+            self._known[account.namespace][account.name] = account
+        else:
+            self.drop((account.namespace, account.name))
+
+    def drop(self, name: AccountName) -> None:
+        """Forget one that is gone or has lost our label."""
+        space = self._known.get(name[0], {})
+        space.pop(name[1], None)
+        if not space:
+            self._known.pop(name[0], None)
+
+
+class TendedAccountStore:
+    """The tended ServiceAccounts of one scope, as their informer sees them.
+
+    Args:
+        scope: a namespace, or an empty string for all.
+        accounts: where they are kept.
+        seen: called with each that may need something.
+        listed: called with the scope when there is a new list.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        accounts: TendedAccounts,
+        seen: Callable[[AccountName], None],
+        listed: Callable[[str], None],
+    ) -> None:
+        self._scope = scope
+        self._accounts = accounts
+        self._seen = seen
+        self._listed = listed
+
+    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
+        before = self._accounts.names(self._scope)
+        for name in before:
+            self._accounts.drop(name)
+        for raw in objects:
+            self._accounts.put(view_account(raw))
+        for name in sorted(before | self._accounts.names(self._scope)):
+            self._seen(name)
+        self._listed(self._scope)
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object that was added or modified."""
+        account = view_account(raw)
+        name = (account.namespace, account.name)
+        if self._is_old(account, name):
+            return  # the echo of our own write, or older than it
+        self._accounts.put(account)
+        self._seen(name)
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """An object that is gone, or has lost our label."""
+        account = view_account(raw)
+        name = (account.namespace, account.name)
+        if self._is_old(account, name):
+            return
+        self._accounts.drop(name)
+        self._seen(name)
+
+    def _is_old(self, account: Account, name: AccountName) -> bool:
+        known = self._accounts.get(name)
+        return (
+            known is not None
+            and known.uid == account.uid
+            and int(account.resource_version) <= int(known.resource_version)
+        )

@@ -1,0 +1,55 @@
+"""What a spec says about links to service accounts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ecr_operator.model.names import check_name
+from ecr_operator.model.quote import quote
+from ecr_operator.model.resources import ServiceAccountLink
+
+# What `oc secrets link --for` takes, and the list of a ServiceAccount that it means.
+FIELDS: Final[Mapping[str, str]] = {"pull": "imagePullSecrets", "mount": "secrets"}
+_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkWish:
+    """One ServiceAccount to link the generated Secret to.
+
+    Attributes:
+        account: its name, a DNS name; in the resource's namespace.
+        uses: which of `FIELDS`, at least one, sorted.
+    """
+
+    account: str
+    uses: tuple[str, ...]
+
+
+def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkWish, ...]:
+    """Check `link_service_accounts`.
+
+    Raises:
+        ValueError: in words for the author of the spec.
+    """
+    if len(links) > _MOST:
+        raise ValueError(f"spec.link_service_accounts names more than {_MOST} service accounts.")
+    wishes: dict[str, LinkWish] = {}
+    for link in links:
+        name = check_name("link_service_accounts.name", link.name, "ServiceAccount")
+        if name in wishes:
+            raise ValueError(
+                f"spec.link_service_accounts names {quote(name)} twice: write both uses into one `for`."
+            )
+        wishes[name] = LinkWish(account=name, uses=_uses(name, link.uses))
+    return tuple(wishes.values())
+
+
+def _uses(name: str, uses: Sequence[str]) -> tuple[str, ...]:
+    where = f"spec.link_service_accounts, {quote(name)}"
+    if not uses:
+        raise ValueError(f"{where}: `for` is empty: write pull, mount or both.")
+    for use in uses:
+        if use not in FIELDS:
+            raise ValueError(f"{where}: `for` {quote(use)} is neither {' nor '.join(FIELDS)}.")
+    return tuple(sorted(set(uses)))

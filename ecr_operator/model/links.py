@@ -1,0 +1,221 @@
+"""From a ServiceAccount and what resources wish of it to the patch that it needs.
+
+Invariant: an entry of `imagePullSecrets` or `secrets` that the ServiceAccount's annotation does not say to be
+the operator's is never taken out, and doing then undoing leaves the ServiceAccount as it was.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ecr_operator.model.link_wishes import FIELDS
+from ecr_operator.model.names import is_name
+from ecr_operator.model.parsing import Resource
+from ecr_operator.model.resources import GROUP
+
+# By the label the operator finds again what it tends; in the annotation stands what it added.
+LABEL: Final = f"{GROUP}/linked"
+LINKS: Final = f"{GROUP}/links"
+SELECTOR: Final = f"{LABEL}=true"
+
+Place = tuple[str, str]
+"""A Secret's name and a use: where one link stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Link:
+    """One entry for a Secret in one of a ServiceAccount's lists.
+
+    Attributes:
+        secret: name of the Secret.
+        use: which of `FIELDS`.
+        by: name of the resource that wishes it.
+    """
+
+    secret: str
+    use: str
+    by: str
+
+    @property
+    def place(self) -> Place:
+        """Where it stands, whoever wishes it."""
+        return self.secret, self.use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the operator keeps of a ServiceAccount.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        uid: of this very object.
+        resource_version: as last seen; a write carries it.
+        entries: by use, its lists as they are.
+        record: the links that the operator added, by the annotation.
+        annotation: the annotation's text, if it is there.
+        labelled: it bears the operator's label.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    entries: Mapping[str, Sequence[Mapping[str, Any]]]
+    record: frozenset[Link]
+    annotation: str | None
+    labelled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a ServiceAccount needs.
+
+    Attributes:
+        patch: a merge patch, good for the version that was seen only.
+        added: where links were put in.
+        removed: where links were taken out.
+    """
+
+    patch: Mapping[str, Any]
+    added: frozenset[Place]
+    removed: frozenset[Place]
+
+
+def view_account(raw: Mapping[str, Any]) -> Account:
+    """Make an Account of what the API server sent."""
+    metadata = raw["metadata"]
+    annotation = (metadata.get("annotations") or {}).get(LINKS)
+    return Account(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        entries={use: tuple(raw.get(field) or ()) for use, field in FIELDS.items()},
+        record=_read_record(annotation),
+        annotation=annotation,
+        labelled=(metadata.get("labels") or {}).get(LABEL) == "true",
+    )
+
+
+def wished_links(
+    account: str, resources: Iterable[Resource], has_secret: Callable[[Resource], bool]
+) -> frozenset[Link]:
+    """The links to an account that should be there now.
+
+    Args:
+        account: its name.
+        resources: those that name it.
+        has_secret: whether the Secret that a resource wants is there and its own.
+    """
+    return frozenset(
+        Link(secret=resource.wanted.secret_name, use=use, by=resource.key.name)
+        for resource in resources
+        if resource.wanted and not resource.wanted.suspended and has_secret(resource)
+        for use in _uses(resource, account)
+    )
+
+
+def stays(link: Link, account: str, by: Resource, wished: frozenset[Link]) -> bool:
+    """Whether a link that the operator added stays for a resource that exists.
+
+    It does while the resource is suspended or its links make no sense; and while it has another
+    Secret's name in its spec, until that Secret is there: the new link comes first.
+    """
+    if by.wanted is None or by.wanted.suspended or by.wanted.links is None:
+        return True
+    if link.use not in _uses(by, account):
+        return False
+    new = Link(secret=by.wanted.secret_name, use=link.use, by=link.by)
+    return new.secret == link.secret or new not in wished
+
+
+def plan(account: Account, wished: frozenset[Link], kept: frozenset[Link], *, named: bool) -> Change | None:
+    """What has to be written so that the account is as wished; None for nothing.
+
+    Args:
+        account: as it is.
+        wished: the links that should be there.
+        kept: links of the record that stay as they are, there or not.
+        named: some resource names the account.
+    """
+    entries = {use: list(found) for use, found in account.entries.items()}
+    wished_by = {link.place: link for link in wished}
+    recorded = {link.place for link in account.record}
+    added = {link.place for link in wished if not _has(entries[link.use], link.secret)}
+    removed = {link.place for link in account.record - kept if link.place not in wished_by}
+    for secret, use in sorted(removed):
+        _take_out(entries[use], secret)
+    for secret, use in sorted(added):
+        entries[use].append({"name": secret})
+    record = {link for link in account.record & kept if link.place not in wished_by}
+    record |= {link for link in wished if link.place in added | recorded}
+    labelled = bool(record) or (named and (account.labelled or bool(wished)))
+    patch = _patch(account, entries, frozenset(record), labelled=labelled)
+    return Change(patch=patch, added=frozenset(added), removed=frozenset(removed)) if patch else None
+
+
+def _patch(
+    account: Account,
+    entries: Mapping[str, Sequence[Mapping[str, Any]]],
+    record: frozenset[Link],
+    *,
+    labelled: bool,
+) -> dict[str, Any]:
+    patch: dict[str, Any] = {
+        FIELDS[use]: list(found)
+        for use, found in entries.items()
+        if list(found) != list(account.entries[use])
+    }
+    metadata: dict[str, Any] = {}
+    if labelled != account.labelled:
+        metadata["labels"] = {LABEL: "true" if labelled else None}
+    annotation = _write_record(record)
+    if annotation != account.annotation:
+        metadata["annotations"] = {LINKS: annotation}
+    if not patch and not metadata:
+        return {}
+    # A patch that carries a version is refused if another writer was there first.
+    return {"metadata": {"resourceVersion": account.resource_version, **metadata}, **patch}
+
+
+def _uses(resource: Resource, account: str) -> tuple[str, ...]:
+    wishes = (resource.wanted.links or ()) if resource.wanted else ()
+    return next((wish.uses for wish in wishes if wish.account == account), ())
+
+
+def _has(entries: Sequence[Mapping[str, Any]], secret: str) -> bool:
+    return any(entry.get("name") == secret for entry in entries)
+
+
+def _take_out(entries: list[Mapping[str, Any]], secret: str) -> None:
+    """Take out one entry as the operator writes it, and the last of its like: it was put at the end."""
+    for index in reversed(range(len(entries))):
+        if entries[index] == {"name": secret}:
+            del entries[index]
+            return
+
+
+def _write_record(record: frozenset[Link]) -> str | None:
+    """As `{"<secret>": {"<use>": "<resource>"}}`; None where nothing is to be remembered."""
+    written: dict[str, dict[str, str]] = {}
+    for link in sorted(record):
+        written.setdefault(link.secret, {})[link.use] = link.by
+    return json.dumps(written, separators=(",", ":")) if written else None
+
+
+def _read_record(annotation: str | None) -> frozenset[Link]:
+    """What the annotation says, without what makes no sense: others may have written it."""
+    try:
+        written = json.loads(annotation or "{}")
+    except (ValueError, RecursionError):
+        return frozenset()
+    uses = written.items() if isinstance(written, Mapping) else ()
+    return frozenset(
+        Link(secret=secret, use=use, by=by)
+        for secret, bys in uses
+        if isinstance(bys, Mapping)
+        for use, by in bys.items()
+        if use in FIELDS and isinstance(by, str) and is_name(by)
+    )

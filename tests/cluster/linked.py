@@ -1,6 +1,5 @@
 """ServiceAccounts as tests make, change and read them, and operators with just the rights of a component."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,11 +107,12 @@ async def _grant(scene: Scene, name: str, rules: list[dict[str, Any]]) -> None:
 
 
 async def add_as_somebody(scene: Scene, prefix: str, count: int, name: str = "builder") -> list[str]:
-    """Add entries to both lists one by one, each by a read and a write in that version; return their names."""
+    """Add entries to both lists one by one, each read and written in that version; return their names."""
     added = [f"{prefix}-{number}" for number in range(count)]
     for entry in added:
-        while not await _add(scene, name, entry):
-            await asyncio.sleep(0)
+        while True:
+            if await _add(scene, name, entry):
+                break
     return added
 
 

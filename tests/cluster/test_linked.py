@@ -320,5 +320,5 @@ async def test_bad_links_are_told_while_the_token_is_kept_alive(
     "links", [[{"name": "builder"}], [{"for": ["pull"]}], [{"name": "builder", "for": "pull"}], "builder"]
 )
 async def test_the_schema_wants_the_fields_and_their_types(scene: Scene, links: object) -> None:
-    with pytest.raises(ApiError, match="spec.link_service_accounts"):
+    with pytest.raises(ApiError, match=r"spec\.link_service_accounts"):
         await scene.create(ecr_secret(link_service_accounts=links))

@@ -311,3 +311,20 @@ def test_what_a_resource_owns_follows_the_controller(desk: Desk) -> None:
     desk.inventory.put_secret(view(resource(name="shop"), name="one"))
     assert [seen.name for seen in desk.inventory.owned_by("uid-of-web")] == ["two"]
     assert [seen.name for seen in desk.inventory.owned_by("uid-of-shop")] == ["one"]
+
+
+def test_who_names_a_service_account_follows_the_spec(desk: Desk) -> None:
+    def linking(account: str) -> list[str]:
+        return [of.key.name for of in desk.inventory.linking(("team", account))]
+
+    def links(*names: str) -> list[dict[str, object]]:
+        return [{"name": name, "for": ["pull"]} for name in names]
+
+    desk.resources.changed(raw_resource(link_service_accounts=links("a", "b")))
+    desk.resources.changed(raw_resource(name="shop", link_service_accounts=links("b")))
+    assert (linking("a"), linking("b"), linking("c")) == (["web"], ["shop", "web"], [])
+    desk.resources.changed(raw_resource(generation=2, link_service_accounts=links("c")))
+    assert (linking("a"), linking("b"), linking("c")) == ([], ["shop"], ["web"])
+    desk.resources.changed(raw_resource(generation=3, link_service_accounts=[{}]))
+    desk.resources.deleted(raw_resource(name="shop"))
+    assert (linking("a"), linking("b"), linking("c")) == ([], [], [])

@@ -36,6 +36,8 @@ def test_no_hostile_name_enters_a_path(name: str) -> None:
         paths.secrets("team", name)
     with pytest.raises(ValueError, match="is no name"):
         paths.resources("Secret", "team", name, "status")
+    with pytest.raises(ValueError, match="is no name"):
+        paths.service_account("team", name)
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE.values() if name])
@@ -44,6 +46,8 @@ def test_no_hostile_namespace_does_either(name: str) -> None:
         paths.secrets(name)
     with pytest.raises(ValueError, match="is no name"):
         paths.events(name)
+    with pytest.raises(ValueError, match="is no name"):
+        paths.service_accounts(name)
 
 
 @settings(deadline=None)

@@ -85,3 +85,24 @@ def test_a_contest_names_the_other_writer() -> None:
     seen = view_secret(foreign_metadata())
     assert "by field manager kubectl-create" in outcomes.contested(wanted(OF), seen).message
     assert "by somebody" in outcomes.contested(wanted(OF), None).message
+
+
+def test_links_that_fail_leave_the_secret_as_good_as_it_is() -> None:
+    done = outcomes.settled(OF, wanted(OF), TIMES, Reason.REFRESHED)
+    told = outcomes.link_failed(done, [transient(Reason.LINK_FAILED), transient(Reason.LINK_FAILED)])
+    assert (told.reason, told.succeeded, told.fits, told.times, told.permanent) == (
+        Reason.LINK_FAILED,
+        False,
+        True,
+        TIMES,
+        False,
+    )
+    assert told.message == "It did not work this time."
+
+
+def test_of_several_failed_links_the_one_that_a_person_must_mend_names_the_reason() -> None:
+    done = outcomes.settled(OF, wanted(OF), TIMES, Reason.REFRESHED)
+    errors = [transient(Reason.LINK_FAILED), permanent(Reason.KUBERNETES_FORBIDDEN)]
+    told = outcomes.link_failed(done, errors)
+    assert (told.reason, told.permanent) == (Reason.KUBERNETES_FORBIDDEN, True)
+    assert told.message == "It did not work this time. You may not."

@@ -16,6 +16,7 @@ from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.schedule import (
     is_alive,
     kubernetes_retry_delay,
+    link_retry_delay,
     minimum_interval,
     refresh_deadline,
     retry_delay,
@@ -212,6 +213,23 @@ def test_the_delay_after_kubernetes_failed(
 ) -> None:
     rng = random.Random(7)
     found = [kubernetes_retry_delay(error, count, rng) for _ in range(300)]
+    assert least <= min(found)
+    assert max(found) <= most
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "least", "most"),
+    [
+        pytest.param(transient(), 1, 0.8, 1.0, id="a link is tried again soon at first"),
+        pytest.param(transient(), 4, 6.4, 8.0, id="then later"),
+        pytest.param(transient(), 10**6, 24.0, 30.0, id="and every half minute at last"),
+        pytest.param(transient(retry_after=45.0), 1, 45.0, 45.0, id="not before it may be"),
+        pytest.param(permanent(), 10**6, 5.0, 300.0, id="what a person mends comes slowly"),
+    ],
+)
+def test_retries_of_links(error: OperatorError, count: int, least: float, most: float) -> None:
+    rng = random.Random(7)
+    found = [link_retry_delay(error, count, rng) for _ in range(300)]
     assert least <= min(found)
     assert max(found) <= most
 

@@ -1,0 +1,67 @@
+"""Which event of a ServiceAccount is worth a look, and what is kept of it."""
+
+from ecr_operator.control.accounts import TendedAccounts, TendedAccountStore
+from ecr_operator.model.links import LABEL, LINKS, view_account
+from tests.builders import service_account
+
+OURS = {LABEL: "true"}
+
+
+class Desk:
+    """A store, and a note of what it told."""
+
+    def __init__(self, scope: str = "") -> None:
+        self.told: list[tuple[str, str] | str] = []
+        self.accounts = TendedAccounts()
+        self.store = TendedAccountStore(scope, self.accounts, self.told.append, self.told.append)
+
+
+def test_a_list_takes_the_place_of_what_was_known() -> None:
+    desk = Desk()
+    desk.accounts.put(view_account(service_account("gone", labels=OURS, version="90")))
+    desk.store.replaced([service_account("a", labels=OURS), service_account("b", labels=OURS)])
+    assert desk.accounts.names() == {("team", "a"), ("team", "b")}
+    assert desk.told == [("team", "a"), ("team", "b"), ("team", "gone"), ""]
+
+
+def test_a_list_of_one_namespace_leaves_the_others() -> None:
+    desk = Desk("other")
+    desk.accounts.put(view_account(service_account("a", labels=OURS)))
+    desk.store.replaced([service_account("b", labels=OURS, namespace="other")])
+    assert desk.accounts.names() == {("team", "a"), ("other", "b")}
+    assert desk.accounts.names("other") == {("other", "b")}
+
+
+def test_the_echo_of_our_own_write_is_no_news() -> None:
+    desk = Desk()
+    desk.accounts.put(view_account(service_account("a", labels=OURS, version="10")))
+    desk.store.changed(service_account("a", labels=OURS, version="10"))
+    desk.store.changed(service_account("a", labels=OURS, version="9"))
+    desk.store.deleted(service_account("a", labels=OURS, version="9"))
+    assert desk.told == []
+    desk.store.changed(service_account("a", labels=OURS, version="11"))
+    desk.store.deleted(service_account("a", labels=OURS, version="12"))
+    assert desk.told == [("team", "a")] * 2
+    assert desk.accounts.names() == set()
+
+
+def test_one_that_was_made_anew_is_news_whatever_its_version() -> None:
+    desk = Desk()
+    desk.accounts.put(view_account(service_account("a", labels=OURS, version="10")))
+    desk.store.changed(service_account("a", labels=OURS, version="3", uid="new"))
+    assert desk.told == [("team", "a")]
+
+
+def test_only_what_bears_the_label_is_kept_and_found_by_who_linked_it() -> None:
+    accounts = TendedAccounts()
+    noted = {LINKS: '{"login":{"pull":"web"}}'}
+    accounts.put(view_account(service_account("a", labels=OURS, annotations=noted)))
+    accounts.put(view_account(service_account("b", labels=OURS)))
+    accounts.put(view_account(service_account("c", annotations=noted)))
+    assert accounts.names() == {("team", "a"), ("team", "b")}
+    assert accounts.linked_by("team", "web") == {("team", "a")}
+    assert accounts.linked_by("team", "shop") == accounts.linked_by("other", "web") == set()
+    accounts.put(view_account(service_account("a")))
+    accounts.drop(("other", "x"))
+    assert accounts.names() == {("team", "b")}
+    assert accounts.get(("team", "a")) is None

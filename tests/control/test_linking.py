@@ -1,0 +1,365 @@
+"""When service accounts are linked and unlinked, with ports in memory."""
+
+# ruff: noqa: S106 - names of Secrets
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ecr_operator.control.step import Step
+from ecr_operator.model.errors import TransientError
+from ecr_operator.model.links import LABEL, LINKS
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.parsing import Resource
+from tests.builders import HOUR, permanent, transient
+from tests.control.world import World
+from tests.fakes import settle
+
+LOGIN = "web-pull"
+BUILDER = [{"name": "builder", "for": ["pull", "mount"]}]
+READ, WRITE = "read team/builder", "patch team/builder"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """An empty cluster."""
+    made = World()
+    yield made
+    await made.tokens.close()
+
+
+def see(world: World, **said: Any) -> Resource:
+    """Have a resource seen that links to builder."""
+    return world.see(**({"link_service_accounts": BUILDER} | said))
+
+
+def served(world: World, **said: Any) -> Resource:
+    """Have one with a healthy Secret."""
+    of = see(world, **said)
+    world.has_secret(of, age=HOUR)
+    return of
+
+
+def linked(world: World, name: str = "builder") -> tuple[list[str], list[str]]:
+    """Return what pods of a ServiceAccount pull with and mount."""
+    raw = world.accounts.objects["team", name]
+    pulls, mounts = (
+        [entry["name"] for entry in raw.get(key) or []] for key in ("imagePullSecrets", "secrets")
+    )
+    return pulls, mounts
+
+
+def noted(by: str = "web") -> dict[str, Any]:
+    """Make the metadata of a ServiceAccount that was linked before."""
+    return {
+        "labels": {LABEL: "true"},
+        "annotations": {LINKS: f'{{"{LOGIN}":{{"mount":"{by}","pull":"{by}"}}}}'},
+    }
+
+
+async def test_the_secret_comes_first_then_the_links_and_then_the_status(world: World) -> None:
+    world.accounts.put(pull=["mine"])
+    of = see(world)
+    async with world.working():
+        assert linked(world) == (["mine", LOGIN], [LOGIN])
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+    assert world.accounts.calls == [READ, WRITE]
+    assert len(world.resources.written) == 1
+
+
+async def test_what_is_linked_costs_a_read_and_with_the_watch_not_even_that(world: World) -> None:
+    of = served(world)
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    assert await world.linking.settle(of) == []
+    assert world.accounts.calls == [READ]
+    assert await world.linking.settle(of) == []
+    assert world.accounts.calls == [READ]
+    world.restart()
+    served(world)
+    world.show_accounts()
+    assert await world.linking.settle(of) == []
+    assert world.accounts.calls == [READ]
+
+
+async def test_nothing_is_asked_for_resources_without_links(world: World) -> None:
+    world.accounts.put()
+    world.see()
+    world.see("ArgoHelmRepoSecret", name="charts")
+    async with world.working():
+        await world.clock.advance(60)
+    assert world.accounts.calls == ["list "]
+    assert not world.linking.used.is_set()
+
+
+async def test_nothing_is_linked_to_a_secret_that_is_not_the_resources_own(world: World) -> None:
+    world.accounts.put()
+    world.has_foreign_secret()
+    of = see(world)
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "SecretConflict")
+    assert linked(world) == ([], [])
+
+
+async def test_what_failed_of_the_token_comes_before_what_failed_of_a_link(world: World) -> None:
+    of = see(world)
+    world.aws.failing["us-east-2"] = permanent()
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "AccessDenied")
+
+
+async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_appears(world: World) -> None:
+    of = served(world)
+    async with world.working():
+        assert world.told(of, "Ready") == ("True", "Refreshed")
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.told(of, "Stalled") == ("", "")
+        assert world.accounts.calls == [READ]
+        await world.clock.advance(7)
+        assert world.accounts.calls == [READ] * 4
+        await world.clock.advance(600)
+        reads = len(world.accounts.calls)
+        await world.clock.advance(300)
+        assert 10 <= len(world.accounts.calls) - reads <= 13
+        written = len(world.resources.written)
+        world.accounts.put()
+        await world.clock.advance(30)
+        assert linked(world) == ([LOGIN], [LOGIN])
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+    assert (written, len(world.resources.written)) == (1, 2)
+
+
+async def test_a_service_account_that_is_deleted_is_missed_at_once(world: World) -> None:
+    of = served(world)
+    raw = world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    async with world.working():
+        world.show_accounts()
+        del world.accounts.objects["team", "builder"]
+        raw["metadata"]["resourceVersion"] = "900"
+        world.show_account(raw, gone=True)
+        await settle()
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+
+
+async def test_each_of_several_failures_is_told_and_the_permanent_one_names_the_reason(world: World) -> None:
+    of = served(world, link_service_accounts=[*BUILDER, {"name": "other", "for": ["pull"]}])
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        (message,) = {
+            each["message"] for each in world.status(of)["conditions"] if each["type"] == "Refreshed"
+        }
+        assert "ServiceAccount builder does not" in message
+        assert "ServiceAccount other does not" in message
+        world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
+        await world.clock.advance(2)
+        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
+        assert world.told(of, "Stalled") == ("True", "KubernetesForbidden")
+
+
+async def test_what_was_forbidden_is_tried_when_the_watch_begins(world: World) -> None:
+    of = served(world)
+    world.accounts.put()
+    world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
+        world.accounts.failing = None
+        world.show_accounts()
+        await settle()
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+    assert linked(world) == ([LOGIN], [LOGIN])
+
+
+async def test_another_writer_in_between_loses_nothing(world: World) -> None:
+    of = served(world)
+    world.accounts.put(pull=["mine"])
+    world.accounts.meanwhile = [
+        lambda: world.accounts.change(imagePullSecrets=[{"name": "mine"}, {"name": "theirs"}])
+    ]
+    assert await world.linking.settle(of) == []
+    assert linked(world) == (["mine", "theirs", LOGIN], [LOGIN])
+    assert world.accounts.calls == [READ, WRITE, READ, WRITE]
+
+
+async def test_a_writer_that_never_rests_is_given_way_to_and_tried_again(world: World) -> None:
+    of = served(world)
+    world.accounts.put()
+    world.accounts.meanwhile = [world.accounts.change] * 8
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert len(world.accounts.calls) == 16
+        await world.clock.advance(1)
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+
+
+async def test_many_resources_link_to_one_service_account_one_after_another(world: World) -> None:
+    world.accounts.put()
+    for number in range(10):
+        see(world, name=f"r{number}")
+    async with world.working(workers=8):
+        await settle()
+    assert len(linked(world)[0]) == 10
+    assert world.accounts.calls.count(WRITE) <= 10
+
+
+async def test_what_is_taken_out_of_the_spec_is_unlinked(world: World) -> None:
+    world.accounts.put(pull=["mine"])
+    served(world)
+    async with world.working():
+        see(world, generation=2, link_service_accounts=None)
+        await settle()
+        assert linked(world) == (["mine"], [])
+    assert LABEL not in world.accounts.objects["team", "builder"]["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"ecr_registry": ""}, {"link_service_accounts": [{}]}])
+async def test_nothing_is_unlinked_while_suspended_or_not_understood(
+    world: World, change: dict[str, Any]
+) -> None:
+    world.accounts.put()
+    served(world)
+    async with world.working():
+        see(world, generation=2, **({"link_service_accounts": None} | change))
+        await settle()
+        world.show_account(world.accounts.change())
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+
+
+async def test_a_deleted_resource_leaves_no_link_of_its_own(world: World) -> None:
+    world.accounts.put()
+    of, other = served(world), served(world, name="shop")
+    async with world.working():
+        assert linked(world)[0] == ["shop-pull", LOGIN]
+        world.see_gone(of)
+        await settle()
+        assert linked(world) == (["shop-pull"], ["shop-pull"])
+        world.see_gone(other)
+        await settle()
+    assert linked(world) == ([], [])
+
+
+async def test_a_resource_that_goes_while_it_is_linked_leaves_none_either(world: World) -> None:
+    world.accounts.put()
+    of = served(world)
+    world.accounts.meanwhile = [lambda: world.see_gone(of)]
+    async with world.working():
+        await settle()
+        assert linked(world) == ([], [])
+
+
+async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) -> None:
+    world.accounts.put()
+    of = served(world, deletion_policy="Orphan")
+    async with world.working():
+        world.see_gone(of)
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+        world.delete()
+        world.show_account(world.accounts.change())
+        await settle()
+        assert linked(world) == ([], [])
+
+
+async def test_what_was_left_before_the_start_is_found_and_swept(world: World) -> None:
+    world.accounts.put(pull=["mine", LOGIN], mount=[LOGIN], **noted("gone"))
+    async with world.working():
+        assert world.linking.used.is_set()
+        world.show_accounts()
+        await settle()
+        assert linked(world) == (["mine"], [])
+
+
+async def test_nothing_is_swept_of_a_resource_that_the_watch_does_not_show_yet(world: World) -> None:
+    of = world.see()
+    world.restart()
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    async with world.working():
+        world.show_accounts()
+        await world.clock.advance(20)
+        assert linked(world) == ([LOGIN], [LOGIN])
+        assert len(world.accounts.calls) <= 7
+        del world.resources.uids[of.key]
+        await world.clock.advance(5)
+        assert linked(world) == ([], [])
+
+
+async def test_the_first_look_is_calm_where_it_is_forbidden_and_patient_where_it_fails(world: World) -> None:
+    world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
+    async with world.working():
+        await world.clock.advance(60)
+    assert world.accounts.calls == ["list "]
+    world.restart()
+    world.accounts.failing = transient(Reason.KUBERNETES_UNAVAILABLE)
+    async with world.working():
+        await world.clock.advance(5)
+        assert len(world.accounts.calls) > 2
+        world.accounts.failing = None
+        await world.clock.advance(10)
+        calls = len(world.accounts.calls)
+        await world.clock.advance(60)
+    assert len(world.accounts.calls) == calls
+
+
+async def test_a_renamed_secret_is_linked_before_the_old_one_goes(world: World) -> None:
+    world.accounts.put()
+    served(world)
+    async with world.working():
+        world.secrets.calls.clear()
+        at: list[list[str]] = []
+        world.accounts.meanwhile = [lambda: at.append(list(world.secrets.calls))]
+        see(world, generation=2, generated_secret_name="renamed")
+        await settle()
+        assert at == [["apply team/renamed"]]
+        assert world.secrets.calls == ["apply team/renamed", f"delete team/{LOGIN}"]
+        assert linked(world) == (["renamed"], ["renamed"])
+
+
+async def test_a_link_that_cannot_be_moved_keeps_no_old_secret(world: World) -> None:
+    of = served(world)
+    async with world.working():
+        see(world, generation=2, generated_secret_name="renamed")
+        await settle()
+        assert ("team", LOGIN) not in world.secrets.metadata
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+
+
+async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
+    world.accounts.put()
+    of = served(world)
+    async with world.working():
+        for _ in range(20):
+            world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
+            await settle()
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.accounts.calls.count(WRITE) == 7
+        reads = len(world.accounts.calls)
+        world.show_account(world.accounts.change())
+        await settle()
+        assert len(world.accounts.calls) == reads
+        await world.clock.advance(60)
+        assert linked(world) == ([LOGIN], [LOGIN])
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+
+
+async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> None:
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    async with world.working():
+        world.show_accounts()
+        world.accounts.meanwhile = [lambda: 1 / 0]
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+        await world.clock.advance(30)
+        assert linked(world) == ([], [])
+
+
+async def test_the_outcome_of_a_refresh_keeps_all_but_its_success(world: World) -> None:
+    of = served(world)
+    step = await world.refresh(of)
+    told = await world.linking.after(of, step)
+    assert step.outcome is not None
+    assert told.outcome is not None
+    assert (told.outcome.times, told.outcome.fits) == (step.outcome.times, True)
+    assert (told.outcome.reason, told.outcome.succeeded) == (Reason.LINK_FAILED, False)
+    assert told.deadline == step.deadline
+    unknown = Step(outcome=None, error=TransientError(Reason.PENDING, "x"))
+    assert await world.linking.after(of, unknown) is unknown

@@ -1,0 +1,122 @@
+"""ServiceAccounts are changed only in the version that was read, and a missing right names its component."""
+
+# ruff: noqa: S106 - names of Secrets
+
+import pytest
+
+from ecr_operator.control.ports import ServiceAccounts
+from ecr_operator.kube.client import JSON, MERGE_PATCH, METADATA_LIST, KubeClient
+from ecr_operator.kube.service_accounts import KubeServiceAccounts
+from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.model.links import SELECTOR, Link, plan, view_account
+from ecr_operator.model.outcome import Reason
+from tests.builders import service_account
+from tests.kube.server import Answer, ScriptedServer, listing, refuse, reply
+
+PATH = "/api/v1/namespaces/team/serviceaccounts/builder"
+RAW = service_account(pull=["mine"])
+STORED = reply(RAW)
+CHANGE = plan(
+    view_account(RAW), frozenset({Link(secret="login", use="pull", by="web")}), frozenset(), named=True
+)
+DENIED = refuse(403, "Forbidden", 'serviceaccounts "builder" is forbidden: User "x" cannot get resource')
+
+
+@pytest.fixture
+def accounts(client: KubeClient) -> ServiceAccounts:
+    """The operator's view of ServiceAccounts."""
+    return KubeServiceAccounts(client)
+
+
+async def patch(accounts: ServiceAccounts) -> object:
+    assert CHANGE is not None
+    return await accounts.patch(view_account(RAW), CHANGE.patch)
+
+
+async def test_a_service_account_is_read_whole(server: ScriptedServer, accounts: ServiceAccounts) -> None:
+    server.others = [STORED, refuse(404, "NotFound")]
+    assert await accounts.read("team", "builder") == view_account(RAW)
+    assert await accounts.read("team", "builder") is None
+    (asked, _) = server.asked
+    assert (asked.method, asked.path, asked.headers["Accept"]) == ("GET", PATH, JSON)
+
+
+async def test_it_is_changed_in_the_very_version_and_with_what_others_have_in_it(
+    server: ScriptedServer, accounts: ServiceAccounts
+) -> None:
+    server.others = [reply(service_account(pull=["mine", "login"], version="8"))]
+    assert await patch(accounts) == view_account(service_account(pull=["mine", "login"], version="8"))
+    (asked,) = server.asked
+    assert (asked.method, asked.path, asked.headers["Content-Type"]) == ("PATCH", PATH, MERGE_PATCH)
+    assert asked.query == {"fieldManager": "ecr-secret-operator"}
+    assert asked.body["metadata"]["resourceVersion"] == "7"
+    assert asked.body["imagePullSecrets"] == [{"name": "mine"}, {"name": "login"}]
+    assert "secrets" not in asked.body
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        pytest.param(
+            refuse(409, "Conflict"), StaleObjectError, Reason.KUBERNETES_UNAVAILABLE, id="it has changed"
+        ),
+        pytest.param(refuse(404, "NotFound"), StaleObjectError, Reason.LINK_FAILED, id="it is gone"),
+        pytest.param(DENIED, PermanentError, Reason.KUBERNETES_FORBIDDEN, id="no right to it"),
+        pytest.param(
+            refuse(403, "Forbidden", "denied by a webhook"),
+            PermanentError,
+            Reason.KUBERNETES_REFUSED,
+            id="admission",
+        ),
+        pytest.param(
+            refuse(503, "ServiceUnavailable"), TransientError, Reason.KUBERNETES_UNAVAILABLE, id="not now"
+        ),
+    ],
+)
+async def test_a_change_that_is_refused(
+    server: ScriptedServer,
+    accounts: ServiceAccounts,
+    answer: Answer,
+    kind: type[OperatorError],
+    reason: Reason,
+) -> None:
+    server.others = [answer]
+    with pytest.raises(OperatorError) as caught:
+        await patch(accounts)
+    assert (type(caught.value), caught.value.reason) == (kind, reason)
+    assert "builder" in caught.value.message
+
+
+async def test_a_missing_right_names_the_component(server: ScriptedServer, accounts: ServiceAccounts) -> None:
+    server.others = [DENIED, DENIED]
+    server.lists = [DENIED]
+    for asking in (accounts.read("team", "builder"), patch(accounts), accounts.any_linked("")):
+        with pytest.raises(PermanentError, match="component config/rbac/link-service-accounts") as caught:
+            await asking
+        assert caught.value.reason is Reason.KUBERNETES_FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("namespace", "path"),
+    [("", "/api/v1/serviceaccounts"), ("team", "/api/v1/namespaces/team/serviceaccounts")],
+)
+async def test_what_bears_the_label_is_looked_for_by_one_small_request(
+    server: ScriptedServer, accounts: ServiceAccounts, namespace: str, path: str
+) -> None:
+    server.lists = [listing("builder"), listing()]
+    assert await accounts.any_linked(namespace)
+    assert not await accounts.any_linked(namespace)
+    asked = server.asked[0]
+    assert (asked.path, asked.headers["Accept"]) == (path, METADATA_LIST)
+    assert asked.query == {"labelSelector": SELECTOR, "limit": "1"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a?b"])
+async def test_no_name_that_is_none_reaches_the_server(
+    server: ScriptedServer, accounts: ServiceAccounts, name: str
+) -> None:
+    with pytest.raises(ValueError, match="is no name"):
+        await accounts.read("team", name)
+    with pytest.raises(ValueError, match="is no name"):
+        await accounts.patch(view_account(service_account(name)), {})
+    assert server.asked == []

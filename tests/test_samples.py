@@ -74,7 +74,7 @@ async def test_it_becomes_ready(
 async def test_the_linked_one_links(
     api: Api, aws: LocalAws, operator: OperatorProcess, namespace: str
 ) -> None:
-    path = Path("samples/ecr_v1alpha1_secret_linked.yaml")
+    path = SAMPLES[0].with_name("ecr_v1alpha1_secret_linked.yaml")
     # Every namespace of a cluster has it; here nobody has made it yet.
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     await api.apply(account, namespace)

@@ -69,6 +69,18 @@ async def test_a_link_that_a_person_made_is_never_taken_away(scene: Scene) -> No
         assert linked.mounts(await get_account(scene)) == [LOGIN]
 
 
+async def test_a_persons_link_that_is_taken_out_by_hand_is_made_again_as_the_operators(scene: Scene) -> None:
+    await scene.create(account(pull=(LOGIN,)), ecr_secret(link_service_accounts=[link("builder", "pull")]))
+    async with scene.operator():
+        await scene.ready("pull")
+        await scene.watching(4)
+        assert LINKS not in (await get_account(scene))["metadata"].get("annotations", {})
+        await edit(scene, {"imagePullSecrets": []})
+        await until_linked(scene, pull=[LOGIN], mount=[], within=2)
+        await scene.delete("pull", ECR_SECRETS)
+        await until_linked(scene, pull=[], mount=[])
+
+
 async def test_links_of_v0_6_0s_guide_go_on_without_a_word_in_the_spec(scene: Scene) -> None:
     await scene.create(account(mount=(LOGIN,)), ecr_secret())
     async with scene.operator():

@@ -269,6 +269,27 @@ async def test_what_was_left_before_the_start_is_found_and_swept(world: World) -
         assert linked(world) == (["mine"], [])
 
 
+async def test_a_service_account_that_goes_before_it_is_swept_is_no_failure(world: World) -> None:
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    async with world.working():
+        world.show_accounts()
+        del world.accounts.objects["team", "builder"]
+        await world.clock.advance(60)
+    assert world.accounts.calls == ["list ", READ]
+
+
+async def test_a_list_of_another_namespace_tries_nothing_again(world: World) -> None:
+    served(world)
+    async with world.working():
+        assert world.accounts.calls == [READ]
+        world.linking.store("other").replaced([])
+        await settle()
+        assert world.accounts.calls == [READ]
+        world.linking.store("team").replaced([])
+        await settle()
+        assert world.accounts.calls == [READ, READ]
+
+
 async def test_nothing_is_swept_of_a_resource_that_the_watch_does_not_show_yet(world: World) -> None:
     of = world.see()
     world.restart()

@@ -35,6 +35,11 @@ class Gathered:
     pending: bool = False
 
     @property
+    def fresh(self) -> list[RegistryToken]:
+        """Those of sources that did not fail."""
+        return [token for key, token in self.tokens.items() if key not in self.failures]
+
+    @property
     def retry_at(self) -> float:
         """Monotonic seconds of the earliest retry; only where something failed or is too soon."""
         ends = [failure.retry_at for failure in self.failures.values()]

@@ -6,6 +6,7 @@ Secret, and say what came of it.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ecr_operator.control.admission import Admission
@@ -24,7 +25,7 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.fitting import trusted
+from ecr_operator.model.fitting import as_met, trusted
 from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
@@ -152,12 +153,14 @@ class Refresher:
         )
         if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
             return self._without_token(resource, wanted, times, gathered)
-        await self._writer.apply(resource, wanted, gathered.tokens, present)
+        met = as_met(resource, present, gathered.fresh)
+        await self._writer.apply(met, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)
         why = self._why(resource, present, fitting)
         if gathered.failures:
             return self._partly(resource, wanted, gathered)
-        return _settled(resource, wanted, earliest(gathered.tokens.values()), why)
+        step = _settled(resource, wanted, earliest(gathered.tokens.values()), why)
+        return step if met is resource else replace(step, deadline=None, retry_in=0.0)
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
         """What to say of a Secret that is well; None if its token is due."""
@@ -211,8 +214,7 @@ class Refresher:
 
     def _partly(self, resource: Resource, wanted: Wanted, gathered: Gathered) -> Step:
         """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
-        fresh = [token for key, token in gathered.tokens.items() if key not in gathered.failures]
-        due = min((_deadline(resource, wanted, token.times) for token in fresh), default=None)
+        due = min((_deadline(resource, wanted, token.times) for token in gathered.fresh), default=None)
         until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
         whole = len(gathered.tokens) == len(wanted.logins)
         times = earliest(gathered.tokens.values()) if whole else None

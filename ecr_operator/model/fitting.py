@@ -1,6 +1,6 @@
 """Whether a Secret is as its resource wants it, told from its metadata alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ecr_operator.model.manifests import fingerprint, is_whole, owned_fields, tokens_annotation
 from ecr_operator.model.ownership import SecretView
@@ -21,6 +21,18 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
 def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     """Whether the Secret is as we would write it, but for the token's age."""
     return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
+
+
+def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:
+    """The resource, without its request for a fresh token unless these tokens are fresher than the Secret's.
+
+    So a repair or a changed spec that takes a cached token leaves the request open.
+    """
+    if view is None or view.times is None or resource.refresh_requested in (None, view.refresh_requested):
+        return resource
+    if all(token.issued_at > view.times.issued_at for token in tokens):
+        return resource
+    return resource.with_status(resource.status, view.refresh_requested)
 
 
 def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:

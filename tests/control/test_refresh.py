@@ -174,6 +174,20 @@ async def test_a_request_too_soon_waits_and_says_that_all_is_well(world: World) 
     assert (step.retry_in, told(step).succeeded, len(world.aws.asked)) == (200, True, 1)
 
 
+async def test_a_request_that_comes_with_a_repair_is_still_met_by_a_fresh_token(world: World) -> None:
+    await world.refresh(world.see())
+    await world.clock.advance(600)
+    asked = world.see(annotations={REQUEST: "now"}, secret_labels={"team": "blue"}, generation=2)
+    step = await world.refresh(asked)
+    metadata = world.secrets.manifests["web-pull"]["metadata"]
+    assert (metadata["labels"]["team"], REQUEST in metadata["annotations"]) == ("blue", False)
+    assert (step.retry_in, len(world.aws.asked)) == (0, 1)
+    await world.refresh(asked)
+    await world.refresh(asked)
+    assert world.secrets.manifests["web-pull"]["metadata"]["annotations"][REQUEST] == "now"
+    assert len(world.aws.asked) == 2
+
+
 async def test_a_rename_makes_the_new_secret_and_then_deletes_the_old(world: World) -> None:
     await world.refresh(world.see())
     world.secrets.calls.clear()

@@ -8,13 +8,12 @@ Run `python -m tests.lab.assets [--only NAME,NAME]`; the last line printed is th
 
 import argparse
 import os
-import platform
 import re
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from tests.lab import gobuild
+from tests.lab import cache, gobuild
 from tests.lab.processes import LabError
 
 ETCD = "etcd"
@@ -25,8 +24,6 @@ ALL = (ETCD, API_SERVER, CONTROLLER_MANAGER)
 DEFAULT_VERSION = "1.36.3"
 ETCD_VERSION = "3.6.16"
 MODULES = Path(__file__).with_name("modules")
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class AssetError(LabError):
@@ -51,17 +48,9 @@ def version() -> str:
     return wanted
 
 
-def cache_root() -> Path:
-    """Return the folder below which all versions are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ecr-secret-operator" / "assets"
-
-
 def folder() -> Path:
     """Return the folder of the version asked for, on this platform; it need not exist."""
-    machine = platform.machine().lower()
-    system = f"{platform.system().lower()}-{_ARCHITECTURES.get(machine, machine)}"
-    return cache_root() / f"kubernetes-{version()}-etcd-{ETCD_VERSION}-{system}"
+    return cache.folder("assets", f"kubernetes-{version()}-etcd-{ETCD_VERSION}")
 
 
 def ensure(names: Collection[str] = ALL) -> Path:

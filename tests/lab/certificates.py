@@ -67,9 +67,9 @@ class Authority:
             builder = builder.add_extension(extension, critical=True)
         self.certificate = self._signed(builder)
 
-    def serving(self) -> tuple[bytes, bytes]:
-        """Issue a certificate for 127.0.0.1 and localhost."""
-        names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    def serving(self, *hosts: str) -> tuple[bytes, bytes]:
+        """Issue a certificate for 127.0.0.1, localhost and these hosts."""
+        names = [x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, ("localhost", *hosts))]
         return self._issue(
             _name("kube-apiserver"),
             (x509.SubjectAlternativeName(names), False),

@@ -34,12 +34,16 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What to build: packages by the names of their binaries, out of the module in a folder."""
+    """What to build: packages by the names of their binaries, out of the module in a folder.
+
+    `tags` are Go's build tags, separated by commas.
+    """
 
     title: str
     module: Path
     packages: Mapping[str, str]
     ldflags: str = field(default="")
+    tags: str = field(default="")
 
 
 def is_there(binary: Path) -> bool:
@@ -86,12 +90,12 @@ def _compile(recipe: Recipe, names: list[str], made: Path) -> None:
     go = find_go()
     packages = [recipe.packages[name] for name in names]
     with Progress(f"{recipe.title}: looking up modules") as progress:
-        listed = _run(go, ["list", "-deps", *packages], recipe.module, progress)
+        listed = _run(go, ["list", "-deps", "-tags", recipe.tags, *packages], recipe.module, progress)
     with Progress(f"{recipe.title}: building {' and '.join(names)}", total=len(listed)) as progress:
         ldflags = f"-s -w {recipe.ldflags}".strip()
         for name, package in zip(names, packages, strict=True):
             output = ["-o", str(made / name)]
-            flags = ["-v", "-trimpath", "-buildvcs=false", "-ldflags", ldflags]
+            flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags, "-ldflags", ldflags]
             _run(go, ["build", *flags, *output, package], recipe.module, progress)
 
 

@@ -1,5 +1,6 @@
 """Builds with Go: whole or not at all, one at a time. A module of three lines stands for Kubernetes."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -75,6 +76,15 @@ def test_an_interrupted_build_leaves_nothing_taken_for_good(
     gobuild.build(_recipe(module), ["tiny"], target)
     assert _says(target / "tiny") == "it runs\n"
     assert not list(target.glob(".unfinished-*"))
+
+
+def test_tags_choose_what_is_built(module: Path, target: Path) -> None:
+    (module / "cmd" / "tiny" / "extra.go").write_text(
+        '//go:build extra\n\npackage main\n\nfunc init() { println("with more") }\n'
+    )
+    recipe = dataclasses.replace(_recipe(module), tags="extra")
+    gobuild.build(recipe, ["tiny"], target)
+    assert _says(target / "tiny") == "with more\nit runs\n"
 
 
 def test_of_two_builds_at_once_the_second_finds_the_first_ones_result(module: Path, target: Path) -> None:

@@ -1,0 +1,96 @@
+"""Programs of others that the operator's Secrets are tried with: a registry, skopeo, Helm, Prometheus.
+
+Most are built once, with Go, from the public modules that `tests/lab/modules` pins, and kept in the user's
+cache directory. skopeo is no public module: it is the system's, installed where that is possible.
+
+Run `python -m tests.lab.programs [--only NAME,NAME]`; it prints a line for each, its name and its path.
+"""
+
+import argparse
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from tests.lab import cache, gobuild, system_package
+from tests.lab.processes import LabError
+
+REGISTRY = "registry"
+SKOPEO = "skopeo"
+HELM = "helm"
+PROMETHEUS = "prometheus"
+PROMTOOL = "promtool"
+
+_MODULES = Path(__file__).with_name("modules")
+_PROMETHEUS = "github.com/prometheus/prometheus/cmd"
+_FROM_GO = {
+    "distribution-3.1.2": gobuild.Recipe(
+        title="Distribution's registry 3.1.2",
+        module=_MODULES / "distribution-3.1.2",
+        packages={REGISTRY: "github.com/distribution/distribution/v3/cmd/registry"},
+    ),
+    "helm-4.3.1": gobuild.Recipe(
+        title="Helm 4.3.1",
+        module=_MODULES / "helm-4.3.1",
+        packages={HELM: "helm.sh/helm/v4/cmd/helm"},
+    ),
+    "prometheus-0.315.1": gobuild.Recipe(
+        title="Prometheus 3.15.1",
+        module=_MODULES / "prometheus-0.315.1",
+        packages={name: f"{_PROMETHEUS}/{name}" for name in (PROMETHEUS, PROMTOOL)},
+        # Service discovery by files and HTTP only; with that of every cloud it takes twice as long.
+        tags="remove_all_sd",
+    ),
+}
+ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL)
+
+
+class ProgramError(LabError):
+    """A program can't be had; the message tells what to do."""
+
+
+def ensure(names: Collection[str] = ALL) -> dict[str, Path]:
+    """Return where these programs are, after getting what is missing. Raises ProgramError."""
+    found: dict[str, Path] = {}
+    try:
+        if SKOPEO in names:
+            found[SKOPEO] = system_package.ensure(SKOPEO)
+        for folder, recipe in _FROM_GO.items():
+            wanted = [name for name in recipe.packages if name in names]
+            target = cache.folder("programs", folder)
+            gobuild.build(recipe, wanted, target)
+            found |= {name: target / name for name in wanted}
+    except (gobuild.BuildError, system_package.PackageError) as error:
+        raise ProgramError(str(error)) from error
+    return {name: found[name] for name in names}
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(ALL):
+        message = f"unknown: {', '.join(sorted(unknown))}; there is {', '.join(ALL)}"
+        raise argparse.ArgumentTypeError(message)
+    return names
+
+
+def main() -> int:
+    """Get what is missing and print what there is; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.lab.programs", description="Get the programs that tests/programs needs."
+    )
+    parser.add_argument(
+        "--only", type=_names, default=ALL, metavar="NAME,NAME", help=f"some of {', '.join(ALL)}"
+    )
+    try:
+        for name, path in ensure(parser.parse_args().only).items():
+            print(name, path)
+    except ProgramError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; what was built so far is kept by Go.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

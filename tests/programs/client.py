@@ -1,0 +1,95 @@
+"""skopeo and Helm, run as a user runs them, each with a home of its own."""
+
+import asyncio
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.processes import LabError, guarded
+from tests.programs.registry import EcrRegistry
+
+_LIMIT = 60.0
+
+
+class ProgramFailed(LabError):  # noqa: N818 -- that it fails is what tests expect
+    """A program ended with an exit code other than 0; the message is what it printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A program that speaks with the hosts of a registry.
+
+    Attributes:
+        program: what is run.
+        registry: whose hosts it reaches, and no others.
+        home: a folder of its own.
+    """
+
+    program: Path
+    registry: EcrRegistry
+    home: Path
+
+    async def run(self, *arguments: str | Path, stdin: str = "") -> str:
+        """Run it to its end, at most a minute, and return what it printed. Raises ProgramFailed."""
+        return await asyncio.to_thread(self._run, list(arguments), stdin)
+
+    def _run(self, arguments: list[str | Path], stdin: str) -> str:
+        done = subprocess.run(
+            guarded([self.program, *arguments]),
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+            cwd=self.home,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "HTTPS_PROXY": self.registry.proxy},
+        )
+        print(f"$ {self.program.name} {arguments[0]}\n{done.stdout}")
+        if done.returncode:
+            raise ProgramFailed(done.stdout)
+        return done.stdout
+
+
+class Skopeo(Client):
+    """Copies images; `login` is a dockerconfigjson in a file, None for nobody."""
+
+    async def push(self, image: Path, reference: str, login: Path) -> None:
+        """Copy an image from a folder to a registry. Raises ProgramFailed."""
+        await self._copy(f"oci:{image}", f"docker://{reference}", "--dest-cert-dir", login)
+
+    async def pull(self, reference: str, image: Path, login: Path) -> None:
+        """Copy an image from a registry into a new folder. Raises ProgramFailed."""
+        await self._copy(f"docker://{reference}", f"oci:{image}", "--src-cert-dir", login)
+
+    async def _copy(self, source: str, target: str, certificates: str, login: Path) -> None:
+        # Signatures are not what this is about; without the flag the system's policy decides.
+        options = ("--insecure-policy", "--authfile", login, certificates, self.registry.certificates)
+        await self.run("copy", *options, source, target)
+
+
+class Helm(Client):
+    """Pushes and pulls charts."""
+
+    async def package(self, chart: Path) -> Path:
+        """Make the archive of a chart."""
+        printed = await self.run("package", chart, "--destination", self.home)
+        return Path(printed.rsplit(": ", 1)[1].strip())
+
+    async def login(self, host: str, username: str, password: str) -> None:
+        """Log in, as Argo CD does with what its repository Secret holds. Raises ProgramFailed."""
+        options = ("--username", username, "--password-stdin", *self._trust)
+        await self.run("registry", "login", host, *options, stdin=password)
+
+    async def push(self, archive: Path, repository: str) -> None:
+        """Push a chart's archive. Raises ProgramFailed."""
+        await self.run("push", archive, f"oci://{repository}", *self._trust)
+
+    async def pull(self, chart: str, version: str, into: Path) -> None:
+        """Pull a chart into a folder. Raises ProgramFailed."""
+        await self.run("pull", f"oci://{chart}", "--version", version, "--destination", into, *self._trust)
+
+    @property
+    def _trust(self) -> tuple[str | Path, ...]:
+        return ("--ca-file", self.registry.authority)

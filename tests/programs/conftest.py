@@ -1,0 +1,60 @@
+"""A stage with a registry, and the clients that use it; `program` gets any other program by its name."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.builders import registry as host_in
+from tests.cluster.scene import Scene
+from tests.lab import programs
+from tests.lab.api import Api
+from tests.lab.aws import LocalAws
+from tests.lab.control_plane import ControlPlane
+from tests.programs.client import Helm, Skopeo
+from tests.programs.registry import EcrRegistry
+
+Program = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Get a program of `tests.lab.programs`, which is installed or built if it isn't there."""
+    return lambda name: programs.ensure([name])[name]
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    """A local AWS of the test's own."""
+    async with LocalAws() as local:
+        yield local
+
+
+@pytest.fixture
+def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Scene:
+    """A stage on the session's control plane."""
+    return Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
+
+
+@pytest.fixture
+async def registry(program: Program, aws: LocalAws) -> AsyncIterator[EcrRegistry]:
+    """A registry that has ECR's names in two regions and lets in whom this AWS gave a login."""
+    hosts = (host_in("us-east-1"), host_in("eu-west-1"))
+    async with EcrRegistry(program(programs.REGISTRY), aws, *hosts) as running:
+        yield running
+
+
+@pytest.fixture
+def skopeo(program: Program, registry: EcrRegistry, tmp_path: Path) -> Skopeo:
+    """A skopeo that reaches the registry."""
+    home = tmp_path / "skopeo"
+    home.mkdir()
+    return Skopeo(program=program(programs.SKOPEO), registry=registry, home=home)
+
+
+@pytest.fixture
+def helm(program: Program, registry: EcrRegistry, tmp_path: Path) -> Helm:
+    """A Helm that reaches the registry."""
+    home = tmp_path / "helm"
+    home.mkdir()
+    return Helm(program=program(programs.HELM), registry=registry, home=home)

@@ -21,20 +21,27 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv assets demo test check crds bench run picture lock soak sbom image image-push clean clean-assets
+.PHONY: help venv assets demo test test-programs check crds bench run picture lock soak sbom image image-push \
+	clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
-		printf '%-20s %s\n' "$$target" "$$text"; \
+		printf '%-21s %s\n' "$$target" "$$text"; \
 	done
 
 demo: $(INSTALLED) ## See the operator at work on a real API server, about a minute (KEEP=1: until Ctrl-C)
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m tests.lab.demo
 
-test: $(INSTALLED) ## Run all tests
+test: $(INSTALLED) ## Run all tests but those of test-programs
 	@$(PY) -m tests.lab.assets >/dev/null
 	@$(PY) -m pytest
+	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus): make test-programs"
+
+test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm and Prometheus
+	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m tests.lab.programs >/dev/null
+	@$(PY) -m pytest tests/programs
 
 check: $(INSTALLED) ## Check format, lint, types, import contracts and CRDs
 	@echo "Format…"; $(VENV)/bin/ruff format --check .

@@ -1,7 +1,6 @@
 """skopeo and Helm, run as a user runs them, each with a home of its own."""
 
 import asyncio
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,8 @@ class Client:
             timeout=_LIMIT,
             check=False,
             cwd=self.home,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "HTTPS_PROXY": self.registry.proxy},
+            # No PATH: Helm would look there for a keychain of the user to put the login in.
+            env={"HOME": str(self.home), "HTTPS_PROXY": self.registry.proxy},
         )
         print(f"$ {self.program.name} {arguments[0]}\n{done.stdout}")
         if done.returncode:

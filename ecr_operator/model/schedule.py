@@ -18,6 +18,8 @@ _LONGEST_SPREAD = timedelta(minutes=2)
 
 _FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
+# Somebody waits: an outage that outlasts a token should not outlast itself by much.
+_TRANSIENT_WITHOUT_TOKEN = (1.0, 15.0)
 _PERMANENT = (300.0, 1800.0)
 _PERMANENT_WITHOUT_TOKEN = (5.0, 300.0)
 _KUBERNETES_TRANSIENT = (0.5, 8.0)
@@ -117,7 +119,7 @@ def link_retry_delay(error: OperatorError, failures: int, rng: random.Random) ->
 
 def _backoff_range(error: OperatorError, remaining: timedelta | None) -> tuple[float, float]:
     if not isinstance(error, PermanentError):
-        return _TRANSIENT
+        return _TRANSIENT_WITHOUT_TOKEN if remaining is None else _TRANSIENT
     return _PERMANENT_WITHOUT_TOKEN if remaining is None else _PERMANENT
 
 

@@ -21,8 +21,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv assets demo test test-programs check crds bench run picture lock soak sbom image image-push \
-	clean clean-assets
+.PHONY: help venv assets demo test test-programs check crds reference bench run picture lock soak sbom image \
+	image-push clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -43,18 +43,22 @@ test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm 
 	@$(PY) -m tests.lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
 
-check: $(INSTALLED) ## Check format, lint, types, import contracts and CRDs
+check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs and reference
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports
 	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
+	@echo "Reference…"; $(PY) -m tests.tools.reference --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 
 crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
 	@$(PY) -m tests.tools.crds
+
+reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
+	@$(PY) -m tests.tools.reference
 
 soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m tests.lab.assets >/dev/null

@@ -57,8 +57,8 @@ def _version(kind: str) -> dict[str, Any]:
                     "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
                     "kind": {"description": f"{kind}.", "type": "string"},
                     "metadata": {"type": "object"},
-                    "spec": {"description": "What is wanted.", **_structural(SPECS[kind])},
-                    "status": {"description": "What is.", **_structural(Status)},
+                    "spec": {"description": "What is wanted.", **structural(SPECS[kind])},
+                    "status": {"description": "What is.", **structural(Status)},
                 },
             }
         },
@@ -81,7 +81,7 @@ def _columns(kind: str) -> list[dict[str, str]]:
     return [{"name": name, "type": kind_of, "jsonPath": path} for name, kind_of, path in columns]
 
 
-def _structural(model: type[BaseModel]) -> dict[str, Any]:
+def structural(model: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON schema in the structural form that Kubernetes takes."""
     schema = model.model_json_schema()
     converted: dict[str, Any] = _convert(schema, schema.get("$defs", {}))

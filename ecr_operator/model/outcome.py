@@ -3,9 +3,11 @@
 Leaves out: how each of them words it (conditions, kube.events, telemetry.logs).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -34,6 +36,35 @@ class Reason(StrEnum):
     FIELDS_CONTESTED = "FieldsContested"
     PARTLY_REFRESHED = "PartlyRefreshed"
     LINK_FAILED = "LinkFailed"
+
+
+# What users read of each reason, in docs/reference.md and docs/troubleshooting.md.
+MEANINGS: Final[Mapping[Reason, str]] = {
+    Reason.REFRESHED: "The Secret holds a token that fits the spec",
+    Reason.PENDING: "AWS is being asked and takes its time",
+    Reason.SUSPENDED: "`spec.suspend` is true",
+    Reason.INVALID_SPEC: "A field of the spec makes no sense",
+    Reason.INVALID_REGISTRY: "No client can match this registry, or the cluster admin does not allow it",
+    Reason.REGION_MISMATCH: "`region` is not the one in the host name",
+    Reason.SECRET_CONFLICT: "A Secret of that name is somebody else's",
+    Reason.CREDENTIALS_MISSING: "There is no AWS identity, or what tells it can't be read",
+    Reason.ROLE_NOT_PERMITTED: "The cluster admin's settings do not allow this role, or the operator's "
+    "identity, to this namespace",
+    Reason.ACCESS_DENIED: "IAM denies, or does not know the keys or the signature",
+    Reason.CREDENTIALS_EXPIRED: "AWS says that the session has expired",
+    Reason.THROTTLED: "AWS asks for patience",
+    Reason.AWS_UNAVAILABLE: "DNS, TLS, network, proxy, a timeout or a 5xx",
+    Reason.INVALID_TOKEN_RESPONSE: "An answer that is no token, or one that is dead already",
+    Reason.TOKEN_EXPIRED: "The token in the Secret is dead",
+    Reason.KUBERNETES_FORBIDDEN: "The operator's role does not allow it",
+    Reason.KUBERNETES_REFUSED: "Admission, a quota, or a namespace that is going",
+    Reason.KUBERNETES_UNAVAILABLE: "The API server is away, throttles, or another writer was first",
+    Reason.ADOPTED: "A Secret that was there already became the resource's own",
+    Reason.REPAIRED: "A Secret that was edited or deleted was put right",
+    Reason.FIELDS_CONTESTED: "Another writer keeps changing the Secret",
+    Reason.PARTLY_REFRESHED: "Some of the registries failed, the others are fresh",
+    Reason.LINK_FAILED: "The Secret is well, but not linked to a service account",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

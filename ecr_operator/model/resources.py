@@ -7,14 +7,25 @@ Leaves out: what the values mean, and whether they make sense (parsing).
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 GROUP: Final = "ecr.mobb.redhat.com"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
+ABSENT: Final = "absent"
+CONDITIONS: Final[Mapping[str, str]] = {
+    "Ready": "the generated Secret holds a live token that fits the spec.",
+    "Refreshed": "the last attempt succeeded.",
+    "Stalled": "only a person can mend it.",
+}
 
 Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "date-time"})]
+
+
+def _absent(value: str) -> dict[str, JsonValue]:
+    """Note what leaving a field out amounts to; for docs/reference.md, since the CRDs set nothing."""
+    return {ABSENT: value}
 
 
 class Reference(BaseModel):
@@ -58,6 +69,7 @@ class Spec(BaseModel):
         description="The longest time between two refreshes, as a Go duration such as 10h or 90m. "
         f"{DEFAULT_FREQUENCY} when absent. A token is refreshed before it expires whatever stands here, "
         "and AWS is not asked more often than is safe.",
+        json_schema_extra=_absent(DEFAULT_FREQUENCY),
     )
     role_arn: str | None = Field(
         default=None,
@@ -88,10 +100,12 @@ class Spec(BaseModel):
     deletion_policy: str | None = Field(
         default=None,
         description="Delete (the default): the generated Secret goes with this resource. Orphan: it stays.",
+        json_schema_extra=_absent("Delete"),
     )
     suspend: bool | None = Field(
         default=None,
         description="While true, nothing is refreshed, repaired or deleted for this resource.",
+        json_schema_extra=_absent("false"),
     )
 
     @property
@@ -139,9 +153,12 @@ class ArgoHelmRepoSecretSpec(Spec):
         default=None,
         description="repository (the default): the login is for this very URL. repo-creds: it serves every "
         "repository under the URL.",
+        json_schema_extra=_absent("repository"),
     )
     repo_type: str | None = Field(
-        default=None, description="What Argo CD takes the repository for: helm (the default) or oci."
+        default=None,
+        description="What Argo CD takes the repository for: helm (the default) or oci.",
+        json_schema_extra=_absent("helm"),
     )
     project: str | None = Field(
         default=None, description="The Argo CD project that alone may use the repository. Any when absent."
@@ -180,8 +197,7 @@ class Status(BaseModel):
     nextRefreshTime: Time | None = Field(default=None, description="When the token is refreshed next.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Ready: the generated Secret holds a live token that fits the spec. "
-        "Refreshed: the last attempt succeeded. Stalled: only a person can mend it.",
+        description=" ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items()),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

@@ -22,6 +22,8 @@ environment:
   POD_NAMESPACE     the operator's own namespace, for its Lease
   POD_NAME          the operator's own name, for its Lease and its Events
   KUBECONFIG        the kubeconfig, unless --kubeconfig names one
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+                    the proxy before AWS, and before an API server outside of the cluster
   AWS_*             the SDK's own: credentials, AWS_CONFIG_FILE, AWS_ENDPOINT_URL, ...
 """
 

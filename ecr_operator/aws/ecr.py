@@ -44,7 +44,8 @@ class EcrTokenIssuer:
             call_seconds: the longest that finding the operator's keys may take, and each call to AWS.
         """
         self._clock = clock or SystemClock()
-        self._identity = OperatorIdentity(_config(), self._clock)
+        # A process has less time than all of it, so that what is late gets its own name.
+        self._identity = OperatorIdentity(_config(), self._clock, process_seconds=call_seconds * 2 / 3)
         self._clients = ClientPool(call_seconds=call_seconds)
         self._signers = Signers(
             self._identity,

@@ -12,24 +12,24 @@ Leaves out: clients (aws.clients), and what a failure means (aws.errors).
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import create_credential_resolver
 from aiobotocore.session import AioSession
 from botocore.exceptions import (
     ConfigParseError,
     InvalidConfigError,
+    InvalidIMDSEndpointError,
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
 )
 from botocore.loaders import create_loader
 
+from ecr_operator.aws.chain import build_chain, explain, origin_in_words
 from ecr_operator.aws.files import EXTRA_VARIABLES, CredentialFiles
-from ecr_operator.aws.ini import unquote
 from ecr_operator.aws.metadata import InstanceRole
 from ecr_operator.control.ports import Clock
 from ecr_operator.model.errors import PermanentError, TransientError
@@ -42,17 +42,6 @@ _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
 
 # It warns of a failing STS with a traceback, and in that stands AWS's reply. We say it ourselves.
 logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
-
-# By the SDK's name of a provider.
-_ORIGINS: Final = {
-    "env": "the environment variables (a change of them needs a restart of the operator)",
-    "assume-role": "the role in {config_file}",
-    "assume-role-with-web-identity": "the web identity token {web_identity_token_file}",
-    "shared-credentials-file": "{credentials_file}",
-    "config-file": "{config_file}",
-    "container-role": "the container's credentials endpoint",
-    "iam-role": "the instance's metadata service",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +62,16 @@ class AwsKeys:
 class OperatorIdentity:
     """The operator's own identity. Belongs to one event loop."""
 
-    def __init__(self, config: AioConfig, clock: Clock) -> None:
+    def __init__(self, config: AioConfig, clock: Clock, *, process_seconds: float) -> None:
         """Look at the files; nothing is asked yet.
 
         Args:
             config: timeouts and retries of every client, of STS too.
             clock: for how long a failure is remembered.
+            process_seconds: the longest that a credential_process may take.
         """
         self._config = config
+        self._process_seconds = process_seconds
         self._instance_role = InstanceRole(clock)
         self._lock = asyncio.Lock()
         self._loader: Any = create_loader()
@@ -158,10 +149,8 @@ class OperatorIdentity:
         return keys
 
     async def _load(self, region: str) -> AwsKeys:
-        async with self._lock:
-            credentials = self._credentials.get(region) or await self._find(region)
         try:
-            frozen = await credentials.get_frozen_credentials()
+            frozen = await self._freeze(region)
         except FileNotFoundError as error:
             raise self._missing(f"{error.filename} is absent") from None
         except (PermissionError, IsADirectoryError) as error:
@@ -176,12 +165,20 @@ class OperatorIdentity:
         self._check_bare(keys)
         return keys
 
+    async def _freeze(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+        async with self._lock:
+            credentials = self._credentials.get(region) or await self._find(region)
+        try:
+            return await credentials.get_frozen_credentials()
+        except Exception as error:
+            self._raise_explained(credentials.method, error)
+            raise
+
     async def _find(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
         self._origin = self._files.describe()
         credentials = await self._walk_chain(region)
         if credentials is None:
             raise self._missing(f"none in the environment, {self._origin} or the instance's metadata service")
-        self._origin = self._name(credentials.method)
         self._credentials[region] = credentials
         if len(self._credentials) > _MOST_REGIONS:
             self._credentials.popitem(last=False)
@@ -191,10 +188,14 @@ class OperatorIdentity:
         files = self._files.describe()
         try:
             # One cache for all regions: a role that is assumed in one of them serves the others.
-            resolver = create_credential_resolver(self._session, cache=self._roles, region_name=region)
-            self._instance_role.watch_over(resolver)
-            _take_quotes_off(self._session, resolver)
-            return await resolver.load_credentials()
+            chain = build_chain(
+                self._session,
+                self._roles,
+                region,
+                self._instance_role,
+                process_seconds=self._process_seconds,
+            )
+            return await self._first(chain)
         except ConfigParseError as error:
             raise self._missing(
                 f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
@@ -207,11 +208,31 @@ class OperatorIdentity:
         except InvalidConfigError:
             what = f"the profile in {files} is not whole; a role needs role_arn and a source"
             raise self._missing(what) from None
+        except InvalidIMDSEndpointError:
+            raise self._missing("AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL") from None
         except ValueError:
             raise self._missing(f"a value in the environment or {files} can't be read") from None
 
+    async def _first(self, chain: Iterable[Any]) -> Any:  # noqa: ANN401 -- the SDK has no types
+        for provider in chain:
+            try:
+                found = await provider.load()
+            except Exception as error:
+                self._raise_explained(provider.METHOD, error)
+                raise
+            if found is not None:
+                self._origin = self._name(found.method)
+                return found
+        return None
+
+    def _raise_explained(self, method: str, error: Exception) -> None:
+        """Say who failed, and in our own words if we have some."""
+        self._origin = self._name(method)
+        if explained := explain(method, error, self._origin):
+            raise explained from None
+
     def _name(self, method: str) -> str:
-        return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(self._files.paths)
+        return origin_in_words(method, self._files.paths)
 
     def _check_bare(self, keys: AwsKeys) -> None:
         """Refuse what no key can be, before AWS words it less well."""
@@ -225,20 +246,3 @@ class OperatorIdentity:
             Reason.CREDENTIALS_MISSING,
             f"{message}. Give the operator keys, a credentials file or a web identity.",
         )
-
-
-def _take_quotes_off(session: AioSession, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
-    """Let the SDK see values without their double quotes, as v0.6.0's SDK saw them."""
-    unquote(session.full_config)
-    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
-        provider = resolver.get_provider(method)
-        setattr(provider, parser, _unquoted(getattr(provider, parser)))
-
-
-def _unquoted(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
-    def parsed(path: str) -> dict[str, Any]:
-        settings = parse(path)
-        unquote(settings)
-        return settings
-
-    return parsed

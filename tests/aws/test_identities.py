@@ -2,16 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.identities import AwsKeys
-from ecr_operator.control.ports import SystemClock
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import RegistryToken, TokenSource
@@ -374,103 +371,3 @@ async def test_a_key_id_alone_in_the_environment_is_named(
 def test_keys_show_nothing_of_themselves() -> None:
     keys = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token="session")  # noqa: S106
     assert repr(keys) == "AwsKeys()"
-
-
-@dataclass
-class Metadata:
-    """A metadata service of an instance, and how often it is asked for a session."""
-
-    url: str = ""
-    role: str | None = None
-    asked: int = 0
-    keys: dict[str, str] = field(default_factory=dict)
-
-    async def session(self, _request: web.Request) -> web.Response:
-        """Begin a session of IMDSv2."""
-        self.asked += 1
-        return web.Response(text="session", status=200 if self.role else 404)
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """Name the role, or give its keys."""
-        if self.role is None:
-            return web.Response(status=404)
-        if request.match_info["role"]:
-            return web.json_response(self.keys)
-        return web.Response(text=self.role)
-
-
-@pytest.fixture
-async def metadata(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Metadata]:
-    """A metadata service that has no role at first."""
-    service = Metadata()
-    app = web.Application()
-    app.router.add_put("/latest/api/token", service.session)
-    app.router.add_get("/latest/meta-data/iam/security-credentials/{role:.*}", service.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}")
-    yield service
-    await runner.cleanup()
-
-
-@dataclass
-class JumpingClock(SystemClock):
-    """A clock that can be put forward."""
-
-    ahead: float = 0.0
-
-    def monotonic(self) -> float:
-        """The machine's time, put forward."""
-        return super().monotonic() + self.ahead
-
-
-# The instance's metadata service: last, shortly, and not for ever.
-
-
-async def test_the_instance_s_role_is_used_where_there_is_nothing_else(
-    aws: LocalAws, metadata: Metadata, issuer: EcrTokenIssuer
-) -> None:
-    keys = aws.keys.issue(ROLE, "i-0", 3600)
-    metadata.role = "node"
-    metadata.keys = {
-        "Code": "Success",
-        "AccessKeyId": keys.access_key,
-        "SecretAccessKey": keys.secret_key,
-        "Token": keys.session_token,
-        "Expiration": "2099-01-01T00:00:00Z",
-    }
-    assert signed_by(await issuer.issue(IRELAND)) == keys.access_key
-
-
-@pytest.mark.usefixtures("user", "aws")
-async def test_the_metadata_service_is_not_asked_where_there_are_keys(
-    metadata: Metadata, issuer: EcrTokenIssuer
-) -> None:
-    await issuer.issue(IRELAND)
-    assert metadata.asked == 0
-
-
-@pytest.mark.usefixtures("aws")
-async def test_a_failing_metadata_service_is_left_alone_for_five_minutes_whatever_changes(
-    metadata: Metadata, mounted: Path
-) -> None:
-    clock = JumpingClock()
-    async with EcrTokenIssuer(clock) as issuer:
-        await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
-        mounted.write_text("[other]\n")
-        await refusal(issuer)
-        assert metadata.asked == 1
-        clock.ahead = 301
-        await refusal(issuer)
-    assert metadata.asked == 2
-
-
-@pytest.mark.usefixtures("aws")
-async def test_the_metadata_service_is_not_asked_when_turned_off(
-    metadata: Metadata, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
-) -> None:
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
-    assert metadata.asked == 0

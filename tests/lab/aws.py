@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from types import TracebackType
@@ -62,8 +63,11 @@ class LocalAws(Faults):
         calls: every request so far, in order.
     """
 
-    def __init__(self, *, port: int = 0, token_life: float = TWELVE_HOURS) -> None:
+    def __init__(
+        self, *, port: int = 0, token_life: float = TWELVE_HOURS, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__()
+        self._tls = tls
         self.delay = 0.0
         self.keys = KeyRing()
         self.services = Services(self.keys, token_life)
@@ -79,7 +83,7 @@ class LocalAws(Faults):
         # Without handler_cancellation a hung request would not notice that its client has left.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
         self._port = self._runner.addresses[0][1]
         return self
 
@@ -94,7 +98,7 @@ class LocalAws(Faults):
     @property
     def url(self) -> str:
         """What AWS_ENDPOINT_URL has to say."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def token_life(self) -> float:

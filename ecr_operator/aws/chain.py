@@ -1,0 +1,150 @@
+"""The SDK's chain of credential providers, put right where it does not suit an operator.
+
+Invariants: a process that is asked for keys does not outlive its time. What a member of the chain prints or
+answers enters no message.
+Leaves out: the instance's role (aws.metadata), and what comes of the keys (aws.identities).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aiobotocore.credentials import create_credential_resolver
+from aiobotocore.session import AioSession
+
+from ecr_operator.aws.ini import unquote
+from ecr_operator.aws.metadata import InstanceRole
+from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.model.outcome import Reason
+
+_CONTAINER: Final = "container-role"
+_PROCESS: Final = "custom-process"
+
+# By the SDK's name of a provider.
+_ORIGINS: Final = {
+    "env": "the environment variables (a change of them needs a restart of the operator)",
+    "assume-role": "the role in {config_file}",
+    "assume-role-with-web-identity": "the web identity token {web_identity_token_file}",
+    "shared-credentials-file": "{credentials_file}",
+    "config-file": "{config_file}",
+    "sso": "the SSO login of the profile in {config_file}",
+    _PROCESS: "the credential_process in {config_file}",
+    _CONTAINER: "the container's credentials endpoint",
+    "iam-role": "the instance's metadata service",
+}
+
+
+def build_chain(
+    session: AioSession,
+    cache: dict[str, Any],
+    region: str,
+    instance_role: InstanceRole,
+    *,
+    process_seconds: float,
+) -> tuple[Any, ...]:
+    """Make the providers, in the order in which they are to be asked.
+
+    Args:
+        session: of the SDK.
+        cache: of assumed roles, shared by the chains of all regions.
+        region: where STS is asked.
+        instance_role: what is known of the metadata service.
+        process_seconds: the longest that a credential_process may take.
+
+    Raises:
+        BotoCoreError: a file, a profile or a variable can't be read.
+    """
+    resolver = create_credential_resolver(session, cache=cache, region_name=region)
+    instance_role.watch_over(resolver)
+    _take_quotes_off(session, resolver)
+    resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- it has no other door
+    return tuple(resolver.providers)
+
+
+def origin_in_words(method: str, paths: Mapping[str, str]) -> str:
+    """Say where keys come from.
+
+    Args:
+        method: the SDK's name of a provider.
+        paths: of the files, by the SDK's names of them.
+    """
+    return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(paths)
+
+
+def explain(method: str, error: Exception, origin: str) -> OperatorError | None:
+    """Say what it means that an agent or a process failed to give keys; None for what is explained elsewhere.
+
+    Args:
+        method: the SDK's name of the provider that failed.
+        error: how it did; with a RuntimeError the SDK says that what it got has expired.
+        origin: that provider, in words.
+    """
+    if isinstance(error, OperatorError | RuntimeError):
+        return None
+    kind = type(error).__name__
+    if method == _PROCESS:
+        return _explain_process(error, kind, origin)
+    if method == _CONTAINER and not isinstance(error, OSError):
+        return TransientError(
+            Reason.CREDENTIALS_MISSING,
+            f"No usable AWS credentials: {origin} gives none ({kind}). Check its agent, such as EKS Pod "
+            "Identity's, AWS_CONTAINER_CREDENTIALS_FULL_URI and the token for it. Trying again.",
+        )
+    return None
+
+
+def _explain_process(error: Exception, kind: str, origin: str) -> OperatorError:
+    if isinstance(error, TimeoutError):
+        message = f"No usable AWS credentials: {origin} does not end in time. Trying again."
+        return TransientError(Reason.CREDENTIALS_MISSING, message)
+    return PermanentError(
+        Reason.CREDENTIALS_MISSING,
+        f"No usable AWS credentials: {origin} fails or prints no keys ({kind}). Correct it there.",
+    )
+
+
+class _Bounded:
+    """A process that ends when its time is up, or when nobody waits for it any more."""
+
+    def __init__(self, process: asyncio.subprocess.Process, seconds: float) -> None:
+        self._process = process
+        self._seconds = seconds
+
+    @property
+    def returncode(self) -> int | None:
+        """As of the process."""
+        return self._process.returncode
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """Wait for its end and return what it printed. Raises TimeoutError."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._process.communicate()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+
+
+def _bounded(seconds: float) -> Callable[..., Any]:
+    async def start(*command: str, **options: Any) -> _Bounded:  # noqa: ANN401 -- the SDK has no types
+        return _Bounded(await asyncio.create_subprocess_exec(*command, **options), seconds)
+
+    return start
+
+
+def _take_quotes_off(session: AioSession, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
+    """Let the SDK see values without their double quotes, as v0.6.0's SDK saw them."""
+    unquote(session.full_config)
+    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
+        provider = resolver.get_provider(method)
+        setattr(provider, parser, _unquoted(getattr(provider, parser)))
+
+
+def _unquoted(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    def parsed(path: str) -> dict[str, Any]:
+        settings = parse(path)
+        unquote(settings)
+        return settings
+
+    return parsed

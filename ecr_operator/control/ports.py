@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ecr_operator.model.leases import LeaseRecord
 from ecr_operator.model.links import Account
 from ecr_operator.model.outcome import Outcome, ResourceKey
 from ecr_operator.model.ownership import SecretView
@@ -44,6 +45,16 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds."""
         await asyncio.sleep(seconds)
+
+
+class WakefulClock(SystemClock):
+    """The machine's clock, with a monotonic time that goes on while the machine is suspended (on Linux)."""
+
+    _id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def monotonic(self) -> float:
+        """Seconds that never step, and never stand still."""
+        return time.clock_gettime(self._id)
 
 
 class TokenIssuer(Protocol):
@@ -179,4 +190,24 @@ class EventSink(Protocol):
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Queue an Event; never waits, never fails."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Reads and writes the one Lease; fulfilled by `kube.leases.KubeLeases`.
+
+    Every method raises OperatorError, in bounded time.
+    """
+
+    async def read(self) -> LeaseRecord | None:
+        """What the Lease says; None if there is none."""
+        ...
+
+    async def write(self, record: LeaseRecord) -> LeaseRecord:
+        """Create the Lease if the record has no version, else replace that version; return what is stored.
+
+        Raises:
+            StaleObjectError: another version is there, or one where none was seen.
+            OperatorError: for all else; it may have been done all the same.
+        """
         ...

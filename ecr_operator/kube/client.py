@@ -7,11 +7,12 @@ and holds nothing of a Secret. Rejected: the library's models and its own watch 
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from ecr_operator import __version__
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
@@ -22,6 +23,8 @@ JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+# The reason of an ApiError for a write that a guard kept back.
+NOT_LEADING: Final = "NotLeading"
 
 _REQUEST_LIMIT: Final = 20.0
 _CONNECT_LIMIT: Final = 10.0
@@ -58,10 +61,24 @@ class KubeClient:
 
     Args:
         configuration: of the client library, loaded; a proxy in it is used, one of the environment is not.
+        namespace: the one that the kubeconfig's context names; empty if none.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, namespace: str = "") -> None:
         self._configuration = configuration
+        self.namespace = namespace
+        self._may_write: Callable[[], bool] = _always
+
+    def guard_writes(self, may_write: Callable[[], bool]) -> None:
+        """Have every request that is no GET ask for leave at the moment of its sending.
+
+        To be called before the client is entered.
+        """
+        self._may_write = may_write
+
+    def sibling(self) -> "KubeClient":
+        """A client of the same server with the same login, but with connections of its own and no guard."""
+        return KubeClient(self._configuration, self.namespace)
 
     @property
     def host(self) -> str:
@@ -73,7 +90,10 @@ class KubeClient:
         self._api.user_agent = f"ecr-secret-operator/{__version__}"
         pool = self._api.rest_client.pool_manager
         self._api.rest_client.pool_manager = aiohttp.ClientSession(
-            connector=pool.connector, trust_env=False, middlewares=(_refuse_redirect,)
+            connector=pool.connector,
+            trust_env=False,
+            middlewares=(_refuse_redirect,),
+            request_class=_guarded(self._may_write),
         )
         pool.detach()
         return self
@@ -95,7 +115,7 @@ class KubeClient:
         """Make one request and return the parsed answer.
 
         Args:
-            method: GET, PATCH, POST or DELETE.
+            method: GET, PATCH, POST, PUT or DELETE.
             path: with every name in it checked.
             query: names and values.
             body: sent as JSON, whatever the content type.
@@ -168,9 +188,30 @@ class KubeClient:
                 _preload_content=False,
                 _request_timeout=limits,
             )
+        except _NotLeadingError as error:
+            raise ApiError(0, NOT_LEADING, "this replica does not lead") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
             raise _unreached(error) from error
         return response
+
+
+def _always() -> bool:
+    return True
+
+
+class _NotLeadingError(aiohttp.ClientError):
+    """A write that this replica may not do."""
+
+
+def _guarded(may_write: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
+    class Guarded(aiohttp.ClientRequest):
+        async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+            # Here, not before: waiting for a connection may take seconds, and this process may be paused.
+            if self.method != "GET" and not may_write():
+                raise _NotLeadingError
+            return await super().send(conn)
+
+    return Guarded
 
 
 async def _refuse_redirect(

@@ -4,13 +4,16 @@ The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from yaml import YAMLError
 
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
+from ecr_operator.kube.paths import segment
 from ecr_operator.model.proxies import proxy_for
 from ecr_operator.settings import Settings
 
@@ -25,12 +28,15 @@ async def connect(settings: Settings) -> KubeClient:
     Raises:
         ConnectionSetupError: no kubeconfig, or one that can't be used.
     """
-    configuration = Configuration()
+    configuration, namespace = Configuration(), ""
     try:
         if settings.in_cluster:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await load_kube_config(config_file=_kubeconfig(settings), client_configuration=configuration)
+            loader = await load_kube_config(
+                config_file=_kubeconfig(settings), client_configuration=configuration
+            )
+            namespace = _context_namespace(loader.current_context)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
         raise ConnectionSetupError(_in_words(settings, error)) from error
     # As every client in Go: clusters' authorities often lack the extensions that Python 3.13 asks for.
@@ -38,7 +44,17 @@ async def connect(settings: Settings) -> KubeClient:
     if not settings.in_cluster and not configuration.proxy:
         configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
     _hide_proxy_login(configuration)
-    return KubeClient(configuration)
+    return KubeClient(configuration, namespace)
+
+
+def _context_namespace(context: Any) -> str:  # noqa: ANN401 - whatever the file holds
+    """The namespace of the current context; empty if it names none, or what can be none."""
+    inner = context.get("context") if isinstance(context, Mapping) else None
+    named = inner.get("namespace") if isinstance(inner, Mapping) else None
+    try:
+        return segment(named) if isinstance(named, str) else ""
+    except ValueError:
+        return ""
 
 
 def _hide_proxy_login(configuration: Configuration) -> None:

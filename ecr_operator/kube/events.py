@@ -14,7 +14,7 @@ import structlog
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import NOT_LEADING, ApiError, KubeClient
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Outcome
 from ecr_operator.model.parsing import Resource
@@ -76,9 +76,16 @@ class KubeEvents:
             try:
                 await self._client.request("POST", paths.events(namespace), body=event)
             except ApiError as failure:
-                self._tell_once(failure.message)
+                if failure.reason != NOT_LEADING:
+                    self._tell_once(failure.message)
             except Exception as error:  # noqa: BLE001 - an Event is not worth the operator's life
                 self._tell_once(type(error).__name__)
+            finally:
+                self._waiting.task_done()
+
+    async def all_sent(self) -> None:
+        """Wait until nothing is queued any more."""
+        await self._waiting.join()
 
     def _tell_once(self, why: str) -> None:
         level = log.debug if self._told else log.warning

@@ -53,6 +53,11 @@ def namespace_object(name: str) -> str:
     return f"/api/v1/namespaces/{segment(name)}"
 
 
+def lease(namespace: str, name: str | None = None) -> str:
+    """The Leases of a namespace, or one of them."""
+    return _path("/apis/coordination.k8s.io/v1", "leases", segment(namespace), name)
+
+
 def events(namespace: str) -> str:
     """Events of a namespace."""
     return _path("/apis/events.k8s.io/v1", "events", namespace, None)

@@ -307,3 +307,63 @@ async def test_a_watch_that_is_left_early_closes_its_connection(
     async with client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=5) as events:
         assert (await anext(events))["type"] == "ADDED"
         await events.aclose()
+
+
+@pytest.fixture
+async def standby(server: ScriptedServer) -> AsyncIterator[tuple[KubeClient, list[bool]]]:
+    """A client whose writes are guarded, and the answer of its guard."""
+    may_write = [False]
+    guarded = KubeClient(configuration(server.url))
+    guarded.guard_writes(lambda: may_write[0])
+    async with guarded:
+        yield guarded, may_write
+
+
+Standby = tuple[KubeClient, list[bool]]
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+async def test_a_guard_lets_no_write_out(server: ScriptedServer, standby: Standby, method: str) -> None:
+    client, _ = standby
+    with pytest.raises(ApiError) as caught:
+        await client.request(method, "/api/x", body={})
+    assert (caught.value.code, caught.value.reason) == (0, "NotLeading")
+    assert server.asked == []
+
+
+async def test_a_guard_lets_reads_out(server: ScriptedServer, standby: Standby) -> None:
+    client, _ = standby
+    server.others = [reply({"ok": 1})]
+    assert await client.request("GET", "/api/x") == {"ok": 1}
+
+
+async def test_a_guard_is_asked_at_the_moment_of_sending(server: ScriptedServer, standby: Standby) -> None:
+    client, may_write = standby
+    may_write[0] = True
+    writing = asyncio.create_task(client.request("PATCH", "/api/x", body={}))
+    await asyncio.sleep(0)
+    # It has begun, and waits for its connection.
+    may_write[0] = False
+    with pytest.raises(ApiError):
+        await writing
+    assert server.asked == []
+
+
+async def test_a_write_that_was_refused_leaves_a_client_that_works(
+    server: ScriptedServer, standby: Standby
+) -> None:
+    client, may_write = standby
+    with pytest.raises(ApiError):
+        await client.request("PATCH", "/api/x", body={})
+    may_write[0] = True
+    server.others = [reply({"ok": 1})]
+    assert await client.request("PATCH", "/api/x", body={}) == {"ok": 1}
+
+
+async def test_a_sibling_is_not_guarded(server: ScriptedServer, standby: Standby) -> None:
+    client, _ = standby
+    server.others = [reply({"ok": 1})]
+    async with client.sibling() as sibling:
+        assert sibling.host == client.host
+        assert await sibling.request("PUT", "/api/x", body={}) == {"ok": 1}
+    assert server.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"

@@ -48,6 +48,22 @@ async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path
     assert server.asked[0].headers["Authorization"] == "Bearer t0ken"
 
 
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        pytest.param("namespace: ops", "ops", id="named"),
+        pytest.param("cluster: c", "", id="not named"),
+        pytest.param("namespace: ../kube-system", "", id="no name"),
+        pytest.param("namespace: [ops]", "", id="no text"),
+    ],
+)
+async def test_the_contexts_namespace_is_known(tmp_path: Path, context: str, expected: str) -> None:
+    content = KUBECONFIG.format(url="http://api.example").replace("user: u}}]", f"user: u, {context}}}}}]")
+    client = await connect(settings(write(tmp_path, content)))
+    assert client.namespace == expected
+    assert client.sibling().namespace == expected
+
+
 async def test_a_proxys_login_travels_in_a_header_and_stands_in_no_error(
     server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -121,6 +121,16 @@ async def test_what_does_not_fit_is_dropped_and_nobody_waits(server: ScriptedSer
         await server.until(1)
 
 
+async def test_one_can_wait_until_all_are_sent(server: ScriptedServer, booth: Booth) -> None:
+    server.others = [reply({}), refuse(403, "Forbidden")]
+    for name in ("a", "b"):
+        booth.events.emit(resource(name=name), DENIED)
+    async with booth.sending(), asyncio.timeout(5):
+        await booth.events.all_sent()
+    assert len(server.asked) == 2
+    await booth.events.all_sent()
+
+
 async def emitted(server: ScriptedServer, booth: Booth, *said: Outcome, every: float = 0) -> int:
     """Emit one after another and return how many came through."""
     server.others = [reply({})] * (len(said) + 1)

@@ -48,6 +48,8 @@ def test_no_hostile_namespace_does_either(name: str) -> None:
         paths.events(name)
     with pytest.raises(ValueError, match="is no name"):
         paths.service_accounts(name)
+    with pytest.raises(ValueError, match="is no name"):
+        paths.lease(name, "lease")
 
 
 @settings(deadline=None)
@@ -74,6 +76,8 @@ def test_what_enters_a_path_is_one_segment(name: str) -> None:
             paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
             "/apis/ecr.mobb.redhat.com/v1alpha1/namespaces/team/argohelmreposecrets/x/status",
         ),
+        (paths.lease("team"), "/apis/coordination.k8s.io/v1/namespaces/team/leases"),
+        (paths.lease("team", "x.y"), "/apis/coordination.k8s.io/v1/namespaces/team/leases/x.y"),
         (paths.events("team"), "/apis/events.k8s.io/v1/namespaces/team/events"),
     ],
 )

@@ -1,0 +1,126 @@
+"""The Lease on the API server: read, create, replace.
+
+Invariant: a write is done only on the version that it names, or where nothing is; an answer that is not the
+Lease is an error. Every request ends within a time that leaves the leader another try.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from ecr_operator.kube import paths
+from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.errors import translate
+from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.model.leases import LeaseRecord
+from ecr_operator.model.outcome import Reason
+
+# v0.6.0's; it must stay, so that never two of either write.
+LEASE_NAME: Final = "bc9c1120.mobb.redhat.com"
+
+_LIMIT: Final = 4.0
+_ROLE: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"
+
+
+class KubeLeases:
+    """One Lease; fulfils `control.ports.LeaseStore`.
+
+    Args:
+        client: of the operator's leader alone, so that nothing else can keep its requests waiting.
+        namespace: where the Lease is.
+    """
+
+    def __init__(self, client: KubeClient, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._doing = f"the Lease {namespace}/{LEASE_NAME}"
+
+    def __str__(self) -> str:
+        return f"{self._namespace}/{LEASE_NAME}"
+
+    async def read(self) -> LeaseRecord | None:
+        """Read the Lease; None if there is none."""
+        try:
+            return await self._ask("GET", paths.lease(self._namespace, LEASE_NAME))
+        except ApiError as failure:
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise _refusal(failure, f"reading {self._doing}") from failure
+
+    async def write(self, record: LeaseRecord) -> LeaseRecord:
+        """Create or replace the Lease; see the port."""
+        body = _manifest(record, self._namespace)
+        try:
+            if not record.version:
+                return await self._ask("POST", paths.lease(self._namespace), body)
+            return await self._ask("PUT", paths.lease(self._namespace, LEASE_NAME), body)
+        except ApiError as failure:
+            if record.version and failure.code == HTTPStatus.NOT_FOUND:
+                message = f"{self._doing} is gone; looking again."
+                raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message) from failure
+            raise _refusal(failure, f"writing {self._doing}") from failure
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> LeaseRecord:
+        try:
+            # Also around what the client does before it sends, such as asking a plug-in for credentials.
+            async with asyncio.timeout(_LIMIT):
+                answer = await self._client.request(method, path, body=body, limit=_LIMIT)
+        except TimeoutError as error:
+            raise ApiError(0, "Timeout", "no answer in time") from error
+        return _record(answer)
+
+
+def _record(answer: Mapping[str, Any]) -> LeaseRecord:
+    metadata, spec = answer.get("metadata"), answer.get("spec") or {}
+    if not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
+        metadata, spec = {}, {}
+    version = metadata.get("resourceVersion")
+    if metadata.get("name") != LEASE_NAME or not isinstance(version, str) or not version:
+        raise ApiError(0, "NotAnObject", "the answer is not the Lease: is a proxy in between?")
+    duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    return LeaseRecord(
+        holder=str(spec.get("holderIdentity") or ""),
+        duration=float(duration) if isinstance(duration, int) else 0.0,
+        acquired_at=_time(spec.get("acquireTime")),
+        renewed_at=_time(spec.get("renewTime")),
+        transitions=transitions if isinstance(transitions, int) else 0,
+        version=version,
+        metadata=metadata,
+    )
+
+
+def _manifest(record: LeaseRecord, namespace: str) -> dict[str, Any]:
+    identity = {"name": LEASE_NAME, "namespace": namespace}
+    version = {"resourceVersion": record.version} if record.version else {}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {**record.metadata, **identity, **version} if record.version else identity,
+        "spec": {
+            "holderIdentity": record.holder,
+            "leaseDurationSeconds": int(record.duration),
+            "acquireTime": _micro_time(record.acquired_at),
+            "renewTime": _micro_time(record.renewed_at),
+            "leaseTransitions": record.transitions,
+        },
+    }
+
+
+def _micro_time(time: datetime | None) -> str | None:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if time else None
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _refusal(failure: ApiError, doing: str) -> OperatorError:
+    error = translate(failure, doing)
+    if isinstance(error, PermanentError) and error.reason is Reason.KUBERNETES_FORBIDDEN:
+        return PermanentError(error.reason, f"The operator may not go on with {doing}. {_ROLE}.")
+    return error

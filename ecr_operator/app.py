@@ -1,23 +1,24 @@
 """The composition root: what is made of what, and the order of start and stop."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Collection
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import structlog
 
-from ecr_operator import __version__
+from ecr_operator import __version__, lifecycle
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.leadership import Alone, Leadership, Leading
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_keys import NamedKeys
 from ecr_operator.control.ownership import Claims
-from ecr_operator.control.ports import SystemClock
+from ecr_operator.control.ports import SystemClock, WakefulClock
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
@@ -27,6 +28,7 @@ from ecr_operator.kube import connection, paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
 from ecr_operator.kube.informer import Informer
+from ecr_operator.kube.leases import KubeLeases
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
@@ -38,8 +40,8 @@ from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 
 _WORKERS: Final = 16
-_STOP_LIMIT: Final = 5.0
 _CREDENTIALS_CHECK: Final = 2.0
+_DEFAULT_NAMESPACE: Final = "default"
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 log = structlog.get_logger(__name__)
@@ -51,32 +53,50 @@ async def run(settings: Settings) -> None:
     Raises:
         connection.ConnectionSetupError: with a kubeconfig, when the API server can't be used at the start.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with (
-        await connection.connect(settings) as client,
-        EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities) as issuer,
-    ):
-        serving = asyncio.create_task(_serve(settings, client, issuer), name="serve")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        serving.cancel()
-        if stop.is_set():
+    stop = lifecycle.Stop()
+    stop.listen()
+    client = await connection.connect(settings)
+    async with AsyncExitStack() as stack:
+        leading = await _leading(settings, client, stack)
+        client.guard_writes(leading.is_leader)
+        await stack.enter_async_context(client)
+        issuer = EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities)
+        await stack.enter_async_context(issuer)
+        operator = Operator(settings, client, issuer, leading)
+        serving = asyncio.create_task(_serve(settings, client, operator), name="serve")
+        asked = asyncio.create_task(stop.requested.wait(), name="stop")
+        await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if stop.requested.is_set():
             log.info("stopping")
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-            async with asyncio.timeout(_STOP_LIMIT):
-                await serving
+            await operator.drain(lifecycle.DRAIN_LIMIT)
+        try:
+            await lifecycle.end(serving, lifecycle.CANCEL_LIMIT)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(lifecycle.RELEASE_LIMIT):
+                    await leading.release()
 
 
-async def _serve(settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
+async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Leading:
+    if not settings.leader_elect:
+        return Alone()
+    namespace = settings.namespace or client.namespace or _DEFAULT_NAMESPACE
+    # Connections of its own: nothing may keep a renewal waiting.
+    leases = KubeLeases(await stack.enter_async_context(client.sibling()), namespace)
+    return Leadership(leases, WakefulClock(), f"{settings.pod_name}_{uuid.uuid4()}")
+
+
+async def _serve(settings: Settings, client: KubeClient, operator: "Operator") -> None:
     if not settings.in_cluster:
         await connection.check(client)
-    namespaces = ",".join(settings.namespaces) or "all"
-    log.info("started", version=__version__, server=client.host, namespaces=namespaces)
-    operator = Operator(settings, client, issuer)
+    log.info(
+        "started",
+        version=__version__,
+        server=client.host,
+        namespaces=",".join(settings.namespaces) or "all",
+        leader_election=str(operator.leading),
+    )
     try:
         await operator.run()
     finally:
@@ -84,57 +104,91 @@ async def _serve(settings: Settings, client: KubeClient, issuer: EcrTokenIssuer)
 
 
 class Operator:
-    """The parts of the operator, put together."""
+    """The parts of the operator, put together.
 
-    def __init__(self, settings: Settings, client: KubeClient, issuer: EcrTokenIssuer) -> None:
+    Attributes:
+        leading: whether this replica may write now.
+        when_stopping: called when the stop begins, before anything else is done.
+    """
+
+    def __init__(
+        self, settings: Settings, client: KubeClient, issuer: EcrTokenIssuer, leading: Leading
+    ) -> None:
         self._settings = settings
         self._client = client
         self._issuer = issuer
+        self.leading = leading
+        self.when_stopping: list[Callable[[], None]] = []
         self._clock = SystemClock()
         self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
         self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
         self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
-        secrets, statuses, tenants = KubeSecrets(client), KubeStatuses(client), KubeTenants(client)
+        self._tenants = KubeTenants(client)
+        self._statuses = KubeStatuses(client)
+        self._named_keys = NamedKeys(self.tokens, self._tenants, self._clock)
         accounts = KubeServiceAccounts(client)
         self._linking = Linking(
-            tending=Tending(self._inventory, accounts, statuses, self._clock),
+            tending=Tending(self._inventory, accounts, self._statuses, self._clock),
             accounts=accounts,
             clock=self._clock,
             look_at=self._look_at_all,
             scopes=settings.namespaces,
         )
-        claims = Claims(self._inventory, secrets, statuses)
+        self._workers = self._hire()
+
+    def _hire(self) -> Workers:
+        """Workers that know of no earlier write: others may have written since."""
+        secrets = KubeSecrets(self._client)
         refresher = Refresher(
             inventory=self._inventory,
-            logins=Logins(self.tokens, secrets, tag_sessions=settings.identities.session_tags),
+            logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
             writer=SecretWriter(self._inventory, secrets, self._linking),
-            claims=claims,
-            admission=Admission(settings.tenancy, tenants),
+            claims=Claims(self._inventory, secrets, self._statuses),
+            admission=Admission(self._settings.tenancy, self._tenants),
             clock=self._clock,
         )
-        self._named_keys = NamedKeys(self.tokens, tenants, self._clock)
-        self._workers = Workers(
+        return Workers(
             deadlines=self._deadlines,
             inventory=self._inventory,
             refresher=refresher,
             linking=self._linking,
-            statuses=statuses,
+            statuses=self._statuses,
             events=self._events,
             clock=self._clock,
         )
 
     async def run(self) -> None:
-        """Watch and work until cancelled."""
+        """Watch, and work while leading, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._warm(), name="warm")
-            group.create_task(self._events.run(), name="events")
             group.create_task(self._watch_credentials(), name="credentials")
-            group.create_task(self._named_keys.run(), name="named keys")
-            group.create_task(self._workers.run(_WORKERS), name="workers")
-            group.create_task(self._linking.run(), name="linking")
+            group.create_task(self.leading.run(self._work), name="leading")
             for namespace in self._settings.namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+
+    async def drain(self, limit: float) -> None:
+        """Take no more work, and let what is in hand be finished for that many seconds."""
+        for call in self.when_stopping:
+            call()
+        self._deadlines.close()
+        self._linking.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._deadlines.idle()
+                await self._linking.idle()
+                if self.leading.is_leader():
+                    await self._events.all_sent()
+
+    async def _work(self) -> None:
+        """All that writes or asks AWS."""
+        self._workers = self._hire()
+        self._look_at_all(self._inventory.all_keys())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._events.run(), name="events")
+            group.create_task(self._named_keys.run(), name="named keys")
+            group.create_task(self._linking.run(), name="linking")
+            group.create_task(self._workers.run(_WORKERS), name="workers")
 
     async def _watch_credentials(self) -> None:
         """Let go of tokens and failures when the operator becomes somebody else, or gets valid keys."""

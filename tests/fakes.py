@@ -73,6 +73,10 @@ class FakeClock:
         self._pass(end - self._monotonic)
         await settle()
 
+    def skip(self, seconds: float) -> None:
+        """Let time pass while nothing runs, as in a process that was paused."""
+        self._pass(seconds)
+
     def step_wall(self, delta: timedelta) -> None:
         """Set the wall clock to another time, as NTP or a person does."""
         self._wall += delta

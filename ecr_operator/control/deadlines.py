@@ -4,6 +4,7 @@ Guarantees:
 - a key stands in it at most once, at its earliest time;
 - a key is never with two workers: what falls due while it is being worked on waits for `done`;
 - due keys come by time, then by arrival;
+- once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
 A heap with stale entries, which are skipped when they come up and pruned when they outnumber the live.
@@ -53,6 +54,8 @@ class DeadlineQueue(Generic[K]):
         self._busy: set[K] = set()
         self._arrivals = itertools.count()
         self._changed = asyncio.Event()
+        self._returned = asyncio.Event()
+        self._closed = False
         self._turn = asyncio.Lock()
         self._offset = self._wall_offset()
 
@@ -92,8 +95,19 @@ class DeadlineQueue(Generic[K]):
     def done(self, key: K) -> None:
         """Give the key back; what was scheduled meanwhile comes up."""
         self._busy.discard(key)
+        self._returned.set()
         if (entry := self._entries.get(key)) is not None:
             self._push(key, entry)
+
+    def close(self) -> None:
+        """Hand nothing out from now on; what is being worked on may be finished."""
+        self._closed = True
+
+    async def idle(self) -> None:
+        """Wait until every key that was handed out is back."""
+        while self._busy:
+            self._returned.clear()
+            await self._returned.wait()
 
     def _put(self, key: K, entry: _Entry) -> None:
         present = self._entries.get(key)
@@ -114,7 +128,7 @@ class DeadlineQueue(Generic[K]):
         """The key that is due, or none and the seconds to wait."""
         self._follow_wall_clock()
         now = self._clock.monotonic()
-        while self._heap:
+        while self._heap and not self._closed:
             at, _, key = self._heap[0]
             if self._is_stale(at, key):
                 heapq.heappop(self._heap)

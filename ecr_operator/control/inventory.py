@@ -104,6 +104,10 @@ class Inventory:
         """Every resource of a kind in a scope."""
         return {key for key in self._resources if key.kind == kind and scope in ("", key.namespace)}
 
+    def all_keys(self) -> list[ResourceKey]:
+        """Every resource."""
+        return list(self._resources)
+
     def secret_names(self, scope: str) -> set[SecretName]:
         """Every known Secret in a scope."""
         return {name for name in self._secrets if scope in ("", name[0])}

@@ -75,11 +75,20 @@ class Linking:
         return TendedAccountStore(scope, self._tending.tended, self._seen, self._listed)
 
     async def run(self) -> None:
-        """Sweep, look after and try again, until cancelled."""
+        """Sweep, look after and try again, until cancelled; may be run again, after others have written."""
+        self._begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._first_look(), name="links from before")
             for number in range(_WORKERS):
                 group.create_task(self._work(), name=f"linker {number}")
+
+    def close(self) -> None:
+        """Begin nothing more by itself."""
+        self._queue.close()
+
+    async def idle(self) -> None:
+        """Wait until what was begun by itself is done."""
+        await self._queue.idle()
 
     async def after(self, resource: Resource, step: Step) -> Step:
         """See to a resource's links after its Secret, and tell of those that fail."""
@@ -105,6 +114,15 @@ class Linking:
         """Take out the links of a resource that is gone."""
         for account in self._tending.tended.linked_by(key.namespace, key.name):
             self._queue.schedule_now(account)
+
+    def _begin(self) -> None:
+        """What was seen of failures and of own writes in an earlier run counts no more."""
+        self._failing.clear()
+        self._failures.clear()
+        self._held_until.clear()
+        self._tending.forget_writes()
+        for account in self._tending.tended.names():
+            self._seen(account)
 
     def _seen(self, account: AccountName) -> None:
         """A tended ServiceAccount has changed or is gone."""

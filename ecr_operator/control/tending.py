@@ -41,10 +41,16 @@ class Tending:
         self._inventory = inventory
         self._accounts = accounts
         self._resources = resources
+        self._clock = clock
         self._contests = Contests(clock)
         # What was put in before, so that putting it in again is known for a fight.
         self._added: dict[AccountName, frozenset[Place]] = {}
         self.tended = TendedAccounts()
+
+    def forget_writes(self) -> None:
+        """Drop what is kept of own writes: somebody else of us has written since."""
+        self._contests = Contests(self._clock)
+        self._added.clear()
 
     def needs_work(self, account: AccountName) -> bool:
         """Whether it has to be read or written, by all that is known."""

@@ -280,6 +280,29 @@ async def test_waiting_for_nothing_wakes_a_few_times_a_minute_only(bench: Bench)
         assert len(bench.clock.slept) <= 13
 
 
+async def test_once_closed_it_hands_out_nothing_not_even_what_is_due(bench: Bench) -> None:
+    bench.queue.schedule_now("a")
+    async with bench.working():
+        bench.queue.close()
+        bench.queue.schedule_now("b")
+        await bench.clock.advance(HOUR)
+    assert bench.keys == ["a"]
+
+
+async def test_it_is_idle_when_every_key_is_back(bench: Bench) -> None:
+    for key in ("a", "b"):
+        bench.queue.schedule_now(key)
+        await bench.take()
+    waiting = asyncio.create_task(bench.queue.idle())
+    await settle()
+    bench.queue.done("a")
+    await settle()
+    assert not waiting.done()
+    bench.queue.done("b")
+    await waiting
+    await bench.queue.idle()
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 @settings(deadline=None, max_examples=40)
 @given(

@@ -1,0 +1,1 @@
+"""Replicas that elect a leader, as processes on a real API server."""

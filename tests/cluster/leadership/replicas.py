@@ -1,0 +1,99 @@
+"""Replicas of the operator, each known to the API server by a name of its own, and what each of them did."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.cluster.faults.backstage import acting
+from tests.cluster.scene import Scene
+from tests.lab import audit
+from tests.lab.api import Json, Resource
+from tests.lab.fault_proxy import FaultProxy
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+LEASES = Resource("coordination.k8s.io/v1", "leases")
+LEASE = "bc9c1120.mobb.redhat.com"
+
+# v0.6.0's timings in seconds, and what processes on a busy machine need on top.
+LEASE_DURATION = 15.0
+RETRY_PERIOD = 2.0
+SLACK = 2.5
+
+_READING = {"get", "list", "watch"}
+
+
+def user_of(scene: Scene, name: str) -> str:
+    """Return the name under which the API server knows a replica."""
+    return f"{scene.user}-{name}"
+
+
+@asynccontextmanager
+async def replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess]:
+    """Run one; its Lease is in the namespace of its kubeconfig's context, the scene's."""
+    kubeconfig = scene.plane.write_kubeconfig(
+        user_of(scene, name), groups=("system:masters",), namespace=scene.namespace
+    )
+    async with acting(scene, "--leader-elect", KUBECONFIG=str(kubeconfig), POD_NAME=name) as process:
+        yield process
+
+
+@asynccontextmanager
+async def slow_replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess]:
+    """Run one whose writes take a while, so that it can be caught in the middle of them."""
+    user = scene.plane.write_kubeconfig(user_of(scene, name), groups=("system:masters",))
+    async with FaultProxy(user) as proxy:
+        proxy.delay(0.3, verb="patch")
+        env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
+        async with acting(scene, "--leader-elect", **env) as process:
+            yield process
+
+
+async def lease(scene: Scene) -> Json:
+    """Return the Lease's spec; empty if there is none."""
+    found = await scene.api.find(LEASES, LEASE, scene.namespace)
+    return found["spec"] if found else {}
+
+
+async def leads(scene: Scene, name: str, within: float) -> None:
+    """Wait until a replica holds the Lease."""
+
+    async def look() -> bool:
+        return str((await lease(scene)).get("holderIdentity", "")).startswith(f"{name}_")
+
+    await wait_for(look, within, f"{name} to lead")
+
+
+async def stands_by(process: OperatorProcess, within: float = 15) -> None:
+    """Wait until a replica says that it stands by."""
+    await wait_for(lambda: "standing by" in process.log.read_text(), within, "a standby")
+
+
+def writes_of(scene: Scene, name: str) -> list[dict[str, Any]]:
+    """Return what a replica wrote since `mark`, as the audit log has it, without writes of the Lease."""
+    return [
+        entry
+        for entry in audit.entries(scene.plane.audit_log, scene.since)
+        if entry["user"].get("username") == user_of(scene, name)
+        and entry["verb"] not in _READING
+        and entry.get("objectRef", {}).get("resource") != "leases"
+    ]
+
+
+async def hold_lease(scene: Scene, holder: str, duration: int = 15) -> Json:
+    """Write the Lease as v0.6.0 does; call it again with what it returns as `holder` to renew."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    spec = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": duration,
+        "acquireTime": now,
+        "renewTime": now,
+        "leaseTransitions": 3,
+    }
+    if await scene.api.find(LEASES, LEASE, scene.namespace):
+        await scene.api.merge_patch(LEASES, LEASE, {"spec": spec}, scene.namespace)
+    else:
+        manifest = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}}
+        await scene.create({**manifest, "spec": spec})
+    return spec

@@ -373,6 +373,33 @@ async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> No
         assert linked(world) == ([], [])
 
 
+async def test_after_a_time_in_which_another_led_old_failures_and_fights_count_no_more(world: World) -> None:
+    of = served(world)
+    async with world.working():
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+    world.accounts.put()
+    async with world.working():
+        world.deadlines.schedule_now(of.key)
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+        for _ in range(20):
+            world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
+            await settle()
+        assert linked(world) == ([], [])
+    async with world.working():
+        assert linked(world) == ([LOGIN], [LOGIN])
+
+
+async def test_once_closed_nothing_is_begun_that_a_watch_brings(world: World) -> None:
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    async with world.working():
+        world.linking.close()
+        world.show_accounts()
+        await world.clock.advance(60)
+        await world.linking.idle()
+    assert linked(world) == ([LOGIN], [LOGIN])
+
+
 async def test_the_outcome_of_a_refresh_keeps_all_but_its_success(world: World) -> None:
     of = served(world)
     step = await world.refresh(of)

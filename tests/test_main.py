@@ -99,7 +99,8 @@ async def test_a_server_that_is_not_there_is_one_line_and_exit_1(tmp_path: Path)
 async def test_a_signal_ends_it_with_exit_0_while_it_watches(tmp_path: Path, number: signal.Signals) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"major": "1"})]
-        server.lists = [listing(), listing(), listing()]
+        # Two kinds, our Secrets, and the first look for links.
+        server.lists = [listing()] * 4
         async with started("--kubeconfig", write(tmp_path, server.url)) as process:
             async with asyncio.timeout(20):
                 await server.until(3, watch=True, limit=20)

@@ -4,21 +4,40 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Sequence
 
-from ecr_operator.settings import SettingsError, parse_settings
+from ecr_operator.settings import Settings, SettingsError, parse_settings
+from ecr_operator.settings.flags import COMMANDS
 
 
 def main() -> int:
-    """Run the operator.
+    """Run the operator, or one of the user's commands.
 
     Returns:
-        0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a mistake in a flag or variable.
+        0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a mistake in a flag or variable; or what the
+        command says.
     """
+    arguments = sys.argv[1:]
     try:
-        settings = parse_settings(sys.argv[1:])
+        if arguments and arguments[0] in COMMANDS:
+            return _run_command(arguments)
+        return _run_operator(parse_settings(arguments))
     except SettingsError as error:
         print(f"ecr-secret-operator: {error}", file=sys.stderr)
         return 2
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    # The operator does without the commands, and a mistake without libraries.
+    from ecr_operator.settings.commands import parse_command  # noqa: PLC0415
+
+    command = parse_command(arguments)
+    from ecr_operator.commands import main as commands  # noqa: PLC0415
+
+    return commands.run(command)
+
+
+def _run_operator(settings: Settings) -> int:
     # Until the event loop takes over, a stop is a stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for. What

@@ -45,7 +45,7 @@ class EcrTokenIssuer:
         """
         self._clock = clock or SystemClock()
         # A process has less time than all of it, so that what is late gets its own name.
-        self._identity = OperatorIdentity(_config(), self._clock, process_seconds=call_seconds * 2 / 3)
+        self._identity = OperatorIdentity(client_config(), self._clock, process_seconds=call_seconds * 2 / 3)
         self._clients = ClientPool(call_seconds=call_seconds)
         self._signers = Signers(
             self._identity,
@@ -106,7 +106,8 @@ class EcrTokenIssuer:
         return translate(error, attempt.source, origin)
 
 
-def _config() -> AioConfig:
+def client_config() -> AioConfig:
+    """Timeouts and retries of every client, of STS too."""
     return AioConfig(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,

@@ -15,6 +15,7 @@ from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
 from ecr_operator.kube.paths import segment
 from ecr_operator.model.proxies import proxy_for
+from ecr_operator.model.quote import quote
 from ecr_operator.settings import Settings
 
 
@@ -22,8 +23,12 @@ class ConnectionSetupError(Exception):
     """There is no usable way to an API server; the message says what to do."""
 
 
-async def connect(settings: Settings) -> KubeClient:
+async def connect(settings: Settings, context: str = "") -> KubeClient:
     """Make a client of the API server that the settings and the surroundings name.
+
+    Args:
+        settings: the files, or that we are in a cluster.
+        context: of the kubeconfig; its current one when empty.
 
     Raises:
         ConnectionSetupError: no kubeconfig, or one that can't be used.
@@ -34,11 +39,13 @@ async def connect(settings: Settings) -> KubeClient:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             loader = await load_kube_config(
-                config_file=_kubeconfig(settings), client_configuration=configuration
+                config_file=_kubeconfig(settings),
+                context=context or None,
+                client_configuration=configuration,
             )
             namespace = _context_namespace(loader.current_context)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
-        raise ConnectionSetupError(_in_words(settings, error)) from error
+        raise ConnectionSetupError(_in_words(settings, context, error)) from error
     # As every client in Go: clusters' authorities often lack the extensions that Python 3.13 asks for.
     configuration.disable_strict_ssl_verification = True
     if not settings.in_cluster and not configuration.proxy:
@@ -91,9 +98,11 @@ def _kubeconfig(settings: Settings) -> str:
     return ":".join(file for file in files if Path(file).expanduser().is_file())
 
 
-def _in_words(settings: Settings, error: Exception) -> str:
+def _in_words(settings: Settings, context: str, error: Exception) -> str:
     if settings.in_cluster:
         return f"The pod's service account can't be used: {error}"
+    if isinstance(error, ConfigException) and context:
+        return f"The kubeconfig has no usable context {quote(context, 100)} ({error})."
     if isinstance(error, ConfigException):
         return f"No usable kubeconfig ({error}). Set KUBECONFIG, or pass --kubeconfig FILE."
     return f"The kubeconfig {':'.join(settings.kubeconfig)} can't be read ({type(error).__name__})."

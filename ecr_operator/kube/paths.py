@@ -9,6 +9,9 @@ from typing import Final
 from ecr_operator.model.resources import GROUP, PLURALS, VERSION
 
 OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
+KINDS: Final = f"/apis/{GROUP}/{VERSION}"
+SELF_REVIEW: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+ACCESS_REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LENGTH: Final = 253

@@ -62,7 +62,7 @@ def is_ready(outcome: Outcome, now: datetime) -> bool:
 
 def dying(outcome: Outcome, old: Mapping[str, Any], now: datetime) -> Outcome:
     """The outcome as an Event tells it: that the token has died comes before why there is no other."""
-    was_ready = _by_type(old.get("conditions")).get("Ready", {}).get("status") == "True"
+    was_ready = by_type(old.get("conditions")).get("Ready", {}).get("status") == "True"
     if not (was_ready and outcome.fits and outcome.times and not is_alive(outcome.times, now)):
         return outcome
     return replace(outcome, reason=Reason.TOKEN_EXPIRED, message=_expired(outcome, outcome.times))
@@ -89,7 +89,7 @@ def outcome_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {
         condition_type: (condition.get("status"), condition.get("reason"))
-        for condition_type, condition in _by_type(status.get("conditions")).items()
+        for condition_type, condition in by_type(status.get("conditions")).items()
     }
 
 
@@ -105,7 +105,7 @@ def _conditions(resource: Resource, outcome: Outcome, now: datetime, *, ready: b
     told = [_ready(outcome, now, ready=ready), _refreshed(outcome, now)]
     if outcome.permanent:
         told.append(("Stalled", "True", outcome.reason, outcome.message))
-    old = _by_type(resource.status.get("conditions"))
+    old = by_type(resource.status.get("conditions"))
     return [_condition(old.get(entry[0]), entry, resource.generation, now) for entry in told]
 
 
@@ -153,7 +153,8 @@ def _condition(old: Mapping[str, Any] | None, told: _Told, generation: int, now:
     }
 
 
-def _by_type(conditions: object) -> dict[str, Mapping[str, Any]]:
+def by_type(conditions: object) -> dict[str, Mapping[str, Any]]:
+    """The conditions that make sense of a status, by their type."""
     if not isinstance(conditions, Sequence) or isinstance(conditions, str):
         return {}
     entries = (entry for entry in conditions if isinstance(entry, Mapping))

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from ecr_operator.model.resources import GROUP, PLURALS, SPECS, VERSION, Status
+from ecr_operator.model.resources import GROUP, PLURALS, SHORT_NAMES, SPECS, VERSION, Status
 
-_SHORT_NAMES: Final = {"Secret": "ecrsecret", "ArgoHelmRepoSecret": "argohelmrepo"}
 _TARGETS: Final = {"Secret": ("Registry", "ecr_registry"), "ArgoHelmRepoSecret": ("URL", "url")}
 _DESCRIPTIONS: Final = {
     "Secret": "A Secret for image pulls and pushes, with a login for Amazon ECR that is kept alive.",
@@ -33,7 +32,7 @@ def custom_resource_definition(kind: str) -> dict[str, Any]:
                 "listKind": f"{kind}List",
                 "plural": plural,
                 "singular": kind.lower(),
-                "shortNames": [_SHORT_NAMES[kind]],
+                "shortNames": [SHORT_NAMES[kind]],
                 "categories": ["aws", "ecr"],
             },
             "scope": "Namespaced",

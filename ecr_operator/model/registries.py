@@ -102,7 +102,7 @@ def parse_registry(key: str) -> Registry:
     if host in _PUBLIC_HOSTS:
         return Registry(key=key, host=host, kind="public", region=_PUBLIC_REGION, partition="aws")
     private = _PRIVATE_HOST.fullmatch(host)
-    if private is None or not _is_region(private["region"]):
+    if private is None or not is_region(private["region"]):
         return Registry(key=key, host=host, kind="other")
     return Registry(
         key=key,
@@ -128,7 +128,7 @@ def token_source(registry_key: str, region: str | None) -> TokenSource:
     registry = parse_registry(registry_key)
     if registry.kind == "public":
         return TokenSource(region=_PUBLIC_REGION, service="ecr-public")
-    if region and not _is_region(region):
+    if region and not is_region(region):
         raise PermanentError(
             Reason.INVALID_SPEC,
             f"spec.region {quote(region)} is no AWS region: write one such as us-east-2, in lower case.",
@@ -168,7 +168,8 @@ def _partition(suffix: str, region: str) -> str:
     return "aws-us-gov" if partition == "aws" and region.startswith("us-gov-") else partition
 
 
-def _is_region(text: str) -> bool:
+def is_region(text: str) -> bool:
+    """Whether it has the form of an AWS region, and is safe in a host name."""
     return len(text) <= _MOST_REGION_CHARACTERS and _REGION.fullmatch(text) is not None
 
 

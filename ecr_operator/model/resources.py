@@ -205,4 +205,5 @@ class Status(BaseModel):
 Kind = Literal["Secret", "ArgoHelmRepoSecret"]
 SPECS: Final[Mapping[str, type[Spec]]] = {"Secret": SecretSpec, "ArgoHelmRepoSecret": ArgoHelmRepoSecretSpec}
 PLURALS: Final[Mapping[str, str]] = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
+SHORT_NAMES: Final[Mapping[str, str]] = {"Secret": "ecrsecret", "ArgoHelmRepoSecret": "argohelmrepo"}
 KINDS: Final[tuple[str, ...]] = get_args(Kind)

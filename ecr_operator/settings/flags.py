@@ -11,12 +11,19 @@ from ecr_operator.model.quote import quote
 from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
+COMMANDS: Final = ("status", "check", "render", "refresh")
 METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
 PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
 
 _Value = TypeVar("_Value")
 _UNKNOWN: Final = "unrecognized arguments: "
 _EPILOG: Final = """\
+commands, in place of running the operator; each has --help:
+  status            show all resources, with the time that their tokens have left
+  check             see whether the operator could work here
+  render            show the Secrets that would be written
+  refresh           ask for fresh tokens and wait for them
+
 environment:
   WATCH_NAMESPACE   namespaces to serve, separated by commas; all when empty or unset
   POD_NAMESPACE     the operator's own namespace, for its Lease
@@ -29,14 +36,23 @@ environment:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, with the nearest name that there is."""
+    """Tells a mistake in one line, with the nearest name that there is.
+
+    Attributes:
+        words: what else may stand in place of a flag.
+    """
+
+    words: tuple[str, ...] = ()
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
         text = message
         if message.startswith(_UNKNOWN):
             unknown = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
-            names = [name for name in self._option_string_actions if name.startswith("--")]
+            if unknown in self.words:
+                raise SettingsError(f"the command {unknown} goes before all flags. See --help.")
+            flags = [name for name in self._option_string_actions if name.startswith("--")]
+            names = flags if unknown.startswith("-") else self.words
             near = difflib.get_close_matches(unknown, names, n=1)
             text = f"unknown {'flag' if unknown.startswith('-') else 'argument'} {quote(unknown)}"
             text += f", did you mean {near[0]}?" if near else "."
@@ -57,7 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return operator_parser().parse_args(_as_go_has_it(arguments))
 
 
-def operator_parser() -> argparse.ArgumentParser:
+def operator_parser() -> Parser:
     """All flags of the operator."""
     parser = Parser(
         prog="ecr-secret-operator",
@@ -66,6 +82,7 @@ def operator_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.words = COMMANDS
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_serving(parser)
     _add_tenancy(parser)
@@ -88,14 +105,14 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics-bind-address",
         metavar="ADDRESS",
-        type=_told(values.bind_address),
+        type=told(values.bind_address),
         default=METRICS,
         help="where Prometheus reads metrics (default: :8080; 0 switches them off)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
-        type=_told(values.bind_address),
+        type=told(values.bind_address),
         default=PROBES,
         help="where /healthz and /readyz answer (default: :8081; 0 switches them off)",
     )
@@ -143,13 +160,13 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--zap-log-level",
         metavar="LEVEL",
-        type=_told(values.log_level),
+        type=told(values.log_level),
         help="debug, info, warn, error, panic, or a number for debug (default: info)",
     )
     parser.add_argument(
         "--zap-encoder",
         metavar="FORM",
-        type=_told(values.encoder),
+        type=told(values.encoder),
         help="json or console (default: console on a terminal, json elsewhere)",
     )
     _add_boolean(
@@ -158,13 +175,13 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--zap-stacktrace-level",
         metavar="LEVEL",
-        type=_told(values.stack_trace_level),
+        type=told(values.stack_trace_level),
         help="taken for compatibility; no effect",
     )
     parser.add_argument(
         "--zap-time-encoding",
         metavar="FORM",
-        type=_told(values.time_encoding),
+        type=told(values.time_encoding),
         help="taken for compatibility; times are RFC 3339",
     )
 
@@ -173,11 +190,11 @@ def _add_boolean(
     parser: argparse.ArgumentParser, name: str, words: str, *, default: bool | None = False
 ) -> None:
     parser.add_argument(
-        name, metavar="true", nargs="?", type=_told(values.boolean), const=True, default=default, help=words
+        name, metavar="true", nargs="?", type=told(values.boolean), const=True, default=default, help=words
     )
 
 
-def _told(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
+def told(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
     """Lets argparse name the flag of a wrong value."""
 
     def converted(text: str) -> _Value:

@@ -117,9 +117,14 @@ def namespaces(text: str, where: str) -> tuple[str, ...]:
 
 def namespace(text: str, where: str) -> str:
     """One name of a namespace."""
-    if not _NAMESPACE.fullmatch(text):
+    if not is_namespace(text):
         raise SettingsError(f"{where}: {quote(text)} is no name of a namespace.")
     return text
+
+
+def is_namespace(text: str) -> bool:
+    """Whether a namespace may be called that."""
+    return _NAMESPACE.fullmatch(text) is not None
 
 
 def tenancy(ambient: str | None, hosts: str) -> TenancyPolicy:

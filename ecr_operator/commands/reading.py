@@ -1,0 +1,67 @@
+"""Reading our resources with the rights of whoever runs a command."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecr_operator.commands.refusals import CommandError, explain
+from ecr_operator.kube import paths
+from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.model.resources import KINDS
+from ecr_operator.settings.commands import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What could be read, and what could not.
+
+    Attributes:
+        objects: kind and object.
+        lacking: why a kind could not be read, in words.
+    """
+
+    objects: Sequence[tuple[str, Mapping[str, Any]]]
+    lacking: Sequence[str] = ()
+
+
+def namespace_of(place: Place, client: KubeClient) -> str:
+    """The namespace that a command is about; empty for all.
+
+    Raises:
+        CommandError: that of the kubeconfig's context is no name of one.
+    """
+    if place.namespace is not None:
+        return place.namespace
+    try:
+        return paths.segment(client.namespace)
+    except ValueError as error:
+        raise CommandError(f"The namespace of the kubeconfig's context: {error}.") from None
+
+
+async def list_all(client: KubeClient, namespace: str, kinds: Sequence[str] = KINDS) -> Found:
+    """Read all resources of these kinds.
+
+    Raises:
+        CommandError: none of the kinds could be read.
+    """
+    answers = await asyncio.gather(*(_list(client, kind, namespace) for kind in kinds))
+    lacking = list(dict.fromkeys(answer for answer in answers if isinstance(answer, str)))
+    if all(isinstance(answer, str) for answer in answers):
+        raise CommandError(" ".join(lacking))
+    objects = [
+        (kind, item)
+        for kind, answer in zip(kinds, answers, strict=True)
+        if not isinstance(answer, str)
+        for item in answer
+    ]
+    return Found(objects=objects, lacking=lacking)
+
+
+async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Mapping[str, Any]] | str:
+    try:
+        answer = await client.request("GET", paths.resources(kind, namespace))
+    except ApiError as failure:
+        return str(explain(failure, "list", kind, namespace))
+    items: Sequence[Mapping[str, Any]] = answer.get("items") or ()
+    return items

@@ -1,0 +1,121 @@
+"""`render`: the Secrets that would be written; no cluster, and no AWS unless tokens are to be shown."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import yaml
+
+from ecr_operator.commands import renderings
+from ecr_operator.commands.documents import documents, is_ours, read, what_else
+from ecr_operator.commands.terminal import Terminal
+from ecr_operator.control.ports import Clock, TokenIssuer
+from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.identities import IdentityPolicy
+from ecr_operator.model.manifests import generated_secret
+from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.tokens import RegistryToken
+from ecr_operator.settings.commands import Render
+
+_NAMESPACE: Final = "default"
+
+
+async def run(command: Render, terminal: Terminal, clock: Clock) -> int:
+    """Show what the files come to.
+
+    Returns:
+        0 if each resource in them is whole, else 1.
+
+    Raises:
+        CommandError: a file can't be read.
+        connection.ConnectionSetupError: a token needs the cluster, and there is no way to it.
+    """
+    rendering = _Rendering(command, terminal, clock)
+    async with AsyncExitStack() as stack:
+        found = list(rendering.resources())
+        issuer = await _issuer(command, found, clock, stack) if command.show_token else None
+        manifests = [await rendering.manifest(resource, issuer) for resource in found]
+    rendering.show([manifest for manifest in manifests if manifest])
+    return 0 if found and not rendering.flawed else 1
+
+
+class _Rendering:
+    def __init__(self, command: Render, terminal: Terminal, clock: Clock) -> None:
+        self._command = command
+        self._terminal = terminal
+        self._clock = clock
+        self.flawed = False
+
+    def resources(self) -> Iterator[Resource]:
+        """Read the resources in all files, with a remark for what is wrong with them."""
+        none = True
+        for file in self._command.files:
+            for document in documents(read(file), file):
+                if not is_ours(document):
+                    self._terminal.complain(f"{what_else(document)}.")
+                    continue
+                none = False
+                resource = renderings.resource_of(document, self._command.place.namespace or _NAMESPACE)
+                for remark in renderings.unknown_fields(document):
+                    self._complain(resource, remark)
+                if resource.problem:
+                    self._complain(resource, f"{resource.problem.reason}: {resource.problem.message}")
+                yield resource
+        if none:
+            self._terminal.complain("There is no resource of this operator in it.")
+
+    async def manifest(self, resource: Resource, issuer: TokenIssuer | None) -> dict[str, Any] | None:
+        """The Secret for a resource; None where there would be none."""
+        wanted = resource.wanted
+        if wanted is None:
+            return None
+        if wanted.suspended:
+            self._terminal.complain(f"{resource.key}: spec.suspend is true, so nothing would be written.")
+        try:
+            tokens = await self._tokens(wanted, issuer)
+        except OperatorError as error:
+            self._complain(resource, f"{error.reason}: {error.message}")
+            return None
+        return generated_secret(resource, wanted, tokens)
+
+    async def _tokens(self, wanted: Wanted, issuer: TokenIssuer | None) -> Mapping[str, RegistryToken]:
+        if issuer is None:
+            return renderings.placeholders(wanted, self._clock.now())
+        issued = {source: await issuer.issue(source) for source in wanted.sources}
+        return {login.key: issued[login.source] for login in wanted.logins}
+
+    def show(self, manifests: list[dict[str, Any]]) -> None:
+        """Print them, in YAML with the data in clear below each."""
+        if self._command.output == "json":
+            whole = {"apiVersion": "v1", "kind": "List", "items": manifests}
+            self._terminal.say(json.dumps(manifests[0] if len(manifests) == 1 else whole, indent=2))
+            return
+        for number, manifest in enumerate(manifests):
+            if number:
+                self._terminal.say("---")
+            self._terminal.say(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).rstrip())
+            self._terminal.say("# The data in clear:")
+            for line in renderings.decoded(manifest):
+                self._terminal.say(f"#   {line}")
+
+    def _complain(self, resource: Resource, words: str) -> None:
+        self.flawed = True
+        self._terminal.complain(f"{resource.key}: {words}")
+
+
+async def _issuer(command: Render, found: list[Resource], clock: Clock, stack: AsyncExitStack) -> TokenIssuer:
+    """Asks AWS; by way of the cluster where a resource names something there."""
+    from ecr_operator.aws.ecr import EcrTokenIssuer  # noqa: PLC0415 - only where it is asked for
+
+    identities = {source.identity for each in found if each.wanted for source in each.wanted.sources}
+    tenants = None
+    if any(identity.source != "operator" for identity in identities):
+        from ecr_operator.kube import connection  # noqa: PLC0415 - the same
+        from ecr_operator.kube.tenants import KubeTenants  # noqa: PLC0415 - the same
+
+        client = await connection.connect(command.place.settings, command.place.context)
+        tenants = KubeTenants(await stack.enter_async_context(client))
+    # Whoever runs this asks with keys of their own: the guards of the operator's identity are not for them.
+    policy = IdentityPolicy(permitted_roles=("*",))
+    return await stack.enter_async_context(EcrTokenIssuer(clock, tenants, policy))

@@ -1,0 +1,79 @@
+"""From a manifest in a file to the Secret that would be written for it. Pure.
+
+Leaves out: the tokens, of which there are placeholders here or real ones from AWS.
+"""
+
+import base64
+import difflib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.rows import printable
+from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
+from ecr_operator.model.quote import quote
+from ecr_operator.model.resources import SPECS
+from ecr_operator.model.tokens import RegistryToken
+from ecr_operator.settings.commands import is_name
+from ecr_operator.settings.values import is_namespace
+
+PLACEHOLDER: Final = "TOKEN-NOT-SHOWN"
+_LIFE: Final = timedelta(hours=12)
+# The API server gives the real one.
+_UID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+def resource_of(document: Mapping[str, Any], namespace: str) -> Resource:
+    """Read a manifest as the operator would, once the API server has it.
+
+    Args:
+        document: of one of our kinds, and whatever a user may write beside that.
+        namespace: for a manifest that names none.
+
+    Raises:
+        CommandError: it has no name, or one that the API server would not take.
+    """
+    kind, metadata = document["kind"], document.get("metadata")
+    given = metadata if isinstance(metadata, Mapping) else {}
+    name, place = given.get("name"), given.get("namespace") or namespace
+    if not isinstance(name, str) or not is_name(name):
+        raise CommandError(f"A {kind} has no metadata.name that Kubernetes would take.")
+    if not isinstance(place, str) or not is_namespace(place):
+        raise CommandError(f"{kind} {name}: {quote(str(place))} is no name of a namespace.")
+    annotations = given.get("annotations")
+    requested = annotations.get(REFRESH_REQUESTED) if isinstance(annotations, Mapping) else None
+    known = {
+        "name": name,
+        "namespace": place,
+        "uid": given["uid"] if isinstance(given.get("uid"), str) else _UID,
+        "generation": 1,
+        "annotations": {REFRESH_REQUESTED: requested} if isinstance(requested, str) else {},
+    }
+    return parse_resource(kind, {"metadata": known, "spec": document.get("spec")})
+
+
+def placeholders(wanted: Wanted, now: datetime) -> dict[str, RegistryToken]:
+    """Something in the place of each token, by registry key."""
+    token = RegistryToken(password=PLACEHOLDER, issued_at=now, expires_at=now + _LIFE)
+    return {login.key: token for login in wanted.logins}
+
+
+def unknown_fields(document: Mapping[str, Any]) -> list[str]:
+    """What to say of fields of the spec that the API server would drop."""
+    spec = document.get("spec")
+    fields = list(SPECS[document["kind"]].model_fields)
+    unknown = [str(name) for name in spec if name not in fields] if isinstance(spec, Mapping) else []
+    return [f"spec.{printable(name)} is no field{_near(name, fields)}" for name in unknown]
+
+
+def decoded(manifest: Mapping[str, Any]) -> list[str]:
+    """The Secret's data in clear, a line for each key."""
+    return [
+        f"{key}: {printable(base64.b64decode(value).decode())}" for key, value in manifest["data"].items()
+    ]
+
+
+def _near(name: str, fields: list[str]) -> str:
+    near = difflib.get_close_matches(name, fields, n=1)
+    return f", did you mean {near[0]}?" if near else "."

@@ -145,6 +145,8 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
 def _action(operation: str, source: TokenSource) -> str:
     """Name what to allow, and where."""
     identity = source.identity
+    if operation == "GetCallerIdentity":
+        return f"sts:{operation}, which needs no permission unless a policy denies it"
     if operation == "AssumeRoleWithWebIdentity":
         account = f"system:serviceaccount:{identity.namespace}:{identity.name}"
         who = f" for {account}" if identity.source == "service_account" else ""

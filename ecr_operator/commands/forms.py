@@ -36,7 +36,13 @@ def form_of(output: TableOutput, terminal: Terminal, *, namespaces: bool) -> For
             return _Json(terminal)
         case "yaml":
             return _Yaml(terminal)
-    return _Table(terminal, table.Columns(namespaces=namespaces, wide=output == "wide"))
+    return _Table(terminal, columns_of(output, terminal, namespaces=namespaces))
+
+
+def columns_of(output: TableOutput, terminal: Terminal, *, namespaces: bool) -> table.Columns:
+    """Choose columns; messages have a line of their own on a terminal, where a column would be too narrow."""
+    wide = output == "wide"
+    return table.Columns(namespaces=namespaces, wide=wide, messages=wide and not terminal.is_interactive)
 
 
 class _Table:

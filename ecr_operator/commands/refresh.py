@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ class _Request:
         earliest = requests.earliest(self._before, now)
         if earliest > now:
             self._note(f"its token is fresh still, AWS is asked again in {in_words(earliest - now)}")
-        return await self._wait(limit or earliest - now + _PATIENCE)
+        return await self._wait(earliest, limit or earliest - now + _PATIENCE)
 
     async def _ask(self) -> str:
         """Annotate the resource; returns what stands in the way."""
@@ -116,7 +116,7 @@ class _Request:
             return str(explain(failure, "patch", key.kind, key.namespace))
         return ""
 
-    async def _wait(self, limit: timedelta) -> bool:
+    async def _wait(self, earliest: datetime, limit: timedelta) -> bool:
         start, said, present = self._clock.monotonic(), "", self._before
         while (waited := timedelta(seconds=self._clock.monotonic() - start)) < limit:
             await self._clock.sleep(_EVERY)
@@ -136,7 +136,9 @@ class _Request:
             if judgement.message and judgement.message != said:
                 said = judgement.message
                 self._note(f"{said} Waiting.")
-        return self._fail(f"not within {in_words(limit)}: {requests.too_late(present)}")
+        return self._fail(
+            f"not within {in_words(limit)}: {requests.too_late(present, earliest, self._clock.now())}"
+        )
 
     def _note(self, words: str) -> None:
         self._terminal.complain(f"{self._key}: {words}")

@@ -97,8 +97,18 @@ def judge(before: Seen, present: Seen, waited: timedelta) -> Judgement:
     return Judgement("waiting", present.failing if present.failing != before.failing else "")
 
 
-def too_late(present: Seen) -> str:
-    """What to say when the time is up."""
+def too_late(present: Seen, earliest_at: datetime, now: datetime) -> str:
+    """What to say when the time is up.
+
+    Args:
+        present: what the status says.
+        earliest_at: when AWS may be asked again.
+        now: UTC.
+    """
+    if now < earliest_at:
+        return (
+            f"AWS is not asked again before {format_time(earliest_at)}; the request stands, and is met then."
+        )
     return present.failing or _SILENCE
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from ecr_operator.commands import table
-from ecr_operator.commands.forms import Form, form_of
+from ecr_operator.commands.forms import Form, columns_of, form_of
 from ecr_operator.commands.reading import list_all, namespace_of
 from ecr_operator.commands.refusals import CommandError
 from ecr_operator.commands.rows import Row, by_urgency, changed, row_of
@@ -34,7 +34,7 @@ async def run(command: Status, terminal: Terminal, clock: Clock) -> int:
         if not command.watch:
             return await view.once(form, data=command.output in ("json", "yaml"))
         if terminal.is_interactive and command.output in ("table", "wide"):
-            return await view.redraw(table.Columns(namespaces=not namespace, wide=command.output == "wide"))
+            return await view.redraw(columns_of(command.output, terminal, namespaces=not namespace))
         return await view.append(form)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ecr_operator.commands.rows import Row, State
 from ecr_operator.commands.spans import filled, in_words
 from ecr_operator.commands.terminal import Marks
+from ecr_operator.model.resources import SHORT_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _CELLS: Final = 10
 _GAP: Final = "   "
 _STYLES: Final[dict[State, str]] = {"Ready": "green", "Failing": "yellow", "Not ready": "bold red"}
+_FOLDED: Final = ("RESOURCE", "SECRET", "REGISTRY")
 _SHORT: Final = 0.15  # of a life
-_KEPT_WHOLE: Final = ("STATE", "TIME LEFT", "NEXT REFRESH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,28 +27,32 @@ class Columns:
 
     Attributes:
         namespaces: the namespace comes first.
-        wide: registry, time of the last refresh and message come last.
+        wide: registry and time of the last refresh come last.
+        messages: and after them the message; else it is told below the table.
     """
 
     namespaces: bool
     wide: bool
+    messages: bool
 
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
         return [
             *(["NAMESPACE"] if self.namespaces else []),
-            *("KIND", "NAME", "STATE", "REASON", "TIME LEFT", "NEXT REFRESH", "SECRET"),
-            *(["REGISTRY", "REFRESHED", "MESSAGE"] if self.wide else []),
+            *("RESOURCE", "STATE", "REASON", "TIME LEFT", "NEXT REFRESH", "SECRET"),
+            *(["REGISTRY", "REFRESHED"] if self.wide else []),
+            *(["MESSAGE"] if self.messages else []),
         ]
 
     def cells(self, row: Row, now: datetime) -> list[str]:
         """A row's text, column by column; a dash where there is none."""
         found = [
             *([row.namespace] if self.namespaces else []),
-            *(row.kind, row.name, row.state, row.reason),
+            *(_resource(row), row.state, row.reason),
             *(time_left(row, now), next_refresh(row, now), row.secret),
-            *([row.registry, _refreshed(row, now), row.message] if self.wide else []),
+            *([row.registry, _refreshed(row, now)] if self.wide else []),
+            *([row.message] if self.messages else []),
         ]
         return [cell or "-" for cell in found]
 
@@ -68,6 +73,11 @@ def next_refresh(row: Row, now: datetime) -> str:
     if row.is_overdue(now):
         return f"overdue {in_words(now - row.next_refresh_at)}"
     return "now" if now >= row.next_refresh_at else f"in {in_words(row.next_refresh_at - now)}"
+
+
+def _resource(row: Row) -> str:
+    """The resource as kubectl and `refresh` take it."""
+    return f"{SHORT_NAMES[row.kind]}/{row.name}"
 
 
 def _refreshed(row: Row, now: datetime) -> str:
@@ -96,9 +106,11 @@ class PlainTable:
 def remarks(rows: Iterable[Row], columns: Columns) -> list[str]:
     """What to say of the rows that are not well, and an empty line; nothing where a column says it."""
     said = [
-        f"{row.namespace}/{row.name}: {row.message}" for row in rows if row.state != "Ready" and row.message
+        f"{f'{row.namespace} ' if columns.namespaces else ''}{_resource(row)}: {row.message}"
+        for row in rows
+        if row.state != "Ready" and row.message
     ]
-    return [*said, ""] if said and not columns.wide else []
+    return [*said, ""] if said and not columns.messages else []
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -118,7 +130,7 @@ def drawing(
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in columns.names:
-        table.add_column(name, no_wrap=name in _KEPT_WHOLE, overflow="fold")
+        table.add_column(name, no_wrap=name not in _FOLDED, overflow="fold")
     for row in rows:
         drawn = [Text(cell) for cell in columns.cells(row, now)]
         drawn[columns.names.index("STATE")].stylize(_STYLES[row.state])

@@ -41,7 +41,8 @@ class Need:
     place: Place = "served"
 
     def __str__(self) -> str:
-        return f"{self.resource}.{self.group}" if self.group else f"{self.resource} (core)"
+        plural, slash, subresource = self.resource.partition("/")
+        return f"{plural}{f'.{self.group}' if self.group else ''}{slash}{subresource}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,7 +147,7 @@ def _check_parser() -> Parser:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="aws, cluster, or both (default)")
     _add_namespace(parser, everywhere=True, words="namespace to be served (default: WATCH_NAMESPACE, or all)")
-    parser.add_argument("--region", type=told(_region), default="", help="AWS region to ask in")
+    parser.add_argument("--region", type=told(_region), help="AWS region to ask in")
     parser.add_argument("--leader-elect", action="store_true", help="with the rights for that flag")
     return parser
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from ecr_operator.commands.findings import Finding, of_right
+from ecr_operator.commands.reading import own_namespace
 from ecr_operator.commands.refusals import INSTALL_CRDS
 from ecr_operator.kube import connection, inquiries
 from ecr_operator.kube.client import ApiError, KubeClient
@@ -75,7 +76,8 @@ async def _crds(client: KubeClient) -> Finding:
 
 
 async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Finding]:
-    own = settings.namespace or client.namespace
+    # Where the operator looks for its Lease: POD_NAMESPACE counts outside of a cluster too.
+    own = settings.namespace or own_namespace(settings, client)
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def is_missing(right: Right) -> bool:

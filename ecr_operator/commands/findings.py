@@ -60,7 +60,7 @@ def of_right(need: Need, missing: Sequence[Right]) -> Finding:
         verdict="bad" if need.required else "optional",
         topic="rights",
         text=f"{need}: no {verbs} {where}; needed for {need.purpose}",
-        advice=f"apply {need.granted_by}" + ("" if need.required else ", if you use it"),
+        advice=f"grant what {need.granted_by} grants" + ("" if need.required else ", if you use it"),
     )
 
 

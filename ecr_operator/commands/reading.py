@@ -9,6 +9,7 @@ from ecr_operator.commands.refusals import CommandError, explain
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.model.resources import KINDS
+from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place
 
 
@@ -26,17 +27,13 @@ class Found:
 
 
 def namespace_of(place: Place, client: KubeClient) -> str:
-    """The namespace that a command is about; empty for all.
+    """The namespace that a command is about; empty for all."""
+    return own_namespace(place.settings, client) if place.namespace is None else place.namespace
 
-    Raises:
-        CommandError: that of the kubeconfig's context is no name of one.
-    """
-    if place.namespace is not None:
-        return place.namespace
-    try:
-        return paths.segment(client.namespace)
-    except ValueError as error:
-        raise CommandError(f"The namespace of the kubeconfig's context: {error}.") from None
+
+def own_namespace(settings: Settings, client: KubeClient) -> str:
+    """The namespace of the kubeconfig's context; in a cluster the pod's own."""
+    return (settings.namespace if settings.in_cluster else client.namespace) or "default"
 
 
 async def list_all(client: KubeClient, namespace: str, kinds: Sequence[str] = KINDS) -> Found:

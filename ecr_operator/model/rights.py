@@ -1,11 +1,11 @@
-"""The rights that the operator needs on the API server: one table, for `check` and for the tests' roles.
+"""The rights that the operator needs on the API server: one table.
 
 Invariant: what is required suffices for the operator to run, and nothing in it is superfluous.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ecr_operator.model.resources import GROUP, PLURALS
 
@@ -30,6 +30,7 @@ class Need:
         granted_by: the manifest that grants it.
         required: without it the operator does not work; else something that not everybody uses does not.
         place: where it is needed.
+        name: of the one object that is meant; empty for any.
     """
 
     group: str
@@ -39,6 +40,7 @@ class Need:
     granted_by: str = ROLE
     required: bool = True
     place: Place = "served"
+    name: str = ""
 
     def __str__(self) -> str:
         plural, slash, subresource = self.resource.partition("/")
@@ -51,12 +53,14 @@ class Right:
 
     Attributes:
         namespace: an empty one for all of them.
+        name: of one object; empty for any.
     """
 
     group: str
     resource: str
     verb: str
     namespace: str
+    name: str = ""
 
     def attributes(self) -> dict[str, str]:
         """As a SelfSubjectAccessReview asks for it."""
@@ -67,8 +71,7 @@ class Right:
             "subresource": subresource,
             "verb": self.verb,
             "namespace": self.namespace,
-            # A Role of a namespace lets read that one Namespace, by its name.
-            "name": self.namespace if self.resource == "namespaces" else "",
+            "name": self.name,
         }
         return {key: value for key, value in found.items() if value}
 
@@ -141,8 +144,8 @@ NEEDS: Final[tuple[Need, ...]] = (
         verbs=("get", "create", "update"),
         purpose="--leader-elect",
         granted_by=_LEASE,
-        required=False,
         place="own",
+        name="bc9c1120.mobb.redhat.com",
     ),
 )
 
@@ -157,14 +160,20 @@ def rights(need: Need, served: Iterable[str], own: str) -> list[Right]:
     """
     namespaces = (own,) if need.place == "own" else served
     return [
-        Right(group=need.group, resource=need.resource, verb=verb, namespace=namespace)
+        Right(
+            group=need.group,
+            resource=need.resource,
+            verb=verb,
+            namespace=namespace,
+            name=_name(need, verb, namespace),
+        )
         for namespace in namespaces
         for verb in need.verbs
     ]
 
 
-def rules(needs: Iterable[Need]) -> list[dict[str, Any]]:
-    """The needs as rules of a Role or ClusterRole."""
-    return [
-        {"apiGroups": [need.group], "resources": [need.resource], "verbs": list(need.verbs)} for need in needs
-    ]
+def _name(need: Need, verb: str, namespace: str) -> str:
+    # RBAC can't limit the making of objects by name; and a Role lets read the one Namespace that it is in.
+    if need.resource == "namespaces":
+        return namespace
+    return "" if verb == "create" else need.name

@@ -36,7 +36,9 @@ def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> CommandE
                 f"Ask for the ClusterRole {_role(verb, kind)}{narrower}."
             )
         case HTTPStatus.NOT_FOUND:
-            return CommandError(f"This cluster does not know {resource}. Install the CRDs: {INSTALL_CRDS}")
+            return CommandError(
+                f"This cluster does not know {resource}. Install the CRDs with `{INSTALL_CRDS}`."
+            )
         case HTTPStatus.UNAUTHORIZED:
             return CommandError("The API server does not accept the kubeconfig's credentials. Log in again.")
         case 0:

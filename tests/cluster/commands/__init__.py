@@ -1,0 +1,1 @@
+"""The commands, against a real API server and operators at work."""

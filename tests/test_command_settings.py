@@ -1,0 +1,138 @@
+"""The command line of the commands."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ecr_operator.settings import SettingsError
+from ecr_operator.settings.commands import Check, Refresh, Render, Status, parse_command
+
+
+def parsed(line: str, **environment: str) -> Any:
+    return parse_command(line.split(), environment)
+
+
+def mistake(line: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parsed(line)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "namespace", "output", "watch"),
+    [
+        ("status", None, "table", False),
+        ("status -n a", "a", "table", False),
+        ("status -na -owide", "a", "wide", False),
+        ("status --namespace=a --output=json", "a", "json", False),
+        ("status -A -o yaml -w", "", "yaml", True),
+        ("status --all-namespaces --watch -n a", "", "table", True),
+    ],
+)
+def test_status(line: str, namespace: str | None, output: str, *, watch: bool) -> None:
+    command = parsed(line)
+    assert isinstance(command, Status)
+    assert (command.place.namespace, command.output, command.watch) == (namespace, output, watch)
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "files", "context"),
+    [
+        ("status", {}, ("~/.kube/config",), ""),
+        ("status", {"KUBECONFIG": "/a"}, ("/a",), ""),
+        ("status --kubeconfig /b --context c", {"KUBECONFIG": "/a"}, ("/b",), "c"),
+    ],
+)
+def test_the_cluster(line: str, environment: dict[str, str], files: tuple[str, ...], context: str) -> None:
+    place = parsed(line, **environment).place
+    assert (place.settings.kubeconfig, place.context) == (files, context)
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "parts", "region", "namespaces", "leader"),
+    [
+        ("check", {}, ("aws", "cluster"), "", ("",), False),
+        ("check cluster", {"WATCH_NAMESPACE": "a,b"}, ("cluster",), "", ("a", "b"), False),
+        ("check aws --region eu-west-1", {"AWS_REGION": "us-east-1"}, ("aws",), "eu-west-1", ("",), False),
+        ("check cluster aws -n a", {"WATCH_NAMESPACE": "b"}, ("aws", "cluster"), "", ("a",), False),
+        ("check -A --leader-elect", {"WATCH_NAMESPACE": "b"}, ("aws", "cluster"), "", ("",), True),
+        ("check", {"AWS_REGION": "us-east-1"}, ("aws", "cluster"), "us-east-1", ("",), False),
+        ("check", {"AWS_REGION": "no region"}, ("aws", "cluster"), "", ("",), False),
+    ],
+)
+def test_check(  # noqa: PLR0913 - the columns of a table
+    line: str,
+    environment: dict[str, str],
+    parts: tuple[str, ...],
+    region: str,
+    namespaces: tuple[str, ...],
+    *,
+    leader: bool,
+) -> None:
+    command = parsed(line, **environment)
+    assert isinstance(command, Check)
+    assert (command.parts, command.region) == (parts, region)
+    assert command.place.settings.namespaces == namespaces
+    assert command.place.settings.leader_elect is leader
+
+
+def test_render() -> None:
+    command = parsed("render -f a -f - -n b -o json --show-token")
+    assert isinstance(command, Render)
+    assert (command.files, command.place.namespace) == (("a", "-"), "b")
+    assert (command.output, command.show_token) == ("json", True)
+    plain = parsed("render -f a")
+    assert (plain.output, plain.show_token, plain.place.namespace) == ("yaml", False, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("refresh a", ((None, "a"),)),
+        ("refresh a b a", ((None, "a"), (None, "b"))),
+        ("refresh ecrsecret/a argohelmrepo/a", (("Secret", "a"), ("ArgoHelmRepoSecret", "a"))),
+        ("refresh secret/a secrets/b", (("Secret", "a"), ("Secret", "b"))),
+        ("refresh secrets.ecr.mobb.redhat.com/a", (("Secret", "a"),)),
+        ("refresh ArgoHelmRepoSecret/a", (("ArgoHelmRepoSecret", "a"),)),
+        ("refresh -k argohelmrepo a secret/b", (("ArgoHelmRepoSecret", "a"), ("Secret", "b"))),
+        ("refresh --kind=Secret a", (("Secret", "a"),)),
+    ],
+)
+def test_refresh(line: str, names: tuple[tuple[str | None, str], ...]) -> None:
+    command = parsed(line)
+    assert isinstance(command, Refresh)
+    assert command.names == names
+    assert command.timeout is None
+
+
+def test_the_timeout_is_a_go_duration() -> None:
+    assert parsed("refresh a --timeout 1m30s").timeout == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("status --all-namespace", "did you mean --all-namespaces?"),
+        ("status -n Upper", '"Upper" is no name of a namespace'),
+        ("status -o jsn", "'jsn'"),
+        ("status more", 'unknown argument "more"'),
+        ("check awz", '"awz" is neither aws nor cluster'),
+        ("check --region US", '"US" is no AWS region'),
+        ("render", "-f/--filename"),
+        ("render -f a -o wide", "'wide'"),
+        ("refresh", "NAME"),
+        ("refresh A", '"A" is no name'),
+        ("refresh secret/", '"secret/" is no name'),
+        ("refresh ../x", "no kind"),
+        ("refresh ecrscret/x", "did you mean ecrsecret?"),
+        ("refresh -k pod x", '"pod" is no kind'),
+        ("refresh x --timeout soon", "soon"),
+        ("refresh x --timeout 0s", "above 0"),
+        ("refresh x --timeout 48h", "within a day"),
+        ("refresh x -A", "unknown flag"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(line: str, words: str) -> None:
+    assert words in mistake(line)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
 from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import API_VERSION, KINDS

@@ -7,10 +7,9 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.terminal import Terminal
 from ecr_operator.control.ports import SystemClock
-from ecr_operator.kube.connection import ConnectionSetupError
 from ecr_operator.settings.commands import Check, Command, Refresh, Render, Status
 
 # As shells count a process that a signal ended.
@@ -30,7 +29,7 @@ def run(command: Command) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return asyncio.run(_run(command, terminal))
-    except (CommandError, ConnectionSetupError) as error:
+    except CommandError as error:
         terminal.complain(str(error))
         return 1
     except KeyboardInterrupt:

@@ -1,12 +1,14 @@
 """Reading our resources with the rights of whoever runs a command."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ecr_operator.commands.refusals import CommandError, explain
-from ecr_operator.kube import paths
+from ecr_operator.commands.errors import CommandError
+from ecr_operator.commands.refusals import explain
+from ecr_operator.kube import connection, paths
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
@@ -24,6 +26,21 @@ class Found:
 
     objects: Sequence[tuple[str, Mapping[str, Any]]]
     lacking: Sequence[str] = ()
+
+
+@asynccontextmanager
+async def connected(place: Place) -> AsyncIterator[KubeClient]:
+    """A client of the API server that a command is about.
+
+    Raises:
+        CommandError: there is no way to one.
+    """
+    try:
+        client = await connection.connect(place.settings, place.context)
+    except connection.ConnectionSetupError as error:
+        raise CommandError(str(error)) from error
+    async with client:
+        yield client
 
 
 def namespace_of(place: Place, client: KubeClient) -> str:

@@ -8,12 +8,13 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ecr_operator.commands import requests
-from ecr_operator.commands.reading import list_all, namespace_of
-from ecr_operator.commands.refusals import CommandError, explain, is_unknown_kind
+from ecr_operator.commands.errors import CommandError
+from ecr_operator.commands.reading import connected, list_all, namespace_of
+from ecr_operator.commands.refusals import explain, is_unknown_kind
 from ecr_operator.commands.spans import in_words
 from ecr_operator.commands.terminal import Terminal
 from ecr_operator.control.ports import Clock
-from ecr_operator.kube import connection, paths
+from ecr_operator.kube import paths
 from ecr_operator.kube.client import MERGE_PATCH, ApiError, KubeClient
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import KINDS, SHORT_NAMES
@@ -32,10 +33,9 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
         0 if every token came, else 1.
 
     Raises:
-        CommandError: one of them can't be found, or not be asked for.
-        connection.ConnectionSetupError: there is no way to an API server.
+        CommandError: there is no way to an API server, or one of them can't be found.
     """
-    async with await connection.connect(command.place.settings, command.place.context) as client:
+    async with connected(command.place) as client:
         finder = _Finder(client, namespace_of(command.place, client))
         found = [await finder.find(kind, name) for kind, name in command.names]
         asking = [_Request(client, terminal, clock, key, raw) for key, raw in found]

@@ -2,14 +2,11 @@
 
 from http import HTTPStatus
 
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.kube.client import ApiError
 from ecr_operator.model.resources import GROUP, PLURALS
 
 INSTALL_CRDS = "kubectl apply -k config/crd"
-
-
-class CommandError(Exception):
-    """A command can't do what it was asked for; the message is one line that says what to do."""
 
 
 def is_unknown_kind(failure: ApiError) -> bool:

@@ -28,8 +28,7 @@ async def run(command: Render, terminal: Terminal, clock: Clock) -> int:
         0 if each resource in them is whole, else 1.
 
     Raises:
-        CommandError: a file can't be read.
-        connection.ConnectionSetupError: a token needs the cluster, and there is no way to it.
+        CommandError: a file can't be read, or a token needs the cluster and there is no way to it.
     """
     rendering = _Rendering(command, terminal, clock)
     async with AsyncExitStack() as stack:
@@ -111,11 +110,10 @@ async def _issuer(command: Render, found: list[Resource], clock: Clock, stack: A
     identities = {source.identity for each in found if each.wanted for source in each.wanted.sources}
     tenants = None
     if any(identity.source != "operator" for identity in identities):
-        from ecr_operator.kube import connection  # noqa: PLC0415 - the same
+        from ecr_operator.commands.reading import connected  # noqa: PLC0415 - the same
         from ecr_operator.kube.tenants import KubeTenants  # noqa: PLC0415 - the same
 
-        client = await connection.connect(command.place.settings, command.place.context)
-        tenants = KubeTenants(await stack.enter_async_context(client))
+        tenants = KubeTenants(await stack.enter_async_context(connected(command.place)))
     # Whoever runs this asks with keys of their own: the guards of the operator's identity are not for them.
     policy = IdentityPolicy(permitted_roles=("*",))
     return await stack.enter_async_context(EcrTokenIssuer(clock, tenants, policy))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
 from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
 from ecr_operator.model.quote import quote

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from ecr_operator.commands import table
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.forms import Form, columns_of, form_of
-from ecr_operator.commands.reading import list_all, namespace_of
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.reading import connected, list_all, namespace_of
 from ecr_operator.commands.rows import Row, by_urgency, changed, row_of
 from ecr_operator.commands.terminal import Terminal
 from ecr_operator.control.ports import Clock
-from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.settings.commands import Status
 
@@ -24,10 +23,9 @@ async def run(command: Status, terminal: Terminal, clock: Clock) -> int:
         0 if all of them are ready, and all could be read; else 1.
 
     Raises:
-        CommandError: nothing could be read.
-        connection.ConnectionSetupError: there is no way to an API server.
+        CommandError: there is no way to an API server, or nothing could be read.
     """
-    async with await connection.connect(command.place.settings, command.place.context) as client:
+    async with connected(command.place) as client:
         namespace = namespace_of(command.place, client)
         view = _View(client, namespace, terminal, clock)
         form = form_of(command.output, terminal, namespaces=not namespace)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ecr_operator.commands.documents import documents, is_ours, read, what_else
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.errors import CommandError
 
 OURS = {"apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "Secret"}
 

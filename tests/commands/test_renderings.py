@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ecr_operator.commands.refusals import CommandError
+from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.renderings import decoded, placeholders, resource_of, unknown_fields
 from ecr_operator.model.manifests import generated_secret
 from tests.commands.builders import NOW

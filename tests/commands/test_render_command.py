@@ -1,0 +1,112 @@
+"""`render` as a user runs it: without a cluster, and without AWS unless tokens are asked for."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.lab import commands
+from tests.lab.aws import LocalAws
+
+SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.yaml"))
+TENANT = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: Secret
+metadata: {name: pull, namespace: team-a}
+spec:
+  generated_secret_name: login
+  ecr_registry: 123456789012.dkr.ecr.us-east-1.amazonaws.com
+"""
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    async with LocalAws() as local:
+        yield local
+
+
+def _name(sample: Path) -> str:
+    return sample.name
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=_name)
+async def test_a_sample_becomes_its_secret_without_anybody_being_asked(sample: Path, aws: LocalAws) -> None:
+    ended = await commands.run("render", "-f", str(sample), "-n", "team-a", aws=aws.url)
+    assert (ended.code, ended.err) == (0, "")
+    spec, secret = yaml.safe_load(sample.read_text())["spec"], yaml.safe_load(ended.out)
+    assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
+    assert secret["metadata"]["namespace"] == "team-a"
+    assert secret["metadata"]["name"] == spec["generated_secret_name"]
+    assert "TOKEN-NOT-SHOWN" in "".join(base64.b64decode(value).decode() for value in secret["data"].values())
+    assert "#   " in ended.out
+    assert aws.calls == []
+
+
+async def test_several_files_become_one_list_in_json(aws: LocalAws) -> None:
+    files = [argument for sample in SAMPLES for argument in ("-f", str(sample))]
+    ended = await commands.run("render", *files, "-o", "json", aws=aws.url)
+    listed = json.loads(ended.out)
+    assert (listed["kind"], len(listed["items"])) == ("List", len(SAMPLES))
+    documents = (await commands.run("render", *files, aws=aws.url)).out
+    assert len(list(yaml.safe_load_all(documents))) == len(SAMPLES)
+
+
+async def test_a_token_is_fetched_and_shown_only_when_asked_for(aws: LocalAws) -> None:
+    ended = await commands.run("render", "-f", "-", "--show-token", aws=aws.url, given=TENANT.encode())
+    assert (ended.code, aws.count("GetAuthorizationToken")) == (0, 1)
+    assert aws.services.passwords[0] in ended.out
+    assert "TOKEN-NOT-SHOWN" not in ended.out
+
+
+async def test_a_role_is_assumed_with_the_users_own_keys(aws: LocalAws) -> None:
+    role = "arn:aws:iam::123456789012:role/reader"
+    manifest = f"{TENANT}  role_arn: {role}\n"
+    ended = await commands.run("render", "-f", "-", "--show-token", aws=aws.url, given=manifest.encode())
+    assert ended.code == 0
+    assert aws.count("AssumeRole") == 1
+
+
+async def test_a_token_that_aws_denies_is_one_line_and_no_secret(aws: LocalAws) -> None:
+    aws.fail("AccessDeniedException")
+    ended = await commands.run("render", "-f", "-", "--show-token", aws=aws.url, given=TENANT.encode())
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert "Secret team-a/pull: AccessDenied: AWS denies" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "rendered"),
+    [
+        pytest.param(f"{TENANT}  frequenzy: 1h\n", "did you mean frequency?", True, id="an unknown field"),
+        pytest.param(
+            f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True, id="a bad frequency"
+        ),
+        pytest.param(f"{TENANT}  region: eu-west-1\n", "RegionMismatch", False, id="another region"),
+        pytest.param(f"{TENANT}  role_arn: x\n", "InvalidSpec: spec.role_arn", False, id="no role"),
+        pytest.param(
+            "kind: Pod\napiVersion: v1\n", "There is no resource of this operator", False, id="a Pod"
+        ),
+        pytest.param("", "There is no resource of this operator", False, id="nothing"),
+        pytest.param("a: [", "line 1: ", False, id="no YAML"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_is_exit_1(text: str, words: str, *, rendered: bool) -> None:
+    ended = await commands.run("render", "-f", "-", given=text.encode())
+    assert ended.code == 1
+    assert words in ended.err
+    assert bool(ended.out) == rendered
+
+
+async def test_what_is_suspended_is_shown_with_a_remark() -> None:
+    ended = await commands.run("render", "-f", "-", given=f"{TENANT}  suspend: true\n".encode())
+    assert ended.code == 0
+    assert "spec.suspend is true, so nothing would be written" in ended.err
+    assert yaml.safe_load(ended.out)["metadata"]["name"] == "login"
+
+
+async def test_a_file_that_is_not_there_is_one_line() -> None:
+    ended = await commands.run("render", "-f", "/nonexistent/x.yaml")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "ecr-secret-operator: /nonexistent/x.yaml can't be read: No such file or directory.\n"

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.commands.rows import as_data
 from ecr_operator.model.outcome import MEANINGS, Reason
+from ecr_operator.settings.flags import COMMANDS
+from tests.commands.builders import NOW, row
 
 _DOCS = Path(__file__).parents[1] / "docs"
 
@@ -14,3 +17,18 @@ def test_every_reason_stands_in_the_troubleshooting_table_with_its_meaning(reaso
     lines = (_DOCS / "troubleshooting.md").read_text(encoding="utf-8").splitlines()
     rows = [line.split("|") for line in lines if line.startswith(f"| `{reason}` |")]
     assert [row[2].strip() for row in rows] == [MEANINGS[reason]]
+
+
+def _commands() -> str:
+    return (_DOCS / "commands.md").read_text(encoding="utf-8")
+
+
+def test_the_fields_of_status_stand_in_their_table_in_order() -> None:
+    table = _commands().partition("| field |")[2].partition("\n\n")[0]
+    names = [name for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
+    assert [name.strip(" `") for name in names] == list(as_data(row(), NOW))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_section(command: str) -> None:
+    assert f"\n## {command}\n" in _commands()

@@ -27,7 +27,7 @@ class WhoAmI:
 
     def __init__(self, clock: Clock) -> None:
         """Args: clock: for how long a failure is remembered."""
-        self._identity = OperatorIdentity(client_config(), clock)
+        self._identity = OperatorIdentity(client_config(), clock, process_seconds=CALL_SECONDS * 2 / 3)
         self._clients = ClientPool()
 
     async def __aenter__(self) -> Self:

@@ -52,7 +52,8 @@ def of_right(need: Need, missing: Sequence[Right]) -> Finding:
         missing: those of its rights that we lack.
     """
     if not missing:
-        return Finding(verdict="good", topic="rights", text=f"{need}: {', '.join(need.verbs)}")
+        whom = "" if need.required else f", for {need.purpose}"
+        return Finding(verdict="good", topic="rights", text=f"{need}: {', '.join(need.verbs)}{whom}")
     verbs = ", ".join(dict.fromkeys(right.verb for right in missing))
     places = [right.namespace for right in missing]
     where = f"in {', '.join(dict.fromkeys(places))}" if all(places) else "in all namespaces"

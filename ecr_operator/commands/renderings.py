@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
+from ecr_operator.model.names import is_name
 from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
 from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import SPECS
 from ecr_operator.model.tokens import RegistryToken
-from ecr_operator.settings.commands import is_name
 from ecr_operator.settings.values import is_namespace
 
 PLACEHOLDER: Final = "TOKEN-NOT-SHOWN"

@@ -6,13 +6,13 @@ Leaves out: the operator's own flags (flags).
 import argparse
 import difflib
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
 from ecr_operator.model.durations import parse_go_duration
+from ecr_operator.model.names import is_name
 from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import is_region
 from ecr_operator.model.resources import GROUP, KINDS, PLURALS, SHORT_NAMES
@@ -30,8 +30,6 @@ _ALIASES: Final = {
     for kind in KINDS
     for alias in (kind.lower(), PLURALS[kind], f"{PLURALS[kind]}.{GROUP}", SHORT_NAMES[kind])
 }
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_LONGEST_NAME: Final = 253
 _LONGEST_TIMEOUT: Final = timedelta(days=1)
 
 
@@ -122,11 +120,6 @@ def parse_command(arguments: Sequence[str], environment: Mapping[str, str] = os.
     """
     parser, build = _COMMANDS[arguments[0]]
     return build(parser().parse_args(arguments[1:]), environment)
-
-
-def is_name(text: str) -> bool:
-    """Whether a resource may be called that."""
-    return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def _status_parser() -> Parser:

@@ -52,6 +52,13 @@ def text(finding: Finding) -> list[str]:
         ),
         pytest.param(
             EXTRA,
+            [],
+            "good",
+            ["  ok rights        events.events.k8s.io: create, for Events"],
+            id="one that not everybody needs, and is there",
+        ),
+        pytest.param(
+            EXTRA,
             [lacks(EXTRA, "create")],
             "optional",
             [

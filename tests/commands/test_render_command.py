@@ -12,6 +12,7 @@ from tests.lab import commands
 from tests.lab.aws import LocalAws
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.yaml"))
+ACCOUNT = "123456789012"
 TENANT = """
 apiVersion: ecr.mobb.redhat.com/v1alpha1
 kind: Secret
@@ -32,11 +33,17 @@ def _name(sample: Path) -> str:
     return sample.name
 
 
+def _filled_in(sample: Path) -> str:
+    """A sample with an account's number, as its first line tells the user to do."""
+    return sample.read_text().replace("ACCOUNT_ID", ACCOUNT)
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=_name)
 async def test_a_sample_becomes_its_secret_without_anybody_being_asked(sample: Path, aws: LocalAws) -> None:
-    ended = await commands.run("render", "-f", str(sample), "-n", "team-a", aws=aws.url)
+    text = _filled_in(sample)
+    ended = await commands.run("render", "-f", "-", "-n", "team-a", aws=aws.url, given=text.encode())
     assert (ended.code, ended.err) == (0, "")
-    spec, secret = yaml.safe_load(sample.read_text())["spec"], yaml.safe_load(ended.out)
+    spec, secret = yaml.safe_load(text)["spec"], yaml.safe_load(ended.out)
     assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
     assert secret["metadata"]["namespace"] == "team-a"
     assert secret["metadata"]["name"] == spec["generated_secret_name"]
@@ -45,8 +52,11 @@ async def test_a_sample_becomes_its_secret_without_anybody_being_asked(sample: P
     assert aws.calls == []
 
 
-async def test_several_files_become_one_list_in_json(aws: LocalAws) -> None:
-    files = [argument for sample in SAMPLES for argument in ("-f", str(sample))]
+async def test_several_files_become_one_list_in_json(aws: LocalAws, tmp_path: Path) -> None:
+    files = []
+    for sample in SAMPLES:
+        (tmp_path / sample.name).write_text(_filled_in(sample))
+        files += ["-f", str(tmp_path / sample.name)]
     ended = await commands.run("render", *files, "-o", "json", aws=aws.url)
     listed = json.loads(ended.out)
     assert (listed["kind"], len(listed["items"])) == ("List", len(SAMPLES))

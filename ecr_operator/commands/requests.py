@@ -17,6 +17,7 @@ from ecr_operator.model.times import format_time, parse_time
 _PRESUMED_LIFE: Final = timedelta(hours=12)
 # An operator that is at work has looked at the request by then.
 _LOOKED_AT: Final = timedelta(seconds=5)
+_AS_BEFORE: Final = "So it was before; the request stands, and is met with the operator's next attempt."
 _SILENCE: Final = "nothing has happened. Is the operator running, and does it watch this namespace?"
 
 
@@ -92,8 +93,10 @@ def judge(before: Seen, present: Seen, waited: timedelta) -> Judgement:
     if present.refreshed_at and (before.refreshed_at is None or present.refreshed_at > before.refreshed_at):
         until = f" that lives until {format_time(present.expires_at)}" if present.expires_at else ""
         return Judgement("met", f"has a fresh token{until}")
-    if present.stalled and (present.stalled != before.stalled or waited >= _LOOKED_AT):
+    if present.stalled and present.stalled != before.stalled:
         return Judgement("failed", present.stalled)
+    if present.stalled and waited >= _LOOKED_AT:
+        return Judgement("failed", f"{present.stalled} {_AS_BEFORE}")
     return Judgement("waiting", present.failing if present.failing != before.failing else "")
 
 

@@ -85,4 +85,4 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """Write a remark or mistake on standard error, one line."""
-        print(f"{PROGRAM}: {text}", file=self.errors, flush=True)
+        print(f"{PROGRAM}: {' '.join(text.split())}", file=self.errors, flush=True)

@@ -59,7 +59,7 @@ SOON, LONG = timedelta(seconds=1), timedelta(seconds=6)
             status(READY, DENIED, STALLED),
             LONG,
             "failed",
-            "AccessDenied: AWS",
+            "So it was before; the request stands",
             id="an old failure that stays",
         ),
         pytest.param(

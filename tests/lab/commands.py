@@ -86,13 +86,16 @@ async def run_on_terminal(
     kubeconfig: Path | None = None,
     env: Mapping[str, str | None] | None = None,
     until: str | None = None,
+    then: signal.Signals = signal.SIGINT,
 ) -> Ended:
-    """Run a command on a terminal of 120 columns; with `until`, press Ctrl-C once it has shown that."""
+    """Run a command on a terminal of 120 columns; once it has shown `until`, send it a signal (Ctrl-C's)."""
     environment = {"TERM": "xterm-256color", **_environment(kubeconfig, None, env)}
-    return _checked(await asyncio.to_thread(_on_terminal, arguments, environment, until))
+    return _checked(await asyncio.to_thread(_on_terminal, arguments, environment, until, then))
 
 
-def _on_terminal(arguments: tuple[str, ...], env: Mapping[str, str], until: str | None) -> Ended:
+def _on_terminal(
+    arguments: tuple[str, ...], env: Mapping[str, str], until: str | None, then: signal.Signals
+) -> Ended:
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
     child = os.posix_spawn(
@@ -109,7 +112,7 @@ def _on_terminal(arguments: tuple[str, ...], env: Mapping[str, str], until: str 
         while data := os.read(controller, 65536):
             shown += data
             if until is not None and until.encode() in shown:
-                os.kill(child, signal.SIGINT)
+                os.kill(child, then)
                 until = None
     os.close(controller)
     _, status = os.waitpid(child, 0)

@@ -212,12 +212,18 @@ async def test_on_a_terminal_it_is_a_picture_with_bars_and_colours(scene: Scene)
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", plain.out)
 
 
-async def test_on_a_terminal_watch_redraws_until_ctrl_c_and_leaves_the_terminal_in_order(
-    scene: Scene,
+@pytest.mark.parametrize(
+    ("then", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+async def test_on_a_terminal_watch_redraws_until_a_signal_and_leaves_the_terminal_in_order(
+    scene: Scene, then: signal.Signals, code: int
 ) -> None:
     await scene.create(ecr_secret("pull"))
-    ended = await commands.run_on_terminal("status", "-w", kubeconfig=admin(scene), until="1 resource:")
-    assert ended.code == 130
+    kubeconfig = admin(scene)
+    ended = await commands.run_on_terminal(
+        "status", "-w", kubeconfig=kubeconfig, until="1 resource:", then=then
+    )
+    assert ended.code == code
     assert ended.out.rindex("\x1b[?25h") > ended.out.rindex("\x1b[?25l"), "the cursor was left hidden"
 
 

@@ -14,11 +14,8 @@ from ecr_operator.kube import paths
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.model.leases import LeaseRecord
+from ecr_operator.model.leases import LEASE_NAME, LeaseRecord
 from ecr_operator.model.outcome import Reason
-
-# v0.6.0's; it must stay, so that never two of either write.
-LEASE_NAME: Final = "bc9c1120.mobb.redhat.com"
 
 _LIMIT: Final = 4.0
 _ROLE: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"

@@ -19,6 +19,8 @@ from enum import Enum, auto
 from math import inf
 from typing import Any, Final
 
+# v0.6.0's; it must stay, so that never two of either write.
+LEASE_NAME: Final = "bc9c1120.mobb.redhat.com"
 # v0.6.0's, in seconds.
 LEASE_DURATION: Final = 15.0
 RENEW_DEADLINE: Final = 10.0

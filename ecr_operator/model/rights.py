@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ecr_operator.model.leases import LEASE_NAME
 from ecr_operator.model.resources import GROUP, PLURALS
 
 ROLE: Final = "config/rbac/role.yaml"
@@ -145,7 +146,7 @@ NEEDS: Final[tuple[Need, ...]] = (
         purpose="--leader-elect",
         granted_by=_LEASE,
         place="own",
-        name="bc9c1120.mobb.redhat.com",
+        name=LEASE_NAME,
     ),
 )
 

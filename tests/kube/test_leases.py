@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.leases import LEASE_NAME, KubeLeases
+from ecr_operator.kube.leases import KubeLeases
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
-from ecr_operator.model.leases import LeaseRecord
+from ecr_operator.model.leases import LEASE_NAME, LeaseRecord
 from ecr_operator.model.outcome import Reason
 from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 

@@ -48,13 +48,14 @@ def _run_operator(settings: Settings) -> int:
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415
     from ecr_operator.telemetry import logs  # noqa: PLC0415
+    from ecr_operator.telemetry.endpoints import BindError  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
     logs.configure(settings.logs)
     try:
         asyncio.run(app.run(settings))
-    except ConnectionSetupError as error:
+    except (ConnectionSetupError, BindError) as error:
         print(f"ecr-secret-operator: {error}", file=sys.stderr)
         return 1
     return 0

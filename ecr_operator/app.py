@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.lag import watch_loop
 from ecr_operator.control.leadership import Alone, Leadership, Leading
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
@@ -20,6 +22,8 @@ from ecr_operator.control.named_keys import NamedKeys
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock, WakefulClock
 from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.survey import survey
+from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
@@ -38,6 +42,10 @@ from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
+from ecr_operator.telemetry.collector import State, StateCollector
+from ecr_operator.telemetry.endpoints import Endpoints
+from ecr_operator.telemetry.metrics import Metrics
+from ecr_operator.telemetry.probes import Probes, Pulse
 
 _WORKERS: Final = 16
 _CREDENTIALS_CHECK: Final = 2.0
@@ -52,18 +60,21 @@ async def run(settings: Settings) -> None:
 
     Raises:
         connection.ConnectionSetupError: with a kubeconfig, when the API server can't be used at the start.
+        BindError: metrics or probes can't be served where they should be.
     """
     stop = lifecycle.Stop()
     stop.listen()
-    client = await connection.connect(settings)
+    metrics, probes = Metrics(), Probes()
+    client = await connection.connect(settings, metrics)
     async with AsyncExitStack() as stack:
+        endpoints = await stack.enter_async_context(Endpoints(settings, metrics, probes))
         leading = await _leading(settings, client, stack)
         client.guard_writes(leading.is_leader)
         await stack.enter_async_context(client)
-        issuer = EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities)
+        issuer = EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities, metrics=metrics)
         await stack.enter_async_context(issuer)
-        operator = Operator(settings, client, issuer, leading)
-        serving = asyncio.create_task(_serve(settings, client, operator), name="serve")
+        operator = Operator(settings, client, issuer, leading, metrics, probes)
+        serving = asyncio.create_task(_serve(settings, client, operator, endpoints), name="serve")
         asked = asyncio.create_task(stop.requested.wait(), name="stop")
         await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
@@ -87,9 +98,10 @@ async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack
     return Leadership(leases, WakefulClock(), f"{settings.pod_name}_{uuid.uuid4()}")
 
 
-async def _serve(settings: Settings, client: KubeClient, operator: "Operator") -> None:
+async def _serve(settings: Settings, client: KubeClient, operator: "Operator", endpoints: Endpoints) -> None:
     if not settings.in_cluster:
         await connection.check(client)
+    await endpoints.open()
     log.info(
         "started",
         version=__version__,
@@ -111,14 +123,22 @@ class Operator:
         when_stopping: called when the stop begins, before anything else is done.
     """
 
-    def __init__(
-        self, settings: Settings, client: KubeClient, issuer: EcrTokenIssuer, leading: Leading
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        settings: Settings,
+        client: KubeClient,
+        issuer: EcrTokenIssuer,
+        leading: Leading,
+        metrics: Metrics,
+        probes: Probes,
     ) -> None:
         self._settings = settings
         self._client = client
         self._issuer = issuer
         self.leading = leading
-        self.when_stopping: list[Callable[[], None]] = []
+        self.when_stopping: list[Callable[[], None]] = [probes.stopping]
+        self._metrics = metrics
+        self._probes = probes
         self._clock = SystemClock()
         self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
         self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
@@ -136,10 +156,18 @@ class Operator:
             scopes=settings.namespaces,
         )
         self._workers = self._hire()
+        metrics.registry.register(StateCollector(self._state, each_resource=settings.resource_metrics))
+        # Of all watches from the start: ready is who has seen everything.
+        self._pulses = {
+            path: self._pulse(path)
+            for namespace in settings.namespaces
+            for path in (paths.secrets(namespace), *(paths.resources(kind, namespace) for kind in KINDS))
+        }
 
     def _hire(self) -> Workers:
         """Workers that know of no earlier write: others may have written since."""
         secrets = KubeSecrets(self._client)
+        self._tally = Tally(self._metrics, self._clock)
         refresher = Refresher(
             inventory=self._inventory,
             logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
@@ -156,6 +184,7 @@ class Operator:
             statuses=self._statuses,
             events=self._events,
             clock=self._clock,
+            tally=self._tally,
         )
 
     async def run(self) -> None:
@@ -164,6 +193,7 @@ class Operator:
             group.create_task(self._warm(), name="warm")
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self.leading.run(self._work), name="leading")
+            group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
             for namespace in self._settings.namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
 
@@ -236,6 +266,7 @@ class Operator:
             self._linking.store(namespace),
             self._clock,
             label_selector=SELECTOR,
+            pulse=self._pulse(paths.service_accounts(namespace), needed=False),
         ).run()
 
     def _secrets_informer(self, namespace: str) -> Informer:
@@ -246,6 +277,7 @@ class Operator:
             self._clock,
             label_selector=f"{MANAGED_BY}={MANAGER}",
             metadata_only=True,
+            pulse=self._pulses[paths.secrets(namespace)],
         )
 
     def _resources_informer(self, kind: str, namespace: str) -> Informer:
@@ -255,6 +287,21 @@ class Operator:
             ResourceStore(kind, namespace, self._inventory),
             self._clock,
             when_missing=_INSTALL_CRDS,
+            pulse=self._pulses[paths.resources(kind, namespace)],
+        )
+
+    def _pulse(self, path: str, *, needed: bool = True) -> Pulse:
+        restarted = partial(self._metrics.watch_restarted, paths.resource_of(path))
+        return self._probes.watch(path, restarted, needed=needed)
+
+    def _state(self) -> State:
+        leading = self.leading.is_leader()
+        return State(
+            resources=survey(self._inventory, self._clock.now()),
+            # Who stands by takes nothing from the queue, and what failed for it once is another's concern.
+            failing=self._tally.failing() if leading else {},
+            queue_depth=self._deadlines.waiting() if leading else 0,
+            leading=leading,
         )
 
     def _look_at_all(self, keys: Collection[ResourceKey]) -> None:

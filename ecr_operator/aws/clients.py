@@ -18,9 +18,11 @@ from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ConfigParseError, ProfileNotFound
 
+from ecr_operator.aws.calls import noted
 from ecr_operator.aws.identities import AwsKeys
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.outcome import Reason
+from ecr_operator.telemetry.metrics import Metrics
 
 # Each costs a quarter of a MiB, and 2 to 5 ms to make again.
 MOST_CLIENTS: Final = 16
@@ -52,13 +54,17 @@ class _Entry:
 class ClientPool:
     """Makes calls with clients that it keeps; the least recently used goes first."""
 
-    def __init__(self, most: int = MOST_CLIENTS, *, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, most: int = MOST_CLIENTS, *, call_seconds: float = CALL_SECONDS, metrics: Metrics | None = None
+    ) -> None:
         """Make no client yet.
 
         Args:
             most: how many idle clients are kept.
             call_seconds: the longest that a call may take, once its client is there.
+            metrics: where calls are noted.
         """
+        self._metrics = metrics or Metrics()
         self._most = most
         self._call_seconds = call_seconds
         self._entries: OrderedDict[Target, _Entry] = OrderedDict()
@@ -96,8 +102,9 @@ class ClientPool:
         async with self.lend(session, target) as entry, entry.connections:
             before = _keys_in_use.set(keys)
             try:
-                async with asyncio.timeout(self._call_seconds):
-                    answer: Mapping[str, Any] = await getattr(entry.client, operation)(**arguments)
+                with noted(self._metrics, target.service, target.region, operation):
+                    async with asyncio.timeout(self._call_seconds):
+                        answer: Mapping[str, Any] = await getattr(entry.client, operation)(**arguments)
             finally:
                 _keys_in_use.reset(before)
         return answer

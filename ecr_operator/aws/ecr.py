@@ -19,6 +19,7 @@ from ecr_operator.control.ports import Clock, SystemClock, TenantReader
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
+from ecr_operator.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
@@ -34,6 +35,7 @@ class EcrTokenIssuer:
         policy: IdentityPolicy | None = None,
         *,
         call_seconds: float = CALL_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
         """Look at the credential files, by the SDK's variables and defaults; nothing is asked yet.
 
@@ -42,11 +44,12 @@ class EcrTokenIssuer:
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's identity may be used for; nothing beside itself by default.
             call_seconds: the longest that finding the operator's keys may take, and each call to AWS.
+            metrics: where calls are noted.
         """
         self._clock = clock or SystemClock()
         # A process has less time than all of it, so that what is late gets its own name.
         self._identity = OperatorIdentity(client_config(), self._clock, process_seconds=call_seconds * 2 / 3)
-        self._clients = ClientPool(call_seconds=call_seconds)
+        self._clients = ClientPool(call_seconds=call_seconds, metrics=metrics)
         self._signers = Signers(
             self._identity,
             self._clients,

@@ -30,6 +30,7 @@ from ecr_operator.aws.verdicts import (
     Verdict,
 )
 from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import TokenSource
 
 _MOST_WORDS: Final = 300  # characters of AWS's own message
@@ -76,11 +77,14 @@ def translate(error: Exception, source: TokenSource, origin: str = "its AWS iden
         return error
     if isinstance(error, sdk.ClientError):
         return _translate_answer(error, source, origin)
-    verdict = next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNFORESEEN)
-    if isinstance(_inner(error), (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
-        # The CA bundle is read when the connection is made.
-        verdict = TLS
-    return _say(verdict, source, origin, code=_type_name(error))
+    return _say(_by_type(error), source, origin, code=_type_name(error))
+
+
+def reason_of(error: Exception) -> Reason:
+    """The reason alone of what `translate` makes of a failed call."""
+    if isinstance(error, OperatorError):
+        return error.reason
+    return (_by_answer(error) if isinstance(error, sdk.ClientError) else _by_type(error)).reason
 
 
 def blames_credentials(error: Exception) -> bool:
@@ -97,19 +101,28 @@ def shown(error: Exception) -> AwsCallError:
 
 
 def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) -> OperatorError:
-    code, status, said = _error_code(error), _status(error), _text(error.response.get("Error"), "Message")
-    verdict = BY_CODE.get(code) or _by_status(status)
-    if verdict is BAD_SIGNATURE and _CLOCK.search(said):
-        verdict = WRONG_CLOCK
+    verdict, said = _by_answer(error), _said(error)
     return _say(
         verdict,
         source,
         origin,
-        code=code,
+        code=_error_code(error),
         operation=str(error.operation_name),
         said=f": {quote_aws(said)}" if said and verdict is DENIED else "",
         retry_after=_retry_after(error) if verdict is THROTTLED or verdict is UNAVAILABLE else None,
     )
+
+
+def _by_answer(error: sdk.ClientError) -> Verdict:
+    verdict = BY_CODE.get(_error_code(error)) or _by_status(_status(error))
+    return WRONG_CLOCK if verdict is BAD_SIGNATURE and _CLOCK.search(_said(error)) else verdict
+
+
+def _by_type(error: Exception) -> Verdict:
+    if isinstance(_inner(error), (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
+        # The CA bundle is read when the connection is made.
+        return TLS
+    return next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNFORESEEN)
 
 
 def _by_status(status: int) -> Verdict:
@@ -171,6 +184,10 @@ def _error_code(error: sdk.ClientError) -> str:
     # The code is the server's text as well: a proxy may put anything there.
     code = _text(error.response.get("Error"), "Code")
     return code if _CODE.fullmatch(code) and not _KEY_ID.search(code) else "an unreadable error code"
+
+
+def _said(error: sdk.ClientError) -> str:
+    return _text(error.response.get("Error"), "Message")
 
 
 def _status(error: sdk.ClientError) -> int:

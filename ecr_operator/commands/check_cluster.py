@@ -25,7 +25,7 @@ async def look(settings: Settings, context: str) -> AsyncIterator[Finding]:
         context: of the kubeconfig; empty for its current one.
     """
     try:
-        client = await connection.connect(settings, context)
+        client = await connection.connect(settings, context=context)
     except connection.ConnectionSetupError as error:
         yield Finding(verdict="bad", topic="API server", text=str(error))
         return

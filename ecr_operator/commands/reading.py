@@ -36,7 +36,7 @@ async def connected(place: Place) -> AsyncIterator[KubeClient]:
         CommandError: there is no way to one.
     """
     try:
-        client = await connection.connect(place.settings, place.context)
+        client = await connection.connect(place.settings, context=place.context)
     except connection.ConnectionSetupError as error:
         raise CommandError(str(error)) from error
     async with client:

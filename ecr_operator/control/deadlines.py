@@ -67,6 +67,11 @@ class DeadlineQueue(Generic[K]):
         delay = (utc - self._clock.now()).total_seconds()
         self._put(key, _Entry(self._clock.monotonic() + max(delay, 0.0), utc))
 
+    def waiting(self) -> int:
+        """How many keys are due and wait to be taken."""
+        now = self._clock.monotonic()
+        return sum(entry.at <= now and key not in self._busy for key, entry in self._entries.items())
+
     def schedule_in(self, key: K, seconds: float) -> None:
         """Have the key come up after that many seconds, or earlier if it was to already."""
         self._put(key, _Entry(self._clock.monotonic() + seconds, None))

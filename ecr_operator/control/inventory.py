@@ -112,6 +112,10 @@ class Inventory:
         """Every known Secret in a scope."""
         return {name for name in self._secrets if scope in ("", name[0])}
 
+    def resources(self) -> list[Resource]:
+        """Every resource as last seen."""
+        return list(self._resources.values())
+
     def resource(self, key: ResourceKey) -> Resource | None:
         """The resource as last seen."""
         return self._resources.get(key)

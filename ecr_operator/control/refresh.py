@@ -132,7 +132,7 @@ class Refresher:
         await self._writer.apply(resource, wanted, {wanted.target: token}, view)
         if len(wanted.logins) > 1:
             return Step(outcome=None, retry_in=0.0)  # v0.6.0 knew one login only: now for the others
-        return _settled(resource, wanted, token.times, Reason.ADOPTED)
+        return replace(_settled(resource, wanted, token.times, Reason.ADOPTED), applied=True)
 
     async def _settle(
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
@@ -159,7 +159,8 @@ class Refresher:
         why = self._why(resource, present, fitting)
         if gathered.failures:
             return self._partly(resource, wanted, gathered)
-        step = _settled(resource, wanted, earliest(gathered.tokens.values()), why)
+        settled = _settled(resource, wanted, earliest(gathered.tokens.values()), why)
+        step = replace(settled, applied=True, replaced=times)
         return step if met is resource else replace(step, deadline=None, retry_in=0.0)
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:

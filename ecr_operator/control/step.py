@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.outcome import Outcome
+from ecr_operator.model.outcome import Outcome, TokenTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class Step:
         retry_in: seconds until another try.
         error: of Kubernetes, to be tried again with backoff.
         expires_at: when the present token dies, while a refresh is still to come of it.
+        applied: the Secret was brought to what it should be; False where it was so already.
+        replaced: the times of the token that a fresh one took the place of.
     """
 
     outcome: Outcome | None
@@ -26,3 +28,5 @@ class Step:
     retry_in: float | None = None
     error: OperatorError | None = None
     expires_at: datetime | None = None
+    applied: bool = False
+    replaced: TokenTimes | None = None

@@ -18,6 +18,7 @@ from ecr_operator.control.linking import Linking
 from ecr_operator.control.ports import Clock, EventSink, StatusWriter
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
+from ecr_operator.control.tally import Tally
 from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
@@ -45,6 +46,7 @@ class Workers:
         statuses: where it is told.
         events: where a change of outcome is told.
         clock: the time.
+        tally: counts what refreshes come to.
         rng: the source of jitter.
     """
 
@@ -58,6 +60,7 @@ class Workers:
         statuses: StatusWriter,
         events: EventSink,
         clock: Clock,
+        tally: Tally,
         rng: random.Random | None = None,
     ) -> None:
         self._deadlines = deadlines
@@ -67,6 +70,7 @@ class Workers:
         self._statuses = statuses
         self._events = events
         self._clock = clock
+        self._tally = tally
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._failures: Counter[ResourceKey] = Counter()
         self._held_until: dict[ResourceKey, float] = {}
@@ -84,6 +88,7 @@ class Workers:
     def forget(self, key: ResourceKey) -> None:
         """Drop all that is kept of a resource that is gone."""
         self._refresher.forget(key)
+        self._tally.forget(key)
         self._deadlines.forget(key)
         self._due.discard(key)
         self._held_until.pop(key, None)
@@ -120,6 +125,7 @@ class Workers:
         began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
         step = await self._linking.after(resource, step)
+        self._tally.count(resource, step)
         waited = due.key in self._asking
         self._reschedule(resource, step, began)
         try:

@@ -7,15 +7,19 @@ and holds nothing of a Secret. Rejected: the library's models and its own watch 
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp.connector import Connection
 
 from ecr_operator import __version__
+from ecr_operator.kube import paths
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
+from ecr_operator.telemetry.metrics import Metrics
 
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -56,16 +60,27 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
+@dataclass(slots=True)
+class _Answered:
+    """How a request ended: the HTTP status, 0 while there is no whole answer."""
+
+    code: int = 0
+
+
 class KubeClient:
     """The API server that a configuration names.
 
     Args:
         configuration: of the client library, loaded; a proxy in it is used, one of the environment is not.
         namespace: the one that the kubeconfig's context names; empty if none.
+        metrics: where requests are noted.
     """
 
-    def __init__(self, configuration: Configuration, namespace: str = "") -> None:
+    def __init__(
+        self, configuration: Configuration, namespace: str = "", metrics: Metrics | None = None
+    ) -> None:
         self._configuration = configuration
+        self._metrics = metrics or Metrics()
         self.namespace = namespace
         self._may_write: Callable[[], bool] = _always
 
@@ -78,7 +93,7 @@ class KubeClient:
 
     def sibling(self) -> "KubeClient":
         """A client of the same server with the same login, but with connections of its own and no guard."""
-        return KubeClient(self._configuration, self.namespace)
+        return KubeClient(self._configuration, self.namespace, self._metrics)
 
     @property
     def host(self) -> str:
@@ -126,17 +141,19 @@ class KubeClient:
         Raises:
             ApiError: for every answer but 2xx, and for none.
         """
-        response = await self._send(
-            method,
-            path,
-            query=query,
-            accept=accept,
-            limits=aiohttp.ClientTimeout(total=limit, connect=_CONNECT_LIMIT),
-            body=body,
-            content_type=content_type,
-        )
-        async with response:
-            text = await _read(response)
+        with self._noted(*paths.request_labels(method, path)) as answered:
+            response = await self._send(
+                method,
+                path,
+                query=query,
+                accept=accept,
+                limits=aiohttp.ClientTimeout(total=limit, connect=_CONNECT_LIMIT),
+                body=body,
+                content_type=content_type,
+            )
+            async with response:
+                text = await _read(response)
+            answered.code = response.status
         if not response.ok:
             raise failure_of(response, text)
         return _parse(text)
@@ -157,7 +174,9 @@ class KubeClient:
             ApiError: from opening or from iterating.
         """
         limits = aiohttp.ClientTimeout(connect=_CONNECT_LIMIT, sock_connect=_CONNECT_LIMIT, sock_read=silence)
-        response = await self._send("GET", path, query=query, accept=accept, limits=limits)
+        with self._noted(*paths.request_labels("GET", path, watch=True)) as answered:
+            response = await self._send("GET", path, query=query, accept=accept, limits=limits)
+            answered.code = response.status
         try:
             if not response.ok:
                 raise failure_of(response, await _read(response))
@@ -165,6 +184,14 @@ class KubeClient:
         finally:
             # Not release(): a stream that is left early must not be read to its end.
             response.close()
+
+    @contextmanager
+    def _noted(self, verb: str, resource: str) -> Iterator[_Answered]:
+        answered, began = _Answered(), time.monotonic()
+        try:
+            yield answered
+        finally:
+            self._metrics.kube_request(verb, resource, answered.code, time.monotonic() - began)
 
     async def _send(  # noqa: PLR0913 - the parts of a request
         self,

@@ -17,17 +17,19 @@ from ecr_operator.kube.paths import segment
 from ecr_operator.model.proxies import proxy_for
 from ecr_operator.model.quote import quote
 from ecr_operator.settings import Settings
+from ecr_operator.telemetry.metrics import Metrics
 
 
 class ConnectionSetupError(Exception):
     """There is no usable way to an API server; the message says what to do."""
 
 
-async def connect(settings: Settings, context: str = "") -> KubeClient:
+async def connect(settings: Settings, metrics: Metrics | None = None, context: str = "") -> KubeClient:
     """Make a client of the API server that the settings and the surroundings name.
 
     Args:
         settings: the files, or that we are in a cluster.
+        metrics: where its requests are noted.
         context: of the kubeconfig; its current one when empty.
 
     Raises:
@@ -51,7 +53,7 @@ async def connect(settings: Settings, context: str = "") -> KubeClient:
     if not settings.in_cluster and not configuration.proxy:
         configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
     _hide_proxy_login(configuration)
-    return KubeClient(configuration, namespace)
+    return KubeClient(configuration, namespace, metrics)
 
 
 def _context_namespace(context: Any) -> str:  # noqa: ANN401 - whatever the file holds

@@ -19,6 +19,7 @@ import structlog
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, ApiError, KubeClient
+from ecr_operator.telemetry.probes import Pulse
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
 _SHORTEST_WATCH: Final = 40
@@ -61,6 +62,7 @@ class Informer:
         label_selector: limits the collection.
         metadata_only: ask for metadata, so that the rest never enters memory.
         when_missing: what a user does if the server knows no such collection.
+        pulse: where the informer shows that it goes on.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -73,6 +75,7 @@ class Informer:
         label_selector: str | None = None,
         metadata_only: bool = False,
         when_missing: str = "",
+        pulse: Pulse | None = None,
     ) -> None:
         self._client = client
         self._path = path
@@ -81,6 +84,7 @@ class Informer:
         self._selector = [("labelSelector", label_selector)] if label_selector else []
         self._accepts = (METADATA_LIST, METADATA) if metadata_only else (JSON, JSON)
         self._when_missing = when_missing
+        self._pulse = pulse or Pulse()
         self._version: str | None = None
         self._failures = 0
         self._told: tuple[int, str] | None = None
@@ -104,6 +108,7 @@ class Informer:
         objects: list[Mapping[str, Any]] = []
         token = ""
         while True:
+            self._pulse.beat(_LIST_LIMIT)
             page: Mapping[str, Any] = await self._client.request(
                 "GET", self._path, query=self._list_query(token), accept=self._accepts[0], limit=_LIST_LIMIT
             )
@@ -114,11 +119,16 @@ class Informer:
         version = page["metadata"]["resourceVersion"]
         self._store.replaced(objects)
         self._version = version
-        self.synced.set()
+        self._synced()
         self._tell_recovery()
+
+    def _synced(self) -> None:
+        self.synced.set()
+        self._pulse.synced = True
 
     async def _watch(self) -> None:
         """One watch, to its end."""
+        self._pulse.beat(_SILENCE)
         heard, begun = False, self._clock.monotonic()
         async with (
             self._client.stream(
@@ -128,6 +138,7 @@ class Informer:
         ):
             async for event in events:
                 self._take_in(event)
+                self._pulse.beat(_SILENCE)
                 heard = True
                 # Only now: a list that works before a watch that fails must not reset the backoff.
                 self._failures = 0
@@ -179,12 +190,14 @@ class Informer:
             # The collection itself is gone, and all that was in it.
             self._version = None
             self._store.replaced(())
-            self.synced.set()
+            self._synced()
         self._tell(failure)
         self._failures += 1
         ceiling = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(self._failures, 20))
         delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
-        await self._clock.sleep(max(delay, min(failure.retry_after or 0.0, 60.0)))
+        delay = max(delay, min(failure.retry_after or 0.0, 60.0))
+        self._pulse.restarts(delay)
+        await self._clock.sleep(delay)
 
     def _tell(self, failure: ApiError) -> None:
         told = (failure.code, failure.reason)

@@ -15,6 +15,11 @@ ACCESS_REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LENGTH: Final = 253
+_PARTS: Final = re.compile(
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?:/namespaces/[^/]+(?=/))?"
+    r"/(?P<plural>[^/]+)(?P<name>/[^/]+)?(?P<subresource>/[^/]+)?"
+)
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def segment(name: str) -> str:
@@ -64,6 +69,21 @@ def lease(namespace: str, name: str | None = None) -> str:
 def events(namespace: str) -> str:
     """Events of a namespace."""
     return _path("/apis/events.k8s.io/v1", "events", namespace, None)
+
+
+def request_labels(method: str, path: str, *, watch: bool = False) -> tuple[str, str]:
+    """A request's verb and resource, in the words of RBAC and without anybody's name."""
+    found = _PARTS.fullmatch(path)
+    if not found:
+        return "watch" if watch else _VERBS.get(method, "get"), path.split("/")[1]
+    resource = ".".join(part for part in (found["plural"], found["group"]) if part)
+    reading = "watch" if watch else "get" if found["name"] else "list"
+    return _VERBS.get(method, reading), f"{resource}{found['subresource'] or ''}"
+
+
+def resource_of(path: str) -> str:
+    """The plural and group of a collection."""
+    return request_labels("GET", path)[1]
 
 
 def _path(root: str, plural: str, namespace: str, name: str | None) -> str:

@@ -60,6 +60,13 @@ def is_ready(outcome: Outcome, now: datetime) -> bool:
     return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
 
 
+def said_ready(status: Mapping[str, Any]) -> bool | None:
+    """What a status says of Ready; by its phase where the CRD is v0.6.0's and knows no conditions."""
+    if (condition := _by_type(status.get("conditions")).get("Ready")) is not None:
+        return {"True": True, "False": False}.get(str(condition.get("status")))
+    return {"Updated": True, "Failed": False}.get(str(status.get("phase")))
+
+
 def dying(outcome: Outcome, old: Mapping[str, Any], now: datetime) -> Outcome:
     """The outcome as an Event tells it: that the token has died comes before why there is no other."""
     was_ready = by_type(old.get("conditions")).get("Ready", {}).get("status") == "True"

@@ -5,7 +5,7 @@ import base64
 import gc
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,10 +19,12 @@ from ecr_operator.control.ports import SystemClock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import TokenSource
+from ecr_operator.telemetry.metrics import Metrics
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
 from tests.lab.aws import LocalAws, decode_token
 from tests.lab.aws_faults import GARBAGE
 from tests.lab.waiting import wait_for
+from tests.telemetry.reading import scrape
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
@@ -397,3 +399,60 @@ async def test_no_log_error_or_repr_holds_a_token_or_a_key(
     secrets = [ACCESS_KEY, SECRET_KEY, "SESSIONx9", "QVdTOm", *(token[:40] for token in tokens)]
     secrets += [base64.b64encode(secret.encode()).decode() for secret in (ACCESS_KEY, SECRET_KEY)]
     assert [secret for secret in secrets if secret in text] == []
+
+
+@dataclass
+class Noted:
+    """An issuer whose calls are noted."""
+
+    metrics: Metrics
+    issuer: EcrTokenIssuer
+
+    def calls(self) -> dict[tuple[str, str, str], float]:
+        """Return the counts by operation, region and outcome."""
+        family = next(each for each in self.metrics.registry.collect() if each.name.endswith("aws_calls"))
+        return {
+            (sample.labels["operation"], sample.labels["region"], sample.labels["outcome"]): sample.value
+            for sample in family.samples
+        }
+
+
+@pytest.fixture
+async def noted(aws: LocalAws) -> AsyncIterator[Noted]:
+    """The operator's issuer, at the local AWS."""
+    assert aws.url
+    metrics = Metrics()
+    async with EcrTokenIssuer(metrics=metrics, call_seconds=1) as made:
+        yield Noted(metrics, made)
+
+
+async def test_calls_are_counted_by_operation_region_and_outcome(aws: LocalAws, noted: Noted) -> None:
+    await noted.issuer.issue(IRELAND)
+    await noted.issuer.issue(PUBLIC)
+    aws.fail("ThrottlingException", region="eu-west-1")
+    await failure(noted.issuer)
+    aws.clear()
+    aws.hang()
+    await failure(noted.issuer, OHIO)
+    aws.clear()
+    assert noted.calls() == {
+        ("ecr:GetAuthorizationToken", "eu-west-1", "Success"): 1,
+        ("ecr-public:GetAuthorizationToken", "us-east-1", "Success"): 1,
+        ("ecr:GetAuthorizationToken", "eu-west-1", "Throttled"): 1,
+        ("ecr:GetAuthorizationToken", "us-east-2", "AWSUnavailable"): 1,
+    }
+    assert scrape(noted.metrics.registry).value("aws_call_duration_seconds_sum", region="us-east-2") >= 1
+
+
+async def test_regions_that_users_make_up_share_one_series(noted: Noted) -> None:
+    for number in range(5):
+        await noted.issuer.issue(TokenSource(region=f"xx-made-up-{number}"))
+    assert noted.calls() == {("ecr:GetAuthorizationToken", "other", "Success"): 5}
+
+
+@pytest.mark.parametrize(
+    "region", ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1"]
+)
+async def test_regions_of_every_partition_have_their_own(noted: Noted, region: str) -> None:
+    await noted.issuer.issue(TokenSource(region=region))
+    assert noted.calls() == {("ecr:GetAuthorizationToken", region, "Success"): 1}

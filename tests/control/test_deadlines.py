@@ -372,3 +372,20 @@ async def apply(bench: Bench, busy: set[str], model: dict[str, float], step: tup
     elif action == "forward" and not model:
         bench.clock.step_wall(timedelta(seconds=number))
     await settle()
+
+
+async def test_waiting_are_those_that_are_due_and_with_nobody() -> None:
+    bench = Bench()
+    assert bench.queue.waiting() == 0
+    bench.queue.schedule_in("later", 60)
+    bench.queue.schedule_now("first")
+    bench.queue.schedule_now("second")
+    assert bench.queue.waiting() == 2
+    due = await bench.take()
+    assert bench.queue.waiting() == 1
+    bench.queue.schedule_now(due.key)
+    assert bench.queue.waiting() == 1
+    bench.queue.done(due.key)
+    assert bench.queue.waiting() == 2
+    await bench.clock.advance(60)
+    assert bench.queue.waiting() == 3

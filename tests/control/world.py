@@ -17,6 +17,7 @@ from ecr_operator.control.logins import Logins
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
+from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
@@ -24,6 +25,7 @@ from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
+from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
 from tests.fakes import (
     FakeAccounts,
@@ -73,6 +75,8 @@ class World:
             admission=Admission(self.policy, FakeTenants()),
             clock=self.clock,
         )
+        self.metrics = Metrics()
+        self.tally = Tally(self.metrics, self.clock)
         self.workers = Workers(
             deadlines=self.deadlines,
             inventory=self.inventory,
@@ -81,6 +85,7 @@ class World:
             statuses=self.resources,
             events=self.events,
             clock=self.clock,
+            tally=self.tally,
             rng=rng,
         )
         self._watched = {

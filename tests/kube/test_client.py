@@ -12,6 +12,7 @@ from kubernetes_asyncio.config import ConfigException
 
 from ecr_operator import __version__
 from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiError, KubeClient, short
+from ecr_operator.telemetry.metrics import Metrics
 from tests.kube.conftest import TOKEN, configuration
 from tests.kube.server import (
     ScriptedServer,
@@ -23,6 +24,7 @@ from tests.kube.server import (
     stream,
     text,
 )
+from tests.telemetry.reading import scrape
 
 SECRET = "QVdTOmV5SndZWGxzYjJGa0lqb2lUT0tFTiJ9" * 4
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -367,3 +369,36 @@ async def test_a_sibling_is_not_guarded(server: ScriptedServer, standby: Standby
         assert sibling.host == client.host
         assert await sibling.request("PUT", "/api/x", body={}) == {"ok": 1}
     assert server.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_every_request_is_counted_and_timed_by_what_came_of_it(server: ScriptedServer) -> None:
+    metrics = Metrics()
+    path = "/api/v1/namespaces/team/secrets/web"
+    server.others = [reply({}), reply({}, 201), refuse(409, "Conflict"), hold]
+    server.watches = [stream(event("ADDED")), refuse(410, "Gone")]
+    async with KubeClient(configuration(server.url), metrics=metrics) as client:
+        await client.request("GET", path)
+        await client.request("PATCH", path)
+        with pytest.raises(ApiError):
+            await client.request("PATCH", path)
+        with pytest.raises(ApiError):
+            await client.request("GET", path, limit=0.05)
+        await watch(client)
+        await watch_failure(client)
+    seen = scrape(metrics.registry)
+    counted = {
+        (verb, code): seen.value("kubernetes_requests_total", verb=verb, code=code)
+        for verb in ("get", "patch", "watch")
+        for code in ("200", "201", "409", "410", "none")
+    }
+    assert {key for key, number in counted.items() if number} == {
+        ("get", "200"),
+        ("get", "none"),
+        ("patch", "201"),
+        ("patch", "409"),
+        ("watch", "200"),
+        ("watch", "410"),
+    }
+    assert seen.value("kubernetes_requests_total") == 6
+    assert seen.value("kubernetes_request_duration_seconds_count", verb="watch", resource="api") == 2
+    assert seen.value("kubernetes_request_duration_seconds_sum", verb="get", resource="secrets") >= 0.05

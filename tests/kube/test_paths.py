@@ -83,3 +83,39 @@ def test_what_enters_a_path_is_one_segment(name: str) -> None:
 )
 def test_paths(path: str, expected: str) -> None:
     assert path == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "labels"),
+    [
+        ("GET", paths.secrets(""), ("list", "secrets")),
+        ("GET", paths.secrets("team"), ("list", "secrets")),
+        ("GET", paths.secrets("team", "web"), ("get", "secrets")),
+        ("PATCH", paths.secrets("team", "web"), ("patch", "secrets")),
+        ("DELETE", paths.secrets("team", "web"), ("delete", "secrets")),
+        ("GET", paths.resources("Secret", ""), ("list", "secrets.ecr.mobb.redhat.com")),
+        (
+            "PATCH",
+            paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
+            ("patch", "argohelmreposecrets.ecr.mobb.redhat.com/status"),
+        ),
+        ("POST", paths.events("team"), ("create", "events.events.k8s.io")),
+        ("POST", paths.service_account("team", "x", "token"), ("create", "serviceaccounts/token")),
+        (
+            "PUT",
+            "/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
+            ("update", "leases.coordination.k8s.io"),
+        ),
+        ("GET", paths.namespace_object("team"), ("get", "namespaces")),
+        ("GET", "/version", ("get", "version")),
+        ("GET", paths.OPENAPI, ("get", "openapi")),
+    ],
+)
+def test_a_request_is_labelled_without_anybodys_name(method: str, path: str, labels: tuple[str, str]) -> None:
+    assert paths.request_labels(method, path) == labels
+
+
+def test_a_watch_is_labelled_as_one() -> None:
+    path = paths.resources("Secret", "secrets")
+    assert paths.request_labels("GET", path, watch=True) == ("watch", "secrets.ecr.mobb.redhat.com")
+    assert paths.resource_of(path) == "secrets.ecr.mobb.redhat.com"

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.model.conditions import is_legacy_part, is_ready, next_status, outcome_changed
+from ecr_operator.model.conditions import is_legacy_part, is_ready, next_status, outcome_changed, said_ready
 from ecr_operator.model.outcome import Outcome, Reason
 from ecr_operator.model.times import format_time
 from tests.builders import HOUR, NOW, TWELVE_HOURS, outcome, resource, times
@@ -280,3 +280,24 @@ def test_an_event_for_the_first_outcome(first: Outcome, an_event: bool) -> None:
 )
 def test_what_v0_6_0s_crd_keeps_of_a_status(old: dict[str, Any], part: bool) -> None:  # noqa: FBT001 - a table
     assert is_legacy_part(old, status_after(outcome())) is part
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        pytest.param({}, None, id="nothing said yet"),
+        pytest.param({"phase": "Updated"}, True, id="by phase, as v0.6.0's CRD has it"),
+        pytest.param({"phase": "Failed"}, False, id="by phase, failed"),
+        pytest.param({"phase": "Suspended"}, None, id="by phase, suspended"),
+        pytest.param({"conditions": [{"type": "Ready", "status": "True"}]}, True, id="by condition"),
+        pytest.param(
+            {"phase": "Updated", "conditions": [{"type": "Ready", "status": "False"}]},
+            False,
+            id="the condition before the phase",
+        ),
+        pytest.param({"conditions": [{"type": "Ready", "status": ["x"]}]}, None, id="garbage"),
+        pytest.param({"conditions": "x", "phase": {}}, None, id="more garbage"),
+    ],
+)
+def test_what_a_status_says_of_ready(status: dict[str, Any], said: bool | None) -> None:  # noqa: FBT001 - a table
+    assert said_ready(status) is said

@@ -1,0 +1,80 @@
+"""Reading the text format, as Prometheus does."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.telemetry.collector import ResourceState, State, StateCollector
+from ecr_operator.telemetry.metrics import SUCCESS, Metrics
+
+EXPIRY: Final = "ecr_secret_operator_token_expiry_timestamp_seconds"
+
+
+def families(text: str) -> list[Metric]:
+    """Parse a whole text."""
+    return list(text_string_to_metric_families(text))
+
+
+class Scrape:
+    """One scrape's samples by name."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.samples = [sample for family in families(text) for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a name (without the prefix) that have these labels; 0 if none."""
+        return sum(self.values(name, **labels))
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        """Return the samples of a name (without the prefix) that have these labels."""
+        return [
+            sample.value
+            for sample in self.samples
+            if sample.name == f"ecr_secret_operator_{name}" and labels.items() <= sample.labels.items()
+        ]
+
+    def expiry(self, resource: str) -> datetime | None:
+        """Return when a resource's token expires; None without a series of it."""
+        found = self.values("token_expiry_timestamp_seconds", resource_name=resource)
+        return datetime.fromtimestamp(found[0], UTC) if found else None
+
+
+def scrape(registry: CollectorRegistry) -> Scrape:
+    """Scrape a registry."""
+    return Scrape(generate_latest(registry).decode())
+
+
+def everything() -> CollectorRegistry:
+    """Make a registry in which every metric has a sample."""
+    metrics = Metrics()
+    metrics.refreshed("Secret", Reason.REFRESHED)
+    metrics.late(1)
+    metrics.aws_call("ecr:GetAuthorizationToken", "eu-west-1", SUCCESS, 1)
+    metrics.kube_request("list", "secrets", 200, 1)
+    metrics.watch_restarted("secrets")
+    metrics.loop_lagged(0)
+    state = State(
+        resources=[ResourceState(key=key("web"), ready="true", expires_at=1.8e9)],
+        failing={("Secret", Reason.ACCESS_DENIED): 1},
+    )
+    metrics.registry.register(StateCollector(lambda: state))
+    return metrics.registry
+
+
+def key(name: str, namespace: str = "team") -> ResourceKey:
+    """Name a resource."""
+    return ResourceKey(kind="Secret", namespace=namespace, name=name)
+
+
+def exposed() -> Iterator[tuple[str, str, frozenset[str], list[str]]]:
+    """Tell of each metric its name, type, labels, and the names of its samples."""
+    for family in everything().collect():
+        labels = frozenset(label for sample in family.samples for label in sample.labels) - {"le"}
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield name, family.type, labels, sorted({sample.name for sample in family.samples})

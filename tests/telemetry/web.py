@@ -1,0 +1,58 @@
+"""Talking HTTP to a server, byte by byte."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ecr_operator.telemetry.http import HttpServer, Page, listen
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a server said."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+async def say(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
+    """Send bytes, and return all that comes back until the server hangs up."""
+    async with connected(port, host) as (reader, writer):
+        writer.write(request)
+        return await reader.read()
+
+
+async def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> Heard:
+    """Make one request."""
+    said = await say(port, f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode(), host)
+    head, _, body = said.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Heard(int(first.split(" ")[1]), headers, body.decode())
+
+
+@asynccontextmanager
+async def connected(
+    port: int, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Have a connection open for a while."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def serving(pages: Mapping[str, Page], *, longest: float = 5, most: int = 8) -> AsyncIterator[int]:
+    """Have a server run on this machine for a while, on the port that is returned."""
+    server = HttpServer(pages, longest=longest, most=most)
+    listening = listen("127.0.0.1", 0)
+    port: int = listening.getsockname()[1]
+    await server.start(listening)
+    try:
+        yield port
+    finally:
+        await server.close()

@@ -24,7 +24,7 @@ ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", 
 
 _READING = {"get", "list", "watch"}
 # Many run at once here, so none of them listens unless a test says so.
-_QUIETLY = ("--zap-log-level=debug", "--metrics-bind-address=0", "--health-probe-bind-address=0")
+_TALKATIVE = "--zap-log-level=debug"
 # An absence can't be waited for: this long nothing may happen where nothing should.
 QUIET = 1.0
 
@@ -67,7 +67,7 @@ class Scene:
         """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
-            *_QUIETLY, *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
+            _TALKATIVE, *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
         ) as process:
             try:
                 yield process

@@ -91,7 +91,7 @@ def show(figures: Figures, console: Console) -> None:
     for case in cases:
         table.add_column(case.title, justify="right")
     table.add_column("Target", justify="right")
-    for section in (_speed(cases), _requests(cases), _memory(cases), _afterwards(figures)):
+    for section in (_speed(cases), _requests(cases), _idle(cases), _afterwards(figures)):
         for row in section:
             table.add_row(*row)
         table.add_section()
@@ -121,10 +121,11 @@ def _requests(cases: Sequence[Case]) -> list[list[str]]:
     return rows
 
 
-def _memory(cases: Sequence[Case]) -> list[list[str]]:
+def _idle(cases: Sequence[Case]) -> list[list[str]]:
     return [
         _row(cases, "Resident after the work, MiB", lambda case: _mib(case, "resident"), "110"),
         _row(cases, "Resident at most, MiB", lambda case: _mib(case, "peak")),
+        _row(cases, "A scrape, processor time, ms", _scrape, "50"),
     ]
 
 
@@ -156,3 +157,8 @@ def _most(request: Request, case: Case) -> str:
 def _mib(case: Case, figure: str) -> str:
     most: int = max(getattr(run, figure) for run in case.operator)
     return f"{most / _MIB:.0f}" if most else _NONE
+
+
+def _scrape(case: Case) -> str:
+    most = max(run.scrape for run in case.operator)
+    return f"{most * 1000:.0f}" if most else _NONE

@@ -1,6 +1,7 @@
 """The operator as a child process, started the way a user starts it, with a clean environment."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -11,13 +12,18 @@ from typing import Self
 
 from tests.lab.janitor import temporary_folder
 from tests.lab.processes import Process
+from tests.lab.waiting import wait_for
 
 _ROOT = Path(__file__).parents[2]
 _STOP_LIMIT = 15.0
+# Several run at once on one machine; `port` tells which it took.
+_ANY_PORTS = ("--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0")
 
 
 class OperatorProcess:
     """`python -m ecr_operator` against one kubeconfig; use it as an async context manager.
+
+    It serves metrics and probes on ports that are free, unless the arguments say otherwise.
 
     Its environment holds PATH, a HOME and TMPDIR of its own, the kubeconfig, AWS keys and endpoint, and
     `env`, where None takes a variable out. Nothing of the caller's own (AWS_*, proxies) gets in.
@@ -48,7 +54,7 @@ class OperatorProcess:
         self.log = self._log or self.home / "operator.log"
         self.process = Process(
             "the operator",
-            [sys.executable, "-m", "ecr_operator", *self._arguments],
+            [sys.executable, "-m", "ecr_operator", *_ANY_PORTS, *self._arguments],
             log=self.log,
             env=self._environment(),
             cwd=_ROOT,
@@ -74,6 +80,16 @@ class OperatorProcess:
             **self._given,
         }
         return {name: value for name, value in wanted.items() if value is not None}
+
+    async def port(self, path: str) -> int:
+        """Wait until the log says on which port a page such as /metrics is served, and return that."""
+        return await wait_for(lambda: self._served(path), 20, f"the port of {path}")
+
+    def _served(self, path: str) -> int | None:
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{") and path in (said := json.loads(line)).get("paths", ""):
+                return int(said["address"].rpartition(":")[2])
+        return None
 
     @property
     def running(self) -> bool:

@@ -50,6 +50,7 @@ def test_every_figure_is_there(figures: Figures) -> None:
     for case in figures.cases:
         assert case.share > 0
         assert min(*case.cpu, case.loop_without_start, *(run.resident for run in case.operator)) > 0
+        assert min(run.scrape for run in case.operator) > 0
     assert min(*figures.repairs, *figures.imports) > 0
 
 
@@ -63,6 +64,7 @@ def test_the_table_names_what_was_measured_and_the_targets(figures: Figures) -> 
         "API: patch secrets.ecr/status",
         "Resident",
         "110",
+        "A scrape",
         "Restart",
         "Importing",
     ):

@@ -1,0 +1,132 @@
+"""Metrics of a real process, scraped while things happen."""
+
+import socket
+from datetime import UTC, datetime
+
+from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.pages import scrape, shows
+from tests.cluster.scene import Scene
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
+from tests.lab.secrecy import forms, leaks
+
+A_SECOND_OLD = 4.0
+
+
+async def test_a_first_refresh_shows_in_every_metric_that_it_touches(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"), ecr_secret("other"), argo_secret("charts"))
+    async with scene.operator() as operator:
+        (pull, _) = await scene.ready("pull", "other")
+        await scene.ready("charts", kind=ARGO_SECRETS)
+        await shows(operator, 1, "event_loop_lag_seconds_count")
+        seen = await shows(operator, 3, "resources", ready="true")
+    expires = datetime.fromisoformat(pull["status"]["expirationTime"])
+    found = seen.expiry("pull")
+    assert found is not None
+    assert found.replace(microsecond=0) == expires.astimezone(UTC)
+    labels = {"kind": "ArgoHelmRepoSecret", "resource_namespace": scene.namespace, "resource_name": "charts"}
+    assert len(seen.values("token_expiry_timestamp_seconds", **labels)) == 1
+    assert seen.values("resources", kind="Secret", ready="true") == [2]
+    assert seen.values("refreshes_total", kind="Secret", reason="Refreshed") == [2]
+    assert seen.values("refreshes_total", kind="ArgoHelmRepoSecret", reason="Refreshed") == [1]
+    assert seen.values("aws_calls_total", operation="ecr:GetAuthorizationToken", outcome="Success") == [1]
+    assert seen.values("aws_call_duration_seconds_count", region="us-east-1") == [1]
+    assert seen.values("kubernetes_requests_total", verb="patch", resource="secrets", code="201") == [3]
+    assert seen.value("kubernetes_requests_total", verb="watch", code="200") == 3
+    assert seen.values("leader") == [1]
+
+
+async def test_series_go_with_their_resource_and_counts_stay(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"), ecr_secret("other"))
+    async with scene.operator() as operator:
+        await scene.ready("pull", "other")
+        await shows(operator, 2, "resources")
+        await scene.delete("pull", ECR_SECRETS)
+        seen = await shows(operator, 1, "resources", within=A_SECOND_OLD)
+    assert seen.expiry("pull") is None
+    assert seen.expiry("other") is not None
+    assert seen.value("refreshes_total", reason="Refreshed") == 2
+
+
+async def test_a_repair_shows(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"))
+    async with scene.operator() as operator:
+        await scene.ready("pull")
+        await scene.delete("pull-login")
+        await shows(operator, 1, "refreshes_total", reason="Repaired")
+
+
+async def test_what_fails_shows_for_as_long_as_it_fails(scene: Scene) -> None:
+    scene.aws.fail("InternalFailure", status=500)
+    await scene.create(ecr_secret("pull"))
+    async with scene.operator() as operator:
+        await shows(operator, 1, "resources_failing", kind="Secret", reason="AWSUnavailable")
+        seen = await shows(operator, 1, "resources", ready="false", kind="Secret")
+        assert seen.value("refreshes_total", reason="AWSUnavailable") >= 1
+        assert seen.value("aws_calls_total", outcome="AWSUnavailable") >= 1
+        scene.aws.clear()
+        await scene.ready("pull")
+        seen = await shows(operator, 0, "resources_failing")
+        assert seen.value("resources", ready="true") == 1
+
+
+async def test_renewals_show_with_their_lateness(scene: Scene) -> None:
+    scene.aws.token_life = 6
+    await scene.create(ecr_secret("pull"))
+    async with scene.operator() as operator:
+        await scene.ready("pull")
+        seen = await shows(operator, 3, "refreshes_total", within=20, reason="Refreshed")
+    assert 1 <= seen.value("refresh_lateness_seconds_count") <= 3
+    assert seen.value("refresh_lateness_seconds_sum") < 3
+
+
+async def test_one_replica_leads_and_its_standby_knows_the_tokens_too(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"), ecr_secret("bad", frequency="often"))
+    env = {"POD_NAMESPACE": scene.namespace}
+    async with scene.operator("--leader-elect", env={**env, "POD_NAME": "one"}) as one:
+        await scene.ready("pull")
+        async with scene.operator("--leader-elect", env={**env, "POD_NAME": "other"}) as other:
+            leader = await shows(one, 1, "leader")
+            standby = await shows(other, 1, "resources", ready="true", within=20)
+    assert standby.values("leader") == [0]
+    assert standby.expiry("pull") == leader.expiry("pull") is not None
+    assert (leader.value("resources_failing"), standby.value("resources_failing")) == (1, 0)
+    assert standby.value("queue_depth") == 0
+    assert leader.value("kubernetes_requests_total", resource="leases.coordination.k8s.io") > 0
+
+
+async def test_without_series_of_each_resource_the_numbers_are_there(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"))
+    async with scene.operator("--resource-metrics=false") as operator:
+        await scene.ready("pull")
+        seen = await shows(operator, 1, "resources", ready="true")
+    assert seen.expiry("pull") is None
+    assert "pull" not in seen.text
+
+
+async def test_no_token_and_no_key_is_in_the_metrics(scene: Scene) -> None:
+    key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    login = "hunter2-hunter2-hunter2-hunter2"
+    scene.aws.garble("html", region="eu-west-1")
+    await scene.create(
+        ecr_secret("pull"),
+        ecr_secret("garbled", region="eu-west-1"),
+        argo_secret("charts", url=f"https://user:{login}@here.example"),
+    )
+    async with scene.operator(env={"AWS_SECRET_ACCESS_KEY": key}) as operator:
+        await scene.ready("pull")
+        await shows(operator, 1, "resources_failing", kind="Secret")
+        seen = await scrape(operator)
+    passwords = scene.aws.services.passwords
+    assert passwords
+    hidden = [key, login, *(form for password in passwords for form in (password, *forms(password)))]
+    assert leaks({"metrics": seen.text}, hidden) == {}
+
+
+async def test_a_port_in_use_that_was_asked_for_is_one_line_and_exit_1(scene: Scene) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        async with scene.operator(f"--health-probe-bind-address={address}") as operator:
+            assert await operator.wait(20) == 1
+            lines = operator.log.read_text().splitlines()
+    assert len(lines) == 1, lines
+    assert f"{address}: Address already in use" in lines[0]

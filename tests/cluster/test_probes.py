@@ -1,0 +1,79 @@
+"""What the kubelet hears of a real process."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from tests.cluster.builders import ecr_secret
+from tests.cluster.pages import page
+from tests.cluster.scene import Scene
+from tests.kube.server import ScriptedServer, reply
+from tests.lab.fault_proxy import FaultProxy
+from tests.lab.kubeconfig import token_user, write
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+
+async def _says(operator: OperatorProcess) -> tuple[int, int]:
+    """Return the status of /healthz and of /readyz."""
+    return (await page(operator, "/healthz")).status, (await page(operator, "/readyz")).status
+
+
+async def test_alive_but_not_ready_before_everything_was_listed(tmp_path: Path) -> None:
+    async with ScriptedServer() as server:
+        server.others = [reply({"gitVersion": "v1"})]
+        config = tmp_path / "config"
+        write(config, {"server": server.url}, token_user("t0ken"))
+        async with OperatorProcess(kubeconfig=config) as operator:
+            await server.until(2, limit=20)
+            assert await _says(operator) == (200, 500)
+            assert "not listed yet" in (await page(operator, "/readyz")).body
+
+
+async def test_ready_and_alive_whatever_is_away_once_everything_was_listed(rough: Scene) -> None:
+    await rough.create(ecr_secret("pull"))
+    rough.aws.fail("InternalFailure", status=500)
+    async with rough.operator() as operator:
+        await rough.told("pull", "False", "AWSUnavailable")
+        assert await _says(operator) == (200, 200)
+        await asyncio.to_thread(rough.plane.kill_api_server)
+        try:
+            await wait_for(lambda: "can't watch" in operator.log.read_text(), 10, "a line about it")
+            assert await _says(operator) == (200, 200)
+        finally:
+            await asyncio.to_thread(rough.plane.start_api_server)
+
+
+async def test_a_loop_that_hangs_answers_nobody_until_it_goes_on(scene: Scene) -> None:
+    async with scene.operator() as operator:
+        await wait_for(lambda: _is_ready(operator), 20, "ready")
+        operator.pause()
+        try:
+            silent = asyncio.create_task(page(operator, "/healthz"))
+            done, _ = await asyncio.wait((silent,), timeout=1)
+            assert not done
+        finally:
+            operator.resume()
+        assert (await silent).status == 200
+        assert await _says(operator) == (200, 200)
+
+
+async def test_alive_but_not_ready_while_it_stops(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"))
+    async with (
+        FaultProxy(scene.kubeconfig) as proxy,
+        scene.operator(env={"KUBECONFIG": str(proxy.kubeconfig)}) as operator,
+    ):
+        await scene.ready("pull", within=30)
+        proxy.hang(verb="patch")
+        await scene.delete("pull-login")
+        await wait_for(lambda: proxy.asked(verb="patch", path="pull-login")[1:], 10, "a write that hangs")
+        operator.signal(signal.SIGTERM)
+        await wait_for(lambda: "stopping" in operator.log.read_text(), 5, "the beginning of the stop")
+        assert await _says(operator) == (200, 500)
+        assert (await page(operator, "/readyz")).body == "stopping\n"
+        assert await operator.wait() == 0
+
+
+async def _is_ready(operator: OperatorProcess) -> bool:
+    return (await page(operator, "/readyz")).status == 200

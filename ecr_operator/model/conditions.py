@@ -62,7 +62,7 @@ def is_ready(outcome: Outcome, now: datetime) -> bool:
 
 def said_ready(status: Mapping[str, Any]) -> bool | None:
     """What a status says of Ready; by its phase where the CRD is v0.6.0's and knows no conditions."""
-    if (condition := _by_type(status.get("conditions")).get("Ready")) is not None:
+    if (condition := by_type(status.get("conditions")).get("Ready")) is not None:
         return {"True": True, "False": False}.get(str(condition.get("status")))
     return {"Updated": True, "Failed": False}.get(str(status.get("phase")))
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from tests.lab import rights
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
 from tests.lab.control_plane import ControlPlane
 
@@ -18,17 +19,18 @@ _OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, ps
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """The session's API server, with the CRDs installed."""
+    """The session's API server, with the CRDs and the operator's rights installed."""
     with ControlPlane() as plane:
         # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, _install_crds(plane)).result()
+            thread.submit(asyncio.run, _install(plane)).result()
         yield plane
 
 
-async def _install_crds(plane: ControlPlane) -> None:
+async def _install(plane: ControlPlane) -> None:
     async with plane.api() as api:
         await api.install_crds()
+        await rights.grant(api)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.cluster.scene import Scene
+from tests.lab import rights
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
 from tests.lab.aws import LocalAws
 from tests.lab.control_plane import ControlPlane
@@ -18,9 +19,11 @@ async def aws() -> AsyncIterator[LocalAws]:
 
 
 @pytest.fixture
-def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Scene:
-    """A stage on the session's control plane."""
-    return Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
+def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Iterator[Scene]:
+    """A stage on the session's control plane; fails if the operator wants more than its role allows."""
+    stage = Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
+    yield stage
+    assert stage.refusals() == []
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +38,10 @@ async def rough(rough_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Scene
     """A stage on the rough plane, with its CRDs; a test leaves the server running."""
     async with rough_plane.api() as api:
         await api.install_crds()
+        await rights.grant(api)
         namespace = await api.create_namespace("rough")
-        yield Scene(plane=rough_plane, api=api, aws=aws, namespace=namespace)
+        stage = Scene(plane=rough_plane, api=api, aws=aws, namespace=namespace)
+        yield stage
         for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
             await api.delete_all(resource, namespace)
+        assert stage.refusals() == []

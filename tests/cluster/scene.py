@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import reading
-from tests.lab import audit
+from tests.lab import audit, rights
 from tests.lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
 from tests.lab.audit import Request
 from tests.lab.aws import IssuedToken, LocalAws
@@ -39,6 +39,8 @@ class Scene:
         aws: the AWS that the operator talks to.
         namespace: the test's own.
         since: place in the audit log from which requests count.
+        kubeconfig: of the operators; they have the rights that an installation has, and no other.
+        begun: place in the audit log at which this stage was set up.
     """
 
     plane: ControlPlane
@@ -47,10 +49,11 @@ class Scene:
     namespace: str
     since: int = 0
     kubeconfig: Path = field(init=False)
+    begun: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=("system:masters",))
-        self.since = audit.position(self.plane.audit_log)
+        self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
+        self.since = self.begun = audit.position(self.plane.audit_log)
 
     @property
     def user(self) -> str:
@@ -130,6 +133,10 @@ class Scene:
     def requests(self) -> Counter[Request]:
         """Count the operator's requests since `mark`."""
         return audit.count_requests(self.plane.audit_log, user=self.user, since=self.since)
+
+    def refusals(self) -> list[str]:
+        """Tell what an operator asked for that the installation's rights don't allow."""
+        return rights.refusals(self.plane, self.user, since=self.begun)
 
     def writes(self, name: str | None = None) -> Counter[Request]:
         """Count the operator's writes since `mark`, or those to objects of one name; Events don't count."""

@@ -23,6 +23,7 @@ from typing import Any, Self
 import pytest
 
 from tests.cluster.scene import Scene
+from tests.lab import rights
 from tests.lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS
 from tests.lab.aws import LocalAws
 from tests.lab.control_plane import ControlPlane
@@ -182,10 +183,13 @@ async def scene_on(plane: ControlPlane) -> AsyncIterator[Scene]:
     async with plane.api() as api, LocalAws() as aws:
         if len(await api.list(CRDS)) < len(KINDS):
             await api.install_crds()
+        await rights.grant(api)
         namespace = await api.create_namespace()
-        yield Scene(plane=plane, api=api, aws=aws, namespace=namespace)
+        scene = Scene(plane=plane, api=api, aws=aws, namespace=namespace)
+        yield scene
         for resource in (*KINDS, SECRETS):
             await api.delete_all(resource, namespace)
+        assert scene.refusals() == []
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""The manifests of `config`: what they build, and what a real API server makes of them."""

@@ -7,6 +7,7 @@ manifest can be applied.
 import json
 import secrets
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -188,8 +189,11 @@ class Api:
         manifests = _manifests(Path(folder))
         for manifest in manifests:
             await self.apply(manifest)
-        for manifest in manifests:
-            name = manifest["metadata"]["name"]
+        await self.crds_served(manifest["metadata"]["name"] for manifest in manifests)
+
+    async def crds_served(self, names: Iterable[str]) -> None:
+        """Wait until the server serves these CRDs."""
+        for name in names:
             await wait_for(partial(self._is_served, name), 20, f"CRD {name} established")
 
     async def _is_served(self, name: str) -> bool:

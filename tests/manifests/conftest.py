@@ -1,5 +1,6 @@
 """An API server with an installation on it, and stages there."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +19,7 @@ def installed() -> Iterator[ControlPlane]:
     with ControlPlane() as plane:
         # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(installation.installed, plane, installation.EVERYTHING).result()
+            thread.submit(asyncio.run, installation.install_everything(plane)).result()
         yield plane
 
 
@@ -48,6 +49,6 @@ async def stage(
 ) -> AsyncIterator[Installation]:
     """A namespace and an operator that runs as the installation's ServiceAccount."""
     name = await admin.create_namespace()
-    yield Installation(plane=installed, api=admin, aws=aws, namespace=name, token=token)
+    yield Installation(plane=installed, api=admin, aws=aws, namespace=name, account_token=token)
     for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
         await admin.delete_all(resource, name)

@@ -1,18 +1,19 @@
 """An installation on a real API server: what kustomize builds, applied by kubectl, and its ServiceAccount."""
 
-import asyncio
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import yaml
 
 from tests.cluster.scene import Scene
 from tests.lab import audit, rights
-from tests.lab.api import SERVICE_ACCOUNTS, Api, Json
+from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kubectl import find_kubectl, kubectl
+from tests.lab.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -23,11 +24,15 @@ USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 
 
 def build(folder: Path) -> list[Json]:
-    """Return the objects that kustomize builds. Raises CalledProcessError with what it said."""
+    """Return the objects that kustomize builds; it must have nothing to say about it."""
+    return list(yaml.safe_load_all(_built(folder)))
+
+
+@cache
+def _built(folder: Path) -> str:
     done = subprocess.run([find_kubectl(), "kustomize", folder], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "deprecated" not in done.stderr.lower(), done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def pick(objects: Iterable[Json], kind: str, name: str = "") -> Json:
@@ -52,16 +57,23 @@ async def token_of(api: Api, namespace: str = NAMESPACE, name: str = ACCOUNT) ->
     return token
 
 
-async def install(plane: ControlPlane, folder: Path) -> None:
-    """Apply a folder, and wait until the server serves its CRDs."""
-    await apply(plane, folder)
+async def install_everything(plane: ControlPlane) -> None:
+    """Apply all there is, and wait until the server serves the CRDs and holds the account to the policies."""
+    await apply(plane, EVERYTHING)
     async with plane.api() as api:
-        await api.install_crds()
+        await api.crds_served(each["metadata"]["name"] for each in build(CONFIG / "crd"))
+        async with Api(plane.url, token=await token_of(api), authority=plane.authority) as operator:
+            await wait_for(partial(_is_denied, operator), 20, "the policies at work")
 
 
-def installed(plane: ControlPlane, folder: Path) -> None:
-    """Do the same from outside of a coroutine."""
-    asyncio.run(install(plane, folder))
+async def _is_denied(operator: Api) -> bool:
+    """Tell whether a policy keeps the operator from a Secret that is none of its own."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "probe"}}
+    try:
+        await operator.request("POST", SECRETS.path(None, NAMESPACE), body=secret, query={"dryRun": "All"})
+    except ApiError as error:
+        return "ecr-secret-operator-secret-writes" in str(error)
+    return False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,13 +81,13 @@ class Installation(Scene):
     """A stage whose operators are the installation's own ServiceAccount.
 
     Attributes:
-        token: of that account.
+        account_token: of that account.
     """
 
-    token: str
+    account_token: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        self.kubeconfig = self.plane.write_kubeconfig("installed", token=self.token)
+        self.kubeconfig = self.plane.write_kubeconfig("installed", token=self.account_token)
         self.since = self.begun = audit.position(self.plane.audit_log)
 
     @property

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from lupa import lua51
 
-from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.scene import Scene
+from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.lab.api import ARGO_SECRETS, Json
+from tests.manifests.installation import Installation
 from tests.tools.argocd import FOLDER, render
 
 LUA = (FOLDER / "health.lua").read_text()
@@ -89,18 +89,19 @@ def test_health(seen: Json, expected: tuple[str, str]) -> None:
     assert health(seen) == expected
 
 
-async def test_what_the_operator_writes_is_understood(scene: Scene) -> None:
+async def test_what_the_operator_writes_is_understood(stage: Installation) -> None:
     assert health({**ecr_secret(), "status": None})[0] == "Progressing"
-    await scene.create(ecr_secret("pull"), argo_secret("charts"), ecr_secret("wrong", region="mars-1"))
-    async with scene.operator():
-        await scene.ready("pull")
-        await scene.ready("charts", kind=ARGO_SECRETS)
-        await scene.told("wrong", "False", "RegionMismatch")
-        await scene.change("pull", {"suspend": True})
-        await scene.told("pull", "Unknown", "Suspended")
-    said = {name: health(await scene.resource(name))[0] for name in ("pull", "wrong")}
+    wrong = ecr_secret("wrong", region="eu-west-1", ecr_registry=registry("us-east-1"))
+    await stage.create(ecr_secret("pull"), argo_secret("charts"), wrong)
+    async with stage.operator():
+        await stage.ready("pull")
+        await stage.ready("charts", kind=ARGO_SECRETS)
+        await stage.told("wrong", "False", "RegionMismatch")
+        await stage.change("pull", {"suspend": True})
+        await stage.told("pull", "Unknown", "Suspended")
+    said = {name: health(await stage.resource(name))[0] for name in ("pull", "wrong")}
     assert said == {"pull": "Suspended", "wrong": "Degraded"}
-    status, message = health(await scene.resource("charts", ARGO_SECRETS))
+    status, message = health(await stage.resource("charts", ARGO_SECRETS))
     assert status == "Healthy"
     assert "lives until" in message
 

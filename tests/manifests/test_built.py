@@ -1,0 +1,138 @@
+"""What kustomize builds of each folder, read without a server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab.api import Json
+from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
+from tests.manifests.rules import rights_in
+
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+DEFAULT, NAMESPACED, TEAMS = CONFIG / "default", CONFIG / "namespaced", CONFIG / "namespaced" / "example"
+
+
+def _folders() -> list[Path]:
+    """Return every folder that can be built by itself."""
+    found = (path.parent for path in CONFIG.rglob("kustomization.yaml"))
+    return sorted(folder for folder in found if _kind(folder) != "Component")
+
+
+def _kind(folder: Path) -> str:
+    kind: str = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("kind", "Kustomization")
+    return kind
+
+
+def _container(objects: list[Json], name: str = "manager") -> Json:
+    containers = pick(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    found: Json = next(each for each in containers if each["name"] == name)
+    return found
+
+
+def _env(container: Json) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom", "")) for each in container["env"]}
+
+
+@pytest.mark.parametrize("folder", _folders(), ids=lambda folder: str(folder.relative_to(CONFIG)))
+def test_it_builds(folder: Path) -> None:
+    assert build(folder)
+
+
+def test_all_of_an_installation_is_in_its_namespace_and_bears_its_prefix() -> None:
+    for manifest in build(EVERYTHING):
+        metadata = manifest["metadata"]
+        assert metadata.get("namespace", NAMESPACE) == NAMESPACE
+        if manifest["kind"] != "CustomResourceDefinition":
+            assert metadata["name"].startswith("ecr-secret-operator"), manifest["kind"]
+            assert metadata["labels"]["app.kubernetes.io/name"] == "ecr-secret-operator", metadata["name"]
+
+
+@pytest.mark.parametrize("folder", [NAMESPACED, TEAMS], ids=["one namespace", "two namespaces"])
+def test_the_namespaced_variant_has_nothing_cluster_wide(folder: Path) -> None:
+    assert not {each["kind"] for each in build(folder)} & CLUSTER_WIDE
+
+
+def test_the_rights_in_a_watched_namespace_are_those_of_the_cluster_role() -> None:
+    everywhere = pick(build(DEFAULT), "ClusterRole", f"{NAMESPACE}-manager-role")
+    watched = build(NAMESPACED / "watched")
+    assert rights_in(pick(watched, "Role")) == rights_in(everywhere)
+    (subject,) = pick(watched, "RoleBinding")["subjects"]
+    assert (subject["namespace"], subject["name"]) == (NAMESPACE, ACCOUNT)
+
+
+def test_each_watched_namespace_has_its_rights() -> None:
+    objects = build(TEAMS)
+    wanted = _env(_container(objects))["WATCH_NAMESPACE"].split(",")
+    for kind in ("Role", "RoleBinding"):
+        places = [
+            each["metadata"]["namespace"]
+            for each in objects
+            if each["kind"] == kind and each["metadata"]["name"].startswith(f"{NAMESPACE}-manager-")
+        ]
+        assert places == wanted == ["team-a", "team-b"]
+
+
+def test_by_itself_it_watches_its_own_namespace() -> None:
+    watched = _env(_container(build(NAMESPACED)))["WATCH_NAMESPACE"]
+    assert watched == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
+@pytest.mark.parametrize("folder", [DEFAULT, NAMESPACED, EVERYTHING], ids=["default", "namespaced", "everything"])
+def test_each_container_is_restricted(folder: Path) -> None:
+    pod = pick(build(folder), "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]) == {"requests", "limits"}
+        assert not container["image"].endswith(":latest")
+
+
+def test_the_metrics_are_behind_the_proxy() -> None:
+    objects = build(DEFAULT)
+    assert "--metrics-bind-address=127.0.0.1:8080" in _container(objects)["args"]
+    proxy = _container(objects, "kube-rbac-proxy")
+    assert proxy["image"].startswith("quay.io/brancz/kube-rbac-proxy:v0.21.0@sha256:")
+    assert [port["containerPort"] for port in proxy["ports"]] == [8443]
+    (port,) = pick(objects, "Service")["spec"]["ports"]
+    assert (port["name"], port["port"], port["targetPort"]) == ("https", 8443, "https")
+
+
+def test_a_component_leaves_the_proxy_out() -> None:
+    objects = build(Path(__file__).parent / "plain")
+    names = {each["metadata"]["name"] for each in objects}
+    assert not {name for name in names if "proxy" in name or "metrics-reader" in name}
+    (manager,) = pick(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert manager["args"] == [
+        "--health-probe-bind-address=:8081",
+        "--metrics-bind-address=:8080",
+        "--leader-elect",
+    ]
+    (port,) = pick(objects, "Service")["spec"]["ports"]
+    ports = {each["name"]: each["containerPort"] for each in manager["ports"]}
+    assert ports[port["targetPort"]] == port["port"] == 8080
+
+
+def test_two_replicas_are_spread_and_never_hold_up_a_drain() -> None:
+    objects = build(EVERYTHING)
+    spec = pick(objects, "Deployment")["spec"]
+    assert spec["replicas"] == 2
+    assert "--leader-elect" in _container(objects)["args"]
+    topologies = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
+    assert topologies == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    budget = pick(objects, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    labels = spec["template"]["metadata"]["labels"]
+    selectors = [budget["selector"], pick(objects, "NetworkPolicy")["spec"]["podSelector"]]
+    assert all(each["matchLabels"].items() <= labels.items() for each in selectors)
+
+
+def test_the_network_policy_lets_pass_what_is_listened_on() -> None:
+    policy = pick(build(EVERYTHING), "NetworkPolicy")["spec"]
+    let_in = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+    assert let_in == {8080, 8081, 8443}

@@ -1,0 +1,187 @@
+"""What the policies refuse to whoever holds the operator's account, and what they let pass."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from tests.lab.control_plane import ControlPlane
+from tests.manifests.installation import Installation, token_of
+
+DOCKER = "kubernetes.io/dockerconfigjson"
+LOGIN = {".dockerconfigjson": "eyJhdXRocyI6e319"}
+GROUP = "ecr.mobb.redhat.com"
+OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+REPOSITORY = {"argocd.argoproj.io/secret-type": "repository"}
+OWNER = {f"{GROUP}/owner": "Secret/pull", f"{GROUP}/owner-uid": "5f1e"}
+CHART_OWNER = {f"{GROUP}/owner": "ArgoHelmRepoSecret/charts", f"{GROUP}/owner-uid": "5f1e"}
+
+
+def reference(kind: str = "Secret", uid: str = "5f1e", group: str = GROUP) -> Json:
+    """Make a controller ownerReference."""
+    version = f"{group}/v1alpha1" if "/" not in group else group
+    return {"apiVersion": version, "kind": kind, "name": "pull", "uid": uid, "controller": True}
+
+
+def secret(**changes: Any) -> Json:
+    """Make a Secret as the operator writes it, but for what is changed; a metadata field that is None goes."""
+    kind, data = changes.pop("type", DOCKER), changes.pop("data", LOGIN)
+    metadata = {"labels": OURS, "annotations": OWNER, "ownerReferences": [reference()], **changes}
+    metadata = {"name": "login", **{key: value for key, value in metadata.items() if value is not None}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data}
+
+
+def chart_secret(**changes: Any) -> Json:
+    """Make a Secret for Argo CD, but for what is changed."""
+    usual = {
+        "type": "Opaque",
+        "data": {},
+        "labels": OURS | REPOSITORY,
+        "annotations": CHART_OWNER,
+        "ownerReferences": [reference("ArgoHelmRepoSecret")],
+    }
+    return secret(**(usual | changes))
+
+
+PLAIN: dict[str, Any] = {"labels": None, "annotations": None, "ownerReferences": None}
+BY_V060 = secret(**PLAIN)
+CHARTS_BY_V060 = secret(**PLAIN | {"labels": REPOSITORY}, type="Opaque", data={})
+FOREIGN = secret(**PLAIN, type="Opaque", data={})
+OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="apps/v1")]})
+HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
+
+
+@pytest.fixture
+async def operator(installed: ControlPlane, token: str) -> AsyncIterator[Api]:
+    """A client that is the operator's account."""
+    async with Api(installed.url, token=token, authority=installed.authority) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(secret(), id="a pull secret"),
+        pytest.param(secret(ownerReferences=None), id="a pull secret that outlives its resource"),
+        pytest.param(chart_secret(), id="an Argo CD repository"),
+        pytest.param(
+            chart_secret(labels=OURS | {"argocd.argoproj.io/secret-type": "repo-creds"}),
+            id="Argo CD credentials for a prefix",
+        ),
+    ],
+)
+async def test_its_own_secrets_may_be_made_and_deleted(
+    stage: Installation, operator: Api, manifest: Json
+) -> None:
+    await operator.create(manifest, stage.namespace)
+    await operator.merge_patch(SECRETS, "login", {"data": {"more": "eA=="}}, stage.namespace)
+    await operator.delete(SECRETS, "login", stage.namespace)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        pytest.param(
+            secret(
+                type="kubernetes.io/service-account-token",
+                data={},
+                annotations=OWNER | {"kubernetes.io/service-account.name": "default"},
+            ),
+            "pull secrets and Argo CD",
+            id="a token of another ServiceAccount",
+        ),
+        pytest.param(secret(type="Opaque", data={}), "pull secrets and Argo CD", id="another type"),
+        pytest.param(chart_secret(labels=OURS), "pull secrets and Argo CD", id="none that Argo CD knows"),
+        pytest.param(
+            chart_secret(labels=OURS | {"argocd.argoproj.io/secret-type": "cluster"}),
+            "pull secrets and Argo CD",
+            id="a cluster of Argo CD",
+        ),
+        pytest.param(secret(labels={"app": "x"}), "bears its label", id="no label"),
+        pytest.param(secret(annotations=None), "pull secrets and Argo CD", id="no owner named"),
+        pytest.param(secret(annotations={f"{GROUP}/owner": "Secret/pull"}), "belongs to", id="an owner without uid"),
+        pytest.param(secret(ownerReferences=[reference(uid="other")]), "belongs to", id="another owner's uid"),
+        pytest.param(
+            secret(ownerReferences=[reference("Deployment", group="apps/v1")]), "belongs to", id="a foreign owner"
+        ),
+    ],
+)
+async def test_nothing_else_may_be_made(stage: Installation, operator: Api, manifest: Json, why: str) -> None:
+    with pytest.raises(ApiError, match=why):
+        await operator.create(manifest, stage.namespace)
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted"),
+    [
+        pytest.param(secret(labels=None), secret(), id="one whose label was taken off"),
+        pytest.param(secret(labels=None, ownerReferences=None), secret(), id="one without label and owner"),
+        pytest.param(BY_V060, secret(), id="v0.6.0's pull secret"),
+        pytest.param(CHARTS_BY_V060, chart_secret(), id="v0.6.0's Argo CD repository"),
+        pytest.param(HANDED_OVER, chart_secret(), id="one that was handed over"),
+    ],
+)
+async def test_what_is_its_own_or_becomes_so_may_be_changed(
+    stage: Installation, operator: Api, present: Json, wanted: Json
+) -> None:
+    await stage.api.create(present, stage.namespace)
+    await operator.apply(wanted, stage.namespace)
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted"),
+    [
+        pytest.param(FOREIGN, chart_secret(), id="somebody's Opaque Secret"),
+        pytest.param(OTHERS, secret(), id="one with another controller"),
+    ],
+)
+async def test_nothing_else_may_be_changed(
+    stage: Installation, operator: Api, present: Json, wanted: Json
+) -> None:
+    before = await stage.api.create(present, stage.namespace)
+    with pytest.raises(ApiError, match="changes no Secret of somebody else"):
+        await operator.merge_patch(SECRETS, "login", wanted, stage.namespace)
+    assert await stage.secret("login") == before
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        pytest.param(FOREIGN, id="somebody's Opaque Secret"),
+        pytest.param(OTHERS, id="one with another controller"),
+        pytest.param(BY_V060, id="v0.6.0's, before it is adopted"),
+    ],
+)
+async def test_nothing_else_may_be_deleted(stage: Installation, operator: Api, present: Json) -> None:
+    await stage.api.create(present, stage.namespace)
+    with pytest.raises(ApiError, match="deletes no Secret of somebody else"):
+        await operator.delete(SECRETS, "login", stage.namespace)
+
+
+async def test_nobody_else_is_held_to_it(stage: Installation) -> None:
+    await stage.api.create(FOREIGN, stage.namespace)
+    await stage.api.merge_patch(SECRETS, "login", {"data": {"key": "eA=="}}, stage.namespace)
+    await stage.api.delete(SECRETS, "login", stage.namespace)
+
+
+def request_for(**spec: Any) -> Json:
+    """Make a TokenRequest."""
+    return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+
+
+async def _ask(client: Api, namespace: str, **spec: Any) -> Json:
+    path = SERVICE_ACCOUNTS.path("ci", namespace, "token")
+    return await client.request("POST", path, body=request_for(**spec))
+
+
+async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> None:
+    await stage.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ci"}})
+    answer = await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=3600)
+    assert answer["status"]["token"]
+    for audiences in ([], ["https://kubernetes.default.svc"], ["sts.amazonaws.com", "vault"]):
+        with pytest.raises(ApiError, match=r"for sts\.amazonaws\.com only"):
+            await _ask(operator, stage.namespace, audiences=audiences)
+    with pytest.raises(ApiError, match="of an hour at most"):
+        await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=7200)
+    assert await token_of(stage.api, stage.namespace, "ci")

@@ -1,0 +1,90 @@
+"""The operator at all its work, as the ServiceAccount that is installed: nothing refused, and no right idle."""
+
+from tests.cluster import reading
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account, signer
+from tests.cluster.ownership import v060
+from tests.lab import audit
+from tests.lab.api import ARGO_SECRETS, SECRETS
+from tests.lab.waiting import wait_for
+from tests.manifests.installation import ACCOUNT, EVERYTHING, USER, Installation, build
+from tests.manifests.rules import rights_in, roles_of, used
+
+# kube-rbac-proxy is not here to use it.
+OF_THE_PROXY = "ecr-secret-operator-proxy-role"
+FORBIDDEN_VERBS = {"*", "deletecollection", "escalate", "bind", "impersonate"}
+
+
+async def _work(stage: Installation) -> None:
+    """Have the operator do all that it can do."""
+    stage.aws.token_life = 12
+    await permit(stage, ROLE)
+    await v060.left_behind(stage, ecr_secret("old"))
+    await stage.create(
+        iam_secret(),
+        service_account(role=ROLE),
+        core_secret("taken-login"),
+        *(ecr_secret(name) for name in ("pull", "kept", "renamed", "taken", "spoiled")),
+        argo_secret("charts"),
+        ecr_secret("by-role", role_arn=ROLE),
+        ecr_secret("by-account", service_account={"name": "ci"}),
+        ecr_secret("by-keys", aws_iam_secret={"name": "keys"}),
+    )
+    # All namespaces, as the manifests have it.
+    async with stage.operator(watch=""):
+        await stage.ready("pull", "kept", "renamed", "by-role", "by-account", "by-keys", "old")
+        await stage.ready("charts", kind=ARGO_SECRETS)
+        await stage.told("taken", "False", "SecretConflict")
+        first = await stage.token("pull-login")
+        await _change(stage)
+
+        async def refreshed() -> bool:
+            return (await stage.token("pull-login")).serial > first.serial
+
+        await wait_for(refreshed, 15, "a second token")
+        await wait_for(lambda: stage.events("taken"), 5, "an Event about the conflict")
+    assert await signer(stage, "by-account-login") == await signer(stage, "by-role-login") == ROLE
+
+
+async def _change(stage: Installation) -> None:
+    """Change and damage what the operator then puts right."""
+    await stage.change("kept", {"deletion_policy": "Orphan"})
+    await stage.change("renamed", {"generated_secret_name": "another-name"})
+    await stage.delete("charts-login")
+    spoiled = {"metadata": {"labels": None}, "data": {".dockerconfigjson": "eyJhdXRocyI6e319"}}
+    await stage.api.merge_patch(SECRETS, "spoiled-login", spoiled, stage.namespace)
+    adopted = {"metadata": {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}}
+    await stage.api.merge_patch(SECRETS, "taken-login", adopted, stage.namespace)
+    # A change of its own makes the operator look at once.
+    await stage.change("taken", {"frequency": "9h"})
+    await stage.ready("kept", "renamed", "taken", "spoiled")
+    await wait_for(lambda: stage.find_secret("charts-login"), 5, "the deleted Secret again")
+
+    async def orphaned() -> bool:
+        metadata = (await stage.secret("kept-login"))["metadata"]
+        return "ownerReferences" not in metadata and await stage.find_secret("renamed-login") is None
+
+    await wait_for(orphaned, 5, "a Secret without owner, and the one of the old name gone")
+    assert reading.is_current(await stage.resource("kept"))
+
+
+async def test_all_its_work_is_done_without_a_refusal_and_no_right_is_idle(stage: Installation) -> None:
+    await _work(stage)
+    assert stage.refusals() == []
+    entries = audit.entries(stage.plane.audit_log, stage.begun)
+    in_use = used(entry for entry in entries if entry["user"]["username"] == USER)
+    granted = [role for role in roles_of(build(EVERYTHING), ACCOUNT) if role["metadata"]["name"] != OF_THE_PROXY]
+    assert len(granted) >= 3
+    assert sorted(right for role in granted for right in rights_in(role) if right not in in_use) == []
+
+
+def test_no_right_is_wider_than_its_use() -> None:
+    rights = {right for role in roles_of(build(EVERYTHING), ACCOUNT) for right in rights_in(role)}
+    assert not {right.verb for right in rights} & FORBIDDEN_VERBS
+    assert "*" not in str(rights)
+    assert {right.verb for right in rights if (right.group, right.resource) == ("", "secrets")} == {
+        *("create", "delete", "get", "list", "patch", "watch"),
+    }
+    assert {right.name for right in rights if right.resource == "leases" and right.verb != "create"} == {
+        "bc9c1120.mobb.redhat.com"
+    }

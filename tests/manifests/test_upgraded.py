@@ -1,0 +1,143 @@
+"""From v0.6.0 to this version and back, by nothing but kubectl apply."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster import reading
+from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.ownership import v060
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
+from tests.lab.aws import LocalAws
+from tests.lab.control_plane import ControlPlane
+from tests.lab.kubectl import kubectl
+from tests.manifests.installation import CONFIG, NAMESPACE, ROOT, Installation, apply, build, token_of
+
+OLD = list(yaml.safe_load_all(Path(__file__).with_name("v0.6.0.yaml").read_text())) + v060.crds()
+DEFAULT = CONFIG / "default"
+DOCS = (ROOT / "docs" / "upgrade.md").read_text()
+_OF_THE_SERVER = {"managedFields", "resourceVersion", "generation", "annotations"}
+NAMES = ("pull-login", "charts-login")
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """A control plane for these tests."""
+    with ControlPlane() as started:
+        yield started
+
+
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client with all rights."""
+    async with plane.api() as api:
+        yield api
+
+
+@pytest.fixture
+async def stage(
+    plane: ControlPlane, client: Api, aws: LocalAws, tmp_path: Path
+) -> AsyncIterator[Installation]:
+    """A stage on which v0.6.0 is installed."""
+    await _apply_old(plane, tmp_path)
+    await client.crds_served(each["metadata"]["name"] for each in v060.crds())
+    namespace, token = await client.create_namespace(), await token_of(client)
+    yield Installation(plane=plane, api=client, aws=aws, namespace=namespace, account_token=token)
+    for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
+        await client.delete_all(resource, namespace)
+
+
+async def _apply_old(plane: ControlPlane, folder: Path) -> None:
+    """Apply v0.6.0's manifests, as its `make deploy` did."""
+    file = folder / "v0.6.0.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": OLD}))
+    await kubectl("apply", "-f", str(file), kubeconfig=plane.kubeconfig, home=plane.folder)
+
+
+def _key(manifest: Json) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+async def _present(api: Api, manifests: Iterable[Json]) -> dict[tuple[str, str], Json]:
+    """Return what the server has of these objects, without what it adds to each change."""
+    found = {}
+    for manifest in manifests:
+        resource, metadata = await api.resource_of(manifest), manifest["metadata"]
+        present = await api.get(resource, metadata["name"], metadata.get("namespace"))
+        metadata = {key: value for key, value in present["metadata"].items() if key not in _OF_THE_SERVER}
+        content = {key: value for key, value in present.items() if key != "status"}
+        found[_key(manifest)] = {**content, "metadata": metadata}
+    return found
+
+
+def _uids(objects: dict[tuple[str, str], Json]) -> dict[tuple[str, str], str]:
+    return {key: each["metadata"]["uid"] for key, each in objects.items()}
+
+
+async def test_each_object_is_changed_in_place_and_the_way_back_leads_to_where_it_was(
+    stage: Installation, tmp_path: Path
+) -> None:
+    before = await _present(stage.api, OLD)
+    await apply(stage.plane, DEFAULT)
+    between = await _present(stage.api, OLD)
+    assert _uids(between) == _uids(before)
+    assert between != before
+    await _apply_old(stage.plane, tmp_path)
+    assert await _present(stage.api, OLD) == before
+
+
+async def test_generated_secrets_are_adopted_without_a_call_to_aws_and_survive_the_way_back(
+    stage: Installation, tmp_path: Path
+) -> None:
+    for resource in (ecr_secret("pull"), argo_secret("charts")):
+        await v060.left_behind(stage, resource)
+    before = [await stage.secret(name) for name in NAMES]
+    await apply(stage.plane, DEFAULT)
+    await _ready(stage)
+    after = [await stage.secret(name) for name in NAMES]
+    assert [each["data"] for each in after] == [each["data"] for each in before]
+    assert stage.aws.count() == 0
+    await _apply_old(stage.plane, tmp_path)
+    for name in NAMES:
+        await _refresh_as_v060(stage, name)
+    resource = await stage.resource("pull")
+    assert set(resource["status"]) == {"phase", "lastUpdatedTime"}
+    # And forward again.
+    await apply(stage.plane, DEFAULT)
+    await _ready(stage)
+    assert {reading.token(await stage.secret(name)).serial for name in NAMES} == {1}
+    assert stage.refusals() == []
+
+
+async def _ready(stage: Installation) -> None:
+    async with stage.operator(watch=""):
+        await stage.ready("pull")
+        await stage.ready("charts", kind=ARGO_SECRETS)
+
+
+async def _refresh_as_v060(stage: Installation, name: str) -> None:
+    """Do what v0.6.0 does for a refresh, with the account's own rights."""
+    kind = ECR_SECRETS if name == "pull-login" else ARGO_SECRETS
+    plane = stage.plane
+    async with Api(plane.url, token=stage.account_token, authority=plane.authority) as old:
+        resource = await old.get(kind, name.removesuffix("-login"), stage.namespace)
+        wanted = v060.generated_secret(resource, v060.new_password())
+        present = await old.get(SECRETS, name, stage.namespace)
+        await old.replace({**present, "data": wanted["data"]})
+        path = kind.path(resource["metadata"]["name"], stage.namespace, "status")
+        await old.request("PUT", path, body={**resource, "status": v060.status(age=0)})
+
+
+def test_the_guide_names_each_object_that_goes_away() -> None:
+    kept = {_key(each) for each in build(DEFAULT)}
+    gone = [key for key in map(_key, OLD) if key not in kept]
+    assert gone == [("ConfigMap", f"{NAMESPACE}-manager-config")]
+    assert all(f"`{name}`" in DOCS for _, name in gone)
+
+
+def test_the_guide_names_each_right_that_goes_away() -> None:
+    assert "configmaps" in DOCS
+    assert "finalizers" in DOCS

@@ -23,7 +23,8 @@ _TRANSIENT_WITHOUT_TOKEN = (1.0, 15.0)
 _PERMANENT = (300.0, 1800.0)
 _PERMANENT_WITHOUT_TOKEN = (5.0, 300.0)
 _KUBERNETES_TRANSIENT = (0.5, 8.0)
-_KUBERNETES_PERMANENT = (10.0, 300.0)
+# Soon at first: an API server that has just started refuses what its roles allow, until it has read them.
+_KUBERNETES_PERMANENT = (2.0, 300.0)
 _LONGEST_LINK_RETRY = 30.0
 _SHARE_OF_REMAINING_LIFE = 8
 

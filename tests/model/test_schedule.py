@@ -203,8 +203,9 @@ def test_any_delay_is_a_second_at_least_and_leaves_room_before_the_expiry(
     [
         pytest.param(transient(), 1, 0.25, 0.5, id="at first in no time"),
         pytest.param(transient(), 10**6, 0.25, 30, id="later every half minute"),
-        pytest.param(permanent(), 1, 5, 10, id="what a person mends waits longer"),
-        pytest.param(permanent(), 10**6, 5, 300, id="and five minutes at most"),
+        pytest.param(permanent(), 1, 1, 2, id="a refusal may pass with the server's start"),
+        pytest.param(permanent(), 4, 1, 16, id="what a person mends waits longer"),
+        pytest.param(permanent(), 10**6, 1, 300, id="and five minutes at most"),
         pytest.param(transient(retry_after=42.0), 1, 42, 42, id="Retry-After counts"),
     ],
 )

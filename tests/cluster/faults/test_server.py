@@ -178,7 +178,7 @@ async def test_a_forbidden_write_is_told_of_and_made_once_it_is_allowed(scene: S
     async with acting(scene):
         resource = await scene.told("pull", "False", "KubernetesForbidden", within=30)
         await _grant(scene)
-        # The first pause after a refusal is up to 10 s, the second up to 20.
+        # The pauses after refusals are up to 2 s, 4 s, 8 s.
         await scene.ready("pull", within=35)
     assert "cannot patch" in reading.condition(resource, "Refreshed")["message"]
     assert scene.aws.count() == 1

@@ -6,16 +6,33 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, Json
+from ecr_operator.model.resources import ArgoHelmRepoSecretSpec, SecretSpec
+from tests.cluster import reading
+from tests.lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, Json
 from tests.lab.aws import LocalAws
 from tests.lab.control_plane import ControlPlane
 from tests.lab.demo_rows import held_token
 from tests.lab.operator import OperatorProcess
 from tests.lab.waiting import wait_for
 
-SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("*.yaml"))
+FOLDER = Path(__file__).parents[1] / "samples"
+GROUP = "ecr.mobb.redhat.com"
+OF_V060 = {FOLDER / "ecr_v1alpha1_secret.yaml", FOLDER / "ecr_v1alpha1_argohelmreposecret.yaml"}
+BUILD = yaml.safe_load((FOLDER / "build-config.yaml").read_text())
+FILES = sorted(FOLDER.glob("ecr_*.yaml"))
 V0_6_0_FIELDS = {"generated_secret_name", "ecr_registry", "url", "frequency", "region"}
-LATER_FIELDS = {"ecr_v1alpha1_secret_linked.yaml": {"link_service_accounts"}}
+PUBLIC = "ecr_v1alpha1_secret_public.yaml"
+
+
+def manifests(sample: Path) -> list[Json]:
+    """Return all that a sample holds."""
+    return list(yaml.safe_load_all(sample.read_text()))
+
+
+def resource(sample: Path) -> Json:
+    """Return the one resource of ours in a sample."""
+    (found,) = (each for each in manifests(sample) if each["apiVersion"].startswith(GROUP))
+    return found
 
 
 @pytest.fixture
@@ -34,51 +51,73 @@ async def operator(
         yield running
 
 
+@pytest.fixture
+async def provided(api: Api, namespace: str) -> None:
+    """What the samples' comments tell to do first, and the ServiceAccount that every namespace has."""
+    permitted = {"ecr.mobb.redhat.com/permitted-roles": "arn:aws:iam::*:role/ecr-*"}
+    await api.merge_patch(NAMESPACES, namespace, {"metadata": {"annotations": permitted}})
+    keys = {"aws_access_key_id": "AKIATENANT0000000000", "aws_secret_access_key": "secret-of-the-tenant"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ecr-keys"}, "stringData": keys}
+    await api.create(secret, namespace)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    await api.apply(account, namespace)
+
+
 def _name(sample: Path) -> str:
     return sample.name
 
 
-def test_there_is_a_sample_of_each_kind() -> None:
-    kinds = [yaml.safe_load(sample.read_text())["kind"] for sample in SAMPLES]
-    assert sorted(kinds) == ["ArgoHelmRepoSecret", "Secret", "Secret"]
+def test_there_is_a_sample_of_each_field() -> None:
+    shown = {field for sample in FILES for field in resource(sample)["spec"]}
+    assert shown == {*SecretSpec.model_fields, *ArgoHelmRepoSecretSpec.model_fields}
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=_name)
-def test_it_names_no_namespace_and_only_what_v0_6_0_knows_but_for_what_it_shows(sample: Path) -> None:
-    manifest = yaml.safe_load(sample.read_text())
-    assert "namespace" not in manifest["metadata"]
-    assert set(manifest["spec"]) - V0_6_0_FIELDS == LATER_FIELDS.get(sample.name, set())
-    assert "ACCOUNT_ID" in (manifest["spec"].get("ecr_registry") or manifest["spec"]["url"])
+def test_all_may_be_applied_together() -> None:
+    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    assert listed == [sample.name for sample in FILES]
+    for field in ("metadata.name", "spec.generated_secret_name"):
+        part, key = field.split(".")
+        found = [(each["kind"], each[part][key]) for each in map(resource, FILES)]
+        assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=_name)
-async def test_it_becomes_ready(
-    sample: Path, api: Api, aws: LocalAws, operator: OperatorProcess, namespace: str
-) -> None:
-    manifest = yaml.safe_load(sample.read_text().replace("ACCOUNT_ID", aws.services.account))
-    created = await api.create(manifest, namespace)
-    resource = await api.resource_of(manifest)
-
-    async def ready() -> Json | None:
-        present = await api.get(resource, created["metadata"]["name"], namespace)
-        return present if _condition(present, "Ready").get("status") == "True" else None
-
-    present = await wait_for(ready, 20, f"{sample.name} Ready; the operator said:\n{operator.tail()}")
-    secret = await api.get(SECRETS, manifest["spec"]["generated_secret_name"], namespace)
-    token = held_token(secret)
-    assert token is not None
-    assert (token.region, token.service) == ("us-east-2", "ecr")
-    assert present["status"]["phase"] == "Updated"
+@pytest.mark.parametrize("sample", FILES, ids=_name)
+def test_it_names_no_namespace_and_no_account(sample: Path) -> None:
+    assert not any("namespace" in each["metadata"] for each in manifests(sample))
+    spec = resource(sample)["spec"]
+    assert "ACCOUNT_ID" in (spec.get("ecr_registry") or spec["url"]) or sample.name == PUBLIC
 
 
-async def test_the_linked_one_links(
+@pytest.mark.parametrize("sample", sorted(OF_V060), ids=_name)
+def test_v0_6_0_knows_it(sample: Path) -> None:
+    assert set(resource(sample)["spec"]) <= V0_6_0_FIELDS
+
+
+def test_the_build_pulls_and_pushes_with_the_generated_secret() -> None:
+    spec = BUILD["spec"]
+    named = {spec["output"]["pushSecret"]["name"], spec["strategy"]["sourceStrategy"]["pullSecret"]["name"]}
+    secret = resource(FOLDER / "ecr_v1alpha1_secret.yaml")["spec"]
+    assert named == {secret["generated_secret_name"]}
+    assert spec["output"]["to"]["name"].startswith(f"{secret['ecr_registry']}/")
+
+
+@pytest.mark.usefixtures("provided")
+async def test_each_does_what_it_is_for(
     api: Api, aws: LocalAws, operator: OperatorProcess, namespace: str
 ) -> None:
-    path = SAMPLES[0].with_name("ecr_v1alpha1_secret_linked.yaml")
-    # Every namespace of a cluster has it; here nobody has made it yet.
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    await api.apply(account, namespace)
-    await api.create(yaml.safe_load(path.read_text().replace("ACCOUNT_ID", aws.services.account)), namespace)
+    for sample in FILES:
+        for manifest in yaml.safe_load_all(sample.read_text().replace("ACCOUNT_ID", aws.services.account)):
+            await api.create(manifest, namespace)
+    for sample in FILES:
+        await _is_served(api, resource(sample), namespace, operator)
+    held = await api.list(SECRETS, namespace)
+    tokens = {each["metadata"]["name"]: held_token(each) for each in held}
+    assert tokens["ecr-docker-secret"] is not None
+    assert tokens["ecr-docker-secret"].region == "us-east-2"
+    by = {name: aws.role_of(token) or token.access_key for name, token in tokens.items() if token}
+    assert by["cross-account-login"].endswith("role/ecr-puller")
+    assert by["service-account-login"].endswith("role/my-app-ecr")
+    assert by["own-keys-login"] == "AKIATENANT0000000000"
 
     async def linked() -> bool:
         present = await api.get(SERVICE_ACCOUNTS, "default", namespace)
@@ -87,6 +126,14 @@ async def test_the_linked_one_links(
     await wait_for(linked, 20, f"the link; the operator said:\n{operator.tail()}")
 
 
-def _condition(resource: Json, wanted: str) -> Json:
-    conditions: list[Json] = resource.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == wanted), {})
+async def _is_served(api: Api, sample: Json, namespace: str, operator: OperatorProcess) -> None:
+    kind, name = await api.resource_of(sample), sample["metadata"]["name"]
+    wanted = ("False", "Suspended") if sample["spec"].get("suspend") else ("True", "Refreshed")
+
+    async def said() -> Json | None:
+        present = await api.get(kind, name, namespace)
+        return present if reading.verdict(present, "Ready") == wanted else None
+
+    what = f"{name} to say {' '.join(wanted)}; the operator said:\n{operator.tail()}"
+    present = await wait_for(said, 20, what)
+    assert present["status"]["phase"] == ("Suspended" if wanted[1] == "Suspended" else "Updated")

@@ -136,7 +136,7 @@ class Scene:
 
     def refusals(self) -> list[str]:
         """Tell what an operator asked for that the installation's rights don't allow."""
-        return rights.refusals(self.plane, self.user, since=self.begun)
+        return rights.beyond(self.plane, self.user, self.begun)
 
     def writes(self, name: str | None = None) -> Counter[Request]:
         """Count the operator's writes since `mark`, or those to objects of one name; Events don't count."""

@@ -106,9 +106,9 @@ async def _is_served(api: Api, kind: Resource) -> bool:
 
 
 def _fill_in(folder: Path, account: str) -> list[str]:
-    """Copy the samples with the account in place of ACCOUNT_ID; return the files' names."""
+    """Copy the first sample of each kind with the account in place of ACCOUNT_ID; return the files' names."""
     folder.mkdir()
-    files = sorted(_SAMPLES.glob("*.yaml"))
+    files = [_SAMPLES / f"ecr_v1alpha1_{kind.lower()}.yaml" for kind in ("ArgoHelmRepoSecret", "Secret")]
     for file in files:
         (folder / file.name).write_text(file.read_text().replace("ACCOUNT_ID", account))
     return [file.name for file in files]

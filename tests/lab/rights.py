@@ -1,11 +1,13 @@
-"""The rights that the manifests give the operator, given to a group, and what was refused to it.
+"""The rights that the manifests give the operator: taken apart, given to a group, held against an audit log.
 
 The roles are read from `config/rbac`, so that whatever runs as a member of the group has exactly what an
 installation has, additions included, but everywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -17,8 +19,31 @@ OPERATORS = "operators-as-installed"
 
 _FOLDER = Path(__file__).parents[2] / "config" / "rbac"
 _GROUP = "rbac.authorization.k8s.io"
-# An admission plugin's refusals, for rights that a field of an object needs, are none of RBAC's.
+# Of the admission plugin OwnerReferencesPermissionEnforcement, for a right that a field of an object needs.
 _OWNER_REFERENCES = "cannot set"
+
+
+class Right(NamedTuple):
+    """One verb on one resource, of one name where the rule names it."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+
+
+def rights_in(role: Json) -> set[Right]:
+    """Return all that a role allows on resources."""
+    return {
+        Right(*parts)
+        for rule in role["rules"]
+        for parts in product(
+            rule.get("apiGroups", ()),
+            rule.get("resources", ()),
+            rule["verbs"],
+            rule.get("resourceNames", [""]),
+        )
+    }
 
 
 def roles() -> list[Json]:
@@ -49,20 +74,53 @@ async def grant(api: Api) -> None:
         )
 
 
-def refusals(plane: ControlPlane, user: str, *, group: str = OPERATORS, since: int = 0) -> list[str]:
-    """Tell what a user of the group asked for and was refused for want of a right."""
+def used(entries: Iterable[Json]) -> set[Right]:
+    """Return the rights that requests made use of, each with and without the object's name."""
+    return {right for entry in entries for right in _rights_for(entry)}
+
+
+def refused(plane: ControlPlane, user: str, since: int = 0) -> list[Json]:
+    """Return the entries of a user's requests that were refused for want of a right."""
+    entries = audit.entries(plane.audit_log, since)
+    return [entry for entry in entries if entry["user"]["username"] == user and _is_refused(entry)]
+
+
+def beyond(plane: ControlPlane, user: str, since: int = 0) -> list[str]:
+    """Tell what a member of the group asked for in vain that the roles don't hold.
+
+    What they hold is refused too by an API server that has just started, until it has read them.
+    """
+    held = {right for role in roles() for right in rights_in(role)}
     return [
-        f"{entry['verb']} {entry['requestURI']}"
-        for entry in _asked(plane, user, since)
-        if group in entry["user"].get("groups", ()) and _is_refused(entry)
+        in_words(entry)
+        for entry in refused(plane, user, since)
+        if OPERATORS in entry["user"].get("groups", ())
+        if _lacks_more_than_a_verb(entry) or not held & _rights_for(entry)
     ]
 
 
-def _asked(plane: ControlPlane, user: str, since: int) -> Iterator[Json]:
-    return (entry for entry in audit.entries(plane.audit_log, since) if entry["user"]["username"] == user)
+def in_words(entry: Json) -> str:
+    """Tell what was asked."""
+    return f"{entry['verb']} {entry['requestURI']}"
+
+
+def _rights_for(entry: Json) -> set[Right]:
+    target = entry.get("objectRef")
+    if not target:
+        return set()
+    resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+    verbs = [entry["verb"]]
+    # An apply that creates is asked for both; the log names the one.
+    if entry["verb"] == "patch" and entry["responseStatus"]["code"] == 201:
+        verbs.append("create")
+    group = target.get("apiGroup", "")
+    return {Right(group, resource, verb, name) for verb in verbs for name in ("", target.get("name", ""))}
 
 
 def _is_refused(entry: Json) -> bool:
-    said = entry.get("responseStatus", {}).get("message", "")
     decision = entry.get("annotations", {}).get("authorization.k8s.io/decision")
-    return bool(decision == "forbid" or _OWNER_REFERENCES in said)
+    return bool(decision == "forbid" or _lacks_more_than_a_verb(entry))
+
+
+def _lacks_more_than_a_verb(entry: Json) -> bool:
+    return _OWNER_REFERENCES in entry.get("responseStatus", {}).get("message", "")

@@ -30,14 +30,16 @@ def _get(kubeconfig: Path, *arguments: str) -> int:
     return subprocess.run(command, capture_output=True, check=False, env={"HOME": "/nonexistent"}).returncode
 
 
-def test_what_the_role_allows_is_no_refusal(control_plane: ControlPlane, kubeconfig: Path, since: int) -> None:
+def test_what_the_role_allows_is_no_refusal(
+    control_plane: ControlPlane, kubeconfig: Path, since: int
+) -> None:
     assert _get(kubeconfig, "/api/v1/secrets?limit=1") == 0
-    assert rights.refusals(control_plane, USER, since=since) == []
+    assert rights.beyond(control_plane, USER, since) == []
 
 
 def test_what_it_does_not_allow_is_told(control_plane: ControlPlane, kubeconfig: Path, since: int) -> None:
     assert _get(kubeconfig, "/api/v1/configmaps") == 1
-    assert rights.refusals(control_plane, USER, since=since) == ["list /api/v1/configmaps"]
+    assert rights.beyond(control_plane, USER, since) == ["list /api/v1/configmaps"]
 
 
 def test_the_roles_of_all_additions_are_among_them() -> None:

@@ -41,6 +41,18 @@ def pick(objects: Iterable[Json], kind: str, name: str = "") -> Json:
     return found
 
 
+def roles_of(objects: Iterable[Json], account: str) -> list[Json]:
+    """Return the roles that a set of manifests binds to a ServiceAccount."""
+    objects = list(objects)
+    bound = {
+        (each["roleRef"]["kind"], each["roleRef"]["name"])
+        for each in objects
+        if each["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+        and any(subject["name"] == account for subject in each["subjects"])
+    }
+    return [each for each in objects if (each["kind"], each["metadata"]["name"]) in bound]
+
+
 async def apply(plane: ControlPlane, folder: Path, *flags: str) -> str:
     """Apply what a folder builds, as a user does, and return what kubectl said."""
     return await kubectl("apply", *flags, "-k", str(folder), kubeconfig=plane.kubeconfig, home=plane.folder)
@@ -97,4 +109,4 @@ class Installation(Scene):
 
     def refusals(self) -> list[str]:
         """Tell what the operator asked for and was refused."""
-        return rights.refusals(self.plane, USER, group="system:serviceaccounts", since=self.begun)
+        return [rights.in_words(entry) for entry in rights.refused(self.plane, USER, self.begun)]

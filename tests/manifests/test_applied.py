@@ -25,7 +25,9 @@ async def _versions(plane: ControlPlane) -> dict[str, str]:
     """Return the versions of all objects of the installation."""
     found = json.loads(await _on(plane, "get", "-k", str(EVERYTHING), "-o", "json"))["items"]
     assert len(found) == len(build(EVERYTHING))
-    return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in found}
+    return {
+        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in found
+    }
 
 
 async def _on(plane: ControlPlane, *arguments: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from tests.lab.api import Json
+from tests.lab.rights import rights_in
 from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
-from tests.manifests.rules import rights_in
 
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 DEFAULT, NAMESPACED, TEAMS = CONFIG / "default", CONFIG / "namespaced", CONFIG / "namespaced" / "example"
@@ -79,7 +79,9 @@ def test_by_itself_it_watches_its_own_namespace() -> None:
     assert watched == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 
 
-@pytest.mark.parametrize("folder", [DEFAULT, NAMESPACED, EVERYTHING], ids=["default", "namespaced", "everything"])
+@pytest.mark.parametrize(
+    "folder", [DEFAULT, NAMESPACED, EVERYTHING], ids=["default", "namespaced", "everything"]
+)
 def test_each_container_is_restricted(folder: Path) -> None:
     pod = pick(build(folder), "Deployment")["spec"]["template"]["spec"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

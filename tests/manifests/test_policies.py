@@ -25,7 +25,7 @@ def reference(kind: str = "Secret", uid: str = "5f1e", group: str = GROUP) -> Js
 
 
 def secret(**changes: Any) -> Json:
-    """Make a Secret as the operator writes it, but for what is changed; a metadata field that is None goes."""
+    """Make a Secret as the operator writes it, but for what is changed; metadata that is None goes."""
     kind, data = changes.pop("type", DOCKER), changes.pop("data", LOGIN)
     metadata = {"labels": OURS, "annotations": OWNER, "ownerReferences": [reference()], **changes}
     metadata = {"name": "login", **{key: value for key, value in metadata.items() if value is not None}}
@@ -100,10 +100,14 @@ async def test_its_own_secrets_may_be_made_and_deleted(
         ),
         pytest.param(secret(labels={"app": "x"}), "bears its label", id="no label"),
         pytest.param(secret(annotations=None), "pull secrets and Argo CD", id="no owner named"),
-        pytest.param(secret(annotations={f"{GROUP}/owner": "Secret/pull"}), "belongs to", id="an owner without uid"),
-        pytest.param(secret(ownerReferences=[reference(uid="other")]), "belongs to", id="another owner's uid"),
+        pytest.param(secret(annotations={f"{GROUP}/owner": "Secret/pull"}), "belongs to", id="no uid of it"),
         pytest.param(
-            secret(ownerReferences=[reference("Deployment", group="apps/v1")]), "belongs to", id="a foreign owner"
+            secret(ownerReferences=[reference(uid="other")]), "belongs to", id="another owner's uid"
+        ),
+        pytest.param(
+            secret(ownerReferences=[reference("Deployment", group="apps/v1")]),
+            "belongs to",
+            id="another's",
         ),
     ],
 )

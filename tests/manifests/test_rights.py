@@ -1,4 +1,4 @@
-"""The operator at all its work, as the ServiceAccount that is installed: nothing refused, and no right idle."""
+"""The operator at all its work as the installed ServiceAccount: nothing is refused, and no right is idle."""
 
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
@@ -6,9 +6,9 @@ from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_a
 from tests.cluster.ownership import v060
 from tests.lab import audit
 from tests.lab.api import ARGO_SECRETS, SECRETS
+from tests.lab.rights import rights_in, used
 from tests.lab.waiting import wait_for
-from tests.manifests.installation import ACCOUNT, EVERYTHING, USER, Installation, build
-from tests.manifests.rules import rights_in, roles_of, used
+from tests.manifests.installation import ACCOUNT, EVERYTHING, USER, Installation, build, roles_of
 
 # kube-rbac-proxy is not here to use it.
 OF_THE_PROXY = "ecr-secret-operator-proxy-role"
@@ -73,7 +73,9 @@ async def test_all_its_work_is_done_without_a_refusal_and_no_right_is_idle(stage
     assert stage.refusals() == []
     entries = audit.entries(stage.plane.audit_log, stage.begun)
     in_use = used(entry for entry in entries if entry["user"]["username"] == USER)
-    granted = [role for role in roles_of(build(EVERYTHING), ACCOUNT) if role["metadata"]["name"] != OF_THE_PROXY]
+    granted = [
+        role for role in roles_of(build(EVERYTHING), ACCOUNT) if role["metadata"]["name"] != OF_THE_PROXY
+    ]
     assert len(granted) >= 3
     assert sorted(right for role in granted for right in rights_in(role) if right not in in_use) == []
 

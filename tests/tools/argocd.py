@@ -9,7 +9,7 @@ from ecr_operator.model.resources import GROUP, KINDS
 
 FOLDER = Path(__file__).parents[2] / "config" / "argocd"
 _MADE = "# Made from health.lua by `make argocd`.\n"
-_ADD = "# For OpenShift GitOps: add these two to the list in your ArgoCD resource; a patch would replace the list.\n"
+_ADD = "# For OpenShift GitOps: add both to the list in your ArgoCD resource; a patch would replace it.\n"
 
 
 def render() -> dict[str, str]:

@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
+KUBECTL := $(VENV)/bin/kubectl
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 ASSETS_CACHE = $${XDG_CACHE_HOME:-$$HOME/.cache}/ecr-secret-operator
@@ -21,6 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.PHONY: install uninstall deploy undeploy argocd
 .PHONY: help venv assets demo test test-programs check crds reference bench run picture lock soak sbom image \
 	image-push clean clean-assets
 
@@ -60,6 +62,9 @@ crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
 reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
 	@$(PY) -m tests.tools.reference
 
+argocd: $(INSTALLED) ## Write the forms of config/argocd/health.lua that Argo CD takes
+	@$(PY) -m tests.tools.argocd
+
 soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m tests.lab.assets >/dev/null
 	@$(PY) -m tests.lab.soak $(ARGS)
@@ -70,6 +75,19 @@ bench: $(INSTALLED) ## Measure time, API calls and memory with 200 and 1,000 res
 
 run: $(INSTALLED) ## Run the operator against the cluster of the current kubeconfig (ARGS=… adds flags)
 	@$(PY) -m ecr_operator $(ARGS)
+
+install: $(INSTALLED) ## Install the CRDs in the cluster of the current kubeconfig
+	@$(KUBECTL) apply -k config/crd
+
+uninstall: $(INSTALLED) ## Take the CRDs away, and with them all resources and their generated Secrets
+	@$(KUBECTL) delete --ignore-not-found -k config/crd
+
+deploy: $(INSTALLED) ## Install CRDs, rights and the operator as config/default has them (IMG=… is its image)
+	@$(KUBECTL) kustomize config/default | \
+		sed 's|image: quay.io/rh-mobb/ecr-secret-operator:.*|$(if $(IMG),image: $(IMG),&)|' | $(KUBECTL) apply -f -
+
+undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Secrets included
+	@$(KUBECTL) delete --ignore-not-found -k config/default
 
 picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
 	@$(PY) -m tests.lab.demo --picture docs/demo.svg

@@ -84,7 +84,7 @@ uninstall: $(INSTALLED) ## Take the CRDs away, and with them all resources and t
 
 deploy: $(INSTALLED) ## Install CRDs, rights and the operator as config/default has them (IMG=… is its image)
 	@$(KUBECTL) kustomize config/default | \
-		sed 's|image: quay.io/rh-mobb/ecr-secret-operator:.*|$(if $(IMG),image: $(IMG),&)|' | $(KUBECTL) apply -f -
+		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" | $(KUBECTL) apply -f -
 
 undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Secrets included
 	@$(KUBECTL) delete --ignore-not-found -k config/default

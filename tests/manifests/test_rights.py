@@ -1,14 +1,13 @@
 """The operator at all its work as the installed ServiceAccount: nothing is refused, and no right is idle."""
 
-from tests.cluster import reading
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account, signer
 from tests.cluster.ownership import v060
 from tests.lab import audit
-from tests.lab.api import ARGO_SECRETS, SECRETS
+from tests.lab.api import ARGO_SECRETS, SECRETS, SERVICE_ACCOUNTS
 from tests.lab.rights import rights_in, used
 from tests.lab.waiting import wait_for
-from tests.manifests.installation import ACCOUNT, EVERYTHING, USER, Installation, build, roles_of
+from tests.manifests.installation import ACCOUNT, EVERYTHING, NAMESPACE, USER, Installation, build, roles_of
 
 # kube-rbac-proxy is not here to use it.
 OF_THE_PROXY = "ecr-secret-operator-proxy-role"
@@ -29,9 +28,10 @@ async def _work(stage: Installation) -> None:
         ecr_secret("by-role", role_arn=ROLE),
         ecr_secret("by-account", service_account={"name": "ci"}),
         ecr_secret("by-keys", aws_iam_secret={"name": "keys"}),
+        ecr_secret("linked", link_service_accounts=[{"name": "ci", "for": ["pull", "mount"]}]),
     )
     # All namespaces, as the manifests have it.
-    async with stage.operator(watch=""):
+    async with stage.operator("--leader-elect", watch="", env={"POD_NAMESPACE": NAMESPACE}):
         await stage.ready("pull", "kept", "renamed", "by-role", "by-account", "by-keys", "old")
         await stage.ready("charts", kind=ARGO_SECRETS)
         await stage.told("taken", "False", "SecretConflict")
@@ -48,6 +48,8 @@ async def _work(stage: Installation) -> None:
 
 async def _change(stage: Installation) -> None:
     """Change and damage what the operator then puts right."""
+    await wait_for(lambda: _is_linked(stage), 10, "the link")
+    await stage.change("linked", {"link_service_accounts": None})
     await stage.change("kept", {"deletion_policy": "Orphan"})
     await stage.change("renamed", {"generated_secret_name": "another-name"})
     await stage.delete("charts-login")
@@ -65,7 +67,16 @@ async def _change(stage: Installation) -> None:
         return "ownerReferences" not in metadata and await stage.find_secret("renamed-login") is None
 
     await wait_for(orphaned, 5, "a Secret without owner, and the one of the old name gone")
-    assert reading.is_current(await stage.resource("kept"))
+
+    async def unlinked() -> bool:
+        return not await _is_linked(stage)
+
+    await wait_for(unlinked, 10, "the link gone")
+
+
+async def _is_linked(stage: Installation) -> bool:
+    account = await stage.api.get(SERVICE_ACCOUNTS, "ci", stage.namespace)
+    return {"name": "linked-login"} in account.get("imagePullSecrets", [])
 
 
 async def test_all_its_work_is_done_without_a_refusal_and_no_right_is_idle(stage: Installation) -> None:

@@ -21,6 +21,8 @@ DEFAULT = CONFIG / "default"
 DOCS = (ROOT / "docs" / "upgrade.md").read_text()
 _OF_THE_SERVER = {"managedFields", "resourceVersion", "generation", "annotations"}
 NAMES = ("pull-login", "charts-login")
+# Once at its start, to see whether there is something to undo; the right for it comes with an addition.
+LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ async def test_generated_secrets_are_adopted_without_a_call_to_aws_and_survive_t
     await apply(stage.plane, DEFAULT)
     await _ready(stage)
     assert {reading.token(await stage.secret(name)).serial for name in NAMES} == {1}
-    assert stage.refusals() == []
+    assert {each.partition("?")[0] for each in stage.refusals()} <= {LOOK_FOR_LINKS}
 
 
 async def _ready(stage: Installation) -> None:

@@ -1,0 +1,67 @@
+"""An operator for two namespaces: at work in both, with no right anywhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.identities.tenancy import ROLE, permit
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from tests.lab.aws import LocalAws
+from tests.lab.control_plane import ControlPlane
+from tests.manifests.installation import CONFIG, NAMESPACE, Installation, apply, build, token_of
+
+TEAMS = ("team-a", "team-b")
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """A control plane for these tests."""
+    with ControlPlane() as started:
+        yield started
+
+
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client with all rights, and the variant for two namespaces installed."""
+    async with plane.api() as api:
+        for name in TEAMS:
+            await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        await apply(plane, CONFIG / "crd")
+        await apply(plane, CONFIG / "namespaced" / "example")
+        await api.crds_served(each["metadata"]["name"] for each in build(CONFIG / "crd"))
+        yield api
+
+
+@pytest.fixture
+async def teams(plane: ControlPlane, client: Api, aws: LocalAws) -> list[Installation]:
+    """A stage in each of the two namespaces, for one and the same ServiceAccount."""
+    token = await token_of(client)
+    return [
+        Installation(plane=plane, api=client, aws=aws, namespace=name, account_token=token) for name in TEAMS
+    ]
+
+
+async def test_it_works_in_both_namespaces(teams: list[Installation]) -> None:
+    for team in teams:
+        await permit(team, ROLE)
+        await team.create(ecr_secret("pull"), argo_secret("charts"), ecr_secret("by-role", role_arn=ROLE))
+    first = teams[0]
+    async with first.operator("--leader-elect", watch=",".join(TEAMS), env={"POD_NAMESPACE": NAMESPACE}):
+        for team in teams:
+            await team.ready("pull", "by-role")
+            await team.ready("charts", kind=ARGO_SECRETS)
+            await team.change("pull", {"generated_secret_name": "another"})
+            await team.ready("pull")
+    looks_for_links = {f"list /api/v1/namespaces/{name}/serviceaccounts" for name in TEAMS}
+    assert {each.partition("?")[0] for each in first.refusals()} <= looks_for_links
+
+
+@pytest.mark.parametrize("place", [NAMESPACE, "default", None], ids=["its own", "another", "all"])
+async def test_it_has_no_rights_elsewhere(plane: ControlPlane, client: Api, place: str | None) -> None:
+    async with Api(plane.url, token=await token_of(client), authority=plane.authority) as operator:
+        for kind in (SECRETS, ECR_SECRETS, ARGO_SECRETS):
+            with pytest.raises(ApiError, match="is forbidden"):
+                await operator.list(kind, place)
+            await asyncio.gather(*(operator.list(kind, team) for team in TEAMS))

@@ -50,6 +50,16 @@ CHARTS_BY_V060 = secret(**PLAIN | {"labels": REPOSITORY}, type="Opaque", data={}
 FOREIGN = secret(**PLAIN, type="Opaque", data={})
 OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="apps/v1")]})
 HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
+ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
+OF_LINKS = f"{GROUP}/links"
+
+
+@pytest.fixture
+async def account(stage: Installation) -> str:
+    """A ServiceAccount with labels and annotations of its own."""
+    metadata = {"name": "ci", "labels": {"team": "a"}, "annotations": ROLE}
+    await stage.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    return "ci"
 
 
 @pytest.fixture
@@ -179,8 +189,8 @@ async def _ask(client: Api, namespace: str, **spec: Any) -> Json:
     return await client.request("POST", path, body=request_for(**spec))
 
 
+@pytest.mark.usefixtures("account")
 async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> None:
-    await stage.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ci"}})
     answer = await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=3600)
     assert answer["status"]["token"]
     for audiences in ([], ["https://kubernetes.default.svc"], ["sts.amazonaws.com", "vault"]):
@@ -189,3 +199,44 @@ async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> N
     with pytest.raises(ApiError, match="of an hour at most"):
         await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=7200)
     assert await token_of(stage.api, stage.namespace, "ci")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            {
+                "metadata": {"labels": {f"{GROUP}/linked": "true"}, "annotations": {OF_LINKS: "x"}},
+                "imagePullSecrets": [{"name": "login"}],
+                "secrets": [{"name": "login"}],
+            },
+            id="a link",
+        ),
+        pytest.param(
+            {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}, id="a link undone"
+        ),
+    ],
+)
+async def test_links_may_be_made_and_undone(
+    stage: Installation, operator: Api, account: str, change: Json
+) -> None:
+    await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param({"metadata": {"annotations": dict.fromkeys(ROLE, "x")}}, "own label", id="another role"),
+        pytest.param({"metadata": {"annotations": dict.fromkeys(ROLE)}}, "own label", id="no role any more"),
+        pytest.param({"metadata": {"annotations": {"more": "x"}}}, "own label", id="one more annotation"),
+        pytest.param({"metadata": {"labels": {"team": "b"}}}, "own label", id="another label"),
+        pytest.param({"metadata": {"finalizers": ["example.com/x"]}}, "imagePullSecrets", id="a finalizer"),
+        pytest.param({"automountServiceAccountToken": False}, "imagePullSecrets", id="no token for its pods"),
+    ],
+)
+async def test_nothing_else_of_a_service_account_may_be_changed(
+    stage: Installation, operator: Api, account: str, change: Json, why: str
+) -> None:
+    with pytest.raises(ApiError, match=why):
+        await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+    await stage.api.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)

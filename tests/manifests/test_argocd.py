@@ -6,8 +6,10 @@ import pytest
 import yaml
 from lupa import lua51
 
+from ecr_operator.model.resources import GROUP
 from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.lab.api import ARGO_SECRETS, Json
+from tests.lab.api import ARGO_SECRETS, CONFIG_MAPS, Json
+from tests.lab.kubectl import kubectl
 from tests.manifests.installation import Installation
 from tests.tools.argocd import FOLDER, render
 
@@ -110,3 +112,21 @@ async def test_what_the_operator_writes_is_understood(stage: Installation) -> No
 def test_the_forms_that_argo_cd_takes_are_made_from_it(name: str) -> None:
     assert (FOLDER / name).read_text() == render()[name], "run make argocd"
     assert LUA.splitlines()[0] in str(yaml.safe_load(render()[name]))
+
+
+async def test_a_patch_adds_it_to_a_running_argo_cd(stage: Installation) -> None:
+    metadata = {"name": "argocd-cm", "namespace": stage.namespace}
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"url": "https://argo"}}
+    await stage.create(theirs)
+    file = str(FOLDER / "argocd_cm_patch.yaml")
+    command = ("-n", stage.namespace, "patch", "configmap", "argocd-cm", "--patch-file", file)
+    await kubectl(*command, kubeconfig=stage.plane.kubeconfig, home=stage.plane.folder)
+    data = (await stage.api.get(CONFIG_MAPS, "argocd-cm", stage.namespace))["data"]
+    assert data.pop("url") == "https://argo"
+    assert data == dict.fromkeys(
+        (
+            f"resource.customizations.health.{GROUP}_Secret",
+            f"resource.customizations.health.{GROUP}_ArgoHelmRepoSecret",
+        ),
+        LUA,
+    )

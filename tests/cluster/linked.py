@@ -11,7 +11,7 @@ from tests.lab.audit import Request
 from tests.lab.waiting import wait_for
 
 ACCOUNT_WRITE: Final = Request("patch", "serviceaccounts", "")
-COMPONENT: Final = Path("config/rbac/link-service-accounts/role.yaml")
+COMPONENT: Final = Path("config/rbac/link-service-accounts/rules/role.yaml")
 LABEL: Final = "ecr.mobb.redhat.com/linked"
 LINKS: Final = "ecr.mobb.redhat.com/links"
 

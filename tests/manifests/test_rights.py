@@ -9,8 +9,8 @@ from tests.lab.rights import rights_in, used
 from tests.lab.waiting import wait_for
 from tests.manifests.installation import ACCOUNT, EVERYTHING, NAMESPACE, USER, Installation, build, roles_of
 
-# Used by kube-rbac-proxy, and by leader election once there is one.
-ELSEWHERE = {"ecr-secret-operator-proxy-role", "ecr-secret-operator-leader-election-role"}
+# Used by kube-rbac-proxy, which is not here.
+ELSEWHERE = {"ecr-secret-operator-proxy-role"}
 FORBIDDEN_VERBS = {"*", "deletecollection", "escalate", "bind", "impersonate"}
 
 
@@ -87,8 +87,8 @@ async def test_all_its_work_is_done_without_a_refusal_and_no_right_is_idle(stage
     granted = {role["metadata"]["name"]: rights_in(role) for role in roles_of(build(EVERYTHING), ACCOUNT)}
     assert granted.keys() >= ELSEWHERE
     idle = {name: rights - in_use for name, rights in granted.items() if name not in ELSEWHERE}
-    assert len(idle) >= 3
-    assert idle == dict.fromkeys(idle, set())
+    assert len(idle) == 4
+    assert not any(idle.values()), idle
 
 
 def test_no_right_is_wider_than_its_use() -> None:

@@ -225,7 +225,7 @@ def test_the_delay_after_kubernetes_failed(
         pytest.param(transient(), 4, 6.4, 8.0, id="then later"),
         pytest.param(transient(), 10**6, 24.0, 30.0, id="and every half minute at last"),
         pytest.param(transient(retry_after=45.0), 1, 45.0, 45.0, id="not before it may be"),
-        pytest.param(permanent(), 10**6, 5.0, 300.0, id="what a person mends comes slowly"),
+        pytest.param(permanent(), 10**6, 1.0, 300.0, id="what a person mends comes slowly"),
     ],
 )
 def test_retries_of_links(error: OperatorError, count: int, least: float, most: float) -> None:

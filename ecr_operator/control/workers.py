@@ -6,7 +6,6 @@ changes; a resource whose status can't be written is told of once, by Event and 
 
 import asyncio
 import random
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,7 +71,8 @@ class Workers:
         self._clock = clock
         self._tally = tally
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._failures: Counter[ResourceKey] = Counter()
+        # How many in a row, and whether they were permanent.
+        self._failures: dict[ResourceKey, tuple[int, bool]] = {}
         self._held_until: dict[ResourceKey, float] = {}
         self._due: set[ResourceKey] = set()
         # Since when AWS is being asked for each, in monotonic seconds.
@@ -201,10 +201,14 @@ class Workers:
         self._deadlines.schedule_at(key, deadline if deadline > now else now + _SHORTEST_ROUND)
 
     def _retry(self, key: ResourceKey, error: OperatorError) -> None:
-        self._failures[key] += 1
+        permanent = isinstance(error, PermanentError)
+        count, was_permanent = self._failures.get(key, (0, permanent))
+        # An outage says nothing of how long a refusal after it will last, nor the other way round.
+        count = count + 1 if was_permanent is permanent else 1
+        self._failures[key] = (count, permanent)
         if error.retry_after:
             self._held_until[key] = self._clock.monotonic() + error.retry_after
-        self._deadlines.schedule_in(key, kubernetes_retry_delay(error, self._failures[key], self._rng))
+        self._deadlines.schedule_in(key, kubernetes_retry_delay(error, count, self._rng))
 
     def _status_refused(self, resource: Resource, step: Step, error: OperatorError) -> None:
         seen = (resource.uid, resource.generation)

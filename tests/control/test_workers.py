@@ -359,3 +359,15 @@ async def test_an_event_does_not_cut_short_what_the_server_asked_for(world: Worl
         assert len(world.secrets.calls) == attempts
         await world.clock.advance(10)
         assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_long_outage_does_not_make_the_pause_after_a_refusal_long(world: World) -> None:
+    outage = [transient(Reason.KUBERNETES_UNAVAILABLE) for _ in range(12)]
+    world.secrets.failures = [*outage, permanent(Reason.KUBERNETES_FORBIDDEN)]
+    async with world.working():
+        of = world.see()
+        await settle()
+        while world.secrets.failures:
+            await world.clock.advance(1)
+        await world.clock.advance(2)
+        assert world.told(of) == ("True", "Refreshed")

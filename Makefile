@@ -16,6 +16,8 @@ export KEEP
 VERSION = $$(sed -n 's/^__version__ = "\([0-9.]*[0-9]\).*/\1/p' ecr_operator/__init__.py)
 IMG ?= quay.io/rh-mobb/ecr-secret-operator:v$(VERSION)
 CONTAINER_TOOL ?= docker
+BUNDLE_IMG ?= quay.io/rh-mobb/ecr-secret-operator-bundle:v$(VERSION)
+CATALOG_IMG ?= quay.io/rh-mobb/ecr-secret-operator-catalog:v$(VERSION)
 ifdef KUBERNETES
 export KUBERNETES
 endif
@@ -45,13 +47,14 @@ test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm 
 	@$(PY) -m tests.lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
 
-check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs and reference
+check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference and bundle
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports
 	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
 	@echo "Reference…"; $(PY) -m tests.tools.reference --check
+	@echo "Bundle…"; $(PY) -m tests.tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
@@ -64,6 +67,22 @@ reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
 
 argocd: $(INSTALLED) ## Write the forms of config/argocd/health.lua that Argo CD takes
 	@$(PY) -m tests.tools.argocd
+
+.PHONY: bundle bundle-build bundle-push catalog-build catalog-push
+bundle: $(INSTALLED) ## Write the OLM bundle and its catalog (IMG=… and BUNDLE_IMG=… name other images)
+	@$(PY) -m tests.tools.bundle --image "$(IMG)" --bundle-image "$(BUNDLE_IMG)"
+
+bundle-build: bundle ## Build the bundle's image (BUNDLE_IMG=…), with docker or CONTAINER_TOOL=podman
+	$(CONTAINER_TOOL) build -f bundle.Dockerfile -t $(BUNDLE_IMG) .
+
+bundle-push: ## Push the bundle's image
+	$(CONTAINER_TOOL) push $(BUNDLE_IMG)
+
+catalog-build: bundle ## Build the catalog's image (CATALOG_IMG=…); the bundle's must be pushed
+	$(CONTAINER_TOOL) build -f catalog.Dockerfile -t $(CATALOG_IMG) .
+
+catalog-push: ## Push the catalog's image
+	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
 soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m tests.lab.assets >/dev/null

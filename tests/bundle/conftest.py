@@ -1,0 +1,18 @@
+"""The bundle's sources, and what is made of them."""
+
+import pytest
+
+from tests.tools.bundle.files import render
+from tests.tools.bundle.sources import Sources, read
+
+
+@pytest.fixture(scope="session")
+def sources() -> Sources:
+    """The repository's own."""
+    return read()
+
+
+@pytest.fixture(scope="session")
+def files(sources: Sources) -> dict[str, str]:
+    """What is made of them."""
+    return render(sources)

@@ -1,0 +1,166 @@
+"""The ClusterServiceVersion says what config, samples and package say, and what OLM and OperatorHub need."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Final
+
+import pytest
+import yaml
+
+import ecr_operator
+from tests.bundle import olm
+from tests.lab.api import Json
+from tests.manifests.installation import CONFIG, build, pick
+from tests.tools.bundle.sources import product_version
+
+BUNDLE: Final = olm.load()
+CSV: Final = BUNDLE.csv
+STRATEGY: Final = CSV["spec"]["install"]["spec"]
+VERSION: Final = product_version(ecr_operator.__version__)
+ANNOTATIONS: Final = CSV["metadata"]["annotations"]
+V0_6_0: Final = list(yaml.safe_load_all((olm.ROOT / "tests/manifests/v0.6.0.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def default() -> list[Json]:
+    """What config/default builds."""
+    return build(CONFIG / "default")
+
+
+def _rules(roles: Iterable[Json]) -> list[str]:
+    """Return rules in an order that does not matter, one for each verb on each resource."""
+    return sorted(line for role in roles for rule in role["rules"] for line in _single(rule))
+
+
+def _single(rule: Json) -> Iterator[str]:
+    names = rule.get("resourceNames", "")
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            for verb in rule["verbs"]:
+                yield f"{verb} {resource}.{group} {names}"
+
+
+def test_it_grants_what_config_rbac_grants_and_no_more(default: list[Json]) -> None:
+    bindings = [each for each in default if each["kind"] in {"RoleBinding", "ClusterRoleBinding"}]
+    account = pick(default, "ServiceAccount")["metadata"]["name"]
+    assert {subject["name"] for each in bindings for subject in each["subjects"]} == {account}
+    bound = [pick(default, each["roleRef"]["kind"], each["roleRef"]["name"]) for each in bindings]
+    entries = [*STRATEGY["permissions"], *STRATEGY["clusterPermissions"]]
+    assert _rules(entries) == _rules(bound)
+    assert {each["serviceAccountName"] for each in entries} == {account}
+
+
+def test_cluster_wide_is_only_what_no_namespace_can_hold() -> None:
+    assert _rules(STRATEGY["clusterPermissions"]) == [
+        "create subjectaccessreviews.authorization.k8s.io ",
+        "create tokenreviews.authentication.k8s.io ",
+    ]
+
+
+def test_roles_that_are_not_the_operators_are_manifests_of_their_own(default: list[Json]) -> None:
+    bound = {each["roleRef"]["name"] for each in default if each["kind"] == "ClusterRoleBinding"}
+    others = [
+        each for each in default if each["kind"] == "ClusterRole" and each["metadata"]["name"] not in bound
+    ]
+    assert [each for each in BUNDLE.others if each["kind"] == "ClusterRole"] == others
+
+
+def test_its_deployment_is_that_of_config_default_but_for_what_olm_needs(default: list[Json]) -> None:
+    expected = pick(default, "Deployment")
+    (found,) = deepcopy(STRATEGY["deployments"])
+    assert found["name"] == expected["metadata"]["name"]
+    assert found["label"] == expected["metadata"]["labels"]
+    terms = found["spec"]["template"]["spec"].pop("affinity")["nodeAffinity"]
+    assert _platforms(terms) == {"linux", "amd64", "arm64"} == _labelled()
+    assert _without_watched(found["spec"]) == _without_watched(expected["spec"])
+
+
+def _without_watched(spec: Json) -> Json:
+    """Take out WATCH_NAMESPACE, and the order of the containers."""
+    pod = spec["template"]["spec"]
+    pod["containers"].sort(key=lambda each: str(each["name"]))
+    for container in pod["containers"]:
+        if "env" in container:
+            container["env"] = [each for each in container["env"] if each["name"] != "WATCH_NAMESPACE"]
+    return spec
+
+
+def _platforms(affinity: Json) -> set[str]:
+    (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    return {value for each in term["matchExpressions"] for value in each["values"]}
+
+
+def _labelled() -> set[str]:
+    labels = CSV["metadata"]["labels"]
+    return {name.rsplit(".", 1)[1] for name, value in labels.items() if value == "supported"}
+
+
+@pytest.mark.parametrize("targets", ["team-a", "team-a,team-b", ""])
+def test_it_watches_what_the_operator_group_targets(targets: str) -> None:
+    objects = olm.installation(BUNDLE, "home", targets.split(","))
+    assert olm.environment(pick(objects, "Deployment"), {})["WATCH_NAMESPACE"] == targets
+
+
+def test_it_upgrades_v0_6_0_in_place() -> None:
+    old = pick(V0_6_0, "Deployment")
+    (new,) = STRATEGY["deployments"]
+    assert new["name"] == old["metadata"]["name"]
+    assert new["spec"]["selector"] == old["spec"]["selector"]
+    accounts = [each["spec"]["template"]["spec"]["serviceAccountName"] for each in (new, old)]
+    assert accounts == ["ecr-secret-operator-controller-manager"] * 2
+    assert CSV["spec"]["replaces"] == "ecr-secret-operator.v0.6.0"
+    assert ANNOTATIONS["olm.skipRange"] == f">=0.4.0 <{VERSION}"
+
+
+def test_it_bears_the_packages_version() -> None:
+    assert CSV["metadata"]["name"] == f"ecr-secret-operator.v{VERSION}"
+    assert CSV["spec"]["version"] == VERSION
+    image = f"quay.io/rh-mobb/ecr-secret-operator:v{VERSION}"
+    assert ANNOTATIONS["containerImage"] == image
+    assert olm.manager(STRATEGY["deployments"][0])["image"] == image
+
+
+def test_its_related_images_are_all_that_it_runs() -> None:
+    containers = STRATEGY["deployments"][0]["spec"]["template"]["spec"]["containers"]
+    assert CSV["spec"]["relatedImages"] == [
+        {"name": each["name"], "image": each["image"]} for each in containers
+    ]
+    assert {each["name"] for each in containers} == {"manager", "kube-rbac-proxy"}
+
+
+def test_all_four_install_modes_are_supported() -> None:
+    modes = {each["type"]: each["supported"] for each in CSV["spec"]["installModes"]}
+    names = ["OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces"]
+    assert modes == dict.fromkeys(names, True)
+
+
+def test_its_examples_are_the_samples() -> None:
+    samples = [yaml.safe_load(path.read_text()) for path in (olm.ROOT / "samples").glob("ecr_*.yaml")]
+    examples = json.loads(ANNOTATIONS["alm-examples"])
+    assert [each["kind"] for each in examples] == ["Secret", "ArgoHelmRepoSecret"]
+    assert all(each in samples for each in examples)
+
+
+def test_its_icon_is_an_svg_that_loads_nothing() -> None:
+    (icon,) = CSV["spec"]["icon"]
+    assert icon["mediatype"] == "image/svg+xml"
+    drawing = base64.b64decode(icon["base64data"], validate=True).decode()
+    assert drawing.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert set(re.findall(r"<(\w+)", drawing)) <= {"svg", "g", "rect", "path", "circle"}
+    assert "href" not in drawing
+
+
+def test_a_kubernetes_older_than_1_29_is_refused() -> None:
+    assert CSV["spec"]["minKubeVersion"] == "1.29.0"
+
+
+def test_no_object_is_in_a_namespace_of_its_own_choice() -> None:
+    assert [each for each in BUNDLE.others if "namespace" in each["metadata"]] == []
+
+
+def test_the_crds_are_those_of_config() -> None:
+    found = [each for each in BUNDLE.others if each["kind"] == "CustomResourceDefinition"]
+    assert sorted(found, key=str) == sorted(build(CONFIG / "crd"), key=str)

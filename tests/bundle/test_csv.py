@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Final
 
@@ -13,6 +13,7 @@ import yaml
 import ecr_operator
 from tests.bundle import olm
 from tests.lab.api import Json
+from tests.lab.rights import Right, rights_in
 from tests.manifests.installation import CONFIG, build, pick
 from tests.tools.bundle.sources import product_version
 
@@ -30,17 +31,8 @@ def default() -> list[Json]:
     return build(CONFIG / "default")
 
 
-def _rules(roles: Iterable[Json]) -> list[str]:
-    """Return rules in an order that does not matter, one for each verb on each resource."""
-    return sorted(line for role in roles for rule in role["rules"] for line in _single(rule))
-
-
-def _single(rule: Json) -> Iterator[str]:
-    names = rule.get("resourceNames", "")
-    for group in rule["apiGroups"]:
-        for resource in rule["resources"]:
-            for verb in rule["verbs"]:
-                yield f"{verb} {resource}.{group} {names}"
+def _rights(roles: Iterable[Json]) -> set[Right]:
+    return {right for role in roles for right in rights_in(role)}
 
 
 def test_it_grants_what_config_rbac_grants_and_no_more(default: list[Json]) -> None:
@@ -49,15 +41,15 @@ def test_it_grants_what_config_rbac_grants_and_no_more(default: list[Json]) -> N
     assert {subject["name"] for each in bindings for subject in each["subjects"]} == {account}
     bound = [pick(default, each["roleRef"]["kind"], each["roleRef"]["name"]) for each in bindings]
     entries = [*STRATEGY["permissions"], *STRATEGY["clusterPermissions"]]
-    assert _rules(entries) == _rules(bound)
+    assert _rights(entries) == _rights(bound)
     assert {each["serviceAccountName"] for each in entries} == {account}
 
 
 def test_cluster_wide_is_only_what_no_namespace_can_hold() -> None:
-    assert _rules(STRATEGY["clusterPermissions"]) == [
-        "create subjectaccessreviews.authorization.k8s.io ",
-        "create tokenreviews.authentication.k8s.io ",
-    ]
+    assert _rights(STRATEGY["clusterPermissions"]) == {
+        Right("authorization.k8s.io", "subjectaccessreviews", "create"),
+        Right("authentication.k8s.io", "tokenreviews", "create"),
+    }
 
 
 def test_roles_that_are_not_the_operators_are_manifests_of_their_own(default: list[Json]) -> None:
@@ -137,11 +129,16 @@ def test_all_four_install_modes_are_supported() -> None:
     assert modes == dict.fromkeys(names, True)
 
 
-def test_its_examples_are_the_samples() -> None:
-    samples = [yaml.safe_load(path.read_text()) for path in (olm.ROOT / "samples").glob("ecr_*.yaml")]
+def test_its_examples_are_the_samples_with_the_plainest_of_each_kind_first() -> None:
+    texts = [path.read_text() for path in (olm.ROOT / "samples").glob("ecr_*.yaml")]
+    manifests = [each for text in texts for each in yaml.safe_load_all(text)]
     examples = json.loads(ANNOTATIONS["alm-examples"])
-    assert [each["kind"] for each in examples] == ["Secret", "ArgoHelmRepoSecret"]
-    assert all(each in samples for each in examples)
+    assert sorted(examples, key=str) == sorted(
+        (each for each in manifests if each["apiVersion"] == "ecr.mobb.redhat.com/v1alpha1"), key=str
+    )
+    names = {each["kind"]: each["metadata"]["name"] for each in reversed(examples)}
+    assert names == {"Secret": "ecr-secret", "ArgoHelmRepoSecret": "helm-repo"}
+    assert examples[0]["kind"] == "Secret"
 
 
 def test_its_icon_is_an_svg_that_loads_nothing() -> None:

@@ -84,5 +84,5 @@ def kustomize(folder: Path) -> list[Json]:
 def _samples() -> list[Json]:
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "samples").glob("ecr_*.yaml"))]
     found = [each for text in texts for each in yaml.safe_load_all(text) if each["apiVersion"] == API_VERSION]
-    # The first of a kind is what the console's form begins with, and a pull secret is what most people come for.
+    # The console's form begins with the first of a kind; a pull secret is what most people come for.
     return sorted(found, key=lambda sample: str(sample["kind"]), reverse=True)

@@ -1,4 +1,4 @@
-"""Programs of others that the operator's Secrets are tried with: a registry, skopeo, Helm, Prometheus.
+"""Programs of others that tests need: a registry, skopeo, Helm, Prometheus, and OLM's validators of bundles.
 
 Most are built once, with Go, from the public modules that `tests/lab/modules` pins, and kept in the user's
 cache directory. skopeo is no public module: it is the system's, installed where that is possible.
@@ -7,6 +7,7 @@ Run `python -m tests.lab.programs [--only NAME,NAME]`; it prints a line for each
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -19,9 +20,19 @@ SKOPEO = "skopeo"
 HELM = "helm"
 PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
+BUNDLE_VALIDATORS = "bundle_validators"
 
 _MODULES = Path(__file__).with_name("modules")
 _PROMETHEUS = "github.com/prometheus/prometheus/cmd"
+_VALIDATORS = Path(__file__).parents[1] / "tools" / "bundle_validators"
+
+
+def _of_source(name: str, module: Path) -> str:
+    """Name the folder of a program of our own, which is built anew when its source or a module changes."""
+    source = b"".join((module / file).read_bytes() for file in ("main.go", "go.sum"))
+    return f"{name}-{hashlib.sha256(source).hexdigest()[:8]}"
+
+
 _FROM_GO = {
     "distribution-3.1.2": gobuild.Recipe(
         title="Distribution's registry 3.1.2",
@@ -40,8 +51,13 @@ _FROM_GO = {
         # Service discovery by files and HTTP only; with that of every cloud it takes twice as long.
         tags="remove_all_sd",
     ),
+    _of_source("bundle-validators", _VALIDATORS): gobuild.Recipe(
+        title="Validators of bundles 0.36.0",
+        module=_VALIDATORS,
+        packages={BUNDLE_VALIDATORS: "."},
+    ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL)
+ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, BUNDLE_VALIDATORS)
 
 
 class ProgramError(LabError):

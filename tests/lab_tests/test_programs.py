@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from tests.lab import cache, programs
 from tests.lab_tests.scripts import ROOT
 
+SOURCE = ROOT / "tests/tools/bundle_validators"
+VALIDATORS = sha256(b"".join((SOURCE / file).read_bytes() for file in ("main.go", "go.sum"))).hexdigest()[:8]
 FROM_GO = {
     "distribution-3.1.2": ("registry",),
     "helm-4.3.1": ("helm",),
     "prometheus-0.315.1": ("prometheus", "promtool"),
+    f"bundle-validators-{VALIDATORS}": ("bundle_validators",),
 }
 
 
@@ -47,7 +51,10 @@ def test_what_is_there_is_named_and_nothing_is_fetched(tmp_path: Path) -> None:
 def test_an_unknown_program_is_refused(tmp_path: Path) -> None:
     done = _run("--only", "helm,crane", path=tmp_path, cached=tmp_path)
     assert done.returncode == 2
-    assert "unknown: crane; there is registry, skopeo, helm, prometheus, promtool" in done.stderr
+    assert (
+        "unknown: crane; there is registry, skopeo, helm, prometheus, promtool, bundle_validators"
+        in done.stderr
+    )
 
 
 def test_a_program_that_can_not_be_had_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ type finding struct {
 	Message   string `json:"message"`
 }
 
-// In place of the deprecated "operatorhub": its three successors, which check the same.
+// In place of the deprecated "operatorhub": its three successors, which check the same. Those for package manifests
+// and OperatorGroups are left out: a bundle has neither.
 var all = []named{
 	{"clusterserviceversion", validation.ClusterServiceVersionValidator},
 	{"customresourcedefinition", validation.CustomResourceDefinitionValidator},

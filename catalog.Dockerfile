@@ -1,5 +1,5 @@
 # A catalog of one version, for `make catalog-build`.
-FROM quay.io/operator-framework/opm:v1.56.0
+FROM quay.io/operator-framework/opm:v1.65.0
 
 ENTRYPOINT ["/bin/opm"]
 CMD ["serve", "/configs", "--cache-dir=/tmp/cache"]

@@ -40,7 +40,7 @@ demo: $(INSTALLED) ## See the operator at work on a real API server, about a min
 test: $(INSTALLED) ## Run all tests but those of test-programs
 	@$(PY) -m tests.lab.assets >/dev/null
 	@$(PY) -m pytest
-	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus): make test-programs"
+	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus, OLM): make test-programs"
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm and Prometheus
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null

@@ -13,6 +13,7 @@ from typing import Any
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
 from ecr_operator.model.manifests import DOCKER_KEY
+from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken, TokenSource
@@ -59,6 +60,12 @@ class Logins:
         self._tokens = tokens
         self._secrets = secrets
         self._tag_sessions = tag_sessions
+        # The requests for a fresh token that have cut a failure's pause short: each does so once.
+        self._insisted: dict[ResourceKey, str] = {}
+
+    def forget(self, key: ResourceKey) -> None:
+        """Drop what is kept of a resource that is gone."""
+        self._insisted.pop(key, None)
 
     async def gather(
         self,
@@ -79,14 +86,26 @@ class Logins:
             OperatorError: from reading the present Secret.
         """
         expires_at = present.times.expires_at if present and present.times else None
+        asked = {source: self._tagged(source, resource) for source in wanted.sources}
+        if self._is_new_request(resource, present):
+            for source in asked.values():
+                self._tokens.insist(source)
         found = {
-            source: self._tokens.obtain(self._tagged(source, resource), resource.key, expires_at, acceptable)
-            for source in wanted.sources
+            source: self._tokens.obtain(tagged, resource.key, expires_at, acceptable)
+            for source, tagged in asked.items()
         }
         gathered = _sort(wanted, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
             return await self._with_old(wanted, present, gathered)
         return gathered
+
+    def _is_new_request(self, resource: Resource, present: SecretView | None) -> bool:
+        request = resource.refresh_requested
+        if request is None or (present and present.refresh_requested == request):
+            return False
+        is_new = self._insisted.get(resource.key) != request
+        self._insisted[resource.key] = request
+        return is_new
 
     def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:
         identity = source.identity

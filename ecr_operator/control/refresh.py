@@ -104,6 +104,7 @@ class Refresher:
     def forget(self, key: ResourceKey) -> None:
         """Drop what is kept of a resource that is gone."""
         self._met.pop(key, None)
+        self._logins.forget(key)
         self._writer.forget(key)
         self._contests.forget(key)
 

@@ -12,14 +12,20 @@ hanging region take every worker.
 import asyncio
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ecr_operator.control.ports import Clock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, TransientError
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.schedule import is_alive, longest_retry_delay, minimum_interval, retry_delay
+from ecr_operator.model.schedule import (
+    FASTEST_RETRY,
+    is_alive,
+    longest_retry_delay,
+    minimum_interval,
+    retry_delay,
+)
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 _KEPT = 13 * 3600.0  # seconds
@@ -33,10 +39,12 @@ class TokenFailure:
     Attributes:
         error: what came of it.
         retry_at: monotonic seconds before which AWS is not asked again.
+        failed_at: monotonic seconds at which it failed.
     """
 
     error: OperatorError
     retry_at: float
+    failed_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +142,14 @@ class TokenCache:
             return
         latest = self._clock.monotonic() + longest_retry_delay(remaining)
         if latest < failure.retry_at:
-            entry.failure = TokenFailure(error=failure.error, retry_at=latest)
+            entry.failure = replace(failure, retry_at=latest)
+
+    def insist(self, source: TokenSource) -> None:
+        """A person asks for a fresh token: the next try may come as soon as it ever may after a failure."""
+        entry = self._sources.get(source)
+        if entry and (failure := entry.failure) and not failure.error.retry_after:
+            soonest = min(failure.retry_at, failure.failed_at + FASTEST_RETRY)
+            entry.failure = replace(failure, retry_at=soonest)
 
     def failing(self) -> set[Identity]:
         """The identities whose last call failed, and that somebody still asks for."""
@@ -197,7 +212,8 @@ class TokenCache:
         alive = [expiry for expiry in entry.waiting.values() if expiry and expiry > self._clock.now()]
         remaining = min(alive) - self._clock.now() if alive else None
         delay = retry_delay(error, entry.failures, remaining, self._rng)
-        entry.failure = TokenFailure(error=error, retry_at=self._clock.monotonic() + delay)
+        now = self._clock.monotonic()
+        entry.failure = TokenFailure(error=error, retry_at=now + delay, failed_at=now)
 
 
 def _unforeseen(error: Exception) -> TransientError:

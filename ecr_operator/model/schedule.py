@@ -16,7 +16,7 @@ _INTERVAL_CAP = timedelta(minutes=5)
 _JITTER = 0.05
 _LONGEST_SPREAD = timedelta(minutes=2)
 
-_FASTEST_RETRY = 1.0
+FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
 # Somebody waits: an outage that outlasts a token should not outlast itself by much.
 _TRANSIENT_WITHOUT_TOKEN = (1.0, 15.0)
@@ -95,12 +95,12 @@ def retry_delay(
     delay = rng.uniform(base, ceiling)
     if remaining is not None:
         delay = min(delay, longest_retry_delay(remaining))
-    return max(delay, error.retry_after or 0.0, _FASTEST_RETRY)
+    return max(delay, error.retry_after or 0.0, FASTEST_RETRY)
 
 
 def longest_retry_delay(remaining: timedelta) -> float:
     """Seconds to wait at the most for a token that lives so long: it leaves room for several attempts."""
-    return max(remaining.total_seconds() / _SHARE_OF_REMAINING_LIFE, _FASTEST_RETRY)
+    return max(remaining.total_seconds() / _SHARE_OF_REMAINING_LIFE, FASTEST_RETRY)
 
 
 def kubernetes_retry_delay(error: OperatorError, failures: int, rng: random.Random) -> float:

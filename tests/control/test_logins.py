@@ -13,6 +13,7 @@ from tests.fakes import settle
 
 HERE = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 SAME = "210987654321.dkr.ecr.us-east-2.amazonaws.com"
+REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 THERE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
@@ -108,3 +109,22 @@ async def test_a_write_whose_answer_was_lost_is_no_fight(world: World) -> None:
         writes = len(world.secrets.calls)
         await world.clock.advance(3600)
         assert len(world.secrets.calls) == writes
+
+
+async def test_a_new_request_tries_a_failed_source_at_once_and_only_once(world: World) -> None:
+    world.aws.failing["us-east-2"] = permanent()
+    async with world.working():
+        world.see()
+        await settle()
+        await world.clock.advance(2)
+        assert len(world.aws.asked) == 1
+        world.see(annotations={REQUEST: "now"})
+        await settle()
+        assert len(world.aws.asked) == 2
+        world.see(annotations={REQUEST: "now", "else": "changed"})
+        await world.clock.advance(2)
+        assert len(world.aws.asked) == 2
+        del world.aws.failing["us-east-2"]
+        asked = world.see(annotations={REQUEST: "now, please"})
+        await settle()
+        assert world.told(asked) == ("True", "Refreshed")

@@ -246,3 +246,22 @@ async def test_closing_cancels_what_is_under_way_and_tells_nobody(till: Till) ->
     await settle()
     await till.cache.close()
     assert till.landed == []
+
+
+async def test_who_insists_shortens_the_pause_after_a_failure_to_the_rate_bound(till: Till) -> None:
+    till.aws.failing[OHIO.region] = permanent()
+    failure = await till.fail()
+    till.cache.insist(OHIO)
+    again = till.ask()
+    assert isinstance(again, TokenFailure)
+    assert again.retry_at == failure.failed_at + 1.0
+    till.cache.insist(IRELAND)
+    await till.clock.advance(1)
+    assert till.ask() is None
+
+
+async def test_insisting_does_not_shorten_what_aws_asked_for(till: Till) -> None:
+    till.aws.failing[OHIO.region] = transient(retry_after=40.0)
+    failure = await till.fail()
+    till.cache.insist(OHIO)
+    assert till.ask() == failure

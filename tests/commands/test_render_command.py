@@ -11,7 +11,9 @@ import yaml
 from tests.lab import commands
 from tests.lab.aws import LocalAws
 
-SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "samples"
+SUSPENDED = FOLDER / "ecr_v1alpha1_secret_suspend.yaml"
+SAMPLES = sorted(FOLDER.glob("ecr_*.yaml"))
 ACCOUNT = "123456789012"
 TENANT = """
 apiVersion: ecr.mobb.redhat.com/v1alpha1
@@ -42,14 +44,29 @@ def _filled_in(sample: Path) -> str:
 async def test_a_sample_becomes_its_secret_without_anybody_being_asked(sample: Path, aws: LocalAws) -> None:
     text = _filled_in(sample)
     ended = await commands.run("render", "-f", "-", "-n", "team-a", aws=aws.url, given=text.encode())
-    assert (ended.code, ended.err) == (0, "")
-    spec, secret = yaml.safe_load(text)["spec"], yaml.safe_load(ended.out)
+    documents = list(yaml.safe_load_all(text))
+    ours = [each for each in documents if each["apiVersion"] == "ecr.mobb.redhat.com/v1alpha1"]
+    assert (ended.code, ended.err.count("is passed over")) == (0, len(documents) - len(ours))
+    spec, secret = ours[0]["spec"], yaml.safe_load(ended.out)
     assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
     assert secret["metadata"]["namespace"] == "team-a"
     assert secret["metadata"]["name"] == spec["generated_secret_name"]
     assert "TOKEN-NOT-SHOWN" in "".join(base64.b64decode(value).decode() for value in secret["data"].values())
     assert "#   " in ended.out
     assert aws.calls == []
+
+
+async def test_of_a_suspended_sample_it_is_said_that_nothing_would_be_written(aws: LocalAws) -> None:
+    ended = await commands.run("render", "-f", "-", aws=aws.url, given=_filled_in(SUSPENDED).encode())
+    assert (ended.code, yaml.safe_load(ended.out)["kind"]) == (0, "Secret")
+    assert "spec.suspend is true, so nothing would be written" in ended.err
+
+
+async def test_of_a_file_without_any_resource_of_ours_that_is_said(aws: LocalAws) -> None:
+    build = (FOLDER / "build-config.yaml").read_bytes()
+    ended = await commands.run("render", "-f", "-", aws=aws.url, given=build)
+    assert (ended.code, ended.out) == (1, "")
+    assert "There is no resource of this operator in it" in ended.err
 
 
 async def test_several_files_become_one_list_in_json(aws: LocalAws, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_nothing_asks_for_what_no_operator_should_have() -> None:
 )
 def test_what_is_said_to_be_granted_by_a_manifest_is_granted_by_it_and_no_more(folder: str) -> None:
     path = ROOT / folder
-    role = yaml.safe_load((path / "role.yaml" if path.is_dir() else path).read_text())
+    role = yaml.safe_load((path / "rules" / "role.yaml" if path.is_dir() else path).read_text())
     granted = {
         (group, resource, verb)
         for rule in role["rules"]

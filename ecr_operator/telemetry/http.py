@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -73,7 +74,12 @@ class HttpServer:
             del self._serving[oldest]
         task = asyncio.create_task(self._serve(reader, writer), name="http")
         self._serving[task] = None
-        task.add_done_callback(lambda done: self._serving.pop(done, None))
+        task.add_done_callback(partial(self._ended, writer))
+
+    def _ended(self, writer: asyncio.StreamWriter, task: "asyncio.Task[None]") -> None:
+        # Here, not in the task: one that is cancelled before its first step never runs.
+        writer.transport.abort()
+        self._serving.pop(task, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -84,9 +90,6 @@ class HttpServer:
                 await writer.wait_closed()
         except (OSError, EOFError, TimeoutError):
             pass  # the client's affair
-        finally:
-            # Nothing happens here if it was closed in order.
-            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:

@@ -120,6 +120,26 @@ async def test_one_too_many_costs_the_oldest_its_place_so_that_nobody_is_locked_
         assert not second.at_eof()
 
 
+async def test_of_a_crowd_that_comes_at_once_no_connection_is_left_behind() -> None:
+    with contextlib.ExitStack() as stack:
+        async with serving(PAGES, most=4, longest=60) as port:
+            # The system takes them all before the loop, which is held up here, sees the first.
+            crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
+            assert [await _is_hung_up_on(each) for each in crowd[:36]] == [True] * 36
+        assert [await _is_hung_up_on(each) for each in crowd[36:]] == [True] * 4
+
+
+async def _is_hung_up_on(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        async with asyncio.timeout(1):
+            return await asyncio.get_running_loop().sock_recv(client, 1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
 async def test_a_page_that_fails_says_so_and_nothing_of_the_cause() -> None:
     with structlog.testing.capture_logs() as logs:
         async with serving(PAGES) as port:

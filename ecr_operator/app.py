@@ -213,7 +213,6 @@ class Operator:
     async def _work(self) -> None:
         """All that writes or asks AWS."""
         self._workers = self._hire()
-        self._look_at_all(self._inventory.all_keys())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._events.run(), name="events")
             group.create_task(self._named_keys.run(), name="named keys")

@@ -80,7 +80,11 @@ class Workers:
         self._told_once: dict[ResourceKey, tuple[str, int]] = {}
 
     async def run(self, count: int) -> None:
-        """Work until cancelled."""
+        """Look at every resource, whatever was planned for it before, and work until cancelled."""
+        for key in self._inventory.all_keys():
+            # Its deadline may be that of a token which another leader has replaced since.
+            self._deadlines.forget(key)
+            self._deadlines.schedule_now(key)
         async with asyncio.TaskGroup() as group:
             for number in range(count):
                 group.create_task(self._work(), name=f"worker {number}")

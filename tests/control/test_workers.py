@@ -64,6 +64,21 @@ async def test_a_restart_with_everything_fresh_costs_nothing(world: World) -> No
     assert (len(world.aws.asked), world.secrets.calls, world.resources.attempts) == (1, [], 1)
 
 
+async def test_who_leads_again_spends_nothing_on_what_another_has_refreshed(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+    uid = world.secrets.metadata["team", "web-pull"]["uid"]
+    world.secrets.calls.clear()
+    # Past the deadline that is known of the earlier term.
+    await world.clock.advance(11 * 3600)
+    world.has_secret(of, version="500", uid=uid, applied_at=world.clock.now())
+    world.hire()
+    async with world.working():
+        await world.clock.advance(600)
+    assert (len(world.aws.asked), world.secrets.calls) == (1, [])
+
+
 async def test_a_day_of_refreshes_writes_twice_each_and_never_lets_the_token_die(world: World) -> None:
     async with world.working():
         of = world.see(frequency="24h")

@@ -58,7 +58,6 @@ class World:
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock)
         self.inventory = Inventory(self.deadlines.schedule_now, self._forget)
         self.tokens = TokenCache(self.aws, self.clock, self._landed, rng)
-        claims = Claims(self.inventory, self.secrets, self.resources)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
             accounts=self.accounts,
@@ -67,16 +66,25 @@ class World:
             scopes=("",),
             rng=rng,
         )
+        self.metrics = Metrics()
+        self.tally = Tally(self.metrics, self.clock)
+        self.hire(rng)
+        self._watched = {
+            kind: ResourceStore(kind, "", self.inventory) for kind in ("Secret", "ArgoHelmRepoSecret")
+        }
+        self._watched_secrets = SecretViewStore("", self.inventory)
+        self._watched_accounts = self.linking.store("")
+
+    def hire(self, rng: random.Random | None = None) -> None:
+        """Begin as a replica does that is elected again: what it saw is known, and what it did is not."""
         self.refresher = Refresher(
             inventory=self.inventory,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.inventory, self.secrets, self.linking),
-            claims=claims,
+            claims=Claims(self.inventory, self.secrets, self.resources),
             admission=Admission(self.policy, FakeTenants()),
             clock=self.clock,
         )
-        self.metrics = Metrics()
-        self.tally = Tally(self.metrics, self.clock)
         self.workers = Workers(
             deadlines=self.deadlines,
             inventory=self.inventory,
@@ -86,13 +94,8 @@ class World:
             events=self.events,
             clock=self.clock,
             tally=self.tally,
-            rng=rng,
+            rng=rng or random.Random(7),
         )
-        self._watched = {
-            kind: ResourceStore(kind, "", self.inventory) for kind in ("Secret", "ArgoHelmRepoSecret")
-        }
-        self._watched_secrets = SecretViewStore("", self.inventory)
-        self._watched_accounts = self.linking.store("")
 
     def _forget(self, key: ResourceKey) -> None:
         self.workers.forget(key)

@@ -6,7 +6,7 @@ The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from yaml import YAMLError
@@ -16,8 +16,12 @@ from ecr_operator.kube.library import ConfigException, Configuration, load_inclu
 from ecr_operator.kube.paths import segment
 from ecr_operator.model.proxies import proxy_for
 from ecr_operator.model.quote import quote
+from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics
+
+# Each holds a connection for good: of our kinds, of Secrets, of ServiceAccounts.
+_WATCHES_OF_A_NAMESPACE: Final = len(KINDS) + 2
 
 
 class ConnectionSetupError(Exception):
@@ -53,6 +57,8 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
     if not settings.in_cluster and not configuration.proxy:
         configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
     _hide_proxy_login(configuration)
+    # Beside the watches, so that these take none from requests, however many namespaces are served.
+    configuration.connection_pool_maxsize += _WATCHES_OF_A_NAMESPACE * len(settings.namespaces)
     return KubeClient(configuration, namespace, metrics)
 
 

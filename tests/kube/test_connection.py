@@ -1,14 +1,15 @@
 """Where the API server is, and what is said when it can't be found."""
 
 import textwrap
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.client import JSON, KubeClient
 from ecr_operator.kube.connection import ConnectionSetupError, check, connect
 from ecr_operator.settings import Settings
-from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
+from tests.kube.server import Answer, ScriptedServer, event, refuse, reply, stream, text
 
 KUBECONFIG = """
     apiVersion: v1
@@ -20,9 +21,12 @@ KUBECONFIG = """
 """
 
 
-def settings(*files: Path, in_cluster: bool = False) -> Settings:
+def settings(*files: Path, in_cluster: bool = False, namespaces: tuple[str, ...] = ("",)) -> Settings:
     return Settings(
-        kubeconfig=tuple(str(file) for file in files), in_cluster=in_cluster, namespaces=("",), pod_name="pod"
+        kubeconfig=tuple(str(file) for file in files),
+        in_cluster=in_cluster,
+        namespaces=namespaces,
+        pod_name="pod",
     )
 
 
@@ -46,6 +50,21 @@ async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path
         await check(client)
     assert server.asked[0].path == "/version"
     assert server.asked[0].headers["Authorization"] == "Bearer t0ken"
+
+
+async def test_the_watches_of_many_namespaces_take_no_connection_from_requests(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    watches = 4 * 30
+    server.watches = [stream(event("ADDED"), then="hold")] * watches
+    server.others = [reply({})]
+    path = write(tmp_path, KUBECONFIG.format(url=server.url))
+    namespaces = tuple(f"team-{number}" for number in range(30))
+    async with await connect(settings(path, namespaces=namespaces)) as client, AsyncExitStack() as stack:
+        for _ in range(watches):
+            watch = client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=20)
+            stack.push_async_callback((await stack.enter_async_context(watch)).aclose)
+        await client.request("PATCH", "/api/v1/namespaces/team-1/secrets/web", body={}, limit=5)
 
 
 @pytest.mark.parametrize(

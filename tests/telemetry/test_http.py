@@ -130,7 +130,7 @@ async def test_of_a_crowd_that_comes_at_once_no_connection_is_left_behind() -> N
 
 
 async def _is_hung_up_on(client: socket.socket) -> bool:
-    client.setblocking(False)
+    client.settimeout(0)
     try:
         async with asyncio.timeout(1):
             return await asyncio.get_running_loop().sock_recv(client, 1) == b""

@@ -18,6 +18,7 @@ LIMIT: Final = 7.0
 DRAIN_LIMIT: Final = 2.5
 CANCEL_LIMIT: Final = 1.0
 RELEASE_LIMIT: Final = 2.0
+_FLUSH_LIMIT: Final = 0.3
 
 
 class Stop:
@@ -64,8 +65,17 @@ async def end(task: "asyncio.Task[None]", limit: float) -> None:
 
 def end_now() -> None:
     """End the process with exit code 0, with its log flushed and nothing else seen to."""
+    # Who writes to a log that nobody reads hangs, and holds what is needed to flush it.
+    flushing = threading.Thread(target=_flush, daemon=True)
+    # The interpreter may be at its end already, and start none.
+    with contextlib.suppress(RuntimeError):
+        flushing.start()
+        flushing.join(_FLUSH_LIMIT)
+    os._exit(0)
+
+
+def _flush() -> None:
     # Any of it may be in the middle of being done.
     with contextlib.suppress(Exception):
         logging.shutdown()
         sys.stderr.flush()
-    os._exit(0)

@@ -13,7 +13,7 @@ import pytest
 from ecr_operator import lifecycle
 
 _PROGRAM = """
-    import asyncio, logging, time
+    import asyncio, logging, os, time
     from ecr_operator import lifecycle
 
     lifecycle.LIMIT = {limit}
@@ -58,6 +58,10 @@ def test_who_waits_for_it_is_told() -> None:
     [
         pytest.param("time.sleep(30)", id="the loop is held up"),
         pytest.param("await asyncio.Event().wait()", id="nobody cares"),
+        pytest.param(
+            'logging.basicConfig(stream=open(os.pipe()[1], "w")); [logging.error("x" * 999) for _ in iter(int, 1)]',
+            id="nobody reads the log",
+        ),
         pytest.param("asyncio.get_running_loop().run_in_executor(None, time.sleep, 30)", id="a thread hangs"),
     ],
 )

@@ -197,6 +197,7 @@ class FakeResources:
 
     Attributes:
         uids: of the resources that exist.
+        looked_for: every name that was asked for.
         written: every status, by time.
         refusing: raised in place of a write.
         attempts: how many writes were asked for.
@@ -205,6 +206,7 @@ class FakeResources:
 
     def __init__(self) -> None:
         self.uids: dict[ResourceKey, str] = {}
+        self.looked_for: list[str] = []
         self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
         self.refusing: OperatorError | None = None
         self.attempts = 0
@@ -212,6 +214,7 @@ class FakeResources:
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """Tell who has the name now."""
+        self.looked_for.append(key.name)
         return self.uids.get(key)
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,6 +20,8 @@ from ecr_operator.model.parsing import Resource
 _ATTEMPTS: Final = 8
 # For a resource that exists, and that our watch does not show yet.
 _RECHECK: Final = 5.0
+# Anybody who may write a ServiceAccount may fill its record with names, and others wait meanwhile.
+_MOST_ASKED: Final = 100
 
 
 class Tending:
@@ -125,10 +127,15 @@ class Tending:
         return bool(view and view.owner and not view.owner.controller and view.owner.name == link.by)
 
     async def _living(self, account: Account) -> set[str]:
-        """Which resources of the record exist though they are not known: their watch may lag behind."""
+        """Which resources of the record exist though they are not known: their watch may lag behind.
+
+        Of too many some count as if they did; their turn comes when others are out of the record.
+        """
         keys = {_key(account.namespace, link.by) for link in account.record}
         unknown = sorted((key for key in keys if not self._inventory.resource(key)), key=str)
-        return {key.name for key in unknown if await self._resources.uid_of(key) is not None}
+        asked, presumed = unknown[:_MOST_ASKED], unknown[_MOST_ASKED:]
+        found = {key.name for key in asked if await self._resources.uid_of(key) is not None}
+        return found | {key.name for key in presumed}
 
     def _has_secret(self, resource: Resource) -> bool:
         name = resource.wanted.secret_name if resource.wanted else ""

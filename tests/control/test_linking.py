@@ -2,6 +2,7 @@
 
 # ruff: noqa: S106 - names of Secrets
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -302,6 +303,35 @@ async def test_nothing_is_swept_of_a_resource_that_the_watch_does_not_show_yet(w
         del world.resources.uids[of.key]
         await world.clock.advance(5)
         assert linked(world) == ([], [])
+
+
+def noting(number: int) -> dict[str, Any]:
+    """Make the metadata of a ServiceAccount whose record names that many resources."""
+    record = {f"login-{each}": {"pull": f"gone-{each}"} for each in range(number)}
+    return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(record)}}
+
+
+async def test_many_that_are_gone_are_all_swept(world: World) -> None:
+    world.accounts.put(pull=[f"login-{each}" for each in range(250)], **noting(250))
+    async with world.working():
+        world.show_accounts()
+        await settle()
+        assert linked(world) == ([], [])
+    assert len(world.resources.looked_for) == 250
+
+
+async def test_a_record_that_somebody_filled_with_names_holds_up_others_for_a_bounded_time(
+    world: World,
+) -> None:
+    world.accounts.put(**noting(5000))
+    async with world.working():
+        world.show_accounts()
+        await settle()
+        assert len(world.resources.looked_for) <= 800
+        see(world, link_service_accounts=[{"name": "deployer", "for": ["pull"]}])
+        world.accounts.put("deployer")
+        await settle()
+        assert linked(world, "deployer") == ([LOGIN], [])
 
 
 async def test_the_first_look_is_calm_where_it_is_forbidden_and_patient_where_it_fails(world: World) -> None:

@@ -3,6 +3,7 @@
 The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~/.kube/config.
 """
 
+import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +51,7 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
                 client_configuration=configuration,
             )
             namespace = _context_namespace(loader.current_context)
+        _check_certificates(configuration)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
         raise ConnectionSetupError(_in_words(settings, context, error)) from error
     # As every client in Go: clusters' authorities often lack the extensions that Python 3.13 asks for.
@@ -60,6 +62,15 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
     # Beside the watches, so that these take none from requests, however many namespaces are served.
     configuration.connection_pool_maxsize += _WATCHES_OF_A_NAMESPACE * len(settings.namespaces)
     return KubeClient(configuration, namespace, metrics)
+
+
+def _check_certificates(configuration: Configuration) -> None:
+    """Load what the client will load, where a mistake is still told in a line. Raises OSError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if configuration.ssl_ca_cert:
+        context.load_verify_locations(configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
 
 
 def _context_namespace(context: Any) -> str:  # noqa: ANN401 - whatever the file holds

@@ -121,6 +121,16 @@ async def test_without_a_kubeconfig_it_says_what_to_set(tmp_path: Path) -> None:
             "clusters: []\nusers: []\n",
             id="a cluster that is gone",
         ),
+        pytest.param(
+            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
+            id="an authority that is no certificate",
+        ),
+        pytest.param(
+            KUBECONFIG.format(url="https://api.example").replace(
+                "token: t0ken", "client-certificate-data: bm9uZQ==, client-key-data: bm9uZQ=="
+            ),
+            id="a client certificate that is none",
+        ),
     ],
 )
 async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: str) -> None:

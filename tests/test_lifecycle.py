@@ -59,8 +59,7 @@ def test_who_waits_for_it_is_told() -> None:
         pytest.param("time.sleep(30)", id="the loop is held up"),
         pytest.param("await asyncio.Event().wait()", id="nobody cares"),
         pytest.param(
-            'logging.basicConfig(stream=open(os.pipe()[1], "w"))\n'
-            '    while True: logging.error("x" * 999)',
+            'logging.basicConfig(stream=open(os.pipe()[1], "w"))\n    while True: logging.error("x" * 999)',
             id="nobody reads the log",
         ),
         pytest.param("asyncio.get_running_loop().run_in_executor(None, time.sleep, 30)", id="a thread hangs"),

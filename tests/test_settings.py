@@ -129,12 +129,17 @@ def test_a_bind_address_is_gos(value: str, expected: BindAddress | None) -> None
 
 
 @pytest.mark.parametrize(
-    "value", ["", "8080", "::1:8080", "[::1]", "a b:1", ":65536", ":-1", "http://a:1", ":x"]
+    "value", [" ", "8080", "::1:8080", "[::1]", "a b:1", ":65536", ":-1", "http://a:1", ":x"]
 )
 def test_a_bind_address_that_is_none_is_one_line(value: str) -> None:
     said = mistake(f"--metrics-bind-address={value}")
     assert "--metrics-bind-address" in said
     assert "[::1]:8080" in said
+
+
+def test_an_empty_address_is_what_it_was_in_v0_6_0() -> None:
+    assert settings("--metrics-bind-address=").metrics == settings().metrics
+    assert settings("--health-probe-bind-address=").probes is None
 
 
 def test_without_a_flag_the_addresses_are_those_of_v0_6_0_and_nobodys_wish() -> None:

@@ -105,14 +105,15 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics-bind-address",
         metavar="ADDRESS",
-        type=told(values.bind_address),
+        # As controller-runtime takes an empty one here, and below.
+        type=told(lambda text: values.bind_address(text) if text else METRICS),
         default=METRICS,
         help="where Prometheus reads metrics (default: :8080; 0 switches them off)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
-        type=told(values.bind_address),
+        type=told(lambda text: values.bind_address(text) if text else None),
         default=PROBES,
         help="where /healthz and /readyz answer (default: :8081; 0 switches them off)",
     )

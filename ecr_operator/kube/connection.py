@@ -15,6 +15,7 @@ from yaml import YAMLError
 from ecr_operator.kube.client import ApiError, KubeClient
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
 from ecr_operator.kube.paths import segment
+from ecr_operator.kube.plugin_login import keep_fresh
 from ecr_operator.model.proxies import proxy_for
 from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import KINDS
@@ -51,6 +52,7 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
                 client_configuration=configuration,
             )
             namespace = _context_namespace(loader.current_context)
+            keep_fresh(configuration, loader)
         _check_certificates(configuration)
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError) as error:
         raise ConnectionSetupError(_in_words(settings, context, error)) from error

@@ -2,10 +2,11 @@
 
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ecr_operator.kube.informer import Store
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.manifests import MANAGER, generated_secret
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
@@ -224,3 +225,8 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
+
+
+def relist(store: Store[Any], raws: Iterable[Mapping[str, Any]]) -> None:
+    """Have a store take in a list, as its informer does."""
+    store.replaced([store.read(raw) for raw in raws])

@@ -1,7 +1,7 @@
 """The ServiceAccounts that the operator tends, as last seen: those that bear its label."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ecr_operator.control.inventory import AccountName
@@ -68,13 +68,17 @@ class TendedAccountStore:
         self._seen = seen
         self._listed = listed
 
-    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
+    def read(self, raw: Mapping[str, Any]) -> Account:
+        """An object of a list."""
+        return view_account(raw)
+
+    def replaced(self, listed: Sequence[Account]) -> None:
         """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
         before = self._accounts.names(self._scope)
         for name in before:
             self._accounts.drop(name)
-        for raw in objects:
-            self._accounts.put(view_account(raw))
+        for account in listed:
+            self._accounts.put(account)
         for name in sorted(before | self._accounts.names(self._scope)):
             self._seen(name)
         self._listed(self._scope)

@@ -5,7 +5,7 @@ Leaves out: when a key is due (deadlines) and what is done about it (refresh).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ecr_operator.model.outcome import ResourceKey
@@ -30,13 +30,16 @@ class ResourceStore:
         self._scope = scope
         self._inventory = inventory
 
-    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """A list: what is not in it is gone. Parsed in full: a restored etcd counts generations anew."""
-        resources = [parse_resource(self._kind, raw) for raw in objects]
-        listed = {resource.key for resource in resources}
-        for key in self._inventory.keys(self._kind, self._scope) - listed:
+    def read(self, raw: Mapping[str, Any]) -> Resource:
+        """An object of a list, parsed in full: a restored etcd counts generations anew."""
+        return parse_resource(self._kind, raw)
+
+    def replaced(self, listed: Sequence[Resource]) -> None:
+        """A list: what is not in it is gone."""
+        present = {resource.key for resource in listed}
+        for key in self._inventory.keys(self._kind, self._scope) - present:
             self._inventory.remove_resource(key)
-        self._inventory.put_resources(resources)
+        self._inventory.put_resources(listed)
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object that was added or modified."""
@@ -54,14 +57,16 @@ class SecretViewStore:
         self._scope = scope
         self._inventory = inventory
 
-    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
+    def read(self, raw: Mapping[str, Any]) -> SecretView:
+        """An object of a list."""
+        return view_secret(raw["metadata"])
+
+    def replaced(self, listed: Sequence[SecretView]) -> None:
         """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
-        views = [view_secret(raw["metadata"]) for raw in objects]
-        for name in self._inventory.secret_names(self._scope) - {
-            (view.namespace, view.name) for view in views
-        }:
+        present = {(view.namespace, view.name) for view in listed}
+        for name in self._inventory.secret_names(self._scope) - present:
             self._inventory.remove_secret(name)
-        for view in views:
+        for view in listed:
             self._inventory.see_secret(view)
 
     def changed(self, raw: Mapping[str, Any]) -> None:
@@ -151,7 +156,7 @@ class Inventory:
             return known.with_status(status_of(raw), requested_refresh(metadata))
         return parse_resource(kind, raw)
 
-    def put_resources(self, resources: list[Resource]) -> None:
+    def put_resources(self, resources: Sequence[Resource]) -> None:
         """Store all of them before any is looked at, so that each sees its rivals."""
         fresh = [resource for resource in resources if self._store(resource)]
         for resource in fresh:

@@ -10,10 +10,10 @@ Guarantees:
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -35,11 +35,18 @@ _BACKOFF_CAP: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-class Store(Protocol):
+Kept = TypeVar("Kept")
+
+
+class Store(Protocol[Kept]):
     """Takes in what the informer sees."""
 
-    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """Everything there is; what is not in it is gone."""
+    def read(self, raw: Mapping[str, Any]) -> Kept:
+        """Make of an object in a list what is kept of it."""
+        ...
+
+    def replaced(self, listed: Sequence[Kept]) -> None:
+        """Everything there is, as `read`; what is not in it is gone."""
         ...
 
     def changed(self, raw: Mapping[str, Any]) -> None:
@@ -69,7 +76,7 @@ class Informer:
         self,
         client: KubeClient,
         path: str,
-        store: Store,
+        store: Store[Any],
         clock: Clock,
         *,
         label_selector: str | None = None,
@@ -105,19 +112,21 @@ class Informer:
                 )
 
     async def _list(self) -> None:
-        objects: list[Mapping[str, Any]] = []
+        found: list[Any] = []
         token = ""
         while True:
             self._pulse.beat(_LIST_LIMIT)
             page: Mapping[str, Any] = await self._client.request(
                 "GET", self._path, query=self._list_query(token), accept=self._accepts[0], limit=_LIST_LIMIT
             )
-            objects += page.get("items") or ()
+            # Read page by page: of a long list, one page at most is in memory as it came, and the loop is
+            # held up for no more than one.
+            found += map(self._store.read, page.get("items") or ())
             token = page["metadata"].get("continue") or ""
             if not token:
                 break
         version = page["metadata"]["resourceVersion"]
-        self._store.replaced(objects)
+        self._store.replaced(found)
         self._version = version
         self._synced()
         self._tell_recovery()

@@ -2,7 +2,7 @@
 
 from ecr_operator.control.accounts import TendedAccounts, TendedAccountStore
 from ecr_operator.model.links import LABEL, LINKS, view_account
-from tests.builders import service_account
+from tests.builders import relist, service_account
 
 OURS = {LABEL: "true"}
 
@@ -19,7 +19,7 @@ class Desk:
 def test_a_list_takes_the_place_of_what_was_known() -> None:
     desk = Desk()
     desk.accounts.put(view_account(service_account("gone", labels=OURS, version="90")))
-    desk.store.replaced([service_account("a", labels=OURS), service_account("b", labels=OURS)])
+    relist(desk.store, [service_account("a", labels=OURS), service_account("b", labels=OURS)])
     assert desk.accounts.names() == {("team", "a"), ("team", "b")}
     assert desk.told == [("team", "a"), ("team", "b"), ("team", "gone"), ""]
 
@@ -27,7 +27,7 @@ def test_a_list_takes_the_place_of_what_was_known() -> None:
 def test_a_list_of_one_namespace_leaves_the_others() -> None:
     desk = Desk("other")
     desk.accounts.put(view_account(service_account("a", labels=OURS)))
-    desk.store.replaced([service_account("b", labels=OURS, namespace="other")])
+    relist(desk.store, [service_account("b", labels=OURS, namespace="other")])
     assert desk.accounts.names() == {("team", "a"), ("other", "b")}
     assert desk.accounts.names("other") == {("other", "b")}
 

@@ -10,7 +10,16 @@ from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewS
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import view_secret
-from tests.builders import HOUR, foreign_metadata, raw_resource, resource, secret_metadata, view, without
+from tests.builders import (
+    HOUR,
+    foreign_metadata,
+    raw_resource,
+    relist,
+    resource,
+    secret_metadata,
+    view,
+    without,
+)
 
 REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 WEB = resource().key
@@ -102,23 +111,23 @@ def test_a_resource_that_never_made_sense_can_go_too(desk: Desk) -> None:
 
 
 def test_a_list_forgets_what_is_not_in_it_and_looks_at_what_is_new(desk: Desk) -> None:
-    desk.resources.replaced([raw_resource(), raw_resource(name="gone")])
+    relist(desk.resources, [raw_resource(), raw_resource(name="gone")])
     desk.news()
-    desk.resources.replaced([raw_resource(), raw_resource(name="shop")])
+    relist(desk.resources, [raw_resource(), raw_resource(name="shop")])
     assert (desk.forgotten, desk.news()) == ([resource(name="gone").key], [SHOP])
 
 
 def test_a_list_of_one_namespace_or_kind_says_nothing_of_others(desk: Desk) -> None:
     desk.resources.changed(raw_resource(namespace="other"))
-    ResourceStore("Secret", "team", desk.inventory).replaced([])
-    ResourceStore("ArgoHelmRepoSecret", "", desk.inventory).replaced([])
+    relist(ResourceStore("Secret", "team", desk.inventory), [])
+    relist(ResourceStore("ArgoHelmRepoSecret", "", desk.inventory), [])
     assert desk.forgotten == []
 
 
 def test_after_a_restored_etcd_the_spec_is_what_the_list_says_even_at_the_same_generation(desk: Desk) -> None:
-    desk.resources.replaced([raw_resource(generation=2, frequency="2h")])
+    relist(desk.resources, [raw_resource(generation=2, frequency="2h")])
     desk.news()
-    desk.resources.replaced([raw_resource(generation=2, frequency="1h")])
+    relist(desk.resources, [raw_resource(generation=2, frequency="1h")])
     known = desk.inventory.resource(WEB)
     assert known is not None
     assert known.wanted is not None
@@ -195,16 +204,17 @@ def test_the_late_word_of_an_older_secrets_deletion_changes_nothing(desk: Desk) 
 def test_a_list_of_secrets_notices_lost_deletions(desk: Desk) -> None:
     desk.known()
     desk.known(name="shop")
-    desk.secrets.replaced([secret()])
+    relist(desk.secrets, [secret()])
     assert desk.news() == [SHOP]
-    SecretViewStore("other", desk.inventory).replaced([])
+    relist(SecretViewStore("other", desk.inventory), [])
     assert desk.news() == []
 
 
 def test_a_list_from_an_etcd_that_went_backwards_is_believed(desk: Desk) -> None:
     desk.known()
-    desk.secrets.replaced(
-        [{"metadata": secret_metadata(resource(), version="3", applied_at=resource().created_at)}]
+    relist(
+        desk.secrets,
+        [{"metadata": secret_metadata(resource(), version="3", applied_at=resource().created_at)}],
     )
     seen = desk.inventory.secret("team", "web-pull")
     assert seen is not None
@@ -219,9 +229,7 @@ def test_a_secret_that_nobody_wants_has_nobody_looked_at(desk: Desk) -> None:
 
 
 def test_all_that_want_a_secret_are_looked_at_in_a_fixed_order(desk: Desk) -> None:
-    desk.resources.replaced(
-        [raw_resource(name=name, generated_secret_name="one") for name in ("b", "a", "c")]
-    )
+    relist(desk.resources, [raw_resource(name=name, generated_secret_name="one") for name in ("b", "a", "c")])
     desk.news()
     desk.inventory.see_secret(view_secret(foreign_metadata("one")))
     assert [key.name for key in desk.news()] == ["a", "b", "c"]
@@ -273,8 +281,8 @@ def test_of_two_that_want_one_secret(
     older: bool,  # noqa: FBT001 - a table
 ) -> None:
     name = {"generated_secret_name": "one"}
-    desk.resources.replaced(
-        [raw_resource(**(name | mine)), raw_resource(**(name | {"name": "rival"} | theirs))]
+    relist(
+        desk.resources, [raw_resource(**(name | mine)), raw_resource(**(name | {"name": "rival"} | theirs))]
     )
     found = desk.inventory.older_claimant(resource(**(name | mine)))
     assert (found is not None and found.key.name == "rival") is older
@@ -300,7 +308,7 @@ def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
         raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
         raw_resource(age=2 * HOUR, generated_secret_name="one"),
     ]
-    ResourceStore("Secret", "", inventory).replaced(raws)
+    relist(ResourceStore("Secret", "", inventory), raws)
     assert rivals == [True]
 
 

@@ -10,7 +10,7 @@ import structlog.testing
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import Resource
-from tests.builders import HOUR, host, permanent, transient
+from tests.builders import HOUR, host, permanent, relist, transient
 from tests.control.world import World
 from tests.fakes import settle
 
@@ -58,7 +58,7 @@ async def test_a_restart_with_everything_fresh_costs_nothing(world: World) -> No
     world.restart()
     world.secrets.calls.clear()
     async with world.working():
-        world._watched_secrets.replaced([{"metadata": metadata}])  # noqa: SLF001 - as the informer does
+        relist(world._watched_secrets, [{"metadata": metadata}])  # noqa: SLF001 - as the informer does
         world.see(status=status)
         await world.clock.advance(60)
     assert (len(world.aws.asked), world.secrets.calls, world.resources.attempts) == (1, [], 1)

@@ -26,7 +26,15 @@ from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from ecr_operator.telemetry.metrics import Metrics
-from tests.builders import NAMESPACE, TWELVE_HOURS, foreign_metadata, raw_resource, secret_metadata, token
+from tests.builders import (
+    NAMESPACE,
+    TWELVE_HOURS,
+    foreign_metadata,
+    raw_resource,
+    relist,
+    secret_metadata,
+    token,
+)
 from tests.fakes import (
     FakeAccounts,
     FakeClock,
@@ -171,7 +179,7 @@ class World:
         """Have the watch of ServiceAccounts list what is there."""
         label = "ecr.mobb.redhat.com/linked"
         raws = self.accounts.objects.values()
-        self._watched_accounts.replaced([raw for raw in raws if label in raw["metadata"].get("labels", {})])
+        relist(self._watched_accounts, [raw for raw in raws if label in raw["metadata"].get("labels", {})])
 
     def show_account(self, raw: Mapping[str, Any], *, gone: bool = False) -> None:
         """Have the watch of ServiceAccounts show one that has changed or is gone."""

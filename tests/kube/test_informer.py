@@ -3,7 +3,7 @@
 # ruff: noqa: S106 - names of Secrets and made-up tokens
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,16 +41,24 @@ class Shelf:
 
     Attributes:
         there: the names that exist, as far as the informer told.
+        kept: the names in all lists so far, in order.
         told: each call, in order.
     """
 
     def __init__(self) -> None:
         self.there: set[str] = set()
+        self.kept: list[str] = []
         self.told: list[str] = []
 
-    def replaced(self, objects: Iterable[Mapping[str, Any]]) -> None:
+    def read(self, raw: Mapping[str, Any]) -> str:
+        """Keep the name."""
+        name: str = raw["metadata"]["name"]
+        self.kept.append(name)
+        return name
+
+    def replaced(self, listed: Sequence[str]) -> None:
         """Take in a list."""
-        self.there = {raw["metadata"]["name"] for raw in objects}
+        self.there = set(listed)
         self.told.append(f"replaced {' '.join(sorted(self.there))}".strip())
 
     def changed(self, raw: Mapping[str, Any]) -> None:
@@ -163,6 +171,14 @@ async def test_pages_are_put_together(scene: Scene) -> None:
         await scene.until("replaced a b c")
     assert [each.query.get("continue") for each in scene.server.select(watch=False)] == [None, "t1", "t2"]
     assert {each.query["limit"] for each in scene.server.select(watch=False)} == {"500"}
+
+
+async def test_a_page_is_read_before_the_next_is_there_and_told_only_with_the_last(scene: Scene) -> None:
+    scene.server.lists = [listing("a", "b", token="t1"), hold]
+    async with scene.watching() as informer:
+        await scene.server.until(2, watch=False)
+        assert (scene.shelf.kept, scene.shelf.told) == (["a", "b"], [])
+        assert not informer.synced.is_set()
 
 
 async def test_pages_that_expire_are_listed_anew_from_the_first(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 Invariant: a Secret that is not this resource's is never written; see the contract, section 3.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -162,7 +163,7 @@ def _leaves(prefix: str, fields: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for key, inner in fields.items():
         path = f"{prefix}/{key}" if prefix else key
-        found += _leaves(path, inner) if inner else [path]
+        found += _leaves(path, inner) if inner else [sys.intern(path)]
     return found
 
 

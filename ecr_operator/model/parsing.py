@@ -27,6 +27,7 @@ from ecr_operator.model.resources import (
     SecretSpec,
     Spec,
 )
+from ecr_operator.model.sharing import share
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import TokenSource
 
@@ -178,7 +179,7 @@ def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
 def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """The status of an object, empty where there is none that makes sense."""
     status = raw.get("status")
-    return status if isinstance(status, Mapping) else {}
+    return share(status) if isinstance(status, Mapping) else {}
 
 
 def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:

@@ -8,7 +8,8 @@ from ecr_operator.commands.findings import Finding, of_right
 from ecr_operator.commands.reading import own_namespace
 from ecr_operator.commands.refusals import INSTALL_CRDS
 from ecr_operator.kube import connection, inquiries
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.model.resources import KINDS
 from ecr_operator.model.rights import NEEDS, Right, rights

@@ -9,7 +9,8 @@ from typing import Any
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.refusals import explain
 from ecr_operator.kube import connection, paths
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place

@@ -15,7 +15,8 @@ from ecr_operator.commands.spans import in_words
 from ecr_operator.commands.terminal import Terminal
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import MERGE_PATCH, ApiError, KubeClient
+from ecr_operator.kube.client import MERGE_PATCH, KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.resources import KINDS, SHORT_NAMES
 from ecr_operator.settings.commands import Refresh

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from ecr_operator.commands.errors import CommandError
-from ecr_operator.kube.client import ApiError
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.resources import GROUP, PLURALS
 
 INSTALL_CRDS = "kubectl apply -k config/crd"

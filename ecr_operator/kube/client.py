@@ -5,7 +5,6 @@ and holds nothing of a Secret. Rejected: the library's models and its own watch 
 """
 
 import json
-import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from aiohttp.connector import Connection
 
 from ecr_operator import __version__
 from ecr_operator.kube import paths
+from ecr_operator.kube.failures import NOT_LEADING, ApiError, failure_of, unreached
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
 from ecr_operator.telemetry.metrics import Metrics
 
@@ -27,37 +27,12 @@ JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
-# The reason of an ApiError for a write that a guard kept back.
-NOT_LEADING: Final = "NotLeading"
 
 _REQUEST_LIMIT: Final = 20.0
 _CONNECT_LIMIT: Final = 10.0
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_LONGEST_MESSAGE: Final = 400
-_LONGEST_PATIENCE: Final = 300.0  # seconds of Retry-After that we believe
-# Long runs of base64 may be a token that an admission webhook sends back.
-_SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
-_LOGIN: Final = re.compile(r"//[^/@\s]+@")
 
 Query = Sequence[tuple[str, str]]
-
-
-class ApiError(Exception):
-    """The API server refused, failed, or was not reached.
-
-    Attributes:
-        code: the HTTP status; 0 without an answer.
-        reason: the Status object's reason, such as NotFound.
-        message: what it said, shortened, or what came in between.
-        retry_after: seconds that it asked us to wait, if it did.
-    """
-
-    def __init__(self, code: int, reason: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{code} {reason}: {message}")
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.retry_after = retry_after
 
 
 @dataclass(slots=True)
@@ -218,7 +193,7 @@ class KubeClient:
         except _NotLeadingError as error:
             raise ApiError(0, NOT_LEADING, "this replica does not lead") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
-            raise _unreached(error) from error
+            raise unreached(error) from error
         return response
 
 
@@ -262,7 +237,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[st
                 if line.strip():
                     yield _parse(line)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        failure = _unreached(error)
+        failure = unreached(error)
         raise ApiError(0, "Cut", failure.message) from error
 
 
@@ -270,7 +245,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     try:
         return await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unreached(error) from error
+        raise unreached(error) from error
 
 
 def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
@@ -281,38 +256,3 @@ def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
     if not isinstance(parsed, Mapping):
         raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")
     return parsed
-
-
-def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
-    """Make an ApiError of an answer that is no success."""
-    try:
-        status = json.loads(text)
-    except (ValueError, RecursionError):
-        status = None
-    if not isinstance(status, Mapping):
-        status = {}
-    return ApiError(
-        response.status,
-        short(str(status.get("reason") or response.reason or "Unknown")),
-        short(str(status.get("message") or f"HTTP {response.status} without a Status object")),
-        _seconds(response.headers.get("Retry-After")),
-    )
-
-
-def short(message: str) -> str:
-    """One line, bounded, without anything that may be a token or the login of a proxy."""
-    line = _LOGIN.sub("//", " ".join(message.split()))
-    return _SECRET_LIKE.sub("…", line)[:_LONGEST_MESSAGE]
-
-
-def _seconds(header: str | None) -> float | None:
-    known = header is not None and header.isascii() and header.isdigit()
-    return min(float(header or 0), _LONGEST_PATIENCE) if known else None
-
-
-def _unreached(error: Exception) -> ApiError:
-    if isinstance(error, TimeoutError):
-        return ApiError(0, "Timeout", "no answer in time")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ApiError(0, "Refused", short(str(error)))
-    return ApiError(0, "NoConnection", short(str(error)) or type(error).__name__)

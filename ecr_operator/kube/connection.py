@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from yaml import YAMLError
 
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
 from ecr_operator.kube.paths import segment
 from ecr_operator.kube.plugin_login import keep_fresh

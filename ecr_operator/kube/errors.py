@@ -4,7 +4,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from ecr_operator.kube.client import ApiError
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.model.outcome import Reason
 

@@ -14,7 +14,8 @@ import structlog
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import NOT_LEADING, ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import NOT_LEADING, ApiError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Outcome
 from ecr_operator.model.parsing import Resource

@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from ecr_operator.control.ports import Clock
-from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, ApiError, KubeClient
+from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.telemetry.probes import Pulse
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.

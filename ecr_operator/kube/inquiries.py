@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.resources import KINDS
 from ecr_operator.model.rights import Right
 

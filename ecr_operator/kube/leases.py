@@ -11,8 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
 from ecr_operator.model.leases import LEASE_NAME, LeaseRecord
 from ecr_operator.model.outcome import Reason

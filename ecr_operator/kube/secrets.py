@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiError, KubeClient
+from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import ImmutableSecretError, OperatorError, StaleObjectError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Reason

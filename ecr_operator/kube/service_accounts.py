@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, ApiError, KubeClient
+from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
 from ecr_operator.model.links import SELECTOR, Account, view_account
 from ecr_operator.model.manifests import MANAGER

@@ -7,8 +7,9 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import JSON_PATCH, METADATA, ApiError, KubeClient
+from ecr_operator.kube.client import JSON_PATCH, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource, status_of

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from ecr_operator.control.ports import NamespaceFacts
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import JSON, METADATA, ApiError, KubeClient
+from ecr_operator.kube.client import JSON, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.identities import ROLE_ANNOTATION
 from ecr_operator.model.outcome import Reason

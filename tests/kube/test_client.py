@@ -11,7 +11,8 @@ from aiohttp import web
 from kubernetes_asyncio.config import ConfigException
 
 from ecr_operator import __version__
-from ecr_operator.kube.client import APPLY, JSON, METADATA, ApiError, KubeClient, short
+from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
+from ecr_operator.kube.failures import ApiError, short
 from ecr_operator.telemetry.metrics import Metrics
 from tests.kube.conftest import TOKEN, configuration
 from tests.kube.server import (

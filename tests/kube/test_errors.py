@@ -2,8 +2,8 @@
 
 import pytest
 
-from ecr_operator.kube.client import ApiError
 from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.model.outcome import Reason
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ecr_operator.kube import inquiries
-from ecr_operator.kube.client import ApiError, KubeClient
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.rights import Right
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 

@@ -25,7 +25,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
-.PHONY: help venv assets demo test test-programs check crds reference bench run picture lock soak sbom image \
+.PHONY: help venv assets demo test test-programs check crds reference diagrams bench run picture lock soak sbom image \
 	image-push clean clean-assets
 
 help: ## List these targets
@@ -47,13 +47,14 @@ test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm 
 	@$(PY) -m tests.lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
 
-check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference and bundle
+check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference, diagrams and bundle
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports
 	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
 	@echo "Reference…"; $(PY) -m tests.tools.reference --check
+	@echo "Diagrams…"; $(PY) -m tests.tools.diagrams --check
 	@echo "Bundle…"; $(PY) -m tests.tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
@@ -64,6 +65,9 @@ crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
 
 reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
 	@$(PY) -m tests.tools.reference
+
+diagrams: $(INSTALLED) ## Draw docs/diagrams/*.svg from the text beside them
+	@$(PY) -m tests.tools.diagrams
 
 argocd: $(INSTALLED) ## Write the forms of config/argocd/health.lua that Argo CD takes
 	@$(PY) -m tests.tools.argocd

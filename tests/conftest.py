@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
 from tests.lab.control_plane import ControlPlane
 
 _OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
@@ -54,19 +54,7 @@ async def namespace(api: Api) -> AsyncIterator[str]:
     yield name
     for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
         await api.delete_all(resource, name)
-    await _delete_namespace(api, name)
-
-
-async def _delete_namespace(api: Api, name: str) -> None:
-    """Delete a namespace for good, also where no controller does so."""
-    path = f"/api/v1/namespaces/{name}"
-    try:
-        await api.request("DELETE", path)
-        namespace = await api.request("GET", path)
-        await api.request("PUT", f"{path}/finalize", body={**namespace, "spec": {"finalizers": []}})
-    except ApiError as error:
-        if error.status not in {404, 409}:
-            raise
+    await api.end_namespace(name)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,147 @@
+"""What the documents take for granted: a cluster, an AWS, the operator at work, and other people's kinds.
+
+Every document begins on the same stage, in the namespace `default`: the operator is installed, `builds` has
+the resource of the first sample, and `argocd` an Argo CD. What a document makes goes with it.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from tests.cluster import reading
+from tests.docs.blocks import ROOT, Block
+from tests.lab import rights
+from tests.lab.api import (
+    ARGO_SECRETS,
+    CRDS,
+    ECR_SECRETS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Json,
+)
+from tests.lab.control_plane import ControlPlane
+from tests.lab.kubectl import kubectl
+from tests.lab.processes import Process
+from tests.lab.waiting import wait_for
+
+ACCOUNT: Final = "123456789012"
+KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
+# Not in the repository but named in the documents.
+_FOREIGN: Final = (
+    ("argoproj.io", "v1alpha1", "Application"),
+    ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+    ("monitoring.coreos.com", "v1", "PrometheusRule"),
+)
+_LIMIT: Final = 100.0
+_OF_THE_SYSTEM: Final = ("default", "kube-", "ecr-secret-operator")
+_PRELUDE: Final = """\
+set -euo pipefail
+make() { command make -o "$VENV/.installed" VENV="$VENV" "$@"; }
+"""
+
+
+async def set_up(plane: ControlPlane) -> None:
+    """Bring about what every document begins with, whatever is there already."""
+    async with plane.api() as api:
+        if await api.find(CRDS, KINDS[0]) is None:
+            await kubectl("apply", "-k", "config/default", kubeconfig=plane.kubeconfig, home=plane.folder)
+            await rights.grant(api)
+            for kind in _FOREIGN:
+                await api.apply(_foreign(*kind))
+            await api.crds_served([*KINDS, *(_foreign(*kind)["metadata"]["name"] for kind in _FOREIGN)])
+        for name in ("builds", "argocd"):
+            await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}
+        await api.apply(settings, "argocd")
+        sample = (ROOT / "samples" / "ecr_v1alpha1_secret.yaml").read_text(encoding="utf-8")
+        await api.apply(yaml.safe_load(sample.replace("ACCOUNT_ID", ACCOUNT)), "builds")
+
+
+async def ready(plane: ControlPlane) -> None:
+    """Wait until the operator has done its work on the stage."""
+
+    async def look() -> bool:
+        resource = await api.get(ECR_SECRETS, "ecr-secret", "builds")
+        return reading.verdict(resource, "Ready") == ("True", "Refreshed")
+
+    async with plane.api() as api:
+        await wait_for(look, 30, "the resource of the stage")
+
+
+async def clear(plane: ControlPlane) -> None:
+    """Take away what a document has made."""
+    async with plane.api() as api:
+        for namespace in [each["metadata"]["name"] for each in await api.list(NAMESPACES)]:
+            if await api.find(CRDS, KINDS[0]) is not None:
+                await api.delete_all(ECR_SECRETS, namespace)
+                await api.delete_all(ARGO_SECRETS, namespace)
+            await api.delete_all(SECRETS, namespace)
+            if not namespace.startswith(_OF_THE_SYSTEM):
+                await api.delete_all(SERVICE_ACCOUNTS, namespace)
+                await api.end_namespace(namespace)
+
+
+def _foreign(group: str, version: str, kind: str) -> Json:
+    """A CRD of somebody else's, that takes everything."""
+    plural = f"{kind.lower()}s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+
+
+async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:
+    """Run blocks as one script, in a folder that looks like the repository. Raises LabError if one fails."""
+    for each in ROOT.iterdir():
+        if each.name not in {".git", "README.md"}:
+            (folder / each.name).symlink_to(each)
+    # As the guides make it.
+    (folder / "credentials").write_text("[default]\naws_access_key_id=AKIA...\naws_secret_access_key=...\n")
+    script = folder / "commands.sh"
+    script.write_text(_PRELUDE + "".join(f"echo '== {each.place}'\n{each.script}\n" for each in blocks))
+    log = folder / "commands.log"
+    environment = _environment(plane, aws, folder)
+    process = Process("the script", [_bash(), script], log=log, env=environment, cwd=folder)
+    with process:
+        code = await asyncio.to_thread(process.wait, _LIMIT)
+        print(log.read_text(encoding="utf-8"))
+        if code:
+            raise process.error(f"failed with exit code {code}")
+
+
+def _bash() -> str:
+    found = shutil.which("bash")
+    assert found, "there is no bash"
+    return found
+
+
+def _environment(plane: ControlPlane, aws: str, home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "VENV": sys.prefix,
+        "PYTHONPATH": str(ROOT),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "KUBECONFIG": str(plane.kubeconfig),
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "lab-secret-key",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }

@@ -14,7 +14,7 @@ from tests.lab.operator import OperatorProcess
 
 NAMESPACE = "ecr-secret-operator"
 # AWS may be asked again after a quarter of it, which `refresh` waits for.
-TOKEN_LIFE = 24
+TOKEN_LIFE = 16
 RUNNABLE = {
     document: [each for each in shell_blocks(document) if obstacle(each.script) is None]
     for document in DOCUMENTS

@@ -40,6 +40,8 @@ _FOREIGN: Final = (
     ("monitoring.coreos.com", "v1", "PrometheusRule"),
 )
 _LIMIT: Final = 100.0
+# Folders that are only read, and nothing that a command may write to by its name.
+_OF_THE_REPOSITORY: Final = ("Makefile", "config", "ecr_operator", "samples")
 _OF_THE_SYSTEM: Final = ("default", "kube-", "ecr-secret-operator")
 _PRELUDE: Final = """\
 set -euo pipefail
@@ -109,9 +111,8 @@ def _foreign(group: str, version: str, kind: str) -> Json:
 
 async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:
     """Run blocks as one script, in a folder that looks like the repository. Raises LabError if one fails."""
-    for each in ROOT.iterdir():
-        if each.name not in {".git", "README.md"}:
-            (folder / each.name).symlink_to(each)
+    for name in _OF_THE_REPOSITORY:
+        (folder / name).symlink_to(ROOT / name)
     # As the guides make it.
     (folder / "credentials").write_text("[default]\naws_access_key_id=AKIA...\naws_secret_access_key=...\n")
     script = folder / "commands.sh"

@@ -92,9 +92,9 @@ soak: $(INSTALLED) ## Change, break and restart things at random for minutes (AR
 	@$(PY) -m tests.lab.assets >/dev/null
 	@$(PY) -m tests.lab.soak $(ARGS)
 
-bench: $(INSTALLED) ## Measure time, API calls and memory with 200 and 1,000 resources
+bench: $(INSTALLED) ## Measure time, API calls and memory with up to 10,000 resources, some minutes (ARGS="--sizes 200,1000")
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
-	@$(PY) -m tests.lab.bench
+	@$(PY) -m tests.lab.bench $(ARGS)
 
 run: $(INSTALLED) ## Run the operator against the cluster of the current kubeconfig (ARGS=… adds flags)
 	@$(PY) -m ecr_operator $(ARGS)

@@ -6,62 +6,28 @@ of operator and loop changes from round to round, so that neither always meets t
 
 import argparse
 import asyncio
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
 
 from tests.lab.bench_audit import STATUSES
-from tests.lab.bench_runs import (
-    Lab,
-    LoopRun,
-    OperatorRun,
-    bare_loop,
-    cold_start,
-    operator_at,
-    repair_seconds,
-    restart,
-)
-from tests.lab.bench_stage import ROOT, AwsProcess, field_of
-from tests.lab.bench_table import Case, Figures, show
+from tests.lab.bench_field import Field, field_of
+from tests.lab.bench_figures import Case, Figures, Once, Plan
+from tests.lab.bench_lives import Lives, short_lives
+from tests.lab.bench_loops import LoopRun, bare_loop
+from tests.lab.bench_replicas import rolling_restart
+from tests.lab.bench_rest import Repairs, Rest, repairs, rest, strangers
+from tests.lab.bench_runs import Lab, OperatorRun, cold_start, operator_at
+from tests.lab.bench_stage import AwsProcess
+from tests.lab.bench_start import Starts, starts
+from tests.lab.bench_table import show
 from tests.lab.control_plane import ControlPlane
 
-_OPERATOR_IMPORTS: Final = "import ecr_operator.app"
-_LOOP_IMPORTS: Final = "import asyncio, kubernetes_asyncio.client, kubernetes_asyncio.config"
 _WIDTH: Final = 110
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to measure.
-
-    Attributes:
-        sizes: numbers of resources.
-        rounds: how often each run is made.
-        concurrencies: what the bare loop is tried with.
-        delay: seconds that each AWS call takes in one more case of the smallest size.
-        settle: seconds to wait before memory is read and calls are counted.
-        frequent_seconds: how long resources with `frequency: 1s` are watched.
-        repairs: how many Secrets are deleted.
-    """
-
-    sizes: Sequence[int] = (200, 1000)
-    rounds: int = 3
-    concurrencies: Sequence[int] = (8, 16, 32)
-    delay: float = 0.05
-    settle: float = 3.0
-    frequent_seconds: float = 30.0
-    repairs: int = 5
-
-    @property
-    def steps(self) -> int:
-        """How many runs that is."""
-        each_size = len(self.concurrencies) + 2 * self.rounds
-        return each_size * len(self.sizes) + self.rounds + 2
+_MIB: Final = 2**20
+_SHORT_LIVED: Final = 4
 
 
 class Bench:
@@ -71,44 +37,47 @@ class Bench:
         self._lab = lab
         self._plan = plan
         self._steps = 0
+        self._concurrency = plan.concurrencies[0]
+        self._rests: dict[int, Rest] = {}
+        self._once: Once | None = None
 
     async def measure(self) -> Figures:
         """Measure everything in the plan."""
         cases = [case for size in self._plan.sizes for case in await self._cases(size)]
-        restarted, repairs = await self._afterwards(max(self._plan.sizes))
-        frequent = await self._frequent(min(self._plan.sizes))
+        frequent, lives, begun = await self._frequent(), await self._lives(), await self._starts()
+        if self._once is None:
+            raise RuntimeError("the main size is not among the sizes")
         return Figures(
-            cases=cases,
-            repairs=repairs,
-            restart=restarted,
-            frequent=frequent,
-            frequent_seconds=self._plan.frequent_seconds,
-            imports=(_import_seconds(_OPERATOR_IMPORTS), _import_seconds(_LOOP_IMPORTS)),
+            plan=self._plan, cases=cases, once=self._once, frequent=frequent, lives=lives, starts=begun
         )
 
     async def _cases(self, size: int) -> list[Case]:
         """Cold starts of one size; of the smallest also with a slow AWS, beside the same bare loops."""
-        concurrency = await self._best_concurrency(size)
-        delays = [0.0, self._plan.delay] if size == min(self._plan.sizes) else [0.0]
+        if self._plan.searches(size):
+            self._concurrency = await self._best_concurrency(size)
+        delays = [self._plan.delay, 0.0] if size == self._plan.least else [0.0]
         loops: list[LoopRun] = []
         operators: dict[float, list[OperatorRun]] = {delay: [] for delay in delays}
-        for number in range(self._plan.rounds):
+        rounds = self._plan.rounds_of(size)
+        for number in range(rounds):
             loop_first = number % 2 == 0
             if loop_first:
-                loops.append(await self._loop(size, concurrency))
+                loops.append(await self._loop(size, self._concurrency))
             for delay in delays:
-                operators[delay].append(await self._operator(size, delay))
+                last = number == rounds - 1 and not delay
+                operators[delay].append(await self._operator(size, delay, last=last))
             if not loop_first:
-                loops.append(await self._loop(size, concurrency))
+                loops.append(await self._loop(size, self._concurrency))
         return [
             Case(
-                title=f"{size:,}, AWS takes {delay * 1000:.0f} ms" if delay else f"{size:,}",
+                title=f"{size:,}, AWS {delay * 1000:.0f} ms" if delay else f"{size:,}",
                 size=size,
                 operator=operators[delay],
                 loop=loops,
-                concurrency=concurrency,
+                concurrency=self._concurrency,
+                rest=None if delay else self._rests[size],
             )
-            for delay in delays
+            for delay in reversed(delays)
         ]
 
     async def _best_concurrency(self, size: int) -> int:
@@ -121,39 +90,65 @@ class Bench:
         self._tell(f"bare loop, {size:,} resources, {concurrency} at a time: {run.seconds:.2f} s")
         return run
 
-    async def _operator(self, size: int, delay: float) -> OperatorRun:
-        await self._lab.aws.set_delay(delay)
-        async with field_of(self._lab.api, size) as field, operator_at(self._lab, field) as running:
-            run = await cold_start(self._lab, running, field, self._plan.settle)
-        await self._lab.aws.set_delay(0)
-        slow = f", AWS takes {delay * 1000:.0f} ms" if delay else ""
-        self._tell(f"operator, {size:,} resources{slow}: {run.seconds:.2f} s")
-        return run
-
-    async def _afterwards(self, size: int) -> tuple[tuple[int, int], list[float]]:
-        """What a restart costs, and how soon deleted Secrets are back."""
-        plan = self._plan
+    async def _operator(self, size: int, delay: float, *, last: bool) -> OperatorRun:
+        """A cold start; after the last of a size also what there is to see where everything is fresh."""
+        mended: Repairs | None = None
+        await self._lab.aws.change(delay=delay)
         async with field_of(self._lab.api, size) as field:
             async with operator_at(self._lab, field) as running:
-                await cold_start(self._lab, running, field, 0)
-                repairs = [
-                    await repair_seconds(self._lab, running, row) for row in field.rows[: plan.repairs]
-                ]
-            restarted = await restart(self._lab, field, plan.settle)
-        self._tell(f"restart, {size:,} fresh Secrets: {restarted[0]} AWS calls, {restarted[1]} writes")
-        return restarted, repairs
+                run = await cold_start(self._lab, running, field, self._plan.settle)
+                slow = f", AWS takes {delay * 1000:.0f} ms" if delay else ""
+                self._tell(f"operator, {size:,} resources{slow}: {run.seconds:.2f} s")
+                await self._lab.aws.change(delay=0.0)
+                if last and size == self._plan.main:
+                    mended = await repairs(self._lab, running, field, self._plan.repairs)
+                    self._tell(f"repairs: {max(mended.deleted):.2f} s, {max(mended.edited):.2f} s")
+            if last:
+                self._rests[size] = await self._rest(field)
+            if mended:
+                self._once = await self._main(field, mended)
+        return run
 
-    async def _frequent(self, size: int) -> int:
+    async def _rest(self, field: Field) -> Rest:
+        seen = await rest(self._lab, field, self._plan.settle, self._plan.quiet)
+        self._tell(
+            f"restart, {len(field.rows):,} fresh Secrets: {seen.aws_calls} AWS calls, {seen.writes} writes;"
+            f" then {seen.cpu / seen.seconds:.2%} of a core"
+        )
+        return seen
+
+    async def _main(self, field: Field, mended: Repairs) -> Once:
+        plan = self._plan
+        beside = await strangers(self._lab, field, plan.settle, plan.strangers)
+        self._tell(f"{plan.strangers:,} foreign Secrets of 40 kB: {beside.starting / _MIB:+.1f} MiB")
+        rolling = await rolling_restart(self._lab, field, plan.settle)
+        self._tell(f"two replicas replaced: {rolling.aws_calls} AWS calls, {rolling.writes} writes")
+        return Once(repairs=mended, strangers=beside, rolling=rolling)
+
+    async def _frequent(self) -> int:
         """AWS calls while every resource wants a new token each second."""
+        size = self._plan.least
         async with (
             field_of(self._lab.api, size, frequency="1s") as field,
             operator_at(self._lab, field) as running,
         ):
             await running.tail.until(STATUSES, size)
-            await asyncio.sleep(self._plan.frequent_seconds)
+            await asyncio.sleep(self._plan.frequent)
             calls = await self._lab.aws.calls() - running.aws_calls_before
         self._tell(f"{size:,} resources with frequency 1s: {calls} AWS calls")
         return calls
+
+    async def _lives(self) -> Lives:
+        async with field_of(self._lab.api, _SHORT_LIVED) as field:
+            seen = await short_lives(self._lab, field, self._plan.life, self._plan.lives)
+        self._tell(f"tokens that live {seen.life:g} s: alive {seen.share:.2%} of {seen.seconds:.0f} s")
+        return seen
+
+    async def _starts(self) -> Starts:
+        async with field_of(self._lab.api, self._plan.least) as field:
+            begun = await starts(self._lab, field, self._plan.imports)
+        self._tell(f"imports: {begun.imports[0]:.2f} s, without bytecode {begun.imports_uncompiled[0]:.2f} s")
+        return begun
 
     def _tell(self, what: str) -> None:
         self._steps += 1
@@ -166,17 +161,6 @@ async def measure(plane: ControlPlane, plan: Plan) -> Figures:
         return await Bench(Lab(plane=plane, api=api, aws=aws), plan).measure()
 
 
-def _import_seconds(statement: str) -> float:
-    """Time a Python that only imports, less one that does nothing: the best of five of each."""
-    return min(_python_seconds(statement) for _ in range(5)) - min(_python_seconds("pass") for _ in range(5))
-
-
-def _python_seconds(statement: str) -> float:
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", statement], cwd=ROOT, check=True)
-    return time.monotonic() - began
-
-
 async def _install_and_measure(plane: ControlPlane, plan: Plan) -> Figures:
     async with plane.api() as api:
         await api.install_crds()
@@ -184,18 +168,19 @@ async def _install_and_measure(plane: ControlPlane, plan: Plan) -> Figures:
 
 
 def _sizes(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    return sorted(int(part) for part in text.split(","))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start a control plane, measure, print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.bench", description="Measure the operator.")
-    parser.add_argument("--sizes", type=_sizes, default=[200, 1000], help="default: 200,1000")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: 3)")
+    parser.add_argument("--sizes", type=_sizes, default=Plan().sizes, help="default: 200,1000,10000")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each up to 1,000 (default: 3)")
+    parser.add_argument("--quiet", type=float, default=60, help="seconds at rest (default: 60)")
     options = parser.parse_args(arguments)
     print("Starting etcd, kube-apiserver and a local AWS…", file=sys.stderr)
     with ControlPlane() as plane:
-        plan = Plan(sizes=options.sizes, rounds=options.rounds)
+        plan = Plan(sizes=options.sizes, rounds=options.rounds, quiet=options.quiet)
         figures = asyncio.run(_install_and_measure(plane, plan))
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     show(figures, console)

@@ -19,6 +19,7 @@ from tests.lab.processes import LabError
 STATUSES: Final = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 SECRETS_APPLIED: Final = Request("patch", "secrets", "")
 
+_LEASES: Final = "leases.coordination.k8s.io"
 _LOOK_EVERY: Final = 0.1
 _READS: Final = frozenset({"get", "list", "watch"})
 
@@ -28,7 +29,8 @@ class AuditTail:
 
     Attributes:
         requests: how many of each kind.
-        last_write: when the last write was answered, epoch seconds; 0 before any.
+        first_write: when the first write to anything but a Lease was answered, epoch seconds; 0 before any.
+        last_write: the same of the last.
     """
 
     def __init__(self, log: Path, user: str) -> None:
@@ -37,20 +39,28 @@ class AuditTail:
         self._mark = f'"username":"{user}"'.encode()
         self._position = position(log)
         self.requests: Counter[Request] = Counter()
+        self.first_write = 0.0
         self.last_write = 0.0
 
     @property
     def writes(self) -> int:
-        """How many writes there were, to any resource."""
-        return sum(count for request, count in self.requests.items() if request.verb not in _READS)
+        """How many writes there were, to anything but a Lease."""
+        return sum(count for request, count in self.requests.items() if is_write(request))
+
+    @property
+    def watches(self) -> int:
+        """How many watches were opened."""
+        return sum(count for request, count in self.requests.items() if request.verb == "watch")
 
     def read(self) -> None:
         """Take in what was written since the last time."""
         for entry in self._entries():
             request = _request(entry["verb"], entry["objectRef"])
             self.requests[request] += 1
-            if request.verb not in _READS:
-                self.last_write = max(self.last_write, _answered_at(entry))
+            if is_write(request):
+                answered = _answered_at(entry)
+                self.first_write = min(self.first_write or answered, answered)
+                self.last_write = max(self.last_write, answered)
 
     async def until(self, request: Request, count: int, timeout: float = 120.0) -> None:
         """Wait until there were that many requests of one kind.
@@ -74,6 +84,16 @@ class AuditTail:
         for line in whole.splitlines():
             if self._mark in line and b'"objectRef"' in line:
                 yield json.loads(line)
+
+
+def is_write(request: Request) -> bool:
+    """Whether a request changes anything but a Lease."""
+    return request.verb not in _READS and not is_of_lease(request)
+
+
+def is_of_lease(request: Request) -> bool:
+    """Whether a request is about a Lease."""
+    return request.resource == _LEASES
 
 
 def _request(verb: str, target: dict[str, str]) -> Request:

@@ -1,148 +1,170 @@
 """The benchmark's figures as one table: a column for each case, a row for each figure, targets last."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from statistics import median
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.lab.audit import Request
-from tests.lab.bench_audit import SECRETS_APPLIED, STATUSES
-from tests.lab.bench_runs import LoopRun, OperatorRun
+from tests.lab.bench_audit import SECRETS_APPLIED, STATUSES, is_of_lease
+from tests.lab.bench_figures import Case, Figures
+from tests.lab.bench_rest import Rest
 
 _MIB: Final = 2**20
+_KIB: Final = 2**10
 _NONE: Final = "-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What was measured with one number of resources.
-
-    Attributes:
-        title: heads the column.
-        size: number of resources.
-        operator: every run of the operator.
-        loop: every run of the bare loop, beside it.
-        concurrency: how many writes at a time the bare loop was best with.
-    """
-
-    title: str
-    size: int
-    operator: Sequence[OperatorRun]
-    loop: Sequence[LoopRun]
-    concurrency: int
-
-    @property
-    def operator_seconds(self) -> float:
-        """The operator's median."""
-        return median(run.seconds for run in self.operator)
-
-    @property
-    def loop_seconds(self) -> float:
-        """The bare loop's median, from the start of its process."""
-        return median(run.seconds for run in self.loop)
-
-    @property
-    def loop_without_start(self) -> float:
-        """The bare loop's median, from when its imports were done."""
-        return median(run.without_start for run in self.loop)
-
-    @property
-    def cpu(self) -> tuple[float, float]:
-        """Processor time of the operator and of the bare loop, medians."""
-        return median(run.cpu for run in self.operator), median(run.cpu for run in self.loop)
-
-    @property
-    def share(self) -> float:
-        """What share of the bare loop's speed the operator reaches; 1 is the same speed."""
-        return self.loop_seconds / self.operator_seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """All that was measured.
-
-    Attributes:
-        cases: the cold starts.
-        repairs: seconds, one for each deleted Secret.
-        restart: AWS calls and writes of a start with everything fresh.
-        frequent: AWS calls in `frequent_seconds` from resources with `frequency: 1s`, their first included.
-        frequent_seconds: how long these were watched.
-        imports: seconds that Python needs to import the operator's and the loop's libraries.
-    """
-
-    cases: Sequence[Case]
-    repairs: Sequence[float]
-    restart: tuple[int, int]
-    frequent: int
-    frequent_seconds: float
-    imports: tuple[float, float]
 
 
 def show(figures: Figures, console: Console) -> None:
     """Print everything as one table."""
     cases = figures.cases
-    rounds = len(cases[0].operator)
-    table = Table(title=f"The operator beside a bare loop of the same writes (medians of {rounds})")
-    table.add_column("Resources, over 4 regions")
+    table = Table(title=_title(figures))
+    table.add_column("Resources, over 4 regions", no_wrap=True)
     for case in cases:
         table.add_column(case.title, justify="right")
     table.add_column("Target", justify="right")
-    for section in (_speed(cases), _requests(cases), _idle(cases), _afterwards(figures)):
+    sections = (
+        _speed(cases),
+        _start(figures),
+        _requests(cases),
+        _memory(figures),
+        _at_rest(cases),
+        _aws(figures),
+        _main(figures),
+    )
+    for section in sections:
         for row in section:
             table.add_row(*row)
         table.add_section()
     console.print(table)
-    operator, loop = figures.imports
-    console.print(f"Importing its libraries takes the operator {operator:.2f} s, the bare loop {loop:.2f} s.")
+
+
+def _title(figures: Figures) -> str:
+    plan = figures.plan
+    single = [f"{size:,}" for size in plan.sizes if plan.rounds_of(size) < plan.rounds]
+    once = f", {' and '.join(single)} once" if single else ""
+    return f"The operator beside a bare loop of the same writes (medians of {plan.rounds}{once})"
 
 
 def _speed(cases: Sequence[Case]) -> list[list[str]]:
     return [
         _row(cases, "Operator, process start to all live, s", lambda case: f"{case.operator_seconds:.2f}"),
         _row(cases, "Bare loop, the same, s", lambda case: f"{case.loop_seconds:.2f}"),
-        _row(cases, "Share of the bare loop, %", lambda case: f"{case.share:.0%}"[:-1], "60"),
+        _row(cases, "Share of the bare loop, %", lambda case: f"{case.share:.0%}"[:-1], "60, then 80"),
         _row(cases, "Bare loop without its start, s", lambda case: f"{case.loop_without_start:.2f}"),
-        _row(cases, "Processor time of operator, loop, s", lambda case: "{:.1f}, {:.1f}".format(*case.cpu)),
         _row(cases, "Bare loop's best concurrency", lambda case: str(case.concurrency)),
+        _row(cases, "Processor time: operator, loop, s", lambda case: _pair(case.cpu, 1)),
+        _row(cases, "  ratio", lambda case: _ratio(case.cpu)),
+        _row(cases, "Start to first write: operator, loop, s", lambda case: _pair(case.first_write)),
+        _row(cases, "  ratio", lambda case: _ratio(case.first_write)),
     ]
 
 
-def _requests(cases: Sequence[Case]) -> list[list[str]]:
+def _start(figures: Figures) -> list[list[str]]:
+    starts, least = figures.starts, figures.plan.least
+    single = partial(_single, figures.cases, least)
+    _, loop = figures.cases[0].first_write
+    return [
+        single("Imports: operator, loop, s", _pair(starts.imports)),
+        single("  ratio", _ratio(starts.imports)),
+        single("Imports without bytecode, s", _pair(starts.imports_uncompiled)),
+        single("  ratio", _ratio(starts.imports_uncompiled)),
+        single("First write without bytecode, s", f"{starts.first_write_uncompiled:.2f}"),
+        single("  ratio to the loop with it", _ratio((starts.first_write_uncompiled, loop))),
+    ]
+
+
+def _requests(cases: Sequence[Case]) -> Iterator[list[str]]:
     """A row for AWS and for each verb and resource of the API server; the most of any run."""
     seen = {request for case in cases for run in case.operator for request in run.requests}
-    rows = [_row(cases, "AWS calls", lambda case: str(max(run.aws_calls for run in case.operator)), "4")]
+    yield _row(
+        cases, "GetAuthorizationToken", lambda case: str(max(run.aws_calls for run in case.operator)), "4"
+    )
+    yield _row(cases, "Writes per refresh", _writes_each, "2")
     for request in sorted(seen, key=lambda request: (request.verb != "patch", request)):
-        target = "1 per resource" if request in (SECRETS_APPLIED, STATUSES) else ""
-        rows.append(_row(cases, _worded(request), partial(_most, request), target))
-    return rows
+        yield _row(cases, _worded(request), partial(_most, request))
 
 
-def _idle(cases: Sequence[Case]) -> list[list[str]]:
+def _memory(figures: Figures) -> list[list[str]]:
+    cases = figures.cases
     return [
-        _row(cases, "Resident after the work, MiB", lambda case: _mib(case, "resident"), "110"),
-        _row(cases, "Resident at most, MiB", lambda case: _mib(case, "peak")),
-        _row(cases, "A scrape, processor time, ms", _scrape, "50"),
+        _row(cases, "Resident after the work, MiB", lambda case: _mib(case.resident), "110 at 1,000"),
+        _row(cases, "Resident at most, MiB", lambda case: _mib(max(run.peak for run in case.operator))),
+        _rest_row(cases, "Resident after a restart, MiB", lambda rest: _mib(rest.resident)),
+        _row(cases, "Each more resource than the fewest, KiB", partial(_slope, cases[0])),
+        _single(
+            cases,
+            figures.plan.main,
+            f"{figures.plan.strangers:,} foreign Secrets: running, at start, MiB",
+            f"{figures.once.strangers.running / _MIB:+.1f}, {figures.once.strangers.starting / _MIB:+.1f}",
+            "0",
+        ),
+        _row(cases, "A scrape, processor time, ms", _milliseconds, "50"),
     ]
 
 
-def _afterwards(figures: Figures) -> list[list[str]]:
-    """What was measured once: with `frequency: 1s` at the smallest size, the rest at the largest."""
-    calls, writes = figures.restart
-    frequent = f"AWS calls in {figures.frequent_seconds:.0f} s at frequency: 1s"
-    between = [""] * (len(figures.cases) - 1)
+def _at_rest(cases: Sequence[Case]) -> list[list[str]]:
+    seconds = next(case.rest.seconds for case in cases if case.rest)
     return [
-        [frequent, str(figures.frequent), *between, "4 every 5 min"],
-        ["Restart, all fresh: AWS calls, writes", *between, f"{calls}, {writes}", "0, 0"],
-        ["Deleted Secret is back after, s (worst)", *between, f"{max(figures.repairs):.2f}", "1"],
+        _rest_row(
+            cases,
+            "Restart, all fresh: AWS calls, writes",
+            lambda rest: f"{rest.aws_calls}, {rest.writes}",
+            "0, 0",
+        ),
+        _rest_row(cases, "  processor time, s", lambda rest: f"{rest.start_cpu:.1f}"),
+        _rest_row(
+            cases,
+            f"{seconds:.0f} s at rest: share of a core, %",
+            lambda rest: f"{rest.cpu / rest.seconds:.2%}"[:-1],
+            "1",
+        ),
+        _rest_row(cases, "  requests: watches, Lease, others", _kinds, "others 0"),
+    ]
+
+
+def _aws(figures: Figures) -> list[list[str]]:
+    plan, lives = figures.plan, figures.lives
+    single = partial(_single, figures.cases, plan.least)
+    return [
+        single(f"frequency: 1s, AWS calls in {plan.frequent:.0f} s", str(figures.frequent), "4 every 5 min"),
+        single(f"{lives.life:.0f} s tokens (4 Secrets): alive, %", f"{lives.share:.2%}"[:-1], "100"),
+        single(f"  AWS calls in {lives.seconds:.0f} s", str(lives.aws_calls)),
+    ]
+
+
+def _main(figures: Figures) -> list[list[str]]:
+    single = partial(_single, figures.cases, figures.plan.main)
+    mended, rolling = figures.once.repairs, figures.once.rolling
+    worst = (max(mended.deleted), max(mended.edited))
+    return [
+        single("Deleted, edited Secret right after, s", _pair(worst), "1"),
+        single("Two replicas replaced: AWS calls, writes", f"{rolling.aws_calls}, {rolling.writes}", "0, 0"),
+        single("  without a leader, s (worst)", f"{max(rolling.takeovers):.1f}", "2"),
     ]
 
 
 def _row(cases: Sequence[Case], title: str, cell: Callable[[Case], str], target: str = "") -> list[str]:
     return [title, *map(cell, cases), target]
+
+
+def _rest_row(cases: Sequence[Case], title: str, cell: Callable[[Rest], str], target: str = "") -> list[str]:
+    return _row(cases, title, lambda case: cell(case.rest) if case.rest else "", target)
+
+
+def _single(cases: Sequence[Case], size: int, title: str, cell: str, target: str = "") -> list[str]:
+    """A figure of one case: that of the size in which AWS is fast."""
+    return _row(cases, title, lambda case: cell if case.size == size and case.rest else "", target)
+
+
+def _pair(figures: tuple[float, float], digits: int = 2) -> str:
+    return ", ".join(f"{figure:.{digits}f}" for figure in figures)
+
+
+def _ratio(figures: tuple[float, float]) -> str:
+    return f"{figures[0] / figures[1]:.2f}"
 
 
 def _worded(request: Request) -> str:
@@ -154,11 +176,26 @@ def _most(request: Request, case: Case) -> str:
     return str(max(run.requests[request] for run in case.operator))
 
 
-def _mib(case: Case, figure: str) -> str:
-    most: int = max(getattr(run, figure) for run in case.operator)
-    return f"{most / _MIB:.0f}" if most else _NONE
+def _writes_each(case: Case) -> str:
+    most = max(run.requests[SECRETS_APPLIED] + run.requests[STATUSES] for run in case.operator)
+    return f"{most / case.size:g}"
 
 
-def _scrape(case: Case) -> str:
+def _kinds(rest: Rest) -> str:
+    watches = sum(count for request, count in rest.requests.items() if request.verb == "watch")
+    leases = sum(count for request, count in rest.requests.items() if is_of_lease(request))
+    return f"{watches}, {leases}, {rest.requests.total() - watches - leases}"
+
+
+def _slope(fewest: Case, case: Case) -> str:
+    more = case.size - fewest.size
+    return f"{(case.resident - fewest.resident) / more / _KIB:.1f}" if more else ""
+
+
+def _mib(amount: int) -> str:
+    return f"{amount / _MIB:.0f}" if amount else _NONE
+
+
+def _milliseconds(case: Case) -> str:
     most = max(run.scrape for run in case.operator)
     return f"{most * 1000:.0f}" if most else _NONE

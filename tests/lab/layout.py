@@ -80,6 +80,8 @@ def api_server_flags(folder: Path, port: int) -> list[str]:
         "--service-cluster-ip-range=10.0.0.0/24",
         f"--audit-policy-file={folder}/audit-policy.yaml",
         f"--audit-log-path={folder}/{AUDIT_LOG}",
+        # Never rotated: whoever reads it remembers a place in it.
+        "--audit-log-maxsize=100000",
     ]
 
 

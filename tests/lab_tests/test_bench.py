@@ -10,15 +10,29 @@ from rich.console import Console
 
 from tests.lab.api import SECRETS, Api, Json
 from tests.lab.audit import Request
-from tests.lab.bench import Plan, measure
+from tests.lab.bench import measure
 from tests.lab.bench_audit import SECRETS_APPLIED, STATUSES, AuditTail
-from tests.lab.bench_runs import Lab, bare_loop, cold_start, operator_at
-from tests.lab.bench_stage import AwsProcess, field_of
-from tests.lab.bench_table import Figures, show
+from tests.lab.bench_field import field_of
+from tests.lab.bench_figures import Figures, Plan
+from tests.lab.bench_loops import bare_loop
+from tests.lab.bench_runs import Lab, cold_start, operator_at
+from tests.lab.bench_stage import AwsProcess
+from tests.lab.bench_table import show
 from tests.lab.control_plane import ControlPlane
 
 SIZE = 20
-PLAN = Plan(sizes=[SIZE], rounds=1, concurrencies=[4], settle=0.3, frequent_seconds=1, repairs=1)
+PLAN = Plan(
+    sizes=[SIZE],
+    rounds=1,
+    concurrencies=[4],
+    settle=0.3,
+    quiet=0.5,
+    frequent=1,
+    repairs=1,
+    strangers=5,
+    lives=1,
+    imports=1,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +53,18 @@ def test_each_resource_takes_exactly_two_writes(figures: Figures) -> None:
 
 
 def test_a_restart_with_everything_fresh_takes_nothing(figures: Figures) -> None:
-    assert figures.restart == (0, 0)
+    rests = [case.rest for case in figures.cases if case.rest]
+    assert [(rest.aws_calls, rest.writes) for rest in rests] == [(0, 0)]
+
+
+def test_two_replicas_are_replaced_at_no_cost(figures: Figures) -> None:
+    rolling = figures.once.rolling
+    assert (rolling.aws_calls, rolling.writes) == (0, 0)
+    assert len(rolling.takeovers) >= 1
+
+
+def test_tokens_that_die_soon_are_seen_alive(figures: Figures) -> None:
+    assert (figures.lives.share, figures.lives.aws_calls) == (1, 4)
 
 
 def test_resources_that_want_a_token_each_second_stay_within_the_bound(figures: Figures) -> None:
@@ -51,7 +76,10 @@ def test_every_figure_is_there(figures: Figures) -> None:
         assert case.share > 0
         assert min(*case.cpu, case.loop_without_start, *(run.resident for run in case.operator)) > 0
         assert min(run.scrape for run in case.operator) > 0
-    assert min(*figures.repairs, *figures.imports) > 0
+        assert min(*case.first_write, case.operator_seconds - case.first_write[0]) > 0
+    assert min(*figures.once.repairs.deleted, *figures.once.repairs.edited) > 0
+    starts = figures.starts
+    assert min(*starts.imports, *starts.imports_uncompiled, starts.first_write_uncompiled) > 0
 
 
 def test_the_table_names_what_was_measured_and_the_targets(figures: Figures) -> None:
@@ -59,14 +87,17 @@ def test_the_table_names_what_was_measured_and_the_targets(figures: Figures) -> 
     show(figures, Console(file=page, width=110))
     shown = page.getvalue()
     for words in (
-        "20, AWS takes 50 ms",
+        "20, AWS 50 ms",
         "Share of the bare loop",
         "API: patch secrets.ecr/status",
         "Resident",
         "110",
         "A scrape",
         "Restart",
-        "Importing",
+        "at rest",
+        "foreign Secrets",
+        "Two replicas",
+        "bytecode",
     ):
         assert words in shown
     assert "…" not in shown

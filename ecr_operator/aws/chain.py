@@ -6,7 +6,11 @@ Leaves out: the instance's role (aws.metadata), and what comes of the keys (aws.
 """
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from aiobotocore.credentials import create_credential_resolver
@@ -122,13 +126,25 @@ class _Bounded:
                 return await self._process.communicate()
         finally:
             if self._process.returncode is None:
-                self._process.kill()
+                self._end()
                 await self._process.wait()
+
+    def _end(self) -> None:
+        with suppress(ProcessLookupError):
+            if os.getpgid(self._process.pid) == self._process.pid:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        # Else one that it has started, and that lives on, holds the pipes and with them whoever waits.
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- it has no other door
 
 
 def _bounded(seconds: float) -> Callable[..., Any]:
     async def start(*command: str, **options: Any) -> _Bounded:  # noqa: ANN401 -- the SDK has no types
-        return _Bounded(await asyncio.create_subprocess_exec(*command, **options), seconds)
+        # With what it starts it is a group, to be ended as one; on a terminal it may have to ask a person.
+        group = None if sys.stdin and sys.stdin.isatty() else 0
+        process = await asyncio.create_subprocess_exec(*command, process_group=group, **options)
+        return _Bounded(process, seconds)
 
     return start
 

@@ -272,15 +272,22 @@ async def test_a_process_that_is_of_no_use_is_told_by_its_file_and_without_what_
     assert await key_id(issuer) == ACCESS_KEY
 
 
-@pytest.mark.usefixtures("config")
-async def test_a_process_that_hangs_is_ended_when_its_time_is_up(config: Path) -> None:
+@pytest.mark.parametrize(
+    "hang",
+    [
+        pytest.param("echo $$ > {note}; exec sleep 300", id="itself"),
+        pytest.param("sleep 300 & echo $! > {note}; wait", id="with another that it has started"),
+    ],
+)
+async def test_a_process_that_hangs_is_ended_when_its_time_is_up(config: Path, hang: str) -> None:
     note = config.with_name("pid")
     script = config.with_name("script")
-    script.write_text(f"echo $$ > {note}\nexec sleep 300\n")
+    script.write_text(hang.format(note=note))
     config.write_text(f"[default]\ncredential_process = /bin/sh {script}\n")
     async with EcrTokenIssuer(call_seconds=1.0) as issuer:
         error = await refusal(issuer)
     assert isinstance(error, TransientError)
+    # It is told by the limit of the process, not by that of the whole call.
     assert f"the credential_process in {config} does not end in time" in error.message
     pid = int(note.read_text())
     await wait_for(lambda: not psutil.pid_exists(pid), 5, "the end of the process")

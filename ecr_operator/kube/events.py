@@ -1,7 +1,8 @@
 """Events: what happened to a resource, for `kubectl describe`.
 
 Emitting never waits and never fails: Events go out one after another in the background, and what
-does not fit into the queue is dropped, since the status tells the same.
+does not fit into the queue is dropped, since the status tells the same; so is what has waited for so long,
+while another led perhaps, that it may not be true any more.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ _LONGEST_INSTANCE: Final = 128
 _WINDOW: Final = 60.0
 _MOST_IN_WINDOW: Final = 4
 _MOST_REMEMBERED: Final = 1000
+_LONGEST_WAIT: Final = 300.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +46,7 @@ class KubeEvents:
         self._client = client
         self._clock = clock
         self._instance = instance
-        self._waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue(_MOST_WAITING)
         self._numbers = itertools.count(1)
         self._told = False
         self._recent: dict[str, deque[tuple[float, str]]] = {}
@@ -55,7 +57,7 @@ class KubeEvents:
             return
         event = event_of(resource, outcome, self._clock.now(), self._instance, next(self._numbers))
         try:
-            self._waiting.put_nowait((resource.key.namespace, event))
+            self._waiting.put_nowait((self._clock.monotonic(), resource.key.namespace, event))
         except asyncio.QueueFull:
             log.debug("event dropped", reason=outcome.reason)
 
@@ -73,9 +75,10 @@ class KubeEvents:
     async def run(self) -> None:
         """Send what is queued, until cancelled."""
         while True:
-            namespace, event = await self._waiting.get()
+            since, namespace, event = await self._waiting.get()
             try:
-                await self._client.request("POST", paths.events(namespace), body=event)
+                if self._clock.monotonic() - since < _LONGEST_WAIT:
+                    await self._client.request("POST", paths.events(namespace), body=event)
             except ApiError as failure:
                 if failure.reason != NOT_LEADING:
                     self._tell_once(failure.message)

@@ -54,6 +54,22 @@ async def test_an_event_is_posted_to_the_resources_namespace(server: ScriptedSer
     assert asked.body == event_of(resource(), DENIED, NOW, "pod-1", 1)
 
 
+async def test_what_was_queued_in_an_earlier_term_is_not_told_in_a_later_one(
+    server: ScriptedServer, booth: Booth
+) -> None:
+    server.others = [hold, reply({})]
+    booth.events.emit(resource(uid="1"), DENIED)
+    booth.events.emit(resource(uid="2"), DENIED)
+    async with booth.sending():
+        await server.until(1)
+    await booth.clock.advance(3600)
+    booth.events.emit(resource(uid="3"), DENIED)
+    async with booth.sending():
+        await server.until(2)
+        await booth.events.all_sent()
+    assert [asked.body["regarding"]["uid"] for asked in server.asked] == ["1", "3"]
+
+
 def test_the_whole_event() -> None:
     assert event_of(resource(), DENIED, NOW, "pod-1", 18) == {
         "apiVersion": "events.k8s.io/v1",

@@ -258,7 +258,7 @@ class Operator:
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
         await resources.synced.wait()
-        await self._linking.used.wait()
+        await self._linking.used(namespace).wait()
         await Informer(
             self._client,
             paths.service_accounts(namespace),
@@ -309,4 +309,5 @@ class Operator:
 
     def _forget(self, key: ResourceKey) -> None:
         self._workers.forget(key)
+        self.tokens.forget_asker(key)
         self._linking.forget(key)

@@ -42,9 +42,6 @@ class Linking:
         look_at: called with resources whose links fail now, or do so no more.
         scopes: the namespaces that are watched; an empty string for all.
         rng: the source of jitter.
-
-    Attributes:
-        used: set from when ServiceAccounts have to be watched.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -61,14 +58,17 @@ class Linking:
         self._accounts = accounts
         self._clock = clock
         self._look_at = look_at
-        self._scopes = scopes
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(clock)
         self._turns: WeakValueDictionary[AccountName, asyncio.Lock] = WeakValueDictionary()
         self._failing: dict[AccountName, OperatorError] = {}
         self._failures: Counter[AccountName] = Counter()
         self._held_until: dict[AccountName, float] = {}
-        self.used = asyncio.Event()
+        self._used = {scope: asyncio.Event() for scope in scopes}
+
+    def used(self, scope: str) -> asyncio.Event:
+        """Set from when the ServiceAccounts of a scope have to be watched."""
+        return self._used[scope]
 
     def store(self, scope: str) -> TendedAccountStore:
         """Where the informer of a scope tells what it sees; to be started when its resources are known."""
@@ -78,7 +78,8 @@ class Linking:
         """Sweep, look after and try again, until cancelled; may be run again, after others have written."""
         self._begin()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._first_look(), name="links from before")
+            for scope in self._used:
+                group.create_task(self._first_look(scope), name=f"links from before {scope}")
             for number in range(_WORKERS):
                 group.create_task(self._work(), name=f"linker {number}")
 
@@ -105,7 +106,7 @@ class Linking:
         namespace = resource.key.namespace
         named = {(namespace, link.account) for link in wanted.links}
         if named:
-            self.used.set()
+            self._used["" if "" in self._used else namespace].set()
         linked = self._tending.tended.linked_by(namespace, resource.key.name)
         found = [await self._look(account, again=False) for account in sorted(named | linked)]
         return [error for error in found if error]
@@ -135,13 +136,13 @@ class Linking:
             if scope in ("", account[0]):
                 self._queue.schedule_now(account)
 
-    async def _first_look(self) -> None:
+    async def _first_look(self, scope: str) -> None:
         """Find out whether anything is left of resources that went while no operator ran."""
         failures = 0
-        while not self.used.is_set():
+        while not self._used[scope].is_set():
             try:
-                if await self._any_linked():
-                    self.used.set()
+                if await self._accounts.any_linked(scope):
+                    self._used[scope].set()
             except PermanentError as error:
                 # The rules for it are a component that need not be there: then there is nothing to find.
                 log.debug("links not looked for", reason=error.reason)
@@ -151,12 +152,6 @@ class Linking:
                 await self._clock.sleep(kubernetes_retry_delay(error, failures, self._rng))
             else:
                 return
-
-    async def _any_linked(self) -> bool:
-        for scope in self._scopes:
-            if await self._accounts.any_linked(scope):
-                return True
-        return False
 
     async def _work(self) -> None:
         while True:

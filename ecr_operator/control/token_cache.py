@@ -174,6 +174,11 @@ class TokenCache:
                 refused, entry.refused = entry.refused, set()
                 self._landed(refused)
 
+    def forget_asker(self, key: ResourceKey) -> None:
+        """Drop what is kept of a resource that is gone."""
+        for entry in self._sources.values():
+            entry.refused.discard(key)
+
     def _soonest(self, entry: _Source) -> float:
         """When AWS may be asked again after a success, in monotonic seconds."""
         if entry.token is None or not is_alive(entry.token.times, self._clock.now()):

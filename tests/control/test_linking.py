@@ -90,7 +90,7 @@ async def test_nothing_is_asked_for_resources_without_links(world: World) -> Non
     async with world.working():
         await world.clock.advance(60)
     assert world.accounts.calls == ["list "]
-    assert not world.linking.used.is_set()
+    assert not world.linking.used("").is_set()
 
 
 async def test_nothing_is_linked_to_a_secret_that_is_not_the_resources_own(world: World) -> None:
@@ -261,10 +261,16 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) ->
         assert linked(world) == ([], [])
 
 
+async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resources_name_some() -> None:
+    world = World(scopes=("team", "other"))
+    await world.linking.settle(served(world))
+    assert [world.linking.used(scope).is_set() for scope in ("team", "other")] == [True, False]
+
+
 async def test_what_was_left_before_the_start_is_found_and_swept(world: World) -> None:
     world.accounts.put(pull=["mine", LOGIN], mount=[LOGIN], **noted("gone"))
     async with world.working():
-        assert world.linking.used.is_set()
+        assert world.linking.used("").is_set()
         world.show_accounts()
         await settle()
         assert linked(world) == (["mine"], [])

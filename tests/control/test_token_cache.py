@@ -265,3 +265,16 @@ async def test_insisting_does_not_shorten_what_aws_asked_for(till: Till) -> None
     failure = await till.fail()
     till.cache.insist(OHIO)
     assert till.ask() == failure
+
+
+async def test_who_is_gone_is_not_named_when_a_source_recovers(till: Till) -> None:
+    till.aws.failing[OHIO.region] = transient()
+    failure = await till.fail()
+    till.ask(number=7)
+    till.ask(number=8)
+    till.cache.forget_asker(key(7))
+    del till.aws.failing[OHIO.region]
+    await till.clock.advance(failure.retry_at - till.clock.monotonic())
+    till.ask()
+    await settle()
+    assert (key(7) in till.landed[-1], key(8) in till.landed[-1]) == (False, True)

@@ -4,7 +4,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -50,7 +50,14 @@ from tests.fakes import (
 class World:
     """One operator's control, in virtual time."""
 
-    def __init__(self, *, life: timedelta = TWELVE_HOURS, policy: TenancyPolicy | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        life: timedelta = TWELVE_HOURS,
+        policy: TenancyPolicy | None = None,
+        scopes: Sequence[str] = ("",),
+    ) -> None:
+        self._scopes = scopes
         self.clock = FakeClock()
         self.aws = FakeIssuer(self.clock, life)
         self.secrets = FakeSecrets(self.clock)
@@ -71,7 +78,7 @@ class World:
             accounts=self.accounts,
             clock=self.clock,
             look_at=self._landed,
-            scopes=("",),
+            scopes=self._scopes,
             rng=rng,
         )
         self.metrics = Metrics()

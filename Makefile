@@ -25,8 +25,8 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
-.PHONY: help venv assets demo test test-programs check crds reference diagrams bench run picture lock soak sbom image \
-	image-push clean clean-assets
+.PHONY: help venv assets demo test test-programs check crds reference diagrams bench run picture lock soak sbom manifests \
+	image image-push clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -108,6 +108,10 @@ uninstall: $(INSTALLED) ## Take the CRDs away, and with them all resources and t
 deploy: $(INSTALLED) ## Install CRDs, rights and the operator as config/default has them (IMG=… is its image)
 	@$(KUBECTL) kustomize config/default | \
 		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" | $(KUBECTL) apply -f -
+
+manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one file
+	@mkdir -p dist && $(VENV)/bin/kubectl kustomize config/default >dist/install.yaml
+	@echo "dist/install.yaml is written."
 
 undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Secrets included
 	@$(KUBECTL) delete --ignore-not-found -k config/default

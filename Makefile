@@ -42,7 +42,7 @@ test: $(INSTALLED) ## Run all tests but those of test-programs
 	@$(PY) -m pytest
 	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus, OLM): make test-programs"
 
-test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm and Prometheus
+test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m tests.lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
@@ -57,6 +57,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Diagrams…"; $(PY) -m tests.tools.diagrams --check
 	@echo "Bundle…"; $(PY) -m tests.tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
+	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 

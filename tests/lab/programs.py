@@ -1,4 +1,4 @@
-"""Programs of others that tests need: a registry, skopeo, Helm, Prometheus, and OLM's validators of bundles.
+"""Programs of others that tests need: a registry, skopeo, Helm, Prometheus, actionlint, OLM's validators.
 
 Most are built once, with Go, from the public modules that `tests/lab/modules` pins, and kept in the user's
 cache directory. skopeo is no public module: it is the system's, installed where that is possible.
@@ -20,6 +20,7 @@ SKOPEO = "skopeo"
 HELM = "helm"
 PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
+ACTIONLINT = "actionlint"
 BUNDLE_VALIDATORS = "bundle_validators"
 
 _MODULES = Path(__file__).with_name("modules")
@@ -51,13 +52,18 @@ _FROM_GO = {
         # Service discovery by files and HTTP only; with that of every cloud it takes twice as long.
         tags="remove_all_sd",
     ),
+    "actionlint-1.7.12": gobuild.Recipe(
+        title="actionlint 1.7.12",
+        module=_MODULES / "actionlint-1.7.12",
+        packages={ACTIONLINT: "github.com/rhysd/actionlint/cmd/actionlint"},
+    ),
     _of_source("bundle-validators", _VALIDATORS): gobuild.Recipe(
         title="Validators of bundles 0.36.0",
         module=_VALIDATORS,
         packages={BUNDLE_VALIDATORS: "."},
     ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, BUNDLE_VALIDATORS)
+ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS)
 
 
 class ProgramError(LabError):

@@ -15,6 +15,7 @@ FROM_GO = {
     "distribution-3.1.2": ("registry",),
     "helm-4.3.1": ("helm",),
     "prometheus-0.315.1": ("prometheus", "promtool"),
+    "actionlint-1.7.12": ("actionlint",),
     f"bundle-validators-{VALIDATORS}": ("bundle_validators",),
 }
 
@@ -52,7 +53,7 @@ def test_an_unknown_program_is_refused(tmp_path: Path) -> None:
     done = _run("--only", "helm,crane", path=tmp_path, cached=tmp_path)
     assert done.returncode == 2
     assert (
-        "unknown: crane; there is registry, skopeo, helm, prometheus, promtool, bundle_validators"
+        "unknown: crane; there is registry, skopeo, helm, prometheus, promtool, actionlint, bundle_validators"
         in done.stderr
     )
 

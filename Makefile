@@ -57,7 +57,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Diagrams…"; $(PY) -m tests.tools.diagrams --check
 	@echo "Bundle…"; $(PY) -m tests.tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
-	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run
+	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run tests/e2e/*.sh
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 

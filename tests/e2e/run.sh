@@ -309,7 +309,7 @@ show_what_went_wrong() {
 		# shellcheck disable=SC2086  # words of a command
 		run kubectl -n "$name" $what || true
 	done
-	run kubectl -n "$operator" logs "$deployment" -c manager --tail=40 || true
+	run kubectl -n "$operator" logs "$deployment" -c manager --tail=40 --pod-running-timeout=5s || true
 }
 
 # undo COMMAND…: go on if it fails, and say so in the end.

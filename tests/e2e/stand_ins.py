@@ -25,14 +25,12 @@ class StandIns:
     Attributes:
         plane: the cluster.
         aws: that of the operator.
-        nodes_have_a_login: the nodes can pull without one, as EKS' own can.
         images: those of the Deployment, in order.
         pulled: pods whose login was good, with its registries.
     """
 
     plane: ControlPlane
     aws: LocalAws
-    nodes_have_a_login: bool = False
     images: list[str] = field(default_factory=list)
     pulled: dict[str, list[str]] = field(default_factory=dict)
 
@@ -97,7 +95,7 @@ class StandIns:
             held = await api.get(SECRETS, secret, namespace)
             if reading.password(held) in self.aws.services.passwords:
                 self.pulled[name] = list(json.loads(reading.decoded(held)[".dockerconfigjson"])["auths"])
-        if name in self.pulled or self.nodes_have_a_login:
+        if name in self.pulled:
             return {"phase": "Succeeded"}
         waiting = {"waiting": {"reason": "ErrImagePull"}}
         container = pod["spec"]["containers"][0]

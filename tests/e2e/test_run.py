@@ -19,13 +19,14 @@ from tests.e2e.stand_ins import StandIns
 from tests.lab.api import CRDS, NAMESPACES
 from tests.lab.aws import LocalAws
 from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import find_kubectl
+from tests.lab.kubectl import find_kubectl, kubectl
 from tests.lab.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 REGION = "us-east-2"
 IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecr-secret-operator"}}
 KEYS = "[default]\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=lab-secret-key\n"
 
 
@@ -168,13 +169,15 @@ async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away
 
 
 @pytest.mark.timeout(300)
-async def test_stopped_in_the_middle_it_says_how_things_are_and_takes_all_away(
+async def test_stopped_in_the_middle_it_says_how_things_are_and_takes_away_what_it_made(
     on_cluster: Script, plane: ControlPlane, aws: LocalAws
 ) -> None:
     aws.fail("AccessDeniedException")
+    await _kubectl(plane, "apply", "-k", "config/default")
+    before = await left_in(plane)
     async with (
         StandIns(plane=plane, aws=aws).at_work(),
-        on_cluster.running(env={"E2E_YES": "1"}) as process,
+        on_cluster.running(env={"E2E_YES": "1", "E2E_INSTALLED": "1"}) as process,
     ):
         await wait_for(lambda: "--for=condition=Ready" in on_cluster.said, 60, "the wait for Ready")
         await wait_for(aws.count, 60, "a call of the operator")
@@ -182,14 +185,18 @@ async def test_stopped_in_the_middle_it_says_how_things_are_and_takes_all_away(
         assert await process.wait() == 130
     assert "denies GetAuthorizationToken" in on_cluster.said
     assert on_cluster.calls[-1] == "delete-repository"
-    assert await left_in(plane) == []
+    assert await left_in(plane) == before
+    await _kubectl(plane, "delete", "-k", "config/default")
+
+
+async def _kubectl(plane: ControlPlane, *arguments: str) -> None:
+    await kubectl(*arguments, kubeconfig=plane.kubeconfig, home=plane.folder)
 
 
 async def test_an_operator_that_is_there_is_left_alone(on_cluster: Script, plane: ControlPlane) -> None:
     await asyncio.to_thread(plane.start_controller_manager)
     async with plane.api() as api:
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecr-secret-operator"}}
-        await api.create(namespace)
+        await api.create(NAMESPACE)
         assert await on_cluster.run(env={"E2E_YES": "1"}) == 2
         assert "in this cluster already" in on_cluster.said
         assert await left_in(plane) == ["ecr-secret-operator"]

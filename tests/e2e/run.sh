@@ -101,6 +101,10 @@ is_decided() {
 
 check_settings() {
 	[ -f config/default/kustomization.yaml ] || refuse 'Run it in the root of the project.'
+	case ${E2E_YES-}/${E2E_INSTALLED-} in
+	/ | 1/ | /1 | 1/1) ;;
+	*) refuse 'E2E_YES and E2E_INSTALLED are 1 or not set.' ;;
+	esac
 	[ -z "${E2E_CREDENTIALS-}" ] || [ -z "${E2E_ROLE_ARN-}" ] || refuse 'E2E_CREDENTIALS or E2E_ROLE_ARN, not both.'
 	[ -z "${E2E_CREDENTIALS-}" ] || [ -r "$E2E_CREDENTIALS" ] || refuse "E2E_CREDENTIALS: no file $E2E_CREDENTIALS."
 	if [ -n "${E2E_INSTALLED-}" ] && [ -n "${IMG-}${E2E_CREDENTIALS-}${E2E_ROLE_ARN-}" ]; then

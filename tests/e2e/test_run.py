@@ -240,6 +240,7 @@ async def test_a_dry_run_shows_each_step_and_needs_neither_cluster_nor_aws(scrip
     [
         pytest.param(["--fast"], {}, "usage: ", id="an unknown option"),
         pytest.param([], {"AWS_REGION": ""}, "AWS_REGION is needed", id="no region"),
+        pytest.param([], {"E2E_YES": "0"}, "1 or not set", id="a no that could be taken for a yes"),
         pytest.param([], {"E2E_CREDENTIALS": "/nowhere"}, "no file /nowhere", id="no such file"),
         pytest.param([], {"E2E_CREDENTIALS": "a", "E2E_ROLE_ARN": "b"}, "not both", id="two identities"),
         pytest.param([], {"E2E_INSTALLED": "1", "IMG": "a"}, "changes nothing", id="another image for it"),

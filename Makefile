@@ -30,7 +30,7 @@ endif
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
-		printf '%-21s %s\n' "$$target" "$$text"; \
+		printf '%-25s %s\n' "$$target" "$$text"; \
 	done
 
 demo: $(INSTALLED) ## See the operator at work on a real API server, about a minute (KEEP=1: until Ctrl-C)
@@ -119,6 +119,10 @@ undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Sec
 
 picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
 	@$(PY) -m tests.lab.demo --picture docs/demo.svg
+
+.PHONY: dashboard-picture
+dashboard-picture: $(INSTALLED) ## Draw docs/dashboard.svg anew from five minutes of Prometheus and two operators
+	@$(PY) -m tests.lab.dashboard docs/dashboard.svg
 
 venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… chooses the interpreter)
 	@echo "$(VENV) is complete."

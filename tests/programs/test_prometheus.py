@@ -5,19 +5,17 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import pytest
 import yaml
 
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page, shows
 from tests.cluster.scene import Scene
-from tests.lab.processes import Process
+from tests.lab.prometheus import Prometheus, Target, prometheus
 from tests.lab.waiting import wait_for
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "prometheus"
@@ -100,66 +98,25 @@ async def test_a_prometheus_scrapes_the_operator_and_is_alarmed_by_a_dead_token(
     await scene.create(ecr_secret("pull"))
     async with scene.operator() as operator:
         await scene.ready("pull")
-        target = f"127.0.0.1:{await operator.port('/metrics')}"
-        async with prometheus(program, rules, target) as ask:
-            health = await wait_for(lambda: _healths(ask), 20, "the first scrape")
+        target = Target(f"127.0.0.1:{await operator.port('/metrics')}")
+        async with prometheus(program("prometheus"), rules.parent, [target], rules=rules) as running:
+            health = await wait_for(lambda: _healths(running), 20, "the first scrape")
             assert health == ["up"]
             scene.aws.fail("AccessDeniedException")
             await scene.told("pull", "False", "AccessDenied")
-            labels = await wait_for(lambda: _alarmed(ask, "ECRTokenExpired"), 30, "the alert")
+            labels = await wait_for(lambda: _alarmed(running, "ECRTokenExpired"), 30, "the alert")
     assert labels["resource_name"] == "pull"
     assert labels["resource_namespace"] == scene.namespace
     assert labels["severity"] == "critical"
 
 
-Ask = Callable[[str], Any]
-
-
-@asynccontextmanager
-async def prometheus(program: Program, rules: Path, target: str) -> AsyncIterator[Ask]:
-    """Run a Prometheus that scrapes one target every second, and return how to ask its API."""
-    folder = rules.parent
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(rules)],
-        "scrape_configs": [{"job_name": "operator", "static_configs": [{"targets": [target]}]}],
-    }
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    process = Process(
-        "Prometheus",
-        [
-            program("prometheus"),
-            f"--config.file={folder / 'prometheus.yaml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            "--web.listen-address=127.0.0.1:0",
-        ],
-        log=folder / "prometheus.log",
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
-        cwd=folder,
-    )
-    with process:
-        url = await wait_for(lambda: _address(folder / "prometheus.log"), 30, "Prometheus")
-        async with aiohttp.ClientSession(url) as session:
-
-            async def ask(path: str) -> Any:
-                async with session.get(f"/api/v1/{path}") as answer:
-                    return (await answer.json()).get("data", {})
-
-            yield ask
-
-
-def _address(log: Path) -> str | None:
-    found = re.search(r'Listening on"? .*?address=(\[::\]|[\d.]+):(\d+)', log.read_text(encoding="utf-8"))
-    return f"http://127.0.0.1:{found[2]}" if found else None
-
-
-async def _healths(ask: Ask) -> list[str] | None:
-    targets = (await ask("targets")).get("activeTargets", [])
+async def _healths(running: Prometheus) -> list[str] | None:
+    targets = (await running.ask("targets")).get("activeTargets", [])
     healths = [target["health"] for target in targets]
     return healths if healths and "unknown" not in healths else None
 
 
-async def _alarmed(ask: Ask, name: str) -> dict[str, str] | None:
+async def _alarmed(running: Prometheus, name: str) -> dict[str, str] | None:
     """Return the labels of an alert that is pending or firing; promtool tells how long it is pending."""
-    alerts = (await ask("alerts")).get("alerts", [])
+    alerts = (await running.ask("alerts")).get("alerts", [])
     return next((alert["labels"] for alert in alerts if alert["labels"]["alertname"] == name), None)

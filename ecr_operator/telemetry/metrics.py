@@ -18,7 +18,7 @@ SUCCESS: Final = "Success"
 NO_ANSWER: Final = "none"
 
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-_LATENESS_BUCKETS: Final = (0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 43200.0)
+_LATENESS_BUCKETS: Final = (0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 10800.0, 43200.0)
 _LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 # What a refresh can't come to.
 _NO_END: Final = (Reason.PENDING, Reason.SUSPENDED, Reason.TOKEN_EXPIRED)

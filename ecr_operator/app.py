@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from typing import Final
 
 import structlog
@@ -13,7 +12,7 @@ from ecr_operator import __version__, lifecycle
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
-from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.lag import watch_loop
 from ecr_operator.control.leadership import Alone, Leadership, Leading
 from ecr_operator.control.linking import Linking
@@ -28,29 +27,25 @@ from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
-from ecr_operator.kube import connection, paths
+from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
-from ecr_operator.kube.informer import Informer
 from ecr_operator.kube.leases import KubeLeases
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.model.links import SELECTOR
-from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.collector import State, StateCollector
 from ecr_operator.telemetry.endpoints import Endpoints
 from ecr_operator.telemetry.metrics import Metrics
-from ecr_operator.telemetry.probes import Probes, Pulse
+from ecr_operator.telemetry.probes import Probes
+from ecr_operator.watches import Watches
 
 _WORKERS: Final = 16
 _CREDENTIALS_CHECK: Final = 2.0
 _DEFAULT_NAMESPACE: Final = "default"
-_INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +133,6 @@ class Operator:
         self.leading = leading
         self.when_stopping: list[Callable[[], None]] = [probes.stopping]
         self._metrics = metrics
-        self._probes = probes
         self._clock = SystemClock()
         self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
         self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
@@ -157,12 +151,15 @@ class Operator:
         )
         self._workers = self._hire()
         metrics.registry.register(StateCollector(self._state, each_resource=settings.resource_metrics))
-        # Of all watches from the start: ready is who has seen everything.
-        self._pulses = {
-            path: self._pulse(path)
-            for namespace in settings.namespaces
-            for path in (paths.secrets(namespace), *(paths.resources(kind, namespace) for kind in KINDS))
-        }
+        self._watches = Watches(
+            client=client,
+            namespaces=settings.namespaces,
+            inventory=self._inventory,
+            linking=self._linking,
+            clock=self._clock,
+            metrics=metrics,
+            probes=probes,
+        )
 
     def _hire(self) -> Workers:
         """Workers that know of no earlier write: others may have written since."""
@@ -194,8 +191,7 @@ class Operator:
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
-            for namespace in self._settings.namespaces:
-                group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+            group.create_task(self._watches.run(), name="watches")
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""
@@ -242,56 +238,6 @@ class Operator:
         except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
             log.debug("credential files not looked at", error=type(error).__name__)
             return known
-
-    async def _watch(self, namespace: str) -> None:
-        """Secrets first: with them known, a resource whose Secret is well costs nothing."""
-        async with asyncio.TaskGroup() as group:
-            secrets = self._secrets_informer(namespace)
-            group.create_task(secrets.run(), name=f"secrets {namespace}")
-            await secrets.synced.wait()
-            for kind in KINDS:
-                resources = self._resources_informer(kind, namespace)
-                group.create_task(resources.run(), name=f"{kind} {namespace}")
-                if kind == "Secret":
-                    group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
-
-    async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
-        """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
-        await resources.synced.wait()
-        await self._linking.used(namespace).wait()
-        await Informer(
-            self._client,
-            paths.service_accounts(namespace),
-            self._linking.store(namespace),
-            self._clock,
-            label_selector=SELECTOR,
-            pulse=self._pulse(paths.service_accounts(namespace), needed=False),
-        ).run()
-
-    def _secrets_informer(self, namespace: str) -> Informer:
-        return Informer(
-            self._client,
-            paths.secrets(namespace),
-            SecretViewStore(namespace, self._inventory),
-            self._clock,
-            label_selector=f"{MANAGED_BY}={MANAGER}",
-            metadata_only=True,
-            pulse=self._pulses[paths.secrets(namespace)],
-        )
-
-    def _resources_informer(self, kind: str, namespace: str) -> Informer:
-        return Informer(
-            self._client,
-            paths.resources(kind, namespace),
-            ResourceStore(kind, namespace, self._inventory),
-            self._clock,
-            when_missing=_INSTALL_CRDS,
-            pulse=self._pulses[paths.resources(kind, namespace)],
-        )
-
-    def _pulse(self, path: str, *, needed: bool = True) -> Pulse:
-        restarted = partial(self._metrics.watch_restarted, paths.resource_of(path))
-        return self._probes.watch(path, restarted, needed=needed)
 
     def _state(self) -> State:
         leading = self.leading.is_leader()

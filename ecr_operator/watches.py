@@ -1,0 +1,115 @@
+"""What is watched, and in which order: an informer for each collection of each namespace served."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.linking import Linking
+from ecr_operator.control.ports import Clock
+from ecr_operator.kube import paths
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.informer import Informer
+from ecr_operator.model.links import SELECTOR
+from ecr_operator.model.manifests import MANAGED_BY, MANAGER
+from ecr_operator.model.resources import KINDS
+from ecr_operator.telemetry.metrics import Metrics
+from ecr_operator.telemetry.probes import Probes, Pulse
+
+_INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
+
+
+class Watches:
+    """All that the inventory and the links learn of.
+
+    Args:
+        client: the API server.
+        namespaces: to watch; a single empty string means all.
+        inventory: told of resources and Secrets.
+        linking: told of ServiceAccounts.
+        clock: the time.
+        metrics: where restarts of watches are counted.
+        probes: told that watches are attempted, and when all have been seen.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        *,
+        client: KubeClient,
+        namespaces: Sequence[str],
+        inventory: Inventory,
+        linking: Linking,
+        clock: Clock,
+        metrics: Metrics,
+        probes: Probes,
+    ) -> None:
+        self._client = client
+        self._namespaces = namespaces
+        self._inventory = inventory
+        self._linking = linking
+        self._clock = clock
+        self._metrics = metrics
+        self._probes = probes
+        # Of all watches from the start: ready is who has seen everything.
+        self._pulses = {
+            path: self._pulse(path)
+            for namespace in namespaces
+            for path in (paths.secrets(namespace), *(paths.resources(kind, namespace) for kind in KINDS))
+        }
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in self._namespaces:
+                group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+
+    async def _watch(self, namespace: str) -> None:
+        """Secrets first: with them known, a resource whose Secret is well costs nothing."""
+        async with asyncio.TaskGroup() as group:
+            secrets = self._secrets(namespace)
+            group.create_task(secrets.run(), name=f"secrets {namespace}")
+            await secrets.synced.wait()
+            for kind in KINDS:
+                resources = self._resources(kind, namespace)
+                group.create_task(resources.run(), name=f"{kind} {namespace}")
+                if kind == "Secret":
+                    group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
+
+    async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
+        """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
+        await resources.synced.wait()
+        await self._linking.used(namespace).wait()
+        await Informer(
+            self._client,
+            paths.service_accounts(namespace),
+            self._linking.store(namespace),
+            self._clock,
+            label_selector=SELECTOR,
+            pulse=self._pulse(paths.service_accounts(namespace), needed=False),
+        ).run()
+
+    def _secrets(self, namespace: str) -> Informer:
+        return Informer(
+            self._client,
+            paths.secrets(namespace),
+            SecretViewStore(namespace, self._inventory),
+            self._clock,
+            label_selector=f"{MANAGED_BY}={MANAGER}",
+            metadata_only=True,
+            pulse=self._pulses[paths.secrets(namespace)],
+        )
+
+    def _resources(self, kind: str, namespace: str) -> Informer:
+        return Informer(
+            self._client,
+            paths.resources(kind, namespace),
+            ResourceStore(kind, namespace, self._inventory),
+            self._clock,
+            when_missing=_INSTALL_CRDS,
+            pulse=self._pulses[paths.resources(kind, namespace)],
+        )
+
+    def _pulse(self, path: str, *, needed: bool = True) -> Pulse:
+        restarted = partial(self._metrics.watch_restarted, paths.resource_of(path))
+        return self._probes.watch(path, restarted, needed=needed)

@@ -58,6 +58,8 @@ _PRIVATE_HOST: Final = re.compile(
     """,
     re.VERBOSE,
 )
+# ECR's name with something else in the account's place, such as a sample's ACCOUNT_ID.
+_NO_ACCOUNT: Final = re.compile(r"(?![0-9]{12}\.|vpce-)[^.*]+\.dkr[.-]ecr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,12 @@ def is_region(text: str) -> bool:
 
 
 def _region_missing(registry: Registry) -> PermanentError:
+    if _NO_ACCOUNT.match(registry.host):
+        return PermanentError(
+            Reason.INVALID_SPEC,
+            f"The registry host {quote(registry.host, _MOST_HOST_SHOWN)} does not begin with the 12 digits "
+            "of an AWS account: put them there, or set spec.region if the host is one of your own.",
+        )
     return PermanentError(
         Reason.INVALID_SPEC,
         f"The registry host {quote(registry.host, _MOST_HOST_SHOWN)} does not tell the AWS region, as "

@@ -204,6 +204,18 @@ def test_another_host_without_a_region_says_what_to_set(key: str, region: str | 
     assert "set spec.region" in error.message
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", id="a sample's word"),
+        pytest.param("12345.dkr.ecr.us-east-2.amazonaws.com", id="too few digits"),
+        pytest.param("x.dkr-ecr.us-east-2.on.aws", id="dual stack"),
+    ],
+)
+def test_a_host_of_ecr_without_an_account_says_that_it_lacks_one(key: str) -> None:
+    assert "the 12 digits of an AWS account" in error_for(key, None).message
+
+
 @pytest.mark.parametrize("region", [None, "", "us-east-2"])
 def test_a_region_that_agrees_or_is_absent_gives_the_hosts_region(region: str | None) -> None:
     assert token_source(PLAIN, region) == TokenSource(region="us-east-2", service="ecr")

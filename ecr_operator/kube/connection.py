@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.failures import ApiError
@@ -115,7 +115,8 @@ async def check(client: KubeClient) -> None:
 def _kubeconfig(settings: Settings) -> str:
     files = settings.kubeconfig
     if not any(Path(file).expanduser().is_file() for file in files):
-        message = f"no such file: {':'.join(files)}"
+        is_folder = any(Path(file).expanduser().is_dir() for file in files)
+        message = f"{'a folder, not a file' if is_folder else 'no such file'}: {':'.join(files)}"
         raise ConfigException(message)
     return ":".join(file for file in files if Path(file).expanduser().is_file())
 
@@ -127,4 +128,21 @@ def _in_words(settings: Settings, context: str, error: Exception) -> str:
         return f"The kubeconfig has no usable context {quote(context, 100)} ({error})."
     if isinstance(error, ConfigException):
         return f"No usable kubeconfig ({error}). Set KUBECONFIG, or pass --kubeconfig FILE."
-    return f"The kubeconfig {':'.join(settings.kubeconfig)} can't be read ({type(error).__name__})."
+    return f"The kubeconfig {':'.join(settings.kubeconfig)} can't be read: {_flaw(error)}."
+
+
+def _flaw(error: Exception) -> str:
+    """What is wrong with the file, without a word of what it holds."""
+    match error:
+        case MarkedYAMLError(problem_mark=mark) if mark:
+            return f"it is no YAML (line {mark.line + 1})"
+        case YAMLError():
+            return "it is no YAML"
+        case ssl.SSLError():
+            return "a certificate or key that it names is none, or they don't belong together"
+        case OSError():
+            return error.strerror or type(error).__name__
+        case ValueError():
+            return "a value in it can't be decoded"
+        case _:
+            return "it is no kubeconfig"

@@ -139,8 +139,32 @@ async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: st
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("users:\n- name: u\n  token: [t0ken\n", "it is no YAML (line 4)", id="no YAML"),
+        pytest.param("\x00", "it is no YAML", id="no text"),
+        pytest.param("just text", "it is no kubeconfig", id="another YAML"),
+        pytest.param(
+            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "abcde'),
+            "a value in it can't be decoded",
+            id="no base64",
+        ),
+        pytest.param(
+            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
+            "a certificate or key that it names is none",
+            id="no certificate",
+        ),
+    ],
+)
+async def test_it_says_what_is_wrong_with_a_kubeconfig(tmp_path: Path, content: str, words: str) -> None:
+    said = await refusal(settings(write(tmp_path, content)))
+    assert words in said
+    assert "t0ken" not in said
+
+
 async def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
-    assert "no such file" in await refusal(settings(tmp_path))
+    assert f"a folder, not a file: {tmp_path}" in await refusal(settings(tmp_path))
 
 
 async def test_outside_a_cluster_there_is_no_service_account() -> None:

@@ -51,7 +51,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
-	@echo "Imports…"; $(VENV)/bin/lint-imports
+	@echo "Imports…"; $(VENV)/bin/lint-imports --no-logo
 	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
 	@echo "Reference…"; $(PY) -m tests.tools.reference --check
 	@echo "Diagrams…"; $(PY) -m tests.tools.diagrams --check

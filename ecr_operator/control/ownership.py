@@ -4,14 +4,19 @@ Invariant: what `stake` returns may be written, and nothing else may.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from ecr_operator.control.inventory import Inventory, SecretName
 from ecr_operator.control.ports import ResourceReader, SecretStore
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
-from ecr_operator.model.ownership import Claim, Owner, SecretView, claim, view_secret
+from ecr_operator.model.ownership import ADOPT, Claim, Owner, SecretView, claim, view_secret
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
+
+_SHARED: Final = "Choose another generated_secret_name for one of the two."
+_FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
+_FREE: Final = f'Rename or delete it, annotate it {ADOPT}: "true", or choose another generated_secret_name.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,8 @@ class Claims:
             self._doubted.discard((view.namespace, view.name))
             return Stake(view=view)
         if older := self._inventory.older_claimant(resource):
-            raise _conflict(wanted, f"{older.key.kind} {older.key.name}, which is older, names it too")
+            why = f"{older.key.kind} {older.key.name}, which is older, names it too"
+            raise _conflict(wanted, why, _SHARED)
         if view is None:
             return Stake(view=None)
         return await self._stranger(resource, wanted, view)
@@ -87,7 +93,7 @@ class Claims:
             if secret and (token := legacy_token(resource, wanted, secret)):
                 return Stake(view=view_secret(secret["metadata"]), legacy=token)
         self.doubt(resource, wanted)
-        raise _conflict(wanted, f"it belongs to {view.owner_in_words}")
+        raise _conflict(wanted, f"it belongs to {view.owner_in_words}", _advice(view.owner, is_gone=gone))
 
     async def exists(self, resource: Resource) -> bool:
         """Whether the resource is still there, asked of the API server: its watch may lag behind."""
@@ -103,8 +109,14 @@ class Claims:
         return await self._resources.uid_of(owner.key(namespace)) != owner.uid
 
 
-def _conflict(wanted: Wanted, why: str) -> ForeignSecretError:
+def _conflict(wanted: Wanted, why: str, advice: str) -> ForeignSecretError:
     return ForeignSecretError(
-        f"Secret {wanted.secret_name} is not this resource's: {why}. It is left as it is. Rename or delete "
-        'it, annotate it ecr.mobb.redhat.com/adopt: "true", or choose another generated_secret_name.'
+        f"Secret {wanted.secret_name} is not this resource's: {why}. It is left as it is. {advice}"
     )
+
+
+def _advice(owner: Owner | None, *, is_gone: bool) -> str:
+    """What helps: a Secret whose controller lives can't be adopted."""
+    if owner and owner.of_ours and not is_gone:
+        return _SHARED
+    return _FOREIGN if owner and not owner.of_ours else _FREE

@@ -111,6 +111,29 @@ async def test_the_secret_of_others_is_named_and_never_written(
     assert not any(call.startswith(("apply", "delete")) for call in world.secrets.calls)
 
 
+ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
+
+
+@pytest.mark.parametrize(
+    ("metadata", "adoptable"),
+    [
+        pytest.param(foreign_metadata(), True, id="no controller"),
+        pytest.param(foreign_metadata(ownerReferences=[CERTIFICATE]), False, id="somebody's controller"),
+        pytest.param(
+            secret_metadata(resource(name="shop"), name="web-pull"), False, id="another resource that lives"
+        ),
+    ],
+)
+async def test_adopting_is_advised_only_where_it_can_be_done(
+    world: World, metadata: dict[str, Any], *, adoptable: bool
+) -> None:
+    world.see(name="shop", generated_secret_name="other")
+    of = world.see()
+    world.secrets.put(metadata)
+    advice = await conflict(world, of)
+    assert (ADOPT in advice, "hoose another generated_secret_name" in advice) == (adoptable, True)
+
+
 async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World) -> None:
     of = world.see()
     world.secrets.put(secret_metadata(resource(uid="the one before")))
@@ -139,7 +162,9 @@ async def test_what_may_be_adopted_is(world: World) -> None:
 async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> None:
     world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
     of = world.see(age=HOUR)
-    assert "Secret shop, which is older" in await conflict(world, of)
+    said = await conflict(world, of)
+    assert "Secret shop, which is older" in said
+    assert ADOPT not in said
 
 
 async def test_of_two_that_want_one_secret_the_one_that_has_it_keeps_it(world: World) -> None:

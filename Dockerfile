@@ -11,7 +11,7 @@ COPY requirements.lock ./
 # Wheels only, and only those whose hashes are locked.
 RUN python3 -m venv --without-pip /opt/operator \
  && python3 -m pip --python /opt/operator/bin/python install --no-cache-dir --no-compile --only-binary :all: \
-    --require-hashes --requirement requirements.lock
+    --no-deps --require-hashes --requirement requirements.lock
 COPY ecr_operator ./ecr_operator
 # Bytecode is compiled here, once: the root is read-only later. What is never imported stays as it is.
 RUN mv ecr_operator "$(/opt/operator/bin/python -c 'import site; print(site.getsitepackages()[0])')" \

@@ -7,7 +7,7 @@ KUBECTL := $(VENV)/bin/kubectl
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 ASSETS_CACHE = $${XDG_CACHE_HOME:-$$HOME/.cache}/ecr-secret-operator
-UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
 # The package registry is asked for what is missing, not for a newer pip.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -133,7 +133,7 @@ assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=â€
 sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX bill of materials of the image's packages, with licences
 	@mkdir -p dist; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PY) -m venv --without-pip "$$folder" && \
-	$(PY) -m pip --python "$$folder/bin/python" install --quiet --require-hashes -r requirements.lock && \
+	$(PY) -m pip --python "$$folder/bin/python" install --quiet --no-deps --require-hashes -r requirements.lock && \
 	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-file dist/sbom.cdx.json "$$folder"
 	@echo "dist/sbom.cdx.json is written."
@@ -160,6 +160,7 @@ clean-assets: ## Remove the lab's binaries from the user's cache
 
 # --- .venv -----------------------------------------------------------------------------------------------
 # A stamp is written when its step is complete, so an interrupted one is done again from its start.
+# The lock file is whole, so nothing is resolved anew: a version that came out since would be refused.
 
 $(LOCKED): requirements-dev.lock
 	@rm -f $(LOCKED) $(INSTALLED)
@@ -171,7 +172,7 @@ $(LOCKED): requirements-dev.lock
 	done; \
 	echo "Python 3.11 or later is needed. Install it, or name it: make venv PYTHON=/path/to/python3" >&2; exit 1
 	@count=0; echo "Fetching about $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) packagesâ€¦"; \
-	{ $(PY) -m pip install --progress-bar off --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
+	{ $(PY) -m pip install --progress-bar off --no-deps --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
 	tee $(VENV)/pip.log | while IFS= read -r line; do \
 		case $$line in \
 			Collecting*) count=$$((count + 1)); [ $$((count % 10)) -ne 0 ] || echo "  $$count fetched";; \

@@ -93,7 +93,7 @@ soak: $(INSTALLED) ## Change, break and restart things at random for minutes (AR
 	@$(PY) -m tests.lab.assets >/dev/null
 	@$(PY) -m tests.lab.soak $(ARGS)
 
-bench: $(INSTALLED) ## Measure time, API calls and memory with up to 10,000 resources, some minutes (ARGS="--sizes 200,1000")
+bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resources (ARGS="--sizes 200,1000")
 	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m tests.lab.bench $(ARGS)
 

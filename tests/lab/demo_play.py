@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,8 +76,8 @@ class Play:
         """Say in figures what happened."""
         return self._figures.summary(self._stage.aws.count("GetAuthorizationToken"))
 
-    def to_try(self) -> list[str]:
-        """Say how to look at the cluster from another terminal."""
+    async def to_try(self) -> list[str]:
+        """Say how to look at the cluster and the operator from another terminal."""
         kubectl = "kubectl" if shutil.which("kubectl") else _shortest(find_kubectl())
         secret = self._rows[0].secret_name
         return [
@@ -86,6 +87,8 @@ class Play:
             f"  {kubectl} get ecr",
             f"  {kubectl} describe ecrsecret {self._rows[0].name}",
             f"  {kubectl} delete secret {secret}; {kubectl} get secret {secret}",
+            f"  {_shortest(Path(sys.executable))} -m ecr_operator status --watch",
+            f"  curl http://127.0.0.1:{await self._stage.operator.port('/metrics')}/metrics",
         ]
 
     async def _look(self) -> None:

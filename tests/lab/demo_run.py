@@ -122,7 +122,7 @@ class Demo:
             await play.go_on()
             return
         self.is_kept = True
-        self._screen.say(*play.to_try())
+        self._screen.say(*await play.to_try())
         try:
             await play.go_on()
         except (NotSeenError, ApiError):

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,6 +124,10 @@ def test_kept_it_says_what_to_try_and_ctrl_c_is_its_good_end(tmp_path: Path) -> 
     with _demo(tmp_path, KEEP="1") as demo:
         _read_to(demo, f"export KUBECONFIG={tmp_path}")
         lines = [_read_to(demo, "kubectl") for _ in range(3)]
+        _read_to(demo, "-m ecr_operator status --watch")
+        metrics = _read_to(demo, "/metrics").split()[-1]
+        with urllib.request.urlopen(metrics, timeout=10) as answer:
+            assert b"ecr_secret_operator_resources" in answer.read()
         demo.send_signal(signal.SIGINT)
         demo.communicate()
     assert len(lines) == 3

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab.api import SECRETS, Json
+from tests.lab.api import SECRETS, ApiError, Json
 from tests.lab.demo_figures import Figures
 from tests.lab.demo_rows import NAMESPACE, Row, held_token, read_rows
 from tests.lab.demo_screen import Screen
@@ -63,9 +63,13 @@ class Play:
             await self._linger(2)
 
     async def stay(self) -> None:
-        """Keep looking until cancelled."""
+        """Keep looking until cancelled, whatever people do in the cluster meanwhile."""
         while True:
-            await self._linger(_LOOK_EVERY)
+            try:
+                await self._linger(_LOOK_EVERY)
+            except ApiError:
+                # The kinds were taken away, say: they may come back.
+                self._screen.show([], time.time())
 
     async def stop_operator(self) -> None:
         """End the operator in the usual way. Raises LabError unless it ends well."""

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.lab import assets
+from tests.lab.kubectl import find_kubectl
 from tests.lab_tests.scripts import ROOT
 
 SAID = (
@@ -61,6 +62,11 @@ def _read_to(demo: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return output
     raise AssertionError(output)
+
+
+def _kubectl(kubeconfig: str, *arguments: str) -> None:
+    environment = {**os.environ, "KUBECONFIG": kubeconfig, "HOME": str(Path(kubeconfig).parent)}
+    subprocess.run([find_kubectl(), *arguments], cwd=ROOT, env=environment, check=True, capture_output=True)
 
 
 def _left(folder: Path) -> list[str]:
@@ -131,6 +137,22 @@ def test_kept_it_says_what_to_try_and_ctrl_c_is_its_good_end(tmp_path: Path) -> 
         demo.send_signal(signal.SIGINT)
         demo.communicate()
     assert len(lines) == 3
+    assert demo.returncode == 0
+    assert _left(tmp_path) == []
+
+
+def test_kept_it_stays_when_somebody_takes_its_kinds_away(tmp_path: Path) -> None:
+    with _demo(tmp_path, KEEP="1") as demo:
+        kubeconfig = _read_to(demo, f"export KUBECONFIG={tmp_path}").split("=")[-1].strip()
+        _kubectl(kubeconfig, "delete", "-k", "config/crd")
+        _read_to(demo, "stays up")
+        _kubectl(kubeconfig, "apply", "-k", "config/crd")
+        (samples,) = (tmp_path / "tmp").glob("ecr-demo-*/samples")
+        _kubectl(kubeconfig, "wait", "--for=condition=Established", "crd", "--all")
+        _kubectl(kubeconfig, "apply", "-f", str(samples))
+        _read_to(demo, "Secret ecr-secret: phase Updated, ready True")
+        demo.send_signal(signal.SIGINT)
+        demo.communicate()
     assert demo.returncode == 0
     assert _left(tmp_path) == []
 

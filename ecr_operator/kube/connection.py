@@ -108,7 +108,8 @@ async def check(client: KubeClient) -> None:
     except ApiError as failure:
         if failure.code in (0, 401) or failure.code >= 500:  # noqa: PLR2004 - the range of HTTP
             message = f"The API server {client.host} can't be used: {failure.message}."
-            advice = "Is it running? Check the kubeconfig and its current context."
+            remedy = "Log in again." if failure.code == 401 else "Is it running?"  # noqa: PLR2004 - of HTTP
+            advice = f"{remedy} Check the kubeconfig and its current context."
             raise ConnectionSetupError(f"{message} {advice}") from failure
 
 

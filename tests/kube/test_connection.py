@@ -175,9 +175,11 @@ async def test_outside_a_cluster_there_is_no_service_account() -> None:
     ("answer", "words"),
     [
         pytest.param(
-            refuse(401, "Unauthorized", "Unauthorized"), "Unauthorized", id="credentials that are not known"
+            refuse(401, "Unauthorized", "Unauthorized"),
+            "Unauthorized. Log in again.",
+            id="credentials that are not known",
         ),
-        pytest.param(text("<html>", 502), "HTTP 502", id="a proxy without a server"),
+        pytest.param(text("<html>", 502), "Is it running?", id="a proxy without a server"),
         pytest.param(text("<html>"), "not JSON", id="something else"),
     ],
 )

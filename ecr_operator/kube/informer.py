@@ -32,6 +32,7 @@ _PAGE: Final = "500"
 _SHORTEST_ROUND: Final = 1.0
 _BACKOFF_BASE: Final = 0.2
 _BACKOFF_CAP: Final = 5.0
+_WHEN_FORBIDDEN: Final = "grant it; the command `check` tells of all rights that are missing"
 
 log = structlog.get_logger(__name__)
 
@@ -214,7 +215,7 @@ class Informer:
         if told == self._told or (failure.reason == "SilentWatch" and self._failures == 0):
             return
         self._told = told
-        hint = self._when_missing if failure.code == HTTPStatus.NOT_FOUND else ""
+        hint = {404: self._when_missing, 403: _WHEN_FORBIDDEN}.get(failure.code)
         log.warning(
             "can't watch",
             path=self._path,

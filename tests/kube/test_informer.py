@@ -413,6 +413,7 @@ async def test_one_that_may_not_be_listed_does_not_count_as_seen_and_is_told_onc
             await scene.let_pass(4)
             assert not informer.synced.is_set()
     assert [(each["event"], each["error"]) for each in logs] == [("can't watch", "secrets is forbidden")]
+    assert "`check`" in logs[0]["next"]
 
 
 async def test_a_single_silent_end_is_nobodys_business(scene: Scene) -> None:

@@ -157,6 +157,7 @@ clean: ## Remove .venv and all caches in this folder
 
 clean-assets: ## Remove the lab's binaries from the user's cache
 	@rm -rf "$(ASSETS_CACHE)"
+	@echo "Done. What Go fetched and compiled for them stays in its own caches; go clean -cache -modcache empties those."
 
 # --- .venv -----------------------------------------------------------------------------------------------
 # A stamp is written when its step is complete, so an interrupted one is done again from its start.

@@ -80,7 +80,7 @@ UNAVAILABLE = Verdict(
 UNREACHABLE = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
-    words="AWS in {region} can't be reached ({code}). Check the region, DNS, network and proxy.",
+    words="AWS in {region} can't be reached ({code}). Check region, DNS, proxy and AWS_ENDPOINT_URL.",
 )
 TLS = Verdict(
     kind=TransientError,

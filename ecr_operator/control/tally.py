@@ -12,8 +12,6 @@ from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import refresh_deadline
 from ecr_operator.telemetry.metrics import Metrics
 
-_NO_ATTEMPTS = (Reason.PENDING, Reason.SUSPENDED)
-
 
 class Tally:
     """Counts the ends of refreshes, and knows which resources fail at present.
@@ -33,7 +31,7 @@ class Tally:
         key, outcome = resource.key, step.outcome
         if outcome is None or step.pending:
             return
-        if outcome.succeeded or outcome.reason in _NO_ATTEMPTS:
+        if not outcome.is_failure:
             self._failing.pop(key, None)
         else:
             self._failing[key] = outcome.reason

@@ -228,7 +228,7 @@ class Workers:
         self._log(resource, outcome, now, began)
 
     def _log(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
-        level = log.info if outcome.succeeded or outcome.reason is Reason.PENDING else log.warning
+        level = log.warning if outcome.is_failure else log.info
         level(
             outcome.message,
             reason=outcome.reason,

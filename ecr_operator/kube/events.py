@@ -114,7 +114,7 @@ def event_of(
         "reportingInstance": instance[:_LONGEST_INSTANCE],
         "action": "Refresh",
         "reason": str(outcome.reason),
-        "type": "Normal" if outcome.succeeded else "Warning",
+        "type": "Warning" if outcome.is_failure else "Normal",
         "note": outcome.message.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
         "regarding": {
             "apiVersion": API_VERSION,

@@ -93,6 +93,9 @@ class TokenTimes:
     expires_at: datetime
 
 
+_NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one refresh did and why.
@@ -112,3 +115,8 @@ class Outcome:
     fits: bool
     permanent: bool = False
     times: TokenTimes | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether something was tried in vain; to wait, or to leave all as the user wishes, is none."""
+        return not self.succeeded and self.reason not in _NO_ATTEMPTS

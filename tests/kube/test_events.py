@@ -11,6 +11,7 @@ import structlog.testing
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents, event_of
 from ecr_operator.model.outcome import Outcome, Reason
+from ecr_operator.model.outcomes import suspended
 from tests.builders import NOW, outcome, resource
 from tests.fakes import FakeClock
 from tests.kube.server import ScriptedServer, hold, refuse, reply, text
@@ -92,8 +93,9 @@ def test_the_whole_event() -> None:
     }
 
 
-def test_a_success_is_normal() -> None:
+def test_a_success_and_a_wish_of_the_user_are_normal() -> None:
     assert event_of(resource(), outcome(), NOW, "pod-1", 1)["type"] == "Normal"
+    assert event_of(resource(), suspended(None), NOW, "pod-1", 1)["type"] == "Normal"
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ Invariant: while the plug-in fails, the last login goes on to be used; and it is
 """
 
 import asyncio
+import logging
 import time
 from typing import Any, Final
-
-import structlog
 
 from ecr_operator.kube.library import ConfigException, Configuration
 
 _LONGEST: Final = 10.0
 _SOONEST_AGAIN: Final = 10.0
 
-log = structlog.get_logger(__name__)
+# Not structlog, which the commands do without: it takes rich along.
+log = logging.getLogger(__name__)
 
 
 def keep_fresh(configuration: Configuration, loader: Any) -> None:  # noqa: ANN401 - the library has no type for it
@@ -45,6 +45,6 @@ class _Renewal:
                     # Returns at once while the login has some minutes left.
                     await self._loader.load_from_exec_plugin()
             except (ConfigException, OSError, RuntimeError, ValueError) as error:
-                log.warning("the kubeconfig's plug-in gives no fresh login", error=type(error).__name__)
+                log.warning("the kubeconfig's plug-in gives no fresh login (%s)", type(error).__name__)
             configuration.api_key["BearerToken"] = self._loader.token
             self._not_before = time.monotonic() + _SOONEST_AGAIN

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from ecr_operator.control.lag import watch_loop
 from ecr_operator.control.leadership import Alone, Leadership, Leading
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
-from ecr_operator.control.named_keys import NamedKeys
+from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock, WakefulClock
 from ecr_operator.control.refresh import Refresher
@@ -35,7 +36,9 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.parsing import Resource
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.collector import State, StateCollector
 from ecr_operator.telemetry.endpoints import Endpoints
@@ -134,13 +137,15 @@ class Operator:
         self.when_stopping: list[Callable[[], None]] = [probes.stopping]
         self._metrics = metrics
         self._clock = SystemClock()
-        self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self._clock)
-        self._inventory = Inventory(look_at=self._deadlines.schedule_now, forget=self._forget)
-        self.tokens = TokenCache(issuer, self._clock, landed=self._look_at_all)
+        self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(
+            self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
+        )
+        self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
+        self._inventory = Inventory(self._deadlines.schedule_now, self._released, self._named)
+        self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
         self._statuses = KubeStatuses(client)
-        self._named_keys = NamedKeys(self.tokens, self._tenants, self._clock)
         accounts = KubeServiceAccounts(client)
         self._linking = Linking(
             tending=Tending(self._inventory, accounts, self._statuses, self._clock),
@@ -156,6 +161,7 @@ class Operator:
             namespaces=settings.namespaces,
             inventory=self._inventory,
             linking=self._linking,
+            named=self._named,
             clock=self._clock,
             metrics=metrics,
             probes=probes,
@@ -179,6 +185,7 @@ class Operator:
             refresher=refresher,
             linking=self._linking,
             statuses=self._statuses,
+            resources=self._statuses,
             events=self._events,
             clock=self._clock,
             tally=self._tally,
@@ -211,7 +218,6 @@ class Operator:
         self._workers = self._hire()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._events.run(), name="events")
-            group.create_task(self._named_keys.run(), name="named keys")
             group.create_task(self._linking.run(), name="linking")
             group.create_task(self._workers.run(_WORKERS), name="workers")
 
@@ -224,7 +230,7 @@ class Operator:
             if latest != changes:
                 changes = latest
                 log.info("the AWS credential files have changed")
-                self.tokens.forget_all()
+                self.tokens.drop_operator()
 
     async def _warm(self) -> None:
         try:
@@ -253,7 +259,21 @@ class Operator:
         for key in keys:
             self._deadlines.schedule_now(key)
 
-    def _forget(self, key: ResourceKey) -> None:
-        self._workers.forget(key)
-        self.tokens.forget_asker(key)
-        self._linking.forget(key)
+    def _expires_at(self, key: ResourceKey) -> datetime | None:
+        """When the token in a resource's Secret expires."""
+        resource = self._inventory.resource(key)
+        if resource is None or resource.wanted is None:
+            return None
+        view = self._inventory.secret(key.namespace, resource.wanted.secret_name)
+        return view.times.expires_at if view and view.times and view.is_owned_by(resource.uid) else None
+
+    def _released(self, resource: Resource, latest: Resource | None) -> None:
+        self._workers.release(resource, latest)
+        if latest is None:
+            self._linking.forget(resource.key)
+
+    def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:
+        """A Secret or ServiceAccount that gives an identity has changed."""
+        for identity in identities:
+            self.tokens.drop(identity)
+        self._look_at_all(keys)

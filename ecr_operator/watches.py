@@ -7,6 +7,7 @@ from typing import Final
 
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
 from ecr_operator.control.linking import Linking
+from ecr_operator.control.named_objects import SOURCES, NamedObjects
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
@@ -17,6 +18,7 @@ from ecr_operator.model.resources import KINDS
 from ecr_operator.telemetry.metrics import Metrics
 from ecr_operator.telemetry.probes import Probes, Pulse
 
+_LINGER: Final = 30.0  # seconds
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 
@@ -28,6 +30,7 @@ class Watches:
         namespaces: to watch; a single empty string means all.
         inventory: told of resources and Secrets.
         linking: told of ServiceAccounts.
+        named: the Secrets and ServiceAccounts that resources name as their identity.
         clock: the time.
         metrics: where restarts of watches are counted.
         probes: told that watches are attempted, and when all have been seen.
@@ -40,6 +43,7 @@ class Watches:
         namespaces: Sequence[str],
         inventory: Inventory,
         linking: Linking,
+        named: NamedObjects,
         clock: Clock,
         metrics: Metrics,
         probes: Probes,
@@ -48,6 +52,7 @@ class Watches:
         self._namespaces = namespaces
         self._inventory = inventory
         self._linking = linking
+        self._named = named
         self._clock = clock
         self._metrics = metrics
         self._probes = probes
@@ -63,6 +68,9 @@ class Watches:
         async with asyncio.TaskGroup() as group:
             for namespace in self._namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")
+                for source in SOURCES:
+                    name = f"watch {source} {namespace or 'all'}"
+                    group.create_task(self._watch_named(source, namespace), name=name)
 
     async def _watch(self, namespace: str) -> None:
         """Secrets first: with them known, a resource whose Secret is well costs nothing."""
@@ -89,6 +97,27 @@ class Watches:
             pulse=self._pulse(paths.service_accounts(namespace), needed=False),
         ).run()
 
+    async def _watch_named(self, source: str, namespace: str) -> None:
+        """While a resource names such an object: all objects of the kind as metadata, of which few are kept."""
+        demand = self._named.demand(source, namespace)
+        path = (paths.secrets if source == "iam_secret" else paths.service_accounts)(namespace)
+        pulse = self._pulse(f"{path} for identities", path, needed=False)
+        while True:
+            await demand.on.wait()
+            store = self._named.store(source, namespace)
+            informer = Informer(self._client, path, store, self._clock, metadata_only=True, pulse=pulse)
+            watching = asyncio.create_task(informer.run(), name=f"identities {path}")
+            try:
+                while demand.on.is_set():
+                    await demand.off.wait()
+                    # A resource may come and go: a list of all objects is not for each of its turns.
+                    await self._clock.sleep(_LINGER)
+            finally:
+                watching.cancel()
+                await asyncio.wait((watching,))
+                pulse.rest()
+                self._named.ended(source, namespace)
+
     def _secrets(self, namespace: str) -> Informer:
         return Informer(
             self._client,
@@ -110,6 +139,6 @@ class Watches:
             pulse=self._pulses[paths.resources(kind, namespace)],
         )
 
-    def _pulse(self, path: str, *, needed: bool = True) -> Pulse:
-        restarted = partial(self._metrics.watch_restarted, paths.resource_of(path))
-        return self._probes.watch(path, restarted, needed=needed)
+    def _pulse(self, name: str, path: str = "", *, needed: bool = True) -> Pulse:
+        restarted = partial(self._metrics.watch_restarted, paths.resource_of(path or name))
+        return self._probes.watch(name, restarted, needed=needed)

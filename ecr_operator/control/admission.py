@@ -1,8 +1,16 @@
 """Whether a resource may have what it wants, asked before anybody asks AWS for it."""
 
 from ecr_operator.control.ports import TenantReader
+from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.parsing import Resource, Wanted
-from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, refuse_ambient, selects, uses_operator
+from ecr_operator.model.tenancy import (
+    TenancyPolicy,
+    check_hosts,
+    refuse_ambient,
+    refuse_prefix,
+    selects,
+    uses_operator,
+)
 
 
 class Admission:
@@ -16,6 +24,10 @@ class Admission:
     def __init__(self, policy: TenancyPolicy, tenants: TenantReader) -> None:
         self._policy = policy
         self._tenants = tenants
+
+    def refuse_prefix(self, wanted: Wanted) -> PermanentError | None:
+        """The error for a prefix of URLs that would offer the login to other hosts; None for all else."""
+        return refuse_prefix(self._policy, wanted)
 
     async def check(self, resource: Resource, wanted: Wanted) -> None:
         """Refuse what is not allowed.

@@ -3,7 +3,9 @@
 Guarantees:
 - a key stands in it at most once, at its earliest time;
 - a key is never with two workers: what falls due while it is being worked on waits for `done`;
-- due keys come by time, then by arrival;
+- due keys are handed out in rounds: each round serves one key of each group, the one nearest to expiry, and
+  goes by expiry; so no group waits for more than one key of each other one;
+- a group that has keys in hand takes no more once only the reserve is free: a group without any finds a worker;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
@@ -14,7 +16,8 @@ Rejected: a task or a timer per key, which at 10,000 keys costs more memory than
 import asyncio
 import heapq
 import itertools
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -25,6 +28,7 @@ from ecr_operator.control.ports import Clock
 _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
+_SHARE_OF_RESERVE = 4
 
 K = TypeVar("K", bound=Hashable)
 
@@ -45,13 +49,34 @@ class _Entry:
 
 
 class DeadlineQueue(Generic[K]):
-    """Keys with a time each; workers `take` what is due and say `done`."""
+    """Keys with a time each; workers `take` what is due and call `done`.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: gives both times.
+        workers: how many keys may be in hand at once; a quarter is the reserve.
+        group: of a key; groups share the workers fairly.
+        expires_at: when what a key stands for expires, UTC; None counts as expired since it was due.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        workers: int = 16,
+        group: Callable[[K], str] = lambda _: "",
+        expires_at: Callable[[K], datetime | None] = lambda _: None,
+    ) -> None:
         self._clock = clock
+        self._limit = workers - workers // _SHARE_OF_RESERVE
+        self._group = group
+        self._expires_at = expires_at
         self._entries: dict[K, _Entry] = {}
+        # Not due yet: (time, arrival, key). Due: by group, and those of the present round, by urgency.
         self._heap: list[tuple[float, int, K]] = []
+        self._ready: dict[str, list[tuple[float, int, K]]] = {}
+        self._round: list[tuple[float, int, K]] = []
         self._busy: set[K] = set()
+        self._held: Counter[str] = Counter()
         self._arrivals = itertools.count()
         self._changed = asyncio.Event()
         self._returned = asyncio.Event()
@@ -80,7 +105,7 @@ class DeadlineQueue(Generic[K]):
         """Have the key come up at once, because something happened."""
         self._put(key, _Entry(self._clock.monotonic(), None))
 
-    def forget(self, key: K) -> None:
+    def remove(self, key: K) -> None:
         """Drop the key's time; what a worker is doing with it goes on."""
         self._entries.pop(key, None)
 
@@ -94,6 +119,7 @@ class DeadlineQueue(Generic[K]):
                 if key is not None:
                     entry = self._entries.pop(key)
                     self._busy.add(key)
+                    self._held[self._group(key)] += 1
                     return Due(key, entry.utc is not None)
                 await self._wait(wait)
 
@@ -101,8 +127,10 @@ class DeadlineQueue(Generic[K]):
         """Give the key back; what was scheduled meanwhile comes up."""
         self._busy.discard(key)
         self._returned.set()
+        self._release(self._group(key))
         if (entry := self._entries.get(key)) is not None:
             self._push(key, entry)
+        self._changed.set()
 
     def close(self) -> None:
         """Hand nothing out from now on; what is being worked on may be finished."""
@@ -130,23 +158,70 @@ class DeadlineQueue(Generic[K]):
         self._changed.set()
 
     def _next(self) -> tuple[K | None, float]:
-        """The key that is due, or none and the seconds to wait."""
+        """The key whose turn it is, or none and the seconds to wait."""
         self._follow_wall_clock()
-        now = self._clock.monotonic()
-        while self._heap and not self._closed:
-            at, _, key = self._heap[0]
-            if self._is_stale(at, key):
-                heapq.heappop(self._heap)
-            elif at <= now:
-                heapq.heappop(self._heap)
-                return key, 0.0
-            else:
-                return None, min(at - now, _LONGEST_WAIT)
-        return None, _LONGEST_WAIT
+        if self._closed:
+            return None, _LONGEST_WAIT
+        wait = self._collect_due()
+        key = self._from_round()
+        if key is None and self._ready:
+            self._begin_round()
+            key = self._from_round()
+        return key, wait
 
-    def _is_stale(self, at: float, key: K) -> bool:
+    def _collect_due(self) -> float:
+        """Move what is due from the heap to its group, and return the seconds until the next may be."""
+        now = self._clock.monotonic()
+        while self._heap:
+            at, arrival, key = self._heap[0]
+            if not self._is_current(arrival, key):
+                heapq.heappop(self._heap)
+            elif at > now:
+                return min(at - now, _LONGEST_WAIT)
+            else:
+                heapq.heappop(self._heap)
+                ready = self._ready.setdefault(self._group(key), [])
+                heapq.heappush(ready, (self._urgency(key, at), arrival, key))
+        return _LONGEST_WAIT
+
+    def _urgency(self, key: K, at: float) -> float:
+        """When what it stands for expires, in monotonic seconds."""
+        expires_at = self._expires_at(key)
+        return at if expires_at is None else expires_at.timestamp() - self._offset
+
+    def _from_round(self) -> K | None:
+        while self._round:
+            urgency, arrival, key = heapq.heappop(self._round)
+            if not self._is_current(arrival, key):
+                continue
+            if self._may_take(self._group(key)):
+                return key
+            heapq.heappush(self._ready.setdefault(self._group(key), []), (urgency, arrival, key))
+        return None
+
+    def _begin_round(self) -> None:
+        """Take one key of each group that may have a worker."""
+        for group in [group for group in self._ready if self._may_take(group)]:
+            waiting = self._ready[group]
+            while waiting:
+                item = heapq.heappop(waiting)
+                if self._is_current(item[1], item[2]):
+                    heapq.heappush(self._round, item)
+                    break
+            if not waiting:
+                del self._ready[group]
+
+    def _may_take(self, group: str) -> bool:
+        return not self._held[group] or len(self._busy) < self._limit
+
+    def _release(self, group: str) -> None:
+        self._held[group] -= 1
+        if self._held[group] <= 0:
+            del self._held[group]
+
+    def _is_current(self, arrival: int, key: K) -> bool:
         entry = self._entries.get(key)
-        return entry is None or entry.at != at or key in self._busy
+        return entry is not None and entry.arrival == arrival and key not in self._busy
 
     async def _wait(self, seconds: float) -> None:
         sleep = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -171,6 +246,8 @@ class DeadlineQueue(Generic[K]):
         self._rebuild()
 
     def _rebuild(self) -> None:
+        self._ready.clear()
+        self._round.clear()
         self._heap = [
             (entry.at, entry.arrival, key) for key, entry in self._entries.items() if key not in self._busy
         ]

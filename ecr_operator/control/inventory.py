@@ -4,16 +4,30 @@ Turns watch events into keys to look at: a key travels on, never the event. Hold
 Leaves out: when a key is due (deadlines) and what is done about it (refresh).
 """
 
-from collections import defaultdict
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from itertools import chain
+from typing import Any, Final
 
+import structlog
+
+from ecr_operator.control.named_objects import NamedObjects
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import Owner, SecretView, view_secret
 from ecr_operator.model.parsing import Resource, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
 AccountName = tuple[str, str]
+
+# Of one namespace; of further ones the name alone is kept.
+MOST_RESOURCES: Final = 10_000
+# Of all that claim one name, these are looked at when something happens to it.
+_CONTENDERS: Final = 2
+
+log = structlog.get_logger(__name__)
 
 
 class ResourceStore:
@@ -90,24 +104,41 @@ class Inventory:
 
     Args:
         look_at: called with a key that something happened to.
-        forget: called with a key that is gone.
+        released: called with a resource as it was, and as it is now (None if it is gone), when the two differ in
+            more than the status.
+        named: notes which objects resources name as their identity.
+        most: resources of one namespace that are kept.
     """
 
-    def __init__(self, look_at: Callable[[ResourceKey], None], forget: Callable[[ResourceKey], None]) -> None:
+    def __init__(
+        self,
+        look_at: Callable[[ResourceKey], None],
+        released: Callable[[Resource, Resource | None], None],
+        named: NamedObjects,
+        most: int = MOST_RESOURCES,
+    ) -> None:
         self._look_at = look_at
-        self._forget = forget
+        self._released = released
+        self._named = named
+        self._most = most
         self._resources: dict[ResourceKey, Resource] = {}
         self._secrets: dict[SecretName, SecretView] = {}
-        self._wanting: defaultdict[SecretName, set[ResourceKey]] = defaultdict(set)
+        # Who wants a Secret, the oldest first.
+        self._claims: dict[SecretName, list[_Claim]] = {}
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        self._counts: Counter[str] = Counter()
+        self._views: Counter[str] = Counter()
+        self._beyond: dict[str, dict[ResourceKey, None]] = {}
 
     def __len__(self) -> int:
         return len(self._resources)
 
     def keys(self, kind: str, scope: str) -> set[ResourceKey]:
-        """Every resource of a kind in a scope."""
-        return {key for key in self._resources if key.kind == kind and scope in ("", key.namespace)}
+        """Every resource of a kind in a scope, those known by name only too."""
+        beyond = (key for keys in self._beyond.values() for key in keys)
+        known = chain(self._resources, beyond)
+        return {key for key in known if key.kind == kind and scope in ("", key.namespace)}
 
     def all_keys(self) -> list[ResourceKey]:
         """Every resource."""
@@ -138,15 +169,20 @@ class Inventory:
         return [self._resources[key] for key in sorted(self._linking.get(account, ()), key=str)]
 
     def older_claimant(self, resource: Resource) -> Resource | None:
-        """The oldest other resource that wants the same Secret and is older than this one."""
-        wanted = _wanted_name(resource)
-        others = (
-            [self._resources[key] for key in self._wanting.get(wanted, ()) if key != resource.key]
-            if wanted
-            else []
-        )
-        oldest = min(others, key=_age, default=None)
-        return oldest if oldest and _age(oldest) < _age(resource) else None
+        """The oldest resource that wants the same Secret, if it is older than this one."""
+        claims = self._claims.get(_wanted_name(resource) or ("", ""))
+        if not claims or claims[0][2] == resource.key or claims[0] >= _claim(resource):
+            return None
+        return self._resources[claims[0][2]]
+
+    def is_contender(self, resource: Resource) -> bool:
+        """Whether the resource is among the oldest that want its Secret: the others' turn is not near."""
+        claims = self._claims.get(_wanted_name(resource) or ("", ""), ())
+        return any(key == resource.key for *_, key in claims[:_CONTENDERS])
+
+    def is_beyond(self, key: ResourceKey) -> bool:
+        """Whether a resource is known by name only, because its namespace has too many."""
+        return key in self._beyond.get(key.namespace, ())
 
     def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
         """Parse an object, or take the known one with a new status where only that can have changed."""
@@ -162,6 +198,12 @@ class Inventory:
         for resource in fresh:
             self._look_at(resource.key)
 
+    def read_beyond(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
+        """Take in a resource that was known by name only, and has been read (None: it is gone)."""
+        self._forget_beyond(key)
+        if raw is not None:
+            self.put_resources([parse_resource(key.kind, raw)])
+
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Note a status that we have just written, before its echo arrives."""
         known = self._resources.get(key)
@@ -169,55 +211,110 @@ class Inventory:
             self._resources[key] = known.with_status(status, known.refresh_requested)
 
     def remove_resource(self, key: ResourceKey) -> None:
-        """Forget a resource; those that wanted its Secret are looked at when the Secret goes."""
+        """Remove a resource; those that wanted its Secret are looked at when the Secret goes."""
         resource = self._resources.pop(key, None)
         if resource is None:
+            self._forget_beyond(key)
             return
-        self._forget(key)
-        for account in _linked_accounts(resource):
-            _release(self._linking, account, key)
+        self._counts[key.namespace] -= 1
+        self._unindex(resource)
+        self._note_identity(resource, None)
+        self._released(resource, None)
         if wanted := _wanted_name(resource):
-            _release(self._wanting, wanted, key)
-            self._look_at_all(wanted)
+            self._look_at_contenders(wanted)
+        if beyond := self._beyond.get(key.namespace):
+            # There is room for one more: who looks at it reads it.
+            self._look_at(next(iter(beyond)))
 
     def see_secret(self, view: SecretView) -> None:
         """Store a view, and look at whoever wants the Secret if it is not as we left it."""
         name = (view.namespace, view.name)
         known = self._secrets.get(name)
+        if known is None and name not in self._claims and self._views[view.namespace] >= self._most:
+            return  # anybody may put our label on a Secret; one that is wanted later is found by reading it
         self.put_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
-            self._look_at_all(name, view.owner)
+            self._look_at_contenders(name, view.owner)
 
     def put_secret(self, view: SecretView) -> None:
         """Store a view, of our own write for instance, without looking at anybody."""
         name = (view.namespace, view.name)
         self._disown(name)
+        self._views[view.namespace] += name not in self._secrets
         self._secrets[name] = view
         if view.owner:
             self._owned[view.owner.uid].add(name)
 
     def remove_secret(self, name: SecretName) -> None:
-        """Forget a Secret; whoever wants it is looked at."""
+        """Remove a Secret; its owner and the oldest that want it are looked at."""
         self._disown(name)
-        if self._secrets.pop(name, None) is not None:
-            self._look_at_all(name)
+        if (view := self._secrets.pop(name, None)) is not None:
+            self._views[view.namespace] -= 1
+            self._look_at_contenders(name, view.owner)
 
     def _store(self, resource: Resource) -> bool:
         """Whether the resource is new, has another spec, or asks for a fresh token."""
         known = self._resources.get(resource.key)
-        self._resources[resource.key] = resource
-        if known and known.is_same_wish(resource):
+        if known is None and not self._has_room(resource.key):
             return False
-        if known and (released := _wanted_name(known)) and released != _wanted_name(resource):
-            _release(self._wanting, released, resource.key)
-            self._look_at_all(released)
-        for account in _linked_accounts(known) if known else ():
-            _release(self._linking, account, resource.key)
+        if known and known.is_same_wish(resource):
+            self._resources[resource.key] = resource
+            return False
+        if known:
+            self._unindex(known)
+        self._resources[resource.key] = resource
+        self._index(resource)
+        self._note_identity(known, resource)
+        if known:
+            self._released(known, resource)
+            if (released := _wanted_name(known)) and released != _wanted_name(resource):
+                self._look_at_contenders(released)
+        return True
+
+    def _has_room(self, key: ResourceKey) -> bool:
+        """Count a new resource, or keep its name only."""
+        if self._counts[key.namespace] < self._most:
+            self._forget_beyond(key)
+            self._counts[key.namespace] += 1
+            return True
+        if key.namespace not in self._beyond:
+            log.warning(
+                "a namespace has too many resources; further ones are not served",
+                namespace=key.namespace,
+                most=self._most,
+            )
+        self._beyond.setdefault(key.namespace, {})[key] = None
+        return False
+
+    def _forget_beyond(self, key: ResourceKey) -> None:
+        if beyond := self._beyond.get(key.namespace):
+            beyond.pop(key, None)
+            if not beyond:
+                del self._beyond[key.namespace]
+
+    def _note_identity(self, before: Resource | None, now: Resource | None) -> None:
+        old, new = _identity(before), _identity(now)
+        if old == new:
+            return
+        if now and new:
+            self._named.name(now.key, new)
+        if before and old:
+            self._named.unname(before.key, old)
+
+    def _index(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):
             self._linking[account].add(resource.key)
         if wanted := _wanted_name(resource):
-            self._wanting[wanted].add(resource.key)
-        return True
+            insort(self._claims.setdefault(wanted, []), _claim(resource))
+
+    def _unindex(self, resource: Resource) -> None:
+        for account in _linked_accounts(resource):
+            _release(self._linking, account, resource.key)
+        if wanted := _wanted_name(resource):
+            claims = self._claims[wanted]
+            del claims[bisect_left(claims, _claim(resource))]
+            if not claims:
+                del self._claims[wanted]
 
     def _disown(self, name: SecretName) -> None:
         known = self._secrets.get(name)
@@ -227,13 +324,17 @@ class Inventory:
             if not owned:
                 del self._owned[known.owner.uid]
 
-    def _look_at_all(self, name: SecretName, owner: Owner | None = None) -> None:
-        """Whoever wants the Secret, and whoever has it, by another name perhaps, has something to see to."""
-        keys = set(self._wanting.get(name, ()))
+    def _look_at_contenders(self, name: SecretName, owner: Owner | None = None) -> None:
+        """The oldest that want the Secret, and whoever has it, by another name perhaps."""
+        keys = [key for *_, key in self._claims.get(name, ())[:_CONTENDERS]]
         if owner and owner.of_ours and owner.key(name[0]) in self._resources:
-            keys.add(owner.key(name[0]))
-        for key in sorted(keys, key=str):
+            keys.append(owner.key(name[0]))
+        for key in dict.fromkeys(keys):
             self._look_at(key)
+
+
+# Uids differ, so that keys are never compared.
+_Claim = tuple[datetime, str, ResourceKey]
 
 
 def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
@@ -243,6 +344,10 @@ def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
 
 def _wanted_name(resource: Resource) -> SecretName | None:
     return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
+
+
+def _identity(resource: Resource | None) -> Identity | None:
+    return resource.wanted.logins[0].source.identity if resource and resource.wanted else None
 
 
 def _linked_accounts(resource: Resource) -> list[AccountName]:
@@ -256,8 +361,8 @@ def _release(index: dict[tuple[str, str], set[ResourceKey]], name: tuple[str, st
         del index[name]
 
 
-def _age(resource: Resource) -> tuple[Any, str]:
-    return resource.created_at, resource.uid
+def _claim(resource: Resource) -> _Claim:
+    return resource.created_at, resource.uid, resource.key
 
 
 def _differs(known: SecretView, view: SecretView) -> bool:

@@ -6,12 +6,12 @@ than one call takes.
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ecr_operator.control.ports import SecretStore
-from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
 from ecr_operator.model.manifests import DOCKER_KEY
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import SecretView
@@ -26,13 +26,13 @@ class Gathered:
     Attributes:
         tokens: by registry key; those that stay because their source fails are among them.
         failures: by registry key.
-        too_soon: monotonic seconds at which a source may be asked again that may not be asked yet.
+        rate_limited: monotonic seconds at which a source may be asked again that may not be asked yet.
         pending: a source is being asked.
     """
 
     tokens: Mapping[str, RegistryToken]
     failures: Mapping[str, TokenFailure]
-    too_soon: float | None = None
+    rate_limited: float | None = None
     pending: bool = False
 
     @property
@@ -44,7 +44,7 @@ class Gathered:
     def retry_at(self) -> float:
         """Monotonic seconds of the earliest retry; only where something failed or is too soon."""
         ends = [failure.retry_at for failure in self.failures.values()]
-        return min(ends) if self.too_soon is None else min([*ends, self.too_soon])
+        return min(ends) if self.rate_limited is None else min([*ends, self.rate_limited])
 
 
 class Logins:
@@ -61,11 +61,17 @@ class Logins:
         self._secrets = secrets
         self._tag_sessions = tag_sessions
         # The requests for a fresh token that have cut a failure's pause short: each does so once.
-        self._insisted: dict[ResourceKey, str] = {}
+        self._reset: dict[ResourceKey, str] = {}
 
-    def forget(self, key: ResourceKey) -> None:
-        """Drop what is kept of a resource that is gone."""
-        self._insisted.pop(key, None)
+    def release(self, resource: Resource, latest: Resource | None) -> None:
+        """Drop what is kept for a resource that is gone (None), or for a spec that has changed."""
+        if latest is None:
+            self._reset.pop(resource.key, None)
+        self._tokens.release(resource.key, self._sources(resource) - self._sources(latest))
+
+    def _sources(self, resource: Resource | None) -> set[TokenSource]:
+        found = resource.wanted.sources if resource and resource.wanted else ()
+        return {self._tagged(source, resource) for source in found} if resource else set()
 
     async def gather(
         self,
@@ -74,7 +80,7 @@ class Logins:
         present: SecretView | None,
         acceptable: Callable[[RegistryToken], bool],
     ) -> Gathered:
-        """Ask the cache for every source of the wanted logins.
+        """Read what permits the identity, then ask the cache for every source of the logins.
 
         Args:
             resource: who asks.
@@ -83,15 +89,17 @@ class Logins:
             acceptable: whether a cached token will do.
 
         Raises:
-            OperatorError: from reading the present Secret.
+            OperatorError: nothing permits the identity, or it or the present Secret can't be read.
         """
         expires_at = present.times.expires_at if present and present.times else None
         asked = {source: self._tagged(source, resource) for source in wanted.sources}
+        # All logins of a Secret have one identity.
+        basis = await self._tokens.basis(next(iter(asked.values())).identity)
         if self._is_new_request(resource, present):
             for source in asked.values():
-                self._tokens.insist(source)
+                self._tokens.reset_backoff(source)
         found = {
-            source: self._tokens.obtain(tagged, resource.key, expires_at, acceptable)
+            source: self._tokens.get(tagged, resource.key, basis, expires_at, acceptable)
             for source, tagged in asked.items()
         }
         gathered = _sort(wanted, found)
@@ -103,8 +111,8 @@ class Logins:
         request = resource.refresh_requested
         if request is None or (present and present.refresh_requested == request):
             return False
-        is_new = self._insisted.get(resource.key) != request
-        self._insisted[resource.key] = request
+        is_new = self._reset.get(resource.key) != request
+        self._reset[resource.key] = request
         return is_new
 
     def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:
@@ -126,21 +134,28 @@ class Logins:
             if times and login.key in gathered.failures and login.key in old
         }
         return Gathered(
-            tokens={**gathered.tokens, **kept}, failures=gathered.failures, too_soon=gathered.too_soon
+            tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited
         )
 
 
 def _sort(
-    wanted: Wanted, found: Mapping[TokenSource, RegistryToken | TokenFailure | TooSoon | None]
+    wanted: Wanted, found: Mapping[TokenSource, RegistryToken | TokenFailure | RateLimited | None]
 ) -> Gathered:
     by_key = {login.key: found[login.source] for login in wanted.logins}
-    soon = [one.retry_at for one in by_key.values() if isinstance(one, TooSoon)]
+    soon = [one.retry_at for one in by_key.values() if isinstance(one, RateLimited)]
     return Gathered(
         tokens={key: one for key, one in by_key.items() if isinstance(one, RegistryToken)},
         failures={key: one for key, one in by_key.items() if isinstance(one, TokenFailure)},
-        too_soon=min(soon, default=None),
-        pending=any(one is None for one in by_key.values()),
+        rate_limited=min(soon, default=None),
+        pending=_is_pending(by_key.values()),
     )
+
+
+def _is_pending(found: Collection[RegistryToken | TokenFailure | RateLimited | None]) -> bool:
+    """Whether to wait: for a call that has just begun, or where nothing else is known yet."""
+    unanswered = any(isinstance(one, TokenFailure) and one.unanswered for one in found)
+    has_tokens = any(isinstance(one, RegistryToken) for one in found)
+    return any(one is None for one in found) or (unanswered and not has_tokens)
 
 
 def _passwords(secret: Mapping[str, Any]) -> dict[str, str]:

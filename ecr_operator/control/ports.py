@@ -146,6 +146,15 @@ class ResourceReader(Protocol):
         ...
 
 
+    async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
+        """The resource as the API server has it; None if there is none.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+
 class StatusWriter(Protocol):
     """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""
 

@@ -95,20 +95,30 @@ class Refresher:
         try:
             return await self._bring_about(resource, wanted, due=due)
         except ForeignSecretError as error:
-            return Step(outcome=outcomes.failed(error, None), retry_in=_CONFLICT_RECHECK)
+            # Of many that want one name the oldest two look again; the others when something happens to it.
+            again = _CONFLICT_RECHECK if self._inventory.is_contender(resource) else None
+            return Step(outcome=outcomes.failed(error, None), retry_in=again)
         except OperatorError as error:
             return self._failed(error, self._times(self._writer.fitting(resource, wanted)), error=error)
         finally:
             self._met[resource.key] = _wish(resource)
 
-    def forget(self, key: ResourceKey) -> None:
-        """Drop what is kept of a resource that is gone."""
-        self._met.pop(key, None)
-        self._logins.forget(key)
-        self._writer.forget(key)
-        self._contests.forget(key)
+    def release(self, resource: Resource, latest: Resource | None) -> None:
+        """Drop what is kept of a resource that is gone, or that its present spec has no use for."""
+        self._claims.release(resource)
+        if latest and latest.uid == resource.uid:
+            self._logins.release(resource, latest)
+            return
+        self._logins.release(resource, None)
+        self._met.pop(resource.key, None)
+        self._writer.forget(resource.key)
+        self._contests.forget(resource.key)
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
+        if refusal := self._admission.refuse_prefix(wanted):
+            # Argo CD would offer the login to hosts that are not the registry.
+            await self._writer.delete_all(resource)
+            raise refusal
         for _ in range(_ATTEMPTS):
             stake = await self._claims.stake(resource, wanted)
             try:

@@ -14,7 +14,7 @@ import structlog
 from ecr_operator.control.deadlines import DeadlineQueue, Due
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.linking import Linking
-from ecr_operator.control.ports import Clock, EventSink, StatusWriter
+from ecr_operator.control.ports import Clock, EventSink, ResourceReader, StatusWriter
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
 from ecr_operator.control.tally import Tally
@@ -22,7 +22,7 @@ from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.parsing import Resource
-from ecr_operator.model.schedule import kubernetes_retry_delay
+from ecr_operator.model.schedule import kubernetes_retry_delay, longest_retry_delay
 from ecr_operator.model.times import format_time
 
 _TELL_PENDING_AFTER = 2.0
@@ -42,7 +42,8 @@ class Workers:
         inventory: what was last seen.
         refresher: does the work on one key.
         linking: sees to its links after that.
-        statuses: where it is told.
+        statuses: writes what came of it.
+        resources: reads a resource that is known by name only.
         events: where a change of outcome is told.
         clock: the time.
         tally: counts what refreshes come to.
@@ -57,6 +58,7 @@ class Workers:
         refresher: Refresher,
         linking: Linking,
         statuses: StatusWriter,
+        resources: ResourceReader,
         events: EventSink,
         clock: Clock,
         tally: Tally,
@@ -67,6 +69,7 @@ class Workers:
         self._refresher = refresher
         self._linking = linking
         self._statuses = statuses
+        self._resources = resources
         self._events = events
         self._clock = clock
         self._tally = tally
@@ -83,42 +86,51 @@ class Workers:
         """Look at every resource, whatever was planned for it before, and work until cancelled."""
         for key in self._inventory.all_keys():
             # Its deadline may be that of a token which another leader has replaced since.
-            self._deadlines.forget(key)
+            self._deadlines.remove(key)
             self._deadlines.schedule_now(key)
         async with asyncio.TaskGroup() as group:
             for number in range(count):
                 group.create_task(self._work(), name=f"worker {number}")
 
-    def forget(self, key: ResourceKey) -> None:
-        """Drop all that is kept of a resource that is gone."""
-        self._refresher.forget(key)
+    def release(self, resource: Resource, latest: Resource | None) -> None:
+        """Drop what is kept of a resource that is gone, or that its present spec has no use for."""
+        self._refresher.release(resource, latest)
+        if latest and latest.uid == resource.uid:
+            return
+        key = resource.key
         self._tally.forget(key)
-        self._deadlines.forget(key)
         self._due.discard(key)
         self._held_until.pop(key, None)
         self._asking.pop(key, None)
         self._failures.pop(key, None)
         self._told_once.pop(key, None)
+        if latest is None:
+            self._deadlines.remove(key)
 
     async def _work(self) -> None:
         while True:
             due = await self._deadlines.take()
+            resource = self._inventory.resource(due.key)
             try:
-                await self._handle(due)
+                await (self._handle(due, resource) if resource else self._read_beyond(due.key))
             except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
                 # The type alone: what an unknown exception says may hold a token.
-                log.error("unforeseen", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
-                self._retry(due.key, TransientError(Reason.PENDING, "A fault of the operator."))
+                log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
+                self._retry(due.key, TransientError(Reason.PENDING, "An error of the operator."))
             finally:
                 self._deadlines.done(due.key)
-                if self._inventory.resource(due.key) is None:
-                    # It went while it was worked on.
-                    self.forget(due.key)
+                latest = self._inventory.resource(due.key)
+                if resource and latest is not resource:
+                    # It changed or went while it was worked on, and uses what nobody will release.
+                    self.release(resource, latest)
 
-    async def _handle(self, due: Due[ResourceKey]) -> None:
-        resource = self._inventory.resource(due.key)
-        if resource is None:
-            return
+    async def _read_beyond(self, key: ResourceKey) -> None:
+        """Read a resource that is known by name only, now that its namespace has room for it."""
+        if self._inventory.is_beyond(key):
+            found = await self._resources.read(key)
+            self._inventory.read_beyond(key, found)
+
+    async def _handle(self, due: Due[ResourceKey], resource: Resource) -> None:
         if due.by_deadline:
             self._due.add(due.key)
         if (wait := self._held_until.get(due.key, 0.0) - self._clock.monotonic()) > 0:
@@ -191,7 +203,7 @@ class Workers:
         elif step.retry_in is not None:
             self._deadlines.schedule_in(key, step.retry_in)
         elif step.error is not None:
-            self._retry(key, step.error)
+            self._retry(key, step.error, step.expires_at)
 
     def _wait_for_answer(self, key: ResourceKey, began: float) -> None:
         if key not in self._asking:
@@ -204,7 +216,7 @@ class Workers:
         # A deadline in the past, whatever made it so, must not starve the loop.
         self._deadlines.schedule_at(key, deadline if deadline > now else now + _SHORTEST_ROUND)
 
-    def _retry(self, key: ResourceKey, error: OperatorError) -> None:
+    def _retry(self, key: ResourceKey, error: OperatorError, expires_at: datetime | None = None) -> None:
         permanent = isinstance(error, PermanentError)
         count, was_permanent = self._failures.get(key, (0, permanent))
         # An outage says nothing of how long a refusal after it will last, nor the other way round.
@@ -212,7 +224,10 @@ class Workers:
         self._failures[key] = (count, permanent)
         if error.retry_after:
             self._held_until[key] = self._clock.monotonic() + error.retry_after
-        self._deadlines.schedule_in(key, kubernetes_retry_delay(error, count, self._rng))
+        delay = kubernetes_retry_delay(error, count, self._rng)
+        if expires_at is not None and not error.retry_after:
+            delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
+        self._deadlines.schedule_in(key, delay)
 
     def _status_refused(self, resource: Resource, step: Step, error: OperatorError) -> None:
         seen = (resource.uid, resource.generation)
@@ -229,8 +244,11 @@ class Workers:
 
     def _log(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
         level = log.warning if outcome.is_failure else log.info
+        is_first = "observedGeneration" not in resource.status
         level(
             outcome.message,
+            # Not counted against the namespace's share of the log.
+            **({"first": True} if is_first else {}),
             reason=outcome.reason,
             ready=is_ready(outcome, now),
             expires=format_time(outcome.times.expires_at) if outcome.times else None,

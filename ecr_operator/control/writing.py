@@ -88,12 +88,21 @@ class SecretWriter:
             # What fails of it is told after the refresh, and keeps no Secret.
             await self._linking.settle(resource)
         for view in old:
-            try:
-                await self._secrets.delete(view)
-            except StaleObjectError:
-                await self._sweep_changed(view)
+            await self._delete(view)
 
-    async def _sweep_changed(self, view: SecretView) -> None:
+    async def delete_all(self, resource: Resource) -> None:
+        """Delete every Secret of a resource: it must not have one."""
+        for view in self._inventory.owned_by(resource.uid):
+            if view.managed:
+                await self._delete(view)
+
+    async def _delete(self, view: SecretView) -> None:
+        try:
+            await self._secrets.delete(view)
+        except StaleObjectError:
+            await self._delete_changed(view)
+
+    async def _delete_changed(self, view: SecretView) -> None:
         """Delete a Secret that has changed since we saw it, if it still is what it was."""
         now = await self._secrets.look(view.namespace, view.name)
         if now and now.managed and now.owner == view.owner:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import JSON_PATCH, METADATA, KubeClient
+from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.manifests import MANAGER
@@ -29,14 +29,22 @@ class KubeStatuses:
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """The uid of the resource that has this name now; None if there is none."""
+        answer = await self._get(key, METADATA)
+        return str(answer["metadata"]["uid"]) if answer else None
+
+    async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
+        """The resource as the API server has it; None if there is none."""
+        return await self._get(key, JSON)
+
+    async def _get(self, key: ResourceKey, accept: str) -> Mapping[str, Any] | None:
         path = paths.resources(key.kind, key.namespace, key.name)
         try:
-            answer = await self._client.request("GET", path, accept=METADATA)
+            found: Mapping[str, Any] = await self._client.request("GET", path, accept=accept)
         except ApiError as failure:
             if failure.code == HTTPStatus.NOT_FOUND:
                 return None
             raise translate(failure, f"reading {key}") from failure
-        return str(answer["metadata"]["uid"])
+        return found
 
     async def keeps_details(self, kind: str) -> bool:
         """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""

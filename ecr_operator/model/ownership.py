@@ -104,6 +104,10 @@ class SecretView:
     refresh_requested: str | None
     adopt: bool
 
+    def is_owned_by(self, uid: str) -> bool:
+        """Whether the resource with that uid has it."""
+        return self.owner is not None and self.owner.uid == uid
+
     @property
     def owner_in_words(self) -> str:
         """Whose it seems to be, for a message."""

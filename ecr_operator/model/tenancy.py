@@ -13,6 +13,9 @@ from ecr_operator.model.parsing import Wanted
 from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 
+REPO_CREDS: Final = "repo-creds"
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")
 
 
@@ -71,12 +74,37 @@ def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
     """
     for login in wanted.logins if policy.registry_hosts else ():
         host = parse_registry(login.key).host
-        if not any(fnmatch.fnmatchcase(host, glob.lower()) for glob in policy.registry_hosts):
+        if not _is_named(policy, host):
             raise PermanentError(
                 Reason.INVALID_REGISTRY,
                 f"The registry {quote(host, 100)} is not among those that the operator may serve. A cluster "
                 "admin can add it to the operator's flag --allowed-registry-hosts.",
             )
+
+
+def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | None:
+    """The error for a repo-creds URL that does not name a whole host; None for all else.
+
+    Argo CD offers a login of repo-creds to every URL that begins with its URL, without a boundary, so that `h` or
+    `https:` would offer it to any host. ECR's own hosts are whole, and so are names of two labels or more, which
+    name a region of their own in the spec.
+    """
+    if wanted.argo is None or wanted.argo.scope != REPO_CREDS:
+        return None
+    registry = parse_registry(wanted.target)
+    if registry.kind != "other" or _HOST_NAME.fullmatch(registry.host):
+        return None
+    if policy.registry_hosts and _is_named(policy, registry.host):
+        return None
+    return PermanentError(
+        Reason.INVALID_REGISTRY,
+        f"With credential_scope: {REPO_CREDS} the url must name a whole host, and {quote(registry.host, 100)} is "
+        "none: Argo CD would offer the login to every host that begins so. Write the registry's full host name.",
+    )
+
+
+def _is_named(policy: TenancyPolicy, host: str) -> bool:
+    return any(fnmatch.fnmatchcase(host, glob.lower()) for glob in policy.registry_hosts)
 
 
 def refuse_ambient(namespace: str) -> PermanentError:

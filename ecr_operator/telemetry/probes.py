@@ -45,6 +45,10 @@ class Pulse:
         self._on_restart()
         self.beat(within)
 
+    def rest(self) -> None:
+        """Expect no beat until the next one."""
+        self._due = None
+
     def overdue(self) -> float:
         """Seconds since the next beat was due; 0 before, and before the first."""
         return 0.0 if self._due is None else max(self._now() - self._due, 0.0)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ecr_operator.control.ports import NamespaceFacts
-from ecr_operator.model.errors import OperatorError, StaleObjectError
+from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
+from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.links import Account, view_account
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
@@ -93,6 +94,11 @@ class FakeIssuer:
     Attributes:
         asked: the source of every call.
         failing: by region, what is raised in place of a token.
+        bases: what permits an identity now, or what is raised in place of it; an empty text by default.
+        read: every identity whose basis was asked for.
+        released: every identity whose sessions were dropped.
+        refused_regions: what `check` refuses.
+        unlisted: regions that the SDK doesn't list.
         life: of the next tokens.
     """
 
@@ -103,23 +109,53 @@ class FakeIssuer:
         self._answering.set()
         self.asked: list[TokenSource] = []
         self.failing: dict[str, Exception] = {}
+        self.bases: dict[Identity, str | OperatorError] = {}
+        self.read: list[Identity] = []
+        self.released: list[Identity] = []
+        self.refused_regions: set[str] = set()
+        self.unlisted: set[str] = set()
         self.life = life
 
     async def issue(self, source: TokenSource) -> RegistryToken:
         """Hand out a token."""
         self.asked.append(source)
+        basis = self._basis(source.identity)
         await self._answering.wait()
         if source.region in self.failing:
             raise self.failing[source.region]
         now = self._clock.now()
         password = f"token-{next(self._serials)}"
-        return RegistryToken(password=password, issued_at=now, expires_at=now + self.life)
+        return RegistryToken(password=password, issued_at=now, expires_at=now + self.life, basis=basis)
+
+    async def basis(self, identity: Identity) -> str:
+        """Tell what permits an identity."""
+        self.read.append(identity)
+        return self._basis(identity)
+
+    def release(self, identity: Identity) -> None:
+        """Note whose sessions are dropped."""
+        self.released.append(identity)
+
+    def check(self, source: TokenSource) -> None:
+        """Refuse the regions that a test has named."""
+        if source.region in self.refused_regions:
+            raise PermanentError(Reason.INVALID_SPEC, f"{source.region} is not a valid AWS region.")
+
+    def is_listed(self, region: str) -> bool:
+        """Whether a test has not named it as unlisted."""
+        return region not in self.unlisted
+
+    def _basis(self, identity: Identity) -> str:
+        basis = self.bases.get(identity, "")
+        if isinstance(basis, OperatorError):
+            raise basis
+        return basis
 
     def hold(self) -> None:
         """Leave every call without an answer from now on."""
         self._answering.clear()
 
-    def release(self) -> None:
+    def answer(self) -> None:
         """Answer again, those who wait too."""
         self._answering.set()
 
@@ -257,7 +293,7 @@ class FakeTenants:
         self.labels: dict[str, dict[str, str]] = {}
         self.versions: dict[str, str] = {}
 
-    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
@@ -266,7 +302,7 @@ class FakeTenants:
         assert namespace
         return self.versions.get(name)
 
-    async def service_account_role(self, namespace: str, name: str) -> str | None:
+    async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
@@ -276,7 +312,7 @@ class FakeTenants:
 
     async def namespace(self, name: str) -> NamespaceFacts:
         """Tell the labels that a test has set."""
-        return NamespaceFacts(labels=self.labels.get(name, {}), annotations={})
+        return NamespaceFacts(uid=f"uid-{name}", labels=self.labels.get(name, {}))
 
 
 class FakeAccounts:

@@ -5,20 +5,23 @@ traceback holds a key, a token or a reply. The SDK's own retries are off: when t
 """
 
 import asyncio
+import os
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from aiobotocore.config import AioConfig
 
 from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
+from ecr_operator.aws.endpoints import check_region, is_listed
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
 from ecr_operator.aws.signers import Attempt, Signers
 from ecr_operator.aws.tls import SharedTlsSession
 from ecr_operator.control.ports import Clock, SystemClock, TenantReader
 from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import IdentityPolicy
-from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer
+from ecr_operator.model.identities import Identity, IdentityPolicy
+from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer, plain_region
 from ecr_operator.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS: Final = 5.0
@@ -96,11 +99,32 @@ class EcrTokenIssuer:
         # Raised outside of the handler, with no traceback of before: frames there hold replies and keys.
         raise failure.with_traceback(None) from cause
 
+    async def basis(self, identity: Identity) -> str:
+        """A digest of what permits an identity now; see the port.
+
+        Raises:
+            OperatorError: it is not permitted, lacks something, or the API server does not answer.
+        """
+        return await self._signers.basis(identity)
+
+    def release(self, identity: Identity) -> None:
+        """Drop the role sessions of an identity that no resource uses any more."""
+        self._signers.release(identity)
+
+    def check(self, source: TokenSource) -> None:
+        """Refuse a region that must not be asked. Raises PermanentError `InvalidSpec`."""
+        check_region(source, os.environ)
+
+    def is_listed(self, region: str) -> bool:
+        """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
+        return is_listed(plain_region(region))
+
     async def _ask(self, attempt: Attempt) -> RegistryToken:
+        self.check(attempt.source)
         keys = await self._signers.keys(attempt)
         target = Target(attempt.source.service, attempt.source.region)
         answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
-        return decode_answer(answer, self._clock.now())
+        return replace(decode_answer(answer, self._clock.now()), basis=attempt.basis)
 
     def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
         if blames_credentials(error):

@@ -5,7 +5,7 @@ another. At most a thousand are kept; those that are about to expire, or that AW
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ _MARGIN: Final = 900.0
 class _Slot:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     keys: AwsKeys | None = None
-    basis: object = None
+    made_from: object = None
     good_until: float = 0.0
 
     def is_stale(self, now: float) -> bool:
@@ -47,6 +47,7 @@ class RoleSessions:
         self._clock = clock
         self._most = most
         self._slots: OrderedDict[tuple[Identity, str], _Slot] = OrderedDict()
+        self._regions: defaultdict[Identity, set[str]] = defaultdict(set)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -55,23 +56,23 @@ class RoleSessions:
         self,
         identity: Identity,
         region: str,
-        basis: object,
+        made_from: object,
         assume: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> AwsKeys:
         """The identity's keys, from the last session while it is good.
 
         Args:
-            identity: with its role.
+            identity: as the resource names it.
             region: of STS.
-            basis: what the session is made from; one made from another thing no longer counts.
+            made_from: what permits the session and signs for it; one made from another thing is not used.
             assume: asks STS for a session, and returns its answer.
         """
         slot = self._slot((identity, region))
         async with slot.lock:
-            if slot.keys and slot.basis == basis and self._clock.monotonic() < slot.good_until:
+            if slot.keys and slot.made_from == made_from and self._clock.monotonic() < slot.good_until:
                 return slot.keys
             slot.keys, life = _read(await assume(), self._clock.now())
-            slot.basis = basis
+            slot.made_from = made_from
             slot.good_until = self._clock.monotonic() + life - min(_MARGIN, life / 4)
             return slot.keys
 
@@ -81,15 +82,28 @@ class RoleSessions:
         if slot and slot.keys == keys:
             slot.keys = None
 
+    def release(self, identity: Identity) -> None:
+        """Drop an identity's keys of all regions."""
+        for region in self._regions.pop(identity, ()):
+            self._slots.pop((identity, region), None)
+
     def _slot(self, key: tuple[Identity, str]) -> _Slot:
         slot = self._slots.setdefault(key, _Slot())
+        self._regions[key[0]].add(key[1])
         self._slots.move_to_end(key)
         # Those longest unused go, when they are of no use any more or too many; one in use is only unlinked.
         while (oldest := next(iter(self._slots.values()))) is not slot:
             if len(self._slots) <= self._most and not oldest.is_stale(self._clock.monotonic()):
                 break
-            self._slots.popitem(last=False)
+            self._drop(next(iter(self._slots)))
         return slot
+
+    def _drop(self, key: tuple[Identity, str]) -> None:
+        del self._slots[key]
+        regions = self._regions[key[0]]
+        regions.discard(key[1])
+        if not regions:
+            del self._regions[key[0]]
 
 
 def _read(answer: Mapping[str, Any], now: datetime) -> tuple[AwsKeys, float]:

@@ -1,11 +1,14 @@
 """From an identity to the keys that sign its call: the operator's, a Secret's, or those of an assumed role.
 
-Invariants: what decides is read afresh for every call (the namespace's permission, the Secret, the
-ServiceAccount's annotation). No identity but the operator's own ever gets the operator's keys.
+Invariants: what permits an identity (the namespace's annotation, the Secret, the ServiceAccount's role) is
+read afresh for every call, and nothing that was made on another basis is used. No identity but the operator's
+own ever gets the operator's keys.
 Leaves out: what a failure means (aws.errors), and the call to ECR (aws.ecr).
 """
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -17,7 +20,6 @@ from ecr_operator.aws.tenant_keys import read_iam_keys
 from ecr_operator.control.ports import Clock, TenantReader
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.identities import (
-    PERMITTED_ROLES,
     ROLE_ANNOTATION,
     Identity,
     IdentityPolicy,
@@ -36,6 +38,21 @@ _NO_ROLE: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grant:
+    """What permits an identity, as read just now.
+
+    Attributes:
+        basis: its digest.
+        role_arn: the role to assume; empty for none.
+        keys: of the Secret that the identity names.
+    """
+
+    basis: str = ""
+    role_arn: str = ""
+    keys: AwsKeys | None = None
+
+
 @dataclass(slots=True)
 class Attempt:
     """One call, and what to say and do if it fails.
@@ -44,11 +61,13 @@ class Attempt:
         source: whom it is for; with its role, once that is known.
         origin: where the keys come from that sign at present; None for the operator's own.
         forget: lets go of those keys, when AWS finds fault with them.
+        basis: of the keys; see `TokenIssuer.basis`.
     """
 
     source: TokenSource
     origin: str | None = None
     forget: Callable[[], None] = lambda: None
+    basis: str = ""
 
 
 class Signers:
@@ -80,41 +99,81 @@ class Signers:
         self._policy = policy
         self._call_seconds = call_seconds
         self._sessions = RoleSessions(clock)
+        # So that a digest gives nothing away, not even by trying keys.
+        self._digest_key = secrets.token_bytes(32)
 
     async def keys(self, attempt: Attempt) -> AwsKeys:
-        """The keys that sign the attempt's call to ECR; its `origin` and `forget` tell of them.
+        """The keys that sign the attempt's call to ECR; its `origin`, `forget` and `basis` are theirs.
 
         Raises:
             OperatorError: the identity is not permitted, or lacks something.
             Exception: what STS's failure comes as; aws.errors translates it.
         """
-        identity = attempt.source.identity
+        asked = attempt.source.identity
+        if asked.source != "operator":
+            attempt.origin = _words(asked)
+        grant = await self._read(asked)
+        attempt.basis = grant.basis
+        # Messages name the role of an annotation too.
+        attempt.source = replace(attempt.source, identity=replace(asked, role_arn=grant.role_arn))
+        if asked.source == "service_account":
+            return await self._as_service_account(attempt, asked)
+        if grant.keys:
+            return await self._as_secret(attempt, asked, grant.keys)
+        return await self._as_operator(attempt, asked)
+
+    async def basis(self, identity: Identity) -> str:
+        """The digest of what permits an identity now; see `TokenIssuer.basis`. Raises OperatorError."""
+        return (await self._read(identity)).basis
+
+    def release(self, identity: Identity) -> None:
+        """Drop what is kept for an identity."""
+        self._sessions.release(identity)
+
+    async def _read(self, identity: Identity) -> _Grant:
         match identity.source:
             case "service_account":
-                return await self._as_service_account(attempt)
+                return await self._read_service_account(identity)
             case "iam_secret":
-                return await self._as_secret(attempt)
-        if identity.role_arn:
-            await self._check_permitted(identity)
-        return await self._as_operator(attempt)
+                return await self._read_secret(identity)
+        if not identity.role_arn:
+            return _Grant()
+        if permits(self._policy.permitted_roles, identity.role_arn):
+            return _Grant(basis=self._digest("flag"), role_arn=identity.role_arn)
+        facts = await self._tenants.namespace(identity.namespace)
+        check_permitted(identity, facts.permitted_roles)
+        return _Grant(basis=self._digest("namespace", facts.uid), role_arn=identity.role_arn)
 
-    async def _as_operator(self, attempt: Attempt) -> AwsKeys:
-        identity, generation = attempt.source.identity, self._operator.generation
+    async def _read_service_account(self, identity: Identity) -> _Grant:
+        found = await self._tenants.service_account(identity.namespace, identity.name)
+        role = identity.role_arn or _checked_role(found.role, _words(identity))
+        return _Grant(basis=self._digest("service_account", found.uid, role), role_arn=role)
+
+    async def _read_secret(self, identity: Identity) -> _Grant:
+        found = await self._tenants.iam_keys(identity.namespace, identity.name)
+        keys = read_iam_keys(found.data, _words(identity))
+        parts = (keys.access_key, keys.secret_key, keys.session_token or "")
+        return _Grant(
+            basis=self._digest("iam_secret", found.uid, *parts), role_arn=identity.role_arn, keys=keys
+        )
+
+    def _digest(self, *parts: str) -> str:
+        # No part holds a zero byte.
+        joined = "\0".join(parts).encode()
+        return hashlib.blake2b(joined, digest_size=16, key=self._digest_key).hexdigest()
+
+    async def _as_operator(self, attempt: Attempt, asked: Identity) -> AwsKeys:
+        generation = self._operator.generation
         attempt.forget = lambda: self._operator.blame(generation)
         async with asyncio.timeout(self._call_seconds):
             keys = await self._operator.keys(attempt.source.region)
-        if not identity.role_arn:
+        if not asked.role_arn:
             return keys
-        return await self._assume_role(attempt, keys, generation, **self._marks(identity))
+        made_from = (attempt.basis, generation)
+        return await self._assume_role(attempt, asked, keys, made_from, **self._marks(asked))
 
-    async def _as_service_account(self, attempt: Attempt) -> AwsKeys:
+    async def _as_service_account(self, attempt: Attempt, asked: Identity) -> AwsKeys:
         identity, region = attempt.source.identity, attempt.source.region
-        account = f"ServiceAccount {identity.namespace}/{identity.name}"
-        attempt.origin = account
-        if not identity.role_arn:
-            annotation = await self._tenants.service_account_role(identity.namespace, identity.name)
-            identity = replace(identity, role_arn=_checked_role(annotation, account))
-            attempt.source = replace(attempt.source, identity=identity)
 
         async def assume() -> Mapping[str, Any]:
             token = await self._tenants.service_account_token(identity.namespace, identity.name)
@@ -122,33 +181,30 @@ class Signers:
                 region, None, identity, "assume_role_with_web_identity", WebIdentityToken=token
             )
 
-        keys = await self._sessions.keys(identity, region, None, assume)
-        self._now_with_role(attempt, keys)
+        keys = await self._sessions.keys(asked, region, attempt.basis, assume)
+        self._now_with_role(attempt, asked, keys)
         return keys
 
-    async def _as_secret(self, attempt: Attempt) -> AwsKeys:
-        identity = attempt.source.identity
-        secret = f"Secret {identity.namespace}/{identity.name}"
-        attempt.origin = secret
-        keys = read_iam_keys(await self._tenants.iam_keys(identity.namespace, identity.name), secret)
-        if not identity.role_arn:
+    async def _as_secret(self, attempt: Attempt, asked: Identity, keys: AwsKeys) -> AwsKeys:
+        if not asked.role_arn:
             return keys
-        return await self._assume_role(attempt, keys, keys)
+        return await self._assume_role(attempt, asked, keys, attempt.basis)
 
     async def _assume_role(
         self,
         attempt: Attempt,
+        asked: Identity,
         base: AwsKeys,
-        basis: object,
+        made_from: object,
         **marks: Any,  # noqa: ANN401 -- arguments of the SDK
     ) -> AwsKeys:
-        identity, region = attempt.source.identity, attempt.source.region
+        region = attempt.source.region
 
         async def assume() -> Mapping[str, Any]:
-            return await self._ask_sts(region, base, identity, "assume_role", **marks)
+            return await self._ask_sts(region, base, asked, "assume_role", **marks)
 
-        keys = await self._sessions.keys(identity, region, basis, assume)
-        self._now_with_role(attempt, keys)
+        keys = await self._sessions.keys(asked, region, made_from, assume)
+        self._now_with_role(attempt, asked, keys)
         return keys
 
     async def _ask_sts(
@@ -170,11 +226,11 @@ class Signers:
             **arguments,
         )
 
-    def _now_with_role(self, attempt: Attempt, keys: AwsKeys) -> None:
-        """From here on the role's keys are at work, and to blame."""
-        identity, region = attempt.source.identity, attempt.source.region
-        attempt.origin = f"the session of {identity.role_arn}"
-        attempt.forget = lambda: self._sessions.forget(identity, region, keys)
+    def _now_with_role(self, attempt: Attempt, asked: Identity, keys: AwsKeys) -> None:
+        """From here on the role's keys sign, and are dropped when AWS refuses them."""
+        region = attempt.source.region
+        attempt.origin = f"the session of {attempt.source.identity.role_arn}"
+        attempt.forget = lambda: self._sessions.forget(asked, region, keys)
 
     def _marks(self, identity: Identity) -> dict[str, Any]:
         """What tells the role's owner for whom the operator asks; never sent with a tenant's own keys."""
@@ -185,18 +241,17 @@ class Signers:
             marks["Tags"] = [{"Key": key, "Value": value} for key, value in session_tags(identity).items()]
         return marks
 
-    async def _check_permitted(self, identity: Identity) -> None:
-        if permits(self._policy.permitted_roles, identity.role_arn):
-            return
-        facts = await self._tenants.namespace(identity.namespace)
-        check_permitted(identity, facts.annotations.get(PERMITTED_ROLES, ""))
-
     @property
     def _tenants(self) -> TenantReader:
         if self._reader is None:
             message = "This operator reads nothing of namespaces, so resources can't name identities."
             raise PermanentError(Reason.ROLE_NOT_PERMITTED, message)
         return self._reader
+
+
+def _words(identity: Identity) -> str:
+    kind = "ServiceAccount" if identity.source == "service_account" else "Secret"
+    return f"{kind} {identity.namespace}/{identity.name}"
 
 
 def _checked_role(annotation: str | None, account: str) -> str:

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.leases import LeaseRecord
 from ecr_operator.model.links import Account
 from ecr_operator.model.outcome import Outcome, ResourceKey
@@ -61,20 +62,81 @@ class TokenIssuer(Protocol):
     """Fetches tokens; fulfilled by `aws.ecr.EcrTokenIssuer`."""
 
     async def issue(self, source: TokenSource) -> RegistryToken:
-        """Ask AWS once for a fresh token.
+        """Ask AWS once for a fresh token; its `basis` is that of what was used for this call.
 
         Raises:
             OperatorError: with the reason and words for the user. It returns or raises in bounded time.
         """
         ...
 
+    async def basis(self, identity: Identity) -> str:
+        """Read from the cluster what permits the identity now, and return a digest of it; AWS is not asked.
+
+        The digest covers the key Secret's uid and keys, the ServiceAccount's uid and role, or, for a role of
+        the operator's identity, the uid of the namespace whose annotation permits it. It is empty, and
+        nothing is read, for the operator's identity without a role. Only digests of one process compare.
+
+        Raises:
+            OperatorError: as `issue` would for the same state of the cluster.
+        """
+        ...
+
+    def release(self, identity: Identity) -> None:
+        """Drop the role sessions of an identity that no resource uses any more, in all regions."""
+        ...
+
+    def check(self, source: TokenSource) -> None:
+        """Refuse a region that must not be asked; without I/O.
+
+        Raises:
+            PermanentError: `InvalidSpec`.
+        """
+        ...
+
+    def is_listed(self, region: str) -> bool:
+        """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceFacts:
-    """What counts of a namespace: who may use which identity in it."""
+    """What counts of a namespace: who may use which identity in it.
 
+    Attributes:
+        uid: another one after the namespace was made anew.
+        labels: all of them.
+        permitted_roles: the annotation `ecr.mobb.redhat.com/permitted-roles`; empty for none.
+    """
+
+    uid: str
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    permitted_roles: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySecret:
+    """A Secret with AWS keys.
+
+    Attributes:
+        uid: another one after the Secret was made anew.
+        data: the decoded values of the keys in `model.identities.IAM_KEYS` that it has.
+    """
+
+    uid: str
+    data: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountFacts:
+    """What counts of a ServiceAccount.
+
+    Attributes:
+        uid: another one after the ServiceAccount was made anew.
+        role: the annotation `eks.amazonaws.com/role-arn`, if it has one.
+    """
+
+    uid: str
+    role: str | None
 
 
 class TenantReader(Protocol):
@@ -83,16 +145,16 @@ class TenantReader(Protocol):
     Every method raises OperatorError: of the API server, or with words on what is missing.
     """
 
-    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
-        """The decoded data of a Secret with AWS keys; never kept."""
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
+        """A Secret with AWS keys; never kept."""
         ...
 
     async def iam_keys_version(self, namespace: str, name: str) -> str | None:
         """That Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
         ...
 
-    async def service_account_role(self, namespace: str, name: str) -> str | None:
-        """The ServiceAccount's annotation `eks.amazonaws.com/role-arn`, if it has one."""
+    async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
+        """A ServiceAccount's uid and role, by its metadata alone."""
         ...
 
     async def service_account_token(self, namespace: str, name: str) -> str:
@@ -100,7 +162,7 @@ class TenantReader(Protocol):
         ...
 
     async def namespace(self, name: str) -> NamespaceFacts:
-        """Labels and annotations of a namespace."""
+        """The uid, labels and permission of a namespace, by its metadata alone."""
         ...
 
 

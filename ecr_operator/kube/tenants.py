@@ -8,18 +8,22 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.control.ports import NamespaceFacts
+from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import JSON, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import ROLE_ANNOTATION
+from ecr_operator.model.identities import IAM_KEYS, PERMITTED_ROLES, ROLE_ANNOTATION
 from ecr_operator.model.outcome import Reason
 
 AUDIENCE: Final = "sts.amazonaws.com"
 # The token is used at once; an hour is what the API server gives by default, ten minutes the least.
 _TOKEN_SECONDS: Final = 3600
+# Of base64; far beyond any AWS key, so that what is cut here is refused as no key.
+_LONGEST_VALUE: Final = 1 << 14
+# What is kept of an annotation, in characters; the model ignores the last glob of one that is longer.
+_LONGEST_ANNOTATION: Final = 1 << 14
 _COMPONENT: Final = "Apply the component config/rbac/service-account, which allows it"
 
 
@@ -29,11 +33,12 @@ class KubeTenants:
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
-    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
-        """The decoded data of one Secret."""
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
+        """The AWS keys in one Secret, decoded; nothing else of it is."""
         secret = await self._get(paths.secrets(namespace, name), f"Secret {namespace}/{name}")
         data: Mapping[str, str] = secret.get("data") or {}
-        return {key: _decode(value) for key, value in data.items()}
+        found = {key: _decode(data[key]) for key in IAM_KEYS if key in data}
+        return KeySecret(uid=secret["metadata"]["uid"], data=found)
 
     async def iam_keys_version(self, namespace: str, name: str) -> str | None:
         """The Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
@@ -45,12 +50,12 @@ class KubeTenants:
             raise translate(failure, f"reading the metadata of Secret {name}") from failure
         return f"{answer['metadata']['uid']}/{answer['metadata']['resourceVersion']}"
 
-    async def service_account_role(self, namespace: str, name: str) -> str | None:
-        """The ServiceAccount's annotation with a role, if it has one."""
+    async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
+        """The ServiceAccount's uid, and its annotation with a role, if it has one."""
         what = f"ServiceAccount {namespace}/{name}"
         account = await self._get(paths.service_account(namespace, name), what, accept=METADATA)
-        annotations: Mapping[str, str] = account["metadata"].get("annotations") or {}
-        return annotations.get(ROLE_ANNOTATION)
+        metadata = account["metadata"]
+        return ServiceAccountFacts(uid=metadata["uid"], role=_annotation(metadata, ROLE_ANNOTATION))
 
     async def service_account_token(self, namespace: str, name: str) -> str:
         """A fresh token of the ServiceAccount for STS."""
@@ -72,14 +77,16 @@ class KubeTenants:
         return token
 
     async def namespace(self, name: str) -> NamespaceFacts:
-        """Labels and annotations of a namespace."""
+        """The uid, labels and permission of a namespace."""
         try:
             answer = await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
         except ApiError as failure:
             raise translate(failure, f"reading namespace {name}") from failure
         metadata = answer["metadata"]
         return NamespaceFacts(
-            labels=metadata.get("labels") or {}, annotations=metadata.get("annotations") or {}
+            uid=metadata["uid"],
+            labels=metadata.get("labels") or {},
+            permitted_roles=_annotation(metadata, PERMITTED_ROLES) or "",
         )
 
     async def _get(self, path: str, what: str, accept: str = JSON) -> Mapping[str, Any]:
@@ -101,6 +108,11 @@ def _refusal(failure: ApiError, what: str, doing: str) -> OperatorError:
     return error
 
 
+def _annotation(metadata: Mapping[str, Any], name: str) -> str | None:
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    return annotations[name][:_LONGEST_ANNOTATION] if name in annotations else None
+
+
 def _decode(value: str) -> str:
-    # What is no text becomes text that is no key, and is told as such.
-    return base64.b64decode(value).decode(errors="replace")
+    # What is no text becomes text that is no key, and is reported as such.
+    return base64.b64decode(value[:_LONGEST_VALUE]).decode(errors="replace")

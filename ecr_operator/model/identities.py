@@ -18,6 +18,10 @@ from ecr_operator.model.quote import quote
 PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 
+# The keys of a Secret with AWS keys; the last is optional.
+IAM_KEYS: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+
+_MOST_PERMITTED: Final = 1 << 13  # characters of the annotation
 _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _SESSION_PREFIX: Final = "ecr-secret-operator"
 _LONGEST_SESSION: Final = 64  # characters, of AWS's RoleSessionName
@@ -97,12 +101,13 @@ def check_permitted(identity: Identity, annotation: str) -> None:
 
     Args:
         identity: the operator's, with a role.
-        annotation: the namespace's, of globs between commas or spaces; empty for none.
+        annotation: the namespace's, of globs between commas or spaces; empty for none. Globs beyond the
+            first 8,192 characters are ignored.
 
     Raises:
         PermanentError: `RoleNotPermitted`, in words that say who must change what.
     """
-    if permits(annotation.replace(",", " ").split(), identity.role_arn):
+    if permits(_globs(annotation), identity.role_arn):
         return
     namespace = identity.namespace
     raise PermanentError(
@@ -112,6 +117,12 @@ def check_permitted(identity: Identity, annotation: str) -> None:
         f"A cluster admin can permit it: kubectl annotate --overwrite namespace {namespace} "
         f"'{PERMITTED_ROLES}={identity.role_arn}' (more than one: with commas between).",
     )
+
+
+def _globs(annotation: str) -> list[str]:
+    globs = annotation[:_MOST_PERMITTED].replace(",", " ").split()
+    # The last one may be cut, and would then cover other roles.
+    return globs if len(annotation) <= _MOST_PERMITTED else globs[:-1]
 
 
 def session_tags(identity: Identity) -> dict[str, str]:

@@ -26,13 +26,18 @@ class TokenSource:
 
     Attributes:
         identity: who asks.
-        region: AWS region, checked to be one DNS label.
+        region: AWS region, checked to be one DNS label; perhaps with `fips-` before or `-fips` after it.
         service: private ECR or ECR Public.
     """
 
     identity: Identity = OPERATOR
     region: str
     service: Service = "ecr"
+
+    @property
+    def plain_region(self) -> str:
+        """The region without `fips-` and `-fips`: what bounds and shares are counted by."""
+        return plain_region(self.region)
 
     def __str__(self) -> str:
         # It enters the fingerprint of generated Secrets: the operator's own must read like this for ever.
@@ -49,17 +54,24 @@ class RegistryToken:
         issued_at: when we fetched it, UTC.
         expires_at: when AWS lets it die, UTC.
         proxy_endpoint: the registry URL that AWS named, or an empty string.
+        basis: a digest of what in the cluster permitted the call that got it; see `TokenIssuer.basis`.
     """
 
     password: str = field(repr=False)
     issued_at: datetime
     expires_at: datetime
     proxy_endpoint: str = ""
+    basis: str = field(default="", compare=False, repr=False)
 
     @property
     def times(self) -> TokenTimes:
         """The token without the token."""
         return TokenTimes(issued_at=self.issued_at, expires_at=self.expires_at)
+
+
+def plain_region(region: str) -> str:
+    """The region that a FIPS form such as `fips-us-east-1` names; any other as it is."""
+    return region.removeprefix("fips-").removesuffix("-fips")
 
 
 def decode_answer(answer: object, now: datetime) -> RegistryToken:

@@ -2,12 +2,13 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ecr_operator.control.ports import NamespaceFacts
+from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.identities import PERMITTED_ROLES
 from ecr_operator.model.outcome import Reason
 from tests.aws.conftest import OTHER_KEY, OTHER_SECRET
 
@@ -26,6 +27,7 @@ class Tenants:
 
     Attributes:
         annotations: of namespaces, by name.
+        remade: how often the thing of this name was made anew, by `kind name`; makes another uid.
         roles: the annotation of ServiceAccounts, by `namespace/name`; one that is not here does not exist.
         secrets: data of Secrets, by `namespace/name`.
         read: what was asked, in order.
@@ -38,20 +40,23 @@ class Tenants:
             "team/keys": {"aws_access_key_id": OTHER_KEY, "aws_secret_access_key": OTHER_SECRET}
         }
     )
+    remade: Counter[str] = field(default_factory=Counter)
     read: list[str] = field(default_factory=list)
 
-    async def iam_keys(self, namespace: str, name: str) -> Mapping[str, str]:
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """A Secret's data."""
-        return self._find(self.secrets, "Secret", f"{namespace}/{name}")
+        data = self._find(self.secrets, "Secret", f"{namespace}/{name}")
+        return KeySecret(uid=self._uid(f"Secret {namespace}/{name}"), data=data)
 
     async def iam_keys_version(self, namespace: str, name: str) -> str | None:
         """Something that changes with a Secret's data."""
         found = self.secrets.get(f"{namespace}/{name}")
         return None if found is None else str(hash(tuple(found.items())))
 
-    async def service_account_role(self, namespace: str, name: str) -> str | None:
+    async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """A ServiceAccount's annotation."""
-        return self._find(self.roles, "ServiceAccount", f"{namespace}/{name}")
+        role = self._find(self.roles, "ServiceAccount", f"{namespace}/{name}")
+        return ServiceAccountFacts(uid=self._uid(f"ServiceAccount {namespace}/{name}"), role=role)
 
     async def service_account_token(self, namespace: str, name: str) -> str:
         """A ServiceAccount's token."""
@@ -59,9 +64,13 @@ class Tenants:
         return web_token(f"system:serviceaccount:{namespace}:{name}")
 
     async def namespace(self, name: str) -> NamespaceFacts:
-        """A namespace's annotations."""
+        """A namespace's permission."""
         self.read.append(f"namespace {name}")
-        return NamespaceFacts(labels={}, annotations=self.annotations.get(name, {}))
+        permitted = self.annotations.get(name, {}).get(PERMITTED_ROLES, "")
+        return NamespaceFacts(uid=self._uid(f"namespace {name}"), labels={}, permitted_roles=permitted)
+
+    def _uid(self, what: str) -> str:
+        return f"{what} {self.remade[what]}"
 
     def _find(self, among: dict[str, T], kind: str, name: str) -> T:
         self.read.append(f"{kind} {name}")

@@ -98,10 +98,10 @@ async def test_a_source_that_hangs_slows_no_other(till: Till) -> None:
     till.aws.hold()
     till.ask(OHIO)
     await till.clock.advance(30)
-    till.aws.release()
+    till.aws.answer()
     till.aws.hold()
     assert till.ask(OHIO) is None
-    till.aws.release()
+    till.aws.answer()
     assert till.ask(IRELAND) is None
     await settle()
     assert isinstance(till.ask(IRELAND), RegistryToken)

@@ -128,7 +128,7 @@ async def test_waiting_for_aws_is_told_after_two_seconds(world: World) -> None:
         assert (phases(world, of), world.told(of, "Refreshed")) == (["Pending"], ("Unknown", "Pending"))
         await world.clock.advance(60)
         assert phases(world, of) == ["Pending"]
-        world.aws.release()
+        world.aws.answer()
         await settle()
         assert phases(world, of) == ["Pending", "Updated"]
 
@@ -139,7 +139,7 @@ async def test_a_region_that_hangs_delays_no_other(world: World) -> None:
         for number in range(50):
             world.see(name=f"slow{number}")
         await world.clock.advance(5)
-        world.aws.release()
+        world.aws.answer()
         quick = world.see(name="quick", ecr_registry=host("eu-west-1"))
         for _ in range(5):
             await settle()
@@ -176,7 +176,7 @@ async def test_an_aws_that_fails_slowly_is_told_once_too(world: World) -> None:
         for _ in range(10):
             world.aws.hold()
             await world.clock.advance(70)
-            world.aws.release()
+            world.aws.answer()
             await settle()
         assert world.told(of, "Refreshed")[1] in {"Throttled", "Pending"}
         assert len(world.events.emitted) == 1
@@ -335,7 +335,7 @@ async def test_a_resource_deleted_while_it_is_worked_on_leaves_no_trace(world: W
         of = world.see()
         await settle()
         world.see_gone(of)
-        world.aws.release()
+        world.aws.answer()
         await world.clock.advance(3600)
         assert (world.secrets.calls, world.resources.attempts, len(world.deadlines)) == ([], 0, 0)
 

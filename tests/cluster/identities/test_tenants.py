@@ -7,6 +7,7 @@ import pytest
 from ecr_operator.kube import connection
 from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.model.errors import OperatorError, PermanentError
+from ecr_operator.model.identities import PERMITTED_ROLES
 from ecr_operator.model.outcome import Reason
 from ecr_operator.settings import Settings
 from tests.lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api
@@ -50,7 +51,8 @@ async def test_a_secret_is_read_decoded(api: Api, namespace: str, tenants: KubeT
     await api.create(manifest, namespace)
     await api.merge_patch(SECRETS, "keys", {"data": {"binary": "//79"}}, namespace)
     found = await tenants.iam_keys(namespace, "keys")
-    assert {name: found[name] for name in KEYS} == KEYS
+    assert found.data == KEYS
+    assert found.uid == (await api.get(SECRETS, "keys", namespace))["metadata"]["uid"]
 
 
 async def test_a_secrets_version_changes_with_it_and_is_none_without_it(
@@ -68,8 +70,10 @@ async def test_a_service_accounts_role_is_its_annotation(
 ) -> None:
     await service_account(api, namespace, **{"role-arn": ""})
     await service_account(api, namespace, "plain")
-    assert await tenants.service_account_role(namespace, "ci") == ROLE
-    assert await tenants.service_account_role(namespace, "plain") is None
+    found = await tenants.service_account(namespace, "ci")
+    assert found.role == ROLE
+    assert found.uid == (await api.get(SERVICE_ACCOUNTS, "ci", namespace))["metadata"]["uid"]
+    assert (await tenants.service_account(namespace, "plain")).role is None
 
 
 async def test_a_token_is_the_service_accounts_for_sts_and_an_hour(
@@ -82,14 +86,15 @@ async def test_a_token_is_the_service_accounts_for_sts_and_an_hour(
     assert 600 <= claims["exp"] - claims["iat"] <= 3660
 
 
-async def test_a_namespaces_annotations_are_read_afresh(
+async def test_a_namespaces_labels_and_permission_are_read_afresh(
     api: Api, namespace: str, tenants: KubeTenants
 ) -> None:
-    assert (await tenants.namespace(namespace)).annotations == {}
-    patch = {"metadata": {"annotations": {"a": "b"}, "labels": {"team": "x"}}}
+    assert (await tenants.namespace(namespace)).permitted_roles == ""
+    patch = {"metadata": {"annotations": {PERMITTED_ROLES: ROLE}, "labels": {"team": "x"}}}
     await api.merge_patch(NAMESPACES, namespace, patch)
     facts = await tenants.namespace(namespace)
-    assert facts.annotations == {"a": "b"}
+    assert facts.uid == (await api.get(NAMESPACES, namespace))["metadata"]["uid"]
+    assert facts.permitted_roles == ROLE
     assert facts.labels["team"] == "x"
 
 
@@ -97,7 +102,7 @@ Question = Callable[[KubeTenants, str], Awaitable[object]]
 QUESTIONS: dict[str, tuple[Question, str]] = {
     "a Secret": (lambda tenants, namespace: tenants.iam_keys(namespace, "gone"), "Secret"),
     "a ServiceAccount": (
-        lambda tenants, namespace: tenants.service_account_role(namespace, "gone"),
+        lambda tenants, namespace: tenants.service_account(namespace, "gone"),
         "ServiceAccount",
     ),
     "a token": (
@@ -141,7 +146,7 @@ async def test_a_name_that_is_a_path_never_reaches_the_server(
     namespace: str, tenants: KubeTenants, name: str
 ) -> None:
     for within, called in ((namespace, name), (name, "keys")):
-        for ask in (tenants.iam_keys, tenants.service_account_role, tenants.service_account_token):
+        for ask in (tenants.iam_keys, tenants.service_account, tenants.service_account_token):
             with pytest.raises(ValueError, match="no name of a Kubernetes object"):
                 await ask(within, called)
 

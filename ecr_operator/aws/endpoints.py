@@ -1,0 +1,123 @@
+"""Which of AWS's endpoints may be asked: partitions and regions that the SDK knows, and overrides of them.
+
+Invariant: a region outside of every partition's pattern is asked only where the operator's settings name it,
+or send all calls to one endpoint. Leaves out: whether a region is safe in a host name (model.registries).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from botocore.loaders import create_loader
+
+from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.quote import quote
+from ecr_operator.model.tokens import TokenSource
+
+_OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A partition of AWS.
+
+    Attributes:
+        name: such as `aws-cn`; the second part of its ARNs.
+        pattern: of its regions, those to come too.
+        regions: that the SDK lists.
+        default_region: where the SDK asks what belongs to no region.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    regions: frozenset[str]
+    default_region: str
+
+
+@cache
+def partitions() -> tuple[Partition, ...]:
+    """All that the SDK knows."""
+    return tuple(
+        Partition(
+            name=found["id"],
+            pattern=(pattern := re.compile(found["regionRegex"], re.ASCII)),
+            # Without pseudo-regions such as aws-global.
+            regions=frozenset(region for region in found["regions"] if pattern.fullmatch(region)),
+            default_region=found["outputs"]["implicitGlobalRegion"],
+        )
+        for found in create_loader().load_data("partitions")["partitions"]
+    )
+
+
+def partition_of(region: str) -> Partition | None:
+    """The partition whose regions look like this one; None for none."""
+    return next((found for found in partitions() if found.pattern.fullmatch(region)), None)
+
+
+def is_listed(region: str) -> bool:
+    """Whether the SDK lists a region; FIPS forms are not regions."""
+    partition = partition_of(region)
+    return partition is not None and region in partition.regions
+
+
+def check_region(source: TokenSource, environ: Mapping[str, str]) -> None:
+    """Refuse a region that no partition could have.
+
+    Args:
+        source: what is to be asked; ECR Public has a region of its own.
+        environ: the operator's environment, which may name the region or an endpoint for all of them.
+
+    Raises:
+        PermanentError: `InvalidSpec`.
+    """
+    region = source.plain_region
+    if source.service == "ecr-public" or region == environ.get("AWS_REGION"):
+        return
+    if partition_of(region) or any(environ.get(name) for name in _OVERRIDES):
+        return
+    raise PermanentError(
+        Reason.INVALID_SPEC,
+        f"The region {quote(source.region)} is not a valid AWS region; expected one such as us-east-2. "
+        "Correct spec.region, or the registry's host.",
+    )
+
+
+def plain_http_warning(environ: Mapping[str, str]) -> str | None:
+    """Warn of an AWS endpoint on another machine that is reached without TLS.
+
+    Args:
+        environ: the operator's environment.
+
+    Returns:
+        One sentence that names the variables and shows no value, or None.
+    """
+    found = sorted(
+        name
+        for name, value in environ.items()
+        if (name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")) and _is_plain_remote(value)
+    )
+    if not found:
+        return None
+    return (
+        f"{', '.join(found)}: AWS is reached by http:// on another machine, so that anyone on the way can "
+        "read registry tokens and AWS session keys. Use https://."
+    )
+
+
+def _is_plain_remote(url: str) -> bool:
+    try:
+        parts = urlsplit(url.strip())
+        host = parts.hostname or ""
+    except ValueError:
+        return False  # reported when it is used
+    if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True

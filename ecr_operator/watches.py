@@ -98,7 +98,7 @@ class Watches:
         ).run()
 
     async def _watch_named(self, source: str, namespace: str) -> None:
-        """While a resource names such an object: all objects of the kind as metadata, of which few are kept."""
+        """While a resource names such an object, watch all of the kind as metadata; few are kept."""
         demand = self._named.demand(source, namespace)
         path = (paths.secrets if source == "iam_secret" else paths.service_accounts)(namespace)
         pulse = self._pulse(f"{path} for identities", path, needed=False)

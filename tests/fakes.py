@@ -233,6 +233,7 @@ class FakeResources:
 
     Attributes:
         uids: of the resources that exist.
+        stored: what `read` shows.
         looked_for: every name that was asked for.
         written: every status, by time.
         refusing: raised in place of a write.
@@ -242,6 +243,7 @@ class FakeResources:
 
     def __init__(self) -> None:
         self.uids: dict[ResourceKey, str] = {}
+        self.stored: dict[ResourceKey, Mapping[str, Any]] = {}
         self.looked_for: list[str] = []
         self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
         self.refusing: OperatorError | None = None
@@ -252,6 +254,10 @@ class FakeResources:
         """Tell who has the name now."""
         self.looked_for.append(key.name)
         return self.uids.get(key)
+
+    async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
+        """Read the resource that a test has stored."""
+        return self.stored.get(key)
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Note a status, and keep of it what the CRD knows."""
@@ -286,21 +292,14 @@ class FakeTenants:
 
     Attributes:
         labels: of namespaces, by name.
-        versions: of Secrets with keys, by name.
     """
 
     def __init__(self) -> None:
         self.labels: dict[str, dict[str, str]] = {}
-        self.versions: dict[str, str] = {}
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
-
-    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
-        """Tell the version that a test has set."""
-        assert namespace
-        return self.versions.get(name)
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """Have none."""

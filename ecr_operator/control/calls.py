@@ -4,8 +4,8 @@ Guarantees:
 - namespaces that wait start calls in turn, one each, and within a namespace its regions do;
 - a namespace that has calls under way leaves the reserve to those that have none;
 - regions that the SDK does not list have a lane of their own, so they can't crowd out those that it lists;
-- a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds one
-  call of each namespace, so regions that hang delay no other.
+- a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds
+  one call of each namespace, so regions that hang delay no other.
 
 Leaves out: making the call, and what comes of it (token_cache).
 """

@@ -5,7 +5,7 @@ Guarantees:
 - a key is never with two workers: what falls due while it is being worked on waits for `done`;
 - due keys are handed out in rounds: each round serves one key of each group, the one nearest to expiry, and
   goes by expiry; so no group waits for more than one key of each other one;
-- a group that has keys in hand takes no more once only the reserve is free: a group without any finds a worker;
+- a group that has keys in hand takes no more once only the reserve is free, so others find a worker;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 

@@ -104,8 +104,8 @@ class Inventory:
 
     Args:
         look_at: called with a key that something happened to.
-        released: called with a resource as it was, and as it is now (None if it is gone), when the two differ in
-            more than the status.
+        released: called with a resource as it was, and as it is now (None if it is gone), when the two differ
+            in more than the status.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """

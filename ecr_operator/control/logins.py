@@ -13,7 +13,6 @@ from typing import Any
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
 from ecr_operator.model.manifests import DOCKER_KEY
-from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken, TokenSource
@@ -61,12 +60,12 @@ class Logins:
         self._secrets = secrets
         self._tag_sessions = tag_sessions
         # The requests for a fresh token that have cut a failure's pause short: each does so once.
-        self._reset: dict[ResourceKey, str] = {}
+        self._reset: dict[str, str] = {}
 
     def release(self, resource: Resource, latest: Resource | None) -> None:
         """Drop what is kept for a resource that is gone (None), or for a spec that has changed."""
         if latest is None:
-            self._reset.pop(resource.key, None)
+            self._reset.pop(resource.uid, None)
         self._tokens.release(resource.key, self._sources(resource) - self._sources(latest))
 
     def _sources(self, resource: Resource | None) -> set[TokenSource]:
@@ -111,8 +110,8 @@ class Logins:
         request = resource.refresh_requested
         if request is None or (present and present.refresh_requested == request):
             return False
-        is_new = self._reset.get(resource.key) != request
-        self._reset[resource.key] = request
+        is_new = self._reset.get(resource.uid) != request
+        self._reset[resource.uid] = request
         return is_new
 
     def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:

@@ -1,7 +1,7 @@
-"""The Secrets and ServiceAccounts that resources name as their AWS identity, as far as a watch of metadata shows.
+"""The Secrets and ServiceAccounts that resources name as their AWS identity, by a watch of their metadata.
 
-Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept; what
-is wrong with a named object is asked again only when the object has changed.
+Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept;
+what is wrong with a named object is asked again only when the object has changed.
 Leaves out: reading them (kube.tenants), and what permits an identity (aws).
 """
 
@@ -115,7 +115,12 @@ class NamedObjects:
             return await self._read_basis(identity)
         except PermanentError as error:
             is_watched = (identity.source, self._scope(identity.namespace)) in self._synced
-            if named and is_watched and named.version == before and error.reason is Reason.CREDENTIALS_MISSING:
+            if (
+                named
+                and is_watched
+                and named.version == before
+                and error.reason is Reason.CREDENTIALS_MISSING
+            ):
                 named.failures[identity] = error
             raise
 

@@ -149,10 +149,6 @@ class TenantReader(Protocol):
         """A Secret with AWS keys; never kept."""
         ...
 
-    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
-        """That Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
-        ...
-
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """A ServiceAccount's uid and role, by its metadata alone."""
         ...
@@ -206,7 +202,6 @@ class ResourceReader(Protocol):
             OperatorError: from the API server.
         """
         ...
-
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """The resource as the API server has it; None if there is none.

@@ -162,7 +162,7 @@ class Refresher:
         gathered = await self._logins.gather(
             resource, wanted, trusted(present, resource), self._acceptable(resource, wanted, present)
         )
-        if gathered.pending or gathered.too_soon is not None or not gathered.tokens:
+        if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
             return self._without_token(resource, wanted, times, gathered)
         met = as_met(resource, present, gathered.fresh)
         await self._writer.apply(met, wanted, gathered.tokens, present)

@@ -173,7 +173,7 @@ class TokenCache:
 
         Args:
             source: whom to ask.
-            key: who asks; passed to `on_fetched` if there is no token yet. It uses the source until `release`.
+            key: who asks; passed to `on_fetched` if there is no token yet. Uses the source until `release`.
             basis: what permits the source's identity, as `basis` has just read it.
             expires_at: when the asker's present token expires, if it is alive; retries get denser towards it.
             acceptable: whether a cached token will do.
@@ -382,7 +382,8 @@ def _usual_interval(token: RegistryToken) -> float:
 
 def _unanswered(source: TokenSource, now: float) -> TokenFailure:
     error = TransientError(
-        Reason.AWS_UNAVAILABLE, f"AWS in {source.region} has not answered yet. Check the network and the region."
+        Reason.AWS_UNAVAILABLE,
+        f"AWS in {source.region} has not answered yet. Check the network and the region.",
     )
     return TokenFailure(error=error, retry_at=now + _DROP_WINDOW, failed_at=now, unanswered=True)
 
@@ -390,5 +391,6 @@ def _unanswered(source: TokenSource, now: float) -> TokenFailure:
 def _unexpected(error: BaseException) -> TransientError:
     # Only the type: what an unknown exception says may hold a token.
     return TransientError(
-        Reason.AWS_UNAVAILABLE, f"Asking AWS failed with an unexpected error ({type(error).__name__}); trying again."
+        Reason.AWS_UNAVAILABLE,
+        f"Asking AWS failed with an unexpected error ({type(error).__name__}); trying again.",
     )

@@ -40,16 +40,6 @@ class KubeTenants:
         found = {key: _decode(data[key]) for key in IAM_KEYS if key in data}
         return KeySecret(uid=secret["metadata"]["uid"], data=found)
 
-    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
-        """The Secret's uid and resourceVersion, by its metadata alone; None if there is none."""
-        try:
-            answer = await self._client.request("GET", paths.secrets(namespace, name), accept=METADATA)
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return None
-            raise translate(failure, f"reading the metadata of Secret {name}") from failure
-        return f"{answer['metadata']['uid']}/{answer['metadata']['resourceVersion']}"
-
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """The ServiceAccount's uid, and its annotation with a role, if it has one."""
         what = f"ServiceAccount {namespace}/{name}"

@@ -85,9 +85,9 @@ def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
 def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | None:
     """The error for a repo-creds URL that does not name a whole host; None for all else.
 
-    Argo CD offers a login of repo-creds to every URL that begins with its URL, without a boundary, so that `h` or
-    `https:` would offer it to any host. ECR's own hosts are whole, and so are names of two labels or more, which
-    name a region of their own in the spec.
+    Argo CD offers a login of repo-creds to every URL that begins with its URL, without a boundary, so that
+    `h` or `https:` would offer it to any host. ECR's own hosts are whole, and so are names of two labels or
+    more, for which the spec must name the region.
     """
     if wanted.argo is None or wanted.argo.scope != REPO_CREDS:
         return None
@@ -98,8 +98,9 @@ def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | Non
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"With credential_scope: {REPO_CREDS} the url must name a whole host, and {quote(registry.host, 100)} is "
-        "none: Argo CD would offer the login to every host that begins so. Write the registry's full host name.",
+        f"With credential_scope: {REPO_CREDS} the url must name a whole host; {quote(registry.host, 100)} is "
+        "not one, and Argo CD would offer the login to every host that begins with it. Write the registry's "
+        "full host name.",
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.queue: DeadlineQueue[str] = DeadlineQueue(self.clock)
+        self.queue: DeadlineQueue[str] = DeadlineQueue(self.clock, workers=1000)
         self.taken: list[Due[str]] = []
         self.at: list[float] = []
 
@@ -138,7 +138,7 @@ def churn(bench: Bench, count: int) -> None:
     """Leave stale entries behind."""
     for number in range(count):
         bench.queue.schedule_in("churned", HOUR - number)
-    bench.queue.forget("churned")
+    bench.queue.remove("churned")
 
 
 async def test_a_key_is_never_with_two_workers(bench: Bench) -> None:
@@ -175,8 +175,8 @@ async def test_done_without_anything_new_is_the_end_of_it(bench: Bench) -> None:
 async def test_a_forgotten_key_does_not_come(bench: Bench) -> None:
     bench.queue.schedule_in("a", 1)
     bench.queue.schedule_in("b", 2)
-    bench.queue.forget("a")
-    bench.queue.forget("never there")
+    bench.queue.remove("a")
+    bench.queue.remove("never there")
     async with bench.working():
         await bench.clock.advance(60)
         assert bench.keys == ["b"]
@@ -184,7 +184,7 @@ async def test_a_forgotten_key_does_not_come(bench: Bench) -> None:
 
 async def test_a_key_that_is_forgotten_and_comes_back_comes_once(bench: Bench) -> None:
     bench.queue.schedule_in("a", 1)
-    bench.queue.forget("a")
+    bench.queue.remove("a")
     bench.queue.schedule_in("a", 1)
     async with bench.working(2):
         await bench.clock.advance(60)
@@ -270,7 +270,7 @@ async def test_stale_entries_cost_no_memory(bench: Bench) -> None:
     bench.queue.schedule_in("kept", HOUR)
     for number in range(100_000):
         bench.queue.schedule_in("a", HOUR - number / 1000)
-        bench.queue.forget("a")
+        bench.queue.remove("a")
     assert len(bench.queue._heap) < 200  # noqa: SLF001 - memory has no other face
 
 
@@ -362,7 +362,7 @@ async def apply(bench: Bench, busy: set[str], model: dict[str, float], step: tup
     elif action == "now":
         bench.queue.schedule_now(key)
     elif action == "forget":
-        bench.queue.forget(key)
+        bench.queue.remove(key)
         model.pop(key, None)
     elif action == "done" and key in busy:
         busy.discard(key)
@@ -389,3 +389,78 @@ async def test_waiting_are_those_that_are_due_and_with_nobody() -> None:
     assert bench.queue.waiting() == 2
     await bench.clock.advance(60)
     assert bench.queue.waiting() == 3
+
+
+# --- fair shares -------------------------------------------------------------------------------------------
+
+
+class Fair:
+    """A queue whose keys are `group/name`, with an expiry for some."""
+
+    def __init__(self, workers: int = 4) -> None:
+        self.clock = FakeClock()
+        self.expiries: dict[str, datetime] = {}
+        self.queue: DeadlineQueue[str] = DeadlineQueue(
+            self.clock,
+            workers=workers,
+            group=lambda key: key.partition("/")[0],
+            expires_at=self.expiries.get,
+        )
+
+    async def take(self, count: int, *, give_back: bool = True) -> list[str]:
+        """Take so many keys one after another."""
+        taken = []
+        for _ in range(count):
+            taken.append((await self.queue.take()).key)
+            if give_back:
+                self.queue.done(taken[-1])
+        return taken
+
+
+async def test_each_round_serves_one_key_of_each_group() -> None:
+    fair = Fair()
+    for number in range(100):
+        fair.queue.schedule_now(f"loud/{number}")
+    fair.queue.schedule_now("a/0")
+    fair.queue.schedule_now("b/0")
+    assert await fair.take(4) == ["loud/0", "a/0", "b/0", "loud/1"]
+    fair.queue.schedule_now("late/0")
+    assert "late/0" in await fair.take(2)
+
+
+async def test_a_round_goes_by_expiry_and_serves_what_is_nearest_in_each_group() -> None:
+    fair = Fair()
+    minutes = {"a/later": 50, "a/soon": 20, "b/soonest": 10, "c/last": 60}
+    for key, left in minutes.items():
+        fair.expiries[key] = NOW + left * MINUTE
+        fair.queue.schedule_now(key)
+    fair.queue.schedule_now("d/has none")
+    assert await fair.take(5) == ["d/has none", "b/soonest", "a/soon", "c/last", "a/later"]
+
+
+async def test_a_group_leaves_the_reserve_to_those_that_have_nothing_in_hand() -> None:
+    fair = Fair(workers=4)
+    for number in range(10):
+        fair.queue.schedule_now(f"loud/{number}")
+    assert len(await fair.take(3, give_back=False)) == 3
+    with running(lambda: fair.take(1, give_back=False)) as (waiting,):
+        await settle()
+        assert not waiting.done()
+        fair.queue.schedule_now("quiet/0")
+        await settle()
+        assert waiting.done()
+        assert waiting.result() == ["quiet/0"]
+
+
+async def test_a_group_goes_on_when_one_of_its_keys_is_back() -> None:
+    fair = Fair(workers=4)
+    for number in range(10):
+        fair.queue.schedule_now(f"loud/{number}")
+    taken = await fair.take(3, give_back=False)
+    with running(lambda: fair.take(1, give_back=False)) as (waiting,):
+        await settle()
+        assert not waiting.done()
+        fair.queue.done(taken[0])
+        await settle()
+        assert waiting.done()
+        assert waiting.result() == ["loud/3"]

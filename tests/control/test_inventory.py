@@ -5,11 +5,14 @@
 from typing import Any
 
 import pytest
+import structlog
 
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import view_secret
+from ecr_operator.model.parsing import Resource
 from tests.builders import (
     HOUR,
     foreign_metadata,
@@ -20,10 +23,16 @@ from tests.builders import (
     view,
     without,
 )
+from tests.fakes import FakeClock, FakeIssuer
 
 REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 WEB = resource().key
 SHOP = resource(name="shop").key
+
+
+def nobody_named() -> NamedObjects:
+    """Make a register of named objects that reads none."""
+    return NamedObjects(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
 
 
 class Desk:
@@ -32,9 +41,13 @@ class Desk:
     def __init__(self) -> None:
         self.looked_at: list[ResourceKey] = []
         self.forgotten: list[ResourceKey] = []
-        self.inventory = Inventory(self.looked_at.append, self.forgotten.append)
+        self.inventory = Inventory(self.looked_at.append, self._note, nobody_named())
         self.resources = ResourceStore("Secret", "", self.inventory)
         self.secrets = SecretViewStore("", self.inventory)
+
+    def _note(self, resource: Resource, latest: Resource | None) -> None:
+        if latest is None:
+            self.forgotten.append(resource.key)
 
     def news(self) -> list[ResourceKey]:
         """Return what was looked at since the last call."""
@@ -228,11 +241,50 @@ def test_a_secret_that_nobody_wants_has_nobody_looked_at(desk: Desk) -> None:
     assert desk.news() == []
 
 
-def test_all_that_want_a_secret_are_looked_at_in_a_fixed_order(desk: Desk) -> None:
-    relist(desk.resources, [raw_resource(name=name, generated_secret_name="one") for name in ("b", "a", "c")])
+def test_of_all_that_want_a_secret_the_oldest_two_are_looked_at_and_its_owner(desk: Desk) -> None:
+    ages = {"b": 2, "a": 1, "c": 3, "owner": 0}
+    raws = [
+        raw_resource(name=name, age=age * HOUR, generated_secret_name="one") for name, age in ages.items()
+    ]
+    relist(desk.resources, raws)
     desk.news()
     desk.inventory.see_secret(view_secret(foreign_metadata("one")))
-    assert [key.name for key in desk.news()] == ["a", "b", "c"]
+    assert [key.name for key in desk.news()] == ["c", "b"]
+    desk.inventory.see_secret(view(resource(name="owner", generated_secret_name="one")))
+    assert [key.name for key in desk.news()] == ["c", "b", "owner"]
+    contenders = {
+        name: desk.inventory.is_contender(resource(name=name, age=age * HOUR, generated_secret_name="one"))
+        for name, age in ages.items()
+    }
+    assert contenders == {"a": False, "b": True, "c": True, "owner": False}
+
+
+def test_beyond_the_bound_of_a_namespace_the_name_alone_is_kept_until_there_is_room() -> None:
+    looked_at: list[ResourceKey] = []
+    inventory = Inventory(looked_at.append, lambda *_: None, nobody_named(), most=2)
+    store = ResourceStore("Secret", "", inventory)
+    with structlog.testing.capture_logs() as logs:
+        relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
+        store.changed(raw_resource(namespace="other"))
+    assert [key.name for key in looked_at] == ["a", "b", "web"]
+    assert [line["namespace"] for line in logs] == ["team"]
+    beyond = resource(name="c").key
+    assert inventory.is_beyond(beyond)
+    store.deleted(raw_resource(name="a"))
+    assert looked_at[-1] == beyond
+    inventory.read_beyond(beyond, raw_resource(name="c"))
+    assert inventory.resource(beyond)
+    assert not inventory.is_beyond(beyond)
+    relist(store, [raw_resource(name="c")])
+    assert len(inventory) == 1
+    assert not inventory.is_beyond(resource(name="d").key)
+
+
+def test_secrets_that_merely_bear_our_label_are_kept_up_to_a_bound() -> None:
+    inventory = Inventory(lambda _: None, lambda *_: None, nobody_named(), most=2)
+    for number in range(5):
+        inventory.see_secret(view_secret(foreign_metadata(f"stranger-{number}")))
+    assert len(inventory.secret_names("")) == 2
 
 
 def test_a_rename_has_those_looked_at_that_waited_for_the_old_name(desk: Desk) -> None:
@@ -256,7 +308,7 @@ def test_a_resource_whose_new_spec_makes_no_sense_wants_nothing(desk: Desk) -> N
     desk.resources.changed(raw_resource(generation=2, spec={}))
     desk.news()
     desk.secrets.deleted(secret())
-    assert desk.news() == []
+    assert desk.news() == [WEB], "as its owner only"
 
 
 @pytest.mark.parametrize(
@@ -303,7 +355,7 @@ def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
                 is not None
             )
 
-    inventory = Inventory(look_at, lambda _: None)
+    inventory = Inventory(look_at, lambda *_: None, nobody_named())
     raws = [
         raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
         raw_resource(age=2 * HOUR, generated_secret_name="one"),

@@ -2,13 +2,16 @@
 
 # ruff: noqa: S311 - a seed that tests can repeat
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from ecr_operator.control.token_cache import TokenCache, TokenFailure, TooSoon
+from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
+from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.identities import OPERATOR, Identity
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, transient
@@ -27,7 +30,11 @@ class Till:
         self.aws = FakeIssuer(self.clock)
         self.landed: list[list[ResourceKey]] = []
         self.cache = TokenCache(
-            self.aws, self.clock, lambda keys: self.landed.append(list(keys)), random.Random(7)
+            self.aws,
+            self.clock,
+            self.aws.basis,
+            lambda keys: self.landed.append(list(keys)),
+            random.Random(7),
         )
 
     def ask(
@@ -37,10 +44,11 @@ class Till:
         *,
         lives: timedelta | None = None,
         good: bool = True,
-    ) -> RegistryToken | TokenFailure | TooSoon | None:
-        """Ask for a token, as the owner of one that still lives so long."""
+        basis: str = "",
+    ) -> RegistryToken | TokenFailure | RateLimited | None:
+        """Ask for a token, as the owner of one that is alive for so long."""
         expires_at = None if lives is None else NOW + lives
-        return self.cache.obtain(source, key(number), expires_at, lambda _: good)
+        return self.cache.get(source, key(number), basis, expires_at, lambda _: good)
 
     async def fail(self, source: TokenSource = OHIO, *, lives: timedelta | None = None) -> TokenFailure:
         """Ask in vain and return the failure that is remembered."""
@@ -98,11 +106,8 @@ async def test_a_source_that_hangs_slows_no_other(till: Till) -> None:
     till.aws.hold()
     till.ask(OHIO)
     await till.clock.advance(30)
-    till.aws.answer()
-    till.aws.hold()
-    assert till.ask(OHIO) is None
-    till.aws.answer()
     assert till.ask(IRELAND) is None
+    till.aws.answer()
     await settle()
     assert isinstance(till.ask(IRELAND), RegistryToken)
     assert till.aws.asked == [OHIO, IRELAND]
@@ -152,20 +157,20 @@ async def test_after_a_success_aws_is_left_alone_for_five_minutes_whatever_asks(
         await till.clock.advance(10)
     assert len(till.aws.asked) == 2
     found = till.ask(good=False)
-    assert isinstance(found, TooSoon | type(None))
+    assert isinstance(found, RateLimited | type(None))
 
 
 async def test_who_asks_too_soon_is_told_when_to_come_back(till: Till) -> None:
     till.ask()
     await till.clock.advance(100)
-    assert till.ask(good=False) == TooSoon(retry_at=till.clock.monotonic() + 200)
+    assert till.ask(good=False) == RateLimited(retry_at=till.clock.monotonic() + 200)
 
 
 async def test_a_step_of_the_wall_clock_can_not_hurry_aws(till: Till) -> None:
     till.ask()
     await settle()
     till.clock.step_wall(6 * HOUR)
-    assert isinstance(till.ask(good=False), TooSoon)
+    assert isinstance(till.ask(good=False), RateLimited)
 
 
 async def test_a_dead_token_is_replaced_at_once(till: Till) -> None:
@@ -184,8 +189,9 @@ async def test_with_new_credentials_tokens_and_failures_are_forgotten_and_the_re
     await settle()
     till.landed.clear()
     till.aws.failing.clear()
-    till.cache.forget_all()
-    assert till.landed == [[key()], []]
+    till.cache.drop_operator()
+    assert sorted(till.landed) == [[], [key()]]
+    await till.clock.advance(1)
     assert (till.ask(OHIO), till.ask(IRELAND)) == (None, None)
 
 
@@ -251,11 +257,11 @@ async def test_closing_cancels_what_is_under_way_and_tells_nobody(till: Till) ->
 async def test_who_insists_shortens_the_pause_after_a_failure_to_the_rate_bound(till: Till) -> None:
     till.aws.failing[OHIO.region] = permanent()
     failure = await till.fail()
-    till.cache.insist(OHIO)
+    till.cache.reset_backoff(OHIO)
     again = till.ask()
     assert isinstance(again, TokenFailure)
     assert again.retry_at == failure.failed_at + 1.0
-    till.cache.insist(IRELAND)
+    till.cache.reset_backoff(IRELAND)
     await till.clock.advance(1)
     assert till.ask() is None
 
@@ -263,7 +269,7 @@ async def test_who_insists_shortens_the_pause_after_a_failure_to_the_rate_bound(
 async def test_insisting_does_not_shorten_what_aws_asked_for(till: Till) -> None:
     till.aws.failing[OHIO.region] = transient(retry_after=40.0)
     failure = await till.fail()
-    till.cache.insist(OHIO)
+    till.cache.reset_backoff(OHIO)
     assert till.ask() == failure
 
 
@@ -272,9 +278,135 @@ async def test_who_is_gone_is_not_named_when_a_source_recovers(till: Till) -> No
     failure = await till.fail()
     till.ask(number=7)
     till.ask(number=8)
-    till.cache.forget_asker(key(7))
+    till.cache.release(key(7), [OHIO])
     del till.aws.failing[OHIO.region]
     await till.clock.advance(failure.retry_at - till.clock.monotonic())
     till.ask()
     await settle()
     assert (key(7) in till.landed[-1], key(8) in till.landed[-1]) == (False, True)
+
+
+# --- what a token rests on ---------------------------------------------------------------------------------
+
+ROLE = Identity(namespace="team", role_arn="arn:aws:iam::123456789012:role/puller")
+OF_ROLE = TokenSource(region="us-east-2", identity=ROLE)
+
+
+async def fetch(till: Till, source: TokenSource = OF_ROLE, *, basis: str = "before", number: int = 0) -> None:
+    """Have a token fetched on a basis."""
+    till.aws.bases[source.identity] = basis
+    assert till.ask(source, number, basis=basis) is None
+    await settle()
+
+
+async def test_a_cached_token_is_handed_out_on_its_own_basis_only(till: Till) -> None:
+    await fetch(till)
+    assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RegistryToken)
+    assert isinstance(till.ask(OF_ROLE, 1, basis="after"), RateLimited)
+    await till.clock.advance(1)
+    await fetch(till, basis="after", number=1)
+    assert len(till.aws.asked) == 2
+    assert isinstance(till.ask(OF_ROLE, basis="after"), RegistryToken)
+
+
+async def test_a_token_fetched_on_another_basis_than_was_asked_for_is_not_handed_out(till: Till) -> None:
+    till.aws.bases[ROLE] = "changed meanwhile"
+    till.ask(OF_ROLE, basis="before")
+    await settle()
+    assert isinstance(till.ask(OF_ROLE, basis="before"), RateLimited)
+
+
+async def test_an_identity_that_nothing_permits_loses_its_tokens(till: Till) -> None:
+    await fetch(till)
+    till.aws.bases[ROLE] = permanent(Reason.ROLE_NOT_PERMITTED)
+    with pytest.raises(PermanentError):
+        await till.cache.basis(ROLE)
+    assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RateLimited)
+
+
+async def test_the_operators_own_identity_needs_no_read(till: Till) -> None:
+    assert await till.cache.basis(OPERATOR) == ""
+    assert till.aws.read == []
+
+
+async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(till: Till) -> None:
+    await fetch(till)
+    till.ask(OF_ROLE, 1, basis="before")
+    till.cache.release(key(0), [OF_ROLE])
+    assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RegistryToken)
+    till.cache.release(key(1), [OF_ROLE])
+    assert till.aws.released == [ROLE]
+    await till.clock.advance(1)
+    assert till.ask(OF_ROLE, 2, basis="before") is None
+
+
+async def test_a_token_of_the_operators_own_identity_outlasts_the_resources(till: Till) -> None:
+    till.ask()
+    await settle()
+    till.cache.release(key(), [OHIO])
+    assert isinstance(till.ask(number=1), RegistryToken)
+
+
+async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(till: Till) -> None:
+    till.aws.hold()
+    till.ask(OF_ROLE, basis="before")
+    await settle()
+    till.cache.release(key(), [OF_ROLE])
+    till.aws.answer()
+    await till.clock.advance(1)
+    assert till.landed == []
+    assert till.ask(OF_ROLE, 1, basis="before") is None
+    await settle()
+    assert till.landed == [[key(1)]]
+    assert len(till.aws.asked) == 2
+
+
+async def test_a_call_that_is_withdrawn_before_it_began_leaves_its_place(till: Till) -> None:
+    till.ask(OF_ROLE, basis="")
+    till.cache.release(key(), [OF_ROLE])
+    till.ask(OF_ROLE, 1, basis="")
+    await till.clock.advance(2)
+    till.ask(OF_ROLE, 1, basis="")
+    await till.clock.advance(2)
+    assert isinstance(till.ask(OF_ROLE, 1, basis=""), RegistryToken)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_dropping_it_again_and_again_asks_once_a_second_and_ten_times_in_five_minutes(
+    till: Till, *, failing: bool
+) -> None:
+    if failing:
+        till.aws.failing[OF_ROLE.region] = permanent()
+    for number in range(3000):
+        till.ask(OF_ROLE, number, basis="")
+        await till.clock.advance(0.1)
+        till.cache.release(key(number), [OF_ROLE])
+        if number == 80:
+            assert len(till.aws.asked) <= 9
+    assert len(till.aws.asked) <= 11
+
+
+async def test_many_askers_share_one_read_of_what_permits_an_identity(till: Till) -> None:
+    till.aws.bases[ROLE] = "b"
+    assert await asyncio.gather(*(till.cache.basis(ROLE) for _ in range(50))) == ["b"] * 50
+    assert till.aws.read == [ROLE]
+
+
+async def test_a_region_that_may_not_be_asked_fails_without_a_call(till: Till) -> None:
+    till.aws.refused_regions.add("made-up-1")
+    found = till.ask(TokenSource(region="made-up-1"))
+    assert isinstance(found, TokenFailure)
+    assert found.error.reason is Reason.INVALID_SPEC
+    assert till.aws.asked == []
+
+
+async def test_a_call_without_an_answer_stands_in_the_way_of_no_other_login(till: Till) -> None:
+    till.aws.hold()
+    assert till.ask() is None
+    await till.clock.advance(2)
+    found = till.ask()
+    assert isinstance(found, TokenFailure)
+    assert found.unanswered
+    till.aws.answer()
+    await settle()
+    assert till.landed == [[key()]]

@@ -295,7 +295,7 @@ async def test_a_fault_in_one_key_ends_no_worker_and_is_tried_again(world: World
             other = world.see(name="shop", ecr_registry=host("eu-west-1"))
             await world.clock.advance(60)
             assert world.told(of) == world.told(other) == ("True", "Refreshed")
-    assert {"error": "RuntimeError", "event": "unforeseen"}.items() <= logs[0].items()
+    assert {"error": "RuntimeError", "event": "unexpected error"}.items() <= logs[0].items()
     assert "hunter2" not in str(logs)
 
 

@@ -4,7 +4,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from ecr_operator.control.deadlines import DeadlineQueue
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
+from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
@@ -22,6 +23,7 @@ from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
@@ -70,9 +72,10 @@ class World:
     def restart(self) -> None:
         """Begin as a new process does: with nothing in memory."""
         rng = random.Random(7)
-        self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock)
-        self.inventory = Inventory(self.deadlines.schedule_now, self._forget)
-        self.tokens = TokenCache(self.aws, self.clock, self._landed, rng)
+        self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
+        self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
+        self.inventory = Inventory(self.deadlines.schedule_now, self._released, self.named)
+        self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
             accounts=self.accounts,
@@ -106,15 +109,22 @@ class World:
             refresher=self.refresher,
             linking=self.linking,
             statuses=self.resources,
+            resources=self.resources,
             events=self.events,
             clock=self.clock,
             tally=self.tally,
             rng=rng or random.Random(7),
         )
 
-    def _forget(self, key: ResourceKey) -> None:
-        self.workers.forget(key)
-        self.linking.forget(key)
+    def _released(self, resource: Resource, latest: Resource | None) -> None:
+        self.workers.release(resource, latest)
+        if latest is None:
+            self.linking.forget(resource.key)
+
+    def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
+        for identity in identities:
+            self.tokens.drop(identity)
+        self._landed(keys)
 
     def _landed(self, keys: Any) -> None:
         for key in keys:

@@ -141,7 +141,7 @@ class Operator:
             self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
-        self._inventory = Inventory(self._deadlines.schedule_now, self._released, self._named)
+        self._inventory = Inventory(self._deadlines.schedule_now, self._gone, self._named)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
@@ -267,10 +267,9 @@ class Operator:
         view = self._inventory.secret(key.namespace, resource.wanted.secret_name)
         return view.times.expires_at if view and view.times and view.is_owned_by(resource.uid) else None
 
-    def _released(self, resource: Resource, latest: Resource | None) -> None:
-        self._workers.release(resource, latest)
-        if latest is None:
-            self._linking.forget(resource.key)
+    def _gone(self, resource: Resource) -> None:
+        self._workers.remove(resource)
+        self._linking.forget(resource.key)
 
     def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:
         """A Secret or ServiceAccount that gives an identity has changed."""

@@ -104,8 +104,7 @@ class Inventory:
 
     Args:
         look_at: called with a key that something happened to.
-        released: called with a resource as it was, and as it is now (None if it is gone), when the two differ
-            in more than the status.
+        gone: called with a resource that no longer exists.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """
@@ -113,12 +112,12 @@ class Inventory:
     def __init__(
         self,
         look_at: Callable[[ResourceKey], None],
-        released: Callable[[Resource, Resource | None], None],
+        gone: Callable[[Resource], None],
         named: NamedObjects,
         most: int = MOST_RESOURCES,
     ) -> None:
         self._look_at = look_at
-        self._released = released
+        self._gone = gone
         self._named = named
         self._most = most
         self._resources: dict[ResourceKey, Resource] = {}
@@ -219,7 +218,7 @@ class Inventory:
         self._counts[key.namespace] -= 1
         self._unindex(resource)
         self._note_identity(resource, None)
-        self._released(resource, None)
+        self._gone(resource)
         if wanted := _wanted_name(resource):
             self._look_at_contenders(wanted)
         if beyond := self._beyond.get(key.namespace):
@@ -265,10 +264,10 @@ class Inventory:
         self._resources[resource.key] = resource
         self._index(resource)
         self._note_identity(known, resource)
-        if known:
-            self._released(known, resource)
-            if (released := _wanted_name(known)) and released != _wanted_name(resource):
-                self._look_at_contenders(released)
+        if known and known.uid != resource.uid:
+            self._gone(known)
+        if known and (released := _wanted_name(known)) and released != _wanted_name(resource):
+            self._look_at_contenders(released)
         return True
 
     def _has_room(self, key: ResourceKey) -> bool:

@@ -62,15 +62,10 @@ class Logins:
         # The requests for a fresh token that have cut a failure's pause short: each does so once.
         self._reset: dict[str, str] = {}
 
-    def release(self, resource: Resource, latest: Resource | None) -> None:
-        """Drop what is kept for a resource that is gone (None), or for a spec that has changed."""
-        if latest is None:
-            self._reset.pop(resource.uid, None)
-        self._tokens.release(resource.key, self._sources(resource) - self._sources(latest))
-
-    def _sources(self, resource: Resource | None) -> set[TokenSource]:
-        found = resource.wanted.sources if resource and resource.wanted else ()
-        return {self._tagged(source, resource) for source in found} if resource else set()
+    def remove(self, resource: Resource) -> None:
+        """Drop what is kept for a resource that is gone."""
+        self._reset.pop(resource.uid, None)
+        self._tokens.release(resource.key)
 
     async def gather(
         self,
@@ -101,6 +96,7 @@ class Logins:
             source: self._tokens.get(tagged, resource.key, basis, expires_at, acceptable)
             for source, tagged in asked.items()
         }
+        self._tokens.release(resource.key, keep=set(asked.values()))
         gathered = _sort(wanted, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
             return await self._with_old(wanted, present, gathered)

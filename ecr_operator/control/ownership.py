@@ -52,7 +52,7 @@ class Claims:
         """Look at the Secret itself next time: the watch's view of it has been wrong."""
         self._doubted.add((resource.key.namespace, wanted.secret_name))
 
-    def release(self, resource: Resource) -> None:
+    def remove(self, resource: Resource) -> None:
         """Drop what is kept for a resource that is gone."""
         if resource.wanted:
             self._doubted.discard((resource.key.namespace, resource.wanted.secret_name))

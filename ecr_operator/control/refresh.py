@@ -103,13 +103,10 @@ class Refresher:
         finally:
             self._met[resource.key] = _wish(resource)
 
-    def release(self, resource: Resource, latest: Resource | None) -> None:
-        """Drop what is kept of a resource that is gone, or that its present spec has no use for."""
-        self._claims.release(resource)
-        if latest and latest.uid == resource.uid:
-            self._logins.release(resource, latest)
-            return
-        self._logins.release(resource, None)
+    def remove(self, resource: Resource) -> None:
+        """Drop what is kept of a resource that is gone."""
+        self._logins.remove(resource)
+        self._claims.remove(resource)
         self._met.pop(resource.key, None)
         self._writer.forget(resource.key)
         self._contests.forget(resource.key)

@@ -16,7 +16,7 @@ hanging region take every worker.
 import asyncio
 import random
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -88,7 +88,7 @@ class _Source:
     epoch: int = 0
     failure: TokenFailure | None = None
     failures: int = 0
-    users: set[ResourceKey] = field(default_factory=set)
+    users: int = 0
     waiting: dict[ResourceKey, _Waiter] = field(default_factory=dict)
     refused: set[ResourceKey] = field(default_factory=set)
 
@@ -137,6 +137,7 @@ class TokenCache:
         self._on_fetched = on_fetched
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._sources: dict[TokenSource, _Source] = {}
+        self._used_by: defaultdict[ResourceKey, set[TokenSource]] = defaultdict(set)
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that nobody uses at present, and that may be used again.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
@@ -199,25 +200,30 @@ class TokenCache:
         self._request(source, key.namespace)
         return _unanswered(source, now) if now - since >= SLOW else None
 
-    def release(self, key: ResourceKey, sources: Iterable[TokenSource]) -> None:
-        """A resource no longer uses these sources; what nobody uses any more is dropped.
+    def release(self, key: ResourceKey, keep: Collection[TokenSource] = ()) -> None:
+        """A resource uses no source any more but these; what nobody uses any more is dropped.
 
         A token of the operator's own identity stays, since its use is checked at each hand-out.
         """
-        for source in sources:
-            entry = self._sources.get(source)
-            if entry is None or key not in entry.users:
-                continue
-            entry.users.discard(key)
-            entry.refused.discard(key)
-            entry.waiting.pop(key, None)
-            self._calls.withdraw(source, key.namespace)
-            if entry.users:
-                self._request_for_waiting(source, entry)
-            elif source.identity == OPERATOR and entry.token:
-                self._keep_unused(source)
-            else:
-                self._remove(source)
+        used = self._used_by.get(key, set())
+        for source in used.difference(keep):
+            used.discard(source)
+            self._release(source, key)
+        if not used:
+            self._used_by.pop(key, None)
+
+    def _release(self, source: TokenSource, key: ResourceKey) -> None:
+        entry = self._sources[source]
+        entry.users -= 1
+        entry.refused.discard(key)
+        entry.waiting.pop(key, None)
+        self._calls.withdraw(source, key.namespace)
+        if entry.users:
+            self._request_for_waiting(source, entry)
+        elif source.identity == OPERATOR and entry.token:
+            self._keep_unused(source)
+        else:
+            self._remove(source)
 
     def reset_backoff(self, source: TokenSource) -> None:
         """A person asks for a fresh token: the next try may come as soon as it ever may after a failure."""
@@ -255,8 +261,10 @@ class TokenCache:
         if (entry.token.basis if entry.token else entry.basis) != basis:
             self._drop(source)
         entry.basis = basis
-        entry.users.add(key)
-        self._unused.pop(source, None)
+        if source not in self._used_by[key]:
+            self._used_by[key].add(source)
+            entry.users += 1
+            self._unused.pop(source, None)
         return entry
 
     def _shorten_backoff(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:

@@ -92,20 +92,17 @@ class Workers:
             for number in range(count):
                 group.create_task(self._work(), name=f"worker {number}")
 
-    def release(self, resource: Resource, latest: Resource | None) -> None:
-        """Drop what is kept of a resource that is gone, or that its present spec has no use for."""
-        self._refresher.release(resource, latest)
-        if latest and latest.uid == resource.uid:
-            return
+    def remove(self, resource: Resource) -> None:
+        """Drop all that is kept of a resource that is gone."""
         key = resource.key
+        self._refresher.remove(resource)
         self._tally.forget(key)
+        self._deadlines.remove(key)
         self._due.discard(key)
         self._held_until.pop(key, None)
         self._asking.pop(key, None)
         self._failures.pop(key, None)
         self._told_once.pop(key, None)
-        if latest is None:
-            self._deadlines.remove(key)
 
     async def _work(self) -> None:
         while True:
@@ -119,10 +116,9 @@ class Workers:
                 self._retry(due.key, TransientError(Reason.PENDING, "An error of the operator."))
             finally:
                 self._deadlines.done(due.key)
-                latest = self._inventory.resource(due.key)
-                if resource and latest is not resource:
-                    # It changed or went while it was worked on, and uses what nobody will release.
-                    self.release(resource, latest)
+                if resource and self._inventory.resource(due.key) is None:
+                    # It went while it was worked on.
+                    self.remove(resource)
 
     async def _read_beyond(self, key: ResourceKey) -> None:
         """Read a resource that is known by name only, now that its namespace has room for it."""

@@ -45,9 +45,8 @@ class Desk:
         self.resources = ResourceStore("Secret", "", self.inventory)
         self.secrets = SecretViewStore("", self.inventory)
 
-    def _note(self, resource: Resource, latest: Resource | None) -> None:
-        if latest is None:
-            self.forgotten.append(resource.key)
+    def _note(self, resource: Resource) -> None:
+        self.forgotten.append(resource.key)
 
     def news(self) -> list[ResourceKey]:
         """Return what was looked at since the last call."""
@@ -261,7 +260,7 @@ def test_of_all_that_want_a_secret_the_oldest_two_are_looked_at_and_its_owner(de
 
 def test_beyond_the_bound_of_a_namespace_the_name_alone_is_kept_until_there_is_room() -> None:
     looked_at: list[ResourceKey] = []
-    inventory = Inventory(looked_at.append, lambda *_: None, nobody_named(), most=2)
+    inventory = Inventory(looked_at.append, lambda _: None, nobody_named(), most=2)
     store = ResourceStore("Secret", "", inventory)
     with structlog.testing.capture_logs() as logs:
         relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
@@ -281,7 +280,7 @@ def test_beyond_the_bound_of_a_namespace_the_name_alone_is_kept_until_there_is_r
 
 
 def test_secrets_that_merely_bear_our_label_are_kept_up_to_a_bound() -> None:
-    inventory = Inventory(lambda _: None, lambda *_: None, nobody_named(), most=2)
+    inventory = Inventory(lambda _: None, lambda _: None, nobody_named(), most=2)
     for number in range(5):
         inventory.see_secret(view_secret(foreign_metadata(f"stranger-{number}")))
     assert len(inventory.secret_names("")) == 2
@@ -355,7 +354,7 @@ def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
                 is not None
             )
 
-    inventory = Inventory(look_at, lambda *_: None, nobody_named())
+    inventory = Inventory(look_at, lambda _: None, nobody_named())
     raws = [
         raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
         raw_resource(age=2 * HOUR, generated_secret_name="one"),

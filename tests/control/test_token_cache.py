@@ -278,7 +278,7 @@ async def test_who_is_gone_is_not_named_when_a_source_recovers(till: Till) -> No
     failure = await till.fail()
     till.ask(number=7)
     till.ask(number=8)
-    till.cache.release(key(7), [OHIO])
+    till.cache.release(key(7))
     del till.aws.failing[OHIO.region]
     await till.clock.advance(failure.retry_at - till.clock.monotonic())
     till.ask()
@@ -332,9 +332,9 @@ async def test_the_operators_own_identity_needs_no_read(till: Till) -> None:
 async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(till: Till) -> None:
     await fetch(till)
     till.ask(OF_ROLE, 1, basis="before")
-    till.cache.release(key(0), [OF_ROLE])
+    till.cache.release(key(0))
     assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RegistryToken)
-    till.cache.release(key(1), [OF_ROLE])
+    till.cache.release(key(1))
     assert till.aws.released == [ROLE]
     await till.clock.advance(1)
     assert till.ask(OF_ROLE, 2, basis="before") is None
@@ -343,7 +343,7 @@ async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(t
 async def test_a_token_of_the_operators_own_identity_outlasts_the_resources(till: Till) -> None:
     till.ask()
     await settle()
-    till.cache.release(key(), [OHIO])
+    till.cache.release(key())
     assert isinstance(till.ask(number=1), RegistryToken)
 
 
@@ -351,7 +351,7 @@ async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(til
     till.aws.hold()
     till.ask(OF_ROLE, basis="before")
     await settle()
-    till.cache.release(key(), [OF_ROLE])
+    till.cache.release(key())
     till.aws.answer()
     await till.clock.advance(1)
     assert till.landed == []
@@ -363,7 +363,7 @@ async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(til
 
 async def test_a_call_that_is_withdrawn_before_it_began_leaves_its_place(till: Till) -> None:
     till.ask(OF_ROLE, basis="")
-    till.cache.release(key(), [OF_ROLE])
+    till.cache.release(key())
     till.ask(OF_ROLE, 1, basis="")
     await till.clock.advance(2)
     till.ask(OF_ROLE, 1, basis="")
@@ -380,7 +380,7 @@ async def test_dropping_it_again_and_again_asks_once_a_second_and_ten_times_in_f
     for number in range(3000):
         till.ask(OF_ROLE, number, basis="")
         await till.clock.advance(0.1)
-        till.cache.release(key(number), [OF_ROLE])
+        till.cache.release(key(number))
         if number == 80:
             assert len(till.aws.asked) <= 9
     assert len(till.aws.asked) <= 11

@@ -74,7 +74,7 @@ class World:
         rng = random.Random(7)
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
-        self.inventory = Inventory(self.deadlines.schedule_now, self._released, self.named)
+        self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
@@ -116,10 +116,9 @@ class World:
             rng=rng or random.Random(7),
         )
 
-    def _released(self, resource: Resource, latest: Resource | None) -> None:
-        self.workers.release(resource, latest)
-        if latest is None:
-            self.linking.forget(resource.key)
+    def _gone(self, resource: Resource) -> None:
+        self.workers.remove(resource)
+        self.linking.forget(resource.key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:

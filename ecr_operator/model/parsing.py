@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from ecr_operator.model.bounds import LARGEST_STATUS, is_within, mapping_in
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
@@ -172,14 +173,14 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
 
 def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
     """The value of the annotation that asks for a fresh token, cut to what an annotation should hold."""
-    value = (metadata.get("annotations") or {}).get(REFRESH_REQUESTED)
-    return value[:_LONGEST_REQUEST] if value else None
+    value = mapping_in(metadata, "annotations").get(REFRESH_REQUESTED)
+    return value[:_LONGEST_REQUEST] if isinstance(value, str) and value else None
 
 
 def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of an object, empty where there is none that makes sense."""
-    status = raw.get("status")
-    return share(status) if isinstance(status, Mapping) else {}
+    """The status of an object; empty where it makes no sense or is larger than any of ours."""
+    status = mapping_in(raw, "status")
+    return share(status) if is_within(status, LARGEST_STATUS) else {}
 
 
 def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:

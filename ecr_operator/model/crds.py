@@ -1,7 +1,8 @@
 """The CustomResourceDefinitions, made from the models.
 
 Invariant: what v0.6.0's schema accepted is accepted; bad values are admitted and reported on the
-resource, so nothing but the presence and type of fields is checked here.
+resource, so nothing but the presence and type of fields is checked here; and, for what v0.6.0 lacks, their
+size.
 """
 
 from collections.abc import Mapping
@@ -119,6 +120,8 @@ _KEPT: Final = (
     "minLength",
     "maxLength",
     "minimum",
+    "maxItems",
+    "maxProperties",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
 )

@@ -1,13 +1,15 @@
-"""Go durations ↔ timedelta, as `frequency` needs them.
+"""Go durations → timedelta, as `frequency` needs them.
 
-Invariant: what Go's `time.ParseDuration` takes is taken with the same value, what it refuses is refused;
-tests/model/go_durations.json holds Go's own answers. Leaves out: clamping, which is the schedule's.
+Invariant: of at most 64 characters, what Go's `time.ParseDuration` takes is taken with the same value, and
+what it refuses is refused; tests/model/go_durations.json holds Go's own answers.
+Leaves out: clamping, which is the schedule's.
 """
 
 import re
 from datetime import timedelta
 from typing import Final
 
+from ecr_operator.model.bounds import LONGEST_DURATION
 from ecr_operator.model.quote import quote
 
 _NANOSECONDS: Final = {
@@ -22,9 +24,6 @@ _NANOSECONDS: Final = {
 }
 # Go keeps a duration in an int64 and parses its size first: 2^63 is fine with a minus sign only.
 _MOST: Final = 2**63
-_MOST_DIGITS: Final = len(str(_MOST))
-_MICROSECONDS_OF_MS: Final = 1_000
-_MICROSECONDS_OF_S: Final = 1_000_000
 _TERM: Final = re.compile(r"(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?(?P<unit>[^0-9.]*)", re.DOTALL)
 
 
@@ -38,7 +37,7 @@ def parse_go_duration(text: str) -> timedelta:
         The duration in whole microseconds, cut towards zero; it may be zero or negative.
 
     Raises:
-        ValueError: Go refuses it too; the message says what to write.
+        ValueError: Go refuses it too, or it is longer than 64 characters; the message says what to write.
 
     Source: https://pkg.go.dev/time#ParseDuration
     """
@@ -51,10 +50,12 @@ def parse_go_nanoseconds(text: str) -> int:
     """Read a duration exactly as Go does, in nanoseconds between -2^63 and 2^63 - 1.
 
     Raises:
-        ValueError: Go refuses it too; the message says what to write.
+        ValueError: Go refuses it too, or it is longer than 64 characters; the message says what to write.
 
     Source: https://pkg.go.dev/time#ParseDuration
     """
+    if len(text) > LONGEST_DURATION:
+        raise _refusal(text, f"is longer than {LONGEST_DURATION} characters")
     negative = text.startswith("-")
     start = 1 if text.startswith(("+", "-")) else 0
     if text[start:] == "0":
@@ -63,22 +64,6 @@ def parse_go_nanoseconds(text: str) -> int:
     if size == _MOST and not negative:
         raise _too_long(text)
     return -size if negative else size
-
-
-def format_go_duration(duration: timedelta) -> str:
-    """Write a duration as Go's `Duration.String` does: `10h0m0s`, `1.5s`, `20ms`, `0s`.
-
-    Source: https://pkg.go.dev/time#Duration.String
-    """
-    microseconds = duration // timedelta(microseconds=1)
-    sign, size = ("-", -microseconds) if microseconds < 0 else ("", microseconds)
-    if not size:
-        return "0s"
-    if size < _MICROSECONDS_OF_MS:
-        return f"{sign}{size}\u00b5s"
-    if size < _MICROSECONDS_OF_S:
-        return f"{sign}{_decimal(size, _MICROSECONDS_OF_MS)}ms"
-    return sign + _clock(size)
 
 
 def _size(text: str, start: int) -> int:
@@ -107,18 +92,17 @@ def _term_size(text: str, term: re.Match[str]) -> int:
 
 
 def _whole(text: str, digits: str) -> int:
-    significant = digits.lstrip("0")
-    # Counted first, because int() refuses thousands of digits in words of its own.
-    if len(significant) > _MOST_DIGITS or int(significant or "0") > _MOST:
+    whole = int(digits or "0")
+    if whole > _MOST:
         raise _too_long(text)
-    return int(significant or "0")
+    return whole
 
 
 def _fraction_size(digits: str, unit: int) -> int:
     """Turn the digits behind the point into nanoseconds, with Go's own rounding.
 
     Go reads as many digits as an int64 holds and then calculates in float64, so exact arithmetic would differ
-    from it in the last nanosecond. A scale of infinity (hundreds of zeros) gives 0 in both.
+    from it in the last nanosecond.
     """
     value, scale = 0, 1.0
     for digit in digits:
@@ -135,20 +119,3 @@ def _too_long(text: str) -> ValueError:
 
 def _refusal(text: str, what: str) -> ValueError:
     return ValueError(f"{quote(text)} {what}: write for example 10h or 90m")
-
-
-def _clock(microseconds: int) -> str:
-    minutes, rest = divmod(microseconds, 60 * _MICROSECONDS_OF_S)
-    hours, minutes_of_hour = divmod(minutes, 60)
-    seconds = f"{_decimal(rest, _MICROSECONDS_OF_S)}s"
-    if hours:
-        return f"{hours}h{minutes_of_hour}m{seconds}"
-    return f"{minutes}m{seconds}" if minutes else seconds
-
-
-def _decimal(value: int, unit: int) -> str:
-    """Write value / unit, a power of ten, exactly and without needless zeros."""
-    whole, fraction = divmod(value, unit)
-    if not fraction:
-        return str(whole)
-    return f"{whole}.{fraction:0{len(str(unit)) - 1}d}".rstrip("0")

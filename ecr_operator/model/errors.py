@@ -11,6 +11,7 @@ Messages are shown to users as they are: no token, key or server reply goes into
 """
 
 from ecr_operator.model.outcome import Reason
+from ecr_operator.model.quote import one_line
 
 
 class OperatorError(Exception):
@@ -18,14 +19,14 @@ class OperatorError(Exception):
 
     Attributes:
         reason: the one word for conditions, Events and logs.
-        message: a sentence that says what failed and what to do next.
+        message: a sentence that says what failed and what to do next; one printable line of bounded length.
         retry_after: seconds that the server asked us to wait, if it did.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        self.message = one_line(message)
+        super().__init__(self.message)
         self.reason = reason
-        self.message = message
         self.retry_after = retry_after
 
 

@@ -19,7 +19,6 @@ _DNS: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LONGEST_NAME: Final = 63
 _LONGEST_PREFIX: Final = 253
-_MOST_ANNOTATIONS: Final = 128 * 1024  # bytes, half of what the API server takes
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
@@ -44,8 +43,6 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
     """
     for key in annotations:
         _check_key("spec.secret_annotations", key)
-    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > _MOST_ANNOTATIONS:
-        raise ValueError("spec.secret_annotations are larger than 128 KiB in all.")
 
 
 def _check_key(field: str, key: str) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ecr_operator.model.bounds import MOST_ENTRIES
 from ecr_operator.model.names import check_name
 from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import ServiceAccountLink
 
 # What `oc secrets link --for` takes, and the list of a ServiceAccount that it means.
 FIELDS: Final[Mapping[str, str]] = {"pull": "imagePullSecrets", "mount": "secrets"}
-_MOST: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkWish, ...]:
     Raises:
         ValueError: in words for the author of the spec.
     """
-    if len(links) > _MOST:
-        raise ValueError(f"spec.link_service_accounts names more than {_MOST} service accounts.")
+    if len(links) > MOST_ENTRIES:
+        raise ValueError(f"spec.link_service_accounts has more than {MOST_ENTRIES} entries.")
     wishes: dict[str, LinkWish] = {}
     for link in links:
         name = check_name("link_service_accounts.name", link.name, "ServiceAccount")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ecr_operator.model.bounds import mapping_in, mappings_in
 from ecr_operator.model.link_wishes import FIELDS
 from ecr_operator.model.names import is_name
 from ecr_operator.model.parsing import Resource
@@ -18,6 +19,8 @@ from ecr_operator.model.resources import GROUP
 LABEL: Final = f"{GROUP}/linked"
 LINKS: Final = f"{GROUP}/links"
 SELECTOR: Final = f"{LABEL}=true"
+
+LARGEST_RECORD: Final = 16 * 1024  # characters
 
 Place = tuple[str, str]
 """A Secret's name and a use: where one link stands."""
@@ -54,7 +57,8 @@ class Account:
         resource_version: as last seen; a write carries it.
         entries: by use, its lists as they are.
         record: the links that the operator added, by the annotation.
-        annotation: the annotation's text, if it is there.
+        annotation: the annotation's text, if it is there and not ignored.
+        record_ignored: the annotation is larger than the operator makes it, so it counts as absent.
         labelled: it bears the operator's label.
     """
 
@@ -66,6 +70,7 @@ class Account:
     record: frozenset[Link]
     annotation: str | None
     labelled: bool
+    record_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +89,20 @@ class Change:
 
 
 def view_account(raw: Mapping[str, Any]) -> Account:
-    """Make an Account of what the API server sent."""
+    """Make an Account of what the API server sent, whose name, uid and version alone are the server's."""
     metadata = raw["metadata"]
-    annotation = (metadata.get("annotations") or {}).get(LINKS)
+    written = mapping_in(metadata, "annotations").get(LINKS)
+    annotation = written if isinstance(written, str) and len(written) <= LARGEST_RECORD else None
     return Account(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        entries={use: tuple(raw.get(field) or ()) for use, field in FIELDS.items()},
+        entries={use: tuple(mappings_in(raw, field)) for use, field in FIELDS.items()},
         record=_read_record(annotation),
         annotation=annotation,
-        labelled=(metadata.get("labels") or {}).get(LABEL) == "true",
+        labelled=mapping_in(metadata, "labels").get(LABEL) == "true",
+        record_ignored=written is not None and annotation is None,
     )
 
 
@@ -172,7 +179,7 @@ def _patch(
     if labelled != account.labelled:
         metadata["labels"] = {LABEL: "true" if labelled else None}
     annotation = _write_record(record)
-    if annotation != account.annotation:
+    if annotation != account.annotation or (account.record_ignored and (patch or metadata)):
         metadata["annotations"] = {LINKS: annotation}
     if not patch and not metadata:
         return {}
@@ -217,5 +224,5 @@ def _read_record(annotation: str | None) -> frozenset[Link]:
         for secret, bys in uses
         if isinstance(bys, Mapping)
         for use, by in bys.items()
-        if use in FIELDS and isinstance(by, str) and is_name(by)
+        if use in FIELDS and isinstance(by, str) and is_name(by) and is_name(secret)
     )

@@ -3,16 +3,16 @@
 import re
 from typing import Final
 
+from ecr_operator.model.bounds import LONGEST_NAME
 from ecr_operator.model.quote import quote
 
-_LONGEST: Final = 253
 _DNS_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 
 
 def is_name(name: str) -> bool:
     """Whether it is a DNS-1123 subdomain."""
-    return len(name) <= _LONGEST and _DNS_NAME.fullmatch(name) is not None
+    return len(name) <= LONGEST_NAME and _DNS_NAME.fullmatch(name) is not None
 
 
 def check_name(field: str, name: str, kind: str) -> str:

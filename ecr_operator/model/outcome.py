@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from ecr_operator.model.quote import one_line
+
 
 class Reason(StrEnum):
     """Why something is as it is; the one enumeration that users see everywhere."""
@@ -102,7 +104,8 @@ class Outcome:
 
     Attributes:
         reason: the one word for it.
-        message: a sentence for the user, with no secret in it.
+        message: a sentence for the user, with no secret in it; one printable line of bounded length, whatever
+            it is made from.
         succeeded: whether the generated Secret now is as the spec wants it.
         fits: whether the generated Secret that exists fits the spec (its token may be dead).
         permanent: only a person can mend it.
@@ -115,6 +118,9 @@ class Outcome:
     fits: bool
     permanent: bool = False
     times: TokenTimes | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", one_line(self.message))
 
     @property
     def is_failure(self) -> bool:

@@ -11,8 +11,6 @@ from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 from ecr_operator.model.times import format_time
 
-_LONGEST = 4000
-
 
 def settled(resource: Resource, wanted: Wanted, times: TokenTimes, reason: Reason) -> Outcome:
     """The Secret is as it should be; or as far as the spec can be understood."""
@@ -42,7 +40,7 @@ def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | No
     )
     return Outcome(
         reason=Reason.PARTLY_REFRESHED,
-        message=f"These registries failed, the others are fresh. {failed_ones}"[:_LONGEST],
+        message=f"These registries failed, the others are fresh. {failed_ones}",
         succeeded=False,
         fits=times is not None,
         times=times,
@@ -91,7 +89,7 @@ def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
     return replace(
         done,
         reason=worst.reason,
-        message=" ".join(messages)[:_LONGEST],
+        message=" ".join(messages),
         succeeded=False,
         permanent=isinstance(worst, PermanentError),
     )

@@ -3,12 +3,13 @@
 Invariant: a Secret that is not this resource's is never written; see the contract, section 3.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import Any, Final
 
+from ecr_operator.model.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
 from ecr_operator.model.manifests import (
     FINGERPRINT,
     MANAGED_BY,
@@ -18,11 +19,27 @@ from ecr_operator.model.manifests import (
     TOKENS,
     token_times,
 )
+from ecr_operator.model.names import is_name
 from ecr_operator.model.outcome import ResourceKey, TokenTimes
-from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource
+from ecr_operator.model.parsing import Resource, requested_refresh
+from ecr_operator.model.quote import quote_unless_word
 from ecr_operator.model.resources import GROUP, KINDS
+from ecr_operator.model.sharing import share_text
 
 ADOPT: Final = f"{GROUP}/adopt"
+_LONGEST_FINGERPRINT: Final = 64
+_LONGEST_TOKENS: Final = 4096
+_LONGEST_UID: Final = 64
+_LONGEST_KIND: Final = 63
+_LONGEST_TIME: Final = 40
+_LONGEST_SHOWN: Final = 60
+_MOST_WRITERS: Final = 5
+_MOST_MANAGERS: Final = 200
+# Of our own entry: a spec of the largest size, with its labels and annotations as paths, is well within.
+_MOST_FIELDS: Final = 500
+_DEEPEST_FIELD: Final = 8
+_LONGEST_FIELD: Final = 512
+_LONGEST_FIELDS: Final = 128 * 1024
 
 
 class Claim(Enum):
@@ -38,9 +55,9 @@ class Owner:
     """Who has a Secret, by its controller ownerReference, or by our annotations where it has none.
 
     Attributes:
-        uid: of the owner.
-        kind: of the owner.
-        name: of the owner.
+        uid: of the owner; empty where the reference can't be one of ours.
+        kind: of the owner; short, and in quotes if it is not a plain word.
+        name: of the owner; the same.
         of_ours: it is one of our custom resources.
         controller: by ownerReference.
     """
@@ -117,25 +134,27 @@ class SecretView:
 
 
 def view_secret(metadata: Mapping[str, Any]) -> SecretView:
-    """Make a view of a Secret's `metadata`."""
-    annotations = metadata.get("annotations") or {}
-    managed_fields = metadata.get("managedFields") or ()
-    entry = _our_entry(managed_fields)
-    managed = entry is not None and (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER
+    """Make a view of a Secret's `metadata`, whose name, uid and version alone are the server's.
+
+    Never raises, and keeps no more than the operator itself may have written.
+    """
+    annotations = mapping_in(metadata, "annotations")
+    entry = _our_entry(mappings_in(metadata, "managedFields"))
+    managed = entry is not None and mapping_in(metadata, "labels").get(MANAGED_BY) == MANAGER
     return SecretView(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner=_controller(metadata.get("ownerReferences") or ())
+        owner=_controller(mappings_in(metadata, "ownerReferences"))
         or (_annotated(annotations) if managed else None),
         managed=managed,
         entry=entry,
-        writers=_other_writers(managed_fields),
+        writers=_other_writers(mappings_in(metadata, "managedFields")),
         times=token_times(annotations),
-        fingerprint=annotations.get(FINGERPRINT),
-        tokens=annotations.get(TOKENS),
-        refresh_requested=annotations.get(REFRESH_REQUESTED),
+        fingerprint=text_in(annotations, FINGERPRINT, _LONGEST_FINGERPRINT),
+        tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
+        refresh_requested=requested_refresh(metadata),
         adopt=annotations.get(ADOPT) == "true",
     )
 
@@ -158,54 +177,80 @@ def claim(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Claim
     return Claim.FOREIGN
 
 
-def applied_fields(fields: Mapping[str, Any]) -> frozenset[str]:
-    """The leaves of a managedFields entry as paths."""
-    return frozenset(_leaves("", fields))
+def applied_fields(fields: Mapping[str, Any]) -> frozenset[str] | None:
+    """The leaves of a managedFields entry as paths; None for more than we ever apply."""
+    found: set[str] = set()
+    left = _LONGEST_FIELDS
+    for path in _leaves("", fields, 1):
+        left -= len(path)
+        if len(found) >= _MOST_FIELDS or left < 0 or path == _BEYOND:
+            return None
+        found.add(share_text(path))
+    return frozenset(found)
 
 
-def _leaves(prefix: str, fields: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
+_BEYOND: Final = ""
+
+
+def _leaves(prefix: str, fields: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Paths one by one, so that no more are made than are looked at; `_BEYOND` for one that is too long."""
     for key, inner in fields.items():
+        if len(key) > _LONGEST_FIELD or depth > _DEEPEST_FIELD:
+            yield _BEYOND
+            return
         path = f"{prefix}/{key}" if prefix else key
-        found += _leaves(path, inner) if inner else [sys.intern(path)]
-    return found
+        if isinstance(inner, Mapping) and inner:
+            yield from _leaves(path, inner, depth + 1)
+        else:
+            yield path
 
 
-def _our_entry(managed: Sequence[Mapping[str, Any]]) -> AppliedEntry | None:
-    for entry in managed:
-        if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
-            fields = applied_fields(entry.get("fieldsV1") or {})
-            return AppliedEntry(time=entry.get("time", ""), fields=fields)
-    return None
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    return entry.get("manager") == MANAGER and entry.get("operation") == "Apply"
 
 
-def _other_writers(managed: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _our_entry(managed: Iterable[Mapping[str, Any]]) -> AppliedEntry | None:
+    ours = next(filter(_is_ours, managed), None)
+    if ours is None or (fields := applied_fields(mapping_in(ours, "fieldsV1"))) is None:
+        return None
+    return AppliedEntry(time=text_in(ours, "time", _LONGEST_TIME) or "", fields=fields)
+
+
+def _other_writers(managed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     names = (
-        str(entry.get("manager"))
-        for entry in managed
-        if "f:data" in (entry.get("fieldsV1") or {})
-        and not (entry.get("manager") == MANAGER and entry.get("operation") == "Apply")
+        _shown(entry, "manager", _LONGEST_SHOWN)
+        for entry in islice(managed, _MOST_MANAGERS)
+        if "f:data" in mapping_in(entry, "fieldsV1") and not _is_ours(entry)
     )
-    return tuple(dict.fromkeys(names))
+    return tuple(islice(dict.fromkeys(names), _MOST_WRITERS))
 
 
-def _controller(owners: Sequence[Mapping[str, Any]]) -> Owner | None:
-    reference = next((owner for owner in owners if owner.get("controller")), None)
+def _controller(references: Iterable[Mapping[str, Any]]) -> Owner | None:
+    reference = next((each for each in references if each.get("controller")), None)
     if reference is None:
         return None
-    group = str(reference.get("apiVersion", "")).partition("/")[0]
+    uid, kind = text_in(reference, "uid", _LONGEST_UID), text_in(reference, "kind", _LONGEST_KIND)
+    name = text_in(reference, "name", LONGEST_NAME)
+    valid = bool(uid and kind and name and is_name(name))
+    group = (text_in(reference, "apiVersion", 2 * LONGEST_NAME) or "").partition("/")[0]
     return Owner(
-        uid=reference["uid"],
-        kind=reference["kind"],
-        name=reference["name"],
-        of_ours=group == GROUP and reference["kind"] in KINDS,
+        uid=uid if uid and valid else "",
+        kind=_shown(reference, "kind", _LONGEST_KIND),
+        name=name if name and valid else _shown(reference, "name", _LONGEST_SHOWN),
+        of_ours=valid and group == GROUP and kind in KINDS,
         controller=True,
     )
 
 
-def _annotated(annotations: Mapping[str, str]) -> Owner | None:
-    kind, _, name = annotations.get(OWNER, "").partition("/")
-    uid = annotations.get(OWNER_UID)
-    if not uid or kind not in KINDS:
+def _shown(mapping: Mapping[str, Any], key: str, longest: int) -> str:
+    """What others wrote below a key, for a message."""
+    text = mapping.get(key)
+    return quote_unless_word(text if isinstance(text, str) else "", longest)
+
+
+def _annotated(annotations: Mapping[str, Any]) -> Owner | None:
+    kind, _, name = (text_in(annotations, OWNER, _LONGEST_KIND + LONGEST_NAME) or "").partition("/")
+    uid = text_in(annotations, OWNER_UID, _LONGEST_UID)
+    if not uid or kind not in KINDS or not is_name(name):
         return None
     return Owner(uid=uid, kind=kind, name=name, of_ours=True, controller=False)

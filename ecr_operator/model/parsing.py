@@ -3,13 +3,15 @@
 Invariant: whatever that may be, it parses; what is wrong with it is a Problem on that one resource.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from ecr_operator.model.bounds import LARGEST_SPEC, LARGEST_STATUS, is_within, left_after, mapping_in
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
@@ -17,7 +19,7 @@ from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.link_wishes import LinkWish, parse_links
 from ecr_operator.model.names import check_name
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.quote import quote
+from ecr_operator.model.quote import one_line, quote, quote_unless_word
 from ecr_operator.model.registries import parse_registry, token_source
 from ecr_operator.model.resources import (
     DEFAULT_FREQUENCY,
@@ -34,15 +36,18 @@ from ecr_operator.model.tokens import TokenSource
 ORPHAN: Final = "Orphan"
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 _LONGEST_REQUEST: Final = 64
-_MOST_REGISTRIES: Final = 100
+_MOST_MISTAKES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong with a spec, in words for its author."""
+    """What is wrong with a spec, in words for its author, on one line of bounded length."""
 
     reason: Reason
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", one_line(self.message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,18 +177,19 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
 
 def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
     """The value of the annotation that asks for a fresh token, cut to what an annotation should hold."""
-    value = (metadata.get("annotations") or {}).get(REFRESH_REQUESTED)
-    return value[:_LONGEST_REQUEST] if value else None
+    value = mapping_in(metadata, "annotations").get(REFRESH_REQUESTED)
+    return value[:_LONGEST_REQUEST] if isinstance(value, str) and value else None
 
 
 def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of an object, empty where there is none that makes sense."""
-    status = raw.get("status")
-    return share(status) if isinstance(status, Mapping) else {}
+    """The status of an object; empty where it makes no sense or is larger than any of ours."""
+    status = mapping_in(raw, "status")
+    return share(status) if is_within(status, LARGEST_STATUS) else {}
 
 
 def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:
     try:
+        _check_size(raw)
         spec = SPECS[key.kind].model_validate(raw)
         check_name("generated_secret_name", spec.generated_secret_name, "Secret")
         _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
@@ -215,6 +221,22 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem |
     return wanted, problem or wrong_links
 
 
+def _check_size(raw: object) -> None:
+    """Before anything else is done with a spec: what is too large is not looked through.
+
+    Raises:
+        ValueError: naming the field with which it became too large.
+    """
+    left = LARGEST_SPEC
+    for name, value in raw.items() if isinstance(raw, Mapping) else ():
+        left = left_after(value, left_after(name, left))
+        if left < 0:
+            raise ValueError(
+                f"spec.{quote_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
+                "or is not valid Unicode text."
+            )
+
+
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
     if spec.service_account and spec.aws_iam_secret:
         raise ValueError(
@@ -236,8 +258,6 @@ def _logins(spec: Spec, identity: Identity) -> tuple[Login, ...]:
     """The spec's registry first, then the additional ones, each key once."""
     first = Login(key=spec.target, source=token_source(spec.target, spec.region))
     more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
-    if len(more) > _MOST_REGISTRIES:
-        raise ValueError(f"spec.additional_registries names more than {_MOST_REGISTRIES} registries.")
     logins = {first.key: first}
     for key in more:
         logins.setdefault(key, Login(key=key, source=_additional_source(key, spec.region)))
@@ -280,17 +300,27 @@ def _parse_links(spec: Spec) -> tuple[tuple[LinkWish, ...] | None, Problem | Non
 
 def _in_words(error: ValidationError) -> str:
     """What pydantic found, without the values."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    wrong = (
-        f"{'.'.join(['spec', *map(str, detail['loc'])])} {_MEANINGS.get(detail['type'], detail['msg'])}"
-        for detail in found
-    )
+    found = error.errors(include_input=False, include_url=False)
+    wrong = [f"{_field(detail['loc'])} {_meaning(detail)}" for detail in found[:_MOST_MISTAKES]]
+    if len(found) > _MOST_MISTAKES:
+        wrong.append(f"and {len(found) - _MOST_MISTAKES} more")
     return f"{'; '.join(wrong)}."
+
+
+def _field(location: Sequence[int | str]) -> str:
+    return ".".join(["spec", *(quote_unless_word(str(part)) for part in location)])
+
+
+def _meaning(detail: ErrorDetails) -> str:
+    meaning = _MEANINGS.get(detail["type"])
+    return meaning.format(**detail.get("ctx", {})) if meaning else detail["msg"]
 
 
 _MEANINGS: Final = {
     "missing": "is missing",
     "string_type": "must be a string; put quotes around it",
+    "string_too_long": "is longer than {max_length} characters",
+    "too_long": "has more than {max_length} entries",
     "model_type": "must be an object with fields",
     "model_attributes_type": "must be an object with fields",
 }

@@ -1,6 +1,12 @@
-"""User input inside a message: short, on one line, with nothing in it that could fake or garble a log."""
+"""What others wrote, inside a message: short, on one line, with nothing that could fake or garble a log."""
 
-_LIMIT = 40
+import re
+from typing import Final
+
+_LIMIT: Final = 40
+_LONGEST_MESSAGE: Final = 1000
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_SPACE: Final = re.compile(r"\s")
 
 
 def quote(text: str, limit: int = _LIMIT) -> str:
@@ -13,5 +19,24 @@ def quote(text: str, limit: int = _LIMIT) -> str:
     Returns:
         At most `limit` + 3 characters; what can't be printed shows as `?`.
     """
-    shown = "".join(char if char.isprintable() else "?" for char in text[:limit])
-    return f'"{shown}…"' if len(text) > limit else f'"{shown}"'
+    return f'"{printable(text, limit)}"'
+
+
+def quote_unless_word(text: str, limit: int = _LIMIT) -> str:
+    """A single short word as it is, and anything else in quotes; see `quote`."""
+    return text if len(text) <= limit and _WORD.fullmatch(text) else quote(text, limit)
+
+
+def printable(text: str, limit: int) -> str:
+    """The beginning of a text, with `?` for what can't be printed and an ellipsis for the rest."""
+    shown = text[:limit]
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else "?" for char in shown)
+    return f"{shown}…" if len(text) > limit else shown
+
+
+def one_line(message: str) -> str:
+    """A whole message on one line: at most 1,000 characters, and an ellipsis for the rest."""
+    if len(message) <= _LONGEST_MESSAGE and message.isprintable():
+        return message
+    return printable(_SPACE.sub(" ", message[: _LONGEST_MESSAGE + 1]), _LONGEST_MESSAGE)

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from ecr_operator.model.bounds import LONGEST_NAME, LONGEST_TEXT, MOST_ENTRIES
+
 GROUP: Final = "ecr.mobb.redhat.com"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
@@ -20,6 +22,11 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "Stalled": "only a person can mend it.",
 }
 
+# For fields that v0.6.0 lacks: its own five have no limits in the CRDs, and their parsers know them.
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Texts = Annotated[list[Text], Field(max_length=MOST_ENTRIES)]
+TextMap = Annotated[dict[str, Text], Field(max_length=MOST_ENTRIES)]
 Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -28,12 +35,17 @@ def _absent(value: str) -> dict[str, JsonValue]:
     return {ABSENT: value}
 
 
+def _in_crd(**limits: int) -> dict[str, JsonValue]:
+    """Limits for the CRDs alone: the field's own parser checks the same, and spoils no other field."""
+    return dict(limits)
+
+
 class Reference(BaseModel):
     """Names an object of the resource's own namespace; another namespace can't be named."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    name: str = Field(default="", description="Name of the object, in the namespace of this resource.")
+    name: Name = Field(default="", description="Name of the object, in the namespace of this resource.")
 
 
 class ServiceAccountLink(BaseModel):
@@ -41,9 +53,13 @@ class ServiceAccountLink(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    name: str = Field(description="Name of the ServiceAccount, in the namespace of this resource.")
-    uses: list[str] = Field(
+    name: str = Field(
+        description="Name of the ServiceAccount, in the namespace of this resource.",
+        json_schema_extra=_in_crd(maxLength=LONGEST_NAME),
+    )
+    uses: list[Annotated[str, Field(json_schema_extra=_in_crd(maxLength=LONGEST_TEXT))]] = Field(
         alias="for",
+        json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
         description="What the link is for: pull (imagePullSecrets), mount (secrets), or both; "
         "as oc secrets link --for has it.",
     )
@@ -71,7 +87,7 @@ class Spec(BaseModel):
         "and AWS is not asked more often than is safe.",
         json_schema_extra=_absent(DEFAULT_FREQUENCY),
     )
-    role_arn: str | None = Field(
+    role_arn: Text | None = Field(
         default=None,
         description="ARN of an IAM role to assume before ECR is asked, for another account or fewer rights. "
         "From the operator's own identity only roles are assumed that the operator's flag --permitted-roles "
@@ -89,15 +105,15 @@ class Spec(BaseModel):
         "aws_access_key_id, aws_secret_access_key and, for temporary keys, aws_session_token. "
         "With role_arn, that role is assumed with them.",
     )
-    secret_labels: dict[str, str] | None = Field(
+    secret_labels: TextMap | None = Field(
         default=None,
         description="Labels to put on the generated Secret; taken off again when they go from here.",
     )
-    secret_annotations: dict[str, str] | None = Field(
+    secret_annotations: TextMap | None = Field(
         default=None,
         description="Annotations to put on the generated Secret; taken off again when they go from here.",
     )
-    deletion_policy: str | None = Field(
+    deletion_policy: Text | None = Field(
         default=None,
         description="Delete (the default): the generated Secret goes with this resource. Orphan: it stays.",
         json_schema_extra=_absent("Delete"),
@@ -125,7 +141,7 @@ class SecretSpec(Spec):
         "Written verbatim as the key of the generated dockerconfigjson."
     )
 
-    additional_registries: list[str] | None = Field(
+    additional_registries: Texts | None = Field(
         default=None,
         description="More registry hosts to log in to with the same Secret, of any account and region. "
         "Each must be an ECR host of its own region, or of spec.region.",
@@ -136,6 +152,7 @@ class SecretSpec(Spec):
         description="ServiceAccounts of this namespace that the generated Secret is linked to. A link goes "
         "when it goes from here or when this resource is deleted; one that somebody else made stays. "
         "Needs the rules of config/rbac/link-service-accounts.",
+        json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
     )
 
 
@@ -149,18 +166,18 @@ class ArgoHelmRepoSecretSpec(Spec):
         "123456789012.dkr.ecr.us-east-2.amazonaws.com. Written verbatim into the generated Secret."
     )
 
-    credential_scope: str | None = Field(
+    credential_scope: Text | None = Field(
         default=None,
         description="repository (the default): the login is for this very URL. repo-creds: it serves every "
         "repository under the URL.",
         json_schema_extra=_absent("repository"),
     )
-    repo_type: str | None = Field(
+    repo_type: Text | None = Field(
         default=None,
         description="What Argo CD takes the repository for: helm (the default) or oci.",
         json_schema_extra=_absent("helm"),
     )
-    project: str | None = Field(
+    project: Name | None = Field(
         default=None, description="The Argo CD project that alone may use the repository. Any when absent."
     )
 

@@ -19,11 +19,14 @@ PLURALS: Final = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecret
 # All that a structural schema may hold here; a validation that v0.6.0 had not would be a refusal.
 KEYWORDS: Final = {
     *("description", "type", "format", "properties", "additionalProperties", "required", "items", "enum"),
-    *("minLength", "maxLength", "minimum", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+    *("minLength", "maxLength", "maxItems", "maxProperties", "minimum"),
+    *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
 
-# What refuses no value of the right type.
+# What refuses no value of the right type, but for its size.
+SIZES: Final = {"maxLength", "maxItems", "maxProperties"}
 LOOSE: Final = {"description", "type", "items", "properties", "additionalProperties"}
+V0_6_0: Final = {"generated_secret_name", "ecr_registry", "url", "region", "frequency"}
 
 for_each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -43,8 +46,9 @@ def walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any
     yield path, schema
     for name, inner in schema.get("properties", {}).items():
         yield from walk(inner, f"{path}.{name}")
-    if "items" in schema:
-        yield from walk(schema["items"], f"{path}[]")
+    for inside in ("items", "additionalProperties"):
+        if inside in schema:
+            yield from walk(schema[inside], f"{path}[]")
 
 
 def everything(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -97,7 +101,16 @@ def test_only_the_name_and_the_target_are_required_and_no_value_is_refused(kind:
     spec = schema(kind, "spec")
     assert sorted(spec["required"]) == sorted(["generated_secret_name", TARGETS[kind]])
     assert {each["type"] for each in spec["properties"].values()} <= {"string", "boolean", "object", "array"}
-    assert {word for each in spec["properties"].values() for word in each} <= LOOSE
+    assert {word for each in spec["properties"].values() for word in each} <= LOOSE | SIZES
+
+
+@for_each_kind
+def test_what_v0_6_0_lacks_has_a_limit_and_what_it_had_has_none(kind: str) -> None:
+    limited = {"string": "maxLength", "array": "maxItems", "map": "maxProperties"}
+    for path, each in walk(schema(kind, "spec"), "spec"):
+        form = "map" if "additionalProperties" in each else each["type"]
+        expected = {limited[form]} if form in limited and path.removeprefix("spec.") not in V0_6_0 else set()
+        assert each.keys() & SIZES == expected, path
 
 
 @for_each_kind

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecr_operator.model.bounds import mapping_in
 from ecr_operator.model.link_wishes import FIELDS
 from ecr_operator.model.links import LABEL, LINKS, Change, Link, plan, stays, view_account, wished_links
 from tests.builders import merge, resource, service_account
+from tests.model.json_values import json_values, lists_of, objects, texts
 
 # A busy machine is no failure.
 UNHURRIED: Final = settings(deadline=None)
@@ -297,3 +299,35 @@ def test_nothing_is_lost_but_what_the_record_says_and_once_is_enough(
         assert len(set(lost)) == len(lost)
         assert {(name, use) for name in lost} <= removed
     assert needs(after, *wished, kept=kept & view_account(after).record) is None
+
+
+def test_a_record_that_is_too_large_is_ignored_and_goes_with_the_next_write() -> None:
+    large = json.dumps({f"login-{number}": {"pull": "web"} for number in range(10_000)})
+    raw = service_account(pull=["login"], labels=LABELS, annotations={LINKS: large})
+    account = view_account(raw)
+    assert (account.record, account.annotation, account.record_ignored) == (NONE, None, True)
+    assert essence(undone(raw)) == essence(service_account(pull=["login"]))
+
+
+def test_a_record_that_is_ignored_is_no_reason_to_write() -> None:
+    raw = service_account(pull=["login"], annotations={LINKS: "x" * 20_000})
+    assert needs(raw) is None
+
+
+@UNHURRIED
+@given(
+    objects(
+        metadata=objects(
+            annotations=st.dictionaries(
+                st.just(LINKS), texts | st.builds(json.dumps, json_values) | json_values
+            ),
+            labels=st.dictionaries(st.just(LABEL), st.just("true") | json_values),
+        ),
+        imagePullSecrets=lists_of(objects(name=texts)),
+        secrets=lists_of(objects(name=texts)),
+    )
+)
+def test_whatever_a_service_account_holds_a_plan_is_made_of_it(said: Mapping[str, Any]) -> None:
+    raw = service_account() | dict(said)
+    raw["metadata"] = dict(mapping_in(said, "metadata")) | service_account()["metadata"]
+    needs(raw, Link(secret="login", use="pull", by="web"))

@@ -1,12 +1,15 @@
 """The words of an outcome, and what follows from it."""
 
+import json
+
 import pytest
 
 from ecr_operator.model import outcomes
-from ecr_operator.model.errors import ForeignSecretError
+from ecr_operator.model.conditions import next_status
+from ecr_operator.model.errors import ForeignSecretError, PermanentError
 from ecr_operator.model.outcome import Outcome, Reason
 from ecr_operator.model.ownership import view_secret
-from tests.builders import foreign_metadata, permanent, resource, times, transient, wanted
+from tests.builders import NOW, foreign_metadata, outcome, permanent, resource, times, transient, wanted
 
 OF = resource()
 TIMES = times()
@@ -106,3 +109,29 @@ def test_of_several_failed_links_the_one_that_a_person_must_mend_names_the_reaso
     told = outcomes.link_failed(done, errors)
     assert (told.reason, told.permanent) == (Reason.KUBERNETES_FORBIDDEN, True)
     assert told.message == "It did not work this time. You may not."
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        pytest.param("It\nfailed\t(\x1b[31m\ud800).", "It failed (?[31m?).", id="one printable line"),
+        pytest.param("x" * 1000, "x" * 1000, id="of just the limit"),
+        pytest.param("x" * 1_000_000, "x" * 1000 + "…", id="of bounded length"),
+        pytest.param(" \u00a0ü", "  ü", id="with any letters"),
+    ],
+)
+def test_a_message_is_one_short_line_whatever_it_is_made_from(written: str, shown: str) -> None:
+    error = permanent_with(written)
+    assert (error.message, str(error)) == (shown, shown)
+    assert outcomes.failed(error, None).message == shown
+    assert outcome(message=written).message == shown
+
+
+def permanent_with(message: str) -> PermanentError:
+    return PermanentError(Reason.ACCESS_DENIED, message)
+
+
+def test_a_status_is_small_however_many_registries_fail() -> None:
+    errors = {f"host-{number}.example": permanent_with("x" * 5000) for number in range(100)}
+    told = next_status(OF, outcomes.partly_refreshed(errors, TIMES), NOW, None)
+    assert len(json.dumps(told)) < 10_000

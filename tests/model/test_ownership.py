@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecr_operator.model.ownership import AppliedEntry, Claim, Owner, applied_fields, claim, view_secret
-from tests.builders import foreign_metadata, resource, secret_metadata, times, token, view, without
+from tests.builders import foreign_metadata, resource, secret_metadata, times, token, view, wanted, without
+from tests.model.json_values import json_values, lists_of, objects, texts
 
 API_VERSION: Final = "ecr.mobb.redhat.com/v1alpha1"
 CONTROLLER: Final = {
@@ -18,6 +21,9 @@ CONTROLLER: Final = {
 }
 GONE: Final = {**CONTROLLER, "uid": "older"}
 THEIRS: Final = {**CONTROLLER, "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "uid": "c"}
+GROUP: Final = "ecr.mobb.redhat.com"
+HUGE: Final = 250_000
+UNHURRIED: Final = settings(deadline=None)
 ADOPT: Final = {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}
 OURS: Final = resource()
 
@@ -177,7 +183,9 @@ def test_an_entry_without_time_or_fields_is_ours_and_owns_nothing() -> None:
 
 def test_fields_are_paths_to_the_leaves() -> None:
     noted = {"f:data": {".": {}, "f:a": {}}, "f:type": {}, "f:metadata": {"f:labels": {"f:x/y": {}}}}
-    assert applied_fields(noted) == {"f:data/.", "f:data/f:a", "f:type", "f:metadata/f:labels/f:x/y"}
+    assert applied_fields(noted) == frozenset(
+        {"f:data/.", "f:data/f:a", "f:type", "f:metadata/f:labels/f:x/y"}
+    )
 
 
 def test_a_value_changed_by_others_leaves_our_entry() -> None:
@@ -201,3 +209,153 @@ def test_an_annotation_that_is_no_time_never_raises(text: str) -> None:
     metadata = secret_metadata(OURS)
     metadata["annotations"]["ecr.mobb.redhat.com/token-expires-at"] = text
     assert view_secret(metadata).times is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"name": "x" * HUGE}, id="a name too long"),
+        pytest.param({"name": "web\n\x1b[31mroot"}, id="a name with control characters"),
+        pytest.param({"name": "Web"}, id="a name with capitals"),
+        pytest.param({"name": 7}, id="a number for a name"),
+        pytest.param({"uid": "uid-of-web" + "x" * HUGE}, id="a uid too long"),
+        pytest.param({"kind": "Secret" * HUGE}, id="a kind too long"),
+        pytest.param({"kind": None}, id="no kind"),
+    ],
+)
+def test_a_reference_that_can_not_be_to_one_of_our_resources_is_foreign(change: Mapping[str, Any]) -> None:
+    seen = view_secret(owned({**CONTROLLER, **change}))
+    assert seen.owner is not None
+    assert (seen.owner.of_ours, seen.owner.uid) == (False, "")
+    assert claim(seen, OURS, owner_is_gone=True) is Claim.FOREIGN
+    assert seen.owner_in_words.isprintable()
+    assert len(seen.owner_in_words) <= 130
+
+
+def test_what_others_wrote_is_shown_in_quotes_unless_it_is_a_word() -> None:
+    seen = view_secret(foreign({**THEIRS, "kind": "Job; now run", "name": "a b"}))
+    assert seen.owner_in_words == '"Job; now run" "a b"'
+    names = [f"man ager-{number}" * 20 for number in range(300)]
+    managed = [{"manager": name, "fieldsV1": {"f:data": {}}} for name in names]
+    writers = view_secret(foreign(managedFields=managed)).writers
+    assert len(writers) == 5
+    assert {len(name) for name in writers} == {63}
+
+
+@pytest.mark.parametrize(
+    ("mark", "most"),
+    [
+        pytest.param("spec-fingerprint", 64, id="the fingerprint"),
+        pytest.param("tokens", 4096, id="the tokens"),
+        pytest.param("owner-uid", 64, id="the owner's uid"),
+        pytest.param("owner", 316, id="the owner"),
+        pytest.param("refresh-requested-at", 64, id="the request"),
+    ],
+)
+def test_of_an_annotation_no_more_is_kept_than_the_operator_writes(mark: str, most: int) -> None:
+    metadata = secret_metadata(resource(deletion_policy="Orphan"))
+    metadata["annotations"][f"{GROUP}/{mark}"] = "Secret/" + "x" * HUGE
+    assert largest_text(view_secret(metadata)) <= most
+
+
+def test_a_secret_that_merely_bears_our_label_takes_little_memory() -> None:
+    annotations = {f"{GROUP}/{mark}": "x" * HUGE for mark in ("tokens", "owner", "spec-fingerprint", "adopt")}
+    metadata = foreign_metadata(
+        labels={"app.kubernetes.io/managed-by": "ecr-secret-operator"}, annotations=annotations
+    )
+    seen = view_secret(metadata)
+    assert (seen.owner, seen.entry, seen.fingerprint, seen.tokens) == (None, None, None, None)
+    assert len(repr(seen)) < 500
+
+
+def largest_text(seen: object) -> int:
+    """Return the length of the longest text in a view, at any depth."""
+    if isinstance(seen, str):
+        return len(seen)
+    inner = getattr(type(seen), "__dataclass_fields__", None)
+    parts = [getattr(seen, name) for name in inner] if inner else seen if isinstance(seen, tuple) else ()
+    return max(map(largest_text, parts), default=0)
+
+
+def with_fields(fields: object) -> dict[str, Any]:
+    """Return the metadata of a Secret of ours with other fields in our entry."""
+    metadata = secret_metadata(OURS)
+    metadata["managedFields"][0]["fieldsV1"] = fields
+    return metadata
+
+
+def nested(depth: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for _ in range(depth):
+        fields = {"f:a": fields}
+    return fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({f"f:{number}": {} for number in range(501)}, id="more than 500"),
+        pytest.param({f"f:{number:0500}": {} for number in range(300)}, id="more than 128 KiB of them"),
+        pytest.param({"f:" + "x" * 600: {}}, id="a long one"),
+        pytest.param(nested(9), id="deeper than 8"),
+        pytest.param(nested(50_000), id="deeper than any stack"),
+    ],
+)
+def test_an_entry_with_more_fields_than_we_apply_counts_as_none(fields: Mapping[str, Any]) -> None:
+    seen = view_secret(with_fields(fields))
+    assert (seen.entry, seen.managed) == (None, False)
+
+
+def test_no_more_paths_are_made_than_are_looked_at() -> None:
+    class Counted(dict[str, Any]):
+        taken = 0
+
+        def items(self) -> Any:
+            for item in super().items():
+                Counted.taken += 1
+                yield item
+
+    assert applied_fields(Counted({f"f:{number}": {} for number in range(HUGE)})) is None
+    assert Counted.taken <= 501
+
+
+def test_the_entry_of_the_largest_spec_is_kept() -> None:
+    """Else a Secret with many labels would count as edited by others for ever."""
+    keys = [f"{'p' * 63}.{'q' * 63}.{'r' * 63}.example/{number:063}" for number in range(100)]
+    labels = dict.fromkeys(keys, "")
+    of = resource(secret_labels=labels, secret_annotations=labels)
+    seen = view(of, token())
+    assert (of.problem, len(wanted(of).labels)) == (None, 100)
+    assert seen.entry is not None
+
+
+references = objects(
+    apiVersion=st.just(API_VERSION), kind=texts, name=texts, uid=texts, controller=st.just(value=True)
+)
+entries = objects(
+    manager=st.just("ecr-secret-operator") | texts,
+    operation=st.just("Apply"),
+    time=texts,
+    fieldsV1=st.dictionaries(texts, json_values, max_size=3),
+)
+annotations = st.dictionaries(
+    st.sampled_from([f"{GROUP}/{mark}" for mark in ("owner", "owner-uid", "tokens", "token-issued-at")]),
+    json_values,
+)
+
+
+@UNHURRIED
+@given(
+    objects(
+        ownerReferences=lists_of(references),
+        managedFields=lists_of(entries),
+        annotations=annotations,
+        labels=st.just({"app.kubernetes.io/managed-by": "ecr-secret-operator"}),
+    )
+)
+def test_whatever_others_write_into_metadata_a_view_is_made_of_it(metadata: Mapping[str, Any]) -> None:
+    seen = view_secret(foreign_metadata(**metadata))
+    assert claim(seen, OURS, owner_is_gone=True) in Claim
+    assert seen.owner_in_words.isprintable()
+    assert len(seen.owner_in_words) <= 400
+    assert largest_text(seen) <= 4096

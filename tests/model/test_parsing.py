@@ -2,6 +2,9 @@
 
 # ruff: noqa: S105, S106 - names of Secrets and made-up tokens
 
+import json
+import operator
+from collections import UserDict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -9,23 +12,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecr_operator.model import outcomes
+from ecr_operator.model.bounds import LARGEST_STATUS
+from ecr_operator.model.conditions import next_status
+from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import Problem, parse_resource
-from ecr_operator.model.resources import KINDS
+from ecr_operator.model.parsing import REFRESH_REQUESTED, Problem, parse_resource, requested_refresh
+from ecr_operator.model.resources import KINDS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.model.times import format_time, parse_time
-from tests.builders import HOST, NOW, OHIO, raw_resource, resource, wanted
+from tests.builders import HOST, NOW, OHIO, raw_resource, resource, tokens, wanted
+from tests.model.json_values import json_values, lists_of, objects, texts
 
 ARGO: Final = "ArgoHelmRepoSecret"
 # A busy machine is no failure.
 UNHURRIED: Final = settings(deadline=None)
 LONGEST_NAME: Final = 253
+HUGE: Final = 1_300_000
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-fields = st.sampled_from(["generated_secret_name", "ecr_registry", "url", "region", "frequency", "other"])
+fields = st.sampled_from([*SecretSpec.model_fields, *ArgoHelmRepoSecretSpec.model_fields, "other"])
+# Without what makes the rest of no account, so that the other fields are come to.
+links = lists_of(objects(name=texts | st.just("builder"), **{"for": lists_of(st.just("pull"))}))
+good = st.fixed_dictionaries({"generated_secret_name": st.just("a"), "ecr_registry": st.just(HOST)})
 
 
 def problem(kind: str = "Secret", **said: Any) -> Problem:
@@ -235,16 +242,154 @@ def test_metadata_without_generation_or_time_is_old() -> None:
 
 @UNHURRIED
 @given(
-    kind=st.sampled_from(KINDS), spec=json_values | st.dictionaries(fields, json_values), status=json_values
+    kind=st.sampled_from(KINDS),
+    spec=json_values
+    | st.builds(operator.or_, good, st.dictionaries(fields, texts | json_values | links, max_size=3)),
+    status=json_values,
+    annotations=json_values | st.dictionaries(st.just(REFRESH_REQUESTED), json_values),
 )
 def test_garbage_of_any_depth_parses_with_a_problem_or_a_wanted_spec(
-    kind: str, spec: object, status: object
+    kind: str, spec: object, status: object, annotations: object
 ) -> None:
     raw = raw_resource(kind) | {"spec": spec, "status": status}
+    raw["metadata"]["annotations"] = annotations
     of = parse_resource(kind, raw)
     assert of.wanted is not None or of.problem is not None
     if of.problem:
         assert of.problem.message
+        assert of.problem.message.isprintable()
+    if of.wanted:
+        manifest = generated_secret(of, of.wanted, tokens(of))
+        json.dumps(manifest, ensure_ascii=False).encode()
+    told = next_status(of, outcomes.invalid(of, None), NOW, None)
+    assert len(json.dumps(told, ensure_ascii=False).encode()) < LARGEST_STATUS
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"frequency": "1h" * HUGE}, id="a frequency"),
+        pytest.param({"project": "x" * HUGE}, id="a project"),
+        pytest.param({"secret_labels": {"a": "x" * HUGE}}, id="a label"),
+        pytest.param({"secret_labels": {"x" * HUGE: "a"}}, id="a label's key"),
+        pytest.param({"additional_registries": [HOST] * HUGE}, id="a list"),
+        pytest.param({"ecr_registry": "x" * HUGE}, id="a registry"),
+        pytest.param({"region": "x" * HUGE}, id="a region"),
+        pytest.param({"other": [[[["x" * HUGE]]]]}, id="a field that we do not know"),
+        pytest.param({"x\n" * HUGE: 1}, id="a field's name"),
+        pytest.param({f"f{number}": 1 for number in range(HUGE // 100)}, id="fields"),
+    ],
+)
+def test_a_spec_beyond_64_kib_is_told_and_not_kept(said: dict[str, Any]) -> None:
+    of = resource(**said)
+    assert (of.wanted, problem(**said).reason) == (None, Reason.INVALID_SPEC)
+    assert "makes the spec larger than 64 KiB" in problem(**said).message
+    assert problem(**said).message.isprintable()
+    assert len(repr(of)) < 1000
+
+
+def test_of_a_spec_beyond_64_kib_no_more_is_looked_at() -> None:
+    class Counted(UserDict[str, Any]):
+        taken = 0
+
+        def __getitem__(self, key: str) -> Any:
+            Counted.taken += 1
+            return super().__getitem__(key)
+
+    many = Counted({f"f{number}": {} for number in range(HUGE)})
+    assert resource(spec=many).wanted is None
+    assert Counted.taken < 64 * 1024 // 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "words"),
+    [
+        pytest.param(ARGO, {"project": "x" * 254}, "spec.project is longer than 253", id="a name"),
+        pytest.param(
+            "Secret", {"role_arn": "x" * 2049}, "spec.role_arn is longer than 2048 characters.", id="a text"
+        ),
+        pytest.param(
+            "Secret",
+            {"service_account": {"name": "x" * 254}},
+            "spec.service_account.name is longer than 253 characters.",
+            id="a reference",
+        ),
+        pytest.param(
+            "Secret",
+            {"secret_annotations": {"a b\n" + "c" * 90: "x" * 2049}},
+            f'spec.secret_annotations."a b?{"c" * 36}…" is longer than 2048 characters.',
+            id="an annotation, by the beginning of its key",
+        ),
+        pytest.param(
+            "Secret",
+            {"secret_labels": {f"a{number}": "b" for number in range(101)}},
+            "spec.secret_labels has more than 100 entries.",
+            id="a map",
+        ),
+        pytest.param(
+            "Secret",
+            {"additional_registries": [HOST] * 101},
+            "spec.additional_registries has more than 100 entries.",
+            id="a list",
+        ),
+        pytest.param(
+            "Secret",
+            {"additional_registries": [7] * 20},
+            "; ".join(
+                f"spec.additional_registries.{number} must be a string; put quotes around it"
+                for number in range(5)
+            )
+            + "; and 15 more.",
+            id="mistakes, of which five are told",
+        ),
+        pytest.param(
+            "Secret", {"ecr_registry": "x" * 2049}, "is longer than 2048 characters", id="a registry"
+        ),
+        pytest.param("Secret", {"region": "x" * 64}, "is no AWS region", id="a region"),
+        pytest.param("Secret", {"other": "\ud800"}, "not valid Unicode", id="half a character"),
+    ],
+)
+def test_each_field_has_a_limit(kind: str, said: dict[str, Any], words: str) -> None:
+    assert resource(kind, **said).wanted is None
+    assert words in problem(kind, **said).message
+
+
+def test_a_frequency_beyond_its_limit_leaves_the_rest_wanted() -> None:
+    assert wanted(resource(frequency="1h" * 33)).frequency is None
+    assert "is longer than 64 characters" in problem(frequency="1h" * 33).message
+
+
+def test_links_beyond_their_number_leave_the_rest_wanted() -> None:
+    links = [{"name": f"a{number}", "for": ["pull"]} for number in range(101)]
+    assert wanted(resource(link_service_accounts=links)).links is None
+    assert "more than 100 entries" in problem(link_service_accounts=links).message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"conditions": [{"type": "Ready", "message": "x" * HUGE}]}, id="text"),
+        pytest.param({f"f{number}": {} for number in range(HUGE // 10)}, id="fields"),
+        pytest.param({"phase": "\ud800"}, id="half a character"),
+    ],
+)
+def test_a_status_larger_than_any_of_ours_counts_as_none(status: object) -> None:
+    assert resource(status=status).status == {}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "request_"),
+    [
+        ({REFRESH_REQUESTED: "x" * HUGE}, "x" * 64),
+        ({REFRESH_REQUESTED: ""}, None),
+        ({REFRESH_REQUESTED: 7}, None),
+        ([], None),
+        (None, None),
+    ],
+    ids=["long", "empty", "a number", "a list for annotations", "none"],
+)
+def test_a_request_for_a_fresh_token_is_short_or_none(annotations: object, request_: str | None) -> None:
+    assert requested_refresh({"annotations": annotations}) == request_
 
 
 def test_the_status_shows_in_no_repr() -> None:

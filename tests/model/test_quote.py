@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecr_operator.model.quote import quote
+from ecr_operator.model.quote import quote, quote_unless_word
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,17 @@ from ecr_operator.model.quote import quote
 )
 def test_quote(text: str, shown: str) -> None:
     assert quote(text, limit=5) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("kube-controller-manager/v1.2", "kube-controller-manager/v1.2", id="a word"),
+        pytest.param("a b", '"a b"', id="two words"),
+        pytest.param("", '""', id="nothing"),
+        pytest.param("x" * 41, f'"{"x" * 40}…"', id="a long word"),
+        pytest.param("a\n", '"a?"', id="a line break at the end"),
+    ],
+)
+def test_a_word_needs_no_quotes(text: str, shown: str) -> None:
+    assert quote_unless_word(text) == shown

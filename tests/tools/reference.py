@@ -5,6 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ecr_operator.model.bounds import (
+    LARGEST_SPEC,
+    LONGEST_DURATION,
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_ENTRIES,
+)
 from ecr_operator.model.crds import custom_resource_definition
 from ecr_operator.model.outcome import MEANINGS
 from ecr_operator.model.resources import ABSENT, API_VERSION, CONDITIONS, KINDS, SPECS
@@ -18,6 +25,9 @@ _HEADER: Final = f"""\
 
 All that can be written, set and seen. Both kinds are of `{API_VERSION}` and live in a namespace.
 What the operator does with them is told in [behaviour.md](behaviour.md); `kubectl explain` tells the fields.
+A string may have {LONGEST_TEXT:,} characters, a name {LONGEST_NAME}, a duration {LONGEST_DURATION};
+a list or map {MOST_ENTRIES} entries; and a spec {LARGEST_SPEC // 1024} KiB in all.
+Anything larger is `InvalidSpec`, or refused by the API server.
 """
 
 Schema = Mapping[str, Any]
@@ -93,7 +103,11 @@ def _kind(kind: str) -> str:
     names = [f"{crd['names']['plural']}.{crd['group']}", *crd["names"]["shortNames"]]
     columns = [column["name"] for column in crd["versions"][0]["additionalPrinterColumns"]]
     extras = {name: field.json_schema_extra for name, field in SPECS[kind].model_fields.items()}
-    absent = {name: str(extra[ABSENT]) for name, extra in extras.items() if isinstance(extra, dict)}
+    absent = {
+        name: str(extra[ABSENT])
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and ABSENT in extra
+    }
     rows = field_rows(_schema(kind, "spec"), "", absent)
     head = ("Field", "Type", "Required, or what absent means", "Meaning")
     return (

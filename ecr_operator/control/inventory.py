@@ -253,6 +253,7 @@ class Inventory:
 
     def _store(self, resource: Resource) -> bool:
         """Whether the resource is new, has another spec, or asks for a fresh token."""
+        resource = resource.abridged()
         known = self._resources.get(resource.key)
         if known is None and not self._has_room(resource.key):
             return False

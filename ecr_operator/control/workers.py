@@ -21,7 +21,7 @@ from ecr_operator.control.tally import Tally
 from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
-from ecr_operator.model.parsing import Resource
+from ecr_operator.model.parsing import Resource, parse_resource
 from ecr_operator.model.schedule import kubernetes_retry_delay, longest_retry_delay
 from ecr_operator.model.times import format_time
 
@@ -120,6 +120,17 @@ class Workers:
                     # It went while it was worked on.
                     self.remove(resource)
 
+    async def _read_whole(self, resource: Resource) -> Resource | None:
+        """Read a resource with a large spec; None if it can't be read, or has changed meanwhile."""
+        try:
+            raw = await self._resources.read(resource.key)
+        except OperatorError as error:
+            self._retry(resource.key, error)
+            return None
+        whole = parse_resource(resource.key.kind, raw) if raw else None
+        is_same = whole and (whole.uid, whole.generation) == (resource.uid, resource.generation)
+        return whole.with_status(resource.status, whole.refresh_requested) if whole and is_same else None
+
     async def _read_beyond(self, key: ResourceKey) -> None:
         """Read a resource that is known by name only, now that its namespace has room for it."""
         if self._inventory.is_beyond(key):
@@ -134,6 +145,11 @@ class Workers:
             self._deadlines.schedule_in(due.key, wait)
             return
         self._held_until.pop(due.key, None)
+        if resource.left_out:
+            whole = await self._read_whole(resource)
+            if whole is None:
+                return
+            resource = whole
         began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
         step = await self._linking.after(resource, step)

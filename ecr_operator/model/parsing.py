@@ -3,6 +3,7 @@
 Invariant: whatever that may be, it parses; what is wrong with it is a Problem on that one resource.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import TokenSource
 
 ORPHAN: Final = "Orphan"
+REPO_CREDS: Final = "repo-creds"
+_MOST_KEPT: Final = 4096  # characters of a spec that are kept in memory
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 _LONGEST_REQUEST: Final = 64
 _MOST_MISTAKES: Final = 5
@@ -115,6 +118,12 @@ class Wanted:
         return tuple(dict.fromkeys(login.source for login in self.logins))
 
     @property
+    def size(self) -> int:
+        """Characters of what may be long."""
+        texts = [*self.labels.items(), *self.annotations.items()]
+        return sum(len(key) + len(value) for key, value in texts) + sum(len(each.key) for each in self.logins)
+
+    @property
     def regions(self) -> tuple[str, ...]:
         """Where they are, each once."""
         return tuple(dict.fromkeys(source.region for source in self.sources))
@@ -133,6 +142,7 @@ class Resource:
         problem: what is wrong with the spec, if anything.
         status: as the API server holds it.
         refresh_requested: value of the annotation that asks for a fresh token, if it is there.
+        left_out: a digest of what `abridged` has left out of the spec; empty while it is whole.
     """
 
     key: ResourceKey
@@ -143,6 +153,16 @@ class Resource:
     problem: Problem | None
     status: Mapping[str, Any] = field(repr=False)
     refresh_requested: str | None = None
+    left_out: str = ""
+
+    def abridged(self) -> "Resource":
+        """The resource as it is kept: the long parts of a large spec are read when it is worked on."""
+        wanted = self.wanted
+        if wanted is None or self.left_out or wanted.size <= _MOST_KEPT:
+            return self
+        parts = repr((wanted.logins, wanted.labels, wanted.annotations)).encode(errors="backslashreplace")
+        short = replace(wanted, logins=wanted.logins[:1], labels={}, annotations={})
+        return replace(self, wanted=short, left_out=hashlib.sha256(parts).hexdigest())
 
     def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
         """The same resource with another status and annotation."""
@@ -194,8 +214,9 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem |
         check_name("generated_secret_name", spec.generated_secret_name, "Secret")
         _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
         if isinstance(spec, ArgoHelmRepoSecretSpec):
-            _check_choice("credential_scope", spec.credential_scope, "repository", "repo-creds")
+            _check_choice("credential_scope", spec.credential_scope, "repository", REPO_CREDS)
             _check_choice("repo_type", spec.repo_type, "helm", "oci")
+            _check_project(spec)
         check_labels(spec.secret_labels or {})
         check_annotations(spec.secret_annotations or {})
         logins = _logins(spec, _parse_identity(spec, key.namespace))
@@ -273,6 +294,14 @@ def _additional_source(key: str, region: str | None) -> TokenSource:
 def _check_choice(field_name: str, value: str | None, *choices: str) -> None:
     if value is not None and value not in choices:
         raise ValueError(f"spec.{field_name} {quote(value)} is neither {' nor '.join(choices)}.")
+
+
+def _check_project(spec: ArgoHelmRepoSecretSpec) -> None:
+    if spec.project and spec.credential_scope == REPO_CREDS:
+        raise ValueError(
+            f"spec.project has no effect with credential_scope: {REPO_CREDS}: Argo CD ignores it there. "
+            "Remove it and limit the project's sourceRepos, or set credential_scope: repository."
+        )
 
 
 def _argo_options(spec: ArgoHelmRepoSecretSpec) -> ArgoOptions:

@@ -9,11 +9,10 @@ from typing import Final
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Wanted
+from ecr_operator.model.parsing import REPO_CREDS, Wanted
 from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 
-REPO_CREDS: Final = "repo-creds"
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")

@@ -10,7 +10,16 @@ import structlog.testing
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import Resource
-from tests.builders import HOUR, host, permanent, relist, transient
+from tests.builders import (
+    HOUR,
+    NAMESPACE,
+    host,
+    permanent,
+    raw_resource,
+    relist,
+    resource,
+    transient,
+)
 from tests.control.world import World
 from tests.fakes import settle
 
@@ -386,3 +395,38 @@ async def test_a_long_outage_does_not_make_the_pause_after_a_refusal_long(world:
             await world.clock.advance(1)
         await world.clock.advance(2)
         assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_the_long_parts_of_a_large_spec_are_read_when_it_is_worked_on_and_not_kept(
+    world: World,
+) -> None:
+    said: dict[str, Any] = {"secret_annotations": {f"note-{number}": "x" * 1000 for number in range(20)}}
+    async with world.working():
+        of = world.see(**said)
+        world.resources.stored[of.key] = raw_resource(**said)
+        kept = world.inventory.resource(of.key)
+        assert kept
+        assert kept.left_out
+        assert len(repr(kept)) < 2000
+        await world.clock.advance(1)
+        assert world.told(of) == ("True", "Refreshed")
+        written = world.secrets.metadata[NAMESPACE, "web-pull"]["annotations"]
+        assert said["secret_annotations"].items() <= written.items()
+        world.see(**said)
+        await world.clock.advance(1)
+        assert len(world.secrets.calls) == 1, "nothing has changed"
+
+
+async def test_a_resource_beyond_the_bound_is_read_when_there_is_room() -> None:
+    world = World(most=1)
+    async with world.working():
+        first = world.see()
+        raw = world.show(name="shop")
+        beyond = resource(name="shop")
+        await world.clock.advance(1)
+        assert world.inventory.resource(beyond.key) is None
+        world.resources.stored[beyond.key] = raw
+        world.resources.uids[beyond.key] = beyond.uid
+        world.see_gone(first)
+        await world.clock.advance(1)
+        assert world.told(beyond) == ("True", "Refreshed")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
-from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.inventory import MOST_RESOURCES, Inventory, ResourceStore, SecretViewStore
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_objects import NamedObjects
@@ -58,8 +58,10 @@ class World:
         life: timedelta = TWELVE_HOURS,
         policy: TenancyPolicy | None = None,
         scopes: Sequence[str] = ("",),
+        most: int = MOST_RESOURCES,
     ) -> None:
         self._scopes = scopes
+        self._most = most
         self.clock = FakeClock()
         self.aws = FakeIssuer(self.clock, life)
         self.secrets = FakeSecrets(self.clock)
@@ -74,7 +76,7 @@ class World:
         rng = random.Random(7)
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
-        self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named)
+        self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
@@ -143,10 +145,15 @@ class World:
             await self.tokens.close()
             await settle()
 
-    def see(self, kind: str = "Secret", **said: Any) -> Resource:
-        """Have a resource seen as the watch shows it; see `builders.raw_resource`."""
+    def show(self, kind: str = "Secret", **said: Any) -> dict[str, Any]:
+        """Have the watch show a resource, and return it as it is; see `builders.raw_resource`."""
         raw = raw_resource(kind, **said)
         self._watched[kind].changed(raw)
+        return raw
+
+    def see(self, kind: str = "Secret", **said: Any) -> Resource:
+        """Have a resource seen as the watch shows it; see `builders.raw_resource`."""
+        raw = self.show(kind, **said)
         known = self.inventory.resource(_key(kind, raw))
         assert known is not None
         self.resources.uids[known.key] = known.uid

@@ -17,7 +17,7 @@ from ecr_operator.model.bounds import LARGEST_STATUS
 from ecr_operator.model.conditions import next_status
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import REFRESH_REQUESTED, Problem, parse_resource, requested_refresh
+from ecr_operator.model.parsing import REFRESH_REQUESTED, Problem, Resource, parse_resource, requested_refresh
 from ecr_operator.model.resources import KINDS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.model.times import format_time, parse_time
 from tests.builders import HOST, NOW, OHIO, raw_resource, resource, tokens, wanted
@@ -422,3 +422,21 @@ def test_reading_a_time_never_raises(text: str) -> None:
 
 def test_a_time_is_written_in_utc_with_seconds() -> None:
     assert format_time(NOW + timedelta(microseconds=999_999)) == "2026-03-01T12:00:00Z"
+
+
+def test_a_project_with_repo_creds_is_an_invalid_spec() -> None:
+    spoilt = resource("ArgoHelmRepoSecret", credential_scope="repo-creds", project="team-a").problem
+    assert spoilt
+    assert (spoilt.reason, "sourceRepos" in spoilt.message) == (Reason.INVALID_SPEC, True)
+
+
+def test_of_a_large_spec_the_long_parts_are_not_kept_but_known_apart() -> None:
+    def large(value: str) -> Resource:
+        return resource(secret_annotations={f"note-{number}": value * 100 for number in range(50)})
+
+    kept = large("x").abridged()
+    assert len(repr(kept)) < 2000
+    assert kept == large("x").abridged() == kept.abridged()
+    assert kept != large("y").abridged()
+    small = resource(secret_annotations={"note": "x"})
+    assert small.abridged() is small

@@ -3,7 +3,8 @@
 import pytest
 
 from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, parse_selector, selects
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, parse_selector, refuse_prefix, selects
 from tests.builders import HOST, resource, wanted
 
 
@@ -43,3 +44,27 @@ def test_a_host_that_no_glob_covers_is_refused_and_says_who_can_change_it() -> N
     with pytest.raises(PermanentError, match=r"2109.*--allowed-registry-hosts") as found:
         check_hosts(TenancyPolicy(registry_hosts=(HOST,)), wanted(more))
     assert found.value.reason == "InvalidRegistry"
+
+
+REPO_CREDS_URLS = {
+    "ECR's own host": ({"url": HOST}, True),
+    "with a scheme and a path": ({"url": f"oci://{HOST}/charts"}, True),
+    "a proxy with two labels": ({"url": "ecr.example", "region": "us-east-2"}, True),
+    "a scheme": ({"url": "https:", "region": "us-east-2"}, False),
+    "a letter": ({"url": "h", "region": "us-east-2"}, False),
+    "a star": ({"url": "*", "region": "us-east-2"}, False),
+    "a star and a label": ({"url": "*.com", "region": "us-east-2"}, False),
+    "one label": ({"url": "oci://registry/charts", "region": "us-east-2"}, False),
+    "an open end": ({"url": "ecr.", "region": "us-east-2"}, False),
+}
+
+
+@pytest.mark.parametrize(("spec", "is_whole"), REPO_CREDS_URLS.values(), ids=REPO_CREDS_URLS)
+def test_repo_creds_name_a_whole_host(spec: dict[str, str], *, is_whole: bool) -> None:
+    of = wanted(resource("ArgoHelmRepoSecret", credential_scope="repo-creds", **spec))
+    refusal = refuse_prefix(TenancyPolicy(), of)
+    assert (refusal is None) == is_whole
+    if refusal:
+        assert refusal.reason is Reason.INVALID_REGISTRY
+        assert refuse_prefix(TenancyPolicy(registry_hosts=("*",)), of) is None, "named by the cluster admin"
+    assert refuse_prefix(TenancyPolicy(), wanted(resource("ArgoHelmRepoSecret", **spec))) is None

@@ -148,7 +148,7 @@ class Operator:
         self._statuses = KubeStatuses(client)
         accounts = KubeServiceAccounts(client)
         self._linking = Linking(
-            tending=Tending(self._inventory, accounts, self._statuses, self._clock),
+            tending=Tending(self._inventory, accounts, self._statuses),
             accounts=accounts,
             clock=self._clock,
             look_at=self._look_at_all,

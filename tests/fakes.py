@@ -4,6 +4,7 @@ import asyncio
 import copy
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -322,6 +323,8 @@ class FakeAccounts:
         calls: each as `verb namespace/name`.
         failing: raised in place of any answer.
         meanwhile: run, each once, between a read and what follows it.
+        silent: namespaces whose ServiceAccounts no read gets an answer for.
+        unanswered: how many reads of each wait for one now.
     """
 
     def __init__(self) -> None:
@@ -330,11 +333,21 @@ class FakeAccounts:
         self.calls: list[str] = []
         self.failing: OperatorError | None = None
         self.meanwhile: list[Callable[[], object]] = []
+        self.silent: dict[str, asyncio.Event] = {}
+        self.unanswered: Counter[str] = Counter()
+
+    def hold(self, namespace: str = NAMESPACE) -> None:
+        """Leave every read of a namespace without an answer from now on."""
+        self.silent[namespace] = asyncio.Event()
+
+    def release(self, namespace: str = NAMESPACE) -> None:
+        """Answer again, those who wait too."""
+        self.silent.pop(namespace).set()
 
     def put(self, name: str = "builder", **said: Any) -> dict[str, Any]:
         """Have somebody write a ServiceAccount; see `builders.service_account`."""
         raw = service_account(name, version=str(next(self._versions)), **said)
-        self.objects[NAMESPACE, name] = raw
+        self.objects[raw["metadata"]["namespace"], name] = raw
         return raw
 
     def change(self, name: str = "builder", **fields: Any) -> dict[str, Any]:
@@ -347,6 +360,10 @@ class FakeAccounts:
     async def read(self, namespace: str, name: str) -> Account | None:
         """Read one."""
         self._note(f"read {namespace}/{name}")
+        if namespace in self.silent:
+            self.unanswered[namespace] += 1
+            await self.silent[namespace].wait()
+            self.unanswered[namespace] -= 1
         raw = self.objects.get((namespace, name))
         account = view_account(raw) if raw else None
         if self.meanwhile:

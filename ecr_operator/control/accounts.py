@@ -2,48 +2,61 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ecr_operator.control.inventory import AccountName
-from ecr_operator.model.links import Account, view_account
+from ecr_operator.model.links import Account, LinkIndex, index_links, view_account
 
 
 class TendedAccounts:
-    """ServiceAccounts by namespace and name."""
+    """ServiceAccounts by namespace and name, and which resources their records name."""
 
     def __init__(self) -> None:
-        self._known: defaultdict[str, dict[str, Account]] = defaultdict(dict)
+        self._known: defaultdict[str, dict[str, tuple[Account, LinkIndex]]] = defaultdict(dict)
+        self._linked_by: defaultdict[tuple[str, str], set[AccountName]] = defaultdict(set)
 
     def get(self, name: AccountName) -> Account | None:
         """One of them, as last seen."""
-        return self._known[name[0]].get(name[1]) if name[0] in self._known else None
+        found = self._known.get(name[0], {}).get(name[1])
+        return found[0] if found else None
+
+    def index(self, name: AccountName) -> LinkIndex | None:
+        """The links of one of them, as last seen."""
+        found = self._known.get(name[0], {}).get(name[1])
+        return found[1] if found else None
 
     def names(self, scope: str = "") -> set[AccountName]:
         """All of a namespace, or of all of them."""
         spaces = [scope] if scope else list(self._known)
         return {(space, name) for space in spaces for name in self._known.get(space, ())}
 
-    def linked_by(self, namespace: str, resource: str) -> set[AccountName]:
+    def linked_by(self, namespace: str, resource: str) -> AbstractSet[AccountName]:
         """Those whose record names a resource."""
-        return {
-            (namespace, account.name)
-            for account in self._known.get(namespace, {}).values()
-            if any(link.by == resource for link in account.record)
-        }
+        return self._linked_by.get((namespace, resource), frozenset())
 
     def put(self, account: Account) -> None:
         """Keep one, if it bears our label."""
-        if account.labelled:
-            self._known[account.namespace][account.name] = account
-        else:
-            self.drop((account.namespace, account.name))
+        name = (account.namespace, account.name)
+        self.drop(name)
+        if not account.labelled:
+            return
+        index = index_links(account)
+        self._known[account.namespace][account.name] = (account, index)
+        for resource in index.by_resource:
+            self._linked_by[account.namespace, resource].add(name)
 
     def drop(self, name: AccountName) -> None:
         """Forget one that is gone or has lost our label."""
         space = self._known.get(name[0], {})
-        space.pop(name[1], None)
+        _, index = space.pop(name[1], (None, None))
         if not space:
             self._known.pop(name[0], None)
+        for resource in index.by_resource if index else ():
+            linked = self._linked_by[name[0], resource]
+            linked.discard(name)
+            if not linked:
+                del self._linked_by[name[0], resource]
 
 
 class TendedAccountStore:

@@ -8,10 +8,13 @@ from ecr_operator.control.ports import Clock
 
 _WINDOW: Final = 60.0
 _AT_ONCE: Final = 6
+_PRUNE_SLACK: Final = 64
 
 
 class Contests:
     """Counts repairs of each resource's Secret, or of whatever a key stands for.
+
+    A key need not be forgotten: what is older than a fight lasts is pruned as others are noted.
 
     Args:
         clock: the time.
@@ -20,10 +23,17 @@ class Contests:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._repairs: dict[Hashable, deque[float]] = {}
+        self._prune_beyond = _PRUNE_SLACK
+
+    def __len__(self) -> int:
+        return len(self._repairs)
 
     def repaired(self, key: Hashable) -> None:
-        """Note a repair ."""
+        """Note a repair."""
         self._repairs.setdefault(key, deque(maxlen=_AT_ONCE)).append(self._clock.monotonic())
+        if len(self._repairs) > self._prune_beyond:
+            self._repairs = {each: times for each, times in self._repairs.items() if self.is_on(each)}
+            self._prune_beyond = 2 * len(self._repairs) + _PRUNE_SLACK
 
     def is_on(self, key: Hashable) -> bool:
         """Whether the Secret had to be put right within the last minutes."""

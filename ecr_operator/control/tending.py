@@ -4,24 +4,28 @@ Invariant: each write is made from what was read just before, in that very versi
 for a resource before the API server says that it is gone.
 """
 
-import contextlib
+import random
 from collections.abc import Collection
 from typing import Final
 
+import structlog
+
 from ecr_operator.control.accounts import TendedAccounts
-from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import AccountName, Inventory
-from ecr_operator.control.ports import Clock, ResourceReader, ServiceAccounts
-from ecr_operator.model.errors import OperatorError, StaleObjectError, TransientError
-from ecr_operator.model.links import Account, Change, Link, Place, plan, stays, wished_links
+from ecr_operator.control.ports import ResourceReader, ServiceAccounts
+from ecr_operator.model.errors import OperatorError, TransientError
+from ecr_operator.model.links import LARGEST_RECORD, Account, Change, Link, plan, stays, wished_links
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.parsing import Resource
 
-_ATTEMPTS: Final = 8
 # For a resource that exists, and that our watch does not show yet.
 _RECHECK: Final = 5.0
-# Anybody who may write a ServiceAccount may fill its record with names, and others wait meanwhile.
-_MOST_ASKED: Final = 100
+# For the next few of many names in a record that no known resource has.
+_NEXT_FEW: Final = 1.0
+# Anybody who may write a ServiceAccount may fill its record with names.
+_MOST_ASKED: Final = 5
+
+log = structlog.get_logger(__name__)
 
 
 class Tending:
@@ -31,92 +35,126 @@ class Tending:
         inventory: what was last seen of resources and Secrets.
         accounts: the API server's ServiceAccounts.
         resources: to make sure that a resource is gone.
-        clock: the time.
+        rng: picks which names of a long record are asked for.
 
     Attributes:
         tended: the ServiceAccounts with our label, as last seen.
     """
 
     def __init__(
-        self, inventory: Inventory, accounts: ServiceAccounts, resources: ResourceReader, clock: Clock
+        self,
+        inventory: Inventory,
+        accounts: ServiceAccounts,
+        resources: ResourceReader,
+        rng: random.Random | None = None,
     ) -> None:
         self._inventory = inventory
         self._accounts = accounts
         self._resources = resources
-        self._clock = clock
-        self._contests = Contests(clock)
-        # What was put in before, so that putting it in again is known for a fight.
-        self._added: dict[AccountName, frozenset[Place]] = {}
+        self._rng = rng or random.Random()  # noqa: S311 - a sample, not a secret
+        # Accounts whose record is ignored, for the log to say so once.
+        self._ignored: set[AccountName] = set()
         self.tended = TendedAccounts()
 
-    def forget_writes(self) -> None:
-        """Drop what is kept of own writes: somebody else of us has written since."""
-        self._contests = Contests(self._clock)
-        self._added.clear()
-
     def needs_work(self, account: AccountName) -> bool:
-        """Whether it has to be read or written, by all that is known."""
+        """Whether it has to be read or written, by all that is known; linear in `size`."""
         known = self.tended.get(account)
         return self._plan(known) is not None if known else bool(self._wished(account))
 
+    def size(self, account: AccountName) -> int:
+        """How many links and entries a look at it goes through."""
+        known = self.tended.get(account)
+        entries = len(known.record) + sum(map(len, known.entries.values())) if known else 0
+        return len(self._inventory.linking(account)) + entries
+
+    def accounts_of(self, resource: Resource) -> set[AccountName]:
+        """Those that the resource names, and those whose record names it."""
+        namespace = resource.key.namespace
+        links = (resource.wanted.links or ()) if resource.wanted else ()
+        named = {(namespace, link.account) for link in links}
+        return named | self.tended.linked_by(namespace, resource.key.name)
+
+    def is_linked(self, key: ResourceKey, account: AccountName) -> bool:
+        """Whether a resource's own links to it are as they should be, by all that is known.
+
+        Whatever the number of other resources, in constant time. Where it is False, `needs_work` is True.
+        """
+        resource = self._inventory.resource(key)
+        if resource is None:
+            return True
+        wished = wished_links(account[1], (resource,), self._has_secret)
+        known, index = self.tended.get(account), self.tended.index(account)
+        if known is None or index is None:
+            return not wished
+        recorded = index.by_resource.get(key.name, ())
+        return index.has(wished) and all(
+            link in wished or self._stays(known, link, wished) for link in recorded
+        )
+
     def concerned(self, account: AccountName) -> list[ResourceKey]:
         """The resources that name it now, or are named in its record."""
-        known = self.tended.get(account)
-        by = {_key(account[0], link.by) for link in known.record} if known else set()
+        index = self.tended.index(account)
+        by = {_key(account[0], name) for name in index.by_resource} if index else set()
         named = {resource.key for resource in self._inventory.linking(account)}
         return [key for key in sorted(by | named, key=str) if self._inventory.resource(key)]
 
     async def bring_about(self, account: AccountName) -> float | None:
-        """Link and unlink what is to be.
+        """Link and unlink what is to be, with one read and at most one write.
 
         Returns:
-            Seconds until it should be looked at again; None where it is as it should be.
+            Seconds until it should be looked at again, 0 where it is not yet as it should be; None where
+            it is.
 
         Raises:
+            StaleObjectError: somebody else wrote it meanwhile; try again.
             OperatorError: `LinkFailed`, or from the API server.
         """
-        for _ in range(_ATTEMPTS):
-            if not self.needs_work(account):
-                self._forget_untended(account)
-                return None
-            present = await self._accounts.read(*account)
-            if present is None:
-                self.tended.drop(account)
-                if self._wished(account):
-                    raise _absent(account[1])
-                continue
-            living = await self._living(present)
-            change = self._plan(present, living)
-            if change is None:
-                self.tended.put(present)
-                return _RECHECK if living else None
-            await self._write(account, present, change)
-        raise _contested(account[1], "while the operator writes it", None)
-
-    async def _write(self, account: AccountName, present: Account, change: Change) -> None:
-        added = self._added.get(account, frozenset())
-        if change.added & added or not (change.added | change.removed):
-            if wait := self._contests.wait(account):
-                raise _contested(account[1], "by somebody, who takes the links out", wait)
-            self._contests.repaired(account)
-        with contextlib.suppress(StaleObjectError):
+        present = await self._accounts.read(*account)
+        if present is None:
+            self.tended.drop(account)
+            if self._wished(account):
+                raise _absent(account[1])
+            return None
+        self.report_ignored(present)
+        living, presumed = await self._living(present)
+        change = self._plan(present, living | presumed)
+        if change is None:
+            self.tended.put(present)
+        elif change.can_be_recorded:
             self.tended.put(await self._accounts.patch(present, change.patch))
-            self._added[account] = (added | change.added) - change.removed
+        else:
+            raise _full(account[1])
+        if presumed and change:
+            return _NEXT_FEW
+        if living or presumed:
+            return _RECHECK
+        return 0.0 if self.needs_work(account) else None
 
-    def _forget_untended(self, account: AccountName) -> None:
-        if self.tended.get(account) is None:
-            self._added.pop(account, None)
-            self._contests.forget(account)
+    def report_ignored(self, account: Account) -> None:
+        """Say once that the record of an account is too long to be read."""
+        name = (account.namespace, account.name)
+        if account.record_ignored and name not in self._ignored:
+            self._ignored.add(name)
+            log.warning(
+                "a record of links is too long and is ignored",
+                limit=LARGEST_RECORD,
+                namespace=account.namespace,
+                service_account=account.name,
+            )
+
+    def forget(self, account: AccountName) -> None:
+        """Drop what is kept of an account that is gone."""
+        self._ignored.discard(account)
 
     def _wished(self, account: AccountName) -> frozenset[Link]:
         return wished_links(account[1], self._inventory.linking(account), self._has_secret)
 
     def _plan(self, account: Account, living: Collection[str] = ()) -> Change | None:
         """What to write; `living` are resources that exist though they are not in the inventory."""
-        name = (account.namespace, account.name)
-        wished = self._wished(name)
+        linking = self._inventory.linking((account.namespace, account.name))
+        wished = wished_links(account.name, linking, self._has_secret)
         kept = {link for link in account.record if link.by in living or self._stays(account, link, wished)}
-        return plan(account, wished, frozenset(kept), named=bool(self._inventory.linking(name)))
+        return plan(account, wished, frozenset(kept), named=bool(linking))
 
     def _stays(self, account: Account, link: Link, wished: frozenset[Link]) -> bool:
         by = self._inventory.resource(_key(account.namespace, link.by))
@@ -126,16 +164,24 @@ class Tending:
         view = self._inventory.secret(account.namespace, link.secret)
         return bool(view and view.owner and not view.owner.controller and view.owner.name == link.by)
 
-    async def _living(self, account: Account) -> set[str]:
+    async def _living(self, account: Account) -> tuple[set[str], set[str]]:
         """Which resources of the record exist though they are not known: their watch may lag behind.
 
-        Of too many some count as if they did; their turn comes when others are out of the record.
+        Returns:
+            The names of those that were found, and of those that were not asked for: of many a few are, and
+            the others count as if they existed until their turn comes.
         """
-        keys = {_key(account.namespace, link.by) for link in account.record}
-        unknown = sorted((key for key in keys if not self._inventory.resource(key)), key=str)
-        asked, presumed = unknown[:_MOST_ASKED], unknown[_MOST_ASKED:]
-        found = {key.name for key in asked if await self._resources.uid_of(key) is not None}
-        return found | {key.name for key in presumed}
+        names = {link.by for link in account.record}
+        unknown = sorted(
+            name for name in names if not self._inventory.resource(_key(account.namespace, name))
+        )
+        asked = set(self._rng.sample(unknown, min(_MOST_ASKED, len(unknown))))
+        found = {
+            name
+            for name in sorted(asked)
+            if await self._resources.uid_of(_key(account.namespace, name)) is not None
+        }
+        return found, set(unknown) - asked
 
     def _has_secret(self, resource: Resource) -> bool:
         name = resource.wanted.secret_name if resource.wanted else ""
@@ -147,6 +193,16 @@ def _key(namespace: str, name: str) -> ResourceKey:
     return ResourceKey(kind="Secret", namespace=namespace, name=name)
 
 
+def contested(name: str, how: str, wait: float | None) -> OperatorError:
+    """Others write an account all the time; `wait` in seconds, None for the usual delay."""
+    return TransientError(
+        Reason.LINK_FAILED,
+        f"ServiceAccount {name} is changed again and again {how}. It is linked at a bounded rate; stop the "
+        "other writer.",
+        retry_after=wait,
+    )
+
+
 def _absent(name: str) -> OperatorError:
     return TransientError(
         Reason.LINK_FAILED,
@@ -155,10 +211,9 @@ def _absent(name: str) -> OperatorError:
     )
 
 
-def _contested(name: str, how: str, wait: float | None) -> OperatorError:
+def _full(name: str) -> OperatorError:
     return TransientError(
         Reason.LINK_FAILED,
-        f"ServiceAccount {name} is changed again and again {how}. It is linked at a bounded rate; stop the "
-        "other writer.",
-        retry_after=wait,
+        f"ServiceAccount {name} is named by too many resources: its record of links would be longer than "
+        f"{LARGEST_RECORD} characters. Remove it from spec.link_service_accounts of some.",
     )

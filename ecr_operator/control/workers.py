@@ -152,7 +152,7 @@ class Workers:
             resource = whole
         began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
-        step = await self._linking.after(resource, step)
+        step = self._linking.after(resource, step)
         self._tally.count(resource, step)
         waited = due.key in self._asking
         self._reschedule(resource, step, began)

@@ -81,12 +81,15 @@ class SecretWriter:
             await self._secrets.delete(view)
 
     async def sweep(self, resource: Resource, wanted: Wanted) -> None:
-        """Delete what the resource had before its generated_secret_name changed; new first, old after."""
+        """Delete what the resource had before its generated_secret_name changed; new first, old after.
+
+        While its links are not moved nothing is deleted; the resource is looked at again when they are.
+        """
         owned = self._inventory.owned_by(resource.uid)
         old = [view for view in owned if view.name != wanted.secret_name and view.managed]
-        if old:
-            # What fails of it is told after the refresh, and keeps no Secret.
-            await self._linking.settle(resource)
+        # A link that fails is reported after the refresh, and keeps no Secret.
+        if old and not self._linking.settle(resource):
+            return
         for view in old:
             await self._delete(view)
 

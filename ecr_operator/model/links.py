@@ -74,6 +74,25 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkIndex:
+    """The links of one ServiceAccount, each found without a search.
+
+    Attributes:
+        entries: the places that have an entry, whoever added it.
+        record: the recorded link of each place.
+        by_resource: the recorded links of each resource, by its name.
+    """
+
+    entries: frozenset[Place]
+    record: Mapping[Place, Link]
+    by_resource: Mapping[str, Sequence[Link]]
+
+    def has(self, links: Iterable[Link]) -> bool:
+        """Whether each of these links has its entry, and no record of another resource."""
+        return all(link.place in self.entries and self.record.get(link.place, link) == link for link in links)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a ServiceAccount needs.
 
@@ -86,6 +105,12 @@ class Change:
     patch: Mapping[str, Any]
     added: frozenset[Place]
     removed: frozenset[Place]
+
+    @property
+    def can_be_recorded(self) -> bool:
+        """Whether the record that it writes is short enough to be read again."""
+        written = self.patch["metadata"].get("annotations", {}).get(LINKS)
+        return len(written or "") <= LARGEST_RECORD
 
 
 def view_account(raw: Mapping[str, Any]) -> Account:
@@ -103,6 +128,18 @@ def view_account(raw: Mapping[str, Any]) -> Account:
         annotation=annotation,
         labelled=mapping_in(metadata, "labels").get(LABEL) == "true",
         record_ignored=written is not None and annotation is None,
+    )
+
+
+def index_links(account: Account) -> LinkIndex:
+    """Index what an account has; linear in its size."""
+    by_resource: dict[str, list[Link]] = {}
+    for link in account.record:
+        by_resource.setdefault(link.by, []).append(link)
+    return LinkIndex(
+        entries=_places(account),
+        record={link.place: link for link in account.record},
+        by_resource=by_resource,
     )
 
 
@@ -139,7 +176,9 @@ def stays(link: Link, account: str, by: Resource, wished: frozenset[Link]) -> bo
 
 
 def plan(account: Account, wished: frozenset[Link], kept: frozenset[Link], *, named: bool) -> Change | None:
-    """What has to be written so that the account is as wished; None for nothing.
+    """What has to be written so that the account is as wished; None for nothing. Linear in the links.
+
+    A record that is ignored is replaced with the next write; its links then count as those of others.
 
     Args:
         account: as it is.
@@ -147,17 +186,15 @@ def plan(account: Account, wished: frozenset[Link], kept: frozenset[Link], *, na
         kept: links of the record that stay as they are, there or not.
         named: some resource names the account.
     """
-    entries = {use: list(found) for use, found in account.entries.items()}
-    wished_by = {link.place: link for link in wished}
-    recorded = {link.place for link in account.record}
-    added = {link.place for link in wished if not _has(entries[link.use], link.secret)}
-    removed = {link.place for link in account.record - kept if link.place not in wished_by}
-    for secret, use in sorted(removed):
-        _take_out(entries[use], secret)
+    wished_places = {link.place for link in wished}
+    added = wished_places - _places(account)
+    removed = {link.place for link in account.record - kept} - wished_places
+    entries = {use: _without(found, _of_use(use, removed)) for use, found in account.entries.items()}
     for secret, use in sorted(added):
         entries[use].append({"name": secret})
-    record = {link for link in account.record & kept if link.place not in wished_by}
-    record |= {link for link in wished if link.place in added | recorded}
+    ours = added | {link.place for link in account.record}
+    record = {link for link in account.record & kept if link.place not in wished_places}
+    record |= {link for link in wished if link.place in ours}
     labelled = bool(record) or (named and (account.labelled or bool(wished)))
     patch = _patch(account, entries, frozenset(record), labelled=labelled)
     return Change(patch=patch, added=frozenset(added), removed=frozenset(removed)) if patch else None
@@ -192,16 +229,26 @@ def _uses(resource: Resource, account: str) -> tuple[str, ...]:
     return next((wish.uses for wish in wishes if wish.account == account), ())
 
 
-def _has(entries: Sequence[Mapping[str, Any]], secret: str) -> bool:
-    return any(entry.get("name") == secret for entry in entries)
+def _places(account: Account) -> frozenset[Place]:
+    return frozenset(
+        (entry.get("name", ""), use) for use, found in account.entries.items() for entry in found
+    )
 
 
-def _take_out(entries: list[Mapping[str, Any]], secret: str) -> None:
-    """Take out one entry as the operator writes it, and the last of its like: it was put at the end."""
-    for index in reversed(range(len(entries))):
-        if entries[index] == {"name": secret}:
-            del entries[index]
-            return
+def _of_use(use: str, places: Iterable[Place]) -> set[str]:
+    return {secret for secret, used in places if used == use}
+
+
+def _without(entries: Sequence[Mapping[str, Any]], secrets: set[str]) -> list[Mapping[str, Any]]:
+    """Take out the last entry of each Secret that is as the operator writes it: it was put at the end."""
+    left, kept = set(secrets), []
+    for entry in reversed(entries):
+        name = entry.get("name")
+        if name in left and entry == {"name": name}:
+            left.discard(name)
+        else:
+            kept.append(entry)
+    return kept[::-1]
 
 
 def _write_record(record: frozenset[Link]) -> str | None:

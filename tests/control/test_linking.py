@@ -2,15 +2,19 @@
 
 # ruff: noqa: S106 - names of Secrets
 
+import copy
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from ecr_operator.control.step import Step
+from ecr_operator.control.tending import Tending
 from ecr_operator.model.errors import TransientError
-from ecr_operator.model.links import LABEL, LINKS
+from ecr_operator.model.links import LABEL, LINKS, Link, plan, view_account
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import Resource
 from tests.builders import HOUR, permanent, transient
@@ -59,7 +63,7 @@ def noted(by: str = "web") -> dict[str, Any]:
     }
 
 
-async def test_the_secret_comes_first_then_the_links_and_then_the_status(world: World) -> None:
+async def test_the_secret_comes_first_and_then_the_links(world: World) -> None:
     world.accounts.put(pull=["mine"])
     of = see(world)
     async with world.working():
@@ -72,14 +76,16 @@ async def test_the_secret_comes_first_then_the_links_and_then_the_status(world: 
 async def test_what_is_linked_costs_a_read_and_with_the_watch_not_even_that(world: World) -> None:
     of = served(world)
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
-    assert await world.linking.settle(of) == []
-    assert world.accounts.calls == [READ]
-    assert await world.linking.settle(of) == []
-    assert world.accounts.calls == [READ]
+    async with world.working():
+        assert world.accounts.calls == [READ]
+        world.deadlines.schedule_now(of.key)
+        await settle()
+        assert world.accounts.calls == [READ]
     world.restart()
     served(world)
     world.show_accounts()
-    assert await world.linking.settle(of) == []
+    async with world.working():
+        await world.clock.advance(60)
     assert world.accounts.calls == [READ]
 
 
@@ -127,7 +133,7 @@ async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_
         await world.clock.advance(30)
         assert linked(world) == ([LOGIN], [LOGIN])
         assert world.told(of, "Refreshed") == ("True", "Refreshed")
-    assert (written, len(world.resources.written)) == (1, 2)
+    assert (written, len(world.resources.written)) == (2, 3)
 
 
 async def test_a_service_account_that_is_deleted_is_missed_at_once(world: World) -> None:
@@ -165,18 +171,19 @@ async def test_what_was_forbidden_is_tried_when_the_watch_begins(world: World) -
         assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
         world.accounts.failing = None
         world.show_accounts()
-        await settle()
+        await world.clock.advance(1)
         assert world.told(of, "Refreshed") == ("True", "Refreshed")
     assert linked(world) == ([LOGIN], [LOGIN])
 
 
 async def test_another_writer_in_between_loses_nothing(world: World) -> None:
-    of = served(world)
+    served(world)
     world.accounts.put(pull=["mine"])
     world.accounts.meanwhile = [
         lambda: world.accounts.change(imagePullSecrets=[{"name": "mine"}, {"name": "theirs"}])
     ]
-    assert await world.linking.settle(of) == []
+    async with world.working():
+        await settle()
     assert linked(world) == (["mine", "theirs", LOGIN], [LOGIN])
     assert world.accounts.calls == [READ, WRITE, READ, WRITE]
 
@@ -263,7 +270,9 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) ->
 
 async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resources_name_some() -> None:
     world = World(scopes=("team", "other"))
-    await world.linking.settle(served(world))
+    served(world)
+    async with world.working():
+        await settle()
     assert [world.linking.used(scope).is_set() for scope in ("team", "other")] == [True, False]
 
 
@@ -321,19 +330,24 @@ async def test_many_that_are_gone_are_all_swept(world: World) -> None:
     world.accounts.put(pull=[f"login-{each}" for each in range(250)], **noting(250))
     async with world.working():
         world.show_accounts()
-        await settle()
+        await world.clock.advance(60)
         assert linked(world) == ([], [])
     assert len(world.resources.looked_for) == 250
+    assert world.accounts.calls.count(READ) <= 50
 
 
-async def test_a_record_that_somebody_filled_with_names_holds_up_others_for_a_bounded_time(
+async def test_a_record_that_somebody_fills_again_and_again_costs_a_bounded_number_of_requests(
     world: World,
 ) -> None:
-    world.accounts.put(**noting(5000))
+    raw = world.accounts.put(**noting(500))
     async with world.working():
-        world.show_accounts()
-        await settle()
-        assert len(world.resources.looked_for) <= 800
+        for _ in range(300):
+            filled = world.accounts.change(metadata=copy.deepcopy(raw["metadata"]))
+            world.show_account(filled)
+            await world.clock.advance(0.2)
+        # In one minute; each change of the record may set off one look for a few names, one second later.
+        assert world.accounts.calls.count(READ) <= 15
+        assert len(world.resources.looked_for) <= 5 * 15
         see(world, link_service_accounts=[{"name": "deployer", "for": ["pull"]}])
         world.accounts.put("deployer")
         await settle()
@@ -378,6 +392,22 @@ async def test_a_link_that_cannot_be_moved_keeps_no_old_secret(world: World) -> 
         await settle()
         assert ("team", LOGIN) not in world.secrets.metadata
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+
+
+async def test_an_old_secret_stays_until_its_links_were_tried_and_delays_nobody(world: World) -> None:
+    world.accounts.put()
+    served(world)
+    async with world.working(workers=1):
+        world.accounts.hold()
+        of = see(world, generation=2, generated_secret_name="renamed")
+        other = world.see(name="shop", namespace="other")
+        await settle()
+        assert world.told(of) == world.told(other) == ("True", "Refreshed")
+        assert ("team", LOGIN) in world.secrets.metadata
+        world.accounts.release()
+        await settle()
+        assert ("team", LOGIN) not in world.secrets.metadata
+        assert linked(world) == (["renamed"], ["renamed"])
 
 
 async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
@@ -438,12 +468,131 @@ async def test_once_closed_nothing_is_begun_that_a_watch_brings(world: World) ->
 
 async def test_the_outcome_of_a_refresh_keeps_all_but_its_success(world: World) -> None:
     of = served(world)
+    async with world.working():
+        await settle()
     step = await world.refresh(of)
-    told = await world.linking.after(of, step)
+    told = world.linking.after(of, step)
     assert step.outcome is not None
     assert told.outcome is not None
     assert (told.outcome.times, told.outcome.fits) == (step.outcome.times, True)
     assert (told.outcome.reason, told.outcome.succeeded) == (Reason.LINK_FAILED, False)
     assert told.deadline == step.deadline
     unknown = Step(outcome=None, error=TransientError(Reason.PENDING, "x"))
-    assert await world.linking.after(of, unknown) is unknown
+    assert world.linking.after(of, unknown) is unknown
+
+
+def crowd(world: World, resources: int, links: int, namespace: str = "crowd") -> None:
+    """Have many resources with many links each, each to a ServiceAccount of its own."""
+    for number in range(resources):
+        names = [{"name": f"a{number}-{link}", "for": ["pull"]} for link in range(links)]
+        served(world, name=f"{namespace}{number}", namespace=namespace, link_service_accounts=names)
+        for name in names:
+            world.accounts.put(str(name["name"]), namespace=namespace)
+
+
+async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(world: World) -> None:
+    crowd(world, 20, 20)
+    world.accounts.hold("crowd")
+    async with world.working():
+        assert world.accounts.unanswered["crowd"] == 3
+        world.accounts.put()
+        of = see(world)
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.accounts.unanswered["crowd"] == 3
+        world.accounts.release("crowd")
+        await settle()
+    pulls = [
+        raw.get("imagePullSecrets") for (space, _), raw in world.accounts.objects.items() if space != "team"
+    ]
+    assert len(pulls) == 400
+    assert all(pulls)
+
+
+async def test_many_links_of_some_namespaces_are_made_in_turn_with_those_of_another(world: World) -> None:
+    for namespace in ("crowd", "mob"):
+        crowd(world, 5, 40, namespace)
+        world.accounts.hold(namespace)
+    async with world.working():
+        world.accounts.put()
+        see(world)
+        await settle()
+        before = len(world.accounts.calls)
+        for namespace in ("crowd", "mob"):
+            world.accounts.release(namespace)
+        await settle()
+    assert world.accounts.calls.index(READ) - before < 12
+    assert len(world.accounts.calls) == 2 * (400 + 1)
+
+
+async def test_many_resources_of_one_service_account_cost_few_passes(world: World) -> None:
+    world.accounts.put()
+    async with world.working(workers=8):
+        for number in range(400):
+            see(world, name=f"r{number}", link_service_accounts=[{"name": "builder", "for": ["pull"]}])
+            if number % 10 == 0:
+                await world.clock.advance(0.01)
+        await world.clock.advance(2)
+        assert len(linked(world)[0]) == 400
+    assert world.accounts.calls.count(WRITE) <= 40
+    assert world.accounts.calls.count(READ) == world.accounts.calls.count(WRITE)
+
+
+async def test_absent_service_accounts_of_one_namespace_are_looked_for_at_a_bounded_rate(
+    world: World,
+) -> None:
+    for number in range(10):
+        names = [{"name": f"a{number}-{link}", "for": ["pull"]} for link in range(60)]
+        served(world, name=f"r{number}", link_service_accounts=names)
+    async with world.working():
+        await world.clock.advance(120)
+        assert len(set(world.accounts.calls)) == 600
+        before = len(world.accounts.calls)
+        await world.clock.advance(60)
+        assert 300 <= len(world.accounts.calls) - before <= 720
+
+
+async def test_of_many_links_that_fail_a_resource_is_told_once_a_second(world: World) -> None:
+    names = [{"name": f"a{link}", "for": ["pull"]} for link in range(100)]
+    of = served(world, link_service_accounts=names)
+    async with world.working():
+        await world.clock.advance(2)
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert len(world.resources.written) <= 4
+
+
+async def test_more_links_than_can_be_recorded_are_refused_and_those_that_are_there_stay(
+    world: World,
+) -> None:
+    name = "r" * 200
+    world.accounts.put()
+    for number in range(30):
+        of = served(world, name=f"{name}{number}", link_service_accounts=BUILDER)
+    async with world.working():
+        await settle()
+        assert len(linked(world)[0]) == 0
+        await world.clock.advance(1)
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        for number in range(15, 30):
+            world.see_gone(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
+        await world.clock.advance(30)
+        assert len(linked(world)[0]) == 15
+
+
+async def test_a_record_that_is_ignored_is_reported_once_and_replaced(world: World) -> None:
+    served(world)
+    account = view_account(world.accounts.put(**noted("gone")))
+    ignored = replace(account, record=frozenset(), annotation=None, record_ignored=True)
+    tending = Tending(world.inventory, world.accounts, world.resources)
+    with structlog.testing.capture_logs() as logs:
+        tending.report_ignored(ignored)
+        tending.report_ignored(ignored)
+        tending.report_ignored(account)
+    (line,) = logs
+    assert (line["log_level"], line["namespace"], line["service_account"]) == ("warning", "team", "builder")
+    assert plan(ignored, frozenset(), frozenset(), named=True) is None
+    link = Link(secret=LOGIN, use="pull", by="web")
+    change = plan(ignored, frozenset({link}), frozenset(), named=True)
+    assert change is not None
+    assert change.patch["metadata"]["annotations"] == {LINKS: f'{{"{LOGIN}":{{"pull":"web"}}}}'}

@@ -79,7 +79,7 @@ class World:
         self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
-            tending=Tending(self.inventory, self.accounts, self.resources, self.clock),
+            tending=Tending(self.inventory, self.accounts, self.resources, rng),
             accounts=self.accounts,
             clock=self.clock,
             look_at=self._landed,

@@ -65,3 +65,20 @@ def test_only_what_bears_the_label_is_kept_and_found_by_who_linked_it() -> None:
     accounts.drop(("other", "x"))
     assert accounts.names() == {("team", "b")}
     assert accounts.get(("team", "a")) is None
+
+
+def test_a_record_that_changes_is_found_by_the_resources_that_it_names_now() -> None:
+    accounts = TendedAccounts()
+    for record in ('{"login":{"pull":"web"}}', '{"login":{"pull":"shop"}}'):
+        noted = {LINKS: record}
+        accounts.put(view_account(service_account("a", labels=OURS, annotations=noted)))
+    assert accounts.linked_by("team", "web") == set()
+    assert accounts.linked_by("team", "shop") == {("team", "a")}
+    index = accounts.index(("team", "a"))
+    assert index is not None
+    assert {name: [link.place for link in links] for name, links in index.by_resource.items()} == {
+        "shop": [("login", "pull")]
+    }
+    accounts.drop(("team", "a"))
+    assert accounts.linked_by("team", "shop") == set()
+    assert accounts.index(("team", "a")) is None

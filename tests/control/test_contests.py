@@ -43,3 +43,11 @@ async def test_no_fight_delays_another(clock: FakeClock) -> None:
     assert contests.wait(resource(name="shop").key) == 0
     contests.forget(WEB)
     assert contests.wait(WEB) == 0
+
+
+async def test_what_is_over_is_not_remembered(clock: FakeClock) -> None:
+    contests = Contests(clock)
+    for number in range(5000):
+        contests.repaired(number)
+        await clock.advance(1)
+    assert len(contests) <= 2 * 120 + 64

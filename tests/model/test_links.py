@@ -4,6 +4,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -241,6 +242,29 @@ def account(fields: dict[str, Any], labels: dict[str, str], *record: Link) -> di
     ours = {LABEL: "true"} if record else {}
     noted = annotation(*record) if record else {}
     return service_account(labels=labels | ours, annotations=dict(labels) | noted) | fields
+
+
+class Counted(dict[str, Any]):
+    """An entry that counts how often it is looked at."""
+
+    looked_at = 0
+
+    def get(self, *args: Any) -> Any:
+        """Count, and answer."""
+        Counted.looked_at += 1
+        return super().get(*args)
+
+
+def test_each_entry_is_looked_at_a_few_times_however_many_links_there_are() -> None:
+    entries = tuple(Counted(name=f"login-{number}") for number in range(300))
+    record = frozenset(Link(secret=f"login-{number}", use="pull", by="gone") for number in range(100))
+    wished = frozenset(Link(secret=f"login-{number}", use="pull", by="web") for number in range(200, 500))
+    raw = service_account(labels=LABELS, annotations=annotation(*record))
+    found = replace(view_account(raw), entries={"pull": entries, "mount": ()})
+    change = plan(found, wished, NONE, named=True)
+    assert change is not None
+    assert (len(change.added), len(change.removed)) == (200, 100)
+    assert Counted.looked_at <= 3 * 300
 
 
 @UNHURRIED

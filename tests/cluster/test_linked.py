@@ -39,9 +39,9 @@ async def test_a_secret_is_linked_as_asked_and_unlinked_when_that_is_taken_out(p
     await plain.create(ecr_secret(link_service_accounts=BOTH))
     async with plain.operator():
         await plain.ready("pull")
-        after = await get_account(plain)
-        assert linked.pulls(after) == ["builder-dockercfg", "mine", LOGIN]
-        assert linked.mounts(after) == ["builder-dockercfg", LOGIN]
+        after = await until_linked(
+            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+        )
         assert json.loads(after["metadata"]["annotations"][LINKS]) == {
             LOGIN: {"mount": "pull", "pull": "pull"}
         }
@@ -74,6 +74,7 @@ async def test_a_persons_link_that_is_taken_out_by_hand_is_made_again_as_the_ope
     async with scene.operator():
         await scene.ready("pull")
         await scene.watching(4)
+        await scene.writes_are({ACCOUNT_WRITE: 1, SECRET_WRITE: 1, STATUS_WRITE: 1})
         assert LINKS not in (await get_account(scene))["metadata"].get("annotations", {})
         await edit(scene, {"imagePullSecrets": []})
         await until_linked(scene, pull=[LOGIN], mount=[], within=2)
@@ -107,7 +108,9 @@ async def test_what_was_deleted_while_nobody_looked_is_swept_at_the_start(plain:
     before = linked.essence(await get_account(plain))
     await plain.create(ecr_secret(link_service_accounts=BOTH))
     async with plain.operator():
-        await plain.ready("pull")
+        await until_linked(
+            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+        )
     await plain.delete("pull", ECR_SECRETS)
     plain.mark()
     async with plain.operator():
@@ -122,6 +125,12 @@ async def test_a_restart_with_links_in_place_costs_no_write(plain: Scene) -> Non
     await plain.create(ecr_secret("other", link_service_accounts=[link("person", "pull")]))
     async with plain.operator():
         await plain.ready("pull", "other")
+        await until_linked(
+            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+        )
+        await until_linked(plain, "default", pull=[LOGIN], mount=[])
+        # A label alone marks a link that a person made.
+        await plain.writes_are({ACCOUNT_WRITE: 3, SECRET_WRITE: 2, STATUS_WRITE: 2})
     plain.mark()
     plain.aws.calls.clear()
     async with plain.operator():
@@ -199,7 +208,12 @@ async def test_no_entry_is_lost_between_competing_writers(plain: Scene) -> None:
         await plain.ready(*names)
         linked_names = {f"{name}-login" for name in names}
         foreign = {"builder-dockercfg", *theirs[0], *theirs[1]}
-        found = await get_account(plain)
+
+        async def all_linked() -> Any:
+            found = await get_account(plain)
+            return found if linked_names <= set(linked.pulls(found)) else None
+
+        found = await wait_for(all_linked, 10, "all of them linked")
         assert sorted(linked.pulls(found)) == sorted(foreign | linked_names | {"mine"})
         assert sorted(linked.mounts(found)) == sorted(foreign | linked_names)
         more = asyncio.create_task(linked.add_as_somebody(plain, "gamma", 40))
@@ -230,7 +244,7 @@ async def test_no_entry_is_lost_between_competing_writers(plain: Scene) -> None:
 async def test_a_link_that_somebody_takes_out_is_put_back(scene: Scene, damage: dict[str, Any]) -> None:
     await scene.create(account(), ecr_secret(link_service_accounts=[link("builder", "pull")]))
     async with scene.operator():
-        await scene.ready("pull")
+        await until_linked(scene, pull=[LOGIN], mount=[])
         await scene.watching(4)
         await edit(scene, damage)
         theirs = [entry["name"] for entry in damage["imagePullSecrets"] or ()]
@@ -257,7 +271,9 @@ async def test_a_fight_over_a_link_is_had_at_a_bounded_rate(scene: Scene) -> Non
 async def test_a_renamed_secret_takes_its_links_with_it(plain: Scene) -> None:
     await plain.create(ecr_secret(link_service_accounts=BOTH))
     async with plain.operator():
-        await plain.ready("pull")
+        await until_linked(
+            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+        )
         plain.mark()
         await plain.change("pull", {"generated_secret_name": "renamed"})
         await until_linked(
@@ -265,13 +281,17 @@ async def test_a_renamed_secret_takes_its_links_with_it(plain: Scene) -> None:
         )
         await plain.ready("pull")
         assert plain.writes()[ACCOUNT_WRITE] == 1
-        assert await plain.find_secret(LOGIN) is None
+
+        async def old_is_gone() -> bool:
+            return await plain.find_secret(LOGIN) is None
+
+        await wait_for(old_is_gone, 5, "the old Secret deleted")
 
 
 async def test_a_suspended_resource_is_neither_linked_nor_unlinked(scene: Scene) -> None:
     await scene.create(account(), account("late"), ecr_secret(link_service_accounts=BOTH))
     async with scene.operator():
-        await scene.ready("pull")
+        await until_linked(scene, pull=[LOGIN], mount=[LOGIN])
         await scene.change("pull", {"suspend": True, "link_service_accounts": [link("late", "pull")]})
         await scene.told("pull", "Unknown", "Suspended")
         await edit(scene, {"metadata": {"annotations": {"note": "hello"}}})
@@ -286,7 +306,7 @@ async def test_a_suspended_resource_is_neither_linked_nor_unlinked(scene: Scene)
 async def test_an_orphaned_secret_keeps_its_links(scene: Scene) -> None:
     await scene.create(account(), ecr_secret(link_service_accounts=BOTH, deletion_policy="Orphan"))
     async with scene.operator():
-        await scene.ready("pull")
+        await until_linked(scene, pull=[LOGIN], mount=[LOGIN])
         await scene.delete("pull", ECR_SECRETS)
         await asyncio.sleep(QUIET)
         await until_linked(scene, pull=[LOGIN], mount=[LOGIN])
@@ -315,7 +335,7 @@ async def test_bad_links_are_told_while_the_token_is_kept_alive(
     scene.aws.token_life = 6
     await scene.create(account(), ecr_secret(link_service_accounts=BOTH))
     async with scene.operator():
-        await scene.ready("pull")
+        await until_linked(scene, pull=[LOGIN], mount=[LOGIN])
         await scene.change("pull", {"link_service_accounts": links})
         told = await scene.told("pull", "False", "InvalidSpec", within=2)
         assert words in reading.condition(told, "Refreshed")["message"]

@@ -230,9 +230,8 @@ def _uses(resource: Resource, account: str) -> tuple[str, ...]:
 
 
 def _places(account: Account) -> frozenset[Place]:
-    return frozenset(
-        (entry.get("name", ""), use) for use, found in account.entries.items() for entry in found
-    )
+    names = ((entry.get("name"), use) for use, found in account.entries.items() for entry in found)
+    return frozenset((name, use) for name, use in names if isinstance(name, str))
 
 
 def _of_use(use: str, places: Iterable[Place]) -> set[str]:
@@ -244,7 +243,7 @@ def _without(entries: Sequence[Mapping[str, Any]], secrets: set[str]) -> list[Ma
     left, kept = set(secrets), []
     for entry in reversed(entries):
         name = entry.get("name")
-        if name in left and entry == {"name": name}:
+        if isinstance(name, str) and name in left and entry == {"name": name}:
             left.discard(name)
         else:
             kept.append(entry)

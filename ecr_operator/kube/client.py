@@ -1,7 +1,8 @@
 """One connection to the API server: requests and streams, over the client library's transport.
 
-Invariant: every call ends in bounded time, and what goes wrong is an ApiError, whose text is short
-and holds nothing of a Secret. Rejected: the library's models and its own watch (see ARCHITECTURE.md).
+Invariant: every call ends in bounded time and reads a bounded answer, and what goes wrong is an ApiError,
+whose text is short and holds nothing of a Secret.
+Rejected: the library's models and its own watch (see ARCHITECTURE.md).
 """
 
 import json
@@ -17,8 +18,9 @@ from aiohttp.connector import Connection
 
 from ecr_operator import __version__
 from ecr_operator.kube import paths
-from ecr_operator.kube.failures import NOT_LEADING, ApiError, failure_of, unreached
+from ecr_operator.kube.failures import NOT_LEADING, TOO_LARGE, ApiError, failure_of, unreached
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
+from ecr_operator.kube.pages import LARGEST_OBJECT
 from ecr_operator.telemetry.metrics import Metrics
 
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -30,6 +32,7 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 _REQUEST_LIMIT: Final = 20.0
 _CONNECT_LIMIT: Final = 10.0
+_LARGEST_FAILURE: Final = 2**20
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Query = Sequence[tuple[str, str]]
@@ -114,8 +117,43 @@ class KubeClient:
             limit: seconds for all of it.
 
         Raises:
-            ApiError: for every answer but 2xx, and for none.
+            ApiError: for every answer but 2xx, for none, and for one that is too large.
         """
+        text = await self._exchange(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, limit=limit
+        )
+        return _parse(text)
+
+    async def page(
+        self, path: str, *, query: Query, accept: str, limit: float, most_bytes: int
+    ) -> tuple[Mapping[str, Any], int]:
+        """Ask for one page of a list, and return it with its size in bytes.
+
+        Args:
+            path: of the collection.
+            query: names and values.
+            accept: the form of the answer.
+            limit: seconds for all of it.
+            most_bytes: where reading ends.
+
+        Raises:
+            ApiError: as `request`; `TOO_LARGE` for a larger page.
+        """
+        text = await self._exchange("GET", path, query=query, accept=accept, limit=limit, most=most_bytes)
+        return _parse(text), len(text)
+
+    async def _exchange(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query,
+        accept: str,
+        limit: float,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        content_type: str = JSON,
+        most: int = LARGEST_OBJECT,
+    ) -> bytes:
         with self._noted(*paths.request_labels(method, path)) as answered:
             response = await self._send(
                 method,
@@ -127,11 +165,11 @@ class KubeClient:
                 content_type=content_type,
             )
             async with response:
-                text = await _read(response)
+                text = await (_read(response, most) if response.ok else _read_failure(response))
             answered.code = response.status
         if not response.ok:
             raise failure_of(response, text)
-        return _parse(text)
+        return text
 
     @asynccontextmanager
     async def stream(
@@ -154,7 +192,7 @@ class KubeClient:
             answered.code = response.status
         try:
             if not response.ok:
-                raise failure_of(response, await _read(response))
+                raise failure_of(response, await _read_failure(response))
             yield _events(response)
         finally:
             # Not release(): a stream that is left early must not be read to its end.
@@ -229,11 +267,10 @@ async def _refuse_redirect(
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[str, Any], None]:
     """The lines of a watch, parsed. Half a line at the end is a cut connection and is dropped."""
-    rest = b""
+    lines = _Lines()
     try:
         async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
+            for line in lines.ended_by(chunk):
                 if line.strip():
                     yield _parse(line)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -241,11 +278,53 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[st
         raise ApiError(0, "Cut", failure.message) from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+class _Lines:
+    """Puts lines together; each is joined once, however small the pieces are that it comes in."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    def ended_by(self, chunk: bytes) -> Iterator[bytes]:
+        """Take in the next piece, and give each line that ends in it."""
+        *ended, rest = chunk.split(b"\n")
+        for end in ended:
+            line = b"".join((*self._begun, end))
+            self._begun, self._size = [], 0
+            yield line
+        self._begun.append(rest)
+        self._size += len(rest)
+        if self._size > LARGEST_OBJECT:
+            raise _too_large(LARGEST_OBJECT)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    parts, size = [], 0
     try:
-        return await response.read()
+        async for chunk in response.content.iter_any():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                # Not read to its end, so the connection serves nothing else any more.
+                response.close()
+                raise _too_large(most)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unreached(error) from error
+    return b"".join(parts)
+
+
+async def _read_failure(response: aiohttp.ClientResponse) -> bytes:
+    """What stands in an answer that is no success; nothing of one that is too large to be told."""
+    try:
+        return await _read(response, _LARGEST_FAILURE)
+    except ApiError as failure:
+        if failure.reason == TOO_LARGE:
+            return b""
+        raise
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(0, TOO_LARGE, f"the answer is larger than {most // 2**20} MiB")
 
 
 def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends

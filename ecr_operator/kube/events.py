@@ -1,13 +1,13 @@
 """Events: what happened to a resource, for `kubectl describe`.
 
 Emitting never waits and never fails: Events go out one after another in the background, and what
-does not fit into the queue is dropped, since the status tells the same; so is what has waited for so long,
-while another led perhaps, that it may not be true any more.
+does not fit into the queue, or into the share of its namespace, is dropped, since the status tells the same;
+so is what has waited for so long, while another led perhaps, that it may not be true any more.
 """
 
 import asyncio
 import itertools
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,33 +49,50 @@ class KubeEvents:
         self._waiting: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue(_MOST_WAITING)
         self._numbers = itertools.count(1)
         self._told = False
-        self._recent: dict[str, deque[tuple[float, str]]] = {}
+        self._waiting_of: Counter[str] = Counter()
+        # By uid, what was told when: a hash, as texts may be long. The one told last is last.
+        self._recent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Queue an Event about an outcome, unless it says again what was said lately, or is one too many."""
-        if not self._is_worth(resource.uid, f"{outcome.reason} {outcome.message}"):
+        namespace = resource.key.namespace
+        if not self._is_worth(resource.uid, hash((outcome.reason, outcome.message))):
             return
         event = event_of(resource, outcome, self._clock.now(), self._instance, next(self._numbers))
-        try:
-            self._waiting.put_nowait((self._clock.monotonic(), resource.key.namespace, event))
-        except asyncio.QueueFull:
+        # A share that leaves room for one namespace more than there are.
+        share = _MOST_WAITING // (len(self._waiting_of) + 1)
+        if self._waiting.full() or self._waiting_of[namespace] >= share:
             log.debug("event dropped", reason=outcome.reason)
+            return
+        self._waiting_of[namespace] += 1
+        self._waiting.put_nowait((self._clock.monotonic(), namespace, event))
 
-    def _is_worth(self, uid: str, said: str) -> bool:
+    def _is_worth(self, uid: str, said: int) -> bool:
         now = self._clock.monotonic()
-        if len(self._recent) > _MOST_REMEMBERED:
-            self._recent = {key: said for key, said in self._recent.items() if said[-1][0] > now - _WINDOW}
-        recent = self._recent.setdefault(uid, deque(maxlen=_MOST_IN_WINDOW))
+        recent = self._recent.get(uid) or deque(maxlen=_MOST_IN_WINDOW)
         lately = [(at, what) for at, what in recent if at > now - _WINDOW]
         if len(lately) >= _MOST_IN_WINDOW or any(what == said for _, what in lately):
             return False
         recent.append((now, said))
+        self._recent[uid] = recent
+        self._recent.move_to_end(uid)
+        self._forget_old(now)
         return True
+
+    def _forget_old(self, now: float) -> None:
+        while len(self._recent) > _MOST_REMEMBERED or self._oldest() <= now - _WINDOW:
+            self._recent.popitem(last=False)
+
+    def _oldest(self) -> float:
+        return next(iter(self._recent.values()))[-1][0]
 
     async def run(self) -> None:
         """Send what is queued, until cancelled."""
         while True:
             since, namespace, event = await self._waiting.get()
+            self._waiting_of[namespace] -= 1
+            if not self._waiting_of[namespace]:
+                del self._waiting_of[namespace]
             try:
                 if self._clock.monotonic() - since < _LONGEST_WAIT:
                     await self._client.request("POST", paths.events(namespace), body=event)

@@ -10,10 +10,15 @@ from typing import Final
 
 import aiohttp
 
+from ecr_operator.model.quote import printable
+
 # The reason of an ApiError for a write that a guard kept back.
 NOT_LEADING: Final = "NotLeading"
+# And of one for an answer that was not read to its end.
+TOO_LARGE: Final = "TooLarge"
 
 _LONGEST_MESSAGE: Final = 400
+_LONGEST_LOOKED_AT: Final = 4000
 _LONGEST_PATIENCE: Final = 300.0  # seconds of Retry-After that we believe
 # Long runs of base64 may be a token that an admission webhook sends back.
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
@@ -46,18 +51,23 @@ def failure_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
         status = None
     if not isinstance(status, Mapping):
         status = {}
+    said, why = (status.get(key) for key in ("message", "reason"))
     return ApiError(
         response.status,
-        short(str(status.get("reason") or response.reason or "Unknown")),
-        short(str(status.get("message") or f"HTTP {response.status} without a Status object")),
+        short(why if isinstance(why, str) and why else response.reason or "Unknown"),
+        short(said if isinstance(said, str) and said else f"HTTP {response.status} without a Status object"),
         _seconds(response.headers.get("Retry-After")),
     )
 
 
 def short(message: str) -> str:
-    """One line, bounded, without anything that may be a token or the login of a proxy."""
-    line = _LOGIN.sub("//", " ".join(message.split()))
-    return _SECRET_LIKE.sub("…", line)[:_LONGEST_MESSAGE]
+    """One printable line, bounded, without anything that may be a token or the login of a proxy."""
+    looked_at = message[:_LONGEST_LOOKED_AT]
+    if len(message) > _LONGEST_LOOKED_AT:
+        # Without the last word: cut short, a token might look like none.
+        looked_at = f"{looked_at.rpartition(' ')[0]} …"
+    line = _LOGIN.sub("//", " ".join(looked_at.split()))
+    return printable(_SECRET_LIKE.sub("…", line), _LONGEST_MESSAGE - 1)
 
 
 def _seconds(header: str | None) -> float | None:

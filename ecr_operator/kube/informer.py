@@ -4,6 +4,7 @@ Guarantees:
 - a list first, then a watch from its version; another list only when the server has forgotten that
   version (410), when the versions can't be trusted (a watch that ended in silence), never in a hot loop;
 - a dead connection is noticed within `_SILENCE` seconds, since each watch ends and says so sooner;
+- pages of a list and events are of bounded size, and others have their turn between objects;
 - every failure is survived: waited out with backoff, told once, and told again when it is over.
 """
 
@@ -19,7 +20,8 @@ import structlog
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.failures import TOO_LARGE, ApiError
+from ecr_operator.kube.pages import PageSize
 from ecr_operator.telemetry.probes import Pulse
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
@@ -27,7 +29,8 @@ _SHORTEST_WATCH: Final = 40
 _LONGEST_WATCH: Final = 55
 _SILENCE: Final = 60.0
 _LIST_LIMIT: Final = 60.0
-_PAGE: Final = "500"
+# How long objects are taken in at a stretch.
+_STRETCH: Final = 0.005
 # A server or proxy that ends each watch at once is not asked more often.
 _SHORTEST_ROUND: Final = 1.0
 _BACKOFF_BASE: Final = 0.2
@@ -97,6 +100,7 @@ class Informer:
         self._version: str | None = None
         self._failures = 0
         self._told: tuple[int, str] | None = None
+        self._stretch_since = 0.0
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -115,15 +119,13 @@ class Informer:
 
     async def _list(self) -> None:
         found: list[Any] = []
-        token = ""
+        token, size = "", PageSize()
         while True:
-            self._pulse.beat(_LIST_LIMIT)
-            page: Mapping[str, Any] = await self._client.request(
-                "GET", self._path, query=self._list_query(token), accept=self._accepts[0], limit=_LIST_LIMIT
-            )
-            # Read page by page: of a long list, one page at most is in memory as it came, and the loop is
-            # held up for no more than one.
-            found += map(self._store.read, page.get("items") or ())
+            page = await self._page(token, size)
+            # Read page by page: of a long list, one page at most is in memory as it came.
+            for raw in page.get("items") or ():
+                found.append(self._store.read(raw))
+                await self._let_others()
             token = page["metadata"].get("continue") or ""
             if not token:
                 break
@@ -132,6 +134,31 @@ class Informer:
         self._version = version
         self._synced()
         self._tell_recovery()
+
+    async def _page(self, token: str, size: PageSize) -> Mapping[str, Any]:
+        """One page, asked for again with fewer objects while it is too large."""
+        while True:
+            self._pulse.beat(_LIST_LIMIT)
+            try:
+                page, read = await self._client.page(
+                    self._path,
+                    query=self._list_query(token, size.objects),
+                    accept=self._accepts[0],
+                    limit=_LIST_LIMIT,
+                    most_bytes=size.most_bytes,
+                )
+            except ApiError as failure:
+                if failure.reason != TOO_LARGE or not size.shrink():
+                    raise
+            else:
+                size.read(read)
+                return page
+
+    async def _let_others(self) -> None:
+        """Give all other tasks a turn, once objects have been taken in for some milliseconds."""
+        if self._clock.monotonic() - self._stretch_since >= _STRETCH:
+            await asyncio.sleep(0)
+            self._stretch_since = self._clock.monotonic()
 
     def _synced(self) -> None:
         self.synced.set()
@@ -154,6 +181,7 @@ class Informer:
                 # Only now: a list that works before a watch that fails must not reset the backoff.
                 self._failures = 0
                 self._tell_recovery()
+                await self._let_others()
         lasted = self._clock.monotonic() - begun
         if not heard and lasted < _SHORTEST_WATCH / 2:
             # No server ends a watch so soon without a word, but a proxy may, or one whose etcd is older
@@ -179,8 +207,8 @@ class Informer:
         elif kind == "DELETED":
             self._store.deleted(raw)
 
-    def _list_query(self, token: str) -> list[tuple[str, str]]:
-        return [*self._selector, ("limit", _PAGE), *([("continue", token)] if token else [])]
+    def _list_query(self, token: str, objects: int) -> list[tuple[str, str]]:
+        return [*self._selector, ("limit", str(objects)), *([("continue", token)] if token else [])]
 
     def _watch_query(self) -> list[tuple[str, str]]:
         seconds = _SHORTEST_WATCH + secrets.randbelow(_LONGEST_WATCH - _SHORTEST_WATCH)
@@ -193,7 +221,7 @@ class Informer:
         ]
 
     async def _wait_out(self, failure: ApiError) -> None:
-        if failure.code == HTTPStatus.GONE or failure.reason in ("Refused", "Cut"):
+        if failure.code == HTTPStatus.GONE or failure.reason in ("Refused", "Cut", TOO_LARGE):
             # A server that was away may come back with an older etcd, and versions that have passed ours by
             # the time that we ask: nothing would tell what was undone. So one list whenever it was lost.
             self._version = None

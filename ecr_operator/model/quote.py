@@ -35,8 +35,8 @@ def printable(text: str, limit: int) -> str:
     return f"{shown}…" if len(text) > limit else shown
 
 
-def one_line(message: str) -> str:
-    """A whole message on one line: at most 1,000 characters, and an ellipsis for the rest."""
-    if len(message) <= _LONGEST_MESSAGE and message.isprintable():
+def one_line(message: str, limit: int = _LONGEST_MESSAGE) -> str:
+    """A whole message on one line: at most so many characters, and an ellipsis for the rest."""
+    if len(message) <= limit and message.isprintable():
         return message
-    return printable(_SPACE.sub(" ", message[: _LONGEST_MESSAGE + 1]), _LONGEST_MESSAGE)
+    return printable(_SPACE.sub(" ", message[: limit + 1]), limit)

@@ -1,6 +1,8 @@
 """Requests and streams: what goes out, and what comes of every answer."""
 
 import asyncio
+import contextlib
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -121,7 +123,7 @@ async def test_a_retry_after_that_never_ends_is_cut(server: ScriptedServer, clie
         pytest.param(500, "[1]", 500, "Internal Server Error", id="a list"),
         pytest.param(404, "404 page not found\n", 404, "Not Found", id="an unknown path"),
         pytest.param(500, b"\xff\xfe\x00", 500, "Internal Server Error", id="no text"),
-        pytest.param(500, '{"reason": 7, "message": null}', 500, "7", id="wrong types"),
+        pytest.param(500, '{"reason": 7, "message": null}', 500, "Internal Server Error", id="wrong types"),
         pytest.param(200, HTML, 0, "NotJSON", id="HTML where JSON was asked for"),
         pytest.param(200, "", 0, "NotJSON", id="no body"),
         pytest.param(200, "[]", 0, "NotJSON", id="a list for an object"),
@@ -163,7 +165,9 @@ def test_what_is_shown_of_a_message() -> None:
     assert short("a\n b\t c") == "a b c"
     assert short(f'"password":"{SECRET}"') == '"password":"…"'
     assert short("x" * 59) == "x" * 59
-    assert short("plain words " * 100) == ("plain words " * 100)[:400]
+    assert short("plain words " * 100) == ("plain words " * 100)[:399] + "…"
+    assert short("a\x1b[31mb\ud800") == "a?[31mb?"
+    assert short("x" * 3950 + " " + SECRET * 10_000) == "… …"
 
 
 async def test_a_redirect_is_a_failure_and_nothing_goes_to_the_other_place(
@@ -189,6 +193,58 @@ async def test_an_answer_that_does_not_come_is_given_up(server: ScriptedServer, 
 async def test_an_answer_that_stops_half_way_is_given_up(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [stream(b'{"half":', then="hold")]
     assert (await failure(client, limit=0.1)).reason == "Timeout"
+
+
+async def test_an_answer_without_end_is_read_up_to_a_limit(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.others = [flood, reply({"fine": True})]
+    found = await failure(client)
+    assert (found.code, found.reason, found.message) == (0, "TooLarge", "the answer is larger than 16 MiB")
+    assert await client.request("GET", "/api") == {"fine": True}
+
+
+async def test_a_page_is_read_up_to_its_own_limit_and_told_with_its_size(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    body = json.dumps({"items": ["x" * 1000]}).encode()
+    for most, expected in ((len(body), len(body)), (len(body) - 1, "TooLarge")):
+        server.others = [text(body)]
+        try:
+            _, size = await client.page("/api", query=(), accept=JSON, limit=5, most_bytes=most)
+        except ApiError as refused:
+            assert refused.reason == expected  # noqa: PT017 - one of two is refused
+        else:
+            assert size == expected
+
+
+async def test_of_a_failure_that_is_too_large_the_status_is_told(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.others = [text("x" * (2**20 + 1), 422)]
+    found = await failure(client)
+    assert (found.code, found.reason) == (422, "Unprocessable Entity")
+
+
+async def flood(request: web.Request) -> web.StreamResponse:
+    """Answer without end."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await response.write(b"x" * 2**20)
+    return response
+
+
+async def test_a_watch_puts_lines_together_from_pieces(server: ScriptedServer, client: KubeClient) -> None:
+    whole = b'{"a": 1}\n\n{"b": 2}\n{"c"'
+    server.watches = [stream(*(whole[place : place + 1] for place in range(len(whole))))]
+    assert await watch(client) == [{"a": 1}, {"b": 2}]
+
+
+async def test_a_line_without_end_ends_the_watch(server: ScriptedServer, client: KubeClient) -> None:
+    server.watches = [flood]
+    assert (await watch_failure(client)).reason == "TooLarge"
 
 
 async def test_an_answer_that_is_cut_is_a_failure(server: ScriptedServer, client: KubeClient) -> None:

@@ -139,6 +139,19 @@ async def test_what_does_not_fit_is_dropped_and_nobody_waits(server: ScriptedSer
         await server.until(1)
 
 
+async def test_one_namespace_leaves_room_for_the_events_of_others(
+    server: ScriptedServer, booth: Booth
+) -> None:
+    server.others = [reply({})] * 2000
+    for number in range(2000):
+        booth.events.emit(resource(name=f"r{number}"), DENIED)
+    booth.events.emit(resource(namespace="other"), DENIED)
+    async with booth.sending(), asyncio.timeout(20):
+        await booth.events.all_sent()
+    assert len(server.asked) < 700
+    assert server.asked[-1].path.endswith("/namespaces/other/events")
+
+
 async def test_one_can_wait_until_all_are_sent(server: ScriptedServer, booth: Booth) -> None:
     server.others = [reply({}), refuse(403, "Forbidden")]
     for name in ("a", "b"):

@@ -72,6 +72,33 @@ class Shelf:
         self.told.append(f"deleted {raw['metadata']['name']}")
 
 
+class SlowShelf(Shelf):
+    """A store that takes 10 ms for each object.
+
+    Attributes:
+        taken: how many it has taken in.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.taken = 0
+
+    def read(self, raw: Mapping[str, Any]) -> str:
+        """Take in an object of a list."""
+        self._take()
+        return super().read(raw)
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """Take in an object of a watch."""
+        self._take()
+        super().changed(raw)
+
+    def _take(self) -> None:
+        self.taken += 1
+        self._clock.skip(0.01)
+
+
 class Scene:
     """An informer at work on a scripted server, in virtual time."""
 
@@ -170,7 +197,60 @@ async def test_pages_are_put_together(scene: Scene) -> None:
     async with scene.watching():
         await scene.until("replaced a b c")
     assert [each.query.get("continue") for each in scene.server.select(watch=False)] == [None, "t1", "t2"]
-    assert {each.query["limit"] for each in scene.server.select(watch=False)} == {"500"}
+    assert [each.query["limit"] for each in scene.server.select(watch=False)] == ["20", "100", "500"]
+
+
+async def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_objects(scene: Scene) -> None:
+    fat = thing("a", data="x" * 5 * 2**20)
+    scene.server.lists = [
+        listing("z", token="t1"),
+        *[reply({"metadata": {"resourceVersion": "5"}, "items": [fat]})] * 5,
+    ]
+    async with scene.watching():
+        await scene.until("replaced a z")
+    asked = [(each.query["limit"], each.query.get("continue")) for each in scene.server.select(watch=False)]
+    assert asked == [("20", None), ("100", "t1"), ("25", "t1"), ("6", "t1"), ("1", "t1")]
+    assert scene.clock.slept == []
+
+
+async def test_an_object_that_is_too_large_is_waited_out_and_not_asked_for_in_a_hot_loop(
+    scene: Scene,
+) -> None:
+    scene.server.lists = [text(b"x" * (16 * 2**20 + 1))] * 10
+    async with scene.watching():
+        await scene.let_pass(1)
+        await scene.server.until(4, watch=False)
+    assert [each.query["limit"] for each in scene.server.select(watch=False)][:4] == ["20", "5", "1", "20"]
+
+
+async def test_a_line_that_is_too_large_costs_one_list(scene: Scene) -> None:
+    scene.server.lists = [listing("a"), listing("b")]
+    scene.server.watches = [stream(b"x" * (16 * 2**20 + 1), then="hold"), HELD]
+    async with scene.watching():
+        await scene.let_pass(1)
+        await scene.until("replaced a", "replaced b")
+
+
+async def test_others_have_their_turn_between_objects_of_a_list_and_of_a_watch(scene: Scene) -> None:
+    """Whose taking in lasts 10 ms each."""
+    turns: list[int] = []
+    shelf = scene.shelf = SlowShelf(scene.clock)
+    scene.server.lists = [listing(*map(str, range(20)), version="5")]
+    added = b"".join(event("ADDED", str(number), str(number)) for number in range(20, 40))
+    scene.server.watches = [stream(added, then="hold")]
+
+    async def other() -> None:
+        while True:
+            turns.append(shelf.taken)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    async with scene.watching():
+        async with asyncio.timeout(5):
+            while shelf.taken < 40:  # noqa: ASYNC110 - a real server, which sets no event
+                await asyncio.sleep(0.002)
+    task.cancel()
+    assert set(turns) >= set(range(40))
 
 
 async def test_a_page_is_read_before_the_next_is_there_and_told_only_with_the_last(scene: Scene) -> None:

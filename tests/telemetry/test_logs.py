@@ -8,7 +8,7 @@ import logging
 import traceback
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -156,3 +156,86 @@ def test_a_line_that_repeats_itself_is_left_out_after_a_while() -> None:
     structlog.get_logger("x").warning("again", name="another")
     said = [line["name"] for line in lines(stream)]
     assert said == [*["web"] * 5, "another"]
+
+
+FORMS = [pytest.param("json", io.StringIO, id="JSON"), pytest.param("console", Terminal, id="a terminal")]
+LARGEST = 4096
+
+
+@pytest.mark.parametrize(("encoder", "stream_type"), FORMS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"event": "x" * 1_000_000}, id="a long message"),
+        pytest.param({"event": "a", "error": "x" * 1_000_000}, id="a long value"),
+        pytest.param({"event": "\U0001f511" * 5000, "error": "\x1b" * 5000}, id="what takes many bytes"),
+        pytest.param({"event": "a", **{f"key{n}": "ü" * 900 for n in range(60)}}, id="many values"),
+        pytest.param({"event": "a", **{f"key{n}": "ü" * 900 for n in range(900)}}, id="too many values"),
+        pytest.param({"event": "a", "x" * 100_000: 1}, id="a long name"),
+        pytest.param({"event": "a", "error": ["x" * 1000] * 1000}, id="a long list"),
+    ],
+)
+def test_no_line_is_longer_than_4_kib(
+    encoder: Literal["json", "console"], stream_type: type[io.StringIO], values: dict[str, Any]
+) -> None:
+    stream = stream_type()
+    logs.configure(LogOptions(encoder=encoder), stream)
+    structlog.get_logger("x").warning(**values)
+    logging.getLogger("some.library").warning(values["event"])
+    said = stream.getvalue().encode().splitlines(keepends=True)
+    assert len(said) == 2
+    assert max(map(len, said)) <= LARGEST
+
+
+def test_a_long_line_is_json_still_and_each_value_is_cut() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(), stream)
+    structlog.get_logger("x").warning("ü" * 5000, error="x" * 5000, name="web", expires=None, ready=True)
+    (line,) = lines(stream)
+    assert (line["message"], line["error"]) == ("ü" * 250 + "…", "x" * 250 + "…")
+    assert (line["name"], line["expires"], line["ready"], line["level"]) == ("web", None, True, "warning")
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def test_of_a_long_traceback_the_end_is_shown() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(), stream)
+    try:
+        fail("x\n" * 50_000 + "the end\x1b[2J")
+    except ValueError:
+        structlog.get_logger("x").exception("unforeseen")
+    (line,) = lines(stream)
+    assert line["exception"].endswith("the end?[2J")
+    assert len(stream.getvalue()) <= LARGEST
+
+
+@pytest.mark.parametrize(("encoder", "stream_type"), FORMS)
+def test_nothing_in_a_value_can_fake_a_line_or_move_the_cursor(
+    encoder: Literal["json", "console"], stream_type: type[io.StringIO]
+) -> None:
+    stream = stream_type()
+    logs.configure(LogOptions(encoder=encoder), stream)
+    evil = "a\r\nfake\x1b[2J\u202e\ud800\x9b"
+    structlog.get_logger("x").warning(evil, error=evil, **{evil: evil})
+    logging.getLogger("some.library").warning(evil)
+    assert len(stream.getvalue().splitlines()) == 2
+    assert "\x1b[2J" not in stream.getvalue()
+    assert not {"\r", "\u202e", "\ud800", "\x9b"} & set(stream.getvalue())
+
+
+def test_one_namespace_writes_ten_lines_a_second_beyond_its_first_outcomes() -> None:
+    stream = io.StringIO()
+    logs.configure(LogOptions(), stream)
+    log = structlog.get_logger("x")
+    for number in range(50):
+        log.info("first", namespace="team", name=f"r{number}", first=True)
+        log.info("changed", namespace="team", name=f"r{number}")
+    log.info("changed", namespace="other", name="web")
+    said = lines(stream)
+    assert not any("first" in line for line in said)
+    assert sum(line["message"] == "first" for line in said) == 50
+    assert 10 <= sum(line["message"] == "changed" and line["namespace"] == "team" for line in said) <= 20
+    assert said[-1]["namespace"] == "other"

@@ -1,5 +1,6 @@
 """What passes the limiter of repeats, and what does not."""
 
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -78,3 +79,71 @@ def test_memory_is_bounded_by_forgetting_the_oldest() -> None:
         passed(limiter, event=str(each))
     assert count(limiter, 10, event="first") == 5
     assert count(limiter, 10, event="2999") == 4
+
+
+def test_of_a_namespace_ten_lines_a_second_pass_and_the_rest_is_counted() -> None:
+    time = Time()
+    limiter = RepeatLimiter(time)
+    told = [passed(limiter, event=str(number), namespace="team") for number in range(25)]
+    assert [line is not None for line in told] == [True] * 10 + [False] * 15
+    time.now = 0.99
+    assert passed(limiter, event="more", namespace="team") is None
+    assert passed(limiter, event="more", namespace="other") == {"event": "more", "namespace": "other"}
+    time.now = 1.0
+    assert passed(limiter, event="a", namespace="team") == {
+        "event": "a",
+        "namespace": "team",
+        "left_out": 16,
+    }
+    assert passed(limiter, event="b", namespace="team") == {"event": "b", "namespace": "team"}
+
+
+def test_within_no_second_there_are_more_than_ten() -> None:
+    time = Time()
+    limiter = RepeatLimiter(time)
+    times = []
+    for tick in range(400):
+        time.now = tick / 64
+        if passed(limiter, event=str(tick), namespace="team"):
+            times.append(time.now)
+    assert all(later - earlier >= 1 for earlier, later in zip(times, times[10:], strict=False))
+    assert len(times) >= 60
+
+
+def test_a_first_outcome_always_passes_and_is_not_marked() -> None:
+    limiter = RepeatLimiter(Time())
+    count(limiter, 5, event="again", namespace="team")
+    for number in range(100):
+        line = {"event": str(number), "namespace": "team"}
+        assert passed(limiter, **line, first=True) == line
+    assert sum(passed(limiter, event=f"x{n}", namespace="team") is not None for n in range(50)) == 5
+
+
+def test_lines_of_no_namespace_have_no_share() -> None:
+    limiter = RepeatLimiter(Time())
+    assert sum(passed(limiter, event=str(number)) is not None for number in range(100)) == 100
+
+
+def test_what_is_left_out_for_its_namespace_is_no_repeat() -> None:
+    time = Time()
+    limiter = RepeatLimiter(time)
+    for number in range(10):
+        passed(limiter, event=str(number), namespace="team")
+    count(limiter, 20, event="again", namespace="team")
+    time.now = 2.0
+    assert passed(limiter, event="again", namespace="team") == {
+        "event": "again",
+        "namespace": "team",
+        "left_out": 20,
+    }
+
+
+def test_long_lines_are_remembered_as_digests() -> None:
+    limiter = RepeatLimiter(Time())
+    tracemalloc.start()
+    for number in range(3000):
+        passed(limiter, event=str(number) + "x" * 10_000, namespace=str(number) + "x" * 10_000)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 6_000_000
+    assert passed(limiter, event="\ud800") == {"event": "\ud800"}

@@ -1,6 +1,5 @@
 """What a watch of metadata shows of the objects that resources name."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ class Register:
     def __init__(self) -> None:
         self.answer: str | OperatorError = "basis"
         self.reads = 0
-        self.meanwhile: Callable[[], None] = lambda: None
+        self.meanwhile: list[dict[str, Any]] = []
         self.changes: list[tuple[set[Identity], set[str]]] = []
         self.named = NamedObjects(
             self._read,
@@ -42,7 +41,8 @@ class Register:
 
     async def _read(self, _identity: Identity) -> str:
         self.reads += 1
-        self.meanwhile()
+        for raw in self.meanwhile:
+            self.secrets.changed(raw)
         if isinstance(self.answer, OperatorError):
             raise self.answer
         return self.answer
@@ -112,9 +112,9 @@ async def test_a_failure_read_before_a_change_is_not_kept(register: Register) ->
     register.named.name(key(), KEYS)
     relist(register.secrets, [])
     register.answer = MISSING
-    register.meanwhile = lambda: register.secrets.changed(secret())
+    register.meanwhile.append(secret())
     await register.failing()
-    register.meanwhile = lambda: None
+    register.meanwhile.clear()
     register.answer = "basis"
     assert await register.named.basis(KEYS) == "basis"
 

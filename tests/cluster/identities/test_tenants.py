@@ -55,16 +55,6 @@ async def test_a_secret_is_read_decoded(api: Api, namespace: str, tenants: KubeT
     assert found.uid == (await api.get(SECRETS, "keys", namespace))["metadata"]["uid"]
 
 
-async def test_a_secrets_version_changes_with_it_and_is_none_without_it(
-    api: Api, namespace: str, tenants: KubeTenants
-) -> None:
-    assert await tenants.iam_keys_version(namespace, "keys") is None
-    await api.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}}, namespace)
-    before = await tenants.iam_keys_version(namespace, "keys")
-    await api.merge_patch(SECRETS, "keys", {"stringData": KEYS}, namespace)
-    assert await tenants.iam_keys_version(namespace, "keys") not in (None, before)
-
-
 async def test_a_service_accounts_role_is_its_annotation(
     api: Api, namespace: str, tenants: KubeTenants
 ) -> None:

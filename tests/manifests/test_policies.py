@@ -48,8 +48,8 @@ def chart_secret(**changes: Any) -> Json:
 
 
 PLAIN: dict[str, Any] = {"labels": None, "annotations": None, "ownerReferences": None}
-PULL = {"kind": "Secret", "spec": {"generated_secret_name": "login", "ecr_registry": HOST}}
-CHARTS = {"kind": "ArgoHelmRepoSecret", "spec": {"generated_secret_name": "login", "url": HOST}}
+PULL: Json = {"kind": "Secret", "spec": {"generated_secret_name": "login", "ecr_registry": HOST}}
+CHARTS: Json = {"kind": "ArgoHelmRepoSecret", "spec": {"generated_secret_name": "login", "url": HOST}}
 BY_V060 = v060.generated_secret(PULL, v060.new_password())
 CHARTS_BY_V060 = v060.generated_secret(CHARTS, v060.new_password())
 FOREIGN = secret(**PLAIN, type="Opaque", data={})

@@ -1,6 +1,6 @@
 # Two stages from one base: the first installs the locked packages, the second has the result without the installer.
-# A base can be given with its digest: --build-arg BASE=registry.access.redhat.com/ubi9/python-312-minimal@sha256:…
-ARG BASE=registry.access.redhat.com/ubi9/python-312-minimal:9.7
+# The base is named by the digest of its index, which has all architectures; another: --build-arg BASE=…
+ARG BASE=registry.access.redhat.com/ubi9/python-312-minimal:9.7@sha256:2ac60c655288a88ec55df5e2154b9654629491e3c58b5c54450fb3d27a575cb6
 
 FROM ${BASE} AS build
 # Only to build: the last stage has a user of its own.

@@ -110,8 +110,9 @@ deploy: $(INSTALLED) ## Install CRDs, rights and the operator as config/default 
 	@$(KUBECTL) kustomize config/default | \
 		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" | $(KUBECTL) apply -f -
 
-manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one file
-	@mkdir -p dist && $(VENV)/bin/kubectl kustomize config/default >dist/install.yaml
+manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one file (IMG=… is its image)
+	@mkdir -p dist && $(VENV)/bin/kubectl kustomize config/default | \
+		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" >dist/install.yaml
 	@echo "dist/install.yaml is written."
 
 undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Secrets included
@@ -145,9 +146,10 @@ image: ## Build the image for this machine's architecture (IMG=name:tag, PLATFOR
 image-push: ## Push the image (IMG=name:tag)
 	$(CONTAINER_TOOL) push $(IMG)
 
-lock: $(INSTALLED) ## Renew both lock files within the bounds of pyproject.toml
+lock: $(INSTALLED) ## Renew both lock files within the bounds of pyproject.toml, and CI's pip-audit
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(UV_COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	echo pip-audit | $(UV_COMPILE) --upgrade --no-annotate - -o .github/pip-audit.lock
 
 clean: ## Remove .venv and all caches in this folder
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* \

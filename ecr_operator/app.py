@@ -217,6 +217,7 @@ class Operator:
         """All that writes or asks AWS."""
         self._workers = self._hire()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._linking.run(), name="linking")
             group.create_task(self._workers.run(_WORKERS), name="workers")

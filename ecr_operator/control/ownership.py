@@ -95,7 +95,8 @@ class Claims:
             return Stake(view=view)
         if view.owner is None and has_legacy_status(resource):
             secret = await self._secrets.read(view.namespace, view.name)
-            if secret and (token := legacy_token(resource, wanted, secret)):
+            old = not await self._resources.keeps_details(resource.key.kind)
+            if secret and (token := legacy_token(resource, wanted, secret, old_crds=old)):
                 return Stake(view=view_secret(secret["metadata"]), legacy=token)
         self.doubt(resource, wanted)
         raise _conflict(wanted, f"it belongs to {view.owner_in_words}", _advice(view.owner, is_gone=gone))

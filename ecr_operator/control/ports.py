@@ -211,6 +211,10 @@ class ResourceReader(Protocol):
         """
         ...
 
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the server keeps more of a status than v0.6.0 wrote."""
+        ...
+
 
 class StatusWriter(Protocol):
     """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""

@@ -13,6 +13,7 @@ from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource, status_of
+from ecr_operator.model.resources import KINDS
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
 _DETAIL: Final = "observedGeneration"
@@ -46,10 +47,18 @@ class KubeStatuses:
             raise translate(failure, f"reading {key}") from failure
         return found
 
+    async def announce_old_crds(self) -> None:
+        """Log once if the CRDs are v0.6.0's, whatever is written later; to be called at the start."""
+        for kind in KINDS:
+            await self.keeps_details(kind)
+
     async def keeps_details(self, kind: str) -> bool:
         """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""
         if kind not in self._keeps:
-            self._learn(kind, keeps=await self._ask_schema(kind))
+            keeps = await self._ask_schema(kind)
+            if keeps is None:
+                return True
+            self._learn(kind, keeps=keeps)
         return self._keeps[kind]
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,21 +94,27 @@ class KubeStatuses:
             self._learn(key.kind, keeps=_DETAIL in kept)
         return kept
 
-    async def _ask_schema(self, kind: str) -> bool:
+    async def _ask_schema(self, kind: str) -> bool | None:
+        """Whether the schema has more than v0.6.0's; None if the API server can't be asked now."""
         try:
             answer = await self._client.request("GET", paths.OPENAPI)
             for schema in answer["components"]["schemas"].values():
                 kinds = [found["kind"] for found in schema.get("x-kubernetes-group-version-kind", ())]
                 if kind in kinds:
                     return _DETAIL in schema["properties"]["status"].get("properties", {})
-        except (ApiError, KeyError, TypeError, AttributeError):
+        except ApiError as failure:
+            if failure.code == 0 or failure.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                return None
+        except (KeyError, TypeError, AttributeError):
             pass
         return True
 
     def _learn(self, kind: str, *, keeps: bool) -> None:
         if not keeps and False not in self._keeps.values():
             log.warning(
-                "the CRDs are v0.6.0's and keep two fields of the status only",
-                next="apply config/crd for conditions and expiry times",
+                "the CRDs are v0.6.0's: role_arn, service_account, aws_iam_secret and all other new fields of"
+                " a resource are lost, and its token is one of the operator's own identity; the status keeps"
+                " two fields only",
+                next="apply config/crd",
             )
         self._keeps[kind] = keeps

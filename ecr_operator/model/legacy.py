@@ -1,7 +1,8 @@
 """Telling a Secret that v0.6.0 wrote from one that only looks like it.
 
 v0.6.0 left no ownerReference and no label. So its Secrets are known by the exact form that its code
-writes, for this very host or URL, and by a status that only it leaves behind.
+writes, for this very host or URL, and by a status that only it leaves behind. Under v0.6.0's CRDs our own
+status looks the same; there the login must also have been written with the status, as v0.6.0 did.
 """
 
 import base64
@@ -9,7 +10,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.model.manifests import (
@@ -24,6 +25,7 @@ from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 
 _LIFE: Final = timedelta(hours=12)
+_TOGETHER: Final = timedelta(seconds=60)
 
 
 def has_legacy_status(resource: Resource) -> bool:
@@ -36,16 +38,22 @@ def has_legacy_status(resource: Resource) -> bool:
     )
 
 
-def legacy_token(resource: Resource, wanted: Wanted, secret: Mapping[str, Any]) -> RegistryToken | None:
+def legacy_token(
+    resource: Resource, wanted: Wanted, secret: Mapping[str, Any], *, old_crds: bool = False
+) -> RegistryToken | None:
     """The token in a Secret that v0.6.0 plainly wrote for this resource; None for any other Secret.
 
     Args:
         resource: whose status tells the token's age.
         wanted: its checked spec.
-        secret: the whole core Secret.
+        secret: the whole core Secret, with its managedFields.
+        old_crds: the status may be our own; require managedFields to show an update of the login at its time.
+            Not required elsewhere, since a Secret restored from a backup shows the time of the restore.
     """
     issued_at = parse_time(resource.status.get("lastUpdatedTime"))
     if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
+        return None
+    if old_crds and not _is_written_at(issued_at, wanted, secret):
         return None
     data = _decoded(secret.get("data"))
     password = _password(wanted, data)
@@ -65,6 +73,22 @@ def _as_then(wanted: Wanted) -> Wanted:
 def _has_controller(secret: Mapping[str, Any]) -> bool:
     owners = secret["metadata"].get("ownerReferences") or ()
     return any(owner.get("controller") for owner in owners)
+
+
+def _is_written_at(time: datetime, wanted: Wanted, secret: Mapping[str, Any]) -> bool:
+    """Whether the login was last changed by an update around that time, under whatever manager's name."""
+    field = f"f:{'password' if wanted.argo else DOCKER_KEY}"
+    writers = [
+        entry
+        for entry in secret["metadata"].get("managedFields") or ()
+        if field in ((entry.get("fieldsV1") or {}).get("f:data") or {})
+    ]
+    return bool(writers) and all(
+        entry.get("operation") == "Update"
+        and (written := parse_time(entry.get("time"))) is not None
+        and abs(written - time) <= _TOGETHER
+        for entry in writers
+    )
 
 
 def _has_form(wanted: Wanted, secret: Mapping[str, Any]) -> bool:

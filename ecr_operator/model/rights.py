@@ -118,7 +118,7 @@ NEEDS: Final[tuple[Need, ...]] = (
     Need(
         group="",
         resource="serviceaccounts",
-        verbs=("get",),
+        verbs=("get", "list", "watch"),
         purpose="spec.service_account",
         granted_by=_SERVICE_ACCOUNT,
         required=False,

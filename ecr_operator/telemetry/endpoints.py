@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from http import HTTPStatus
+from ipaddress import ip_address
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -15,13 +17,15 @@ import structlog
 
 from ecr_operator.settings import BindAddress, Settings
 from ecr_operator.telemetry.exposition import CONTENT_TYPE, Page
-from ecr_operator.telemetry.http import Answer, HttpServer, listen
+from ecr_operator.telemetry.hosts import SERVICE, is_ours, service_names
+from ecr_operator.telemetry.http import Answer, Hosts, HttpServer, listen
 from ecr_operator.telemetry.http import Page as Route
 from ecr_operator.telemetry.metrics import Metrics
 from ecr_operator.telemetry.probes import Probes
 
 METRICS_FLAG: Final = "--metrics-bind-address"
 PROBES_FLAG: Final = "--health-probe-bind-address"
+_RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +51,11 @@ class Endpoints:
         async def shown() -> Answer:
             return Answer(body=await page.text(), content_type=CONTENT_TYPE)
 
-        self._wanted: tuple[tuple[str, BindAddress | None, dict[str, Route]], ...] = (
-            (METRICS_FLAG, settings.metrics, {"/metrics": shown}),
-            (
-                PROBES_FLAG,
-                settings.probes,
-                {"/healthz": _told(probes.ailments), "/readyz": _told(probes.obstacles)},
-            ),
+        probe_pages = {"/healthz": _told(probes.ailments), "/readyz": _told(probes.obstacles)}
+        self._wanted: tuple[tuple[str, BindAddress | None, dict[str, Route], Hosts | None], ...] = (
+            (METRICS_FLAG, settings.metrics, {"/metrics": shown}, _hosts(settings)),
+            # A probe may be given any Host header, and what it reads is no secret.
+            (PROBES_FLAG, settings.probes, probe_pages, None),
         )
         self._servers: list[HttpServer] = []
 
@@ -75,17 +77,42 @@ class Endpoints:
         # All of them before any is served: so a start that fails says one line and no more.
         with ExitStack() as bound:
             sockets = [
-                (pages, bound.enter_context(listening))
-                for flag, address, pages in self._wanted
+                (pages, hosts, bound.enter_context(listening))
+                for flag, address, pages, hosts in self._wanted
                 if address and (listening := _listen(flag, address, " and ".join(pages)))
             ]
             bound.pop_all()
-        for pages, listening in sockets:
-            server = HttpServer(pages)
+        for pages, hosts, listening in sockets:
+            server = HttpServer(pages, hosts=hosts)
             self._servers.append(server)
             address = _named(*listening.getsockname()[:2])
             await server.start(listening)
             log.info("serving", paths=" and ".join(pages), address=address)
+
+
+def _hosts(settings: Settings) -> Hosts | None:
+    """For which hosts metrics are answered; for any behind kube-rbac-proxy, which asks for a token."""
+    if settings.in_cluster and settings.metrics and _is_loopback(settings.metrics.host):
+        return None
+    names = service_names(settings.namespace, _resolv_conf())
+    known = "an IP address or localhost"
+    if names:
+        known = f"an IP address, localhost or {SERVICE}.{settings.namespace}.svc"
+    return Hosts(accepts=lambda header: is_ours(header, names), advice=f"Use {known} as the host.")
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _resolv_conf() -> str:
+    try:
+        return _RESOLV_CONF.read_text(encoding="latin-1")
+    except OSError:
+        return ""
 
 
 def _listen(flag: str, address: BindAddress, paths: str) -> socket.socket | None:

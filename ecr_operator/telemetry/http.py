@@ -1,7 +1,8 @@
 """A web server for two or three pages that machines read.
 
-Guarantees: only GET and HEAD of known paths; a request's head is small, everything about it ends within
-seconds, and of too many connections the oldest goes, so that who holds connections open locks nobody out.
+Guarantees: only GET and HEAD of known paths, and where wanted of known hosts; a request's head is small,
+everything about it ends within seconds, and of too many connections the oldest goes, so that who holds
+connections open locks nobody out.
 Leaves out: bodies, keep-alive, TLS (kube-rbac-proxy and the service mesh are there for that).
 Rejected: aiohttp's server, which bounds neither the time of a request's head nor the number of connections.
 """
@@ -22,6 +23,7 @@ _LARGEST_HEAD: Final = 8192  # bytes
 _LONGEST: Final = 10.0  # seconds, from connecting to the last byte
 _MOST: Final = 32  # connections
 _REQUEST: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]\r\n")
+_HOST: Final = re.compile(rb"\r\nhost:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
 
@@ -38,17 +40,39 @@ class Answer:
 Page = Callable[[], Awaitable[Answer]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """Which `Host` headers are answered; a request without one always is.
+
+    Attributes:
+        accepts: whether this one is.
+        advice: which are, for whoever used another.
+    """
+
+    accepts: Callable[[str], bool]
+    advice: str
+
+
 class HttpServer:
     """Serves pages by path until closed.
 
     Args:
         pages: by path, without a slash at the end.
+        hosts: whose `Host` headers are answered; None for any.
         longest: seconds that a connection may take in all.
         most: connections at once.
     """
 
-    def __init__(self, pages: Mapping[str, Page], *, longest: float = _LONGEST, most: int = _MOST) -> None:
+    def __init__(
+        self,
+        pages: Mapping[str, Page],
+        *,
+        hosts: Hosts | None = None,
+        longest: float = _LONGEST,
+        most: int = _MOST,
+    ) -> None:
         self._pages = pages
+        self._hosts = hosts
         self._longest = longest
         self._most = most
         self._server: asyncio.Server | None = None
@@ -99,6 +123,11 @@ class HttpServer:
         request = _REQUEST.match(head)
         if request is None:
             return _in_bytes(_refusal(HTTPStatus.BAD_REQUEST))
+        if self._hosts and not all(
+            self._hosts.accepts(each.decode("latin-1")) for each in _HOST.findall(head)
+        ):
+            said = f"{self._hosts.advice}\n".encode()
+            return _in_bytes(Answer(body=said, status=HTTPStatus.MISDIRECTED_REQUEST))
         method, target = request[1].decode(), request[2].decode()
         if method not in ("GET", "HEAD"):
             return _in_bytes(_refusal(HTTPStatus.METHOD_NOT_ALLOWED))

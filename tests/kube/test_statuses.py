@@ -100,7 +100,6 @@ def schema(*fields: str, kind: str = "Secret") -> Answer:
         pytest.param(schema("phase", kind="Other"), True, id="a document without the kind"),
         pytest.param(reply({}), True, id="an empty document"),
         pytest.param(refuse(403, "Forbidden"), True, id="no right to read it"),
-        pytest.param(text("<html>"), True, id="HTML"),
         pytest.param(reply({"components": {"schemas": {"x": 7}}}), True, id="a document of another form"),
         pytest.param(reply({"components": None}), True, id="a null in it"),
     ],
@@ -117,13 +116,34 @@ async def test_what_the_crd_keeps_is_asked_once(
     assert len(server.asked) == 1
 
 
+async def test_old_crds_are_announced_at_the_start_once_for_both_kinds(
+    server: ScriptedServer, statuses: KubeStatuses
+) -> None:
+    old = schema("phase", "lastUpdatedTime")
+    server.others = [old, schema("phase", kind="ArgoHelmRepoSecret")]
+    with structlog.testing.capture_logs() as logs:
+        await statuses.announce_old_crds()
+    (line,) = logs
+    assert "aws_iam_secret" in line["event"]
+    assert "operator's own identity" in line["event"]
+
+
+@pytest.mark.parametrize("answer", [refuse(503, "ServiceUnavailable"), text("<html>")], ids=["503", "HTML"])
+async def test_of_a_server_that_is_away_nothing_is_learnt(
+    server: ScriptedServer, statuses: KubeStatuses, answer: Answer
+) -> None:
+    server.others = [answer, schema("phase")]
+    assert await statuses.keeps_details("Secret")
+    assert not await statuses.keeps_details("Secret")
+
+
 async def test_an_old_crd_is_told_of_once(server: ScriptedServer, statuses: KubeStatuses) -> None:
     pruned: dict[str, Any] = {"metadata": {"uid": "uid-of-web"}, "status": {"phase": "Updated"}}
     server.others = [reply(pruned), reply(pruned), reply({"metadata": {"uid": "uid-of-web"}, "status": FULL})]
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             await statuses.write(resource(), FULL)
-    assert [each["next"] for each in logs] == ["apply config/crd for conditions and expiry times"]
+    assert [each["next"] for each in logs] == ["apply config/crd"]
     assert await statuses.keeps_details("Secret")
 
 

@@ -10,6 +10,7 @@ from tests.lab.api import Json
 from tests.lab.rights import rights_in
 from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
 
+PLAIN = Path(__file__).parent / "plain"
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 DEFAULT, NAMESPACED, TEAMS = CONFIG / "default", CONFIG / "namespaced", CONFIG / "namespaced" / "example"
 
@@ -106,7 +107,7 @@ def test_the_metrics_are_behind_the_proxy() -> None:
 
 
 def test_a_component_leaves_the_proxy_out() -> None:
-    objects = build(Path(__file__).parent / "plain")
+    objects = build(PLAIN)
     names = {each["metadata"]["name"] for each in objects}
     assert not {name for name in names if "proxy" in name or "metrics-reader" in name}
     (manager,) = pick(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
@@ -137,4 +138,38 @@ def test_two_replicas_are_spread_and_never_hold_up_a_drain() -> None:
 def test_the_network_policy_lets_pass_what_is_listened_on() -> None:
     policy = pick(build(EVERYTHING), "NetworkPolicy")["spec"]
     let_in = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
-    assert let_in == {8080, 8081, 8443}
+    assert let_in == {8081, 8443}
+
+
+@pytest.mark.parametrize("folder", [PLAIN, NAMESPACED, TEAMS], ids=["plain", "namespaced", "two namespaces"])
+def test_metrics_by_plain_http_are_for_namespaces_with_a_label(folder: Path) -> None:
+    objects = build(folder)
+    policy = pick(objects, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    labels = pick(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    sources = {rule["ports"][0]["port"]: rule.get("from") for rule in policy["ingress"]}
+    assert sources == {
+        8081: None,
+        8080: [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}],
+    }
+
+
+def _aggregated(folder: Path) -> dict[str, set[str]]:
+    """Tell which roles become part of which default roles."""
+    return {
+        each["metadata"]["name"].removeprefix(f"{NAMESPACE}-"): found
+        for each in build(folder)
+        if each["kind"] == "ClusterRole"
+        and (found := {key.partition("aggregate-to-")[2] for key in each["metadata"]["labels"]} - {""})
+    }
+
+
+def test_the_default_roles_get_no_rights_but_by_a_component() -> None:
+    assert _aggregated(DEFAULT) == {}
+    assert _aggregated(EVERYTHING) == {
+        "secret-viewer-role": {"view"},
+        "secret-editor-role": {"edit", "admin"},
+        "argohelmreposecret-viewer-role": {"view"},
+        "argohelmreposecret-editor-role": {"edit", "admin"},
+    }

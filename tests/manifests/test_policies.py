@@ -1,16 +1,19 @@
 """What the policies refuse to whoever holds the operator's account, and what they let pass."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from tests.cluster.ownership import v060
 from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
 from tests.lab.control_plane import ControlPlane
 from tests.manifests.installation import Installation, token_of
 
 DOCKER = "kubernetes.io/dockerconfigjson"
 LOGIN = {".dockerconfigjson": "eyJhdXRocyI6e319"}
+HOST = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 GROUP = "ecr.mobb.redhat.com"
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 REPOSITORY = {"argocd.argoproj.io/secret-type": "repository"}
@@ -45,11 +48,21 @@ def chart_secret(**changes: Any) -> Json:
 
 
 PLAIN: dict[str, Any] = {"labels": None, "annotations": None, "ownerReferences": None}
-BY_V060 = secret(**PLAIN)
-CHARTS_BY_V060 = secret(**PLAIN | {"labels": REPOSITORY}, type="Opaque", data={})
+PULL: Json = {"kind": "Secret", "spec": {"generated_secret_name": "login", "ecr_registry": HOST}}
+CHARTS: Json = {"kind": "ArgoHelmRepoSecret", "spec": {"generated_secret_name": "login", "url": HOST}}
+BY_V060 = v060.generated_secret(PULL, v060.new_password())
+CHARTS_BY_V060 = v060.generated_secret(CHARTS, v060.new_password())
 FOREIGN = secret(**PLAIN, type="Opaque", data={})
+# Of the two types that v0.6.0 wrote, but nothing that it wrote.
+PULL_OF_OTHERS = secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("secret", "robot")}))
+AWS = v060.login("x")
+TWO_KEYS = secret(**PLAIN, data=BY_V060["data"] | {"more": "eA=="})
+SPACED = secret(**PLAIN, data=v060.encoded({".dockerconfigjson": json.dumps({"auths": {HOST: AWS}})}))
+CHARTS_OF_OTHERS = CHARTS_BY_V060 | {"data": CHARTS_BY_V060["data"] | v060.encoded({"username": "robot"})}
+CHARTS_WITH_PROJECT = CHARTS_BY_V060 | {"data": CHARTS_BY_V060["data"] | v060.encoded({"project": "a"})}
 OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="apps/v1")]})
 HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
+REPLACED = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "replace"}}, type="Opaque", data={})
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
 OF_LINKS = f"{GROUP}/links"
 
@@ -130,10 +143,17 @@ async def test_nothing_else_may_be_made(stage: Installation, operator: Api, mani
     ("present", "wanted"),
     [
         pytest.param(secret(labels=None), secret(), id="one whose label was taken off"),
-        pytest.param(secret(labels=None, ownerReferences=None), secret(), id="one without label and owner"),
-        pytest.param(BY_V060, secret(), id="v0.6.0's pull secret"),
+        *(
+            pytest.param(
+                v060.generated_secret(PULL | {"spec": PULL["spec"] | {"ecr_registry": host}}, "token"),
+                secret(),
+                id=f"v0.6.0's pull secret for {host}",
+            )
+            for host in (HOST, f"{HOST}.cn", "1.dkr.ecr.us-east-1.amazonaws.com")
+        ),
         pytest.param(CHARTS_BY_V060, chart_secret(), id="v0.6.0's Argo CD repository"),
         pytest.param(HANDED_OVER, chart_secret(), id="one that was handed over"),
+        pytest.param(REPLACED, chart_secret(), id="one that was handed over, to be replaced"),
     ],
 )
 async def test_what_is_its_own_or_becomes_so_may_be_changed(
@@ -143,13 +163,23 @@ async def test_what_is_its_own_or_becomes_so_may_be_changed(
     await operator.apply(wanted, stage.namespace)
 
 
-@pytest.mark.parametrize(
-    ("present", "wanted"),
-    [
-        pytest.param(FOREIGN, chart_secret(), id="somebody's Opaque Secret"),
-        pytest.param(OTHERS, secret(), id="one with another controller"),
-    ],
-)
+THEIRS = [
+    pytest.param(FOREIGN, chart_secret(), id="somebody's Opaque Secret"),
+    pytest.param(OTHERS, secret(), id="one with another controller"),
+    pytest.param(PULL_OF_OTHERS, secret(), id="somebody's pull secret"),
+    pytest.param(TWO_KEYS, secret(), id="a pull secret with another key"),
+    pytest.param(SPACED, secret(), id="a pull secret for AWS that v0.6.0's code did not write"),
+    pytest.param(CHARTS_OF_OTHERS, chart_secret(), id="somebody's Argo CD repository"),
+    pytest.param(CHARTS_WITH_PROJECT, chart_secret(), id="an Argo CD repository of a project"),
+    pytest.param(
+        secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("x" * 300_000, "robot")})),
+        secret(),
+        id="a pull secret of 800 kB",
+    ),
+]
+
+
+@pytest.mark.parametrize(("present", "wanted"), THEIRS)
 async def test_nothing_else_may_be_changed(
     stage: Installation, operator: Api, present: Json, wanted: Json
 ) -> None:
@@ -157,6 +187,35 @@ async def test_nothing_else_may_be_changed(
     with pytest.raises(ApiError, match="changes no Secret of somebody else"):
         await operator.merge_patch(SECRETS, "login", wanted, stage.namespace)
     assert await stage.secret("login") == before
+
+
+@pytest.mark.parametrize(("present", "wanted"), THEIRS)
+async def test_nothing_else_is_deleted_in_two_steps(
+    stage: Installation, operator: Api, present: Json, wanted: Json
+) -> None:
+    """The first makes the Secret look like the operator's own, the second deletes it."""
+    before = await stage.api.create(present, stage.namespace)
+    marks = wanted["metadata"]
+    handed_over = {"annotations": marks["annotations"] | {f"{GROUP}/adopt": "true"}}
+    for metadata in (marks, marks | {"managedFields": [{}]}, marks | handed_over):
+        with pytest.raises(ApiError, match="changes no Secret of somebody else"):
+            await operator.merge_patch(SECRETS, "login", {"metadata": metadata}, stage.namespace)
+    with pytest.raises(ApiError, match="changes no Secret of somebody else"):
+        await operator.apply(
+            wanted | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
+        )
+    with pytest.raises(ApiError, match="deletes no Secret of somebody else"):
+        await operator.delete(SECRETS, "login", stage.namespace)
+    assert await stage.secret("login") == before
+
+
+async def test_only_what_looks_like_v060s_is_adopted_and_then_deleted(
+    stage: Installation, operator: Api
+) -> None:
+    """This is what the policy can't hold, as its comment says."""
+    await stage.api.create(BY_V060, stage.namespace)
+    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
+    await operator.delete(SECRETS, "login", stage.namespace)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,62 @@ def test_by_such_a_status_nothing_is_of_v0_6_0(status: object) -> None:
     assert taken(docker(), of) is None
 
 
+def entry(time: str = "2026-03-01T12:00:00Z", operation: str = "Update", key: str = "") -> dict[str, Any]:
+    """Return an entry of managedFields that owns the login, or another key."""
+    fields: dict[str, Any] = {"f:data": {".": {}, f"f:{key or '.dockerconfigjson'}": {}}, "f:type": {}}
+    return {"manager": "any", "operation": operation, "time": time, "fieldsV1": fields}
+
+
+def written(*entries: dict[str, Any], kind: str = "Secret") -> str | None:
+    """Return the token that is taken under v0.6.0's CRDs, with these managedFields."""
+    of = resource(kind, status=STATUS)
+    secret = docker() if kind == "Secret" else argo()
+    secret["metadata"]["managedFields"] = list(entries)
+    token = legacy_token(of, wanted(of), secret, old_crds=True)
+    return token.password if token else None
+
+
+LABELLED: Final = {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {}}}}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([entry()], id="at the very time"),
+        pytest.param([entry("2026-03-01T11:59:00Z")], id="a minute before"),
+        pytest.param([entry("2026-03-01T12:01:00Z")], id="a minute after"),
+        pytest.param([LABELLED | {"time": "2026-03-02T12:00:00Z"}, entry()], id="and labelled later"),
+    ],
+)
+def test_under_old_crds_a_login_that_was_updated_with_the_status_is_taken(
+    entries: list[dict[str, Any]],
+) -> None:
+    assert written(*entries) == "old"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([], id="nobody's"),
+        pytest.param([entry("2026-03-01T11:58:59Z")], id="written before"),
+        pytest.param([entry("2026-03-01T12:01:01Z")], id="written later"),
+        pytest.param([entry(operation="Apply")], id="applied"),
+        pytest.param([entry(), entry(operation="Apply")], id="applied too"),
+        pytest.param([entry(key="more")], id="another key"),
+        pytest.param([entry("today")], id="no time"),
+        pytest.param([entry() | {"time": None}], id="a null for a time"),
+        pytest.param([entry() | {"fieldsV1": None}], id="no fields"),
+    ],
+)
+def test_under_old_crds_any_other_login_may_be_hand_made_and_is_left(entries: list[dict[str, Any]]) -> None:
+    assert written(*entries) is None
+
+
+def test_under_old_crds_the_password_of_an_argo_secret_counts() -> None:
+    assert written(entry(key="password"), kind=ARGO) == "old"
+    assert written(entry(key="url"), kind=ARGO) is None
+
+
 def test_an_owner_that_does_not_control_is_no_owner() -> None:
     secret = docker(metadata={"ownerReferences": [{"kind": "Pod"}]})
     assert taken(secret, resource(status=STATUS)) == "old"

@@ -1,5 +1,6 @@
 """Which pages are served where, and what becomes of an address that can't be had."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import structlog.testing
 from ecr_operator.settings import BindAddress, Settings, parse_settings
 from ecr_operator.telemetry.endpoints import BindError, Endpoints
 from ecr_operator.telemetry.exposition import CONTENT_TYPE
+from ecr_operator.telemetry.hosts import SERVICE
 from ecr_operator.telemetry.http import listen
 from ecr_operator.telemetry.metrics import Metrics
 from ecr_operator.telemetry.probes import Probes
@@ -63,6 +65,33 @@ async def test_a_probe_says_ok_or_what_is_wrong() -> None:
         assert ((ready.status, ready.body), live.status) == ((200, "ok"), 500)
         assert "/secrets: no watch was attempted" in live.body
         assert (await ask(port(logs[0]), "/metrics")).status == 404
+
+
+async def test_metrics_are_for_known_hosts_and_the_refusal_names_them() -> None:
+    async with opened(metrics=HERE, probes=HERE) as logs:
+        metrics, probes = map(port, logs)
+        refused = await ask(metrics, "/metrics", header="Host: evil.example\r\n")
+        assert (await ask(metrics, "/metrics", header="")).status == 200
+        assert (await ask(metrics, "/metrics", header=f"hOsT:127.0.0.1:{metrics} \r\n")).status == 200
+        both = "Host: 127.0.0.1\r\nHost: evil.example\r\n"
+        assert (await ask(metrics, "/metrics", header=both)).status == 421
+        assert (await ask(probes, "/healthz", header="Host: any.example\r\n")).status == 200
+    assert (refused.status, refused.body) == (421, "Use an IP address or localhost as the host.\n")
+
+
+@pytest.mark.parametrize(("address", "status"), [(HERE, 200), (BindAddress(host=None, port=0), 421)])
+async def test_in_a_pod_those_behind_kube_rbac_proxy_are_for_any_host(
+    address: BindAddress, status: int
+) -> None:
+    wanted = dataclasses.replace(settings(address, None), in_cluster=True, namespace="here")
+    with structlog.testing.capture_logs() as logs:
+        async with Endpoints(wanted, Metrics(), Probes()) as endpoints:
+            await endpoints.open()
+            number = port(dict(logs[0]))
+            asked = await ask(number, "/metrics", header="Host: metrics.apps.example\r\n")
+            by_service = await ask(number, "/metrics", header=f"Host: {SERVICE}.here.svc:8443\r\n")
+    assert (asked.status, by_service.status) == (status, 200)
+    assert asked.status == 200 or f"{SERVICE}.here.svc" in asked.body
 
 
 async def test_nothing_is_served_where_nothing_should() -> None:

@@ -24,9 +24,11 @@ async def say(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
         return await reader.read()
 
 
-async def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> Heard:
+async def ask(
+    port: int, path: str, method: str = "GET", host: str = "127.0.0.1", header: str = "Host: localhost\r\n"
+) -> Heard:
     """Make one request."""
-    said = await say(port, f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode(), host)
+    said = await say(port, f"{method} {path} HTTP/1.1\r\n{header}\r\n".encode(), host)
     head, _, body = said.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)

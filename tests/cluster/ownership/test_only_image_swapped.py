@@ -184,6 +184,25 @@ async def test_a_foreign_secret_is_left_alone_and_its_resource_says_failed_once(
         await _phase(old, "pull", "Updated", within=5)
 
 
+async def test_a_hand_made_login_is_not_adopted_by_the_operators_own_status(old: Scene) -> None:
+    await old.create(ecr_secret("pull"))
+    async with old.operator(watch=""):
+        resource = await _phase(old, "pull", "Updated")
+        # Of the very form, but made before the status was written.
+        made = v060.generated_secret(resource, v060.new_password())
+        made["metadata"]["name"] = "hand-made"
+        hand_made = await v060.made_earlier(old, made)
+        await old.change("pull", {"generated_secret_name": "hand-made"})
+        await _phase(old, "pull", "Failed")
+        assert await old.secret("hand-made") == hand_made
+
+
+async def test_old_crds_are_announced_at_the_start_though_nothing_is_written(old: Scene) -> None:
+    async with old.operator(watch="") as operator:
+        (line,) = await wait_for(lambda: _lines(operator.log, "config/crd"), 5, "a line about the CRDs")
+    assert "aws_iam_secret" in line["message"]
+
+
 async def test_the_secret_goes_with_its_resource(old: Scene) -> None:
     await old.create(ecr_secret("pull"), argo_secret("charts"))
     async with old.operator(watch=""):

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.cluster.scene import Scene
-from tests.lab.api import Json
+from tests.lab.api import SECRETS, Json
 
 GROUP = "ecr.mobb.redhat.com"
 LIFE = 12 * 3600
@@ -156,7 +156,10 @@ def _utc(epoch: float) -> str:
 async def left_behind(
     scene: Scene, resource: Json, secret: Json | None = None, said: Json | None = None
 ) -> Json:
-    """Create a resource, its Secret and its status as it left them, or as given; return the Secret."""
+    """Create a resource, its Secret and its status as it left them, or as given; return the Secret.
+
+    It wrote Secret and status together, so both bear the same time.
+    """
     await scene.create(resource)
     place = (await scene.api.resource_of(resource)).path(
         resource["metadata"]["name"], scene.namespace, "status"
@@ -168,7 +171,25 @@ async def left_behind(
         content_type="application/merge-patch+json",
         query={"fieldManager": _MANAGER},
     )
-    return await created_by(scene, _MANAGER, secret or generated_secret(resource, new_password()))
+    left = await created_by(scene, _MANAGER, secret or generated_secret(resource, new_password()))
+    return await _written_at(scene, left, (said or status()).get("lastUpdatedTime"))
+
+
+async def _written_at(scene: Scene, secret: Json, moment: str | None) -> Json:
+    """Have a Secret bear the time of its last write in managedFields."""
+    entries = [{**entry, "time": moment or entry["time"]} for entry in secret["metadata"]["managedFields"]]
+    name = secret["metadata"]["name"]
+    # The server takes new times only together with a change, which is undone at once.
+    change = {"metadata": {"annotations": {"test": "x"}, "managedFields": entries}}
+    await scene.api.merge_patch(SECRETS, name, change, scene.namespace)
+    return await scene.api.merge_patch(SECRETS, name, {"metadata": {"annotations": None}}, scene.namespace)
+
+
+async def made_earlier(scene: Scene, secret: Json, age: float = 3600) -> Json:
+    """Create a core Secret as somebody did that many seconds ago, and return it."""
+    return await _written_at(
+        scene, await created_by(scene, "kubectl-create", secret), _utc(time.time() - age)
+    )
 
 
 async def created_by(scene: Scene, manager: str, secret: Json) -> Json:

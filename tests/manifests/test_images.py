@@ -1,0 +1,36 @@
+"""Images of others are named by their digests: a tag can be moved to another image."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.manifests.installation import ROOT, build, pick
+
+# `FROM ${BASE}` and `FROM scratch` name none.
+IN_DOCKERFILES = re.compile(r"^(?:FROM|ARG BASE=) ?([a-z][^\s$]*[./:][^\s$]*)", re.MULTILINE)
+IN_WORKFLOWS = re.compile(r"\b(?:image|generator)[:=] ?([a-z][^\s$]*)")
+BY_DIGEST = re.compile(r"[^@]+:[^@:]+@sha256:[0-9a-f]{64}")
+DOCKERFILES = [ROOT / "Dockerfile", ROOT / "catalog.Dockerfile"]
+WORKFLOWS = [ROOT / ".github" / "workflows" / name for name in ("image.yml", "release.yml")]
+
+
+@pytest.mark.parametrize("file", [*DOCKERFILES, *WORKFLOWS], ids=lambda path: path.name)
+def test_each_base_and_helper_has_its_digest(file: Path) -> None:
+    names = (IN_DOCKERFILES if file in DOCKERFILES else IN_WORKFLOWS).findall(file.read_text())
+    assert names
+    assert not [name for name in names if not BY_DIGEST.fullmatch(name)]
+
+
+def test_the_proxy_has_its_digest() -> None:
+    pod = pick(build(ROOT / "config" / "default"), "Deployment")["spec"]["template"]["spec"]
+    (proxy,) = (each["image"] for each in pod["containers"] if each["name"] == "kube-rbac-proxy")
+    assert BY_DIGEST.fullmatch(proxy)
+
+
+def test_the_audit_runs_a_program_whose_hashes_are_locked() -> None:
+    locked = (ROOT / ".github" / "pip-audit.lock").read_text()
+    assert "://" not in locked
+    packages = locked.count("==")
+    assert packages > 10
+    assert len(re.findall(r"^\S+==\S+.*\\\n    --hash=sha256:", locked, re.MULTILINE)) == packages

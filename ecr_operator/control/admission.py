@@ -1,6 +1,7 @@
 """Whether a resource may have what it wants, asked before anybody asks AWS for it."""
 
 from ecr_operator.control.ports import TenantReader
+from ecr_operator.control.shared_reads import SharedReads
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tenancy import (
@@ -23,7 +24,7 @@ class Admission:
 
     def __init__(self, policy: TenancyPolicy, tenants: TenantReader) -> None:
         self._policy = policy
-        self._tenants = tenants
+        self._namespaces = SharedReads(tenants.namespace)
 
     def refuse_prefix(self, wanted: Wanted) -> PermanentError | None:
         """The error for a prefix of URLs that would offer the login to other hosts; None for all else."""
@@ -46,5 +47,5 @@ class Admission:
             return True
         if not policy.ambient_selector:
             return False
-        facts = await self._tenants.namespace(namespace)
+        facts = await self._namespaces.read(namespace)
         return selects(policy.ambient_selector, facts.labels)

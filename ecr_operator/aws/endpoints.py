@@ -59,6 +59,12 @@ def partition_of(region: str) -> Partition | None:
     return next((found for found in partitions() if found.pattern.fullmatch(region)), None)
 
 
+def partition_of_arn(arn: str) -> Partition | None:
+    """The partition that an ARN names; None for one that the SDK doesn't know."""
+    name = arn.split(":", 2)[1] if ":" in arn else ""
+    return next((found for found in partitions() if found.name == name), None)
+
+
 def is_listed(region: str) -> bool:
     """Whether the SDK lists a region; FIPS forms are not regions."""
     partition = partition_of(region)

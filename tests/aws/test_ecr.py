@@ -282,7 +282,7 @@ def ecr(region: str) -> Target:
 def session(aws: LocalAws) -> AioSession:
     """A session of the SDK that talks to the local AWS."""
     assert not aws.calls
-    return OperatorIdentity(None, SystemClock(), process_seconds=1).session
+    return OperatorIdentity(None, SystemClock(), seconds=1).session
 
 
 KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)

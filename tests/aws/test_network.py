@@ -114,7 +114,7 @@ async def test_a_web_identity_is_exchanged_through_it(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-    async with EcrTokenIssuer() as issuer:
+    async with EcrTokenIssuer(regions=lambda: ["eu-west-1"]) as issuer:
         await issuer.issue(IRELAND)
     assert proxy.targets == [f"{STS}:443", f"{ECR}:443"]
 

@@ -17,6 +17,7 @@ from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Targ
 from ecr_operator.aws.endpoints import check_region, is_listed
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
+from ecr_operator.aws.resolver import LISTED_THREADS, connector_args
 from ecr_operator.aws.signers import Attempt, Signers
 from ecr_operator.aws.tls import SharedTlsSession
 from ecr_operator.control.ports import Clock, SystemClock, TenantReader
@@ -143,7 +144,6 @@ def client_config() -> AioConfig:
         read_timeout=_READ_SECONDS,
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
-        # Calls are hours apart: a connection kept until then has been cut by somebody on the way.
-        connector_args={"force_close": True, "keepalive_timeout": None},
+        connector_args=connector_args(LISTED_THREADS),
         http_session_cls=SharedTlsSession,
     )

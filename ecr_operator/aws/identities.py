@@ -142,6 +142,9 @@ class OperatorIdentity:
         if self._files.changed() or (not self._works and self._files.token_changed()):
             self.forget()
             self._changes += 1
+        elif self._files.bundle_changed():
+            # Clients read it when they are made, and belong to a session.
+            self.forget()
 
     def blame(self, generation: int) -> None:
         """Take note that AWS found fault with the keys of that generation; they are read afresh."""

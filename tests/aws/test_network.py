@@ -199,3 +199,21 @@ async def test_a_certificate_for_another_name_is_told(
     assert "TLS" in error.message
     assert proxy.targets == ["api.ecr.eu-west-3.amazonaws.com:443"]
     assert not secure.calls
+
+
+async def test_a_bundle_that_changed_is_read_again(
+    bundle: Path, secure: LocalAws, proxy: ConnectProxy
+) -> None:
+    right = bundle.read_bytes()
+    bundle.write_bytes(Authority().certificate)
+    async with EcrTokenIssuer() as issuer:
+        assert "TLS" in (await refusal(issuer)).message
+        changes = issuer.changes()
+        bundle.write_bytes(right)
+        assert await issuer.issue(IRELAND)
+        bundle.write_bytes(Authority().certificate)
+        assert "TLS" in (await refusal(issuer)).message
+        # The operator is who it was, so that nothing else is renewed for it.
+        assert issuer.changes() == changes
+    assert proxy.targets
+    assert secure.count() == 1

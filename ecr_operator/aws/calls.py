@@ -7,12 +7,11 @@ Leaves out: the calls that the SDK itself makes to find the operator's own keys.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Final
 
-from botocore.loaders import create_loader
-
+from ecr_operator.aws.endpoints import is_listed
 from ecr_operator.aws.errors import reason_of
+from ecr_operator.model.tokens import plain_region
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics
 
 _OTHER_REGION: Final = "other"
@@ -29,7 +28,8 @@ def noted(metrics: Metrics, service: str, region: str, operation: str) -> Iterat
         operation: the SDK's name of it, such as `assume_role`.
     """
     named = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
-    shown_region = region if region in _known_regions() else _OTHER_REGION
+    plain = plain_region(region)
+    shown_region = plain if is_listed(plain) else _OTHER_REGION
     began = time.monotonic()
     try:
         yield
@@ -37,9 +37,3 @@ def noted(metrics: Metrics, service: str, region: str, operation: str) -> Iterat
         metrics.aws_call(named, shown_region, reason_of(error), time.monotonic() - began)
         raise
     metrics.aws_call(named, shown_region, SUCCESS, time.monotonic() - began)
-
-
-@cache
-def _known_regions() -> frozenset[str]:
-    partitions = create_loader().load_data("partitions")["partitions"]
-    return frozenset(region for partition in partitions for region in partition["regions"])

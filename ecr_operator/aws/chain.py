@@ -39,26 +39,19 @@ _ORIGINS: Final = {
 
 
 def build_chain(
-    session: AioSession,
-    cache: dict[str, Any],
-    region: str,
-    instance_role: InstanceRole,
-    *,
-    process_seconds: float,
+    session: AioSession, instance_role: InstanceRole, *, process_seconds: float
 ) -> tuple[Any, ...]:
     """Make the providers, in the order in which they are to be asked.
 
     Args:
         session: of the SDK.
-        cache: of assumed roles, shared by the chains of all regions.
-        region: where STS is asked.
         instance_role: what is known of the metadata service.
         process_seconds: the longest that a credential_process may take.
 
     Raises:
         BotoCoreError: a file, a profile or a variable can't be read.
     """
-    resolver = create_credential_resolver(session, cache=cache, region_name=region)
+    resolver = create_credential_resolver(session)
     instance_role.watch_over(resolver)
     _take_quotes_off(session, resolver)
     resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- it has no other door

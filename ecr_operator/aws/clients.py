@@ -13,24 +13,24 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import ConfigParseError, ProfileNotFound
+from botocore.exceptions import ClientError, ConfigParseError, ProfileNotFound
 
 from ecr_operator.aws.calls import noted
+from ecr_operator.aws.endpoints import has_known_endpoint
 from ecr_operator.aws.identities import AwsKeys
+from ecr_operator.aws.resolver import OTHER_THREADS, connector_args
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.telemetry.metrics import Metrics
 
 # Each costs a quarter of a MiB, and 2 to 5 ms to make again.
-MOST_CLIENTS: Final = 16
-# That exist at once, for calls under way: every region that there is may hang, and a thousand made-up ones
-# still take no more memory than this.
-MOST_AT_ONCE: Final = 100
-# To one service in one region, at once.
-CONNECTIONS: Final = 50
+MOST_CLIENTS: Final = 64
+# To one service in one region, at once; more calls than this are never under way.
+CONNECTIONS: Final = 100
 # Of one call, from connecting to the whole answer.
 CALL_SECONDS: Final = 15.0
 
@@ -44,15 +44,19 @@ class Target(NamedTuple):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Entry:
+    target: Target
     session: AioSession = field(repr=False)
     context: Any = field(repr=False)
     client: Any = field(repr=False)
     users: int = 0
-    connections: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
+    answered: bool = False
 
 
 class ClientPool:
-    """Makes calls with clients that it keeps; the least recently used goes first."""
+    """Makes calls with clients that it keeps where AWS answered; the least recently used goes first.
+
+    A client for a region that the SDK doesn't list serves the calls under way, and is closed with the last.
+    """
 
     def __init__(
         self, most: int = MOST_CLIENTS, *, call_seconds: float = CALL_SECONDS, metrics: Metrics | None = None
@@ -67,11 +71,12 @@ class ClientPool:
         self._metrics = metrics or Metrics()
         self._most = most
         self._call_seconds = call_seconds
+        self._session: AioSession | None = None
         self._entries: OrderedDict[Target, _Entry] = OrderedDict()
         self._retired: set[_Entry] = set()
+        self._unlisted = AioConfig(connector_args=connector_args(OTHER_THREADS))
         # The first client blocks the loop for a while; making them one by one lets others in between.
         self._making = asyncio.Lock()
-        self._closed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._retired)
@@ -87,7 +92,7 @@ class ClientPool:
         """Make one call, signed with these keys.
 
         Args:
-            session: of the SDK; another one means another client.
+            session: of the SDK; another one means other clients.
             target: service and region.
             keys: to sign with; None for an operation that AWS takes unsigned.
             operation: the SDK's name of it.
@@ -98,15 +103,18 @@ class ClientPool:
             TimeoutError: AWS did not answer in time.
             Exception: what the SDK raises.
         """
-        # The time runs from when there is a connection for it, or a crowd would time out by its own number.
-        async with self.lend(session, target) as entry, entry.connections:
+        async with self.lend(session, target) as entry:
             before = _keys_in_use.set(keys)
             try:
                 with noted(self._metrics, target.service, target.region, operation):
                     async with asyncio.timeout(self._call_seconds):
                         answer: Mapping[str, Any] = await getattr(entry.client, operation)(**arguments)
+            except ClientError:
+                entry.answered = True
+                raise
             finally:
                 _keys_in_use.reset(before)
+            entry.answered = True
         return answer
 
     @asynccontextmanager
@@ -118,15 +126,17 @@ class ClientPool:
             yield entry
         finally:
             entry.users -= 1
-            await self._close_retired()
+            await self._settle(entry)
 
     async def close(self) -> None:
         """Close every client; none may be in use any more."""
-        self._retired.update(self._entries.values())
-        self._entries.clear()
+        self._retire(*self._entries.values())
         await self._close_retired()
 
     async def _get(self, session: AioSession, target: Target) -> _Entry:
+        if session is not self._session:
+            self._session = session
+            self._retire(*self._entries.values())
         entry = self._find(session, target)
         if entry is None:
             async with self._making:
@@ -141,24 +151,32 @@ class ClientPool:
         return entry
 
     async def _add(self, session: AioSession, target: Target) -> _Entry:
-        while len(self) >= MOST_AT_ONCE:
-            self._closed.clear()
-            await self._close_retired()
-            if len(self) >= MOST_AT_ONCE:
-                await self._closed.wait()
-        fresh = await _make(session, target)
-        if before := self._entries.pop(target, None):
-            self._retired.add(before)
+        fresh = await _make(session, target, None if has_known_endpoint(target.region) else self._unlisted)
+        if before := self._entries.get(target):
+            self._retire(before)
         self._entries[target] = fresh
-        while len(self._entries) > self._most:
-            self._retired.add(self._entries.popitem(last=False)[1])
         return fresh
+
+    async def _settle(self, entry: _Entry) -> None:
+        """After a call: keep the client or let go of it, and of those that are too many."""
+        kept = entry.answered and entry.session is self._session and has_known_endpoint(entry.target.region)
+        if not entry.users and not kept:
+            self._retire(entry)
+        surplus = len(self._entries) - self._most
+        if surplus > 0:
+            self._retire(*[each for each in self._entries.values() if not each.users][:surplus])
+        await self._close_retired()
+
+    def _retire(self, *entries: _Entry) -> None:
+        for entry in entries:
+            self._retired.add(entry)
+            if self._entries.get(entry.target) is entry:
+                del self._entries[entry.target]
 
     async def _close_retired(self) -> None:
         for entry in [entry for entry in self._retired if not entry.users]:
             await entry.context.__aexit__(None, None, None)
             self._retired.discard(entry)
-            self._closed.set()
 
 
 # Set around each call; the SDK signs in the task that calls.
@@ -184,10 +202,10 @@ class _KeysInUse(AioCredentials):  # type: ignore[misc] # the SDK has no types
         return ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.session_token)
 
 
-async def _make(session: AioSession, target: Target) -> _Entry:
+async def _make(session: AioSession, target: Target, config: AioConfig | None) -> _Entry:
     session.register_component("credential_provider", _KeysInUse())
     try:
-        context = session.create_client(target.service, region_name=target.region)
+        context = session.create_client(target.service, region_name=target.region, config=config)
         client = await context.__aenter__()
     except ValueError as error:
         if str(error).startswith("Invalid endpoint"):
@@ -197,4 +215,4 @@ async def _make(session: AioSession, target: Target) -> _Entry:
     except (ConfigParseError, ProfileNotFound):
         message = "The operator's AWS configuration file or profile can't be read. Correct it there."
         raise PermanentError(Reason.CREDENTIALS_MISSING, message) from None
-    return _Entry(session=session, context=context, client=client)
+    return _Entry(target=target, session=session, context=context, client=client)

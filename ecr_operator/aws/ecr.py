@@ -6,6 +6,7 @@ traceback holds a key, a token or a reply. The SDK's own retries are off: when t
 
 import asyncio
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
@@ -16,6 +17,7 @@ from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Targ
 from ecr_operator.aws.endpoints import check_region, is_listed
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
+from ecr_operator.aws.resolver import LISTED_THREADS, connector_args
 from ecr_operator.aws.signers import Attempt, Signers
 from ecr_operator.aws.tls import SharedTlsSession
 from ecr_operator.control.ports import Clock, SystemClock, TenantReader
@@ -31,7 +33,7 @@ _READ_SECONDS: Final = 10.0
 class EcrTokenIssuer:
     """Fetches tokens as each source's identity; fulfils `control.ports.TokenIssuer`. Belongs to one loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the parts that it joins
         self,
         clock: Clock | None = None,
         tenants: TenantReader | None = None,
@@ -39,6 +41,7 @@ class EcrTokenIssuer:
         *,
         call_seconds: float = CALL_SECONDS,
         metrics: Metrics | None = None,
+        regions: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Look at the credential files, by the SDK's variables and defaults; nothing is asked yet.
 
@@ -48,10 +51,11 @@ class EcrTokenIssuer:
             policy: what the operator's identity may be used for; nothing beside itself by default.
             call_seconds: the longest that finding the operator's keys may take, and each call to AWS.
             metrics: where calls are noted.
+            regions: of the resources, oldest first; STS is asked there for the operator's own role if no
+                region is set.
         """
         self._clock = clock or SystemClock()
-        # A process has less time than all of it, so that what is late gets its own name.
-        self._identity = OperatorIdentity(client_config(), self._clock, process_seconds=call_seconds * 2 / 3)
+        self._identity = OperatorIdentity(client_config(), self._clock, seconds=call_seconds, regions=regions)
         self._clients = ClientPool(call_seconds=call_seconds, metrics=metrics)
         self._signers = Signers(
             self._identity,
@@ -59,7 +63,6 @@ class EcrTokenIssuer:
             tenants,
             policy or IdentityPolicy(),
             self._clock,
-            call_seconds=call_seconds,
         )
 
     async def __aenter__(self) -> Self:
@@ -68,6 +71,7 @@ class EcrTokenIssuer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._identity.close()
         await self._clients.close()
 
     async def warm(self) -> None:
@@ -140,7 +144,6 @@ def client_config() -> AioConfig:
         read_timeout=_READ_SECONDS,
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},
-        # Calls are hours apart: a connection kept until then has been cut by somebody on the way.
-        connector_args={"force_close": True, "keepalive_timeout": None},
+        connector_args=connector_args(LISTED_THREADS),
         http_session_cls=SharedTlsSession,
     )

@@ -17,7 +17,7 @@ from botocore.loaders import create_loader
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.quote import quote
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.model.tokens import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
 
@@ -59,10 +59,29 @@ def partition_of(region: str) -> Partition | None:
     return next((found for found in partitions() if found.pattern.fullmatch(region)), None)
 
 
+def partition_of_arn(arn: str) -> Partition | None:
+    """The partition that an ARN names; None for one that the SDK doesn't know."""
+    name = arn.split(":", 2)[1] if ":" in arn else ""
+    return next((found for found in partitions() if found.name == name), None)
+
+
 def is_listed(region: str) -> bool:
     """Whether the SDK lists a region; FIPS forms are not regions."""
     partition = partition_of(region)
     return partition is not None and region in partition.regions
+
+
+def has_known_endpoint(region: str) -> bool:
+    """Whether the SDK lists the region, and FIPS endpoints there if FIPS is asked for."""
+    plain = plain_region(region)
+    return is_listed(plain) and (plain == region or plain in _fips_regions())
+
+
+@cache
+def _fips_regions() -> frozenset[str]:
+    found = create_loader().load_data("endpoints")["partitions"]
+    names = (name for partition in found for name in partition["services"]["api.ecr"]["endpoints"])
+    return frozenset(plain_region(name) for name in names if name.startswith("fips-"))
 
 
 def check_region(source: TokenSource, environ: Mapping[str, str]) -> None:

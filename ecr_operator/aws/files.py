@@ -1,4 +1,4 @@
-"""The files that the SDK reads credentials from: which they are, whether they changed, how they look."""
+"""The files that the SDK reads credentials and authorities from: whether they changed, and how they look."""
 
 import hashlib
 import os
@@ -18,6 +18,7 @@ EXTRA_VARIABLES: Final = {
 }
 _SHARED: Final = ("config_file", "credentials_file")
 _TOKEN: Final = "web_identity_token_file"  # noqa: S105 -- a name
+_BUNDLE: Final = "ca_bundle"
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -26,9 +27,10 @@ class CredentialFiles:
 
     def __init__(self, session: AioSession) -> None:
         """Args: session: made with `EXTRA_VARIABLES`."""
-        self._paths = {name: _path(session, name) for name in (*_SHARED, _TOKEN)}
+        self._paths = {name: _path(session, name) for name in (*_SHARED, _TOKEN, _BUNDLE)}
         self._shared = self._digest(_SHARED)
         self._token = self._digest((_TOKEN,))
+        self._bundle = self._digest((_BUNDLE,))
 
     def changed(self) -> bool:
         """Say whether a file that tells who we are holds something else than at first.
@@ -40,6 +42,10 @@ class CredentialFiles:
     def token_changed(self) -> bool:
         """Say whether the web identity token is another: the kubelet renews it about every hour."""
         return self._digest((_TOKEN,)) != self._token
+
+    def bundle_changed(self) -> bool:
+        """Whether the bundle of certificate authorities (AWS_CA_BUNDLE, `ca_bundle`) is another."""
+        return self._digest((_BUNDLE,)) != self._bundle
 
     @property
     def paths(self) -> dict[str, str]:

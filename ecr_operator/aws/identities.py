@@ -4,15 +4,14 @@ The order is the SDK's: environment, web identity, shared files, container, and 
 v0.6.0's `AWS_CONFIG_FILE` with a `[default]` section, of keys or of a role with a web identity token file,
 is one of the shared files.
 
-Invariants: a changed file counts from the next call on. Keys never show in a repr. STS is asked in the
-region of the call, so that a region that is down, or made up, holds up nothing but itself.
-Leaves out: clients (aws.clients), and what a failure means (aws.errors).
+Invariants: a changed file counts from the next call on. Keys never show in a repr. The keys are found once
+for all regions, and whoever asks meanwhile waits for the same attempt, which ends in bounded time.
+Leaves out: where STS is asked (aws.first_hop), clients (aws.clients), and what a failure means (aws.errors).
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,13 +28,13 @@ from botocore.exceptions import (
 from botocore.loaders import create_loader
 
 from ecr_operator.aws.chain import build_chain, explain, origin_in_words
-from ecr_operator.aws.files import EXTRA_VARIABLES, CredentialFiles
+from ecr_operator.aws.files import CredentialFiles
+from ecr_operator.aws.first_hop import FirstHop, OperatorSession
 from ecr_operator.aws.metadata import InstanceRole
 from ecr_operator.control.ports import Clock
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 
-_MOST_REGIONS: Final = 64
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
@@ -62,18 +61,28 @@ class AwsKeys:
 class OperatorIdentity:
     """The operator's own identity. Belongs to one event loop."""
 
-    def __init__(self, config: AioConfig, clock: Clock, *, process_seconds: float) -> None:
+    def __init__(
+        self,
+        config: AioConfig,
+        clock: Clock,
+        *,
+        seconds: float,
+        regions: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """Look at the files; nothing is asked yet.
 
         Args:
             config: timeouts and retries of every client, of STS too.
             clock: for how long a failure is remembered.
-            process_seconds: the longest that a credential_process may take.
+            seconds: the longest that finding the keys may take.
+            regions: of the resources, oldest first: where STS is asked if no region is set.
         """
         self._config = config
-        self._process_seconds = process_seconds
+        self._seconds = seconds
         self._instance_role = InstanceRole(clock)
-        self._lock = asyncio.Lock()
+        self._hop = FirstHop(clock, regions, seconds=seconds)
+        self._flight: asyncio.Task[AwsKeys] | None = None
+        self._flights: set[asyncio.Task[AwsKeys]] = set()
         self._loader: Any = create_loader()
         self._origin = ""
         self._changes = 0
@@ -96,6 +105,16 @@ class OperatorIdentity:
         """Where the last keys came from or were looked for, in words for the user."""
         return self._origin
 
+    @property
+    def role_arn(self) -> str:
+        """The role that the keys are of, where the operator assumed one; else empty."""
+        return self._hop.role_arn
+
+    @property
+    def failed_in(self) -> str:
+        """The region whose STS failed, where the last attempt failed by it; else empty."""
+        return self._hop.failed_in
+
     def preload(self) -> None:
         """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
         for name in _WARM_DATA:
@@ -105,13 +124,15 @@ class OperatorIdentity:
 
     def forget(self) -> None:
         """Read everything afresh from the next call on."""
-        self._session = AioSession(EXTRA_VARIABLES)
+        self._session = OperatorSession(self._hop)
         self._session.set_default_client_config(self._config)
         # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
         self._session.register_component("data_loader", self._loader)
         self._generation += 1
-        self._credentials: OrderedDict[str, Any] = OrderedDict()
-        self._roles: dict[str, Any] = {}
+        self._credentials: Any = None
+        # Who waits for the attempt under way gets what it brings; who comes now gets another.
+        self._flight = None
+        self._hop.role_arn = ""
         self._files = CredentialFiles(self._session)
 
     def forget_if_changed(self) -> None:
@@ -121,6 +142,9 @@ class OperatorIdentity:
         if self._files.changed() or (not self._works and self._files.token_changed()):
             self.forget()
             self._changes += 1
+        elif self._files.bundle_changed():
+            # Clients read it when they are made, and belong to a session.
+            self.forget()
 
     def blame(self, generation: int) -> None:
         """Take note that AWS found fault with the keys of that generation; they are read afresh."""
@@ -133,24 +157,48 @@ class OperatorIdentity:
         """How often other credentials came; counts up."""
         return self._changes
 
-    async def keys(self, region: str) -> AwsKeys:
-        """Find the keys for a call in this region.
+    async def keys(self) -> AwsKeys:
+        """Find the keys for a call.
 
         Raises:
             OperatorError: `CredentialsMissing` or `CredentialsExpired`.
+            TimeoutError: they were not found in time.
             Exception: what STS or another endpoint's failure comes as; aws.errors translates it.
         """
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly(), name="the operator's keys")
+            self._flights.add(self._flight)
+            self._flight.add_done_callback(self._landed)
+        return await asyncio.shield(self._flight)
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        for flight in self._flights:
+            flight.cancel()
+        await asyncio.gather(*self._flights, return_exceptions=True)
+
+    def _landed(self, flight: "asyncio.Task[AwsKeys]") -> None:
+        self._flights.discard(flight)
+        if self._flight is flight:
+            self._flight = None
+        if not flight.cancelled():
+            flight.exception()  # Where nobody waits any more, asyncio would print it.
+
+    async def _fly(self) -> AwsKeys:
+        generation, works = self._generation, False
+        self._hop.failed_in = ""
         try:
-            keys = await self._load(region)
-        except Exception:
-            self._works = False
-            raise
-        self._works = True
+            async with asyncio.timeout(self._seconds):
+                keys = await self._load()
+            works = True
+        finally:
+            if generation == self._generation:
+                self._works = works
         return keys
 
-    async def _load(self, region: str) -> AwsKeys:
+    async def _load(self) -> AwsKeys:
         try:
-            frozen = await self._freeze(region)
+            frozen = await self._freeze()
         except FileNotFoundError as error:
             raise self._missing(f"{error.filename} is absent") from None
         except (PermissionError, IsADirectoryError) as error:
@@ -165,36 +213,29 @@ class OperatorIdentity:
         self._check_bare(keys)
         return keys
 
-    async def _freeze(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
-        async with self._lock:
-            credentials = self._credentials.get(region) or await self._find(region)
+    async def _freeze(self) -> Any:  # noqa: ANN401 -- the SDK has no types
+        generation = self._generation
+        credentials = self._credentials or await self._find()
+        if generation == self._generation:
+            self._credentials = credentials
         try:
             return await credentials.get_frozen_credentials()
         except Exception as error:
             self._raise_explained(credentials.method, error)
             raise
 
-    async def _find(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+    async def _find(self) -> Any:  # noqa: ANN401 -- the SDK has no types
         self._origin = self._files.describe()
-        credentials = await self._walk_chain(region)
+        credentials = await self._walk_chain()
         if credentials is None:
             raise self._missing(f"none in the environment, {self._origin} or the instance's metadata service")
-        self._credentials[region] = credentials
-        if len(self._credentials) > _MOST_REGIONS:
-            self._credentials.popitem(last=False)
         return credentials
 
-    async def _walk_chain(self, region: str) -> Any:  # noqa: ANN401 -- the SDK has no types
+    async def _walk_chain(self) -> Any:  # noqa: ANN401 -- the SDK has no types
         files = self._files.describe()
         try:
-            # One cache for all regions: a role that is assumed in one of them serves the others.
-            chain = build_chain(
-                self._session,
-                self._roles,
-                region,
-                self._instance_role,
-                process_seconds=self._process_seconds,
-            )
+            # A process has less time than all of it, so that what is late gets its own name.
+            chain = build_chain(self._session, self._instance_role, process_seconds=self._seconds * 2 / 3)
             return await self._first(chain)
         except ConfigParseError as error:
             raise self._missing(

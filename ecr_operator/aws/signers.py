@@ -6,7 +6,6 @@ own ever gets the operator's keys.
 Leaves out: what a failure means (aws.errors), and the call to ECR (aws.ecr).
 """
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ecr_operator.aws.clients import ClientPool, Target
+from ecr_operator.aws.first_hop import check_partition
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
 from ecr_operator.aws.sessions import SESSION_SECONDS, RoleSessions
 from ecr_operator.aws.tenant_keys import read_iam_keys
@@ -73,15 +73,13 @@ class Attempt:
 class Signers:
     """Finds the keys for each call. Belongs to one event loop."""
 
-    def __init__(  # noqa: PLR0913 -- the parts that it joins
+    def __init__(
         self,
         operator: OperatorIdentity,
         clients: ClientPool,
         tenants: TenantReader | None,
         policy: IdentityPolicy,
         clock: Clock,
-        *,
-        call_seconds: float,
     ) -> None:
         """Join the parts; nothing is asked yet.
 
@@ -91,13 +89,11 @@ class Signers:
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's own identity may be used for.
             clock: tells when keys are too old.
-            call_seconds: the longest that finding the operator's own keys may take.
         """
         self._operator = operator
         self._clients = clients
         self._reader = tenants
         self._policy = policy
-        self._call_seconds = call_seconds
         self._sessions = RoleSessions(clock)
         # So that a digest gives nothing away, not even by trying keys.
         self._digest_key = secrets.token_bytes(32)
@@ -165,8 +161,13 @@ class Signers:
     async def _as_operator(self, attempt: Attempt, asked: Identity) -> AwsKeys:
         generation = self._operator.generation
         attempt.forget = lambda: self._operator.blame(generation)
-        async with asyncio.timeout(self._call_seconds):
-            keys = await self._operator.keys(attempt.source.region)
+        try:
+            keys = await self._operator.keys()
+        except Exception:
+            region = self._operator.failed_in or attempt.source.region
+            attempt.source = replace(attempt.source, region=region)
+            raise
+        check_partition(attempt.source.region, self._operator.role_arn, asked.role_arn)
         if not asked.role_arn:
             return keys
         made_from = (attempt.basis, generation)

@@ -3,7 +3,6 @@
 Invariant: no key leaves this module; its errors are those of aws.ecr, and as free of secrets.
 """
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -27,7 +26,10 @@ class WhoAmI:
 
     def __init__(self, clock: Clock) -> None:
         """Args: clock: for how long a failure is remembered."""
-        self._identity = OperatorIdentity(client_config(), clock, process_seconds=CALL_SECONDS * 2 / 3)
+        self._asked: tuple[str, ...] = ()
+        self._identity = OperatorIdentity(
+            client_config(), clock, seconds=CALL_SECONDS, regions=lambda: self._asked
+        )
         self._clients = ClientPool()
 
     async def __aenter__(self) -> Self:
@@ -36,6 +38,7 @@ class WhoAmI:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._identity.close()
         await self._clients.close()
 
     @property
@@ -69,8 +72,8 @@ class WhoAmI:
         return arn
 
     async def _keys(self, region: str) -> AwsKeys:
-        async with asyncio.timeout(CALL_SECONDS):
-            return await self._identity.keys(region)
+        self._asked = (region,)
+        return await self._identity.keys()
 
     async def _ask(self, region: str) -> Mapping[str, Any]:
         keys = await self._keys(region)
@@ -85,6 +88,7 @@ class WhoAmI:
         except OperatorError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
-            failure, cause = translate(error, TokenSource(region=region), self._identity.origin), shown(error)
+            source = TokenSource(region=self._identity.failed_in or region)
+            failure, cause = translate(error, source, self._identity.origin), shown(error)
         # Raised outside of the handler, with no traceback of before: frames there hold replies and keys.
         raise failure.with_traceback(None) from cause

@@ -22,7 +22,7 @@ async def look(region: str, clock: Clock) -> AsyncIterator[Finding]:
         region: to ask in; empty for that of the SDK.
         clock: the time.
     """
-    async with WhoAmI(clock) as identity, EcrTokenIssuer(clock) as issuer:
+    async with WhoAmI(clock) as identity:
         given = region or identity.region
         region = given if is_region(given) else _USUAL
         yield _region(given, region)
@@ -38,7 +38,8 @@ async def look(region: str, clock: Clock) -> AsyncIterator[Finding]:
             # Without STS nobody learns the name, but ECR may still answer.
             yield _failed("identity", error, verdict="optional")
         try:
-            token = await issuer.issue(TokenSource(region=region))
+            async with EcrTokenIssuer(clock, regions=lambda: (region,)) as issuer:
+                token = await issuer.issue(TokenSource(region=region))
             text = f"ECR in {region} gives one that lives until {format_time(token.expires_at)}"
             yield Finding(verdict="good", topic="token", text=text)
         except OperatorError as error:

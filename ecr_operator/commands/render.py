@@ -107,13 +107,14 @@ async def _issuer(command: Render, found: list[Resource], clock: Clock, stack: A
     """Asks AWS; by way of the cluster where a resource names something there."""
     from ecr_operator.aws.ecr import EcrTokenIssuer  # noqa: PLC0415 - only where it is asked for
 
-    identities = {source.identity for each in found if each.wanted for source in each.wanted.sources}
+    sources = [source for each in found if each.wanted for source in each.wanted.sources]
     tenants = None
-    if any(identity.source != "operator" for identity in identities):
+    if any(source.identity.source != "operator" for source in sources):
         from ecr_operator.commands.reading import connected  # noqa: PLC0415 - the same
         from ecr_operator.kube.tenants import KubeTenants  # noqa: PLC0415 - the same
 
         tenants = KubeTenants(await stack.enter_async_context(connected(command.place)))
     # Whoever runs this asks with keys of their own: the guards of the operator's identity are not for them.
     policy = IdentityPolicy(permitted_roles=("*",))
-    return await stack.enter_async_context(EcrTokenIssuer(clock, tenants, policy))
+    issuer = EcrTokenIssuer(clock, tenants, policy, regions=lambda: [source.region for source in sources])
+    return await stack.enter_async_context(issuer)

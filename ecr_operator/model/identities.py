@@ -25,7 +25,7 @@ _MOST_PERMITTED: Final = 1 << 13  # characters of the annotation
 _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _SESSION_PREFIX: Final = "ecr-secret-operator"
 _LONGEST_SESSION: Final = 64  # characters, of AWS's RoleSessionName
-_HASH: Final = 10
+_HASH: Final = 16  # hexadecimal digits; whoever may name a namespace must not find one with the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +132,13 @@ def session_tags(identity: Identity) -> dict[str, str]:
 
 
 def session_name(identity: Identity) -> str:
-    """The RoleSessionName: says in CloudTrail which namespace it is for, within AWS's 64 characters."""
+    """The RoleSessionName: says in CloudTrail which namespace it is for, within AWS's 64 characters.
+
+    No two namespaces share one: a `+`, which no namespace's name can have, marks what is cut. What belongs to
+    no namespace needs another character than `@` after the prefix.
+    """
     name = f"{_SESSION_PREFIX}@{identity.namespace}"
     if len(name) <= _LONGEST_SESSION:
         return name
     digest = hashlib.sha256(identity.namespace.encode()).hexdigest()[:_HASH]
-    return f"{name[: _LONGEST_SESSION - _HASH - 1]}-{digest}"
+    return f"{name[: _LONGEST_SESSION - _HASH - 1]}+{digest}"

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiobotocore.session import AioSession
+from botocore.exceptions import ClientError
 
-from ecr_operator.aws.clients import MOST_CLIENTS, ClientPool, Target
+from ecr_operator.aws.clients import ClientPool, Target
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
 from ecr_operator.control.ports import SystemClock, TokenIssuer
@@ -282,33 +283,89 @@ def ecr(region: str) -> Target:
 def session(aws: LocalAws) -> AioSession:
     """A session of the SDK that talks to the local AWS."""
     assert not aws.calls
-    return OperatorIdentity(None, SystemClock(), process_seconds=1).session
+    return OperatorIdentity(None, SystemClock(), seconds=1).session
 
 
 KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 OPERATION = "get_authorization_token"
 
 
+# Each listed by the SDK.
+LISTED = ("eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-east-2")
+
+
 async def test_no_more_clients_are_kept_than_the_bound_and_none_in_the_end(
     aws: LocalAws, session: AioSession
 ) -> None:
-    pool = ClientPool()
-    for number in range(MOST_CLIENTS + 3):
-        await pool.call(session, ecr(f"eu-west-{number}"), KEYS, OPERATION)
-    assert len(pool) == MOST_CLIENTS
+    pool = ClientPool(most=3)
+    for region in LISTED:
+        await pool.call(session, ecr(region), KEYS, OPERATION)
+    assert len(pool) == 3
     await pool.close()
     assert len(pool) == 0
-    assert aws.count() == MOST_CLIENTS + 3
+    assert aws.count() == len(LISTED)
+
+
+async def lent(pool: ClientPool, session: AioSession, region: str) -> object:
+    """Make a call, and return the client that would serve the next one."""
+    await pool.call(session, ecr(region), KEYS, OPERATION)
+    async with pool.lend(session, ecr(region)) as entry:
+        return entry
 
 
 async def test_the_least_recently_used_client_goes_first(session: AioSession) -> None:
     pool = ClientPool(most=2)
-    made: dict[str, object] = {}
-    for region in ("eu-west-1", "eu-west-2", "eu-west-1", "eu-west-3", "eu-west-1"):
-        async with pool.lend(session, ecr(region)) as lent:
-            assert made.setdefault(region, lent) is lent
-    async with pool.lend(session, ecr("eu-west-2")) as lent:
-        assert made["eu-west-2"] is not lent
+    first = await lent(pool, session, "eu-west-1")
+    second = await lent(pool, session, "eu-west-2")
+    assert await lent(pool, session, "eu-west-1") is first
+    await lent(pool, session, "eu-west-3")
+    assert await lent(pool, session, "eu-west-1") is first
+    assert await lent(pool, session, "eu-west-2") is not second
+    await pool.close()
+
+
+async def test_a_client_of_an_unlisted_region_is_closed_with_its_call_and_takes_no_other_s_place(
+    session: AioSession,
+) -> None:
+    pool = ClientPool(most=2)
+    first, second = [await lent(pool, session, region) for region in LISTED[:2]]
+    for number in range(5):
+        await pool.call(session, ecr(f"eu-lab-{number}"), KEYS, OPERATION)
+        await pool.call(session, ecr(f"fips-eu-lab-{number}"), KEYS, OPERATION)
+        assert len(pool) == 2
+    assert [await lent(pool, session, region) for region in LISTED[:2]] == [first, second]
+    await pool.close()
+
+
+async def test_a_client_whose_region_does_not_answer_is_closed_and_takes_no_other_s_place(
+    aws: LocalAws, session: AioSession
+) -> None:
+    pool = ClientPool(most=1, call_seconds=0.2)
+    first = await lent(pool, session, "eu-west-1")
+    aws.hang(region="eu-west-2")
+    with pytest.raises(TimeoutError):
+        await pool.call(session, ecr("eu-west-2"), KEYS, OPERATION)
+    assert await lent(pool, session, "eu-west-1") is first
+    aws.release()
+    await pool.close()
+
+
+async def test_a_region_that_refuses_keeps_its_client(aws: LocalAws, session: AioSession) -> None:
+    pool = ClientPool()
+    aws.fail("AccessDeniedException", 403)
+    with pytest.raises(ClientError):
+        await pool.call(session, ecr("eu-west-1"), KEYS, OPERATION)
+    assert len(pool) == 1
+    await pool.close()
+
+
+async def test_another_session_closes_the_clients_of_the_last_one(session: AioSession) -> None:
+    pool = ClientPool()
+    for region in LISTED:
+        await pool.call(session, ecr(region), KEYS, OPERATION)
+    other = OperatorIdentity(None, SystemClock(), seconds=1).session
+    await pool.call(other, ecr("eu-west-1"), KEYS, OPERATION)
+    assert len(pool) == 1
     await pool.close()
 
 
@@ -318,6 +375,7 @@ async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws, session: Aio
     first = asyncio.create_task(pool.call(session, ecr("eu-west-1"), KEYS, OPERATION))
     await wait_for(lambda: aws.count() == 1)
     await pool.call(session, ecr("us-east-2"), KEYS, OPERATION)
+    assert len(pool) == 1
     aws.release()
     assert await first
     assert len(pool) == 1

@@ -115,19 +115,7 @@ async def test_the_environment_beats_the_file_as_in_v060(
     assert aws.count() == 1
 
 
-async def test_a_role_of_a_profile_is_assumed_in_the_region_of_the_call(
-    aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
-) -> None:
-    base = keys_file().replace("default", "profile base")
-    mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
-    await issuer.issue(OHIO)
-    assert [(call.operation, call.region) for call in aws.calls] == [
-        ("AssumeRole", "us-east-2"),
-        ("GetAuthorizationToken", "us-east-2"),
-    ]
-
-
-# How often and where STS is asked.
+# How often STS is asked.
 
 
 async def test_a_role_is_assumed_once_for_all_regions(
@@ -145,19 +133,6 @@ async def test_ten_calls_at_once_assume_the_role_once(
     mounted.write_text(web_identity_file(token_file))
     await asyncio.gather(*(issuer.issue(IRELAND) for _ in range(10)))
     assert aws.count(STS) == 1
-
-
-async def test_a_region_whose_sts_is_silent_holds_no_other_up(
-    aws: LocalAws, mounted: Path, issuer: EcrTokenIssuer
-) -> None:
-    base = keys_file().replace("default", "profile base")
-    mounted.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}")
-    aws.hang(operation="AssumeRole", region="eu-west-1")
-    stuck = asyncio.create_task(issuer.issue(IRELAND))
-    assert await issuer.issue(OHIO)
-    assert not stuck.done()
-    aws.release()
-    assert await stuck
 
 
 async def test_keys_that_aws_finds_expired_are_fetched_afresh_by_the_next_call(

@@ -114,7 +114,7 @@ async def test_a_web_identity_is_exchanged_through_it(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-    async with EcrTokenIssuer() as issuer:
+    async with EcrTokenIssuer(regions=lambda: ["eu-west-1"]) as issuer:
         await issuer.issue(IRELAND)
     assert proxy.targets == [f"{STS}:443", f"{ECR}:443"]
 
@@ -199,3 +199,21 @@ async def test_a_certificate_for_another_name_is_told(
     assert "TLS" in error.message
     assert proxy.targets == ["api.ecr.eu-west-3.amazonaws.com:443"]
     assert not secure.calls
+
+
+async def test_a_bundle_that_changed_is_read_again(
+    bundle: Path, secure: LocalAws, proxy: ConnectProxy
+) -> None:
+    right = bundle.read_bytes()
+    bundle.write_bytes(Authority().certificate)
+    async with EcrTokenIssuer() as issuer:
+        assert "TLS" in (await refusal(issuer)).message
+        changes = issuer.changes()
+        bundle.write_bytes(right)
+        assert await issuer.issue(IRELAND)
+        bundle.write_bytes(Authority().certificate)
+        assert "TLS" in (await refusal(issuer)).message
+        # The operator is who it was, so that nothing else is renewed for it.
+        assert issuer.changes() == changes
+    assert proxy.targets
+    assert secure.count() == 1

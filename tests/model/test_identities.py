@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecr_operator.model.identities import (
     OPERATOR,
@@ -155,12 +157,24 @@ SESSION = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # AWS's rule
 def test_a_session_names_the_namespace_within_awss_rule(namespace: str) -> None:
     name = session_name(Identity(namespace=namespace, role_arn=ROLE))
     assert SESSION.fullmatch(name)
-    assert name.startswith(f"ecr-secret-operator@{namespace[:32]}")
+    assert name.startswith(f"ecr-secret-operator@{namespace[:27]}")
+    assert (name == f"ecr-secret-operator@{namespace}") is (len(namespace) <= 44)
 
 
 def test_long_namespaces_that_begin_alike_have_sessions_of_their_own() -> None:
     names = {session_name(Identity(namespace=f"{'a' * 60}{number}", role_arn=ROLE)) for number in range(100)}
     assert len(names) == 100
+
+
+NAMESPACES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+@given(NAMESPACES)
+def test_what_a_long_namespaces_session_is_called_no_other_namespace_can_be(namespace: str) -> None:
+    called = session_name(Identity(namespace=namespace, role_arn=ROLE))
+    uncut = called.removeprefix("ecr-secret-operator@")
+    assert SESSION.fullmatch(called)
+    assert uncut == namespace or "+" in uncut
 
 
 def test_tags_name_namespace_and_resource_where_known() -> None:

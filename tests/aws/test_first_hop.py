@@ -1,0 +1,280 @@
+"""Where the operator's own credentials go, and how often agents and processes are asked for them."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.control.ports import SystemClock
+from ecr_operator.model.errors import OperatorError, PermanentError
+from ecr_operator.model.identities import Identity, IdentityPolicy
+from ecr_operator.model.outcome import Reason
+from ecr_operator.model.tokens import TokenSource
+from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
+from tests.aws.tenants import Tenants
+from tests.lab.aws import LocalAws
+from tests.lab.connect_proxy import ConnectProxy
+from tests.lab.key_endpoints import KeyEndpoints
+from tests.lab.waiting import wait_for
+
+ROLE = "arn:aws:iam::123456789012:role/puller"
+CHINESE = "arn:aws-cn:iam::123456789012:role/puller"
+STS, ECR = "AssumeRole", "GetAuthorizationToken"
+# Each listed by the SDK.
+MANY = [f"{place}-{number}" for place in ("us-east", "us-west", "eu-west", "eu-central") for number in (1, 2)]
+
+
+@pytest.fixture
+def role(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The operator's role by a profile; STS is signed for, so that the local AWS sees the region."""
+    assert not aws.calls
+    (tmp_path / "config").write_text(profile())
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+
+def profile(more: str = "") -> str:
+    """A profile with a role, and one with keys for it."""
+    base = f"[profile base]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
+    return f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{more}{base}"
+
+
+def operator(*regions: str, policy: IdentityPolicy | None = None, seconds: float = 15.0) -> EcrTokenIssuer:
+    """Make an issuer that serves resources of these regions, oldest first."""
+    return EcrTokenIssuer(
+        SystemClock(), Tenants(), policy, call_seconds=seconds, regions=lambda: list(regions)
+    )
+
+
+async def refusal(issuer: EcrTokenIssuer, source: TokenSource) -> OperatorError:
+    """Ask for a token and return the error that comes in its place."""
+    with pytest.raises(OperatorError) as caught:
+        await issuer.issue(source)
+    return caught.value
+
+
+def asked(aws: LocalAws, operation: str = STS) -> list[str]:
+    """The regions whose STS was asked, in order."""
+    return [call.region for call in aws.select(operation)]
+
+
+ORDER: dict[str, tuple[dict[str, str], list[str], str]] = {
+    "AWS_REGION": ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, MANY, "eu-west-1"),
+    "AWS_DEFAULT_REGION": ({"AWS_DEFAULT_REGION": "eu-west-2"}, MANY, "eu-west-2"),
+    "one of the admin's own": ({"AWS_REGION": "lab-one"}, MANY, "lab-one"),
+    "the oldest resource's": ({}, ["eu-west-3", "eu-west-1"], "eu-west-3"),
+    "not a made-up one": ({}, ["made-up-1", "eu-north-9", "eu-west-1"], "eu-west-1"),
+    "not one of another partition": ({}, ["cn-north-1", "us-gov-west-1", "eu-west-1"], "eu-west-1"),
+    "the plain one of FIPS": ({}, ["fips-us-west-2", "eu-west-1"], "us-west-2"),
+    "the partition's default": ({}, [], "us-east-1"),
+    "not a setting of another partition": ({"AWS_REGION": "cn-north-1"}, ["eu-west-1"], "eu-west-1"),
+}
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize(("environ", "regions", "expected"), ORDER.values(), ids=ORDER)
+async def test_the_first_hop_goes_to_one_region_whichever_is_asked_for(
+    aws: LocalAws,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    regions: list[str],
+    expected: str,
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    async with operator(*regions) as issuer:
+        for region in ("ap-south-1", "made-up-1", "eu-west-1"):
+            await issuer.issue(TokenSource(region=region))
+    assert asked(aws) == [expected]
+    assert asked(aws, ECR) == ["ap-south-1", "made-up-1", "eu-west-1"]
+
+
+async def test_the_region_of_the_profile_is_used_for_its_role(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(profile("region=eu-north-1\n"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    async with operator("eu-west-1") as issuer:
+        await issuer.issue(TokenSource(region="us-west-2"))
+    assert asked(aws) == ["eu-north-1"]
+
+
+TROUBLE: dict[str, Callable[[LocalAws], object]] = {
+    "refuses": lambda aws: aws.fail("RegionDisabledException", 403, operation=STS, region="eu-west-1"),
+    "is silent": lambda aws: aws.hang(operation=STS, region="eu-west-1"),
+    "throttles": lambda aws: aws.fail("Throttling", 400, operation=STS, region="eu-west-1"),
+}
+
+
+@pytest.mark.usefixtures("role")
+@pytest.mark.parametrize("cause", TROUBLE.values(), ids=TROUBLE)
+async def test_where_sts_fails_the_next_region_is_asked_and_first_from_then_on(
+    aws: LocalAws, cause: Callable[[LocalAws], object]
+) -> None:
+    cause(aws)
+    async with operator("eu-west-1", "eu-west-2", seconds=3.0) as issuer:
+        assert await issuer.issue(TokenSource(region="eu-west-1"))
+        assert asked(aws) == ["eu-west-1", "eu-west-2"]
+        aws.keys.revoke_temporary()
+        await refusal(issuer, TokenSource(region="eu-west-1"))
+        assert await issuer.issue(TokenSource(region="eu-west-1"))
+    assert asked(aws) == ["eu-west-1", "eu-west-2", "eu-west-2"]
+    aws.release()
+
+
+@pytest.mark.usefixtures("role")
+async def test_the_last_is_the_partitions_default_and_the_first_one_s_failure_is_reported(
+    aws: LocalAws,
+) -> None:
+    aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRole", operation=STS)
+    async with operator("eu-west-1", "eu-west-2") as issuer:
+        for _ in range(2):
+            error = await refusal(issuer, TokenSource(region="ap-south-1"))
+            assert error.reason is Reason.ACCESS_DENIED
+            assert "AssumeRole in eu-west-1" in error.message
+    assert asked(aws) == ["eu-west-1", "eu-west-2", "us-east-1"] * 2
+
+
+@pytest.mark.usefixtures("role")
+async def test_of_many_regions_that_fail_each_gets_its_turn(aws: LocalAws) -> None:
+    aws.fail("AccessDenied", 403, operation=STS)
+    async with operator(*MANY) as issuer:
+        for _ in range(3):
+            await refusal(issuer, TokenSource(region="ap-south-1"))
+    assert asked(aws)[: len(MANY)] == MANY
+    assert set(asked(aws)) == {*MANY, "us-east-1"}
+
+
+@pytest.mark.usefixtures("role")
+async def test_a_resource_in_another_partition_is_denied_with_both_named_and_ecr_not_asked(
+    aws: LocalAws,
+) -> None:
+    async with operator("cn-north-1", "eu-west-1") as issuer:
+        error = await refusal(issuer, TokenSource(region="cn-north-1"))
+    assert isinstance(error, PermanentError)
+    assert error.reason is Reason.ACCESS_DENIED
+    assert "partition aws," in error.message
+    assert "is in aws-cn" in error.message
+    assert (asked(aws), aws.count(ECR)) == (["eu-west-1"], 0)
+
+
+@pytest.mark.usefixtures("aws", "user")
+async def test_a_role_of_another_partition_than_its_region_is_denied_before_sts_is_asked(
+    aws: LocalAws,
+) -> None:
+    identity = Identity(namespace="team", role_arn=CHINESE)
+    async with operator(policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
+        error = await refusal(issuer, TokenSource(region="eu-west-1", identity=identity))
+        assert await issuer.issue(TokenSource(region="cn-north-1", identity=identity))
+    assert error.reason is Reason.ACCESS_DENIED
+    assert asked(aws) == ["cn-north-1"]
+
+
+@pytest.mark.usefixtures("role")
+async def test_a_resources_role_is_assumed_in_the_resources_region_after_the_first_hop(
+    aws: LocalAws,
+) -> None:
+    source = TokenSource(region="us-west-2", identity=Identity(namespace="team", role_arn=f"{ROLE}-2"))
+    async with operator("eu-west-1", policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
+        await issuer.issue(source)
+    assert [(call.operation, call.region) for call in aws.calls] == [
+        (STS, "eu-west-1"),
+        (STS, "us-west-2"),
+        (ECR, "us-west-2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arn", "regions", "names"),
+    [
+        (ROLE, ["cn-north-1", "made-up-1", "eu-north-9", "eu-west-1"], ["eu-west-1", "us-east-1"]),
+        (CHINESE, ["eu-west-1", "cn-north-1"], ["cn-north-1", "cn-northwest-1"]),
+    ],
+)
+async def test_a_web_identity_token_is_offered_to_no_other_partition_and_no_made_up_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arn: str, regions: list[str], names: list[str]
+) -> None:
+    (tmp_path / "token").write_text("header.payload.signature")
+    monkeypatch.setenv("AWS_ROLE_ARN", arn)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    async with ConnectProxy(1) as proxy:
+        proxy.refuse = 403
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+        async with operator(*regions) as issuer:
+            for region in regions:
+                if region != "made-up-1":
+                    await refusal(issuer, TokenSource(region=region))
+    suffix = "com.cn" if arn == CHINESE else "com"
+    assert set(proxy.targets) == {f"sts.{name}.amazonaws.{suffix}:443" for name in names}
+
+
+# The keys are found once for all regions.
+
+
+@pytest.fixture
+async def endpoints(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyEndpoints]:
+    """A container's agent."""
+    async with KeyEndpoints(aws.keys) as running:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", running.agent)
+        yield running
+
+
+SOURCES = [TokenSource(region=f"lab-{number}") for number in range(60)]
+
+
+async def test_an_agent_is_asked_once_for_sixty_regions(endpoints: KeyEndpoints) -> None:
+    async with operator() as issuer:
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES[:30]))
+        for source in SOURCES[30:]:
+            await issuer.issue(source)
+    assert len(endpoints.asked) == 1
+
+
+async def test_an_agent_that_fails_is_asked_once_by_all_who_wait(endpoints: KeyEndpoints) -> None:
+    endpoints.garbage = "<html>"
+    async with operator() as issuer:
+        errors = await asyncio.gather(*(refusal(issuer, source) for source in SOURCES))
+    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
+    # The SDK's own three attempts.
+    assert len(endpoints.asked) <= 3
+
+
+async def test_an_agent_s_keys_are_refreshed_once_for_all(endpoints: KeyEndpoints) -> None:
+    endpoints.key_life = 60
+    async with operator() as issuer:
+        await issuer.issue(SOURCES[0])
+        endpoints.key_life, fetched = 6 * 3600, len(endpoints.asked)
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+    assert len(endpoints.asked) == fetched + 1
+
+
+async def test_a_process_is_run_once_for_sixty_regions(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert not aws.calls
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    keys = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Expiration": soon, "Version": 1}
+    (tmp_path / "script").write_text(f"echo run >> {tmp_path}/runs\necho '{json.dumps(keys)}'\n")
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = /bin/sh {tmp_path}/script\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    async with operator() as issuer:
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+        await issuer.issue(SOURCES[0])
+    assert (tmp_path / "runs").read_text().splitlines() == ["run"]
+
+
+async def test_who_gives_up_waiting_leaves_the_others_what_the_attempt_brings(
+    endpoints: KeyEndpoints,
+) -> None:
+    async with operator() as issuer:
+        endpoints.silent = True
+        impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in SOURCES[:2])
+        await wait_for(lambda: bool(endpoints.asked))
+        impatient.cancel()
+        endpoints.silent = False
+        assert await patient
+        with pytest.raises(asyncio.CancelledError):
+            await impatient

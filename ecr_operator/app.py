@@ -69,8 +69,16 @@ async def run(settings: Settings) -> None:
         leading = await _leading(settings, client, stack)
         client.guard_writes(leading.is_leader)
         await stack.enter_async_context(client)
-        issuer = EcrTokenIssuer(SystemClock(), KubeTenants(client), settings.identities, metrics=metrics)
+        issuer = EcrTokenIssuer(
+            SystemClock(),
+            KubeTenants(client),
+            settings.identities,
+            metrics=metrics,
+            regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
+        )
         await stack.enter_async_context(issuer)
+        if warning := issuer.plain_http_warning():
+            log.warning(warning)
         operator = Operator(settings, client, issuer, leading, metrics, probes)
         serving = asyncio.create_task(_serve(settings, client, operator, endpoints), name="serve")
         asked = asyncio.create_task(stop.requested.wait(), name="stop")
@@ -245,6 +253,11 @@ class Operator:
         except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
             log.debug("credential files not looked at", error=type(error).__name__)
             return known
+
+    def regions(self) -> list[str]:
+        """The regions of the resources, those of the oldest first."""
+        found = sorted(self._inventory.resources(), key=lambda resource: resource.created_at)
+        return list(dict.fromkeys(region for each in found if each.wanted for region in each.wanted.regions))
 
     def _state(self) -> State:
         leading = self.leading.is_leader()

@@ -14,7 +14,7 @@ from typing import Final, Self
 from aiobotocore.config import AioConfig
 
 from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
-from ecr_operator.aws.endpoints import check_region, is_listed
+from ecr_operator.aws.endpoints import check_region, is_listed, plain_http_warning
 from ecr_operator.aws.errors import blames_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
 from ecr_operator.aws.resolver import LISTED_THREADS, connector_args
@@ -114,6 +114,10 @@ class EcrTokenIssuer:
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more."""
         self._signers.release(identity)
+
+    def plain_http_warning(self) -> str | None:
+        """One sentence if AWS is to be reached without TLS on another machine; None otherwise."""
+        return plain_http_warning(os.environ)
 
     def check(self, source: TokenSource) -> None:
         """Refuse a region that must not be asked. Raises PermanentError `InvalidSpec`."""

@@ -17,6 +17,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from ecr_operator.kube import depth
 from tests.lab.waiting import wait_for
 
 Json = dict[str, Any]
@@ -95,8 +96,11 @@ class Api:
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
     ) -> Json:
-        """Send one request and return the answer. Raises ApiError for any status of 400 or more."""
-        data = None if body is None else json.dumps(body)
+        """Send one request and return the answer; text is sent as it is, anything else as JSON.
+
+        Raises ApiError for any status of 400 or more.
+        """
+        data = body if body is None or isinstance(body, str) else json.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
             text = await answer.text()
@@ -235,7 +239,7 @@ def _namespace(manifest: Json) -> str:
 
 
 def _parsed(text: str) -> Json:
-    answer: Json = json.loads(text) if text.startswith("{") else {"text": text}
+    answer: Json = depth.parse(text.encode()) if text.startswith("{") else {"text": text}
     return answer
 
 

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.connector import Connection
 
 from ecr_operator import __version__
-from ecr_operator.kube import depth, paths
+from ecr_operator.kube import decoding, paths
 from ecr_operator.kube.failures import NOT_LEADING, TOO_LARGE, ApiError, failure_of, unreached
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
 from ecr_operator.kube.pages import LARGEST_OBJECT
@@ -328,7 +328,7 @@ def _too_large(most: int) -> ApiError:
 
 def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
     try:
-        parsed = depth.parse(text)
+        parsed = decoding.parse(text)
     except ValueError as error:
         raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
     if not isinstance(parsed, Mapping):

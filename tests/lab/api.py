@@ -17,7 +17,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from ecr_operator.kube import depth
+from ecr_operator.kube import decoding
 from tests.lab.waiting import wait_for
 
 Json = dict[str, Any]
@@ -96,14 +96,14 @@ class Api:
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
     ) -> Json:
-        """Send one request and return the answer; text is sent as it is, anything else as JSON.
+        """Send one request and return the answer; bytes are sent as they are, anything else as JSON.
 
         Raises ApiError for any status of 400 or more.
         """
-        data = body if body is None or isinstance(body, str) else json.dumps(body)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
-            text = await answer.text()
+            text = (await answer.read()).decode(errors="replace")
             if not answer.ok:
                 raise _error(answer.status, text)
         return _parsed(text)
@@ -239,7 +239,7 @@ def _namespace(manifest: Json) -> str:
 
 
 def _parsed(text: str) -> Json:
-    answer: Json = depth.parse(text.encode()) if text.startswith("{") else {"text": text}
+    answer: Json = decoding.parse(text.encode()) if text.startswith("{") else {"text": text}
     return answer
 
 

@@ -1,4 +1,4 @@
-"""JSON that is too deep for Python's parser."""
+"""JSON that is too deep for Python's parser, or not UTF-8."""
 
 import json
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 
-from ecr_operator.kube.depth import flattened, parse
+from ecr_operator.kube.decoding import flattened, parse
 from tests.model.json_values import json_values
 
 UNHURRIED: Final = settings(deadline=None)
@@ -38,6 +38,10 @@ def test_what_is_too_deep_is_null_and_all_else_is_there(deep: str) -> None:
 def test_what_is_not_json_stays_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(f"[{text}".encode())
+
+
+def test_what_is_not_utf_8_is_replaced() -> None:
+    assert parse(b'{"a": {"f:\xff\xfe": 1}, "b": "\xc3\xa4"}') == {"a": {"f:\ufffd\ufffd": 1}, "b": "ä"}
 
 
 @UNHURRIED

@@ -5,7 +5,6 @@ whose text is short and holds nothing of a Secret.
 Rejected: the library's models and its own watch (see ARCHITECTURE.md).
 """
 
-import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ import aiohttp
 from aiohttp.connector import Connection
 
 from ecr_operator import __version__
-from ecr_operator.kube import paths
+from ecr_operator.kube import decoding, paths
 from ecr_operator.kube.failures import NOT_LEADING, TOO_LARGE, ApiError, failure_of, unreached
 from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
 from ecr_operator.kube.pages import LARGEST_OBJECT
@@ -329,8 +328,8 @@ def _too_large(most: int) -> ApiError:
 
 def _parse(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON the server sends
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        parsed = decoding.parse(text)
+    except ValueError as error:
         raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
     if not isinstance(parsed, Mapping):
         raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")

@@ -1,10 +1,10 @@
 """Limits for what others write, checked before any work is done with it.
 
-Invariant: a check costs no more than its limit, however large the value is.
+Invariant: a check costs no more than its limit, however large the value is. Values are those of a JSON parser.
 Leaves out: limits of single fields, which the models (resources) and their parsers hold.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 LONGEST_DURATION: Final = 64  # characters
@@ -29,7 +29,7 @@ def left_after(value: object, left: int) -> int:
         left -= _PER_ENTRY
         if isinstance(item, str):
             left -= _size(item, left)
-        elif isinstance(item, Mapping | list):
+        elif isinstance(item, (dict, list)):
             # Before anything is taken out, so that no more is ever waiting than fits.
             left -= _PER_ENTRY * len(item)
             if left >= 0:
@@ -39,14 +39,14 @@ def left_after(value: object, left: int) -> int:
 
 def mapping_in(value: object, key: str) -> Mapping[str, Any]:
     """The object below a key; empty where there is none."""
-    found = value.get(key) if isinstance(value, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def mappings_in(value: object, key: str) -> Iterator[Mapping[str, Any]]:
     """The objects in the list below a key; none where there is no list."""
-    found = value.get(key) if isinstance(value, Mapping) else None
-    return (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else iter(())
+    found = value.get(key) if isinstance(value, dict) else None
+    return (entry for entry in found if isinstance(entry, dict)) if isinstance(found, list) else iter(())
 
 
 def text_in(value: Mapping[str, Any], key: str, longest: int) -> str | None:
@@ -55,8 +55,8 @@ def text_in(value: Mapping[str, Any], key: str, longest: int) -> str | None:
     return found if isinstance(found, str) and len(found) <= longest else None
 
 
-def _contents(item: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
-    return [*item.keys(), *item.values()] if isinstance(item, Mapping) else [*item]
+def _contents(item: dict[str, Any] | list[Any]) -> list[Any]:
+    return [*item.keys(), *item.values()] if isinstance(item, dict) else item
 
 
 def _size(text: str, limit: int) -> int:

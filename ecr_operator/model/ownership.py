@@ -199,7 +199,7 @@ def _leaves(prefix: str, fields: Mapping[str, Any], depth: int) -> Iterator[str]
             yield _BEYOND
             return
         path = f"{prefix}/{key}" if prefix else key
-        if isinstance(inner, Mapping) and inner:
+        if inner and isinstance(inner, dict):
             yield from _leaves(path, inner, depth + 1)
         else:
             yield path

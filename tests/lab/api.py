@@ -17,6 +17,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from ecr_operator.kube import decoding
 from tests.lab.waiting import wait_for
 
 Json = dict[str, Any]
@@ -95,11 +96,14 @@ class Api:
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
     ) -> Json:
-        """Send one request and return the answer. Raises ApiError for any status of 400 or more."""
-        data = None if body is None else json.dumps(body)
+        """Send one request and return the answer; bytes are sent as they are, anything else as JSON.
+
+        Raises ApiError for any status of 400 or more.
+        """
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         headers = {"Content-Type": content_type} if data else {}
         async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
-            text = await answer.text()
+            text = (await answer.read()).decode(errors="replace")
             if not answer.ok:
                 raise _error(answer.status, text)
         return _parsed(text)
@@ -235,7 +239,7 @@ def _namespace(manifest: Json) -> str:
 
 
 def _parsed(text: str) -> Json:
-    answer: Json = json.loads(text) if text.startswith("{") else {"text": text}
+    answer: Json = decoding.parse(text.encode()) if text.startswith("{") else {"text": text}
     return answer
 
 

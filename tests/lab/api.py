@@ -7,7 +7,7 @@ manifest can be applied.
 import json
 import secrets
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -121,6 +121,14 @@ class Api:
         """Return all objects, of one namespace or of all; `labelSelector` and the like go in `query`."""
         items: list[Json] = (await self.request("GET", resource.path(None, namespace), query=query))["items"]
         return items
+
+    async def watch(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Json]:
+        """Yield the events of a watch: first what exists, then every change, until the server ends it."""
+        path = resource.path(None, namespace)
+        endless = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(path, params={"watch": "true"}, timeout=endless) as answer:
+            async for line in answer.content:
+                yield json.loads(line)
 
     async def create(self, manifest: Json, namespace: str | None = None) -> Json:
         """Create an object, in the namespace of its manifest unless another is given."""

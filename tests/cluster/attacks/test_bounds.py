@@ -1,0 +1,275 @@
+"""What an editor writes may be huge: it costs the operator next to nothing, and nobody else notices."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from tests.cluster import reading
+from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, TABLE, assert_undisturbed
+from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
+from tests.lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+# As much as fits into an object: etcd takes 1.5 MiB.
+HUGE: Final = 1_300_000
+ANNOTATION: Final = 255 * 1024
+NASTY: Final = "\x1b[2J\n\r\u202e%s{}\u0000"[:-1]
+LONGEST_MESSAGE: Final = 1024
+MANAGED: Final = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+
+A_FREQUENCY: Final = ecr_secret("huge", frequency="1ns" * (HUGE // 3))
+SPECS: Final[dict[str, list[Json]]] = {
+    "a frequency of 1.3 MB": [A_FREQUENCY],
+    "lists, maps and hosts of 1 MB": [
+        ecr_secret("hosts", additional_registries=[registry(f"eu-{number}") for number in range(17_000)]),
+        ecr_secret("labels", secret_labels={f"l{number}": "x" for number in range(20_000)}),
+        ecr_secret(
+            "links", link_service_accounts=[{"name": f"a{n}", "for": ["pull"]} for n in range(17_000)]
+        ),
+        ecr_secret("host", ecr_registry="1" * HUGE),
+        argo_secret("url", url="oci://" + "a/" * (HUGE // 2)),
+    ],
+}
+
+
+@pytest.mark.parametrize("manifests", SPECS.values(), ids=SPECS)
+async def test_a_huge_spec_of_which_another_field_changes_twice_a_second(
+    neighbours: Neighbours, manifests: list[Json], request: pytest.FixtureRequest
+) -> None:
+    seconds = neighbours.scale.of(4.0, 30.0)
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, seconds)
+        there = [manifest for manifest in manifests if await neighbours.attack(manifest)]
+
+        async def toggle(number: int) -> None:
+            for manifest in there:
+                kind = await neighbours.editor.resource_of(manifest)
+                patch = {"spec": {"region": f"us-east-{1 + number % 2}"}}
+                name = manifest["metadata"]["name"]
+                await neighbours.editor.merge_patch(kind, name, patch, neighbours.attacker)
+
+        async with meanwhile(toggle, 0.5):
+            attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed(request.node.name, control, attacked, neighbours.scale)
+
+
+async def test_a_start_with_many_huge_frequencies(neighbours: Neighbours) -> None:
+    seconds = neighbours.scale.of(4.0, 30.0)
+    async with neighbours.operator(ready=False) as operator:
+        control = await neighbours.observe(operator, seconds)
+    count = neighbours.scale.of(6, 30)
+    manifests = [A_FREQUENCY | {"metadata": {"name": f"huge-{number}"}} for number in range(count)]
+    await neighbours.attack(*manifests)
+    async with neighbours.operator(ready=False) as operator:
+        attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed("a start with huge frequencies", control, attacked, neighbours.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hoard:
+    """Objects that are to fill the operator's memory.
+
+    Attributes:
+        plain: makes one of the control by its number.
+        huge: makes one of the attack by its number.
+        size: of a huge one, in bytes.
+        small: how many there are in every test run.
+        full: how many there are at full size.
+    """
+
+    plain: Any
+    huge: Any
+    size: int
+    small: int
+    full: int
+
+
+def _account(number: int, size: int) -> Json:
+    metadata = {"name": f"account-{size}-{number}", "annotations": {"fat": "x" * size}}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+
+
+def _labelled(number: int, size: int) -> Json:
+    return core_secret(f"ours-{size}-{number}", labels=MANAGED, annotations={"fat": "x" * size})
+
+
+def _many_keys(number: int, count: int) -> Json:
+    """A Secret whose managedFields name each of its keys."""
+    secret = core_secret(f"keys-{count}-{number}", labels=MANAGED)
+    return secret | {"data": {f"{'k' * 200}{key}": "" for key in range(count)}}
+
+
+HOARDS: Final = {
+    "projects": Hoard(
+        plain=lambda number: argo_secret(f"plain-{number}"),
+        huge=lambda number: argo_secret(f"huge-{number}", project="x" * HUGE),
+        size=HUGE,
+        small=20,
+        full=95,
+    ),
+    "registry hosts": Hoard(
+        plain=lambda number: ecr_secret(f"plain-{number}"),
+        huge=lambda number: ecr_secret(f"huge-{number}", ecr_registry="x" * HUGE),
+        size=HUGE,
+        small=20,
+        full=95,
+    ),
+    "annotations of Secrets with our label": Hoard(
+        plain=lambda number: _labelled(number, 1),
+        huge=lambda number: _labelled(number, ANNOTATION),
+        size=ANNOTATION,
+        small=120,
+        full=600,
+    ),
+    "managedFields of Secrets with our label": Hoard(
+        plain=lambda number: _many_keys(number, 1),
+        huge=lambda number: _many_keys(number, 2000),
+        size=2000 * 200,
+        small=80,
+        full=300,
+    ),
+    "annotations of ServiceAccounts": Hoard(
+        plain=lambda number: _account(number, 1),
+        huge=lambda number: _account(number, ANNOTATION),
+        size=ANNOTATION,
+        small=120,
+        full=600,
+    ),
+}
+
+
+@pytest.mark.parametrize("hoard", HOARDS.values(), ids=HOARDS)
+async def test_memory_does_not_grow_with_what_an_editor_writes(
+    neighbours: Neighbours, hoard: Hoard, request: pytest.FixtureRequest
+) -> None:
+    count = neighbours.scale.of(hoard.small, hoard.full)
+    # The kinds that are watched only while somebody needs them are needed.
+    await neighbours.attack(
+        ecr_secret("links", link_service_accounts=[{"name": "*", "for": ["pull"]}]), _account(0, 0)
+    )
+    async with neighbours.operator() as operator:
+        await neighbours.attack(*(hoard.plain(number) for number in range(count)))
+        control = await neighbours.observe(operator, 3)
+        written = hoard.size * await neighbours.attack(*(hoard.huge(number) for number in range(count)))
+        attacked = await neighbours.observe(operator, 3)
+    async with neighbours.operator(ready=False) as operator:
+        restarted = await neighbours.observe(operator, 3)
+    name = request.node.name
+    TABLE.add(name, control, attacked)
+    said = (
+        f"{count} objects with {written / MIB:.0f} MiB in all\n  control: {control}\n  attack:  {attacked}\n"
+        f"  after a restart: {restarted}"
+    )
+    print(said)
+    for figures in (attacked, restarted):
+        growth = figures.peak - control.peak
+        assert growth <= count * hoard.size / 2, f"memory grew by {growth / MIB:.0f} MiB for {said}"
+        if neighbours.scale.full:
+            assert figures.peak <= MOST_MEMORY, said
+
+
+OWNERS: Final[dict[str, Json]] = {
+    "the name of an owner of our kind": {
+        "apiVersion": ECR_SECRETS.api_version,
+        "kind": "Secret",
+        "name": NASTY * (900_000 // len(NASTY)),
+    },
+    "the name of another owner": {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": NASTY * (900_000 // len(NASTY)),
+    },
+    "the kind of another owner": {
+        "apiVersion": "apps/v1",
+        "kind": NASTY * (900_000 // len(NASTY)),
+        "name": "web",
+    },
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
+async def test_an_owner_of_a_foreign_secret_with_a_huge_nasty_name(
+    neighbours: Neighbours, owner: Json
+) -> None:
+    reference = {**owner, "uid": "6f4f8cb5-0000-4000-8000-000000000000", "controller": True}
+    assert await neighbours.attack(core_secret("pull-login", ownerReferences=[reference])) == 1
+    async with neighbours.operator() as operator:
+        await neighbours.attack(ecr_secret("pull"))
+        resource = await _told(neighbours, operator, "pull")
+        await _says_little(neighbours, operator, resource)
+    assert reading.verdict(resource, "Refreshed") == ("False", "SecretConflict")
+
+
+NASTY_SPECS: Final = {
+    field: {field: NASTY * (HUGE // len(NASTY) // 2)}
+    for field in ("generated_secret_name", "ecr_registry", "region", "frequency", "role_arn")
+}
+
+
+@pytest.mark.parametrize("spec", NASTY_SPECS.values(), ids=NASTY_SPECS)
+async def test_a_huge_nasty_field_is_excerpted(neighbours: Neighbours, spec: Json) -> None:
+    async with neighbours.operator() as operator:
+        if await neighbours.attack(ecr_secret("pull", **spec)):
+            await _says_little(neighbours, operator, await _told(neighbours, operator, "pull"))
+
+
+async def _told(neighbours: Neighbours, operator: OperatorProcess, name: str) -> Json:
+    """Wait until a resource's status is written, and return the resource."""
+
+    async def look() -> Json | None:
+        resource = await neighbours.editor.get(ECR_SECRETS, name, neighbours.attacker)
+        return resource if reading.condition(resource, "Refreshed") else None
+
+    longest = max(map(len, lines_since(operator.log, 0)), default=0)
+    return await wait_for(look, 15, f"a status of {name}; the log's longest line has {longest} bytes")
+
+
+async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resource: Json) -> None:
+    """Assert that status, Events and log are short, printable and of one line."""
+    messages = [condition["message"] for condition in resource["status"]["conditions"]]
+    events = await neighbours.victim.api.list(EVENTS, neighbours.attacker)
+    messages += [event["message"] for event in events]
+    for message in messages:
+        assert message.isprintable(), ascii(message[:200])
+        assert len(message) <= LONGEST_MESSAGE, len(message)
+    await asyncio.sleep(0.5)
+    lines = lines_since(operator.log, 0)
+    assert max(map(len, lines)) <= LONGEST_LINE, f"a log line of {max(map(len, lines))} bytes"
+    assert all(json.loads(line) for line in lines)
+
+
+async def test_a_record_of_10000_links_that_changes_five_times_a_second(neighbours: Neighbours) -> None:
+    seconds = neighbours.scale.of(4.0, 30.0)
+    link = {"name": "builder", "for": ["pull"]}
+    record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))
+    async with neighbours.operator() as operator:
+        await neighbours.attack(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder"}},
+            ecr_secret("linked", link_service_accounts=[link]),
+        )
+        control = await neighbours.observe(operator, seconds)
+
+        async def patch(number: int) -> None:
+            annotations = {"ecr.mobb.redhat.com/links": record, "number": str(number)}
+            metadata = {"annotations": annotations, "labels": {"ecr.mobb.redhat.com/linked": "true"}}
+            request = neighbours.editor.merge_patch(
+                SERVICE_ACCOUNTS, "builder", {"metadata": metadata}, neighbours.attacker
+            )
+            await accepted(_despite_conflict(request))
+
+        async with meanwhile(patch, 0.2):
+            attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed("a record of 10,000 links", control, attacked, neighbours.scale)
+
+
+async def _despite_conflict(request: Any) -> None:
+    try:
+        await request
+    except ApiError as error:
+        if error.reason != "Conflict":
+            raise

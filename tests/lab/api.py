@@ -4,6 +4,7 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import io
 import json
 import secrets
 import ssl
@@ -96,7 +97,8 @@ class Api:
         query: dict[str, str] | None = None,
     ) -> Json:
         """Send one request and return the answer. Raises ApiError for any status of 400 or more."""
-        data = None if body is None else json.dumps(body)
+        # Bytes as such are warned of when there are many.
+        data = None if body is None else io.BytesIO(json.dumps(body).encode())
         headers = {"Content-Type": content_type} if data else {}
         async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
             text = await answer.text()

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final, TypeVar
 
+from tests.lab.soak import FULL_ATTACKS
+
 MIB: Final = 1 << 20
 
 # How much longer another namespace's new resource, or a health probe, may take during an attack. It is the
@@ -18,9 +20,6 @@ API_SECONDS: Final = 0.1
 MOST_MEMORY: Final = 256 * MIB
 LONGEST_LINE: Final = 4096
 LINES_A_SECOND: Final = 10
-
-# Set by `make soak ARGS=--attacks`.
-FULL: Final = "ECR_LAB_FULL_ATTACKS"
 
 Size = TypeVar("Size")
 
@@ -37,8 +36,8 @@ class Scale:
 
     @classmethod
     def chosen(cls) -> "Scale":
-        """Return what the environment asks for."""
-        return cls(bool(os.environ.get(FULL)))
+        """Return full size under `make soak ARGS=--attacks`, else the small one."""
+        return cls(bool(os.environ.get(FULL_ATTACKS)))
 
     def of(self, small: Size, full: Size) -> Size:
         """Choose one of two sizes."""

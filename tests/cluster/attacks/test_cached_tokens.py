@@ -20,7 +20,7 @@ from tests.cluster.identities.tenancy import (
     service_account,
     signer,
 )
-from tests.cluster.scene import QUIET, Scene
+from tests.cluster.scene import Scene
 from tests.lab import rights
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
 from tests.lab.aws import LocalAws, Trust
@@ -137,9 +137,7 @@ async def _refused(scene: Scene, name: str, named: Named, calls: int) -> None:
     said = (*reading.verdict(resource, "Ready"), "no Secret" if secret is None else "a Secret with a token")
     asked = len(scene.aws.calls) - calls
     assert said == ("False", named.reason, "no Secret"), f"{name}: {said}, after {asked} calls to AWS"
-    await asyncio.sleep(QUIET)
-    assert len(scene.aws.calls) == calls, f"calls to AWS: {scene.aws.calls[calls:]}"
-    assert await scene.find_secret(f"{name}-login") is None
+    assert not asked, f"{name}: {said}, after calls to AWS: {scene.aws.calls[calls:]}"
 
 
 async def _make_again(scene: Scene) -> None:

@@ -4,10 +4,11 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import io
 import json
 import secrets
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -100,7 +101,9 @@ class Api:
 
         Raises ApiError for any status of 400 or more.
         """
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        # Large bytes as such are warned of.
+        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        data = None if raw is None else io.BytesIO(raw)
         headers = {"Content-Type": content_type} if data else {}
         async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
             text = (await answer.read()).decode(errors="replace")
@@ -125,6 +128,14 @@ class Api:
         """Return all objects, of one namespace or of all; `labelSelector` and the like go in `query`."""
         items: list[Json] = (await self.request("GET", resource.path(None, namespace), query=query))["items"]
         return items
+
+    async def watch(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Json]:
+        """Yield the events of a watch: first what exists, then every change, until the server ends it."""
+        path = resource.path(None, namespace)
+        endless = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(path, params={"watch": "true"}, timeout=endless) as answer:
+            async for line in answer.content:
+                yield json.loads(line)
 
     async def create(self, manifest: Json, namespace: str | None = None) -> Json:
         """Create an object, in the namespace of its manifest unless another is given."""

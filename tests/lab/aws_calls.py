@@ -22,6 +22,7 @@ class Call:
         at: when it came, epoch seconds of this AWS.
         operation: `GetAuthorizationToken`, `AssumeRole`…, or `unknown`.
         service: `ecr`, `ecr-public`, `sts`, or empty.
+        host: that the client meant to talk to.
         region: of the signature's scope; empty where the request is unsigned.
         access_key: that signed it; empty where the request is unsigned.
         role: the role ARN that is to be assumed, or empty.
@@ -35,6 +36,7 @@ class Call:
     at: float
     operation: str
     service: str
+    host: str = ""
     region: str = ""
     access_key: str = ""
     role: str = ""
@@ -67,6 +69,7 @@ def read_request(request: web.Request, body: bytes, now: float) -> Asked:
         at=now,
         operation="GetAuthorizationToken" if service.startswith("ecr") else form.get("Action", "unknown"),
         service=service,
+        host=request.host.rpartition(":")[0] or request.host,
         region=signature.region if signature else "",
         access_key=signature.access_key if signature else "",
         role=form.get("RoleArn", ""),

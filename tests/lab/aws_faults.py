@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 FaultKind = Literal["error", "garbage", "hang", "reset"]
@@ -35,8 +36,8 @@ class Fault:
         body: which of `GARBAGE`, for `garbage`.
         times: how many calls it hits; None is until cleared.
         operation: GetAuthorizationToken, AssumeRole…; None is any.
-        region: the region it hits; None is any.
-        access_key: the access key id it hits; None is any.
+        region: the region it hits, or a glob of several; None is any.
+        access_key: the access key id it hits, or a glob of several; None is any.
         probability: how likely it hits a call that fits, 0 to 1.
     """
 
@@ -63,7 +64,7 @@ class Fault:
     def hits(self, operation: str, region: str, access_key: str) -> bool:
         """Say whether it hits this call, and count it if so."""
         wanted = ((self.operation, operation), (self.region, region), (self.access_key, access_key))
-        if any(want not in (None, seen) for want, seen in wanted):
+        if any(want is not None and not fnmatchcase(seen, want) for want, seen in wanted):
             return False
         if self.times == 0 or random.random() >= self.probability:  # noqa: S311 -- no cryptography
             return False

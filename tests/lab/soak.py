@@ -1,17 +1,23 @@
 """A randomised soak: users, tools, crashes and outages at random, and an observer who forgives nothing.
 
     python -m tests.lab.soak --minutes 5 --seed 7
+    python -m tests.lab.soak --attacks
 
 All along: no foreign Secret changes; a Secret holds a live token of the right region for the right host
 once all that it needs has been there for GRACE seconds and nobody touched it; and none dies unless, in the
 last third of its life, it was touched or what it needs was away for more than a tenth of that life.
 When all is quiet: everything is as it was asked for, within QUIET seconds.
+
+With --attacks: the tests of `tests/cluster/attacks` at full size, with the absolute bounds of the contract,
+which only a quiet machine of 2 cores can be held to.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +36,10 @@ from tests.lab.waiting import wait_for
 # A conflict is looked at again every 30 s.
 QUIET: Final = 30.0 + 5.0
 _LONGEST_OUTAGE: Final = 3.5
+# Has the attack tests run at full size.
+FULL_ATTACKS: Final = "ECR_LAB_FULL_ATTACKS"
+_ATTACKS: Final = "tests/cluster/attacks"
+_LONGEST_ATTACK: Final = 900.0
 _AWS_FAULTS: Final = (
     {"kind": "error", "code": "AccessDeniedException", "status": 400},
     {"kind": "error", "code": "ThrottlingException", "status": 400},
@@ -182,7 +192,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab.soak", description="A randomised soak.")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long (default: 5)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="default: a random one")
+    parser.add_argument(
+        "--attacks", action="store_true", help="attack one namespace from another at full size instead"
+    )
     options = parser.parse_args(arguments)
+    if options.attacks:
+        return _attack()
     print(f"Soaking for {options.minutes:g} min with seed {options.seed}…", flush=True)
     with ControlPlane() as plane:
         try:
@@ -195,6 +210,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {report.samples} samples of {report.checks} steady Secrets, {report.forced} times after a calm."
     )
     return 0
+
+
+def _attack() -> int:
+    """Run the attack tests at full size; return the exit code."""
+    command = [sys.executable, "-m", "pytest", _ATTACKS, f"--timeout={_LONGEST_ATTACK:g}"]
+    return subprocess.run(command, env={**os.environ, FULL_ATTACKS: "1"}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Attacks of one namespace's editor, and how another namespace fares meanwhile."""

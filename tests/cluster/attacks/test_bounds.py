@@ -1,0 +1,274 @@
+"""What an editor writes may be huge: it costs the operator next to nothing, and nobody else notices."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from tests.cluster import reading
+from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, TABLE, assert_undisturbed
+from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
+from tests.lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+# As much as fits into an object: etcd takes 1.5 MiB.
+HUGE: Final = 1_300_000
+ANNOTATION: Final = 255 * 1024
+NASTY: Final = "\x1b[2J\n\r\u202e%s{}\u0000"[:-1]
+LONGEST_MESSAGE: Final = 1024
+MANAGED: Final = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+
+A_FREQUENCY: Final = ecr_secret("huge", frequency="1ns" * (HUGE // 3))
+SPECS: Final[dict[str, list[Json]]] = {
+    "a frequency of 1.3 MB": [A_FREQUENCY],
+    "lists, maps and hosts of 1 MB": [
+        ecr_secret("hosts", additional_registries=[registry(f"eu-{number}") for number in range(17_000)]),
+        ecr_secret("labels", secret_labels={f"l{number}": "x" for number in range(20_000)}),
+        ecr_secret(
+            "links", link_service_accounts=[{"name": f"a{n}", "for": ["pull"]} for n in range(17_000)]
+        ),
+        ecr_secret("host", ecr_registry="1" * HUGE),
+        argo_secret("url", url="oci://" + "a/" * (HUGE // 2)),
+    ],
+}
+
+
+@pytest.mark.parametrize("manifests", SPECS.values(), ids=SPECS)
+async def test_a_huge_spec_of_which_another_field_changes_twice_a_second(
+    neighbours: Neighbours, manifests: list[Json], request: pytest.FixtureRequest
+) -> None:
+    seconds = neighbours.scale.of(3.0, 30.0)
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, seconds)
+        there = [manifest for manifest in manifests if await neighbours.attack(manifest)]
+
+        async def toggle(number: int) -> None:
+            for manifest in there:
+                kind = await neighbours.editor.resource_of(manifest)
+                patch = {"spec": {"region": f"us-east-{1 + number % 2}"}}
+                name = manifest["metadata"]["name"]
+                await neighbours.editor.merge_patch(kind, name, patch, neighbours.attacker)
+
+        async with meanwhile(toggle, 0.5):
+            attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed(request.node.name, control, attacked, neighbours.scale)
+
+
+async def test_a_start_with_many_huge_frequencies(neighbours: Neighbours) -> None:
+    seconds = neighbours.scale.of(3.0, 30.0)
+    async with neighbours.operator(ready=False) as operator:
+        control = await neighbours.observe(operator, seconds)
+    count = neighbours.scale.of(6, 30)
+    manifests = [A_FREQUENCY | {"metadata": {"name": f"huge-{number}"}} for number in range(count)]
+    await neighbours.attack(*manifests)
+    async with neighbours.operator(ready=False) as operator:
+        attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed("a start with huge frequencies", control, attacked, neighbours.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hoard:
+    """Objects that are to fill the operator's memory.
+
+    Attributes:
+        make: makes one by its number and its size in bytes.
+        size: of a huge one, in bytes.
+        small: how many there are in every test run.
+        full: how many there are at full size.
+    """
+
+    make: Callable[[int, int], Json]
+    size: int
+    small: int
+    full: int
+
+
+def _account(number: int, size: int) -> Json:
+    metadata = {"name": f"account-{size}-{number}", "annotations": {"fat": "x" * size}}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+
+
+def _labelled(number: int, size: int) -> Json:
+    return core_secret(f"ours-{size}-{number}", labels=MANAGED, annotations={"fat": "x" * size})
+
+
+def _many_keys(number: int, size: int) -> Json:
+    """A Secret whose managedFields name each of its keys."""
+    secret = core_secret(f"keys-{size}-{number}", labels=MANAGED)
+    return secret | {"data": {f"{'k' * 200}{key}": "" for key in range(1 + size // 200)}}
+
+
+def _project(number: int, size: int) -> Json:
+    return argo_secret(f"project-{size}-{number}", project="x" * size)
+
+
+def _registry(number: int, size: int) -> Json:
+    return ecr_secret(f"registry-{size}-{number}", ecr_registry="x" * size)
+
+
+HOARDS: Final = {
+    "specs": (
+        Hoard(make=_project, size=HUGE, small=15, full=95),
+        Hoard(make=_registry, size=HUGE, small=15, full=95),
+    ),
+    "metadata": (
+        Hoard(make=_labelled, size=ANNOTATION, small=60, full=600),
+        Hoard(make=_many_keys, size=400_000, small=40, full=300),
+        Hoard(make=_account, size=ANNOTATION, small=60, full=600),
+    ),
+}
+
+
+@pytest.mark.parametrize("hoards", HOARDS.values(), ids=HOARDS)
+async def test_memory_does_not_grow_with_what_an_editor_writes(
+    neighbours: Neighbours, hoards: tuple[Hoard, ...], request: pytest.FixtureRequest
+) -> None:
+    plain, huge = [], []
+    for hoard in hoards:
+        numbers = range(neighbours.scale.of(hoard.small, hoard.full))
+        plain += [partial(hoard.make, number, 1) for number in numbers]
+        huge += [partial(hoard.make, number, hoard.size) for number in numbers]
+    # The kinds that are watched only while somebody needs them are needed.
+    await neighbours.attack(
+        ecr_secret("links", link_service_accounts=[{"name": "*", "for": ["pull"]}]), _account(0, 0)
+    )
+    async with neighbours.operator() as operator:
+        await neighbours.attack(*(make() for make in plain))
+        control = await neighbours.observe(operator, 1.5)
+        made = await neighbours.attack(*(make() for make in huge))
+        attacked = await neighbours.observe(operator, 2)
+    async with neighbours.operator(ready=False) as operator:
+        restarted = await neighbours.observe(operator, 2.5)
+    name, size = request.node.name, sum(hoard.size * len(huge) // len(hoards) for hoard in hoards)
+    TABLE.add(name, control, attacked)
+    said = (
+        f"{made} of {len(huge)} objects, with {size / MIB:.0f} MiB in all\n  control: {control}\n"
+        f"  attack:  {attacked}\n  after a restart: {restarted}"
+    )
+    print(said)
+    for figures in (attacked, restarted):
+        growth = figures.peak - control.peak
+        assert growth <= size / 2, f"memory grew by {growth / MIB:.0f} MiB for {said}"
+        if neighbours.scale.full:
+            assert figures.peak <= MOST_MEMORY, said
+
+
+OWNERS: Final[dict[str, Json]] = {
+    "the name of an owner of our kind": {
+        "apiVersion": ECR_SECRETS.api_version,
+        "kind": "Secret",
+        "name": NASTY * (900_000 // len(NASTY)),
+    },
+    "the name of another owner": {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": NASTY * (900_000 // len(NASTY)),
+    },
+    "the kind of another owner": {
+        "apiVersion": "apps/v1",
+        "kind": NASTY * (900_000 // len(NASTY)),
+        "name": "web",
+    },
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
+async def test_an_owner_of_a_foreign_secret_with_a_huge_nasty_name(
+    neighbours: Neighbours, owner: Json
+) -> None:
+    reference = {**owner, "uid": "6f4f8cb5-0000-4000-8000-000000000000", "controller": True}
+    assert await neighbours.attack(core_secret("pull-login", ownerReferences=[reference])) == 1
+    async with neighbours.operator() as operator:
+        await neighbours.attack(ecr_secret("pull"))
+        resource = await _told(neighbours, operator, "pull")
+        await _says_little(neighbours, operator, resource)
+    assert reading.verdict(resource, "Refreshed") == ("False", "SecretConflict")
+
+
+# Each character of it takes up to six bytes in JSON.
+NASTY_TEXT: Final = NASTY * (HUGE // len(json.dumps(NASTY)))
+NASTY_FIELDS: Final = {
+    "generated_secret_name": ecr_secret("name", generated_secret_name=NASTY_TEXT),
+    "ecr_registry": ecr_secret("registry", ecr_registry=NASTY_TEXT),
+    "region": ecr_secret("region", region=NASTY_TEXT),
+    "frequency": ecr_secret("frequency", frequency=NASTY_TEXT),
+    "role_arn": ecr_secret("role", role_arn=NASTY_TEXT),
+    "aws_iam_secret": ecr_secret("keys", aws_iam_secret={"name": NASTY_TEXT}),
+    "secret_labels": ecr_secret("labels", secret_labels={NASTY_TEXT: NASTY_TEXT[:9]}),
+}
+
+
+async def test_huge_nasty_fields_are_excerpted(neighbours: Neighbours) -> None:
+    async with neighbours.operator() as operator:
+        for field, manifest in NASTY_FIELDS.items():
+            if await neighbours.attack(manifest):
+                name = manifest["metadata"]["name"]
+                print(field)
+                await _says_little(neighbours, operator, await _told(neighbours, operator, name))
+
+
+async def _told(neighbours: Neighbours, operator: OperatorProcess, name: str) -> Json:
+    """Wait until a resource's status is written, and return the resource."""
+
+    async def look() -> Json | None:
+        resource = await neighbours.editor.get(ECR_SECRETS, name, neighbours.attacker)
+        return resource if reading.condition(resource, "Refreshed") else None
+
+    try:
+        return await wait_for(look, 8, f"a status of {name}")
+    except TimeoutError as error:
+        longest = max(map(len, lines_since(operator.log, 0)), default=0)
+        error.add_note(f"the log's longest line has {longest} bytes")
+        raise
+
+
+async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resource: Json) -> None:
+    """Assert that status, Events and log are short, printable and of one line."""
+    messages = [condition["message"] for condition in resource["status"]["conditions"]]
+    events = await neighbours.victim.api.list(EVENTS, neighbours.attacker)
+    messages += [event["message"] for event in events]
+    for message in messages:
+        assert message.isprintable(), ascii(message[:200])
+        assert len(message) <= LONGEST_MESSAGE, len(message)
+    await asyncio.sleep(0.5)
+    lines = lines_since(operator.log, 0)
+    assert max(map(len, lines)) <= LONGEST_LINE, f"a log line of {max(map(len, lines))} bytes"
+    assert all(json.loads(line) for line in lines)
+
+
+async def test_a_record_of_10000_links_that_changes_five_times_a_second(neighbours: Neighbours) -> None:
+    seconds = neighbours.scale.of(3.0, 30.0)
+    link = {"name": "builder", "for": ["pull"]}
+    record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))
+    async with neighbours.operator() as operator:
+        await neighbours.attack(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder"}},
+            *(ecr_secret(f"linked-{number}", link_service_accounts=[link]) for number in range(20)),
+        )
+        control = await neighbours.observe(operator, seconds)
+
+        async def patch(number: int) -> None:
+            annotations = {"ecr.mobb.redhat.com/links": record, "number": str(number)}
+            metadata = {"annotations": annotations, "labels": {"ecr.mobb.redhat.com/linked": "true"}}
+            request = neighbours.editor.merge_patch(
+                SERVICE_ACCOUNTS, "builder", {"metadata": metadata}, neighbours.attacker
+            )
+            await accepted(_despite_conflict(request))
+
+        async with meanwhile(patch, 0.2):
+            attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed("a record of 10,000 links", control, attacked, neighbours.scale)
+
+
+async def _despite_conflict(request: Any) -> None:
+    try:
+        await request
+    except ApiError as error:
+        if error.reason != "Conflict":
+            raise

@@ -1,0 +1,291 @@
+"""One namespace asks for as much as it can; another one's new resources and tokens don't wait for it."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+from botocore.session import Session
+
+from tests.cluster import reading
+from tests.cluster.attacks.figures import Figures, assert_undisturbed
+from tests.cluster.attacks.neighbours import HOME, Neighbours, meanwhile
+from tests.cluster.builders import core_secret, ecr_secret, registry
+from tests.cluster.identities.tenancy import iam_secret
+from tests.lab.api import ECR_SECRETS, SECRETS, Json
+from tests.lab.key_endpoints import KeyEndpoints
+from tests.lab.operator import OperatorProcess
+from tests.lab.waiting import wait_for
+
+# Regions that the SDK lists; each costs its first user a call.
+LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})
+ONE: Final = "one"
+SLOW: Final = "xx-slow-*"
+LIVES: Final = 40.0
+
+
+def _made_up(count: int, start: int = 0) -> list[str]:
+    return [f"xx-slow-{number}" for number in range(start, start + count)]
+
+
+def _over(name: str, regions: list[str], **spec: object) -> Json:
+    """Make a resource that needs a token in each of these regions."""
+    first, *others = regions
+    return ecr_secret(name, region=first, additional_registries=[registry(each) for each in others], **spec)
+
+
+def _rivals(count: int) -> list[Json]:
+    """Make resources that name one Secret."""
+    return [ecr_secret(f"r{number}", generated_secret_name=ONE) for number in range(count)]
+
+
+async def test_very_many_resources_that_name_one_secret(neighbours: Neighbours) -> None:
+    # At full size a phase is longer than the 30 s after which a conflict is looked at again.
+    count, seconds = neighbours.scale.of((600, 3.0), (3000, 65.0))
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, seconds)
+        creating = asyncio.create_task(neighbours.attack(*_rivals(count)))
+        made = await neighbours.observe(operator, seconds)
+        await creating
+        await _settled(neighbours, count)
+        settled = await neighbours.observe(operator, seconds)
+        # Whoever has it is deleted: all others want to be the next.
+        secret = await neighbours.editor.get(SECRETS, ONE, neighbours.attacker)
+        (owner,) = secret["metadata"]["ownerReferences"]
+        await neighbours.editor.delete(ECR_SECRETS, owner["name"], neighbours.attacker)
+        await neighbours.editor.delete(SECRETS, ONE, neighbours.attacker)
+        freed = await neighbours.observe(operator, seconds)
+    for phase, attacked in {"made": made, "settled": settled, "freed": freed}.items():
+        name = f"{count} resources that name one Secret, {phase}"
+        assert_undisturbed(name, control, attacked, neighbours.scale)
+
+
+async def _settled(neighbours: Neighbours, count: int) -> None:
+    """Wait until so many of the attacker's resources have a status of their present spec."""
+
+    async def look() -> bool:
+        found = await neighbours.editor.list(ECR_SECRETS, neighbours.attacker)
+        return sum(bool(reading.condition(each, "Refreshed")) for each in found) >= count
+
+    await wait_for(look, 120, f"{count} statuses")
+
+
+@pytest.mark.parametrize("kind", ["made-up regions", "real regions with keys of its own"])
+async def test_very_many_regions_that_hang(neighbours: Neighbours, kind: str) -> None:
+    # A resource of the other namespace that stays has to be renewed meanwhile.
+    neighbours.victim.aws.token_life = LIVES
+    count, each, seconds = neighbours.scale.of((30, 30, 4.0), (100, 100, 2 * LIVES))
+    half = len(LISTED) // 2
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, seconds, regions=LISTED[:half])
+        if kind == "made-up regions":
+            neighbours.victim.aws.hang(region=SLOW)
+            manifests = [_over(f"r{n}", _made_up(each, n * each)) for n in range(count)]
+        else:
+            neighbours.victim.aws.hang(access_key="AKIAHANG*")
+            await neighbours.attack(*(iam_secret(f"k{n}", f"AKIAHANG{n:012}") for n in range(count)))
+            manifests = [
+                _over(f"r{n}", LISTED[:each], aws_iam_secret={"name": f"k{n}"}) for n in range(count)
+            ]
+        await neighbours.attack(*manifests)
+        attacked = await neighbours.observe(operator, seconds, regions=LISTED[half:])
+        standing = await neighbours.victim.resource("standing")
+        neighbours.victim.aws.clear()
+    assert_undisturbed(f"{count} x {each} regions that hang, {kind}", control, attacked, neighbours.scale)
+    assert reading.verdict(standing, "Ready")[0] == "True"
+
+
+async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours: Neighbours) -> None:
+    regions, live = LISTED[:30], LISTED[:15]
+    neighbours.victim.aws.hang(access_key="AKIAHANG*")
+    keys = [iam_secret(f"k{number}", f"AKIAHANG{number:012}") for number in range(6)]
+    hanging = [
+        ecr_secret(f"{secret['metadata']['name']}-{region}", region=region, aws_iam_secret=_named(secret))
+        for region in regions
+        for secret in keys
+    ]
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, 2, regions=regions)
+        await neighbours.attack(*keys, *hanging)
+        await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, 20, "a call that hangs")
+        began = time.monotonic()
+        await neighbours.attack(*(ecr_secret(f"live-{region}", region=region) for region in live))
+
+        async def all_live() -> bool:
+            return await _ready(neighbours) == len(live)
+
+        said = f"{len(live)} resources Ready while {len(hanging)} of their namespace hang; control: {control}"
+        try:
+            await wait_for(all_live, neighbours.scale.of(20.0, 10.0), said)
+        except TimeoutError as error:
+            error.add_note(f"{await _ready(neighbours)} are")
+            raise
+        print(f"within {time.monotonic() - began:.1f} s: {said}")
+        neighbours.victim.aws.clear()
+
+
+def _named(secret: Json) -> dict[str, str]:
+    return {"name": secret["metadata"]["name"]}
+
+
+async def _ready(neighbours: Neighbours) -> int:
+    found = await neighbours.editor.list(ECR_SECRETS, neighbours.attacker)
+    return sum(reading.verdict(each, "Ready")[0] == "True" for each in found)
+
+
+async def test_many_regions_with_keys_of_a_container_agent_ask_it_once(neighbours: Neighbours) -> None:
+    count = neighbours.scale.of(60, 400)
+    no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    async with KeyEndpoints(neighbours.victim.aws.keys) as endpoints:
+        env = {**no_keys, "AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoints.agent}
+        async with neighbours.operator(env=env) as operator:
+            control = list(endpoints.asked)
+            attacked = await _over_regions(neighbours, operator, count)
+            asked = list(endpoints.asked)
+    said = f"{len(control)} fetches of keys for one region, {len(asked)} for {count + 1}: {attacked}"
+    print(said)
+    assert len(control) == 1, said
+    assert len(asked) == 1, said
+
+
+async def test_many_regions_with_keys_of_a_process_start_it_once(
+    neighbours: Neighbours, tmp_path: Path
+) -> None:
+    count = neighbours.scale.of(60, 400)
+    keys = '{"Version": 1, "AccessKeyId": "AKIAOFAPROCESS000000", "SecretAccessKey": "of-a-process"}'
+    starts, program = tmp_path / "starts", tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho started >>{starts}\necho '{keys}'\n")
+    program.chmod(0o755)
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {program}\n")
+    no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    async with neighbours.operator(env={**no_keys, "AWS_CONFIG_FILE": str(config)}) as operator:
+        control = len(starts.read_text().splitlines())
+        attacked = await _over_regions(neighbours, operator, count)
+        started = len(starts.read_text().splitlines())
+    said = f"{control} starts of the process for one region, {started} for {count + 1}: {attacked}"
+    print(said)
+    assert (control, started) == (1, 1), said
+
+
+async def _over_regions(neighbours: Neighbours, operator: OperatorProcess, count: int) -> Figures:
+    """Have the attacker ask for a token in each of many regions, and wait for all of them."""
+    await neighbours.attack(*(ecr_secret(f"r{n}", region=region) for n, region in enumerate(_made_up(count))))
+    figures = await neighbours.observe(operator, 2)
+    await wait_for(
+        lambda: neighbours.victim.aws.count(outcome="answered") > count, 60, f"{count} tokens; {figures}"
+    )
+    return figures
+
+
+async def test_many_links(neighbours: Neighbours) -> None:
+    count, each, seconds = neighbours.scale.of((6, 100, 3.0), (20, 100, 30.0))
+    async with neighbours.operator() as operator:
+        await neighbours.attack(
+            *(
+                {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": f"a{number}"}}
+                for number in range(each)
+            )
+        )
+        control = await neighbours.observe(operator, seconds)
+        links = [{"name": f"a{number}", "for": ["pull", "mount"]} for number in range(each)]
+        await neighbours.attack(*(ecr_secret(f"r{n}", link_service_accounts=links) for n in range(count)))
+        attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed(f"{count} resources x {each} links", control, attacked, neighbours.scale)
+
+
+async def test_very_many_resources_whose_keys_are_absent(neighbours: Neighbours) -> None:
+    count, seconds = neighbours.scale.of((300, 3.0), (1500, 30.0))
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, 3)
+        manifests = [ecr_secret(f"r{n}", aws_iam_secret={"name": f"absent-{n}"}) for n in range(count)]
+        await neighbours.attack(*manifests)
+        await _settled(neighbours, count)
+        neighbours.victim.mark()
+        # What polls does so every few seconds.
+        quiet = neighbours.scale.of(5.0, 30.0)
+        await asyncio.sleep(quiet)
+        polled = _reads_of_secrets(neighbours)
+        attacked = await neighbours.observe(operator, seconds)
+        neighbours.victim.mark()
+        await neighbours.attack(iam_secret("absent-0"))
+        await wait_for(lambda: _is_ready(neighbours, "r0"), 10, "the resource whose Secret is there now")
+        read = _reads_of_secrets(neighbours)
+    said = f"{polled} GETs of Secrets in {quiet:g} s of {count} resources without keys; {read} once one came"
+    print(said)
+    assert_undisturbed(f"{count} resources whose keys are absent", control, attacked, neighbours.scale)
+    assert polled == 0, said
+    assert read <= 3, said
+
+
+def _reads_of_secrets(neighbours: Neighbours) -> int:
+    found = neighbours.victim.requests()
+    return sum(number for request, number in found.items() if request[:2] == ("get", "secrets"))
+
+
+async def _is_ready(neighbours: Neighbours, name: str) -> bool:
+    resource = await neighbours.editor.get(ECR_SECRETS, name, neighbours.attacker)
+    return reading.verdict(resource, "Ready")[0] == "True"
+
+
+async def test_a_burst_of_very_many_new_resources(neighbours: Neighbours) -> None:
+    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    async with neighbours.operator() as operator:
+        control = await neighbours.observe(operator, seconds)
+        creating = asyncio.create_task(neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count))))
+        attacked = await neighbours.observe(operator, seconds)
+        await creating
+        await _settled(neighbours, count)
+        after = await neighbours.observe(operator, 2)
+    assert_undisturbed(f"a burst of {count} new resources", control, attacked, neighbours.scale)
+    assert_undisturbed(f"after a burst of {count} new resources", control, after, neighbours.scale)
+
+
+async def test_a_start_with_very_many_new_resources(neighbours: Neighbours) -> None:
+    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    async with neighbours.operator(ready=False) as operator:
+        control = await neighbours.observe(operator, seconds)
+    await neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count)))
+    async with neighbours.operator(ready=False) as operator:
+        attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed(f"a start with {count} new resources", control, attacked, neighbours.scale)
+
+
+async def _spoil(neighbours: Neighbours, number: int) -> None:
+    patch = {"data": {".dockerconfigjson": "e30="}}
+    await neighbours.editor.merge_patch(SECRETS, f"r{number}-login", patch, neighbours.attacker)
+
+
+async def _touch(neighbours: Neighbours, number: int) -> None:
+    patch = {"metadata": {"annotations": {"number": str(number)}}}
+    await neighbours.editor.merge_patch(ECR_SECRETS, f"r{number}", patch, neighbours.attacker)
+
+
+async def _edit(neighbours: Neighbours, number: int) -> None:
+    patch = {"spec": {"frequency": f"{number % 7 + 1}h"}}
+    await neighbours.editor.merge_patch(ECR_SECRETS, f"r{number}", patch, neighbours.attacker)
+
+
+async def _mark(neighbours: Neighbours, number: int) -> None:
+    """Change a Secret that merely bears the operator's label."""
+    labels = {"app.kubernetes.io/managed-by": "ecr-secret-operator", "number": str(number)}
+    await neighbours.editor.apply(core_secret(f"marked-{number}", labels=labels), neighbours.attacker)
+
+
+CHURN: Final = (_spoil, _touch, _edit, _mark)
+
+
+async def test_a_namespace_that_changes_all_the_time(neighbours: Neighbours) -> None:
+    count, seconds = neighbours.scale.of((60, 4.0), (200, 30.0))
+    async with neighbours.operator() as operator:
+        await neighbours.attack(*(ecr_secret(f"r{number}") for number in range(count)))
+        await _settled(neighbours, count)
+        control = await neighbours.observe(operator, seconds)
+
+        async def act(number: int) -> None:
+            await asyncio.gather(*(churn(neighbours, number % count) for churn in CHURN))
+
+        async with meanwhile(act, 0.02):
+            attacked = await neighbours.observe(operator, seconds)
+    assert_undisturbed("everything changes all the time", control, attacked, neighbours.scale)

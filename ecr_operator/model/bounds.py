@@ -1,6 +1,6 @@
 """Limits for what others write, checked before any work is done with it.
 
-Invariant: a check costs no more than its limit, however large the value is. Values are those of a JSON parser.
+Invariant: a check costs no more than its limit, however large the value is, as a JSON parser made it.
 Leaves out: limits of single fields, which the models (resources) and their parsers hold.
 """
 

@@ -100,7 +100,7 @@ def parse_registry(key: str) -> Registry:
     """
     if flaw := _flaw(key):
         raise _invalid(flaw)
-    host = _host(key)
+    host = host_in(key)
     if host in _PUBLIC_HOSTS:
         return Registry(key=key, host=host, kind="public", region=_PUBLIC_REGION, partition="aws")
     private = _PRIVATE_HOST.fullmatch(host)
@@ -154,10 +154,11 @@ def _flaw(key: str) -> str | None:
             return f"holds a space or line break (character {place})"
         if not char.isprintable():
             return f"holds a control character or an invisible one (character {place})"
-    return None if _host(key) else "names no host"
+    return None if host_in(key) else "names no host"
 
 
-def _host(key: str) -> str:
+def host_in(key: str) -> str:
+    """The host inside a key: in lower case, without scheme, login, port and path; empty if there is none."""
     scheme = _SCHEME.match(key)
     authority = re.split(r"[/?#]", key[scheme.end() :] if scheme else key, maxsplit=1)[0]
     host = _HOST.match(authority.rpartition("@")[2])

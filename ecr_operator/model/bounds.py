@@ -17,7 +17,7 @@ _PER_ENTRY: Final = 2
 
 
 def is_within(value: object, limit: int) -> bool:
-    """Whether parsed JSON is UTF-8 text of at most that many bytes; quotes, brackets and escapes count roughly."""
+    """Whether parsed JSON is UTF-8 of at most that many bytes; quotes and brackets count roughly."""
     return left_after(value, limit) >= 0
 
 

@@ -1,6 +1,6 @@
 """Limits for what others write, checked before any work is done with it.
 
-Invariant: a check costs no more than its limit, however large the value is, as a JSON parser made it.
+Invariant: a check costs no more than its limit, however large the value is.
 Leaves out: limits of single fields, which the models (resources) and their parsers hold.
 """
 
@@ -17,7 +17,7 @@ _PER_ENTRY: Final = 2
 
 
 def is_within(value: object, limit: int) -> bool:
-    """Whether JSON is UTF-8 text of at most that many bytes; quotes, brackets and escapes count roughly."""
+    """Whether parsed JSON is UTF-8 of at most that many bytes; quotes and brackets count roughly."""
     return left_after(value, limit) >= 0
 
 

@@ -181,6 +181,7 @@ class Operator:
         self._tally = Tally(self._metrics, self._clock)
         refresher = Refresher(
             inventory=self._inventory,
+            secrets=secrets,
             logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
             writer=SecretWriter(self._inventory, secrets, self._linking),
             claims=Claims(self._inventory, secrets, self._statuses),
@@ -276,10 +277,8 @@ class Operator:
     def _expires_at(self, key: ResourceKey) -> datetime | None:
         """When the token in a resource's Secret expires."""
         resource = self._inventory.resource(key)
-        if resource is None or resource.wanted is None:
-            return None
-        view = self._inventory.secret(key.namespace, resource.wanted.secret_name)
-        return view.times.expires_at if view and view.times and view.is_owned_by(resource.uid) else None
+        view = self._inventory.own_secret(resource) if resource else None
+        return view.times.expires_at if view and view.times else None
 
     def _gone(self, resource: Resource) -> None:
         self._workers.remove(resource)

@@ -126,6 +126,7 @@ class Inventory:
         self._claims: dict[SecretName, list[_Claim]] = {}
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        self._argo: dict[tuple[str, ...], dict[ResourceKey, None]] = {}
         self._counts: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
         self._beyond: dict[str, dict[ResourceKey, None]] = {}
@@ -162,6 +163,18 @@ class Inventory:
     def owned_by(self, uid: str) -> list[SecretView]:
         """Every Secret whose controller is that resource."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
+
+    def own_secret(self, resource: Resource) -> SecretView | None:
+        """The resource's own Secret: the one that it names, or else one that it had before."""
+        named = self._secrets.get(_wanted_name(resource) or ("", ""))
+        if named and named.is_owned_by(resource.uid):
+            return named
+        return next(iter(self.owned_by(resource.uid)), None)
+
+    def twin(self, resource: Resource) -> ResourceKey | None:
+        """Another resource of the namespace with the same URL, scope and project for Argo CD."""
+        same = self._argo.get(_argo_key(resource) or ("",), ())
+        return next((key for key in same if key != resource.key), None)
 
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""
@@ -306,6 +319,9 @@ class Inventory:
             self._linking[account].add(resource.key)
         if wanted := _wanted_name(resource):
             insort(self._claims.setdefault(wanted, []), _claim(resource))
+        if argo := _argo_key(resource):
+            self._argo.setdefault(argo, {})[resource.key] = None
+            self._look_at_twins(argo)
 
     def _unindex(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):
@@ -315,6 +331,16 @@ class Inventory:
             del claims[bisect_left(claims, _claim(resource))]
             if not claims:
                 del self._claims[wanted]
+        if argo := _argo_key(resource):
+            del self._argo[argo][resource.key]
+            self._look_at_twins(argo)
+            if not self._argo[argo]:
+                del self._argo[argo]
+
+    def _look_at_twins(self, argo: tuple[str, ...]) -> None:
+        """One that has a twin now, or none any more, says so."""
+        for key in list(self._argo[argo])[:_CONTENDERS]:
+            self._look_at(key)
 
     def _disown(self, name: SecretName) -> None:
         known = self._secrets.get(name)
@@ -344,6 +370,13 @@ def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
 
 def _wanted_name(resource: Resource) -> SecretName | None:
     return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
+
+
+def _argo_key(resource: Resource) -> tuple[str, ...] | None:
+    wanted = resource.wanted
+    if wanted is None or wanted.argo is None:
+        return None
+    return resource.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
 
 
 def _identity(resource: Resource | None) -> Identity | None:

@@ -14,7 +14,7 @@ from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims
-from ecr_operator.control.ports import Clock
+from ecr_operator.control.ports import Clock, SecretStore
 from ecr_operator.control.step import Step
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
@@ -26,6 +26,8 @@ from ecr_operator.model.errors import (
     TransientError,
 )
 from ecr_operator.model.fitting import as_met, trusted
+from ecr_operator.model.last_good import with_last_good
+from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
@@ -48,6 +50,7 @@ class Refresher:
 
     Args:
         inventory: what was last seen.
+        secrets: to read what a Secret has of a field that is not valid.
         logins: gets the tokens.
         writer: writes the generated Secrets.
         claims: tells whose a Secret is.
@@ -59,6 +62,7 @@ class Refresher:
         self,
         *,
         inventory: Inventory,
+        secrets: SecretStore,
         logins: Logins,
         writer: SecretWriter,
         claims: Claims,
@@ -66,6 +70,7 @@ class Refresher:
         clock: Clock,
     ) -> None:
         self._inventory = inventory
+        self._secrets = secrets
         self._logins = logins
         self._writer = writer
         self._claims = claims
@@ -84,10 +89,37 @@ class Refresher:
             due: its time has come, whatever the wall clock says now.
         """
         wanted = resource.wanted
-        if wanted is None:
-            return Step(outcome=outcomes.invalid(resource, None))
-        if wanted.suspended:
+        try:
+            if wanted:
+                wanted = await self._with_last_good(resource, wanted)
+            step = await self._attempt(resource, wanted, due=due) if wanted else self._invalid(resource)
+        except OperatorError as error:
+            step = self._failed(error, self._own_times(resource), error=error)
+        finally:
             self._met[resource.key] = _wish(resource)
+        return self._complete(resource, wanted, step)
+
+    def remove(self, resource: Resource) -> None:
+        """Drop what is kept of a resource that is gone."""
+        self._logins.remove(resource)
+        self._claims.remove(resource)
+        self._met.pop(resource.key, None)
+        self._writer.forget(resource.key)
+        self._contests.forget(resource.key)
+
+    async def _with_last_good(self, resource: Resource, wanted: Wanted) -> Wanted | None:
+        """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
+        if not wanted.kept:
+            return wanted
+        view = trusted(self._inventory.own_secret(resource), resource)
+        if view is None:
+            # A Secret of v0.6.0 has the defaults.
+            return wanted if wanted.may_create or has_legacy_status(resource) else None
+        secret = await self._secrets.read(view.namespace, view.name)
+        return with_last_good(wanted, view, secret) if secret else None
+
+    async def _attempt(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
+        if wanted.suspended:
             return self._suspended(resource, wanted)
         if self._met.get(resource.key, _wish(resource)) != _wish(resource):
             self._contests.forget(resource.key)
@@ -98,18 +130,29 @@ class Refresher:
             # Of many that want one name the oldest two look again; the others when something happens to it.
             again = _CONFLICT_RECHECK if self._inventory.is_contender(resource) else None
             return Step(outcome=outcomes.failed(error, None), retry_in=again)
-        except OperatorError as error:
-            return self._failed(error, self._times(self._writer.fitting(resource, wanted)), error=error)
-        finally:
-            self._met[resource.key] = _wish(resource)
 
-    def remove(self, resource: Resource) -> None:
-        """Drop what is kept of a resource that is gone."""
-        self._logins.remove(resource)
-        self._claims.remove(resource)
-        self._met.pop(resource.key, None)
-        self._writer.forget(resource.key)
-        self._contests.forget(resource.key)
+    def _complete(self, resource: Resource, wanted: Wanted | None, step: Step) -> Step:
+        """The step, with what the resource's own Secret now is, by whatever spec it was made."""
+        if step.outcome is None:
+            return step
+        view = self._inventory.own_secret(resource)
+        outcome = replace(
+            step.outcome,
+            fits=wanted is not None and self._writer.holds_target(resource, wanted),
+            times=view.times if view else None,
+            secret=view.name if view else None,
+            usable=wanted is None or wanted.unusable is None,
+            hint=outcomes.hint(wanted, self._inventory.twin(resource)) if wanted else "",
+        )
+        return replace(step, outcome=outcome)
+
+    def _invalid(self, resource: Resource) -> Step:
+        return Step(
+            outcome=outcomes.invalid(resource, None), expires_at=self._alive(self._own_times(resource))
+        )
+
+    def _own_times(self, resource: Resource) -> TokenTimes | None:
+        return self._times(self._inventory.own_secret(resource))
 
     async def _bring_about(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
         if refusal := self._admission.refuse_prefix(wanted):
@@ -149,8 +192,6 @@ class Refresher:
         if (times := self._times(fitting)) and not due and (step := self._leave(resource, wanted, times)):
             await self._writer.sweep(resource, wanted)
             return step
-        if resource.problem and not (present and present.times):
-            return Step(outcome=outcomes.invalid(resource, None))
         if present is None and self._was_well(resource) and not await self._claims.exists(resource):
             return Step(outcome=None, retry_in=_CONFLICT_RECHECK)
         if not fitting and (wait := self._contests.wait(resource.key)):
@@ -216,8 +257,8 @@ class Refresher:
             return Step(outcome=told, pending=True, expires_at=self._alive(times))
         retry_in = self._seconds_until(gathered.retry_at)
         if not gathered.failures:
-            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED) if times else None
-            return Step(outcome=told, retry_in=retry_in, expires_at=self._alive(times))
+            # AWS may not be asked yet: what the status says of the last attempt is still so.
+            return Step(outcome=None, retry_in=retry_in, expires_at=self._alive(times))
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, retry_in=retry_in)
 
@@ -225,8 +266,7 @@ class Refresher:
         """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
         due = min((_deadline(resource, wanted, token.times) for token in gathered.fresh), default=None)
         until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
-        whole = len(gathered.tokens) == len(wanted.logins)
-        times = earliest(gathered.tokens.values()) if whole else None
+        times = earliest(gathered.tokens.values())
         errors = {key: failure.error for key, failure in gathered.failures.items()}
         return Step(
             outcome=outcomes.partly_refreshed(errors, times),

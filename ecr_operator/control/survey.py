@@ -35,12 +35,9 @@ def _state(inventory: Inventory, resource: Resource, now: datetime) -> ResourceS
 
 
 def _times(inventory: Inventory, resource: Resource) -> TokenTimes | None:
-    """Those of the token in the Secret that the resource wants, if it is its own."""
-    if resource.wanted is None:
-        return None
-    view = inventory.secret(resource.key.namespace, resource.wanted.secret_name)
-    ours = view is not None and view.owner is not None and view.owner.uid == resource.uid
-    return view.times if view and ours else None
+    """Those of the token in the resource's own Secret, whatever is wrong with its spec."""
+    view = inventory.own_secret(resource)
+    return view.times if view else None
 
 
 def _overdue(resource: Resource, times: TokenTimes, now: datetime) -> float:

@@ -34,10 +34,10 @@ def next_status(
     if _is_evidence(resource, outcome):
         return {**resource.status, "conditions": _conditions(resource, outcome, now, ready=ready)}
     status: dict[str, Any] = {
-        "phase": _phase(outcome, ready=ready),
+        "phase": _phase(outcome, live=_is_live(outcome, now)),
         "lastUpdatedTime": format_time(times.issued_at) if times else resource.status.get("lastUpdatedTime"),
         "observedGeneration": resource.generation,
-        "secretName": resource.wanted.secret_name if resource.wanted and outcome.fits else None,
+        "secretName": outcome.secret,
         "expirationTime": format_time(times.expires_at) if times else None,
         "nextRefreshTime": format_time(next_refresh) if next_refresh else None,
         "conditions": _conditions(resource, outcome, now, ready=ready),
@@ -56,7 +56,11 @@ def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
 
 
 def is_ready(outcome: Outcome, now: datetime) -> bool:
-    """Whether the generated Secret holds a live token that fits the spec."""
+    """Whether the generated Secret holds a live token that fits the spec, and some client can use it."""
+    return outcome.usable and _is_live(outcome, now)
+
+
+def _is_live(outcome: Outcome, now: datetime) -> bool:
     return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
 
 
@@ -100,10 +104,11 @@ def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _phase(outcome: Outcome, *, ready: bool) -> str:
+def _phase(outcome: Outcome, *, live: bool) -> str:
+    # A login that no client can use is Updated all the same, as v0.6.0 had it.
     if outcome.reason is Reason.SUSPENDED:
         return "Suspended"
-    if ready:
+    if live:
         return "Updated"
     return "Pending" if outcome.reason is Reason.PENDING else "Failed"
 
@@ -135,7 +140,7 @@ def _refreshed(outcome: Outcome, now: datetime) -> _Told:
     if outcome.succeeded:
         # A repair is told by an Event; here it would cost a write of the status and say nothing new.
         reason = Reason.REFRESHED if outcome.reason in _SUCCESSES else outcome.reason
-        return "Refreshed", "True", reason, "The last refresh succeeded."
+        return "Refreshed", "True", reason, f"The last refresh succeeded. {outcome.hint}".rstrip()
     status = "Unknown" if outcome.reason in (Reason.PENDING, Reason.SUSPENDED) else "False"
     return "Refreshed", status, outcome.reason, f"{outcome.message}{_left(outcome, now)}"
 

@@ -70,7 +70,8 @@ def _columns(kind: str) -> list[dict[str, str]]:
     ready = '.status.conditions[?(@.type=="Ready")]'
     columns = [
         ("Ready", "string", f"{ready}.status"),
-        ("Reason", "string", f"{ready}.reason"),
+        # That of the last attempt, so that a slip shows though the login goes on.
+        ("Reason", "string", '.status.conditions[?(@.type=="Refreshed")].reason'),
         (title, "string", f".spec.{field}"),
         ("Secret", "string", ".spec.generated_secret_name"),
         # A string: kubectl prints a date in the future as <invalid>.

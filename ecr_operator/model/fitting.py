@@ -23,6 +23,12 @@ def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
 
 
+def holds_target(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+    """Whether the Secret is as we would write it and holds the spec's first login, of whatever age."""
+    has_first = len(wanted.logins) == 1 or (view.tokens or "").startswith("0:")
+    return has_first and _is_as_applied(view, resource, wanted)
+
+
 def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:
     """The resource, without its request for a fresh token unless these tokens are fresher than the Secret's.
 

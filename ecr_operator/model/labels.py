@@ -13,6 +13,8 @@ _RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "ecr.mobb.redhat.com", "a
 # Recommended labels are for everybody, but for the two that say who manages an object: ours, and the one by
 # which Argo CD tracks what it may prune.
 _OPEN_DOMAIN: Final = "app.kubernetes.io"
+# How Argo CD treats an object that it does not manage anyway.
+_ALLOWED: Final = frozenset({"argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"})
 _CLOSED: Final = frozenset({"app.kubernetes.io/managed-by", "app.kubernetes.io/instance"})
 
 _DNS: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -41,7 +43,7 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
     Raises:
         ValueError: in words for the author of the spec.
     """
-    for key in annotations:
+    for key in annotations.keys() - _ALLOWED:
         _check_key("spec.secret_annotations", key)
 
 

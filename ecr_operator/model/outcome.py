@@ -108,8 +108,11 @@ class Outcome:
             it is made from.
         succeeded: whether the generated Secret now is as the spec wants it.
         fits: whether the generated Secret that exists fits the spec (its token may be dead).
-        permanent: only a person can mend it.
+        permanent: a person has to change something.
         times: those of the token in the generated Secret, where there is one.
+        secret: name of the resource's own generated Secret that exists, by whatever spec it was made.
+        usable: some client can use the login.
+        hint: what to know of a success; empty for nothing.
     """
 
     reason: Reason
@@ -118,6 +121,9 @@ class Outcome:
     fits: bool
     permanent: bool = False
     times: TokenTimes | None = None
+    secret: str | None = None
+    usable: bool = True
+    hint: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", one_line(self.message))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ecr_operator.model.errors import OperatorError, PermanentError
-from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Problem, Resource, Wanted
 from ecr_operator.model.quote import quote
@@ -58,6 +58,13 @@ def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
         permanent=True,
         times=times,
     )
+
+
+def hint(wanted: Wanted, twin: ResourceKey | None) -> str:
+    """What the author of a spec should know though all is well."""
+    same = "has the same url, credential_scope and project; Argo CD uses one of the two"
+    other = f"{twin.kind} {twin.name} {same}." if twin else ""
+    return " ".join(part for part in (wanted.hint, other) if part)
 
 
 def pending(times: TokenTimes | None) -> Outcome:

@@ -4,7 +4,7 @@ Invariant: whatever that may be, it parses; what is wrong with it is a Problem o
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,13 +12,22 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ecr_operator.model.bounds import LARGEST_SPEC, LARGEST_STATUS, is_within, left_after, mapping_in
+from ecr_operator.model.bounds import (
+    LARGEST_SPEC,
+    LARGEST_STATUS,
+    LONGEST_TEXT,
+    MOST_ENTRIES,
+    is_within,
+    left_after,
+    mapping_in,
+)
+from ecr_operator.model.clients import argo_reach, docker_reach
 from ecr_operator.model.durations import parse_go_duration
-from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.link_wishes import LinkWish, parse_links
-from ecr_operator.model.names import check_name
+from ecr_operator.model.names import check_name, is_name
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.quote import one_line, quote, quote_unless_word
 from ecr_operator.model.registries import parse_registry, token_source
@@ -36,6 +45,10 @@ from ecr_operator.model.tokens import TokenSource
 
 ORPHAN: Final = "Orphan"
 REPO_CREDS: Final = "repo-creds"
+_LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")
+_REQUIRED_FIELDS: Final = ("generated_secret_name", "ecr_registry", "url")
+# Without a Secret to keep them from, no default may take their place.
+_NO_DEFAULT: Final = frozenset({"project", "credential_scope", "repo_type", "deletion_policy"})
 _MOST_KEPT: Final = 4096  # characters of a spec that are kept in memory
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 _LONGEST_REQUEST: Final = 64
@@ -94,7 +107,10 @@ class Wanted:
         orphan: the Secret outlives the resource.
         suspended: leave everything as it is.
         argo: for an ArgoHelmRepoSecret only.
-        links: service accounts to link the Secret to; None where the spec's make no sense.
+        links: service accounts to link the Secret to; None where the spec's are not valid.
+        kept: fields that are not valid; what the Secret has of them stays.
+        unusable: why no client can use the login, though it is written; None if one can.
+        hint: what to know of a login that can be used; empty for nothing.
     """
 
     secret_name: str
@@ -106,6 +122,14 @@ class Wanted:
     suspended: bool = False
     argo: ArgoOptions | None = None
     links: tuple[LinkWish, ...] | None = ()
+    kept: frozenset[str] = frozenset()
+    unusable: Problem | None = None
+    hint: str = ""
+
+    @property
+    def may_create(self) -> bool:
+        """Whether a Secret may be made where there is none: defaults do for the fields that are not valid."""
+        return not self.kept & _NO_DEFAULT
 
     @property
     def target(self) -> str:
@@ -138,7 +162,7 @@ class Resource:
         uid: of this very object.
         generation: counts changes of the spec.
         created_at: creationTimestamp, UTC.
-        wanted: the checked spec; None where it makes no sense at all.
+        wanted: the checked spec; None where the login itself can't be known.
         problem: what is wrong with the spec, if anything.
         status: as the API server holds it.
         refresh_requested: value of the annotation that asks for a fresh token, if it is there.
@@ -182,14 +206,14 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
     """
     metadata = raw["metadata"]
     key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
-    wanted, problem = _parse_spec(key, raw.get("spec"))
+    wanted, problems = _parse_spec(key, raw.get("spec"))
     return Resource(
         key=key,
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
         created_at=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         wanted=wanted,
-        problem=problem,
+        problem=_all_in_one(problems),
         status=status_of(raw),
         refresh_requested=requested_refresh(metadata),
     )
@@ -207,39 +231,119 @@ def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return share(status) if is_within(status, LARGEST_STATUS) else {}
 
 
-def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, Problem | None]:
+def _all_in_one(problems: Sequence[Problem]) -> Problem | None:
+    """The first one's reason, and what all of them say."""
+    if not problems:
+        return None
+    return Problem(reason=problems[0].reason, message=" ".join(problem.message for problem in problems))
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is wrong with single fields of a spec, and which of them keep what the Secret has."""
+
+    problems: list[Problem] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+
+    def add(self, fields: Iterable[str], message: str, reason: Reason = Reason.INVALID_SPEC) -> None:
+        self.problems.append(Problem(reason=reason, message=message))
+        self.kept.update(fields)
+
+
+def _parse_spec(key: ResourceKey, raw: object) -> tuple[Wanted | None, tuple[Problem, ...]]:
+    """Judge each field by itself; None where the login itself can't be known."""
+    findings = _Findings()
     try:
         _check_size(raw)
-        spec = SPECS[key.kind].model_validate(raw)
+        spec = _validate(SPECS[key.kind], raw, findings)
         check_name("generated_secret_name", spec.generated_secret_name, "Secret")
-        _check_choice("deletion_policy", spec.deletion_policy, "Delete", ORPHAN)
-        if isinstance(spec, ArgoHelmRepoSecretSpec):
-            _check_choice("credential_scope", spec.credential_scope, "repository", REPO_CREDS)
-            _check_choice("repo_type", spec.repo_type, "helm", "oci")
-            _check_project(spec)
-        check_labels(spec.secret_labels or {})
-        check_annotations(spec.secret_annotations or {})
-        logins = _logins(spec, _parse_identity(spec, key.namespace))
+        identity = _parse_identity(spec, key.namespace)
+        first = Login(key=spec.target, source=_with_identity(_target_source(spec), identity))
     except ValidationError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=_in_words(error))
+        return None, (Problem(reason=Reason.INVALID_SPEC, message=_in_words(error)),)
     except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=str(error))
+        return None, (Problem(reason=Reason.INVALID_SPEC, message=str(error)),)
     except OperatorError as error:
-        return None, Problem(reason=error.reason, message=error.message)
-    frequency, problem = _parse_frequency(spec.frequency)
-    links, wrong_links = _parse_links(spec)
+        return None, (Problem(reason=error.reason, message=error.message),)
     wanted = Wanted(
         secret_name=spec.generated_secret_name,
-        logins=logins,
-        frequency=frequency,
-        labels=spec.secret_labels or {},
-        annotations=spec.secret_annotations or {},
-        orphan=spec.deletion_policy == ORPHAN,
+        logins=_logins(first, spec, findings),
+        frequency=_parse_frequency(spec.frequency, findings),
+        labels=_checked(check_labels, "secret_labels", spec.secret_labels or {}, findings),
+        annotations=_checked(
+            check_annotations, "secret_annotations", spec.secret_annotations or {}, findings
+        ),
+        orphan=_choice("deletion_policy", spec.deletion_policy, ("Delete", ORPHAN), findings) == ORPHAN,
         suspended=bool(spec.suspend),
-        argo=_argo_options(spec) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
-        links=links,
+        argo=_argo_options(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
+        links=_parse_links(spec, findings),
     )
-    return wanted, problem or wrong_links
+    unusable, hint = _judge_target(spec, wanted)
+    problems = (*([unusable] if unusable else []), *findings.problems)
+    return replace(wanted, kept=frozenset(findings.kept), unusable=unusable, hint=hint), problems
+
+
+def _validate(model: type[Spec], raw: object, findings: _Findings) -> Spec:
+    """Read a spec without the fields whose values are not valid.
+
+    Raises:
+        ValidationError: one of them is needed to know the login.
+    """
+    given = dict(_filtered(raw, findings)) if isinstance(raw, Mapping) else raw
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        bad = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
+        if not isinstance(given, Mapping) or not bad or bad & {*_LOGIN_FIELDS, model.target_field}:
+            raise
+        findings.add(bad, _in_words(error))
+        return model.model_validate({name: value for name, value in given.items() if name not in bad})
+
+
+def _filtered(raw: Mapping[str, Any], findings: _Findings) -> Iterator[tuple[str, Any]]:
+    """The fields of a spec without empty strings, which mean absent, and without registries too many."""
+    for name, value in raw.items():
+        if name == "additional_registries" and isinstance(value, list):
+            yield name, _bounded_registries(value, findings)
+        elif value != "" or name in _REQUIRED_FIELDS:
+            yield name, value
+
+
+def _bounded_registries(registries: list[Any], findings: _Findings) -> list[str]:
+    fit = [key for key in registries[:MOST_ENTRIES] if isinstance(key, str) and len(key) <= LONGEST_TEXT]
+    if len(fit) < len(registries):
+        findings.add(
+            (),
+            f"Of spec.additional_registries only the first {MOST_ENTRIES} entries of at most {LONGEST_TEXT} "
+            "characters are used.",
+        )
+    return fit
+
+
+def _target_source(spec: Spec) -> TokenSource:
+    try:
+        return token_source(spec.target, spec.region)
+    except OperatorError as error:
+        # Where a wrong host hides the region, the host is what has to be corrected.
+        problem = (
+            None
+            if error.reason is not Reason.INVALID_SPEC or spec.region
+            else docker_reach(spec.target).problem
+        )
+        if problem is None:
+            raise
+        raise PermanentError(Reason.INVALID_REGISTRY, problem) from None
+
+
+def _judge_target(spec: Spec, wanted: Wanted) -> tuple[Problem | None, str]:
+    """Why no client can use the login, and which sources of Argo CD find it where that is not obvious."""
+    if wanted.argo is None:
+        problem, hint = docker_reach(spec.target).problem, None
+    else:
+        reach = argo_reach(spec.target, scope=wanted.argo.scope, repo_type=wanted.argo.repo_type)
+        problem, hint = reach.problem, reach.hint
+    found = Problem(reason=Reason.INVALID_REGISTRY, message=problem) if problem else None
+    return found, "" if found else hint or ""
 
 
 def _check_size(raw: object) -> None:
@@ -275,56 +379,88 @@ def _parse_identity(spec: Spec, namespace: str) -> Identity:
     return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
 
 
-def _logins(spec: Spec, identity: Identity) -> tuple[Login, ...]:
-    """The spec's registry first, then the additional ones, each key once."""
-    first = Login(key=spec.target, source=token_source(spec.target, spec.region))
+def _logins(first: Login, spec: Spec, findings: _Findings) -> tuple[Login, ...]:
+    """The spec's registry first, then the additional ones that can be used, each key once."""
     more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
     logins = {first.key: first}
     for key in more:
-        logins.setdefault(key, Login(key=key, source=_additional_source(key, spec.region)))
-    return tuple(replace(login, source=replace(login.source, identity=identity)) for login in logins.values())
+        try:
+            source = _with_identity(_additional_source(key, spec.region), first.source.identity)
+        except OperatorError as error:
+            findings.add(
+                (), f"Of spec.additional_registries {quote(key)} is left out: {error.message}", error.reason
+            )
+            continue
+        logins.setdefault(key, Login(key=key, source=source))
+    return tuple(logins.values())
+
+
+def _with_identity(source: TokenSource, identity: Identity) -> TokenSource:
+    return replace(source, identity=identity)
 
 
 def _additional_source(key: str, region: str | None) -> TokenSource:
-    """An ECR host tells its own region; spec.region is for hosts that tell none."""
+    """An ECR host names its own region; spec.region is for hosts that name none.
+
+    Raises:
+        OperatorError: no client or no region can be known for it.
+    """
     known = parse_registry(key).region
+    if problem := docker_reach(key).problem:
+        raise PermanentError(Reason.INVALID_REGISTRY, problem)
     return token_source(key, known or region)
 
 
-def _check_choice(field_name: str, value: str | None, *choices: str) -> None:
+def _choice(name: str, value: str | None, choices: tuple[str, ...], findings: _Findings) -> str:
+    """The value of a field, or its default, the first choice."""
     if value is not None and value not in choices:
-        raise ValueError(f"spec.{field_name} {quote(value)} is neither {' nor '.join(choices)}.")
+        findings.add({name}, f"spec.{name} {quote(value)} is not valid; expected {' or '.join(choices)}.")
+    return value if value in choices else choices[0]
 
 
-def _check_project(spec: ArgoHelmRepoSecretSpec) -> None:
-    if spec.project and spec.credential_scope == REPO_CREDS:
-        raise ValueError(
+def _checked(
+    check: Callable[[Mapping[str, str]], None], name: str, values: Mapping[str, str], findings: _Findings
+) -> Mapping[str, str]:
+    try:
+        check(values)
+    except ValueError as error:
+        findings.add({name}, str(error))
+        return {}
+    return values
+
+
+def _argo_options(spec: ArgoHelmRepoSecretSpec, findings: _Findings) -> ArgoOptions:
+    scope = _choice("credential_scope", spec.credential_scope, ("repository", REPO_CREDS), findings)
+    repo_type = _choice("repo_type", spec.repo_type, ("helm", "oci"), findings)
+    project = spec.project or ""
+    if project and scope == REPO_CREDS:
+        findings.add(
+            {"credential_scope", "project"},
             f"spec.project has no effect with credential_scope: {REPO_CREDS}: Argo CD ignores it there. "
-            "Remove it and limit the project's sourceRepos, or set credential_scope: repository."
+            "Remove it and limit the project's sourceRepos, or set credential_scope: repository.",
         )
+    elif project and not is_name(project):
+        findings.add({"project"}, f"spec.project {quote(project)} is not the name of an Argo CD project.")
+    return ArgoOptions(scope=scope, repo_type=repo_type, project=project)
 
 
-def _argo_options(spec: ArgoHelmRepoSecretSpec) -> ArgoOptions:
-    return ArgoOptions(
-        scope=spec.credential_scope or "repository",
-        repo_type=spec.repo_type or "helm",
-        project=spec.project or "",
-    )
-
-
-def _parse_frequency(text: str | None) -> tuple[timedelta | None, Problem | None]:
+def _parse_frequency(text: str | None, findings: _Findings) -> timedelta | None:
     try:
-        return parse_go_duration(DEFAULT_FREQUENCY if text is None else text), None
+        return parse_go_duration(DEFAULT_FREQUENCY if text is None else text)
     except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=f"spec.frequency: {error}.")
+        findings.add({"frequency"}, f"spec.frequency: {error}.")
+        return None
 
 
-def _parse_links(spec: Spec) -> tuple[tuple[LinkWish, ...] | None, Problem | None]:
+def _parse_links(spec: Spec, findings: _Findings) -> tuple[LinkWish, ...] | None:
     links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
+    if "link_service_accounts" in findings.kept:
+        return None
     try:
-        return parse_links(links or ()), None
+        return parse_links(links or ())
     except ValueError as error:
-        return None, Problem(reason=Reason.INVALID_SPEC, message=str(error))
+        findings.add({"link_service_accounts"}, str(error))
+        return None
 
 
 def _in_words(error: ValidationError) -> str:

@@ -99,6 +99,7 @@ class World:
         """Begin as a replica does that is elected again: what it saw is known, and what it did is not."""
         self.refresher = Refresher(
             inventory=self.inventory,
+            secrets=self.secrets,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.inventory, self.secrets, self.linking),
             claims=Claims(self.inventory, self.secrets, self.resources),

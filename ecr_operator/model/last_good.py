@@ -1,0 +1,71 @@
+"""What the generated Secret has from the last valid value of a field whose present one is not valid.
+
+Only what the operator itself applied counts, so that others' labels are not made the operator's own.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from ecr_operator.model.bounds import mapping_in
+from ecr_operator.model.manifests import ARGO_LABEL, MANAGED_BY
+from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.parsing import REPO_CREDS, ArgoOptions, Wanted
+from ecr_operator.model.resources import GROUP
+
+_OWN: Final = (MANAGED_BY, ARGO_LABEL)
+
+
+def with_last_good(wanted: Wanted, view: SecretView, secret: Mapping[str, Any]) -> Wanted:
+    """The spec with what the Secret has for each of the fields that are not valid.
+
+    Args:
+        wanted: the spec, with defaults for these fields.
+        view: the resource's own Secret.
+        secret: the same Secret, whole.
+    """
+    metadata, kept = mapping_in(secret, "metadata"), wanted.kept
+    changes: dict[str, Any] = {}
+    if "secret_labels" in kept:
+        labels = _applied(view, mapping_in(metadata, "labels"), "labels")
+        changes["labels"] = {key: value for key, value in labels.items() if key not in _OWN}
+    if "secret_annotations" in kept:
+        annotations = _applied(view, mapping_in(metadata, "annotations"), "annotations")
+        changes["annotations"] = {
+            key: value for key, value in annotations.items() if not key.startswith(f"{GROUP}/")
+        }
+    if "deletion_policy" in kept:
+        changes["orphan"] = not (view.owner and view.owner.controller)
+    if wanted.argo:
+        changes["argo"] = _argo(wanted.argo, kept, secret)
+    return replace(wanted, **changes)
+
+
+def _applied(view: SecretView, present: Mapping[str, Any], kind: str) -> dict[str, str]:
+    fields = view.entry.fields if view.entry else frozenset()
+    return {
+        key: value
+        for key, value in present.items()
+        if isinstance(value, str) and f"f:metadata/f:{kind}/f:{key}" in fields
+    }
+
+
+def _argo(options: ArgoOptions, kept: frozenset[str], secret: Mapping[str, Any]) -> ArgoOptions:
+    labels, data = mapping_in(mapping_in(secret, "metadata"), "labels"), mapping_in(secret, "data")
+    changes: dict[str, Any] = {}
+    if "credential_scope" in kept:
+        changes["scope"] = REPO_CREDS if labels.get(ARGO_LABEL) == REPO_CREDS else "repository"
+    if "repo_type" in kept:
+        changes["repo_type"] = "oci" if _decoded(data.get("type")) == "oci" else "helm"
+    if "project" in kept:
+        changes["project"] = _decoded(data.get("project"))
+    return replace(options, **changes)
+
+
+def _decoded(value: object) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode() if isinstance(value, str) else ""
+    except (binascii.Error, ValueError):
+        return ""

@@ -14,12 +14,12 @@ from pydantic_core import ErrorDetails
 from ecr_operator.model.bounds import LARGEST_SPEC, LARGEST_STATUS, is_within, left_after, mapping_in
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError
+from ecr_operator.model.excerpt import excerpt, excerpt_unless_word, one_line
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.link_wishes import LinkWish, parse_links
 from ecr_operator.model.names import check_name
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.quote import one_line, quote, quote_unless_word
 from ecr_operator.model.registries import parse_registry, token_source
 from ecr_operator.model.resources import (
     DEFAULT_FREQUENCY,
@@ -232,7 +232,7 @@ def _check_size(raw: object) -> None:
         left = left_after(value, left_after(name, left))
         if left < 0:
             raise ValueError(
-                f"spec.{quote_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
+                f"spec.{excerpt_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
                 "or is not valid Unicode text."
             )
 
@@ -272,7 +272,7 @@ def _additional_source(key: str, region: str | None) -> TokenSource:
 
 def _check_choice(field_name: str, value: str | None, *choices: str) -> None:
     if value is not None and value not in choices:
-        raise ValueError(f"spec.{field_name} {quote(value)} is neither {' nor '.join(choices)}.")
+        raise ValueError(f"spec.{field_name} {excerpt(value)} is neither {' nor '.join(choices)}.")
 
 
 def _argo_options(spec: ArgoHelmRepoSecretSpec) -> ArgoOptions:
@@ -308,7 +308,7 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    return ".".join(["spec", *(quote_unless_word(str(part)) for part in location)])
+    return ".".join(["spec", *(excerpt_unless_word(str(part)) for part in location)])
 
 
 def _meaning(detail: ErrorDetails) -> str:

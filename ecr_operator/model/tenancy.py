@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import Wanted
-from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")
@@ -41,7 +41,7 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
     for part in text.split(","):
         found = _REQUIREMENT.fullmatch(part.strip())
         if found is None:
-            raise ValueError(f"{quote(part)} is no requirement of a label selector: write key=value")
+            raise ValueError(f"{excerpt(part)} is no requirement of a label selector: write key=value")
         requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
     return tuple(requirements)
 
@@ -74,8 +74,8 @@ def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
         if not any(fnmatch.fnmatchcase(host, glob.lower()) for glob in policy.registry_hosts):
             raise PermanentError(
                 Reason.INVALID_REGISTRY,
-                f"The registry {quote(host, 100)} is not among those that the operator may serve. A cluster "
-                "admin can add it to the operator's flag --allowed-registry-hosts.",
+                f"The registry {excerpt(host, 100)} is not among those that the operator may serve. A "
+                "cluster admin can add it to the operator's flag --allowed-registry-hosts.",
             )
 
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from botocore.loaders import create_loader
 
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.quote import quote
 from ecr_operator.model.tokens import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
@@ -101,7 +101,7 @@ def check_region(source: TokenSource, environ: Mapping[str, str]) -> None:
         return
     raise PermanentError(
         Reason.INVALID_SPEC,
-        f"The region {quote(source.region)} is not a valid AWS region; expected one such as us-east-2. "
+        f"The region {excerpt(source.region)} is not a valid AWS region; expected one such as us-east-2. "
         "Correct spec.region, or the registry's host.",
     )
 

@@ -9,7 +9,7 @@ import yaml
 
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.resources import API_VERSION, KINDS
 
 STANDARD_INPUT = "-"
@@ -56,7 +56,7 @@ def is_ours(document: Mapping[str, Any]) -> bool:
 def what_else(document: Mapping[str, Any]) -> str:
     """Name a manifest that is not ours, for a remark."""
     kind, version = document.get("kind"), document.get("apiVersion")
-    name = f"{quote(str(kind))} of {quote(str(version))}"
+    name = f"{excerpt(str(kind))} of {excerpt(str(version))}"
     if kind in KINDS:
         return f"{name} is passed over: this operator's has apiVersion {API_VERSION}"
     return f"{name} is passed over: it is no kind of this operator"

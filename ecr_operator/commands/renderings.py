@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.names import is_name
 from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
-from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import SPECS
 from ecr_operator.model.tokens import RegistryToken
 from ecr_operator.settings.values import is_namespace
@@ -40,7 +40,7 @@ def resource_of(document: Mapping[str, Any], namespace: str) -> Resource:
     if not isinstance(name, str) or not is_name(name):
         raise CommandError(f"A {kind} has no metadata.name that Kubernetes would take.")
     if not isinstance(place, str) or not is_namespace(place):
-        raise CommandError(f"{kind} {name}: {quote(str(place))} is no name of a namespace.")
+        raise CommandError(f"{kind} {name}: {excerpt(str(place))} is no name of a namespace.")
     annotations = given.get("annotations")
     requested = annotations.get(REFRESH_REQUESTED) if isinstance(annotations, Mapping) else None
     known = {

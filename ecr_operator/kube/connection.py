@@ -17,8 +17,8 @@ from ecr_operator.kube.failures import ApiError
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
 from ecr_operator.kube.paths import segment
 from ecr_operator.kube.plugin_login import keep_fresh
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.proxies import proxy_for
-from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics
@@ -126,7 +126,7 @@ def _in_words(settings: Settings, context: str, error: Exception) -> str:
     if settings.in_cluster:
         return f"The pod's service account can't be used: {error}"
     if isinstance(error, ConfigException) and context:
-        return f"The kubeconfig has no usable context {quote(context, 100)} ({error})."
+        return f"The kubeconfig has no usable context {excerpt(context, 100)} ({error})."
     if isinstance(error, ConfigException):
         return f"No usable kubeconfig ({error}). Set KUBECONFIG, or pass --kubeconfig FILE."
     return f"The kubeconfig {':'.join(settings.kubeconfig)} can't be read: {_flaw(error)}."

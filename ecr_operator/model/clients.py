@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.registries import host_in
 
 _MOST_SHOWN: Final = 100
@@ -323,4 +323,4 @@ def _all(host: str) -> str:
 def _shown(text: str) -> str:
     """Part of a key in a message: bare as far as it is plain and short."""
     is_plain = len(text) <= _MOST_SHOWN and re.fullmatch(r"[A-Za-z0-9.*:/_\[\]-]+", text)
-    return text if is_plain else quote(text, _MOST_SHOWN)
+    return text if is_plain else excerpt(text, _MOST_SHOWN)

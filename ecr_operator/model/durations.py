@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from ecr_operator.model.bounds import LONGEST_DURATION
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 
 _NANOSECONDS: Final = {
     "ns": 1,
@@ -87,7 +87,7 @@ def _term_size(text: str, term: re.Match[str]) -> int:
     if not unit:
         raise _refusal(text, "has no unit")
     if unit not in _NANOSECONDS:
-        raise _refusal(text, f"has the unknown unit {quote(unit, 10)}")
+        raise _refusal(text, f"has the unknown unit {excerpt(unit, 10)}")
     return whole * _NANOSECONDS[unit] + _fraction_size(term["fraction"] or "", _NANOSECONDS[unit])
 
 
@@ -118,4 +118,4 @@ def _too_long(text: str) -> ValueError:
 
 
 def _refusal(text: str, what: str) -> ValueError:
-    return ValueError(f"{quote(text)} {what}: write for example 10h or 90m")
+    return ValueError(f"{excerpt(text)} {what}: write for example 10h or 90m")

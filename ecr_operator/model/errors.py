@@ -10,8 +10,8 @@
 Messages are shown to users as they are: no token, key or server reply goes into them.
 """
 
+from ecr_operator.model.excerpt import one_line
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.quote import one_line
 
 
 class OperatorError(Exception):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.quote import quote
 
 PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
@@ -82,7 +82,7 @@ def check_role_arn(text: str) -> None:
     """
     if not is_role_arn(text):
         raise ValueError(
-            f"spec.role_arn {quote(text)} is no ARN of a role: write arn:aws:iam::123456789012:role/NAME."
+            f"spec.role_arn {excerpt(text)} is no ARN of a role: write arn:aws:iam::123456789012:role/NAME."
         )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 
 _RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "ecr.mobb.redhat.com", "argoproj.io")
 # Recommended labels are for everybody, but for the two that say who manages an object: ours, and the one by
@@ -33,7 +33,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         _check_key("spec.secret_labels", key)
         if value and (len(value) > _LONGEST_NAME or not _NAME.fullmatch(value)):
             raise ValueError(
-                f"spec.secret_labels: {quote(value)} is no label value: at most 63 of A-Z a-z 0-9 - _ ."
+                f"spec.secret_labels: {excerpt(value)} is no label value: at most 63 of A-Z a-z 0-9 - _ ."
             )
 
 
@@ -50,9 +50,9 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
 def _check_key(field: str, key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name) or (slash and not _is_prefix(prefix)):
-        raise ValueError(f"{field}: {quote(key)} is no valid key: write name or prefix.example/name.")
+        raise ValueError(f"{field}: {excerpt(key)} is no valid key: write name or prefix.example/name.")
     if key in _CLOSED or (prefix != _OPEN_DOMAIN and _is_reserved(prefix)):
-        raise ValueError(f"{field}: {quote(key)} is reserved; choose a key of your own.")
+        raise ValueError(f"{field}: {excerpt(key)} is reserved; choose a key of your own.")
 
 
 def _is_prefix(prefix: str) -> bool:

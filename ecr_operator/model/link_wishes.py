@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecr_operator.model.bounds import MOST_ENTRIES
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.names import check_name
-from ecr_operator.model.quote import quote
 from ecr_operator.model.resources import ServiceAccountLink
 
 # What `oc secrets link --for` takes, and the list of a ServiceAccount that it means.
@@ -39,17 +39,17 @@ def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkWish, ...]:
         name = check_name("link_service_accounts.name", link.name, "ServiceAccount")
         if name in wishes:
             raise ValueError(
-                f"spec.link_service_accounts names {quote(name)} twice: write both uses into one `for`."
+                f"spec.link_service_accounts names {excerpt(name)} twice: write both uses into one `for`."
             )
         wishes[name] = LinkWish(account=name, uses=_uses(name, link.uses))
     return tuple(wishes.values())
 
 
 def _uses(name: str, uses: Sequence[str]) -> tuple[str, ...]:
-    where = f"spec.link_service_accounts, {quote(name)}"
+    where = f"spec.link_service_accounts, {excerpt(name)}"
     if not uses:
         raise ValueError(f"{where}: `for` is empty: write pull, mount or both.")
     for use in uses:
         if use not in FIELDS:
-            raise ValueError(f"{where}: `for` {quote(use)} is neither {' nor '.join(FIELDS)}.")
+            raise ValueError(f"{where}: `for` {excerpt(use)} is neither {' nor '.join(FIELDS)}.")
     return tuple(sorted(set(uses)))

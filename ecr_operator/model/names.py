@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from ecr_operator.model.bounds import LONGEST_NAME
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 
 _DNS_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
@@ -28,7 +28,7 @@ def check_name(field: str, name: str, kind: str) -> str:
     """
     if not is_name(name):
         raise ValueError(
-            f"spec.{field} {quote(name)} is no name for a {kind}: "
+            f"spec.{field} {excerpt(name)} is no name for a {kind}: "
             "use lower case letters, digits, '-' and '.', at most 253."
         )
     return name

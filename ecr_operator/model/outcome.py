@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ecr_operator.model.quote import one_line
+from ecr_operator.model.excerpt import one_line
 
 
 class Reason(StrEnum):

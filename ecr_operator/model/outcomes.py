@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ecr_operator.model.errors import OperatorError, PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Problem, Resource, Wanted
-from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 from ecr_operator.model.times import format_time
 
@@ -36,7 +36,7 @@ def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
 def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | None) -> Outcome:
     """Some logins of the Secret are fresh and some are not; `times` where each has a token at least."""
     failed_ones = "; ".join(
-        f"{quote(parse_registry(key).host, 80)}: {error.message}" for key, error in errors.items()
+        f"{excerpt(parse_registry(key).host, 80)}: {error.message}" for key, error in errors.items()
     )
     return Outcome(
         reason=Reason.PARTLY_REFRESHED,

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.model.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
+from ecr_operator.model.excerpt import excerpt_unless_word
 from ecr_operator.model.manifests import (
     FINGERPRINT,
     MANAGED_BY,
@@ -22,7 +23,6 @@ from ecr_operator.model.manifests import (
 from ecr_operator.model.names import is_name
 from ecr_operator.model.outcome import ResourceKey, TokenTimes
 from ecr_operator.model.parsing import Resource, requested_refresh
-from ecr_operator.model.quote import quote_unless_word
 from ecr_operator.model.resources import GROUP, KINDS
 from ecr_operator.model.sharing import share_text
 
@@ -245,7 +245,7 @@ def _controller(references: Iterable[Mapping[str, Any]]) -> Owner | None:
 def _shown(mapping: Mapping[str, Any], key: str, longest: int) -> str:
     """What others wrote below a key, for a message."""
     text = mapping.get(key)
-    return quote_unless_word(text if isinstance(text, str) else "", longest)
+    return excerpt_unless_word(text if isinstance(text, str) else "", longest)
 
 
 def _annotated(annotations: Mapping[str, Any]) -> Owner | None:

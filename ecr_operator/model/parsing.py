@@ -24,12 +24,12 @@ from ecr_operator.model.bounds import (
 from ecr_operator.model.clients import argo_reach, docker_reach
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError, PermanentError
+from ecr_operator.model.excerpt import excerpt, excerpt_unless_word, one_line
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.link_wishes import LinkWish, parse_links
 from ecr_operator.model.names import check_name, is_name
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.quote import one_line, quote, quote_unless_word
 from ecr_operator.model.registries import parse_registry, token_source
 from ecr_operator.model.resources import (
     DEFAULT_FREQUENCY,
@@ -357,7 +357,7 @@ def _check_size(raw: object) -> None:
         left = left_after(value, left_after(name, left))
         if left < 0:
             raise ValueError(
-                f"spec.{quote_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
+                f"spec.{excerpt_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
                 "or is not valid Unicode text."
             )
 
@@ -388,7 +388,7 @@ def _logins(first: Login, spec: Spec, findings: _Findings) -> tuple[Login, ...]:
             source = _with_identity(_additional_source(key, spec.region), first.source.identity)
         except OperatorError as error:
             findings.add(
-                (), f"Of spec.additional_registries {quote(key)} is left out: {error.message}", error.reason
+                (), f"Of spec.additional_registries {excerpt(key)} is left out: {error.message}", error.reason
             )
             continue
         logins.setdefault(key, Login(key=key, source=source))
@@ -414,7 +414,7 @@ def _additional_source(key: str, region: str | None) -> TokenSource:
 def _choice(name: str, value: str | None, choices: tuple[str, ...], findings: _Findings) -> str:
     """The value of a field, or its default, the first choice."""
     if value is not None and value not in choices:
-        findings.add({name}, f"spec.{name} {quote(value)} is not valid; expected {' or '.join(choices)}.")
+        findings.add({name}, f"spec.{name} {excerpt(value)} is not valid; expected {' or '.join(choices)}.")
     return value if value in choices else choices[0]
 
 
@@ -440,7 +440,7 @@ def _argo_options(spec: ArgoHelmRepoSecretSpec, findings: _Findings) -> ArgoOpti
             "Remove it and limit the project's sourceRepos, or set credential_scope: repository.",
         )
     elif project and not is_name(project):
-        findings.add({"project"}, f"spec.project {quote(project)} is not the name of an Argo CD project.")
+        findings.add({"project"}, f"spec.project {excerpt(project)} is not the name of an Argo CD project.")
     return ArgoOptions(scope=scope, repo_type=repo_type, project=project)
 
 
@@ -473,7 +473,7 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    return ".".join(["spec", *(quote_unless_word(str(part)) for part in location)])
+    return ".".join(["spec", *(excerpt_unless_word(str(part)) for part in location)])
 
 
 def _meaning(detail: ErrorDetails) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.quote import quote
 from ecr_operator.model.tokens import TokenSource
 
 RegistryKind = Literal["private", "public", "other"]
@@ -133,7 +133,7 @@ def token_source(registry_key: str, region: str | None) -> TokenSource:
     if region and not is_region(region):
         raise PermanentError(
             Reason.INVALID_SPEC,
-            f"spec.region {quote(region)} is no AWS region: write one such as us-east-2, in lower case.",
+            f"spec.region {excerpt(region)} is no AWS region: write one such as us-east-2, in lower case.",
         )
     known = region or registry.region
     if not known:
@@ -180,12 +180,12 @@ def _region_missing(registry: Registry) -> PermanentError:
     if _NO_ACCOUNT.match(registry.host):
         return PermanentError(
             Reason.INVALID_SPEC,
-            f"The registry host {quote(registry.host, _MOST_HOST_SHOWN)} does not begin with the 12 digits "
+            f"The registry host {excerpt(registry.host, _MOST_HOST_SHOWN)} does not begin with the 12 digits "
             "of an AWS account: put them there, or set spec.region if the host is one of your own.",
         )
     return PermanentError(
         Reason.INVALID_SPEC,
-        f"The registry host {quote(registry.host, _MOST_HOST_SHOWN)} does not tell the AWS region, as "
+        f"The registry host {excerpt(registry.host, _MOST_HOST_SHOWN)} does not tell the AWS region, as "
         "it isn't that of a private ECR registry: set spec.region to the region of the registry behind it.",
     )
 
@@ -193,8 +193,8 @@ def _region_missing(registry: Registry) -> PermanentError:
 def _mismatch(registry: Registry, region: str) -> PermanentError:
     return PermanentError(
         Reason.REGION_MISMATCH,
-        f"The registry {quote(registry.host, _MOST_HOST_SHOWN)} is in {registry.region} but spec.region says "
-        f"{region}: remove spec.region, or name the registry of {region}.",
+        f"The registry {excerpt(registry.host, _MOST_HOST_SHOWN)} is in {registry.region} but spec.region "
+        f"says {region}: remove spec.region, or name the registry of {region}.",
     )
 
 

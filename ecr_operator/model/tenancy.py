@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import REPO_CREDS, Wanted
-from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import parse_registry
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -43,7 +43,7 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
     for part in text.split(","):
         found = _REQUIREMENT.fullmatch(part.strip())
         if found is None:
-            raise ValueError(f"{quote(part)} is no requirement of a label selector: write key=value")
+            raise ValueError(f"{excerpt(part)} is no requirement of a label selector: write key=value")
         requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
     return tuple(requirements)
 
@@ -76,7 +76,7 @@ def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
         if not _is_named(policy, host):
             raise PermanentError(
                 Reason.INVALID_REGISTRY,
-                f"The registry {quote(host, 100)} is not among those that the operator may serve. A cluster "
+                f"The registry {excerpt(host, 100)} is not among those that the operator may serve. A cluster "
                 "admin can add it to the operator's flag --allowed-registry-hosts.",
             )
 
@@ -97,7 +97,7 @@ def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | Non
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"With credential_scope: {REPO_CREDS} the url must name a whole host; {quote(registry.host, 100)} is "
+        f"With credential_scope: {REPO_CREDS} the url must name a whole host; {excerpt(registry.host, 100)} is "
         "not one, and Argo CD would offer the login to every host that begins with it. Write the registry's "
         "full host name.",
     )

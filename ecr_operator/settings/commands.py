@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from ecr_operator.model.durations import parse_go_duration
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.names import is_name
-from ecr_operator.model.quote import quote
 from ecr_operator.model.registries import is_region
 from ecr_operator.model.resources import GROUP, KINDS, PLURALS, SHORT_NAMES
 from ecr_operator.settings import ALL_NAMESPACES, Settings, parse_settings, values
@@ -198,7 +198,7 @@ def _status(given: argparse.Namespace, environment: Mapping[str, str]) -> Comman
 def _check(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
     for part in given.parts:
         if part not in _PARTS:
-            raise SettingsError(f"{quote(part)} is neither aws nor cluster. See --help.")
+            raise SettingsError(f"{excerpt(part)} is neither aws nor cluster. See --help.")
     place = _place(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:
@@ -239,7 +239,7 @@ def _place(given: argparse.Namespace, environment: Mapping[str, str]) -> Place:
 def _named(text: str, kind: str | None) -> tuple[str | None, str]:
     before, slash, name = text.rpartition("/")
     if not is_name(name):
-        raise SettingsError(f"{quote(text)} is no name of a resource. See --help.")
+        raise SettingsError(f"{excerpt(text)} is no name of a resource. See --help.")
     return (_kind(before) if slash else kind), name
 
 
@@ -248,18 +248,18 @@ def _kind(text: str) -> str:
         return kind
     near = difflib.get_close_matches(text.lower(), _ALIASES, n=1)
     advice = f"did you mean {near[0]}" if near else f"write {' or '.join(SHORT_NAMES.values())}"
-    raise SettingsError(f"{quote(text)} is no kind of this operator, {advice}?")
+    raise SettingsError(f"{excerpt(text)} is no kind of this operator, {advice}?")
 
 
 def _namespace(text: str) -> str:
     if not values.is_namespace(text):
-        raise SettingsError(f"{quote(text)} is no name of a namespace")
+        raise SettingsError(f"{excerpt(text)} is no name of a namespace")
     return text
 
 
 def _region(text: str) -> str:
     if not is_region(text):
-        raise SettingsError(f"{quote(text)} is no AWS region such as us-east-2")
+        raise SettingsError(f"{excerpt(text)} is no AWS region such as us-east-2")
     return text
 
 
@@ -275,7 +275,7 @@ def _timeout(text: str) -> timedelta:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     if not timedelta(0) < timeout <= _LONGEST_TIMEOUT:
-        raise SettingsError(f"{quote(text)} is not above 0 and within a day")
+        raise SettingsError(f"{excerpt(text)} is not above 0 and within a day")
     return timeout
 
 

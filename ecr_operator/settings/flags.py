@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeVar
 
 from ecr_operator import __version__
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
             flags = [name for name in self._option_string_actions if name.startswith("--")]
             names = flags if unknown.startswith("-") else self.words
             near = difflib.get_close_matches(unknown, names, n=1)
-            text = f"unknown {'flag' if unknown.startswith('-') else 'argument'} {quote(unknown)}"
+            text = f"unknown {'flag' if unknown.startswith('-') else 'argument'} {excerpt(unknown)}"
             text += f", did you mean {near[0]}?" if near else "."
             raise SettingsError(f"{text} See --help.")
         raise SettingsError(f"{text}. See --help.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from ecr_operator.model.quote import quote
+from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.tenancy import TenancyPolicy, parse_selector
 
 ALL_NAMESPACES: Final = ""
@@ -68,7 +68,7 @@ def boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.lower()]
     except KeyError:
-        raise SettingsError(f"{quote(text)} is neither true nor false") from None
+        raise SettingsError(f"{excerpt(text)} is neither true nor false") from None
 
 
 def bind_address(text: str) -> BindAddress | None:
@@ -78,7 +78,7 @@ def bind_address(text: str) -> BindAddress | None:
     found = _ADDRESS.fullmatch(text)
     if not found or int(found["port"]) > _HIGHEST_PORT:
         raise SettingsError(
-            f"{quote(text)} is no address such as :8080, 127.0.0.1:8080 or [::1]:8080; 0 is off"
+            f"{excerpt(text)} is no address such as :8080, 127.0.0.1:8080 or [::1]:8080; 0 is off"
         )
     return BindAddress(host=found["six"] or found["host"] or None, port=int(found["port"]))
 
@@ -87,7 +87,7 @@ def log_level(text: str) -> int:
     """One of zap's levels: a name, or a number that stands for ever more of debug."""
     known = _LEVELS.get(text.lower())
     if known is None and not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-        raise SettingsError(f"{quote(text)} is no level: {', '.join(_LEVELS)}, or a number above 0")
+        raise SettingsError(f"{excerpt(text)} is no level: {', '.join(_LEVELS)}, or a number above 0")
     return known if known is not None else logging.DEBUG
 
 
@@ -96,7 +96,7 @@ def encoder(text: str) -> Encoder:
     for name in get_args(Encoder):
         if text == name:
             return name  # type: ignore[no-any-return] # get_args gives Any
-    raise SettingsError(f"{quote(text)} is neither json nor console")
+    raise SettingsError(f"{excerpt(text)} is neither json nor console")
 
 
 def stack_trace_level(text: str) -> str:
@@ -118,7 +118,7 @@ def namespaces(text: str, where: str) -> tuple[str, ...]:
 def namespace(text: str, where: str) -> str:
     """One name of a namespace."""
     if not is_namespace(text):
-        raise SettingsError(f"{where}: {quote(text)} is no name of a namespace.")
+        raise SettingsError(f"{where}: {excerpt(text)} is no name of a namespace.")
     return text
 
 
@@ -148,7 +148,7 @@ def permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
     for glob in globs:
         if not _ROLE_GLOB.fullmatch(glob):
             raise SettingsError(
-                f"--permitted-roles: {quote(glob)} is no glob of role ARNs, "
+                f"--permitted-roles: {excerpt(glob)} is no glob of role ARNs, "
                 "such as arn:aws:iam::123456789012:role/ecr-*."
             )
     return globs
@@ -163,5 +163,5 @@ def external_id(text: str) -> str:
 
 def _one_of(text: str, known: Sequence[str]) -> str:
     if text.lower() not in known:
-        raise SettingsError(f"{quote(text)} is none of {', '.join(known)}")
+        raise SettingsError(f"{excerpt(text)} is none of {', '.join(known)}")
     return text.lower()

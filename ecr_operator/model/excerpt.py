@@ -9,7 +9,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _SPACE: Final = re.compile(r"\s")
 
 
-def quote(text: str, limit: int = _LIMIT) -> str:
+def excerpt(text: str, limit: int = _LIMIT) -> str:
     """Put double quotes around the beginning of a text that a user wrote.
 
     Args:
@@ -22,9 +22,9 @@ def quote(text: str, limit: int = _LIMIT) -> str:
     return f'"{printable(text, limit)}"'
 
 
-def quote_unless_word(text: str, limit: int = _LIMIT) -> str:
-    """A single short word as it is, and anything else in quotes; see `quote`."""
-    return text if len(text) <= limit and _WORD.fullmatch(text) else quote(text, limit)
+def excerpt_unless_word(text: str, limit: int = _LIMIT) -> str:
+    """A single short word as it is, and anything else in quotes; see `excerpt`."""
+    return text if len(text) <= limit and _WORD.fullmatch(text) else excerpt(text, limit)
 
 
 def printable(text: str, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecr_operator.model.quote import quote, quote_unless_word
+from ecr_operator.model.excerpt import excerpt, excerpt_unless_word
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ from ecr_operator.model.quote import quote, quote_unless_word
         pytest.param("12µs", '"12µs"', id="letters of other scripts stay"),
     ],
 )
-def test_quote(text: str, shown: str) -> None:
-    assert quote(text, limit=5) == shown
+def test_excerpt(text: str, shown: str) -> None:
+    assert excerpt(text, limit=5) == shown
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_quote(text: str, shown: str) -> None:
     ],
 )
 def test_a_word_needs_no_quotes(text: str, shown: str) -> None:
-    assert quote_unless_word(text) == shown
+    assert excerpt_unless_word(text) == shown

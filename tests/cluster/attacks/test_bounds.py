@@ -114,13 +114,13 @@ def _registry(number: int, size: int) -> Json:
 
 HOARDS: Final = {
     "specs": (
-        Hoard(make=_project, size=HUGE, small=15, full=95),
-        Hoard(make=_registry, size=HUGE, small=15, full=95),
+        Hoard(make=_project, size=HUGE, small=10, full=95),
+        Hoard(make=_registry, size=HUGE, small=10, full=95),
     ),
     "metadata": (
-        Hoard(make=_labelled, size=ANNOTATION, small=60, full=600),
-        Hoard(make=_many_keys, size=400_000, small=40, full=300),
-        Hoard(make=_account, size=ANNOTATION, small=60, full=600),
+        Hoard(make=_labelled, size=ANNOTATION, small=100, full=600),
+        Hoard(make=_many_keys, size=400_000, small=60, full=300),
+        Hoard(make=_account, size=ANNOTATION, small=20, full=600),
     ),
 }
 
@@ -143,9 +143,10 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(
         control = await neighbours.observe(operator, 1.5)
         made = await neighbours.attack(*(make() for make in huge))
         attacked = await neighbours.observe(operator, 2)
-    async with neighbours.operator(ready=False) as operator:
-        restarted = await neighbours.observe(operator, 2.5)
-    name, size = request.node.name, sum(hoard.size * len(huge) // len(hoards) for hoard in hoards)
+    async with neighbours.operator() as operator:
+        restarted = await neighbours.observe(operator, 1.5)
+    name = request.node.name
+    size = sum(hoard.size * neighbours.scale.of(hoard.small, hoard.full) for hoard in hoards)
     TABLE.add(name, control, attacked)
     said = (
         f"{made} of {len(huge)} objects, with {size / MIB:.0f} MiB in all\n  control: {control}\n"
@@ -192,7 +193,7 @@ async def test_an_owner_of_a_foreign_secret_with_a_huge_nasty_name(
 
 
 # Each character of it takes up to six bytes in JSON.
-NASTY_TEXT: Final = NASTY * (HUGE // len(json.dumps(NASTY)))
+NASTY_TEXT: Final = NASTY * (HUGE // 3 // len(json.dumps(NASTY)))
 NASTY_FIELDS: Final = {
     "generated_secret_name": ecr_secret("name", generated_secret_name=NASTY_TEXT),
     "ecr_registry": ecr_secret("registry", ecr_registry=NASTY_TEXT),

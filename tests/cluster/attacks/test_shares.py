@@ -22,7 +22,7 @@ from tests.lab.waiting import wait_for
 LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})
 ONE: Final = "one"
 SLOW: Final = "xx-slow-*"
-LIVES: Final = 40.0
+LIVES: Final = 20.0
 
 
 def _made_up(count: int, start: int = 0) -> list[str]:

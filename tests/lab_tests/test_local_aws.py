@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import signal
 import sys
@@ -187,6 +188,15 @@ async def test_a_reset_breaks_the_connection(aws: LocalAws) -> None:
         with pytest.raises((ConnectionClosedError, EndpointConnectionError, HTTPClientError)):
             await ecr.get_authorization_token()
         assert await ecr.get_authorization_token()
+
+
+async def test_a_fault_hits_all_regions_of_a_glob(aws: LocalAws) -> None:
+    aws.fail("AccessDeniedException", region="xx-*")
+    for region, outcome in (("xx-1", "AccessDeniedException"), ("eu-west-1", "answered")):
+        async with client(aws.url, region=region) as ecr:
+            with contextlib.suppress(ClientError):
+                await ecr.get_authorization_token()
+        assert aws.count(region=region, outcome=outcome) == 1
 
 
 async def test_what_hangs_is_answered_on_release(aws: LocalAws) -> None:

@@ -54,7 +54,7 @@ class Figures:
         accepted: seconds that the API server took to answer each of those creations.
         unready: how many of them were not Ready at the end of the phase, the last one aside.
         health: seconds that each probe of /healthz took; the longest that is waited is 10.
-        peak: of the operator's resident memory, in bytes.
+        peak: of the operator's resident memory since its start, in bytes.
         processor: the operator's processor time, in seconds.
         lines: of the operator's log.
         longest_line: in bytes.

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -55,7 +56,7 @@ class Neighbours:
         """Run an operator for all namespaces with the log level of an installation, warmed up if `ready`."""
         async with self.victim.operator("--zap-log-level=info", *arguments, watch="", env=env) as process:
             if ready:
-                await self.victim.create(ecr_secret("standing", region=HOME))
+                await self.victim.api.apply(ecr_secret("standing", region=HOME), self.victim.namespace)
                 await self.victim.ready("standing", within=60)
             yield process
 
@@ -82,7 +83,7 @@ class Neighbours:
             seconds: how long.
             regions: of the new resources, in turn; a region that had none yet needs a call to AWS.
         """
-        figures = Figures(peak=operator.rss)
+        figures = Figures()
         began, log = time.monotonic(), position(operator.log)
         calls, processor = len(self.victim.aws.calls), _processor(operator)
         until = began + seconds
@@ -95,6 +96,7 @@ class Neighbours:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
         figures.seconds = time.monotonic() - began
+        figures.peak = _peak(operator)
         figures.processor = _processor(operator) - processor
         figures.calls = len(self.victim.aws.calls) - calls
         lines = lines_since(operator.log, log)
@@ -238,8 +240,15 @@ async def _watch_health(operator: OperatorProcess, figures: Figures, until: floa
         except TimeoutError:
             healthy = False
         figures.health.append(time.monotonic() - began if healthy else LONGEST_PROBE)
-        figures.peak = max(figures.peak, operator.rss)
         await asyncio.sleep(_PAUSE)
+
+
+def _peak(operator: OperatorProcess) -> int:
+    """The most resident memory that a process ever had; what it has now where the kernel doesn't say."""
+    status = Path(f"/proc/{operator.process.pid}/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
+    return operator.rss
 
 
 def _processor(operator: OperatorProcess) -> float:

@@ -98,7 +98,7 @@ class _Pattern:
         host = f"[{host}]" if ":" in host else host
         # A name may go on behind a letter or digit with a part of its own only, as far as anybody can tell.
         slash = "/" if not self.path or self.path[-1].isalnum() else ""
-        return f"{'docker.io' if self.is_docker_hub else host}{port}{self.path}{slash}app"
+        return f"{'docker.io' if self.is_docker_hub else host}{port}{self.path}{slash}app/app"
 
     @property
     def words(self) -> str:
@@ -219,11 +219,10 @@ def _go_url(url: str) -> tuple[str, str] | None:
 
 
 def _containers_words(key: str) -> str | None:
-    if (host := _hub(_whole_host(key))) and containers_serves(key, f"{host}/app"):
-        return _all(_shown(host))
-    if containers_serves(key, f"{key}/app"):
-        return f"{_shown(key)} and all images under it" if "/" in key else _all(_shown(key))
-    return None
+    above = _hub(_whole_host(key))
+    if not containers_serves(key, f"{above}/app/app"):
+        return None
+    return f"{_shown(above)} and all images under it" if "/" in above else _all(_shown(above))
 
 
 def _whole_host(key: str) -> str:
@@ -237,10 +236,10 @@ def _hub(host: str) -> str:
 
 
 def _is_repository(name: str) -> bool:
-    """Whether it is the whole name of a repository, in which Docker Hub is always called docker.io."""
+    """Whether it is the whole name of a repository; at Docker Hub docker.io, owner and name."""
     host, _, path = name.partition("/")
-    fits = len(path) <= _MOST_CHARACTERS and host != "index.docker.io"
-    return fits and _REPOSITORY.fullmatch(name) is not None
+    is_short = host == "index.docker.io" or (host == "docker.io" and "/" not in path)
+    return len(path) <= _MOST_CHARACTERS and not is_short and _REPOSITORY.fullmatch(name) is not None
 
 
 def _is_ipv6(text: str) -> bool:
@@ -288,7 +287,7 @@ def _cause(key: str, host: str) -> str:
         (not _HOST.fullmatch(host.replace("*", "A")), f"has {_shown(host)} where a host name is expected"),
         (re.search(":(?![0-9]+(?:/|$))", rest.partition("/")[0]), "has a port that is not a number"),
         ("." not in host and ":" not in rest, f"names {_shown(host)}, which has neither a dot nor a port"),
-        (re.search("/.*[A-Z]", rest), "has capital letters in its path"),
+        (re.search("[A-Z]", rest.partition("/")[2]), "has capital letters in its path"),
         ("//" in rest, "has two slashes in a row"),
     )
     return next(

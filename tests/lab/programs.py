@@ -1,5 +1,7 @@
 """Programs of others that tests need: a registry, skopeo, Helm, Prometheus, actionlint, OLM's validators.
 
+One of our own asks the kubelet's keyring.
+
 Most are built once, with Go, from the public modules that `tests/lab/modules` pins, and kept in the user's
 cache directory. skopeo is no public module: it is the system's, installed where that is possible.
 
@@ -22,15 +24,19 @@ PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
 ACTIONLINT = "actionlint"
 BUNDLE_VALIDATORS = "bundle_validators"
+KUBELET_KEYRING = "kubelet_keyring"
 
 _MODULES = Path(__file__).with_name("modules")
 _PROMETHEUS = "github.com/prometheus/prometheus/cmd"
-_VALIDATORS = Path(__file__).parents[1] / "tools" / "bundle_validators"
+_TOOLS = Path(__file__).parents[1] / "tools"
+_VALIDATORS = _TOOLS / "bundle_validators"
+_KEYRING = _TOOLS / "kubelet_keyring"
+_KUBERNETES = _MODULES / "kubernetes-1.36.3"
 
 
-def _of_source(name: str, module: Path) -> str:
+def _of_source(name: str, folder: Path, module: Path) -> str:
     """Name the folder of a program of our own, which is built anew when its source or a module changes."""
-    source = b"".join((module / file).read_bytes() for file in ("main.go", "go.sum"))
+    source = (folder / "main.go").read_bytes() + (module / "go.sum").read_bytes()
     return f"{name}-{hashlib.sha256(source).hexdigest()[:8]}"
 
 
@@ -57,13 +63,18 @@ _FROM_GO = {
         module=_MODULES / "actionlint-1.7.12",
         packages={ACTIONLINT: "github.com/rhysd/actionlint/cmd/actionlint"},
     ),
-    _of_source("bundle-validators", _VALIDATORS): gobuild.Recipe(
+    _of_source("bundle-validators", _VALIDATORS, _VALIDATORS): gobuild.Recipe(
         title="Validators of bundles 0.36.0",
         module=_VALIDATORS,
         packages={BUNDLE_VALIDATORS: "."},
     ),
+    _of_source("kubelet-keyring", _KEYRING, _KUBERNETES): gobuild.Recipe(
+        title="The kubelet's keyring 1.36.3",
+        module=_KUBERNETES,
+        packages={KUBELET_KEYRING: str(_KEYRING / "main.go")},
+    ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS)
+ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS, KUBELET_KEYRING)
 
 
 class ProgramError(LabError):

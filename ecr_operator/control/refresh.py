@@ -201,7 +201,7 @@ class Refresher:
             resource, wanted, trusted(present, resource), self._acceptable(resource, wanted, present)
         )
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            return self._without_token(resource, wanted, times, gathered)
+            return self._without_token(times, gathered)
         met = as_met(resource, present, gathered.fresh)
         await self._writer.apply(met, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)
@@ -249,9 +249,7 @@ class Refresher:
 
         return acceptable
 
-    def _without_token(
-        self, resource: Resource, wanted: Wanted, times: TokenTimes | None, gathered: Gathered
-    ) -> Step:
+    def _without_token(self, times: TokenTimes | None, gathered: Gathered) -> Step:
         if gathered.pending:
             told = None if self._alive(times) else outcomes.pending(times)
             return Step(outcome=told, pending=True, expires_at=self._alive(times))

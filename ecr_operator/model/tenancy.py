@@ -76,8 +76,8 @@ def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
         if not _is_named(policy, host):
             raise PermanentError(
                 Reason.INVALID_REGISTRY,
-                f"The registry {excerpt(host, 100)} is not among those that the operator may serve. A cluster "
-                "admin can add it to the operator's flag --allowed-registry-hosts.",
+                f"The registry {excerpt(host, 100)} is not among those that the operator may serve. A "
+                "cluster admin can add it to the operator's flag --allowed-registry-hosts.",
             )
 
 
@@ -97,9 +97,9 @@ def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | Non
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"With credential_scope: {REPO_CREDS} the url must name a whole host; {excerpt(registry.host, 100)} is "
-        "not one, and Argo CD would offer the login to every host that begins with it. Write the registry's "
-        "full host name.",
+        f"With credential_scope: {REPO_CREDS} the url must name a whole host. "
+        f"{excerpt(registry.host, 100)} is not one, and Argo CD would offer the login to every host that "
+        "begins with it. Write the registry's full host name.",
     )
 
 

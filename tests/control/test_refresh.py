@@ -303,7 +303,7 @@ async def test_a_bad_frequency_refreshes_an_existing_token_by_its_expiry(world: 
     assert told(await world.refresh(of, due=True)).times == token(issued_at=world.clock.now()).times
 
 
-@pytest.mark.parametrize("said", [{"frequency": "abc"}, {"spec": {}}, {"ecr_registry": "a b"}], ids=str)
+@pytest.mark.parametrize("said", [{"deletion_policy": "x"}, {"spec": {}}, {"ecr_registry": "a b"}], ids=str)
 async def test_a_bad_spec_without_a_secret_is_told_and_costs_nothing(
     world: World, said: dict[str, Any]
 ) -> None:

@@ -86,9 +86,15 @@ def test_the_url_is_verbatim(url: str, repo_type: str | None) -> None:
 @pytest.mark.parametrize("mark", TRACKING)
 def test_argo_cds_mark_can_t_be_put_on_the_secret(field: str, mark: str) -> None:
     of = resource("ArgoHelmRepoSecret", **{field: {mark: "app"}})
-    assert of.wanted is None
+    assert (wanted(of).labels, wanted(of).annotations) == ({}, {})
     assert of.problem is not None
     assert mark in of.problem.message
+
+
+@pytest.mark.parametrize("key", ["argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"])
+def test_how_argo_cd_treats_the_secret_may_be_said(key: str) -> None:
+    of = resource("ArgoHelmRepoSecret", secret_annotations={key: "Prune=false"})
+    assert (of.problem, wanted(of).annotations) == (None, {key: "Prune=false"})
 
 
 @pytest.mark.parametrize("mark", TRACKING)

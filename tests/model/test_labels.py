@@ -68,7 +68,7 @@ def test_annotations_may_hold_anything() -> None:
         pytest.param({"secret_annotations": {"a b": "c"}}, "spec.secret_annotations", id="a bad annotation"),
         pytest.param({"secret_labels": {"a": 1}}, "must be a string", id="a number"),
         pytest.param({"secret_labels": ["a"]}, "spec.secret_labels", id="a list"),
-        pytest.param({"deletion_policy": "Keep"}, '"Keep" is neither', id="an unknown policy"),
+        pytest.param({"deletion_policy": "Keep"}, '"Keep" is not valid', id="an unknown policy"),
         pytest.param({"suspend": "yes"}, "spec.suspend", id="text for a truth"),
     ],
 )

@@ -18,7 +18,7 @@ from ecr_operator.model.conditions import next_status
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason, ResourceKey
 from ecr_operator.model.parsing import REFRESH_REQUESTED, Problem, Resource, parse_resource, requested_refresh
-from ecr_operator.model.resources import KINDS, ArgoHelmRepoSecretSpec, SecretSpec
+from ecr_operator.model.resources import KINDS, SPECS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.model.times import format_time, parse_time
 from tests.builders import HOST, NOW, OHIO, raw_resource, resource, tokens, wanted
 from tests.model.json_values import json_values, lists_of, objects, texts
@@ -53,7 +53,7 @@ def test_a_resource_carries_its_identity() -> None:
     [
         pytest.param("Secret", {"ecr_registry": HOST}, HOST, id="a pull secret's registry"),
         pytest.param(
-            ARGO, {"url": f"https://{HOST}/charts"}, f"https://{HOST}/charts", id="an Argo URL, verbatim"
+            ARGO, {"url": f"oci://{HOST}/charts"}, f"oci://{HOST}/charts", id="an Argo URL, verbatim"
         ),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_frequency_that_go_parses_is_no_problem(frequency: str | None, expecte
     assert (of.problem, wanted(of).frequency) == (None, expected)
 
 
-@pytest.mark.parametrize("frequency", ["abc", "", "10", "1 h", "10H", "1d"])
+@pytest.mark.parametrize("frequency", ["abc", "10", "1 h", "10H", "1d"])
 def test_a_frequency_that_go_refuses_is_told_and_leaves_the_rest_wanted(frequency: str) -> None:
     of = resource(frequency=frequency)
     assert wanted(of).frequency is None
@@ -329,18 +329,17 @@ def test_of_a_spec_beyond_64_kib_no_more_is_looked_at() -> None:
         pytest.param(
             "Secret",
             {"additional_registries": [HOST] * 101},
-            "spec.additional_registries has more than 100 entries.",
+            "Of spec.additional_registries only the first 100 entries",
             id="a list",
         ),
         pytest.param(
             "Secret",
-            {"additional_registries": [7] * 20},
+            {"secret_labels": {f"a{number}": 7 for number in range(20)}},
             "; ".join(
-                f"spec.additional_registries.{number} must be a string; put quotes around it"
-                for number in range(5)
+                f"spec.secret_labels.a{number} must be a string; put quotes around it" for number in range(5)
             )
             + "; and 15 more.",
-            id="mistakes, of which five are told",
+            id="mistakes, of which five are named",
         ),
         pytest.param(
             "Secret", {"ecr_registry": "x" * 2049}, "is longer than 2048 characters", id="a registry"
@@ -350,8 +349,122 @@ def test_of_a_spec_beyond_64_kib_no_more_is_looked_at() -> None:
     ],
 )
 def test_each_field_has_a_limit(kind: str, said: dict[str, Any], words: str) -> None:
-    assert resource(kind, **said).wanted is None
+    of = resource(kind, **said)
     assert words in problem(kind, **said).message
+    assert of.wanted is None or len(repr(of)) < 20_000, "nothing of it is kept"
+
+
+# --- each field by itself ----------------------------------------------------------------------------------
+
+SLIPS: Final[dict[str, tuple[str, dict[str, Any], set[str]]]] = {
+    "a reserved annotation": (
+        "Secret",
+        {"secret_annotations": {"kubernetes.io/x": "y"}},
+        {"secret_annotations"},
+    ),
+    "a bad label value": ("Secret", {"secret_labels": {"a": "b c"}}, {"secret_labels"}),
+    "a label that is a number": ("Secret", {"secret_labels": {"a": 7}}, {"secret_labels"}),
+    "101 labels": ("Secret", {"secret_labels": {f"a{n}": "" for n in range(101)}}, {"secret_labels"}),
+    "a policy with a typo": ("Secret", {"deletion_policy": "orphan"}, {"deletion_policy"}),
+    "a frequency with a typo": ("Secret", {"frequency": "10 hours"}, {"frequency"}),
+    "a link without a use": ("Secret", {"link_service_accounts": [{"name": "a"}]}, {"link_service_accounts"}),
+    "an unknown use": (
+        "Secret",
+        {"link_service_accounts": [{"name": "a", "for": ["push"]}]},
+        {"link_service_accounts"},
+    ),
+    "a dead extra registry": ("Secret", {"additional_registries": ["oci://x.example"]}, set()),
+    "an extra registry of no region": ("Secret", {"additional_registries": ["proxy.example.com"]}, set()),
+    "an extra registry with a space": ("Secret", {"additional_registries": ["a b"]}, set()),
+    "an extra registry that is a number": ("Secret", {"additional_registries": [7]}, set()),
+    "a scope with a typo": (ARGO, {"credential_scope": "repo_creds"}, {"credential_scope"}),
+    "a type with a typo": (ARGO, {"repo_type": "OCI"}, {"repo_type"}),
+    "a project of spaces": (ARGO, {"project": "team a"}, {"project"}),
+    "a project with repo-creds": (
+        ARGO,
+        {"project": "a", "credential_scope": "repo-creds"},
+        {"project", "credential_scope"},
+    ),
+    "two slips": (
+        "Secret",
+        {"secret_labels": {"a": "b c"}, "frequency": "x"},
+        {"secret_labels", "frequency"},
+    ),
+    "suspend as text": ("Secret", {"suspend": "no"}, {"suspend"}),
+}
+
+
+@pytest.mark.parametrize(("kind", "said", "kept"), SLIPS.values(), ids=SLIPS)
+def test_a_slip_leaves_the_login_wanted(kind: str, said: dict[str, Any], kept: set[str]) -> None:
+    of = resource(kind, **said)
+    assert wanted(of).logins == wanted(resource(kind)).logins
+    assert wanted(of).kept == kept
+    assert problem(kind, **said).reason in {Reason.INVALID_SPEC, Reason.INVALID_REGISTRY}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"generated_secret_name": "A"},
+        {"region": "nowhere"},
+        {"role_arn": "x"},
+        {"aws_iam_secret": {}},
+        {"service_account": {"name": "a/b"}},
+        {"ecr_registry": ""},
+        {"ecr_registry": "a b"},
+        {"ecr_registry": "x" * 2049},
+        {"ecr_registry": "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"},
+    ],
+    ids=str,
+)
+def test_without_a_login_nothing_is_wanted(said: dict[str, Any]) -> None:
+    assert resource(**said).wanted is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_string_means_absent(kind: str) -> None:
+    optional = {
+        name: ""
+        for name in SPECS[kind].model_fields
+        if name
+        in {"region", "frequency", "role_arn", "deletion_policy", "credential_scope", "repo_type", "project"}
+    }
+    of = resource(kind, **optional)
+    assert (of.problem, of.wanted) == (None, resource(kind).wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Secret", {"ecr_registry": f"oci://{HOST}"}),
+        ("Secret", {"ecr_registry": f"{HOST}/my-app:latest"}),
+        ("Secret", {"ecr_registry": f"{HOST},{HOST}", "region": "us-east-2"}),
+        ("Secret", {"ecr_registry": "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", "region": "us-east-2"}),
+        ("Secret", {"ecr_registry": "12345678901.dkr.ecr.us-east-2.amazonaws.com", "region": "us-east-2"}),
+        (ARGO, {"url": f"https://{HOST}"}),
+    ],
+    ids=str,
+)
+def test_a_key_that_no_client_can_use_is_written_all_the_same(kind: str, said: dict[str, Any]) -> None:
+    of = resource(kind, **said)
+    assert wanted(of).unusable
+    assert problem(kind, **said).reason is Reason.INVALID_REGISTRY
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"url": HOST, "repo_type": "oci"},
+        {"url": f"oci://{HOST}"},
+        {"url": f"{HOST}/"},
+        {"url": f"oci://{HOST}/charts/app"},
+    ],
+    ids=str,
+)
+def test_a_url_that_argo_cd_finds_from_other_sources_has_a_hint(said: dict[str, Any]) -> None:
+    of = resource(ARGO, **said)
+    assert (of.problem, wanted(of).unusable) == (None, None)
+    assert "Argo CD" in wanted(of).hint
 
 
 def test_a_frequency_beyond_its_limit_leaves_the_rest_wanted() -> None:
@@ -422,12 +535,6 @@ def test_reading_a_time_never_raises(text: str) -> None:
 
 def test_a_time_is_written_in_utc_with_seconds() -> None:
     assert format_time(NOW + timedelta(microseconds=999_999)) == "2026-03-01T12:00:00Z"
-
-
-def test_a_project_with_repo_creds_is_an_invalid_spec() -> None:
-    spoilt = resource("ArgoHelmRepoSecret", credential_scope="repo-creds", project="team-a").problem
-    assert spoilt
-    assert (spoilt.reason, "sourceRepos" in spoilt.message) == (Reason.INVALID_SPEC, True)
 
 
 def test_of_a_large_spec_the_long_parts_are_not_kept_but_known_apart() -> None:

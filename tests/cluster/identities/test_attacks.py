@@ -69,7 +69,6 @@ ATTACKS = {
     "a role in letters that look alike": Attack(
         spec={"role_arn": ROLE.replace("p", "\u0440")}, reason="InvalidSpec"
     ),
-    "an empty role": Attack(spec={"role_arn": ""}, reason="InvalidSpec"),
     "its own ServiceAccount annotated with the victim's role": Attack(
         spec=ACCOUNT,
         has=(service_account(role=VICTIM),),

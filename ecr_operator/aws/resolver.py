@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 # For the endpoints that the SDK lists, and for all others together.
 LISTED_THREADS: Final = 16
-OTHER_THREADS: Final = 4
+OTHER_THREADS: Final = 24
 
 _Key = tuple[str, int, socket.AddressFamily]
 _LookUp = Callable[[str, int, socket.AddressFamily], list[ResolveResult]]
@@ -101,7 +101,7 @@ def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Resolve
             # An IPv6 address of one link carries its zone after the address.
             hostname=host,
             host=socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0],
-            port=port,
+            port=address[1],
             family=found,
             proto=protocol,
             flags=flags,

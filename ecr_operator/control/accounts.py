@@ -3,10 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Final
 
 from ecr_operator.control.inventory import AccountName
 from ecr_operator.model.links import Account, LinkIndex, index_links, view_account
+
+
+# Of one namespace: anybody may put our label on a ServiceAccount.
+_MOST: Final = 1000
 
 
 class TendedAccounts:
@@ -36,11 +40,12 @@ class TendedAccounts:
         return self._linked_by.get((namespace, resource), frozenset())
 
     def put(self, account: Account) -> None:
-        """Keep one, if it bears our label."""
+        """Keep one, if it bears our label and its namespace has not too many that do."""
         name = (account.namespace, account.name)
         self.drop(name)
-        if not account.labelled:
+        if not account.labelled or len(self._known.get(account.namespace, ())) >= _MOST:
             return
+        account = account.abridged()
         index = index_links(account)
         self._known[account.namespace][account.name] = (account, index)
         for resource in index.by_resource:

@@ -6,7 +6,7 @@ the operator's is never taken out, and doing then undoing leaves the ServiceAcco
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ecr_operator.model.bounds import mapping_in, mappings_in
@@ -14,13 +14,16 @@ from ecr_operator.model.link_wishes import FIELDS
 from ecr_operator.model.names import is_name
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.resources import GROUP
+from ecr_operator.model.sharing import share_text
 
 # By the label the operator finds again what it tends; in the annotation stands what it added.
 LABEL: Final = f"{GROUP}/linked"
 LINKS: Final = f"{GROUP}/links"
 SELECTOR: Final = f"{LABEL}=true"
 
-LARGEST_RECORD: Final = 16 * 1024  # characters
+LARGEST_RECORD: Final = 8 * 1024  # characters
+# Of each list, entries beside the operator's own that are kept in memory.
+_MOST_KEPT: Final = 100
 
 Place = tuple[str, str]
 """A Secret's name and a use: where one link stands."""
@@ -71,6 +74,25 @@ class Account:
     annotation: str | None
     labelled: bool
     record_ignored: bool = False
+
+    def abridged(self) -> "Account":
+        """The account as it is kept: of each list the recorded entries and some others, by name only.
+
+        A list may have 1.5 MiB. No write is made of this: each begins with a read.
+        """
+        recorded = {link.place for link in self.record}
+        return replace(
+            self, entries={use: _names(found, use, recorded) for use, found in self.entries.items()}
+        )
+
+
+def _names(
+    entries: Sequence[Mapping[str, Any]], use: str, recorded: set[Place]
+) -> tuple[Mapping[str, Any], ...]:
+    names = [name for entry in entries if isinstance(name := entry.get("name"), str) and is_name(name)]
+    first = [name for name in names if (name, use) in recorded]
+    others = [name for name in names if (name, use) not in recorded]
+    return tuple({"name": share_text(name)} for name in [*first, *others[:_MOST_KEPT]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

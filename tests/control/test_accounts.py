@@ -2,7 +2,7 @@
 
 from ecr_operator.control.accounts import TendedAccounts, TendedAccountStore
 from ecr_operator.model.links import LABEL, LINKS, view_account
-from tests.builders import relist, service_account
+from tests.builders import NAMESPACE, relist, service_account
 
 OURS = {LABEL: "true"}
 
@@ -82,3 +82,25 @@ def test_a_record_that_changes_is_found_by_the_resources_that_it_names_now() -> 
     accounts.drop(("team", "a"))
     assert accounts.linked_by("team", "shop") == set()
     assert accounts.index(("team", "a")) is None
+
+
+def test_of_long_lists_what_is_recorded_is_kept_and_some_others() -> None:
+    names = [f"other-{number}" for number in range(5000)]
+    raw = service_account(
+        pull=[*names, "web-pull"],
+        labels={"ecr.mobb.redhat.com/linked": "true"},
+        annotations={"ecr.mobb.redhat.com/links": '{"web-pull":{"pull":"web"}}'},
+    )
+    kept = TendedAccounts()
+    kept.put(view_account(raw))
+    account = kept.get((NAMESPACE, "builder"))
+    assert account
+    assert account.entries["pull"][0] == {"name": "web-pull"}
+    assert len(account.entries["pull"]) == 101
+
+
+def test_a_namespace_has_a_bound() -> None:
+    kept = TendedAccounts()
+    for number in range(1100):
+        kept.put(view_account(service_account(f"a{number}", labels={"ecr.mobb.redhat.com/linked": "true"})))
+    assert len(kept.names(NAMESPACE)) == 1000

@@ -101,7 +101,7 @@ def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Resolve
             # An IPv6 address of one link carries its zone after the address.
             hostname=host,
             host=socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0],
-            port=address[1],
+            port=int(address[1]),
             family=found,
             proto=protocol,
             flags=flags,

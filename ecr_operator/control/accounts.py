@@ -8,9 +8,8 @@ from typing import Any, Final
 from ecr_operator.control.inventory import AccountName
 from ecr_operator.model.links import Account, LinkIndex, index_links, view_account
 
-
 # Of one namespace: anybody may put our label on a ServiceAccount.
-_MOST: Final = 1000
+_MOST: Final = 500
 
 
 class TendedAccounts:

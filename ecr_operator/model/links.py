@@ -21,7 +21,7 @@ LABEL: Final = f"{GROUP}/linked"
 LINKS: Final = f"{GROUP}/links"
 SELECTOR: Final = f"{LABEL}=true"
 
-LARGEST_RECORD: Final = 8 * 1024  # characters
+LARGEST_RECORD: Final = 16 * 1024  # characters
 # Of each list, entries beside the operator's own that are kept in memory.
 _MOST_KEPT: Final = 100
 

@@ -101,6 +101,6 @@ def test_of_long_lists_what_is_recorded_is_kept_and_some_others() -> None:
 
 def test_a_namespace_has_a_bound() -> None:
     kept = TendedAccounts()
-    for number in range(1100):
+    for number in range(600):
         kept.put(view_account(service_account(f"a{number}", labels={"ecr.mobb.redhat.com/linked": "true"})))
-    assert len(kept.names(NAMESPACE)) == 1000
+    assert len(kept.names(NAMESPACE)) == 500

@@ -20,7 +20,7 @@ from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.registries import host_in
 
 _MOST_SHOWN: Final = 100
-_MOST_CHARACTERS: Final = 255  # of a repository's name
+_MOST_CHARACTERS: Final = 255  # of a host, and of a repository's path
 _EXAMPLE: Final = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 
 _PART: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -41,6 +41,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _USER: Final = re.compile(r"(?:[A-Za-z0-9\-._:~!$&'()*+,;=@]|%[0-9A-Fa-f]{2})*")
 _AUTHORITY: Final = re.compile(r"(?P<host>[A-Za-z0-9.*_-]+)(?::(?P<port>[0-9]*))?")
+_DIGEST: Final = re.compile("@sha[0-9]+:")
 _ADDRESS: Final = re.compile(r"\[(?P<host>[0-9A-Fa-f:]+)\]:(?P<port>[0-9]+)")
 
 # ECR's name for a registry, whatever stands for the account, and the names of its API.
@@ -103,7 +104,8 @@ class _Pattern:
     @property
     def words(self) -> str:
         """The images, for messages."""
-        host = _shown(f"{self.host}:{self.port}" if self.port else self.host)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _shown(f"{host}:{self.port}" if self.port else host)
         return f"images of {host} whose path begins with {_shown(self.path[1:])}" if self.path else _all(host)
 
     def serves(self, repository: str) -> bool:
@@ -156,8 +158,9 @@ def argo_reach(url: str, *, scope: str = "repository", repo_type: str = "helm") 
         return ArgoReach(problem=problem)
     is_oci, is_prefix = url.lower().startswith("oci://"), scope == "repo-creds"
     bare = url[len("oci://") :] if is_oci else url
+    if is_oci and not is_prefix and "/" not in bare.strip("/"):
+        return ArgoReach(hint=_NO_PATH)
     hints = (
-        (is_oci and not is_prefix and not bare.strip("/").partition("/")[2], _NO_PATH),
         (url.endswith("/"), _SLASH_PREFIX if is_prefix else _SLASH),
         # Go's url.Parse refuses a colon in what begins with a digit and has no scheme.
         (is_prefix and re.match("[0-9][^/]*:", url), _PORT),
@@ -168,8 +171,8 @@ def argo_reach(url: str, *, scope: str = "repository", repo_type: str = "helm") 
 
 
 _NO_PATH: Final = (
-    "The url names no repository, so Argo CD uses the login for no OCI artifact: write oci://HOST/REPOSITORY "
-    "or set credential_scope: repo-creds for all of the host."
+    "Without a repository in the url Argo CD uses the login for no OCI artifact. Write oci://HOST/PATH, "
+    "for Helm charts HOST, or set credential_scope: repo-creds for all of the host."
 )
 _SLASH: Final = (
     "Argo CD uses the login only for sources and chart dependencies whose URL also ends with a slash: remove "
@@ -202,7 +205,11 @@ def _pattern(key: str) -> _Pattern | None:
         return None
     authority, path = second
     found = _ADDRESS.fullmatch(authority) or _AUTHORITY.fullmatch(authority)
-    if found is None or (authority[0] == "[" and not _is_ipv6(found["host"])):
+    if (
+        found is None
+        or len(authority) > _MOST_CHARACTERS
+        or (authority[0] == "[" and not _is_ipv6(found["host"]))
+    ):
         return None
     is_docker_hub = authority + path == "index.docker.io"
     return _Pattern(host=found["host"], port=found["port"] or "", path=path, is_docker_hub=is_docker_hub)
@@ -265,29 +272,31 @@ def _ecr_problem(host: str) -> str | None:
 
 def _dead(key: str) -> str:
     """Why neither the kubelet nor containers/image can use a key, and what to write."""
-    host = host_in(key)
+    host = host_in(_DIGEST.split(key)[0])
     instead = (
         f"write {_shown(host)}" if _HOST.fullmatch(host) and "." in host else f"write for example {_EXAMPLE}"
     )
     if "," in key:
         instead = "write one registry in ecr_registry and the others in additional_registries"
-    return f"No client finds this login for any image, since the registry {_cause(key, host)}: {instead}."
+    subject = f"The registry {_shown(host)}" if host else "The registry"
+    effect = "so that neither the kubelet nor podman finds its login for any image"
+    return f"{subject} {_cause(key, host)}, {effect}: {instead}."
 
 
 def _cause(key: str, host: str) -> str:
     scheme = _SCHEME.match(key)
     rest = key[scheme.end() :] if scheme else key
-    if scheme and not _HTTP.match(key):
-        return f"begins with {_shown(scheme[0])}"
+    authority, _, path = rest.partition("/")
     causes = (
         (not host, "names no host"),
+        (scheme and not _HTTP.match(key), f"begins with {_shown(scheme[0]) if scheme else ''}"),
         ("," in rest, "holds a comma"),
-        (re.search("@[a-z0-9]+:|/[^/@]*:", rest), "holds a tag or a digest"),
-        (host.endswith(".") or rest.partition("/")[0].endswith("."), "ends its host with a dot"),
-        (not _HOST.fullmatch(host.replace("*", "A")), f"has {_shown(host)} where a host name is expected"),
-        (re.search(":(?![0-9]+(?:/|$))", rest.partition("/")[0]), "has a port that is not a number"),
-        ("." not in host and ":" not in rest, f"names {_shown(host)}, which has neither a dot nor a port"),
-        (re.search("[A-Z]", rest.partition("/")[2]), "has capital letters in its path"),
+        (_DIGEST.search(rest) or re.search("(?:^|/)[^/@]*:", path), "holds a tag or a digest"),
+        (authority.endswith("."), "ends with a dot"),
+        (len(host) > _MOST_CHARACTERS or not _HOST.fullmatch(host.replace("*", "A")), "is not a host name"),
+        (re.search(":(?![0-9]+$)", authority), "has a port that is not a number"),
+        ("." not in host and ":" not in authority, "has neither a dot nor a port"),
+        (re.search("[A-Z]", path), "has capital letters in its path"),
         ("//" in rest, "has two slashes in a row"),
     )
     return next(

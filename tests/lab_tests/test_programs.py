@@ -9,14 +9,22 @@ from pathlib import Path
 from tests.lab import cache, programs
 from tests.lab_tests.scripts import ROOT
 
-SOURCE = ROOT / "tests/tools/bundle_validators"
-VALIDATORS = sha256(b"".join((SOURCE / file).read_bytes() for file in ("main.go", "go.sum"))).hexdigest()[:8]
+TOOLS, MODULES = ROOT / "tests/tools", ROOT / "tests/lab/modules"
+
+
+def _hash(*files: Path) -> str:
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+
+
+VALIDATORS = _hash(TOOLS / "bundle_validators/main.go", TOOLS / "bundle_validators/go.sum")
+KEYRING = _hash(TOOLS / "kubelet_keyring/main.go", MODULES / "kubernetes-1.36.3/go.sum")
 FROM_GO = {
     "distribution-3.1.2": ("registry",),
     "helm-4.3.1": ("helm",),
     "prometheus-0.315.1": ("prometheus", "promtool"),
     "actionlint-1.7.12": ("actionlint",),
     f"bundle-validators-{VALIDATORS}": ("bundle_validators",),
+    f"kubelet-keyring-{KEYRING}": ("kubelet_keyring",),
 }
 
 
@@ -53,8 +61,8 @@ def test_an_unknown_program_is_refused(tmp_path: Path) -> None:
     done = _run("--only", "helm,crane", path=tmp_path, cached=tmp_path)
     assert done.returncode == 2
     assert (
-        "unknown: crane; there is registry, skopeo, helm, prometheus, promtool, actionlint, bundle_validators"
-        in done.stderr
+        "unknown: crane; there is registry, skopeo, helm, prometheus, promtool, actionlint, "
+        "bundle_validators, kubelet_keyring" in done.stderr
     )
 
 

@@ -1,0 +1,21 @@
+"""The recorded answers to registry keys are those of the real clients."""
+
+from tests.lab import programs
+from tests.programs.conftest import Program
+from tests.tools import registry_keys
+
+RECORDED = registry_keys.recorded()
+
+
+def of(client: str) -> registry_keys.Answers:
+    return {key: answers[client] for key, answers in RECORDED["keys"].items()}
+
+
+def test_the_kubelets_keyring_answers_as_recorded(program: Program) -> None:
+    keyring = program(programs.KUBELET_KEYRING)
+    assert registry_keys.ask_kubelet(keyring, RECORDED["keys"], RECORDED["images"]) == of("kubelet")
+
+
+def test_skopeo_sends_the_logins_that_are_recorded(program: Program) -> None:
+    skopeo = program(programs.SKOPEO)
+    assert registry_keys.ask_skopeo(skopeo, RECORDED["keys"], RECORDED["images"]) == of("containers")

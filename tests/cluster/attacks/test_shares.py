@@ -190,7 +190,15 @@ async def test_many_links(neighbours: Neighbours) -> None:
         control = await neighbours.observe(operator, seconds)
         links = [{"name": f"a{number}", "for": ["pull", "mount"]} for number in range(each)]
         await neighbours.attack(*(ecr_secret(f"r{n}", link_service_accounts=links) for n in range(count)))
-        attacked = await neighbours.observe(operator, seconds)
+
+        async def turn(number: int) -> None:
+            # All links are taken out and put in again, without end.
+            patch = {"spec": {"link_service_accounts": links if number // count % 2 else []}}
+            name = f"r{number % count}"
+            await neighbours.editor.merge_patch(ECR_SECRETS, name, patch, neighbours.attacker)
+
+        async with meanwhile(turn, 0.05):
+            attacked = await neighbours.observe(operator, seconds)
     assert_undisturbed(f"{count} resources x {each} links", control, attacked, neighbours.scale)
 
 

@@ -85,8 +85,7 @@ class SecretWriter:
 
         While its links are not moved nothing is deleted; the resource is looked at again when they are.
         """
-        owned = self._inventory.owned_by(resource.uid)
-        old = [view for view in owned if view.name != wanted.secret_name and view.managed]
+        old = [view for view in self._own(resource) if view.name != wanted.secret_name]
         # A link that fails is reported after the refresh, and keeps no Secret.
         if old and not self._linking.settle(resource):
             return
@@ -95,15 +94,21 @@ class SecretWriter:
 
     async def delete_all(self, resource: Resource) -> None:
         """Delete every Secret of a resource: it must not have one."""
-        for view in self._inventory.owned_by(resource.uid):
-            if view.managed:
-                await self._delete(view)
+        for view in self._own(resource):
+            await self._delete(view)
+
+    def _own(self, resource: Resource) -> list[SecretView]:
+        """The Secrets that the operator wrote for a resource; not a copy in another namespace."""
+        owned = self._inventory.owned_by(resource.uid)
+        return [view for view in owned if view.managed and view.namespace == resource.key.namespace]
 
     async def _delete(self, view: SecretView) -> None:
         try:
             await self._secrets.delete(view)
         except StaleObjectError:
             await self._delete_changed(view)
+        if not view.labelled:
+            self._inventory.remove_secret((view.namespace, view.name))  # no watch tells of it
 
     async def _delete_changed(self, view: SecretView) -> None:
         """Delete a Secret that has changed since we saw it, if it still is what it was."""

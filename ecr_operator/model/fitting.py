@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from ecr_operator.model.manifests import fingerprint, is_whole, owned_fields, tokens_annotation
+from ecr_operator.model.manifests import (
+    fingerprint,
+    is_whole,
+    login_fields,
+    owned_fields,
+    tokens_annotation,
+)
+from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
@@ -12,6 +19,7 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
     """Whether the Secret of several logins holds these very tokens already."""
     return (
         len(wanted.logins) > 1
+        and view.labelled
         and view.tokens == tokens_annotation(wanted, tokens)
         and _is_as_applied(view, resource, wanted)
         and resource.refresh_requested in (None, view.refresh_requested)
@@ -21,6 +29,14 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
 def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     """Whether the Secret is as we would write it, but for the token's age."""
     return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
+
+
+def usable_times(view: SecretView | None, resource: Resource, wanted: Wanted) -> TokenTimes | None:
+    """The times of the token in a Secret whose login is as we wrote it, whatever else others have changed."""
+    if view is None or view.entry is None or not view.is_owned_by(resource.uid):
+        return None
+    intact = login_fields(wanted) <= view.entry.fields and view.fingerprint == fingerprint(resource, wanted)
+    return view.times if intact and is_whole(wanted, view.tokens) else None
 
 
 def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:
@@ -37,10 +53,8 @@ def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[Registr
 
 def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     return (
-        view.managed
-        and view.entry is not None
-        and view.owner is not None
-        and view.owner.uid == resource.uid
+        view.entry is not None
+        and view.is_owned_by(resource.uid)
         and view.times is not None
         and view.fingerprint == fingerprint(resource, wanted)
         and owned_fields(resource, wanted) <= view.entry.fields

@@ -138,12 +138,12 @@ class Claims:
             return _conflict(wanted, f"it belongs to {words}", _FOREIGN)
         if owner.key(view.namespace) == resource.key:
             why = "it names another resource of this name as its owner, an earlier one or one that it was"
-            return _conflict(wanted, f"{why} copied from", _FREE)
+            return _conflict(wanted, f"{why} copied from", _COPIED)
         if is_gone:
             why = f"it names {words} as its owner, which does not exist, and the operator did not write it"
-            return _conflict(wanted, why, _FREE)
+            return _conflict(wanted, why, _COPIED)
         other = self._inventory.resource(owner.key(view.namespace))
-        if other and other.wanted and other.wanted.secret_name != view.name:
+        if other and other.wanted and other.wanted.secret_name != view.name and not view.managed:
             why = f"it names {words} as its owner, whose Secret is {other.wanted.secret_name}: it is a copy"
             return _conflict(wanted, why, _COPIED)
         return _conflict(wanted, f"it belongs to {words}", _SHARED)

@@ -52,13 +52,14 @@ def _lost_logins(wanted: Wanted, key: str, value: object) -> Iterator[str]:
         config = json.loads(_decoded(value))
         auths = (config.get("auths") or {}) if key == DOCKER_KEY else config
         helpers = (config.get("credHelpers") or {}) if key == DOCKER_KEY else {}
-        hosts = [host for host, login in auths.items() if login] + list(helpers)
+        hosts = [host for host, login in auths.items() if login] + list(helpers.keys())
     except (ValueError, TypeError, AttributeError, RecursionError):
         yield f"data key {_named(key)}, which can't be read"
         return
-    kept = [_place(login.key) for login in wanted.logins] if wanted.argo is None else []
+    kept = set() if wanted.argo else {_place(login.key) for login in wanted.logins}
     for host in sorted(hosts):
-        if not any(_serves(place, _place(host)) for place in kept):
+        # A login for a host serves all of its paths.
+        if not kept & {_place(host), (_place(host)[0], "")}:
             yield f"the login for {_named(host)}"
 
 
@@ -81,11 +82,6 @@ def _place(key: str) -> tuple[str, str]:
     host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
     path = path.strip("/")
     return host.lower(), "" if path in ("v1", "v2") else path
-
-
-def _serves(place: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether a login for one place serves all that the other's does."""
-    return place[0] == other[0] and place[1] in ("", other[1])
 
 
 def _named(text: str) -> str:

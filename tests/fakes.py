@@ -234,6 +234,7 @@ class FakeResources:
 
     Attributes:
         uids: of the resources that exist.
+        deleting: which of them are being deleted.
         stored: what `read` shows.
         looked_for: every name that was asked for.
         written: every status, by time.
@@ -244,6 +245,7 @@ class FakeResources:
 
     def __init__(self) -> None:
         self.uids: dict[ResourceKey, str] = {}
+        self.deleting: set[ResourceKey] = set()
         self.stored: dict[ResourceKey, Mapping[str, Any]] = {}
         self.looked_for: list[str] = []
         self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
@@ -255,6 +257,10 @@ class FakeResources:
         """Tell who has the name now."""
         self.looked_for.append(key.name)
         return self.uids.get(key)
+
+    async def is_active(self, key: ResourceKey, uid: str) -> bool:
+        """Tell whether it is there and stays."""
+        return await self.uid_of(key) == uid and key not in self.deleting
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """Read the resource that a test has stored."""

@@ -8,6 +8,8 @@ from ecr_operator.control.ports import Clock
 
 _WINDOW: Final = 60.0
 _AT_ONCE: Final = 6
+# One that an admission webhook or policy has won is not fought again soon.
+LABEL_WINDOW: Final = 600.0
 _PRUNE_SLACK: Final = 64
 
 
@@ -18,10 +20,14 @@ class Contests:
 
     Args:
         clock: the time.
+        window: seconds within which no more than `at_once` repairs are made.
+        at_once: repairs.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, window: float = _WINDOW, at_once: int = _AT_ONCE) -> None:
         self._clock = clock
+        self._window = window
+        self._at_once = at_once
         self._repairs: dict[Hashable, deque[float]] = {}
         self._prune_beyond = _PRUNE_SLACK
 
@@ -30,7 +36,7 @@ class Contests:
 
     def repaired(self, key: Hashable) -> None:
         """Note a repair."""
-        self._repairs.setdefault(key, deque(maxlen=_AT_ONCE)).append(self._clock.monotonic())
+        self._repairs.setdefault(key, deque(maxlen=self._at_once)).append(self._clock.monotonic())
         if len(self._repairs) > self._prune_beyond:
             self._repairs = {each: times for each, times in self._repairs.items() if self.is_on(each)}
             self._prune_beyond = 2 * len(self._repairs) + _PRUNE_SLACK
@@ -38,14 +44,14 @@ class Contests:
     def is_on(self, key: Hashable) -> bool:
         """Whether the Secret had to be put right within the last minutes."""
         repairs = self._repairs.get(key)
-        return repairs is not None and repairs[-1] + 2 * _WINDOW > self._clock.monotonic()
+        return repairs is not None and repairs[-1] + 2 * self._window > self._clock.monotonic()
 
     def wait(self, key: Hashable) -> float:
         """Seconds until the next repair may be made; 0 for at once."""
         repairs = self._repairs.get(key)
-        if repairs is None or len(repairs) < _AT_ONCE:
+        if repairs is None or len(repairs) < self._at_once:
             return 0.0
-        return max(repairs[0] + _WINDOW - self._clock.monotonic(), 0.0)
+        return max(repairs[0] + self._window - self._clock.monotonic(), 0.0)
 
     def forget(self, key: Hashable) -> None:
         """Drop what is kept of a resource, because it is gone or its spec has changed."""

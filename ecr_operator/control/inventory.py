@@ -17,7 +17,13 @@ from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import Owner, SecretView, view_secret
-from ecr_operator.model.parsing import Resource, parse_resource, requested_refresh, status_of
+from ecr_operator.model.parsing import (
+    Resource,
+    is_deleting,
+    parse_resource,
+    requested_refresh,
+    status_of,
+)
 
 SecretName = tuple[str, str]
 AccountName = tuple[str, str]
@@ -79,7 +85,8 @@ class SecretViewStore:
         """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
         present = {(view.namespace, view.name) for view in listed}
         for name in self._inventory.secret_names(self._scope) - present:
-            self._inventory.remove_secret(name)
+            if self._shows(name):
+                self._inventory.remove_secret(name)
         for view in listed:
             self._inventory.see_secret(view)
 
@@ -95,8 +102,13 @@ class SecretViewStore:
         """An object that is gone, or has lost our label."""
         name = (raw["metadata"]["namespace"], raw["metadata"]["name"])
         known = self._inventory.secret(*name)
-        if known and known.uid == raw["metadata"]["uid"]:
+        if known and known.uid == raw["metadata"]["uid"] and self._shows(name):
             self._inventory.remove_secret(name)
+
+    def _shows(self, name: SecretName) -> bool:
+        """Whether this watch tells of a Secret: not of one that is known by reading it, without our label."""
+        known = self._inventory.secret(*name)
+        return known is not None and known.labelled
 
 
 class Inventory:
@@ -157,7 +169,7 @@ class Inventory:
         return self._resources.get(key)
 
     def secret(self, namespace: str, name: str) -> SecretView | None:
-        """The Secret as last seen, if it has our label."""
+        """The Secret as last seen, if it has our label or is one of ours that has lost it."""
         return self._secrets.get((namespace, name))
 
     def owned_by(self, uid: str) -> list[SecretView]:
@@ -200,7 +212,8 @@ class Inventory:
         """Parse an object, or take the known one with a new status where only that can have changed."""
         metadata = raw["metadata"]
         known = self._resources.get(_key(kind, raw))
-        if known and (known.uid, known.generation) == (metadata["uid"], metadata.get("generation")):
+        seen = (metadata["uid"], metadata.get("generation"), is_deleting(metadata))
+        if known and (known.uid, known.generation, known.deleting) == seen:
             return known.with_status(status_of(raw), requested_refresh(metadata))
         return parse_resource(kind, raw)
 
@@ -232,8 +245,11 @@ class Inventory:
         self._unindex(resource)
         self._note_identity(resource, None)
         self._gone(resource)
-        if wanted := _wanted_name(resource):
-            self._look_at_contenders(wanted)
+        for view in self.owned_by(resource.uid):
+            if not view.labelled:
+                self.remove_secret((view.namespace, view.name))
+        if resource.wanted:
+            self._look_at_contenders((key.namespace, resource.wanted.secret_name))
         if beyond := self._beyond.get(key.namespace):
             # There is room for one more: who looks at it reads it.
             self._look_at(next(iter(beyond)))
@@ -369,7 +385,10 @@ def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
 
 
 def _wanted_name(resource: Resource) -> SecretName | None:
-    return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
+    """The Secret that a resource claims; none while it is being deleted."""
+    if resource.wanted is None or resource.deleting:
+        return None
+    return resource.key.namespace, resource.wanted.secret_name
 
 
 def _argo_key(resource: Resource) -> tuple[str, ...] | None:
@@ -400,9 +419,10 @@ def _claim(resource: Resource) -> _Claim:
 
 def _differs(known: SecretView, view: SecretView) -> bool:
     """Whether something of ours on the Secret is not as we left it."""
-    return (known.entry, known.owner, known.managed, known.fingerprint) != (
+    return (known.entry, known.owner, known.labelled, known.managed, known.fingerprint) != (
         view.entry,
         view.owner,
+        view.labelled,
         view.managed,
         view.fingerprint,
     )

@@ -8,15 +8,35 @@ from typing import Final
 
 from ecr_operator.control.inventory import Inventory, SecretName
 from ecr_operator.control.ports import ResourceReader, SecretStore
+from ecr_operator.model.adoption import losses
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
-from ecr_operator.model.ownership import ADOPT, Claim, Owner, SecretView, claim, view_secret
+from ecr_operator.model.ownership import (
+    ADOPT,
+    ADOPT_DROPPING,
+    ADOPT_KEEPING,
+    Claim,
+    Owner,
+    SecretView,
+    claim,
+    view_secret,
+)
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
 
 _SHARED: Final = "Choose another generated_secret_name for one of the two."
 _FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
-_FREE: Final = f'Rename or delete it, annotate it {ADOPT}: "true", or choose another generated_secret_name.'
+_LOSING: Final = (
+    f'Move that to another Secret, annotate this one {ADOPT}: "{ADOPT_DROPPING}" to drop it, '
+    "or choose another generated_secret_name."
+)
+_COPIED: Final = (
+    f'Rename or delete it, remove its ownerReference and annotate it {ADOPT}: "{ADOPT_KEEPING}", '
+    "or choose another generated_secret_name."
+)
+_FREE: Final = (
+    f'Rename or delete it, annotate it {ADOPT}: "{ADOPT_KEEPING}", or choose another generated_secret_name.'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,32 +98,71 @@ class Claims:
     async def _view(self, resource: Resource, wanted: Wanted) -> SecretView | None:
         name = (resource.key.namespace, wanted.secret_name)
         known = self._inventory.secret(*name)
-        if name not in self._doubted and (known or not has_legacy_status(resource)):
+        # A Secret that has lost our label to an admission webhook or policy is not in the watch.
+        seen = known.labelled if known else not _may_exist(resource, wanted)
+        if seen and name not in self._doubted:
             return known
         view = await self._secrets.look(*name)
         if view is None:
             self._doubted.discard(name)
             self._inventory.remove_secret(name)
-        elif view.managed:
+        elif view.managed or view.is_owned_by(resource.uid):
             self._inventory.put_secret(view)
         return view
 
     async def _stranger(self, resource: Resource, wanted: Wanted, view: SecretView) -> Stake:
         """A Secret without a word of this resource on it."""
         gone = await self._is_gone(view.owner, resource.key.namespace) if view.owner else False
-        if claim(view, resource, owner_is_gone=gone) is not Claim.FOREIGN:
-            return Stake(view=view)
+        match claim(view, resource, owner_is_gone=gone):
+            case Claim.OURS | Claim.TAKE_OVER:
+                return Stake(view=view)
+            case Claim.ADOPT:
+                await self._check_losses(resource, wanted, view)
+                return Stake(view=view)
         if view.owner is None and has_legacy_status(resource):
             secret = await self._secrets.read(view.namespace, view.name)
             old = not await self._resources.keeps_details(resource.key.kind)
             if secret and (token := legacy_token(resource, wanted, secret, old_crds=old)):
                 return Stake(view=view_secret(secret["metadata"]), legacy=token)
         self.doubt(resource, wanted)
-        raise _conflict(wanted, f"it belongs to {view.owner_in_words}", _advice(view.owner, is_gone=gone))
+        raise self._foreign(resource, wanted, view, is_gone=gone)
 
-    async def exists(self, resource: Resource) -> bool:
-        """Whether the resource is still there, asked of the API server: its watch may lag behind."""
-        return await self._resources.uid_of(resource.key) == resource.uid
+    def _foreign(
+        self, resource: Resource, wanted: Wanted, view: SecretView, *, is_gone: bool
+    ) -> ForeignSecretError:
+        """Whose it is, and what helps: a Secret whose controller exists can't be adopted."""
+        owner, words = view.owner, view.owner_in_words
+        if owner is None:
+            return _conflict(wanted, f"it belongs to {words}" if view.writers else f"it has {words}", _FREE)
+        if not owner.of_ours:
+            return _conflict(wanted, f"it belongs to {words}", _FOREIGN)
+        if owner.key(view.namespace) == resource.key:
+            why = "it names another resource of this name as its owner, an earlier one or one that it was"
+            return _conflict(wanted, f"{why} copied from", _COPIED)
+        if is_gone:
+            why = f"it names {words} as its owner, which does not exist, and the operator did not write it"
+            return _conflict(wanted, why, _COPIED)
+        other = self._inventory.resource(owner.key(view.namespace))
+        if other and other.wanted and other.wanted.secret_name != view.name and not view.managed:
+            why = f"it names {words} as its owner, whose Secret is {other.wanted.secret_name}: it is a copy"
+            return _conflict(wanted, why, _COPIED)
+        return _conflict(wanted, f"it belongs to {words}", _SHARED)
+
+    async def _check_losses(self, resource: Resource, wanted: Wanted, view: SecretView) -> None:
+        """Refuse to adopt what would be lost; a Secret that changes meanwhile is looked at again."""
+        if view.adopt == ADOPT_DROPPING:
+            return
+        secret = await self._secrets.read(view.namespace, view.name)
+        if secret and (lost := losses(wanted, secret)):
+            self.doubt(resource, wanted)
+            raise _conflict(wanted, f"adopting it would drop {lost}", _LOSING)
+
+    async def is_active(self, resource: Resource) -> bool:
+        """Whether the resource exists and is not being deleted, asked of the API server.
+
+        Its watch may lag behind that of its Secret, from which the garbage collector takes the owner.
+        """
+        return await self._resources.is_active(resource.key, resource.uid)
 
     async def _is_gone(self, owner: Owner, namespace: str) -> bool:
         """Whether the owner was a resource of ours that no longer exists."""
@@ -115,14 +174,12 @@ class Claims:
         return await self._resources.uid_of(owner.key(namespace)) != owner.uid
 
 
+def _may_exist(resource: Resource, wanted: Wanted) -> bool:
+    """Whether the status tells of a Secret."""
+    return has_legacy_status(resource) or resource.status.get("secretName") == wanted.secret_name
+
+
 def _conflict(wanted: Wanted, why: str, advice: str) -> ForeignSecretError:
     return ForeignSecretError(
         f"Secret {wanted.secret_name} is not this resource's: {why}. It is left as it is. {advice}"
     )
-
-
-def _advice(owner: Owner | None, *, is_gone: bool) -> str:
-    """What helps: a Secret whose controller lives can't be adopted."""
-    if owner and owner.of_ours and not is_gone:
-        return _SHARED
-    return _FOREIGN if owner and not owner.of_ours else _FREE

@@ -203,6 +203,14 @@ class ResourceReader(Protocol):
         """
         ...
 
+    async def is_active(self, key: ResourceKey, uid: str) -> bool:
+        """Whether that very resource exists and is not being deleted.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """The resource as the API server has it; None if there is none.
 

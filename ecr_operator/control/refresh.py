@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ecr_operator.control.admission import Admission
-from ecr_operator.control.contests import Contests
+from ecr_operator.control.contests import LABEL_WINDOW, Contests
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims
@@ -25,7 +25,7 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.fitting import as_met, trusted
+from ecr_operator.model.fitting import as_met, trusted, usable_times
 from ecr_operator.model.last_good import with_last_good
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.manifests import earliest, is_whole
@@ -77,6 +77,7 @@ class Refresher:
         self._admission = admission
         self._clock = clock
         self._contests = Contests(clock)
+        self._labels = Contests(clock, window=LABEL_WINDOW, at_once=1)
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
         # what does not fit for one that was well is somebody's doing.
         self._met: dict[ResourceKey, _Wish] = {}
@@ -106,6 +107,7 @@ class Refresher:
         self._met.pop(resource.key, None)
         self._writer.forget(resource.key)
         self._contests.forget(resource.key)
+        self._labels.forget(resource.key)
 
     async def _with_last_good(self, resource: Resource, wanted: Wanted) -> Wanted | None:
         """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
@@ -125,7 +127,7 @@ class Refresher:
             self._contests.forget(resource.key)
             self._writer.forget(resource.key)
         try:
-            return await self._bring_about(resource, wanted, due=due)
+            return self._report_label(resource, wanted, await self._bring_about(resource, wanted, due=due))
         except ForeignSecretError as error:
             # Of many that want one name the oldest two look again; the others when something happens to it.
             again = _CONFLICT_RECHECK if self._inventory.is_contender(resource) else None
@@ -189,19 +191,25 @@ class Refresher:
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
     ) -> Step:
         fitting = self._writer.fitting(resource, wanted)
-        if (times := self._times(fitting)) and not due and (step := self._leave(resource, wanted, times)):
+        times = self._times(fitting)
+        relabel = fitting is not None and self._tries_label(resource, fitting)
+        if times and not due and not relabel and (step := self._leave(resource, wanted, times)):
             await self._writer.sweep(resource, wanted)
             return step
-        if present is None and self._was_well(resource) and not await self._claims.exists(resource):
-            return Step(outcome=None, retry_in=_CONFLICT_RECHECK)
-        if not fitting and (wait := self._contests.wait(resource.key)):
-            return Step(outcome=outcomes.contested(wanted, present), retry_in=wait)
+        if not fitting:
+            if step := self._contested(resource, wanted, present):
+                return step
+            if self._was_ours(resource, wanted, present) and not await self._claims.is_active(resource):
+                return Step(outcome=None, retry_in=_CONFLICT_RECHECK)
         await self._admission.check(resource, wanted)
         gathered = await self._logins.gather(
-            resource, wanted, trusted(present, resource), self._acceptable(resource, wanted, present)
+            resource,
+            wanted,
+            trusted(present, resource),
+            self._acceptable(resource, wanted, present, None if relabel else times),
         )
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            return self._without_token(times, gathered)
+            return self._without_token(times or usable_times(present, resource, wanted), gathered)
         met = as_met(resource, present, gathered.fresh)
         await self._writer.apply(met, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)
@@ -228,11 +236,43 @@ class Refresher:
             return Step(outcome=None, deadline=spread_overdue(times, now, resource.uid))
         return None
 
+    def _contested(self, resource: Resource, wanted: Wanted, present: SecretView | None) -> Step | None:
+        """What to say where others won back the Secret too often; None where it is to be written now."""
+        wait, times = self._contests.wait(resource.key), usable_times(present, resource, wanted)
+        if times:
+            until_due = (_deadline(resource, wanted, times) - self._clock.now()).total_seconds()
+            wait = min(wait, max(until_due, 0.0))
+        if not wait:
+            return None
+        told = outcomes.contested(wanted, present, times)
+        return Step(outcome=told, retry_in=wait, expires_at=self._alive(times))
+
+    def _tries_label(self, resource: Resource, fitting: SecretView) -> bool:
+        """Whether to find out, now and then, if an admission still overwrites our label."""
+        if fitting.labelled or self._labels.wait(resource.key):
+            return False
+        self._labels.repaired(resource.key)
+        return resource.key in self._met
+
+    def _report_label(self, resource: Resource, wanted: Wanted, step: Step) -> Step:
+        """The same, unless the Secret has lost our label to an admission: then no watch tells of it."""
+        view = self._writer.fitting(resource, wanted)
+        if view is None or view.labelled or not (step.outcome and step.outcome.succeeded):
+            return step
+        if step.applied:
+            self._labels.repaired(resource.key)
+        told = outcomes.label_contested(wanted, view.times)
+        return replace(step, outcome=told, retry_in=_CONFLICT_RECHECK)
+
     def _acceptable(
-        self, resource: Resource, wanted: Wanted, seen: SecretView | None
+        self, resource: Resource, wanted: Wanted, seen: SecretView | None, present: TokenTimes | None
     ) -> Callable[[RegistryToken], bool]:
         """Which tokens of the cache may serve, so that AWS need not be asked."""
-        now, present = self._clock.now(), self._times(self._writer.fitting(resource, wanted))
+        now = self._clock.now()
+        if present is None and self._contests.is_on(resource.key):
+            # However long the fight lasts, the token in it is renewed in time.
+            usable = usable_times(seen, resource, wanted)
+            present = usable if usable and now >= _deadline(resource, wanted, usable) else None
         requested = self._unmet_request(resource, wanted)
         partial = seen is not None and not is_whole(wanted, seen.tokens)
 
@@ -312,6 +352,14 @@ class Refresher:
             return Reason.REFRESHED
         self._contests.repaired(resource.key)
         return Reason.REPAIRED
+
+    def _was_ours(self, resource: Resource, wanted: Wanted, present: SecretView | None) -> bool:
+        """Whether somebody has changed, released or deleted the Secret: the garbage collector perhaps."""
+        if self._was_well(resource):
+            return True
+        if present is None:
+            return resource.status.get("secretName") == wanted.secret_name
+        return not wanted.orphan and not (present.owner and present.owner.controller)
 
     def _was_well(self, resource: Resource) -> bool:
         """Whether the same spec was settled before: then somebody has changed or deleted the Secret."""

@@ -6,6 +6,7 @@ changes; a resource whose status can't be written is told of once, by Event and 
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,6 +139,8 @@ class Workers:
             self._inventory.read_beyond(key, found)
 
     async def _handle(self, due: Due[ResourceKey], resource: Resource) -> None:
+        if resource.deleting:
+            return
         if due.by_deadline:
             self._due.add(due.key)
         if (wait := self._held_until.get(due.key, 0.0) - self._clock.monotonic()) > 0:
@@ -152,6 +155,8 @@ class Workers:
             resource = whole
         began = self._asking.get(due.key, self._clock.monotonic())
         step = await self._refresher.refresh(resource, due=due.key in self._due)
+        if self._latest(resource).deleting:
+            return
         step = self._linking.after(resource, step)
         self._tally.count(resource, step)
         waited = due.key in self._asking
@@ -197,7 +202,7 @@ class Workers:
         known = self._inventory.resource(resource.key)
         if known is None or known.uid != resource.uid:
             return resource
-        return resource.with_status(known.status, resource.refresh_requested)
+        return replace(resource, status=known.status, deleting=known.deleting)
 
     def _reschedule(self, resource: Resource, step: Step, began: float) -> None:
         key = resource.key
@@ -212,7 +217,7 @@ class Workers:
         self._asking.pop(key, None)
         if step.deadline is not None:
             self._settled(key, step.deadline)
-        elif step.retry_in is not None:
+        if step.retry_in is not None:
             self._deadlines.schedule_in(key, step.retry_in)
         elif step.error is not None:
             self._retry(key, step.error, step.expires_at)

@@ -47,11 +47,13 @@ class SecretWriter:
         return view if self._is_our_doing(resource, view) else None
 
     def holds_target(self, resource: Resource, wanted: Wanted) -> bool:
-        """Whether the Secret is as we would write it and holds the spec's first login, of whatever age."""
+        """Whether the Secret holds the spec's first login as we wrote it, of whatever age."""
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
-        return (
-            view is not None and holds_target(view, resource, wanted) and self._is_our_doing(resource, view)
-        )
+        applied = self._applied.get(resource.key)
+        if view is None or view.entry is None or not holds_target(view, resource, wanted):
+            return False
+        # Others who take fields out of our entry leave its time; an apply in our name does not.
+        return applied is None or applied.time == view.entry.time
 
     def _is_our_doing(self, resource: Resource, view: SecretView) -> bool:
         return view.entry == self._applied.get(resource.key, view.entry)
@@ -92,8 +94,7 @@ class SecretWriter:
 
         While its links are not moved nothing is deleted; the resource is looked at again when they are.
         """
-        owned = self._inventory.owned_by(resource.uid)
-        old = [view for view in owned if view.name != wanted.secret_name and view.managed]
+        old = [view for view in self._own(resource) if view.name != wanted.secret_name]
         # A link that fails is reported after the refresh, and keeps no Secret.
         if old and not self._linking.settle(resource):
             return
@@ -102,15 +103,21 @@ class SecretWriter:
 
     async def delete_all(self, resource: Resource) -> None:
         """Delete every Secret of a resource: it must not have one."""
-        for view in self._inventory.owned_by(resource.uid):
-            if view.managed:
-                await self._delete(view)
+        for view in self._own(resource):
+            await self._delete(view)
+
+    def _own(self, resource: Resource) -> list[SecretView]:
+        """The Secrets that the operator wrote for a resource; not a copy in another namespace."""
+        owned = self._inventory.owned_by(resource.uid)
+        return [view for view in owned if view.managed and view.namespace == resource.key.namespace]
 
     async def _delete(self, view: SecretView) -> None:
         try:
             await self._secrets.delete(view)
         except StaleObjectError:
             await self._delete_changed(view)
+        if not view.labelled:
+            self._inventory.remove_secret((view.namespace, view.name))  # no watch tells of it
 
     async def _delete_changed(self, view: SecretView) -> None:
         """Delete a Secret that has changed since we saw it, if it still is what it was."""

@@ -12,7 +12,7 @@ from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.parsing import Resource, status_of
+from ecr_operator.model.parsing import Resource, is_deleting, status_of
 from ecr_operator.model.resources import KINDS
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
@@ -32,6 +32,11 @@ class KubeStatuses:
         """The uid of the resource that has this name now; None if there is none."""
         answer = await self._get(key, METADATA)
         return str(answer["metadata"]["uid"]) if answer else None
+
+    async def is_active(self, key: ResourceKey, uid: str) -> bool:
+        """Whether that very resource exists and is not being deleted."""
+        answer = await self._get(key, METADATA)
+        return answer is not None and answer["metadata"]["uid"] == uid and not is_deleting(answer["metadata"])
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """The resource as the API server has it; None if there is none."""

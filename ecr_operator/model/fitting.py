@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from ecr_operator.model.manifests import fingerprint, is_whole, owned_fields, tokens_annotation
+from ecr_operator.model.manifests import (
+    fingerprint,
+    is_whole,
+    login_fields,
+    owned_fields,
+    tokens_annotation,
+)
+from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
@@ -12,6 +19,7 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
     """Whether the Secret of several logins holds these very tokens already."""
     return (
         len(wanted.logins) > 1
+        and view.labelled
         and view.tokens == tokens_annotation(wanted, tokens)
         and _is_as_applied(view, resource, wanted)
         and resource.refresh_requested in (None, view.refresh_requested)
@@ -24,9 +32,22 @@ def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
 
 
 def holds_target(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
-    """Whether the Secret is as we would write it and holds the spec's first login, of whatever age."""
+    """Whether the Secret holds the spec's first login as we wrote it, whatever else others have changed."""
     has_first = len(wanted.logins) == 1 or (view.tokens or "").startswith("0:")
-    return has_first and _is_as_applied(view, resource, wanted)
+    return (
+        has_first
+        and view.entry is not None
+        and view.times is not None
+        and view.is_owned_by(resource.uid)
+        and view.fingerprint == fingerprint(resource, wanted)
+        and login_fields(wanted) <= view.entry.fields
+    )
+
+
+def usable_times(view: SecretView | None, resource: Resource, wanted: Wanted) -> TokenTimes | None:
+    """The times of the tokens in a Secret whose logins are all as we wrote them."""
+    whole = view is not None and holds_target(view, resource, wanted) and is_whole(wanted, view.tokens)
+    return view.times if view and whole else None
 
 
 def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:
@@ -43,10 +64,8 @@ def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[Registr
 
 def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     return (
-        view.managed
-        and view.entry is not None
-        and view.owner is not None
-        and view.owner.uid == resource.uid
+        view.entry is not None
+        and view.is_owned_by(resource.uid)
         and view.times is not None
         and view.fingerprint == fingerprint(resource, wanted)
         and owned_fields(resource, wanted) <= view.entry.fields

@@ -178,7 +178,7 @@ def wished_links(
     return frozenset(
         Link(secret=resource.wanted.secret_name, use=use, by=resource.key.name)
         for resource in resources
-        if resource.wanted and not resource.wanted.suspended and has_secret(resource)
+        if resource.wanted and not _is_left_alone(resource) and has_secret(resource)
         for use in _uses(resource, account)
     )
 
@@ -186,10 +186,10 @@ def wished_links(
 def stays(link: Link, account: str, by: Resource, wished: frozenset[Link]) -> bool:
     """Whether a link that the operator added stays for a resource that exists.
 
-    It does while the resource is suspended or its links make no sense; and while it has another
-    Secret's name in its spec, until that Secret is there: the new link comes first.
+    It does while the resource is suspended or being deleted, or its links make no sense; and while it has
+    another Secret's name in its spec, until that Secret is there: the new link comes first.
     """
-    if by.wanted is None or by.wanted.suspended or by.wanted.links is None:
+    if by.wanted is None or by.wanted.links is None or _is_left_alone(by):
         return True
     if link.use not in _uses(by, account):
         return False
@@ -244,6 +244,10 @@ def _patch(
         return {}
     # A patch that carries a version is refused if another writer was there first.
     return {"metadata": {"resourceVersion": account.resource_version, **metadata}, **patch}
+
+
+def _is_left_alone(resource: Resource) -> bool:
+    return resource.deleting or (resource.wanted is not None and resource.wanted.suspended)
 
 
 def _uses(resource: Resource, account: str) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def generated_secret(
                 EXPIRES_AT: _exactly(times.expires_at),
             },
         },
-        "type": ARGO_TYPE if wanted.argo else DOCKER_TYPE,
+        "type": secret_type(wanted),
         "data": {key: encode(value) for key, value in generated_data(wanted, tokens).items()},
     }
     if not wanted.orphan:
@@ -128,17 +128,24 @@ def owned_fields(resource: Resource, wanted: Wanted) -> frozenset[str]:
     The same paths as `ownership.applied_fields` makes of a managedFields entry.
     """
     # Not the request for a fresh token: an unmet one does not make the Secret unfit.
-    annotations = {*_annotations(resource, wanted), ISSUED_AT, EXPIRES_AT} - {REFRESH_REQUESTED}
-    if len(wanted.logins) > 1:
-        annotations.add(TOKENS)
+    annotations = _annotations(resource, wanted).keys() - {REFRESH_REQUESTED}
     controller = () if wanted.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',)
+    return login_fields(wanted).union(
+        controller,
+        (f"f:metadata/f:annotations/f:{key}" for key in annotations),
+        (f"f:metadata/f:labels/f:{key}" for key in _labels(wanted)),
+    )
+
+
+def login_fields(wanted: Wanted) -> frozenset[str]:
+    """Those of `owned_fields` by which clients find the login, and we its age."""
+    annotations = [FINGERPRINT, ISSUED_AT, EXPIRES_AT] + ([TOKENS] if len(wanted.logins) > 1 else [])
     return frozenset(
         [
             "f:type",
-            *controller,
             *(f"f:metadata/f:annotations/f:{key}" for key in annotations),
-            *(f"f:metadata/f:labels/f:{key}" for key in _labels(wanted)),
-            *(f"f:data/f:{key}" for key in _data_keys(wanted)),
+            *([f"f:metadata/f:labels/f:{ARGO_LABEL}"] if wanted.argo else []),
+            *(f"f:data/f:{key}" for key in data_keys(wanted)),
         ]
     )
 
@@ -157,7 +164,13 @@ def encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode("ascii")
 
 
-def _data_keys(wanted: Wanted) -> Iterable[str]:
+def secret_type(wanted: Wanted) -> str:
+    """The type of the generated Secret."""
+    return ARGO_TYPE if wanted.argo else DOCKER_TYPE
+
+
+def data_keys(wanted: Wanted) -> Iterable[str]:
+    """The keys of the generated Secret's data."""
     return _argo_data(wanted, wanted.argo, "") if wanted.argo else (DOCKER_KEY,)
 
 

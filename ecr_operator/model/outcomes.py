@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.excerpt import excerpt
+from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Problem, Resource, Wanted
@@ -102,15 +103,29 @@ def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
     )
 
 
-def contested(wanted: Wanted, view: SecretView | None) -> Outcome:
-    """Somebody else keeps changing or deleting the Secret."""
+def label_contested(wanted: Wanted, times: TokenTimes | None) -> Outcome:
+    """An admission webhook or policy overwrites our label whenever the Secret is written."""
+    return Outcome(
+        reason=Reason.FIELDS_CONTESTED,
+        message=f"Secret {wanted.secret_name} does not keep the label {MANAGED_BY}: {MANAGER}; an admission "
+        "webhook or policy overwrites it. The token is still renewed, but a change by others is noticed only "
+        "every 30 s. Exclude the Secret from that webhook or policy.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def contested(wanted: Wanted, view: SecretView | None, times: TokenTimes | None) -> Outcome:
+    """Somebody else keeps changing or deleting the Secret; `times` are those of a login that is intact."""
     who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by somebody"
     return Outcome(
         reason=Reason.FIELDS_CONTESTED,
         message=f"Secret {wanted.secret_name} is changed again and again {who}. It is put right at a bounded "
         "rate; stop the other writer.",
         succeeded=False,
-        fits=False,
+        fits=times is not None,
+        times=times,
     )
 
 

@@ -27,6 +27,9 @@ from ecr_operator.model.resources import GROUP, KINDS
 from ecr_operator.model.sharing import share_text
 
 ADOPT: Final = f"{GROUP}/adopt"
+ADOPT_KEEPING: Final = "true"
+ADOPT_DROPPING: Final = "replace"
+_ADOPTIONS: Final = (ADOPT_KEEPING, ADOPT_DROPPING)
 _LONGEST_FINGERPRINT: Final = 64
 _LONGEST_TOKENS: Final = 4096
 _LONGEST_UID: Final = 64
@@ -35,6 +38,7 @@ _LONGEST_TIME: Final = 40
 _LONGEST_SHOWN: Final = 60
 _MOST_WRITERS: Final = 5
 _MOST_MANAGERS: Final = 200
+_LABEL: Final = f"f:metadata/f:labels/f:{MANAGED_BY}"
 # Of our own entry: a spec of the largest size, with its labels and annotations as paths, is well within.
 _MOST_FIELDS: Final = 500
 _DEEPEST_FIELD: Final = 8
@@ -47,6 +51,7 @@ class Claim(Enum):
 
     OURS = auto()
     TAKE_OVER = auto()
+    ADOPT = auto()
     FOREIGN = auto()
 
 
@@ -97,14 +102,16 @@ class SecretView:
         uid: of this very object.
         resource_version: as last seen; every later write carries it.
         owner: who has it, if anybody says so.
-        managed: it bears our label and our field manager's entry.
+        labelled: it bears our label, so that the watch shows it.
+        managed: it bears our field manager's entry, and our label or another value of it that an admission
+            webhook or policy put in its place: a change by anybody else takes the label out of our entry.
         entry: our own entry in managedFields, if there is one.
         writers: the other field managers that own some of its data.
         times: of the token in it, by our annotations.
         fingerprint: of the spec that it was made from, by our annotation.
         tokens: which login holds a token of when, where it holds several.
         refresh_requested: the request for a fresh token that was met last, by our annotation.
-        adopt: somebody said that it may be adopted.
+        adopt: how it may be adopted, `ADOPT_KEEPING` or `ADOPT_DROPPING`; None where nobody allows it.
     """
 
     namespace: str
@@ -112,6 +119,7 @@ class SecretView:
     uid: str
     resource_version: str
     owner: Owner | None
+    labelled: bool
     managed: bool
     entry: AppliedEntry | None
     writers: tuple[str, ...]
@@ -119,7 +127,7 @@ class SecretView:
     fingerprint: str | None
     tokens: str | None
     refresh_requested: str | None
-    adopt: bool
+    adopt: str | None
 
     def is_owned_by(self, uid: str) -> bool:
         """Whether the resource with that uid has it."""
@@ -140,7 +148,8 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
     """
     annotations = mapping_in(metadata, "annotations")
     entry = _our_entry(mappings_in(metadata, "managedFields"))
-    managed = entry is not None and mapping_in(metadata, "labels").get(MANAGED_BY) == MANAGER
+    label = mapping_in(metadata, "labels").get(MANAGED_BY)
+    managed = entry is not None and (label == MANAGER or (label is not None and _LABEL in entry.fields))
     return SecretView(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -148,6 +157,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         resource_version=metadata["resourceVersion"],
         owner=_controller(mappings_in(metadata, "ownerReferences"))
         or (_annotated(annotations) if managed else None),
+        labelled=label == MANAGER,
         managed=managed,
         entry=entry,
         writers=_other_writers(mappings_in(metadata, "managedFields")),
@@ -155,7 +165,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         fingerprint=text_in(annotations, FINGERPRINT, _LONGEST_FINGERPRINT),
         tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
         refresh_requested=requested_refresh(metadata),
-        adopt=annotations.get(ADOPT) == "true",
+        adopt=next((word for word in _ADOPTIONS if annotations.get(ADOPT) == word), None),
     )
 
 
@@ -173,7 +183,7 @@ def claim(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Claim
     if owner and owner.of_ours and view.managed and owner_is_gone:
         return Claim.TAKE_OVER
     if view.adopt and (owner is None or (owner.of_ours and owner_is_gone)):
-        return Claim.TAKE_OVER
+        return Claim.ADOPT
     return Claim.FOREIGN
 
 

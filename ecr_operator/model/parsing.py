@@ -167,6 +167,7 @@ class Resource:
         status: as the API server holds it.
         refresh_requested: value of the annotation that asks for a fresh token, if it is there.
         left_out: a digest of what `abridged` has left out of the spec; empty while it is whole.
+        deleting: it has a deletionTimestamp: nothing is written for it any more.
     """
 
     key: ResourceKey
@@ -178,6 +179,7 @@ class Resource:
     status: Mapping[str, Any] = field(repr=False)
     refresh_requested: str | None = None
     left_out: str = ""
+    deleting: bool = False
 
     def abridged(self) -> "Resource":
         """The resource as it is kept: the long parts of a large spec are read when it is worked on."""
@@ -216,7 +218,13 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
         problem=_all_in_one(problems),
         status=status_of(raw),
         refresh_requested=requested_refresh(metadata),
+        deleting=is_deleting(metadata),
     )
+
+
+def is_deleting(metadata: Mapping[str, Any]) -> bool:
+    """Whether the API server is deleting the object: a finalizer is all that keeps it."""
+    return metadata.get("deletionTimestamp") is not None
 
 
 def requested_refresh(metadata: Mapping[str, Any]) -> str | None:

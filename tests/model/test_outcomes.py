@@ -76,7 +76,21 @@ def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> Non
         pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="waiting with a dead token"),
         pytest.param(outcomes.suspended(TIMES), Reason.SUSPENDED, True, False, id="suspended"),
         pytest.param(
-            outcomes.contested(wanted(OF), None), Reason.FIELDS_CONTESTED, False, False, id="contested"
+            outcomes.contested(wanted(OF), None, None), Reason.FIELDS_CONTESTED, False, False, id="contested"
+        ),
+        pytest.param(
+            outcomes.contested(wanted(OF), None, TIMES),
+            Reason.FIELDS_CONTESTED,
+            True,
+            False,
+            id="contested beside an intact login",
+        ),
+        pytest.param(
+            outcomes.label_contested(wanted(OF), TIMES),
+            Reason.FIELDS_CONTESTED,
+            True,
+            False,
+            id="a label that is overwritten",
         ),
     ],
 )
@@ -86,8 +100,8 @@ def test_whatever_is_no_success(told: Outcome, reason: Reason, fits: bool, lasti
 
 def test_a_contest_names_the_other_writer() -> None:
     seen = view_secret(foreign_metadata())
-    assert "by field manager kubectl-create" in outcomes.contested(wanted(OF), seen).message
-    assert "by somebody" in outcomes.contested(wanted(OF), None).message
+    assert "by field manager kubectl-create" in outcomes.contested(wanted(OF), seen, None).message
+    assert "by somebody" in outcomes.contested(wanted(OF), None, None).message
 
 
 def test_links_that_fail_leave_the_secret_as_good_as_it_is() -> None:

@@ -66,7 +66,7 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
             owned(annotations={}), False, Claim.FOREIGN, id="our label without any owner proves nothing"
         ),
         pytest.param(foreign(), False, Claim.FOREIGN, id="what somebody made by hand is theirs"),
-        pytest.param(foreign(**ADOPT), False, Claim.TAKE_OVER, id="unless they say that it may be adopted"),
+        pytest.param(foreign(**ADOPT), False, Claim.ADOPT, id="unless they say that it may be adopted"),
         pytest.param(
             foreign(annotations={"ecr.mobb.redhat.com/adopt": "yes"}),
             False,
@@ -76,9 +76,7 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         pytest.param(
             foreign(THEIRS, **ADOPT), False, Claim.FOREIGN, id="a controller's Secret can't be given away"
         ),
-        pytest.param(
-            foreign(GONE, **ADOPT), True, Claim.TAKE_OVER, id="but one whose controller is gone can"
-        ),
+        pytest.param(foreign(GONE, **ADOPT), True, Claim.ADOPT, id="but one whose controller is gone can"),
         pytest.param(foreign(GONE, **ADOPT), False, Claim.FOREIGN, id="and not while it is there"),
     ],
 )

@@ -175,11 +175,11 @@ class Refresher:
         """What to say of a Secret that is well; None if its token is due."""
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
-            wait = times.issued_at + minimum_interval(times.expires_at - times.issued_at) - now
-            if wait <= timedelta(0):
+            # Not later than it was due anyway.
+            allowed = min(deadline, times.issued_at + minimum_interval(times.expires_at - times.issued_at))
+            if allowed <= now:
                 return None
-            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED)
-            return Step(outcome=told, retry_in=wait.total_seconds(), expires_at=self._alive(times))
+            return replace(_settled(resource, wanted, times, Reason.REFRESHED), deadline=allowed)
         if now < deadline:
             return _settled(resource, wanted, times, Reason.REFRESHED)
         if resource.key not in self._met and is_alive(times, now):
@@ -217,7 +217,12 @@ class Refresher:
         retry_in = self._seconds_until(gathered.retry_at)
         if not gathered.failures:
             told = outcomes.settled(resource, wanted, times, Reason.REFRESHED) if times else None
-            return Step(outcome=told, retry_in=retry_in, expires_at=self._alive(times))
+            return Step(
+                outcome=told,
+                retry_in=retry_in,
+                next_refresh=self._clock.now() + timedelta(seconds=retry_in),
+                expires_at=self._alive(times),
+            )
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, retry_in=retry_in)
 

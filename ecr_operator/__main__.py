@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ecr_operator.settings import Settings, SettingsError, parse_settings
+from ecr_operator.settings import Settings, SettingsError, check_proxies, parse_settings
 from ecr_operator.settings.flags import COMMANDS
 
 
@@ -21,7 +21,9 @@ def main() -> int:
     try:
         if arguments and arguments[0] in COMMANDS:
             return _run_command(arguments)
-        return _run_operator(parse_settings(arguments))
+        settings = parse_settings(arguments)
+        check_proxies()
+        return _run_operator(settings)
     except SettingsError as error:
         print(f"ecr-secret-operator: {error}", file=sys.stderr)
         return 2

@@ -36,6 +36,7 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
@@ -77,8 +78,9 @@ async def run(settings: Settings) -> None:
             regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
         )
         await stack.enter_async_context(issuer)
-        if warning := issuer.plain_http_warning():
-            log.warning(warning)
+        for warning in (*settings.warnings, issuer.plain_http_warning()):
+            if warning:
+                log.warning(warning)
         operator = Operator(settings, client, issuer, leading, metrics, probes)
         serving = asyncio.create_task(_serve(settings, client, operator, endpoints), name="serve")
         asked = asyncio.create_task(stop.requested.wait(), name="stop")
@@ -205,6 +207,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._warm(), name="warm")
             group.create_task(self._watch_credentials(), name="credentials")
+            group.create_task(self._look_for_namespaces(), name="namespaces")
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
             group.create_task(self._watches.run(), name="watches")
@@ -241,6 +244,21 @@ class Operator:
                 changes = latest
                 log.info("the AWS credential files have changed")
                 self.tokens.drop_operator()
+
+    async def _look_for_namespaces(self) -> None:
+        """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would tell of a typing error."""
+        for name in filter(None, self._settings.namespaces):
+            try:
+                exists = await self._tenants.namespace_exists(name)
+            except OperatorError as error:
+                # Without the right to read namespaces, or without an API server: the watches tell of that.
+                log.debug("namespace not looked for", name=name, reason=error.reason)
+                continue
+            if not exists:
+                log.warning(
+                    "WATCH_NAMESPACE names a namespace that does not exist; it is served once it is created",
+                    namespace=name,
+                )
 
     async def _warm(self) -> None:
         try:

@@ -84,15 +84,15 @@ def explain(method: str, error: Exception, origin: str) -> OperatorError | None:
     if method == _CONTAINER and not isinstance(error, OSError):
         return TransientError(
             Reason.CREDENTIALS_MISSING,
-            f"No usable AWS credentials: {origin} gives none ({kind}). Check its agent, such as EKS Pod "
-            "Identity's, AWS_CONTAINER_CREDENTIALS_FULL_URI and the token for it. Trying again.",
+            f"No usable AWS credentials: {origin} returns none ({kind}). Check its agent, such as EKS Pod "
+            "Identity's, AWS_CONTAINER_CREDENTIALS_FULL_URI and the token for it. Retrying.",
         )
     return None
 
 
 def _explain_process(error: Exception, kind: str, origin: str) -> OperatorError:
     if isinstance(error, TimeoutError):
-        message = f"No usable AWS credentials: {origin} does not end in time. Trying again."
+        message = f"No usable AWS credentials: {origin} does not end in time. Retrying."
         return TransientError(Reason.CREDENTIALS_MISSING, message)
     return PermanentError(
         Reason.CREDENTIALS_MISSING,

@@ -209,7 +209,7 @@ async def _make(session: AioSession, target: Target, config: AioConfig | None) -
         client = await context.__aenter__()
     except ValueError as error:
         if str(error).startswith("Invalid endpoint"):
-            message = "The AWS endpoint override is no URL. Correct AWS_ENDPOINT_URL."
+            message = "The AWS endpoint override is not a valid URL. Correct AWS_ENDPOINT_URL."
             raise PermanentError(Reason.AWS_UNAVAILABLE, message) from None
         raise
     except (ConfigParseError, ProfileNotFound):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+import structlog
 from aiobotocore.config import AioConfig
 
 from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
@@ -23,11 +24,14 @@ from ecr_operator.aws.tls import SharedTlsSession
 from ecr_operator.control.ports import Clock, SystemClock, TenantReader
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import Identity, IdentityPolicy
+from ecr_operator.model.registries import answered_region
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer, plain_region
 from ecr_operator.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
+
+log = structlog.get_logger(__name__)
 
 
 class EcrTokenIssuer:
@@ -57,6 +61,8 @@ class EcrTokenIssuer:
         self._clock = clock or SystemClock()
         self._identity = OperatorIdentity(client_config(), self._clock, seconds=call_seconds, regions=regions)
         self._clients = ClientPool(call_seconds=call_seconds, metrics=metrics)
+        # Sources that AWS answers with another region.
+        self._elsewhere: set[TokenSource] = set()
         self._signers = Signers(
             self._identity,
             self._clients,
@@ -114,6 +120,7 @@ class EcrTokenIssuer:
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more."""
         self._signers.release(identity)
+        self._elsewhere = {source for source in self._elsewhere if source.identity != identity}
 
     def plain_http_warning(self) -> str | None:
         """One sentence if AWS is to be reached without TLS on another machine; None otherwise."""
@@ -132,7 +139,22 @@ class EcrTokenIssuer:
         keys = await self._signers.keys(attempt)
         target = Target(attempt.source.service, attempt.source.region)
         answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
-        return replace(decode_answer(answer, self._clock.now()), basis=attempt.basis)
+        token = decode_answer(answer, self._clock.now())
+        self._compare_region(attempt.source, answered_region(token.proxy_endpoint))
+        return replace(token, basis=attempt.basis)
+
+    def _compare_region(self, source: TokenSource, answered: str) -> None:
+        """Log once per source that AWS names a registry of another region: the token may not open ours."""
+        if answered in ("", source.plain_region) or source.service == "ecr-public":
+            self._elsewhere.discard(source)
+        elif source not in self._elsewhere:
+            self._elsewhere.add(source)
+            log.warning(
+                "AWS answered with a registry of another region; check AWS_ENDPOINT_URL and the region",
+                region=source.region,
+                answered_region=answered,
+                identity=str(source.identity),
+            )
 
     def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
         if blames_credentials(error):

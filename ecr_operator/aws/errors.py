@@ -10,8 +10,10 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aiohttp import ClientHttpProxyError
 from botocore import exceptions as sdk
 
+from ecr_operator.aws.endpoints import partition_of
 from ecr_operator.aws.verdicts import (
     BAD_SIGNATURE,
     BY_CODE,
@@ -20,23 +22,31 @@ from ecr_operator.aws.verdicts import (
     EXPIRED,
     EXPIRED_OR_CLOCK,
     KEYS_REFUSED,
+    NOT_FROM_AWS,
+    OTHER_PARTITION,
+    PROXY_INVALID,
+    PROXY_LOGIN,
     REFUSED,
     THROTTLED,
     TLS,
     UNAVAILABLE,
-    UNFORESEEN,
+    UNEXPECTED,
     WEB_IDENTITY,
     WRONG_CLOCK,
+    WRONG_SCOPE,
     Verdict,
+    by_proxy_status,
 )
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import TokenSource
 
 _MOST_WORDS: Final = 300  # characters of AWS's own message
-_MOST_PATIENCE: Final = 900.0  # seconds of Retry-After that we believe
+_MOST_PATIENCE: Final = 900.0  # seconds of Retry-After that are honoured
+_COMMERCIAL: Final = "aws"  # the partition of most accounts
 _TOO_MANY_REQUESTS: Final = 429
 _REQUEST_TIMEOUT: Final = 408
+_PROXY_LOGIN: Final = 407
 _SERVER_ERROR: Final = 500
 
 _CALLERS: Final = {
@@ -52,6 +62,9 @@ _KEY_ID: Final = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|ANPA|APKA|AROA|
 _SECRET: Final = re.compile(
     r"(?=[A-Za-z/+=]*\d)(?=[a-z0-9/+=]*[A-Z])(?=[A-Z0-9/+=]*[a-z])[A-Za-z0-9/+=]{40,}"
 )
+# Where no reply of AWS can be parsed, the SDK puts the HTTP status in the code's place.
+_STATUS_CODE: Final = re.compile(r"[1-5]\d\d")
+_SCOPE: Final = re.compile(r"credential should be scoped", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"signature expired|not yet current|is now earlier|is still later", re.IGNORECASE)
 
 
@@ -89,7 +102,7 @@ def reason_of(error: Exception) -> Reason:
 
 def blames_credentials(error: Exception) -> bool:
     """Say whether AWS finds fault with the credentials themselves, so that they are better read afresh."""
-    verdict = BY_CODE.get(_error_code(error)) if isinstance(error, sdk.ClientError) else None
+    verdict = _by_answer(error) if isinstance(error, sdk.ClientError) else None
     return verdict in (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
 
 
@@ -101,12 +114,14 @@ def shown(error: Exception) -> AwsCallError:
 
 
 def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) -> OperatorError:
-    verdict, said = _by_answer(error), _said(error)
+    verdict, said, code = _by_answer(error), _said(error), _error_code(error)
+    if verdict in (KEYS_REFUSED, BAD_SIGNATURE) and _partition(source) != _COMMERCIAL:
+        verdict = OTHER_PARTITION
     return _say(
         verdict,
         source,
         origin,
-        code=_error_code(error),
+        code=f"HTTP {code}" if _STATUS_CODE.fullmatch(code) else code,
         operation=str(error.operation_name),
         said=f": {quote_aws(said)}" if said and verdict is DENIED else "",
         retry_after=_retry_after(error) if verdict is THROTTLED or verdict is UNAVAILABLE else None,
@@ -114,20 +129,32 @@ def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) 
 
 
 def _by_answer(error: sdk.ClientError) -> Verdict:
-    verdict = BY_CODE.get(_error_code(error)) or _by_status(_status(error))
-    return WRONG_CLOCK if verdict is BAD_SIGNATURE and _CLOCK.search(_said(error)) else verdict
+    code = _error_code(error)
+    verdict = BY_CODE.get(code) or _by_status(_status(error))
+    if verdict is BAD_SIGNATURE and _SCOPE.search(_said(error)):
+        return WRONG_SCOPE
+    if verdict is BAD_SIGNATURE and _CLOCK.search(_said(error)):
+        return WRONG_CLOCK
+    return NOT_FROM_AWS if verdict is REFUSED and _STATUS_CODE.fullmatch(code) else verdict
 
 
 def _by_type(error: Exception) -> Verdict:
-    if isinstance(_inner(error), (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
+    inner = _inner(error)
+    if isinstance(inner, (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
         # The CA bundle is read when the connection is made.
         return TLS
-    return next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNFORESEEN)
+    if isinstance(inner, ClientHttpProxyError):
+        return by_proxy_status(inner.status)
+    if isinstance(inner, sdk.InvalidProxiesConfigError):
+        return PROXY_INVALID
+    return next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNEXPECTED)
 
 
 def _by_status(status: int) -> Verdict:
     if status == _TOO_MANY_REQUESTS:
         return THROTTLED
+    if status == _PROXY_LOGIN:
+        return PROXY_LOGIN
     if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT:
         return UNAVAILABLE
     return REFUSED
@@ -146,6 +173,7 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
     words = {
         "operation": operation,
         "region": source.region,
+        "partition": _partition(source),
         "code": code,
         "origin": origin,
         "identity": str(source.identity),
@@ -153,6 +181,12 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
         "action": _action(operation, source),
     }
     return verdict.kind(verdict.reason, verdict.words.format_map(words), retry_after=retry_after)
+
+
+def _partition(source: TokenSource) -> str:
+    """The region's partition; that of most where the SDK knows none."""
+    found = partition_of(source.plain_region)
+    return found.name if found else _COMMERCIAL
 
 
 def _action(operation: str, source: TokenSource) -> str:
@@ -202,8 +236,10 @@ def _retry_after(error: sdk.ClientError) -> float | None:
 
 
 def _type_name(error: Exception) -> str:
-    """Name an exception by its type, and the one inside it where the SDK wraps it."""
+    """Name an exception by its type and the one inside it where the SDK wraps it; a proxy's by its status."""
     own, inner = type(error).__name__, _inner(error)
+    if isinstance(inner, ClientHttpProxyError):
+        return f"HTTP {inner.status} from the proxy"
     return own if inner is None else f"{own}: {type(inner).__name__}"
 
 

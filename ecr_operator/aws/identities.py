@@ -228,7 +228,7 @@ class OperatorIdentity:
         self._origin = self._files.describe()
         credentials = await self._walk_chain()
         if credentials is None:
-            raise self._missing(f"none in the environment, {self._origin} or the instance's metadata service")
+            raise self._missing(f"none in the environment, {self._origin} or {self._instance_role.words}")
         return credentials
 
     async def _walk_chain(self) -> Any:  # noqa: ANN401 -- the SDK has no types
@@ -247,10 +247,10 @@ class OperatorIdentity:
         except ProfileNotFound as error:
             raise self._missing(f"the profile {error.kwargs['profile']} is not in {files}") from None
         except InvalidConfigError:
-            what = f"the profile in {files} is not whole; a role needs role_arn and a source"
+            what = f"the profile in {files} is incomplete; a role needs role_arn and a source"
             raise self._missing(what) from None
         except InvalidIMDSEndpointError:
-            raise self._missing("AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL") from None
+            raise self._missing("AWS_EC2_METADATA_SERVICE_ENDPOINT is not a valid URL") from None
         except ValueError:
             raise self._missing(f"a value in the environment or {files} can't be read") from None
 

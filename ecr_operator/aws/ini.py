@@ -1,4 +1,4 @@
-"""What people put into a credentials file that the SDK does not take: made good, or told by line.
+"""Mistakes in a credentials file that the SDK does not accept: corrected, or reported with their line.
 
 v0.6.0's SDK took double quotes around a value off, so they are taken off here too. Pure.
 Invariant: a flaw names a line and a key, never a value.
@@ -46,18 +46,18 @@ def _flaws(lines: list[str]) -> Iterator[str]:
         if section := _SECTION.match(line):
             sections.append((number, section[1].strip()))
         elif not sections:
-            yield f"line {number} stands before any section; put [default] above it"
+            yield f"line {number} comes before any section; put [default] above it"
         elif (setting := _SETTING.match(line)) and setting[1].lower() in _KEYS:
             yield from _flaws_of_value(number, setting[1], _bare(setting[2]))
     if sections and _DEFAULTS.isdisjoint(name for _, name in sections):
-        yield f"line {sections[0][0]} begins a section, but none is called [default]"
+        yield f"line {sections[0][0]} begins a section, but none is named [default]"
 
 
 def _flaws_of_value(number: int, name: str, value: str) -> Iterator[str]:
     if not value:
         yield f"line {number}: {name} is empty"
     elif value[0] in "\"'" or value[-1] in "\"'":
-        yield f"line {number}: a quote stands at the value of {name}; take it away"
+        yield f"line {number}: {name} has a quote at its value; remove it"
 
 
 def _bare(value: str) -> str:

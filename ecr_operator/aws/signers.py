@@ -33,8 +33,9 @@ from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import TokenSource
 
 _NO_ROLE: Final = (
-    f"{{}} names no role: set spec.role_arn, or annotate it "
-    f"{ROLE_ANNOTATION}=arn:aws:iam::123456789012:role/NAME."
+    f"{{}} names no role. Set spec.role_arn, or annotate it "
+    f"{ROLE_ANNOTATION}=arn:aws:iam::123456789012:role/NAME. An EKS Pod Identity association is not enough: "
+    "EKS serves it only to pods that run as that ServiceAccount, and the operator's pod does not."
 )
 
 
@@ -261,6 +262,6 @@ def _checked_role(annotation: str | None, account: str) -> str:
     if not is_role_arn(annotation):
         raise PermanentError(
             Reason.CREDENTIALS_MISSING,
-            f"The annotation {ROLE_ANNOTATION} of {account} is no ARN of a role. Correct it there.",
+            f"The annotation {ROLE_ANNOTATION} of {account} is not a valid IAM role ARN. Correct it there.",
         )
     return annotation

@@ -9,7 +9,8 @@ from typing import Final
 
 from ecr_operator.aws.identities import AwsKeys
 from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.identities import IAM_KEYS
+from ecr_operator.model.excerpt import excerpt
+from ecr_operator.model.identities import IAM_KEYS, is_credentials_file, near_iam_key
 from ecr_operator.model.outcome import Reason
 
 _ACCESS_KEY, _SECRET_KEY, _SESSION_TOKEN = IAM_KEYS
@@ -24,7 +25,8 @@ def read_iam_keys(data: Mapping[str, str], secret: str) -> AwsKeys:
     """Make keys of a Secret's data; white space around a value, such as `echo`'s line break, is ignored.
 
     Args:
-        data: the decoded data.
+        data: the decoded data, by the Secret's own names; of other keys only the
+            names count, for the message.
         secret: what to call the Secret in a message.
 
     Raises:
@@ -33,22 +35,44 @@ def read_iam_keys(data: Mapping[str, str], secret: str) -> AwsKeys:
     return AwsKeys(
         access_key=_value(data, _ACCESS_KEY, secret),
         secret_key=_value(data, _SECRET_KEY, secret),
-        session_token=_value(data, _SESSION_TOKEN, secret) if _SESSION_TOKEN in data else None,
+        session_token=_value(data, _SESSION_TOKEN, secret) if _names(data, _SESSION_TOKEN) else None,
     )
 
 
 def _value(data: Mapping[str, str], key: str, secret: str) -> str:
-    value = data.get(key, "").strip()
+    names = _names(data, key)
+    if not names:
+        raise _missing(f"{secret} has no {key}. {_advice(data, key)}")
+    if len({data[name].strip() for name in names}) > 1:
+        raise _missing(f"{secret} has {' and '.join(names[:2])} with different values. Remove all but one.")
+    name, value = names[0], data[names[0]].strip()
     if not value:
-        raise _missing(f"{secret} has {'an empty' if key in data else 'no'} {key}. Put the AWS key there.")
+        raise _missing(f"{secret} has an empty {name}. Put the AWS key there.")
     if len(value) > _LONGEST:
-        raise _missing(f"The {key} in {secret} is longer than any AWS key. Put the bare key there.")
+        raise _missing(f"The {name} in {secret} is longer than any AWS key. Put the bare key there.")
     if not _VALUE.fullmatch(value):
         raise _missing(
-            f"The {key} in {secret} holds characters that no AWS key has: quotes, spaces or line breaks. "
+            f"The {name} in {secret} holds characters that no AWS key has: quotes, spaces or line breaks. "
             "Put the bare key there."
         )
     return value
+
+
+def _names(data: Mapping[str, str], key: str) -> list[str]:
+    """Under which names the Secret has a key, AWS's own spelling first."""
+    return sorted((name for name in data if name.lower() == key), key=lambda name: (name != key, name))
+
+
+def _advice(data: Mapping[str, str], key: str) -> str:
+    near = [name for name in data if near_iam_key(name) == key]
+    if near:
+        return f"Rename its key {excerpt(near[0])} to {key}."
+    if files := [name for name in data if is_credentials_file(name)]:
+        return (
+            f"Its key {excerpt(files[0])} looks like a credentials file; expected are the values themselves, "
+            f"under {_ACCESS_KEY} and {_SECRET_KEY}."
+        )
+    return f"Expected are the keys {_ACCESS_KEY} and {_SECRET_KEY}, and for temporary keys {_SESSION_TOKEN}."
 
 
 def _missing(message: str) -> PermanentError:

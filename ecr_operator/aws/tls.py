@@ -8,9 +8,12 @@ import hashlib
 import ssl
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.exceptions import InvalidProxiesConfigError
+
+from ecr_operator.model.proxies import proxy_flaw
 
 # With a digest of the bundle that each was read from.
 _contexts: Final[dict[object, tuple[bytes, ssl.SSLContext]]] = {}
@@ -19,7 +22,13 @@ _building: Final = threading.Lock()
 
 
 class SharedTlsSession(AIOHTTPSession):  # type: ignore[misc] # the SDK has no types
-    """The SDK's HTTP session, but for the shared context. Not for client certificates."""
+    """The SDK's HTTP session with the shared context, and no unusable proxy. Not for client certificates."""
+
+    async def _create_connector(self, proxy_url: str | None) -> Any:  # noqa: ANN401 -- the SDK has no types
+        # The SDK puts http:// before any other scheme, and would look up a host of that scheme's name.
+        if proxy_url and (flaw := proxy_flaw(proxy_url.removeprefix("http://"))):
+            raise InvalidProxiesConfigError(error=flaw)
+        return await super()._create_connector(proxy_url)
 
     def _build_verify_context(self) -> ssl.SSLContext:
         with _building:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from botocore import exceptions as sdk
@@ -19,7 +20,7 @@ from ecr_operator.model.outcome import Reason
 class Verdict:
     """What a failure means.
 
-    `words` may name {operation}, {region}, {code}, {origin}, {identity}, {action} and {said}.
+    `words` may name {operation}, {region}, {partition}, {code}, {origin}, {identity}, {action} and {said}.
     """
 
     kind: type[TransientError | PermanentError]
@@ -32,6 +33,14 @@ DENIED = Verdict(
     reason=Reason.ACCESS_DENIED,
     words="AWS denies {operation} in {region} to {identity}{said}. Allow {action}.",
 )
+NOT_ENABLED = Verdict(
+    kind=PermanentError,
+    reason=Reason.ACCESS_DENIED,
+    words="AWS refuses {operation} because {region} is not enabled for the account of {identity} ({code}). "
+    "Enable the region in the account settings and, for roles, activate STS for it in IAM's account "
+    "settings; "
+    "or choose another region.",
+)
 KEYS_REFUSED = Verdict(
     kind=PermanentError,
     reason=Reason.ACCESS_DENIED,
@@ -43,6 +52,22 @@ BAD_SIGNATURE = Verdict(
     reason=Reason.ACCESS_DENIED,
     words="AWS refuses the signature of {operation} in {region}: the secret access key from {origin} "
     "does not belong to its access key id. Correct it there.",
+)
+OTHER_PARTITION = Verdict(
+    kind=PermanentError,
+    reason=Reason.ACCESS_DENIED,
+    words="AWS does not accept the keys from {origin} in {region} ({code}). That region is in the partition "
+    "{partition}, where only keys of {partition} accounts are valid. Use an access key id and a secret "
+    "access "
+    "key of such an account.",
+)
+WRONG_SCOPE = Verdict(
+    kind=PermanentError,
+    reason=Reason.ACCESS_DENIED,
+    words="The endpoint that answered {operation} for {region} belongs to another region or service "
+    "({code}). "
+    "Check AWS_ENDPOINT_URL and its variants for ECR and STS, private DNS names of VPC endpoints, "
+    "and the region.",
 )
 WRONG_CLOCK = Verdict(
     kind=TransientError,
@@ -58,7 +83,8 @@ EXPIRED = Verdict(
 EXPIRED_OR_CLOCK = Verdict(
     kind=TransientError,
     reason=Reason.CREDENTIALS_EXPIRED,
-    words="AWS finds {operation} in {region} too old ({code}): the credentials from {origin} have expired, "
+    words="AWS refuses {operation} in {region} as too old ({code}): the credentials from {origin} have "
+    "expired, "
     "or the clock of the operator's node is wrong.",
 )
 WEB_IDENTITY = Verdict(
@@ -70,17 +96,48 @@ WEB_IDENTITY = Verdict(
 THROTTLED = Verdict(
     kind=TransientError,
     reason=Reason.THROTTLED,
-    words="AWS throttles {operation} in {region} ({code}). It is tried again later.",
+    words="AWS throttles {operation} in {region} ({code}). Retrying later.",
 )
 UNAVAILABLE = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
-    words="AWS has trouble with {operation} in {region} ({code}). It is tried again.",
+    words="AWS failed to answer {operation} in {region} ({code}). Retrying.",
 )
 UNREACHABLE = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
     words="AWS in {region} can't be reached ({code}). Check region, DNS, proxy and AWS_ENDPOINT_URL.",
+)
+PROXY_UNREACHABLE = Verdict(
+    kind=TransientError,
+    reason=Reason.AWS_UNAVAILABLE,
+    words="The proxy to AWS in {region} can't be reached ({code}). Check HTTPS_PROXY, and NO_PROXY for "
+    "hosts that are reached without it.",
+)
+PROXY_LOGIN = Verdict(
+    kind=TransientError,
+    reason=Reason.AWS_UNAVAILABLE,
+    words="The proxy to AWS in {region} requires a login ({code}). Put it into HTTPS_PROXY as "
+    "http://USER:PASSWORD@HOST:PORT, with special characters percent-encoded.",
+)
+PROXY_REFUSES = Verdict(
+    kind=TransientError,
+    reason=Reason.AWS_UNAVAILABLE,
+    words="The proxy refuses to connect to AWS in {region} ({code}). Allow the hosts of ECR and STS there, "
+    "or add them to NO_PROXY if they are reached without it.",
+)
+PROXY_FAILS = Verdict(
+    kind=TransientError,
+    reason=Reason.AWS_UNAVAILABLE,
+    words="The proxy can't connect to AWS in {region} ({code}). Check the proxy's DNS and network, or "
+    "add the "
+    "hosts of ECR and STS to NO_PROXY if they are reached without it.",
+)
+PROXY_INVALID = Verdict(
+    kind=TransientError,
+    reason=Reason.AWS_UNAVAILABLE,
+    words="HTTPS_PROXY (HTTP_PROXY for an http:// endpoint) is not a proxy that can be used. Expected "
+    "http://HOST:PORT or https://HOST:PORT; SOCKS is not supported.",
 )
 TLS = Verdict(
     kind=TransientError,
@@ -90,7 +147,7 @@ TLS = Verdict(
 SILENT = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
-    words="AWS in {region} does not answer in time. Check the network and proxy if this goes on.",
+    words="AWS in {region} did not answer in time. If this continues, check the network and the proxy.",
 )
 REFUSED = Verdict(
     kind=PermanentError,
@@ -98,11 +155,17 @@ REFUSED = Verdict(
     words="AWS refuses {operation} in {region} to {identity} ({code}). "
     "Check region, identity and AWS_ENDPOINT_URL.",
 )
+NOT_FROM_AWS = Verdict(
+    kind=PermanentError,
+    reason=Reason.ACCESS_DENIED,
+    words="{operation} in {region} was refused with {code} and without an error code of AWS, as a proxy or "
+    "firewall does. Check the proxy, the firewall and AWS_ENDPOINT_URL.",
+)
 GARBAGE = Verdict(
     kind=TransientError,
     reason=Reason.INVALID_TOKEN_RESPONSE,
-    words="AWS in {region} answers with something that is no AWS answer ({code}). "
-    "Check AWS_ENDPOINT_URL and the proxy. The present token stays; trying again.",
+    words="The answer from AWS in {region} can't be read ({code}). "
+    "Check AWS_ENDPOINT_URL and the proxy. The present token stays; retrying.",
 )
 NO_CREDENTIALS = Verdict(
     kind=PermanentError,
@@ -112,17 +175,17 @@ NO_CREDENTIALS = Verdict(
 CREDENTIALS_PENDING = Verdict(
     kind=TransientError,
     reason=Reason.CREDENTIALS_MISSING,
-    words="The endpoint that gives AWS credentials does not answer ({code}). Trying again.",
+    words="The endpoint that provides AWS credentials does not answer ({code}). Retrying.",
 )
 NO_REGION = Verdict(
     kind=PermanentError,
     reason=Reason.INVALID_SPEC,
-    words="{region} is no AWS region that can be asked ({code}). Correct the resource's region.",
+    words="{region} is not an AWS region that can be asked ({code}). Correct the resource's region.",
 )
-UNFORESEEN = Verdict(
+UNEXPECTED = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
-    words="Asking AWS in {region} failed in an unforeseen way ({code}). Trying again; please report it.",
+    words="Unexpected error while asking AWS in {region} ({code}). Retrying; please report it.",
 )
 
 
@@ -133,15 +196,15 @@ def _codes(verdict: Verdict, codes: str) -> dict[str, Verdict]:
 BY_CODE: Final[Mapping[str, Verdict]] = {
     **_codes(
         DENIED,
-        "AccessDenied AccessDeniedException UnauthorizedOperation OptInRequired NotAuthorized "
-        "AuthorizationError UnauthorizedException ForbiddenException RegionDisabledException "
-        "SubscriptionRequiredException",
+        "AccessDenied AccessDeniedException UnauthorizedOperation NotAuthorized "
+        "AuthorizationError UnauthorizedException ForbiddenException",
     ),
+    **_codes(NOT_ENABLED, "RegionDisabledException OptInRequired SubscriptionRequiredException NotSignedUp"),
     **_codes(
         KEYS_REFUSED,
         "UnrecognizedClientException InvalidClientTokenId InvalidAccessKeyId AuthFailure InvalidToken "
         "MissingAuthenticationToken MissingAuthenticationTokenException IncompleteSignature "
-        "IncompleteSignatureException NotSignedUp InvalidSecurity",
+        "IncompleteSignatureException InvalidSecurity",
     ),
     **_codes(BAD_SIGNATURE, "InvalidSignatureException SignatureDoesNotMatch InvalidSignature"),
     **_codes(WRONG_CLOCK, "RequestTimeTooSkewed RequestInTheFuture SignatureExpired"),
@@ -201,9 +264,18 @@ BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], Verdict], ...]] = (
         ),
         NO_CREDENTIALS,
     ),
+    ((sdk.InvalidProxiesConfigError,), PROXY_INVALID),
+    ((sdk.ProxyConnectionError,), PROXY_UNREACHABLE),
     ((sdk.ConnectionError, sdk.HTTPClientError, OSError), UNREACHABLE),
-    ((sdk.BotoCoreError,), UNFORESEEN),
+    ((sdk.BotoCoreError,), UNEXPECTED),
     ((ResponseParserError,), GARBAGE),
     # RuntimeError is what the SDK raises for a time that no calendar holds.
     ((ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError), GARBAGE),
 )
+
+
+def by_proxy_status(status: int) -> Verdict:
+    """What it means that a proxy answered a CONNECT with this HTTP status."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return PROXY_LOGIN
+    return PROXY_FAILS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else PROXY_REFUSES

@@ -119,7 +119,8 @@ class KeySecret:
 
     Attributes:
         uid: another one after the Secret was made anew.
-        data: the decoded values of the keys in `model.identities.IAM_KEYS` that it has.
+        data: the decoded values of its keys that are `model.identities.IAM_KEYS` in any case, and the names
+            of those that somebody may have taken for them, without their values.
     """
 
     uid: str

@@ -7,7 +7,7 @@ Secret, and say what came of it.
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.contests import LABEL_WINDOW, Contests
@@ -224,11 +224,11 @@ class Refresher:
         """What to say of a Secret that is well; None if its token is due."""
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
-            wait = times.issued_at + minimum_interval(times.expires_at - times.issued_at) - now
-            if wait <= timedelta(0):
+            # Not later than it was due anyway.
+            allowed = min(deadline, times.issued_at + minimum_interval(times.expires_at - times.issued_at))
+            if allowed <= now:
                 return None
-            told = outcomes.settled(resource, wanted, times, Reason.REFRESHED)
-            return Step(outcome=told, retry_in=wait.total_seconds(), expires_at=self._alive(times))
+            return replace(_settled(resource, wanted, times, Reason.REFRESHED), deadline=allowed)
         if now < deadline:
             return _settled(resource, wanted, times, Reason.REFRESHED)
         if resource.key not in self._met and is_alive(times, now):

@@ -6,6 +6,7 @@ The order is controller-runtime's: `--kubeconfig`, KUBECONFIG, in the cluster, ~
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -13,18 +14,23 @@ from urllib.parse import unquote, urlsplit
 from yaml import MarkedYAMLError, YAMLError
 
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.failures import PROXY_REFUSED, ApiError
 from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
 from ecr_operator.kube.paths import segment
 from ecr_operator.kube.plugin_login import keep_fresh
 from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.proxies import proxy_for
+from ecr_operator.model.proxies import proxy_flaw, proxy_for
 from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics
 
 # Each holds a connection for good: of our kinds, of Secrets, of ServiceAccounts.
 _WATCHES_OF_A_NAMESPACE: Final = len(KINDS) + 2
+
+
+_PROXY_SOURCES: Final = (
+    "Correct proxy-url in the kubeconfig, or HTTPS_PROXY; NO_PROXY lists servers that are reached directly."
+)
 
 
 class ConnectionSetupError(Exception):
@@ -61,6 +67,8 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
     configuration.disable_strict_ssl_verification = True
     if not settings.in_cluster and not configuration.proxy:
         configuration.proxy = proxy_for(str(configuration.host), settings.proxies)
+    if configuration.proxy and (flaw := proxy_flaw(str(configuration.proxy))):
+        raise ConnectionSetupError(f"The proxy of the API server can't be used: {flaw}. {_PROXY_SOURCES}")
     _hide_proxy_login(configuration)
     # Beside the watches, so that these take none from requests, however many namespaces are served.
     configuration.connection_pool_maxsize += _WATCHES_OF_A_NAMESPACE * len(settings.namespaces)
@@ -68,7 +76,7 @@ async def connect(settings: Settings, metrics: Metrics | None = None, context: s
 
 
 def _check_certificates(configuration: Configuration) -> None:
-    """Load what the client will load, where a mistake is still told in a line. Raises OSError."""
+    """Load what the client will load, where a mistake is still reported in one line. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if configuration.ssl_ca_cert:
         context.load_verify_locations(configuration.ssl_ca_cert)
@@ -108,9 +116,17 @@ async def check(client: KubeClient) -> None:
     except ApiError as failure:
         if failure.code in (0, 401) or failure.code >= 500:  # noqa: PLR2004 - the range of HTTP
             message = f"The API server {client.host} can't be used: {failure.message}."
-            remedy = "Log in again." if failure.code == 401 else "Is it running?"  # noqa: PLR2004 - of HTTP
-            advice = f"{remedy} Check the kubeconfig and its current context."
-            raise ConnectionSetupError(f"{message} {advice}") from failure
+            raise ConnectionSetupError(f"{message} {_remedy(failure)}") from failure
+
+
+def _remedy(failure: ApiError) -> str:
+    if failure.reason == PROXY_REFUSED:
+        return (
+            "Allow the server's host and port in the proxy, put the login it wants into the proxy's URL, "
+            "or add the host to NO_PROXY."
+        )
+    question = "Log in again." if failure.code == HTTPStatus.UNAUTHORIZED else "Is it running?"
+    return f"{question} Check the kubeconfig and its current context."
 
 
 def _kubeconfig(settings: Settings) -> str:
@@ -136,14 +152,14 @@ def _flaw(error: Exception) -> str:
     """What is wrong with the file, without a word of what it holds."""
     match error:
         case MarkedYAMLError(problem_mark=mark) if mark:
-            return f"it is no YAML (line {mark.line + 1})"
+            return f"it is not valid YAML (line {mark.line + 1})"
         case YAMLError():
-            return "it is no YAML"
+            return "it is not valid YAML"
         case ssl.SSLError():
-            return "a certificate or key that it names is none, or they don't belong together"
+            return "a certificate or key that it names is invalid, or they don't match"
         case OSError():
             return error.strerror or type(error).__name__
         case ValueError():
             return "a value in it can't be decoded"
         case _:
-            return "it is no kubeconfig"
+            return "it is not a kubeconfig"

@@ -24,23 +24,23 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
     said = failure.message
     match failure.code:
         case HTTPStatus.CONFLICT:
-            return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, f"Conflict on {doing}; trying again.")
+            return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, f"Conflict on {doing}; retrying.")
         case HTTPStatus.FORBIDDEN if failure.reason != "Forbidden" or "is being terminated" in said:
             return TransientError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
         case HTTPStatus.FORBIDDEN if "is forbidden: User" in said or _LACKS_DELETE.search(said):
-            message = f"The operator may not go on with {doing}: {said}. Give its role what is missing."
+            message = f"The operator lacks permission for {doing}: {said}. Add the missing rule to its role."
             return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
         case HTTPStatus.UNAUTHORIZED:
             message = f"The API server does not accept the operator's credentials on {doing}."
             return TransientError(Reason.KUBERNETES_FORBIDDEN, message)
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return TransientError(
-                Reason.KUBERNETES_REFUSED, f"Kubernetes knows no place for {doing}: {said}."
+                Reason.KUBERNETES_REFUSED, f"Kubernetes can't find what is needed for {doing}: {said}."
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            message = f"The API server is throttling {doing}; trying again."
+            message = f"The API server throttles {doing}; retrying."
             return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)
         case code if code != HTTPStatus.REQUEST_TIMEOUT and 400 <= code < 500:  # noqa: PLR2004 - the range of HTTP
             return PermanentError(Reason.KUBERNETES_REFUSED, f"Kubernetes refused {doing}: {said}.")
-    message = f"The API server did not do it ({doing}): {said}; trying again."
+    message = f"The API server failed on {doing}: {said}; retrying."
     return TransientError(Reason.KUBERNETES_UNAVAILABLE, message, retry_after=failure.retry_after)

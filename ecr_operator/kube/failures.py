@@ -14,6 +14,8 @@ from ecr_operator.model.excerpt import printable
 
 # The reason of an ApiError for a write that a guard kept back.
 NOT_LEADING: Final = "NotLeading"
+# Of one where a proxy on the way answered in the server's place.
+PROXY_REFUSED: Final = "ProxyRefused"
 # And of one for an answer that was not read to its end.
 TOO_LARGE: Final = "TooLarge"
 
@@ -79,6 +81,10 @@ def unreached(error: Exception) -> ApiError:
     """Make an ApiError of what came in between."""
     if isinstance(error, TimeoutError):
         return ApiError(0, "Timeout", "no answer in time")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return ApiError(0, PROXY_REFUSED, f"the proxy answered HTTP {error.status}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return ApiError(0, "Refused", short(f"the proxy can't be reached: {error}"))
     if isinstance(error, aiohttp.ClientConnectorError):
         return ApiError(0, "Refused", short(str(error)))
     return ApiError(0, "NoConnection", short(str(error)) or type(error).__name__)

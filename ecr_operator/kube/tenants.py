@@ -14,7 +14,13 @@ from ecr_operator.kube.client import JSON, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import IAM_KEYS, PERMITTED_ROLES, ROLE_ANNOTATION
+from ecr_operator.model.identities import (
+    PERMITTED_ROLES,
+    ROLE_ANNOTATION,
+    is_credentials_file,
+    is_iam_key,
+    near_iam_key,
+)
 from ecr_operator.model.outcome import Reason
 
 AUDIENCE: Final = "sts.amazonaws.com"
@@ -24,7 +30,7 @@ _TOKEN_SECONDS: Final = 3600
 _LONGEST_VALUE: Final = 1 << 14
 # What is kept of an annotation, in characters; the model ignores the last glob of one that is longer.
 _LONGEST_ANNOTATION: Final = 1 << 14
-_COMPONENT: Final = "Apply the component config/rbac/service-account, which allows it"
+_COMPONENT: Final = "Apply the component config/rbac/service-account, which grants it"
 
 
 class KubeTenants:
@@ -34,11 +40,12 @@ class KubeTenants:
         self._client = client
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
-        """The AWS keys in one Secret, decoded; nothing else of it is."""
+        """The AWS keys in one Secret, decoded; of nothing else there is more than a name kept."""
         secret = await self._get(paths.secrets(namespace, name), f"Secret {namespace}/{name}")
         data: Mapping[str, str] = secret.get("data") or {}
-        found = {key: _decode(data[key]) for key in IAM_KEYS if key in data}
-        return KeySecret(uid=secret["metadata"]["uid"], data=found)
+        found = {key: _decode(value) for key, value in data.items() if is_iam_key(key)}
+        hints = {key: "" for key in data if near_iam_key(key) or is_credentials_file(key)}
+        return KeySecret(uid=secret["metadata"]["uid"], data=found | hints)
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """The ServiceAccount's uid, and its annotation with a role, if it has one."""
@@ -62,7 +69,7 @@ class KubeTenants:
             raise _refusal(failure, what, f"asking for a token of {what}") from failure
         token = (answer.get("status") or {}).get("token")
         if not isinstance(token, str) or not token:
-            message = f"The API server gave no token for {what}; trying again."
+            message = f"The API server returned no token for {what}; retrying."
             raise TransientError(Reason.KUBERNETES_UNAVAILABLE, message)
         return token
 
@@ -79,6 +86,16 @@ class KubeTenants:
             permitted_roles=_annotation(metadata, PERMITTED_ROLES) or "",
         )
 
+    async def namespace_exists(self, name: str) -> bool:
+        """Whether there is such a namespace. Raises OperatorError where that can't be told."""
+        try:
+            await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
+        except ApiError as failure:
+            if failure.code == HTTPStatus.NOT_FOUND:
+                return False
+            raise translate(failure, f"reading namespace {name}") from failure
+        return True
+
     async def _get(self, path: str, what: str, accept: str = JSON) -> Mapping[str, Any]:
         try:
             found: Mapping[str, Any] = await self._client.request("GET", path, accept=accept)
@@ -93,7 +110,7 @@ def _refusal(failure: ApiError, what: str, doing: str) -> OperatorError:
         return PermanentError(Reason.CREDENTIALS_MISSING, message)
     error = translate(failure, doing)
     if error.reason is Reason.KUBERNETES_FORBIDDEN and what.startswith("ServiceAccount"):
-        message = f"The operator may not go on with {doing}. {_COMPONENT}."
+        message = f"The operator lacks permission for {doing}. {_COMPONENT}."
         return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
     return error
 

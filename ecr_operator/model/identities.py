@@ -18,9 +18,19 @@ from ecr_operator.model.outcome import Reason
 PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 
-# The keys of a Secret with AWS keys; the last is optional.
+# The keys of a Secret with AWS keys, in any case; the last is optional.
 IAM_KEYS: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
+# What people write in their place, as small letters and digits: named in messages, not accepted.
+_NEAR_IAM_KEYS: Final = {
+    **dict.fromkeys(("awsaccesskeyid", "awsaccesskey", "accesskeyid", "accesskey"), IAM_KEYS[0]),
+    **dict.fromkeys(("awssecretaccesskey", "awssecretkey", "secretaccesskey", "secretkey"), IAM_KEYS[1]),
+    **dict.fromkeys(("awssessiontoken", "sessiontoken"), IAM_KEYS[2]),
+}
+# A whole file, as `kubectl create secret --from-file` makes it.
+_CREDENTIAL_FILES: Final = frozenset({"credentials", "config"})
+
+_LONGEST_NEAR: Final = 64  # characters
 _MOST_PERMITTED: Final = 1 << 13  # characters of the annotation
 _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _SESSION_PREFIX: Final = "ecr-secret-operator"
@@ -74,6 +84,22 @@ class IdentityPolicy:
     session_tags: bool = False
 
 
+def is_iam_key(name: str) -> bool:
+    """Whether a Secret's key is one of `IAM_KEYS`, in any case: `AWS_ACCESS_KEY_ID` is one too."""
+    return name.lower() in IAM_KEYS
+
+
+def near_iam_key(name: str) -> str:
+    """Which of `IAM_KEYS` somebody may have meant by another name, as `access-key-id`; empty for none."""
+    plain = re.sub(r"[^a-z0-9]", "", name[:_LONGEST_NEAR].lower())
+    return "" if is_iam_key(name) else _NEAR_IAM_KEYS.get(plain, "")
+
+
+def is_credentials_file(name: str) -> bool:
+    """Whether a Secret's key looks like a whole AWS credentials or configuration file."""
+    return name.lower() in _CREDENTIAL_FILES
+
+
 def check_role_arn(text: str) -> None:
     """Refuse what is no ARN of a role.
 
@@ -82,7 +108,8 @@ def check_role_arn(text: str) -> None:
     """
     if not is_role_arn(text):
         raise ValueError(
-            f"spec.role_arn {excerpt(text)} is no ARN of a role: write arn:aws:iam::123456789012:role/NAME."
+            f"spec.role_arn {excerpt(text)} is not a valid IAM role ARN; expected "
+            "arn:aws:iam::123456789012:role/NAME."
         )
 
 
@@ -112,10 +139,11 @@ def check_permitted(identity: Identity, annotation: str) -> None:
     namespace = identity.namespace
     raise PermanentError(
         Reason.ROLE_NOT_PERMITTED,
-        f"The operator may not assume {identity.role_arn} for namespace {namespace}: neither its flag "
+        f"The operator is not permitted to assume {identity.role_arn} for namespace {namespace}: neither "
+        "its flag "
         f"--permitted-roles nor the annotation {PERMITTED_ROLES} of the namespace covers it. "
         f"A cluster admin can permit it: kubectl annotate --overwrite namespace {namespace} "
-        f"'{PERMITTED_ROLES}={identity.role_arn}' (more than one: with commas between).",
+        f"'{PERMITTED_ROLES}={identity.role_arn}' (separate several with commas).",
     )
 
 

@@ -33,7 +33,8 @@ def check_labels(labels: Mapping[str, str]) -> None:
         _check_key("spec.secret_labels", key)
         if value and (len(value) > _LONGEST_NAME or not _NAME.fullmatch(value)):
             raise ValueError(
-                f"spec.secret_labels: {excerpt(value)} is no label value: at most 63 of A-Z a-z 0-9 - _ ."
+                f"spec.secret_labels: {excerpt(value)} is not a valid label value; expected at most 63 of "
+                "A-Z a-z 0-9 - _ ."
             )
 
 
@@ -50,9 +51,9 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
 def _check_key(field: str, key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name) or (slash and not _is_prefix(prefix)):
-        raise ValueError(f"{field}: {excerpt(key)} is no valid key: write name or prefix.example/name.")
+        raise ValueError(f"{field}: {excerpt(key)} is not a valid key; expected name or prefix.example/name.")
     if key in _CLOSED or (prefix != _OPEN_DOMAIN and _is_reserved(prefix)):
-        raise ValueError(f"{field}: {excerpt(key)} is reserved; choose a key of your own.")
+        raise ValueError(f"{field}: {excerpt(key)} is reserved; use another key.")
 
 
 def _is_prefix(prefix: str) -> bool:

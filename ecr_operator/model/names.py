@@ -28,7 +28,7 @@ def check_name(field: str, name: str, kind: str) -> str:
     """
     if not is_name(name):
         raise ValueError(
-            f"spec.{field} {excerpt(name)} is no name for a {kind}: "
-            "use lower case letters, digits, '-' and '.', at most 253."
+            f"spec.{field} {excerpt(name)} is not a valid {kind} name; expected at most 253 "
+            "lower case letters, digits, '-' and '.', with a letter or digit at both ends of each part."
         )
     return name

@@ -1,15 +1,20 @@
-"""Which proxy of the environment stands before the API server, by client-go's rules.
+"""Which proxy of the environment leads to a server, by client-go's rules, and which proxies are usable.
 
 Python knows no networks in NO_PROXY, and aiohttp asks for proxies in a thread on every request; here it is
 asked once, as there is one server.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from ecr_operator.model.excerpt import excerpt
+
 _PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[^\s/@?#]+")
+_EXPECTED: Final = "expected http://HOST:PORT or https://HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,25 @@ def proxy_for(url: str, proxies: Proxies) -> str | None:
     if any(_matches(entry.strip().lower(), host, port) for entry in proxies.exceptions.split(",")):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_flaw(proxy: str) -> str | None:
+    """Say why a proxy can't be used; None where nothing is wrong with its URL.
+
+    Args:
+        proxy: as in the environment: a URL, or host and port alone. It may hold a login and is not shown.
+    """
+    scheme, separator, rest = proxy.partition("://")
+    # In small letters, as the AWS SDK compares it.
+    if separator and scheme not in _PORTS:
+        kind = "a SOCKS proxy" if scheme.lower().startswith("socks") else "a proxy of an unknown scheme"
+        return f"{kind} ({excerpt(f'{scheme}://', 20)}) is not supported; {_EXPECTED}"
+    try:
+        parts = urlsplit(f"//{rest if separator else proxy.removeprefix('//')}")
+        valid = bool(parts.hostname) and parts.port != 0 and _HOST.fullmatch(parts.hostname or "")
+    except ValueError:
+        valid = False
+    return None if valid else f"this is not a valid proxy URL; {_EXPECTED}"
 
 
 def _is_local(host: str) -> bool:

@@ -133,7 +133,8 @@ def token_source(registry_key: str, region: str | None) -> TokenSource:
     if region and not is_region(region):
         raise PermanentError(
             Reason.INVALID_SPEC,
-            f"spec.region {excerpt(region)} is no AWS region: write one such as us-east-2, in lower case.",
+            f"spec.region {excerpt(region)} is not a valid AWS region; expected one such as us-east-2, in "
+            "lower case.",
         )
     known = region or registry.region
     if not known:
@@ -151,10 +152,10 @@ def _flaw(key: str) -> str | None:
         return f"is longer than {_MOST_CHARACTERS} characters"
     for place, char in enumerate(key, start=1):
         if char.isspace():
-            return f"holds a space or line break (character {place})"
+            return f"contains a space or line break (character {place})"
         if not char.isprintable():
-            return f"holds a control character or an invisible one (character {place})"
-    return None if host_in(key) else "names no host"
+            return f"contains a control character or an invisible one (character {place})"
+    return None if host_in(key) else "has no host"
 
 
 def host_in(key: str) -> str:
@@ -176,31 +177,36 @@ def is_region(text: str) -> bool:
     return len(text) <= _MOST_REGION_CHARACTERS and _REGION.fullmatch(text) is not None
 
 
+def answered_region(endpoint: str) -> str:
+    """The region of the registry that AWS names in its answer (`proxyEndpoint`); empty if it tells none."""
+    return (endpoint and not _flaw(endpoint) and parse_registry(endpoint).region) or ""
+
+
 def _region_missing(registry: Registry) -> PermanentError:
     if _NO_ACCOUNT.match(registry.host):
         return PermanentError(
             Reason.INVALID_SPEC,
             f"The registry host {excerpt(registry.host, _MOST_HOST_SHOWN)} does not begin with the 12 digits "
-            "of an AWS account: put them there, or set spec.region if the host is one of your own.",
+            "of an AWS account. Put them there, or set spec.region if the host is one of your own.",
         )
     return PermanentError(
         Reason.INVALID_SPEC,
-        f"The registry host {excerpt(registry.host, _MOST_HOST_SHOWN)} does not tell the AWS region, as "
-        "it isn't that of a private ECR registry: set spec.region to the region of the registry behind it.",
+        f"The registry host {excerpt(registry.host, _MOST_HOST_SHOWN)} does not contain an AWS region, as "
+        "it is not a private ECR registry. Set spec.region to the region of the registry behind it.",
     )
 
 
 def _mismatch(registry: Registry, region: str) -> PermanentError:
     return PermanentError(
         Reason.REGION_MISMATCH,
-        f"The registry {excerpt(registry.host, _MOST_HOST_SHOWN)} is in {registry.region} but spec.region "
-        f"says {region}: remove spec.region, or name the registry of {region}.",
+        f"The registry {excerpt(registry.host, _MOST_HOST_SHOWN)} is in {registry.region} but spec.region is "
+        f"{region}. Remove spec.region, or use the registry of {region}.",
     )
 
 
 def _invalid(what: str) -> PermanentError:
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"The registry or URL {what}, so no client can match it: write its host, for example "
+        f"The registry or URL {what}, so no client can match it; expected a host, for example "
         "123456789012.dkr.ecr.us-east-2.amazonaws.com.",
     )

@@ -88,7 +88,7 @@ def decode_answer(answer: object, now: datetime) -> RegistryToken:
     if isinstance(data, list):
         data = data[0] if data else None
     if not isinstance(data, Mapping):
-        raise _invalid("it holds no authorizationData")
+        raise _invalid("it has no authorizationData")
     expires_at = data.get("expiresAt")
     if not isinstance(expires_at, datetime):
         raise _invalid("it has no expiresAt")
@@ -121,5 +121,5 @@ def _text(value: object) -> str:
 def _invalid(what: str) -> TransientError:
     return TransientError(
         Reason.INVALID_TOKEN_RESPONSE,
-        f"AWS answered GetAuthorizationToken, but {what}. The present token stays; trying again.",
+        f"AWS answered GetAuthorizationToken, but {what}. The present token stays; retrying.",
     )

@@ -6,20 +6,32 @@ A mistake is one line on standard error and exit code 2.
 import argparse
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from ecr_operator.model.identities import IdentityPolicy
-from ecr_operator.model.proxies import Proxies
+from ecr_operator.model.proxies import Proxies, proxy_flaw, proxy_for
 from ecr_operator.model.tenancy import TenancyPolicy
 from ecr_operator.settings import flags, values
 from ecr_operator.settings.values import ALL_NAMESPACES, BindAddress, LogOptions, SettingsError
 
-__all__ = ["ALL_NAMESPACES", "BindAddress", "LogOptions", "Settings", "SettingsError", "parse_settings"]
+__all__ = [
+    "ALL_NAMESPACES",
+    "BindAddress",
+    "LogOptions",
+    "Settings",
+    "SettingsError",
+    "check_proxies",
+    "parse_settings",
+]
 
 _DEFAULT_KUBECONFIG: Final = "~/.kube/config"
+_ENDPOINTS: Final = tuple(f"AWS_ENDPOINT_URL{suffix}" for suffix in ("", "_ECR", "_ECR_PUBLIC", "_STS"))
+_ECR: Final = "https://api.ecr.us-east-1.amazonaws.com"
+_ALL_PROXY_UNUSED: Final = "ALL_PROXY is not used; set HTTPS_PROXY if AWS is to be reached through a proxy"
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -41,6 +53,7 @@ class Settings:
         identities: what the operator's own AWS identity may be used for.
         proxies: of the environment, for an API server outside the cluster.
         tenancy: who may use that identity, and for which registries.
+        warnings: about variables that have no effect, for the log.
     """
 
     kubeconfig: tuple[str, ...]
@@ -56,6 +69,7 @@ class Settings:
     identities: IdentityPolicy = field(default_factory=IdentityPolicy)
     proxies: Proxies = field(default_factory=Proxies)
     tenancy: TenancyPolicy = field(default_factory=TenancyPolicy)
+    warnings: tuple[str, ...] = ()
 
 
 def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -89,7 +103,51 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         ),
         proxies=_proxies(environment),
         tenancy=values.tenancy(given.ambient_credentials, given.allowed_registry_hosts),
+        warnings=_warnings(environment),
     )
+
+
+def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse a proxy that AWS would be reached through and that can't be used, such as `socks5://`.
+
+    Args:
+        environment: of the process.
+
+    Raises:
+        SettingsError: naming the variable, and nothing of its value but the scheme.
+    """
+    exceptions = _either(environment, "NO_PROXY")
+    for url in _aws_urls(environment, exceptions):
+        scheme = urlsplit(url).scheme
+        # Go and the SDK disagree on which of the two counts, so both must be right.
+        for name in (f"{scheme}_proxy".upper(), f"{scheme}_proxy"):
+            proxy = environment.get(name, "")
+            if proxy_for(url, Proxies(http=proxy, https=proxy, exceptions=exceptions)) is None:
+                continue
+            if flaw := proxy_flaw(proxy):
+                raise SettingsError(f"{name}: {flaw}.")
+
+
+def _aws_urls(environment: Mapping[str, str], exceptions: str) -> Iterator[str]:
+    """Where AWS is, as far as the environment tells; without hosts of AWS that NO_PROXY may name."""
+    for name in _ENDPOINTS:
+        url = environment.get(name, "")
+        if url.startswith(("http://", "https://")) and _is_url(url):
+            yield url
+    if not environment.get(_ENDPOINTS[0]) and "aws" not in exceptions.lower():
+        yield _ECR
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:
+        return False  # reported when it is used
+
+
+def _warnings(environment: Mapping[str, str]) -> tuple[str, ...]:
+    unused = _either(environment, "ALL_PROXY") and not _either(environment, "HTTPS_PROXY")
+    return (_ALL_PROXY_UNUSED,) if unused else ()
 
 
 def _is_in_cluster(environment: Mapping[str, str]) -> bool:
@@ -124,7 +182,10 @@ def _logs(given: argparse.Namespace) -> LogOptions:
 
 def _proxies(environment: Mapping[str, str]) -> Proxies:
     http, https, exceptions = (
-        environment.get(name) or environment.get(name.lower(), "")
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+        _either(environment, name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
     )
     return Proxies(http=http, https=https, exceptions=exceptions)
+
+
+def _either(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name) or environment.get(name.lower(), "")

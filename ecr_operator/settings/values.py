@@ -78,7 +78,8 @@ def bind_address(text: str) -> BindAddress | None:
     found = _ADDRESS.fullmatch(text)
     if not found or int(found["port"]) > _HIGHEST_PORT:
         raise SettingsError(
-            f"{excerpt(text)} is no address such as :8080, 127.0.0.1:8080 or [::1]:8080; 0 is off"
+            f"{excerpt(text)} is not a valid address; expected one such as :8080, 127.0.0.1:8080 or "
+            "[::1]:8080, or 0 for off"
         )
     return BindAddress(host=found["six"] or found["host"] or None, port=int(found["port"]))
 
@@ -87,7 +88,9 @@ def log_level(text: str) -> int:
     """One of zap's levels: a name, or a number that stands for ever more of debug."""
     known = _LEVELS.get(text.lower())
     if known is None and not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-        raise SettingsError(f"{excerpt(text)} is no level: {', '.join(_LEVELS)}, or a number above 0")
+        raise SettingsError(
+            f"{excerpt(text)} is not a valid level; expected {', '.join(_LEVELS)}, or a number above 0"
+        )
     return known if known is not None else logging.DEBUG
 
 
@@ -118,7 +121,7 @@ def namespaces(text: str, where: str) -> tuple[str, ...]:
 def namespace(text: str, where: str) -> str:
     """One name of a namespace."""
     if not is_namespace(text):
-        raise SettingsError(f"{where}: {excerpt(text)} is no name of a namespace.")
+        raise SettingsError(f"{where}: {excerpt(text)} is not a valid namespace name.")
     return text
 
 
@@ -148,8 +151,8 @@ def permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
     for glob in globs:
         if not _ROLE_GLOB.fullmatch(glob):
             raise SettingsError(
-                f"--permitted-roles: {excerpt(glob)} is no glob of role ARNs, "
-                "such as arn:aws:iam::123456789012:role/ecr-*."
+                f"--permitted-roles: {excerpt(glob)} is not a valid pattern of role ARNs; expected "
+                "one such as arn:aws:iam::123456789012:role/ecr-*."
             )
     return globs
 
@@ -157,11 +160,11 @@ def permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
 def external_id(text: str) -> str:
     """What AWS takes for one; empty is none."""
     if text and not _EXTERNAL_ID.fullmatch(text):
-        raise SettingsError("--external-id: AWS takes 2 to 1224 letters, digits and any of _+=,.@:/-")
+        raise SettingsError("--external-id: AWS accepts 2 to 1224 letters, digits and any of _+=,.@:/-")
     return text
 
 
 def _one_of(text: str, known: Sequence[str]) -> str:
     if text.lower() not in known:
-        raise SettingsError(f"{excerpt(text)} is none of {', '.join(known)}")
+        raise SettingsError(f"{excerpt(text)} is not valid; expected one of {', '.join(known)}")
     return text.lower()

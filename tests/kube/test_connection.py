@@ -142,9 +142,9 @@ async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: st
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        pytest.param("users:\n- name: u\n  token: [t0ken\n", "it is no YAML (line 4)", id="no YAML"),
-        pytest.param("\x00", "it is no YAML", id="no text"),
-        pytest.param("just text", "it is no kubeconfig", id="another YAML"),
+        pytest.param("users:\n- name: u\n  token: [t0ken\n", "it is not valid YAML (line 4)", id="no YAML"),
+        pytest.param("\x00", "it is not valid YAML", id="no text"),
+        pytest.param("just text", "it is not a kubeconfig", id="another YAML"),
         pytest.param(
             KUBECONFIG.format(url='https://api.example", certificate-authority-data: "abcde'),
             "a value in it can't be decoded",

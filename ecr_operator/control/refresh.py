@@ -7,7 +7,7 @@ Secret, and say what came of it.
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.contests import Contests
@@ -217,12 +217,7 @@ class Refresher:
         retry_in = self._seconds_until(gathered.retry_at)
         if not gathered.failures:
             told = outcomes.settled(resource, wanted, times, Reason.REFRESHED) if times else None
-            return Step(
-                outcome=told,
-                retry_in=retry_in,
-                next_refresh=self._clock.now() + timedelta(seconds=retry_in),
-                expires_at=self._alive(times),
-            )
+            return Step(outcome=told, retry_in=retry_in, expires_at=self._alive(times))
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, retry_in=retry_in)
 

@@ -36,7 +36,6 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
@@ -247,18 +246,11 @@ class Operator:
 
     async def _look_for_namespaces(self) -> None:
         """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would tell of a typing error."""
-        for name in filter(None, self._settings.namespaces):
-            try:
-                exists = await self._tenants.namespace_exists(name)
-            except OperatorError as error:
-                # Without the right to read namespaces, or without an API server: the watches tell of that.
-                log.debug("namespace not looked for", name=name, reason=error.reason)
-                continue
-            if not exists:
-                log.warning(
-                    "WATCH_NAMESPACE names a namespace that does not exist; it is served once it is created",
-                    namespace=name,
-                )
+        for name in await self._tenants.missing_namespaces(filter(None, self._settings.namespaces)):
+            log.warning(
+                "WATCH_NAMESPACE names a namespace that does not exist; it is served once it is created",
+                namespace=name,
+            )
 
     async def _warm(self) -> None:
         try:

@@ -115,11 +115,11 @@ def test_the_timeout_is_a_go_duration() -> None:
     ("line", "words"),
     [
         ("status --all-namespace", "did you mean --all-namespaces?"),
-        ("status -n Upper", '"Upper" is no name of a namespace'),
+        ("status -n Upper", '"Upper" is not a valid namespace name'),
         ("status -o jsn", "'jsn'"),
         ("status more", 'unknown argument "more"'),
         ("check awz", '"awz" is neither aws nor cluster'),
-        ("check --region US", '"US" is no AWS region'),
+        ("check --region US", '"US" is not a valid AWS region'),
         ("render", "-f/--filename"),
         ("render -f a -o wide", "'wide'"),
         ("refresh", "NAME"),

@@ -63,6 +63,7 @@ async def ended(*arguments: str, **environment: str) -> tuple[int | None, str, s
     [
         pytest.param(["--no-such-flag"], {}, "--no-such-flag", id="an unknown flag"),
         pytest.param([], {"WATCH_NAMESPACE": "No"}, "WATCH_NAMESPACE", id="a bad variable"),
+        pytest.param([], {"HTTPS_PROXY": "socks5://127.0.0.1:1080"}, "HTTPS_PROXY: a SOCKS", id="SOCKS"),
     ],
 )
 async def test_a_mistake_is_one_line_and_exit_2(

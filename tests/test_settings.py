@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecr_operator import __version__
-from ecr_operator.settings import BindAddress, Settings, SettingsError, parse_settings
+from ecr_operator.settings import BindAddress, Settings, SettingsError, check_proxies, parse_settings
 
 HOME = "~/.kube/config"
 
@@ -20,6 +20,84 @@ def mistake(*arguments: str, **environment: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings(*arguments, **environment)
     return str(caught.value)
+
+
+SOCKS = "socks5://user:hunter2@127.0.0.1:1080"
+GOOD = "http://proxy.example:3128"
+PLAIN_ENDPOINT = {"AWS_ENDPOINT_URL": "http://aws.example:4566"}
+UNUSABLE = {
+    "socks5": ({"HTTPS_PROXY": SOCKS}, "HTTPS_PROXY: a SOCKS proxy"),
+    "socks5h": ({"HTTPS_PROXY": "socks5h://127.0.0.1:1080"}, '"socks5h://"'),
+    "socks4": ({"HTTPS_PROXY": "socks4://127.0.0.1:1080"}, '"socks4://"'),
+    "another scheme": ({"HTTPS_PROXY": "ftp://127.0.0.1:1080"}, "unknown scheme"),
+    "a scheme in capitals": ({"HTTPS_PROXY": "HTTP://127.0.0.1:1080"}, '"HTTP://"'),
+    "in small letters": ({"https_proxy": SOCKS}, "https_proxy: a SOCKS proxy"),
+    "one of the two": ({"HTTPS_PROXY": GOOD, "https_proxy": SOCKS}, "https_proxy: "),
+    "the other of the two": ({"HTTPS_PROXY": SOCKS, "https_proxy": GOOD}, "HTTPS_PROXY: "),
+    "NO_PROXY for others": ({"HTTPS_PROXY": SOCKS, "NO_PROXY": ".svc,10.0.0.0/8"}, "HTTPS_PROXY: "),
+    "for a plain endpoint": ({"HTTP_PROXY": SOCKS, **PLAIN_ENDPOINT}, "HTTP_PROXY: "),
+    "for the endpoint of one service": (
+        {"HTTP_PROXY": SOCKS, "AWS_ENDPOINT_URL_STS": "http://sts.example"},
+        "HTTP_PROXY: ",
+    ),
+    "no host": ({"HTTPS_PROXY": "http://"}, "not a valid proxy URL"),
+    "a port that is none": ({"HTTPS_PROXY": "http://proxy:port"}, "not a valid proxy URL"),
+    "a port too high": ({"HTTPS_PROXY": "proxy:99999"}, "not a valid proxy URL"),
+    "a space": ({"HTTPS_PROXY": "http://my proxy:3128"}, "not a valid proxy URL"),
+    "a password that is not encoded": ({"HTTPS_PROXY": "http://user:hunter2#x@proxy:1"}, "not a valid proxy"),
+}
+
+
+@pytest.mark.parametrize(("environment", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_proxy_that_aws_would_be_reached_through_must_be_usable(
+    environment: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_proxies(environment)
+    said = str(caught.value)
+    assert words in said
+    assert "expected http://HOST:PORT or https://HOST:PORT" in said
+    assert "\n" not in said
+    assert "hunter2" not in said
+
+
+USABLE: dict[str, dict[str, str]] = {
+    "none": {},
+    "http": {"HTTPS_PROXY": GOOD},
+    "https": {"HTTPS_PROXY": "https://proxy.example"},
+    "no scheme": {"HTTPS_PROXY": "proxy.example:3128"},
+    "no scheme, but slashes": {"HTTPS_PROXY": "//proxy.example:3128"},
+    "a login": {"HTTPS_PROXY": "http://user:p%40ss%2Fw@proxy.example:3128/"},
+    "an address": {"HTTPS_PROXY": "http://[fd00::1]:3128"},
+    "SOCKS that is not for AWS": {"HTTP_PROXY": SOCKS},
+    "SOCKS in a variable that Go and the SDK ignore": {"ALL_PROXY": SOCKS, "all_proxy": SOCKS},
+    "SOCKS, but not for anything": {"HTTPS_PROXY": SOCKS, "NO_PROXY": "*"},
+    "SOCKS, but not for AWS": {"HTTPS_PROXY": SOCKS, "no_proxy": ".svc,.amazonaws.com"},
+    "SOCKS, but not for some of AWS": {"HTTPS_PROXY": SOCKS, "NO_PROXY": "api.ecr.eu-west-1.amazonaws.com"},
+    "SOCKS, but AWS is elsewhere": {"HTTPS_PROXY": SOCKS, **PLAIN_ENDPOINT},
+    "SOCKS, but the endpoint is excepted": {"HTTP_PROXY": SOCKS, "NO_PROXY": "example", **PLAIN_ENDPOINT},
+    "an endpoint that is no URL": {"HTTPS_PROXY": SOCKS, "AWS_ENDPOINT_URL": "https://["},
+}
+
+
+@pytest.mark.parametrize("environment", USABLE.values(), ids=USABLE)
+def test_a_proxy_that_is_usable_or_not_used_is_accepted(environment: dict[str, str]) -> None:
+    check_proxies(environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "warned"),
+    [
+        ({"ALL_PROXY": GOOD}, True),
+        ({"all_proxy": SOCKS}, True),
+        ({"ALL_PROXY": GOOD, "HTTPS_PROXY": GOOD}, False),
+        ({"HTTPS_PROXY": GOOD}, False),
+        ({}, False),
+    ],
+)
+def test_all_proxy_alone_is_warned_of(environment: dict[str, str], *, warned: bool) -> None:
+    said = settings(**environment).warnings
+    assert [("ALL_PROXY is not used" in line) for line in said] == ([True] if warned else [])
 
 
 def test_with_nothing_set_it_serves_all_of_the_kubeconfigs_cluster() -> None:

@@ -106,7 +106,8 @@ UNAVAILABLE = Verdict(
 UNREACHABLE = Verdict(
     kind=TransientError,
     reason=Reason.AWS_UNAVAILABLE,
-    words="AWS in {region} can't be reached ({code}). Check region, DNS, proxy and AWS_ENDPOINT_URL.",
+    words="AWS in {region} can't be reached ({code}). Check region, DNS, proxy, "
+    "AWS_ENDPOINT_URL, and AWS_USE_FIPS_ENDPOINT if it is set.",
 )
 PROXY_UNREACHABLE = Verdict(
     kind=TransientError,

@@ -236,7 +236,7 @@ class Linking:
             except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
                 where = {"namespace": account[0], "service_account": account[1]}
                 # The type alone, as in workers.
-                log.error("unforeseen", error=type(error).__name__, **where)  # noqa: TRY400
+                log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
                 self._ask(account, _AFTER_A_FAULT)
             finally:
                 self._queue.done(account)

@@ -16,7 +16,6 @@ class Step:
         pending: AWS is being asked; the key comes up again when the answer is there.
         deadline: when the token is due next, UTC.
         retry_in: seconds until another try.
-        next_refresh: when AWS may be asked, UTC, for the status; where there is no deadline.
         error: of Kubernetes, to be tried again with backoff.
         expires_at: when the present token dies, while a refresh is still to come of it.
         applied: the Secret was brought to what it should be; False where it was so already.
@@ -27,7 +26,6 @@ class Step:
     pending: bool = False
     deadline: datetime | None = None
     retry_in: float | None = None
-    next_refresh: datetime | None = None
     error: OperatorError | None = None
     expires_at: datetime | None = None
     applied: bool = False

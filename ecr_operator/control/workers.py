@@ -177,7 +177,7 @@ class Workers:
             return
         now = self._clock.now()
         resource = self._latest(resource)
-        status = next_status(resource, outcome, now, step.deadline or step.next_refresh)
+        status = next_status(resource, outcome, now, step.deadline)
         if await self._is_told(resource, status):
             if outcome.reason in _TOLD_BY_EVENT:
                 self._announce(resource, outcome, now, began)

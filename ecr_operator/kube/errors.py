@@ -35,7 +35,8 @@ def translate(failure: ApiError, doing: str) -> OperatorError:
             return TransientError(Reason.KUBERNETES_FORBIDDEN, message)
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return TransientError(
-                Reason.KUBERNETES_REFUSED, f"Kubernetes can't find what is needed for {doing}: {said}."
+                Reason.KUBERNETES_REFUSED,
+                f"Kubernetes has no such namespace or resource for {doing}: {said}.",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
             message = f"The API server throttles {doing}; retrying."

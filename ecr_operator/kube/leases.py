@@ -120,5 +120,5 @@ def _time(text: object) -> datetime | None:
 def _refusal(failure: ApiError, doing: str) -> OperatorError:
     error = translate(failure, doing)
     if isinstance(error, PermanentError) and error.reason is Reason.KUBERNETES_FORBIDDEN:
-        return PermanentError(error.reason, f"The operator may not go on with {doing}. {_ROLE}.")
+        return PermanentError(error.reason, f"The operator lacks permission for {doing}. {_ROLE}.")
     return error

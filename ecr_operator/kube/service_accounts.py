@@ -17,7 +17,7 @@ from ecr_operator.model.links import SELECTOR, Account, view_account
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Reason
 
-_COMPONENT: Final = "Apply the component config/rbac/link-service-accounts, which allows it"
+_COMPONENT: Final = "Apply the component config/rbac/link-service-accounts, which grants it"
 
 
 class KubeServiceAccounts:
@@ -69,6 +69,6 @@ class KubeServiceAccounts:
 def _refusal(failure: ApiError, doing: str) -> OperatorError:
     error = translate(failure, doing)
     if isinstance(error, PermanentError) and error.reason is Reason.KUBERNETES_FORBIDDEN:
-        message = f"The operator may not go on with {doing}. {_COMPONENT}."
+        message = f"The operator lacks permission for {doing}. {_COMPONENT}."
         return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
     return error

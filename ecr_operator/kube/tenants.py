@@ -4,7 +4,7 @@ Invariant: nothing outside of the namespace that is asked for can be reached, wh
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -86,15 +86,16 @@ class KubeTenants:
             permitted_roles=_annotation(metadata, PERMITTED_ROLES) or "",
         )
 
-    async def namespace_exists(self, name: str) -> bool:
-        """Whether there is such a namespace. Raises OperatorError where that can't be told."""
-        try:
-            await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return False
-            raise translate(failure, f"reading namespace {name}") from failure
-        return True
+    async def missing_namespaces(self, names: Iterable[str]) -> list[str]:
+        """Which of these namespaces don't exist; one that can't be read, for any reason, counts as there."""
+        missing = []
+        for name in names:
+            try:
+                await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
+            except ApiError as failure:
+                if failure.code == HTTPStatus.NOT_FOUND:
+                    missing.append(name)
+        return missing
 
     async def _get(self, path: str, what: str, accept: str = JSON) -> Mapping[str, Any]:
         try:

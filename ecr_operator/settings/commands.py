@@ -253,13 +253,13 @@ def _kind(text: str) -> str:
 
 def _namespace(text: str) -> str:
     if not values.is_namespace(text):
-        raise SettingsError(f"{excerpt(text)} is no name of a namespace")
+        raise SettingsError(f"{excerpt(text)} is not a valid namespace name")
     return text
 
 
 def _region(text: str) -> str:
     if not is_region(text):
-        raise SettingsError(f"{excerpt(text)} is no AWS region such as us-east-2")
+        raise SettingsError(f"{excerpt(text)} is not a valid AWS region; expected one such as us-east-2")
     return text
 
 

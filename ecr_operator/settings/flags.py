@@ -30,7 +30,8 @@ environment:
   POD_NAME          the operator's own name, for its Lease and its Events
   KUBECONFIG        the kubeconfig, unless --kubeconfig names one
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
-                    the proxy before AWS, and before an API server outside of the cluster
+                    the proxy before AWS, and before an API server outside of the cluster;
+                    http:// or https://, no SOCKS. `ALL_PROXY` is not used
   AWS_*             the SDK's own: credentials, AWS_CONFIG_FILE, AWS_ENDPOINT_URL, ...
 """
 

@@ -188,9 +188,10 @@ async def test_role_arn_beats_the_annotation(aws: LocalAws) -> None:
     [
         pytest.param({}, "does not exist", id="no such ServiceAccount"),
         pytest.param({"team/ci": None}, "spec.role_arn", id="no annotation"),
+        pytest.param({"team/ci": None}, "EKS Pod Identity", id="an association of EKS Pod Identity alone"),
         pytest.param({"team/ci": "  "}, "spec.role_arn", id="an empty annotation"),
-        pytest.param({"team/ci": f"{ROLE} "}, "no ARN of a role", id="an annotation with a space"),
-        pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "no ARN of a role", id="a wildcard"),
+        pytest.param({"team/ci": f"{ROLE} "}, "not a valid IAM role ARN", id="an annotation with a space"),
+        pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "not a valid IAM role ARN", id="a wildcard"),
     ],
 )
 async def test_a_service_account_without_a_role_is_told_so(

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog.testing
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
+from structlog.typing import EventDict
 
 from ecr_operator.aws.clients import ClientPool, Target
 from ecr_operator.aws.ecr import EcrTokenIssuer
@@ -67,6 +69,39 @@ async def test_a_token_carries_what_aws_put_in_it(aws: LocalAws, issuer: EcrToke
         timedelta(seconds=40), abs=timedelta(seconds=2)
     )
     assert token.proxy_endpoint == "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+def told_elsewhere(logs: list[EventDict]) -> list[tuple[str, str]]:
+    """The region asked and the one answered, of each line that tells of two."""
+    return [(line["region"], line["answered_region"]) for line in logs if "answered_region" in line]
+
+
+async def test_a_registry_of_another_region_is_logged_once_per_source_and_not_refused(
+    aws: LocalAws, issuer: EcrTokenIssuer
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await issuer.issue(IRELAND)
+        await issuer.issue(PUBLIC)
+        assert told_elsewhere(logs) == []
+        aws.services.registry_region = "us-west-2"
+        for source in (IRELAND, OHIO, IRELAND, PUBLIC):
+            assert await issuer.issue(source)
+        assert told_elsewhere(logs) == [("eu-west-1", "us-west-2"), ("us-east-2", "us-west-2")]
+        # It was right in between: what goes wrong again is news again.
+        aws.services.registry_region = ""
+        await issuer.issue(IRELAND)
+        aws.services.registry_region = "us-west-2"
+        await issuer.issue(IRELAND)
+        assert told_elsewhere(logs)[2:] == [("eu-west-1", "us-west-2")]
+    assert not [line for line in logs if line["log_level"] != "warning"]
+
+
+@pytest.mark.parametrize("region", ["fips-us-east-2", "us-east-2-fips"])
+async def test_a_fips_form_is_the_same_region(aws: LocalAws, issuer: EcrTokenIssuer, region: str) -> None:
+    aws.services.registry_region = "us-east-2"
+    with structlog.testing.capture_logs() as logs:
+        await issuer.issue(TokenSource(region=region))
+    assert told_elsewhere(logs) == []
 
 
 async def test_ecr_public_whose_answer_is_no_list_gives_a_token_too(

@@ -3,11 +3,15 @@
 import json
 import re
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import ClientHttpProxyError, RequestInfo
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from ecr_operator.aws.errors import blames_credentials, quote_aws, shown, translate
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
@@ -40,7 +44,10 @@ CODES = {
     "AccessDeniedException": (PermanentError, Reason.ACCESS_DENIED, "Allow ecr:GetAuthorizationToken"),
     "AccessDenied": (PermanentError, Reason.ACCESS_DENIED, "denies"),
     "UnauthorizedOperation": (PermanentError, Reason.ACCESS_DENIED, "denies"),
-    "OptInRequired": (PermanentError, Reason.ACCESS_DENIED, "denies"),
+    "OptInRequired": (PermanentError, Reason.ACCESS_DENIED, "is not enabled for the account"),
+    "RegionDisabledException": (PermanentError, Reason.ACCESS_DENIED, "activate STS"),
+    "SubscriptionRequiredException": (PermanentError, Reason.ACCESS_DENIED, "is not enabled for the account"),
+    "NotSignedUp": (PermanentError, Reason.ACCESS_DENIED, "is not enabled for the account"),
     "UnrecognizedClientException": (PermanentError, Reason.ACCESS_DENIED, "does not accept the keys"),
     "InvalidClientTokenId": (PermanentError, Reason.ACCESS_DENIED, "does not accept the keys"),
     "MissingAuthenticationTokenException": (PermanentError, Reason.ACCESS_DENIED, "does not accept the keys"),
@@ -55,16 +62,16 @@ CODES = {
     "ExpiredTokenException": (TransientError, Reason.CREDENTIALS_EXPIRED, "have expired"),
     "RequestExpired": (TransientError, Reason.CREDENTIALS_EXPIRED, "clock"),
     "InvalidIdentityToken": (PermanentError, Reason.ACCESS_DENIED, "OIDC provider"),
-    "IDPCommunicationError": (TransientError, Reason.AWS_UNAVAILABLE, "has trouble"),
+    "IDPCommunicationError": (TransientError, Reason.AWS_UNAVAILABLE, "failed to answer"),
     "ThrottlingException": (TransientError, Reason.THROTTLED, "throttles"),
     "Throttling": (TransientError, Reason.THROTTLED, "throttles"),
     "TooManyRequestsException": (TransientError, Reason.THROTTLED, "throttles"),
     "RequestLimitExceeded": (TransientError, Reason.THROTTLED, "throttles"),
     "RequestThrottled": (TransientError, Reason.THROTTLED, "throttles"),
     "SlowDown": (TransientError, Reason.THROTTLED, "throttles"),
-    "ServerException": (TransientError, Reason.AWS_UNAVAILABLE, "has trouble"),
-    "ServiceUnavailable": (TransientError, Reason.AWS_UNAVAILABLE, "has trouble"),
-    "InternalFailure": (TransientError, Reason.AWS_UNAVAILABLE, "has trouble"),
+    "ServerException": (TransientError, Reason.AWS_UNAVAILABLE, "failed to answer"),
+    "ServiceUnavailable": (TransientError, Reason.AWS_UNAVAILABLE, "failed to answer"),
+    "InternalFailure": (TransientError, Reason.AWS_UNAVAILABLE, "failed to answer"),
     "NoSuchThing": (PermanentError, Reason.ACCESS_DENIED, "refuses GetAuthorizationToken"),
 }
 
@@ -105,7 +112,7 @@ def undecodable() -> UnicodeDecodeError:
     return UnicodeDecodeError("utf-8", MARK.encode(), 0, 1, "invalid start byte")
 
 
-URL = {"endpoint_url": "https://api.ecr.eu-west-1.amazonaws.com"}
+ENDPOINT = {"endpoint_url": "https://api.ecr.eu-west-1.amazonaws.com"}
 EXCEPTIONS: list[tuple[Exception, type[OperatorError], Reason]] = [
     (sdk.NoCredentialsError(), PermanentError, Reason.CREDENTIALS_MISSING),
     (sdk.PartialCredentialsError(provider="env", cred_var="x"), PermanentError, Reason.CREDENTIALS_MISSING),
@@ -118,12 +125,12 @@ EXCEPTIONS: list[tuple[Exception, type[OperatorError], Reason]] = [
         Reason.CREDENTIALS_MISSING,
     ),
     (sdk.MetadataRetrievalError(error_msg=MARK), TransientError, Reason.CREDENTIALS_MISSING),
-    (sdk.EndpointConnectionError(error=OSError(MARK), **URL), TransientError, Reason.AWS_UNAVAILABLE),
-    (sdk.ConnectionClosedError(error=MARK, **URL), TransientError, Reason.AWS_UNAVAILABLE),
-    (sdk.ConnectTimeoutError(error=MARK, **URL), TransientError, Reason.AWS_UNAVAILABLE),
-    (sdk.ReadTimeoutError(error=MARK, **URL), TransientError, Reason.AWS_UNAVAILABLE),
+    (sdk.EndpointConnectionError(error=OSError(MARK), **ENDPOINT), TransientError, Reason.AWS_UNAVAILABLE),
+    (sdk.ConnectionClosedError(error=MARK, **ENDPOINT), TransientError, Reason.AWS_UNAVAILABLE),
+    (sdk.ConnectTimeoutError(error=MARK, **ENDPOINT), TransientError, Reason.AWS_UNAVAILABLE),
+    (sdk.ReadTimeoutError(error=MARK, **ENDPOINT), TransientError, Reason.AWS_UNAVAILABLE),
     (sdk.ProxyConnectionError(proxy_url=MARK), TransientError, Reason.AWS_UNAVAILABLE),
-    (sdk.SSLError(error=MARK, **URL), TransientError, Reason.AWS_UNAVAILABLE),
+    (sdk.SSLError(error=MARK, **ENDPOINT), TransientError, Reason.AWS_UNAVAILABLE),
     (sdk.HTTPClientError(error=ssl.SSLError(MARK)), TransientError, Reason.AWS_UNAVAILABLE),
     (sdk.HTTPClientError(error=RuntimeError(MARK)), TransientError, Reason.AWS_UNAVAILABLE),
     (ConnectionResetError(MARK), TransientError, Reason.AWS_UNAVAILABLE),
@@ -179,6 +186,125 @@ def test_a_signature_of_another_time_blames_the_clock_in_both_protocols(said: st
         error = translate(aws_says(code, 403, said), SOURCE)
         assert isinstance(error, TransientError)
         assert "clock" in error.message
+
+
+SCOPES = {
+    "the region alone": "Credential should be scoped to a valid region.",
+    "the right region named": "Credential should be scoped to a valid region, not 'eu-west-1'. ",
+    "another service": "Credential should be scoped to correct service: 'ecr'.",
+    "another end": "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws'.",
+    "with a signature beside": "Credential should be scoped to a valid region. Signature expired: x",
+}
+
+
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+@pytest.mark.parametrize("said", SCOPES.values(), ids=SCOPES)
+def test_an_endpoint_of_another_region_or_service_is_no_fault_of_the_keys(code: str, said: str) -> None:
+    raised = aws_says(code, 403, said)
+    error = translate(raised, SOURCE, "the file")
+    assert (type(error), error.reason) == (PermanentError, Reason.ACCESS_DENIED)
+    assert "belongs to another region or service" in error.message
+    assert "AWS_ENDPOINT_URL" in error.message
+    for blamed in ("secret access key", "the file", "clock"):
+        assert blamed not in error.message
+    assert not blames_credentials(raised)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+    ],
+)
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("fips-us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("cn-new-9", "aws-cn"),
+    ],
+)
+def test_keys_of_another_partition_get_their_own_advice(code: str, region: str, partition: str) -> None:
+    raised = aws_says(code, 403)
+    error = translate(raised, TokenSource(region=region), "the file")
+    assert (type(error), error.reason) == (PermanentError, Reason.ACCESS_DENIED)
+    assert f"in the partition {partition}," in error.message
+    assert "from the file" in error.message
+    assert blames_credentials(raised)
+    assert "partition" not in translate(raised, SOURCE, "the file").message
+
+
+def refused_by_proxy(status: int) -> ClientHttpProxyError:
+    """What aiohttp raises for a CONNECT that a proxy does not grant."""
+    url = URL("http://user:hunter2@proxy.example:3128")
+    request = RequestInfo(url, "CONNECT", CIMultiDictProxy(CIMultiDict()), url)
+    return ClientHttpProxyError(request, (), status=status, message=MARK)
+
+
+PROXIES = {
+    400: "refuses to connect",
+    403: "refuses to connect",
+    407: "requires a login",
+    429: "refuses to connect",
+    451: "refuses to connect",
+    500: "can't connect",
+    502: "can't connect",
+    503: "can't connect",
+    504: "can't connect",
+}
+
+
+@pytest.mark.parametrize(("status", "words"), PROXIES.items(), ids=map(str, PROXIES))
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda error: sdk.ProxyConnectionError(proxy_url="http://proxy.example", error=error),
+        lambda error: sdk.HTTPClientError(error=error),
+        lambda error: sdk.EndpointConnectionError(endpoint_url="https://x", error=error),
+    ],
+    ids=["ProxyConnectionError", "HTTPClientError", "EndpointConnectionError"],
+)
+def test_a_proxy_that_refuses_is_named_with_its_number(
+    status: int, words: str, wrap: Callable[[Exception], Exception]
+) -> None:
+    error = translate(wrap(refused_by_proxy(status)), SOURCE)
+    assert (type(error), error.reason) == (TransientError, Reason.AWS_UNAVAILABLE)
+    assert "proxy" in error.message.lower()
+    assert words in error.message
+    assert f"HTTP {status}" in error.message
+    assert "hunter2" not in error.message
+    assert MARK not in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (403, "was refused with HTTP 403 and without an error code of AWS"),
+        (404, "was refused with HTTP 404 and without an error code of AWS"),
+        (407, "requires a login (HTTP 407)"),
+        (502, "failed to answer GetAuthorizationToken in eu-west-1 (HTTP 502)"),
+        (503, "failed to answer GetAuthorizationToken in eu-west-1 (HTTP 503)"),
+        (429, "throttles GetAuthorizationToken in eu-west-1 (HTTP 429)"),
+    ],
+)
+def test_an_answer_that_is_not_aws_s_is_named_by_its_number(status: int, words: str) -> None:
+    # In the code's place the SDK puts the status of a page that it can't parse.
+    assert words in translate(aws_says(str(status), status), SOURCE).message
+
+
+def test_a_proxy_that_can_not_be_used_or_reached_names_the_variable() -> None:
+    unusable = sdk.HTTPClientError(error=sdk.InvalidProxiesConfigError(error=MARK))
+    for raised in (unusable, sdk.ProxyConnectionError(proxy_url="http://x", error=OSError(MARK))):
+        assert "HTTPS_PROXY" in translate(raised, SOURCE).message
+    assert "SOCKS is not supported" in translate(unusable, SOURCE).message
 
 
 def test_a_denial_names_what_to_allow_for_each_service_and_for_a_role() -> None:

@@ -284,7 +284,7 @@ MISSING: dict[str, tuple[Callable[[Path, Path], str | bytes], list[str]]] = {
     ),
     "an unknown source profile": (
         lambda *_: f"[default]\nrole_arn={ROLE}\nsource_profile=gone\n",
-        ["{file}", "not whole"],
+        ["{file}", "incomplete"],
     ),
     "a credential process that fails": (
         lambda *_: f"[default]\ncredential_process = /bin/sh -c 'echo {SECRET_KEY} >&2; exit 1'\n",

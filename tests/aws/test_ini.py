@@ -29,15 +29,15 @@ GOOD = {
 KEYS = "aws_access_key_id={key}\naws_secret_access_key={secret}\n"
 BAD = {
     "a byte order mark": (f"\ufeff[default]\n{KEYS}", "line 1 begins with a byte order mark"),
-    "no [default]": (f"# mine\n{KEYS}", "line 2 stands before any section; put [default] above it"),
-    "another section": (f"[prod]\n{KEYS}", "line 1 begins a section, but none is called [default]"),
+    "no [default]": (f"# mine\n{KEYS}", "line 2 comes before any section; put [default] above it"),
+    "another section": (f"[prod]\n{KEYS}", "line 1 begins a section, but none is named [default]"),
     "single quotes": (
         "[default]\naws_access_key_id='{key}'\naws_secret_access_key='{secret}'\n",
-        "line 2: a quote stands at the value of aws_access_key_id",
+        "line 2: aws_access_key_id has a quote at its value",
     ),
     "half a quote": (
         '[default]\naws_access_key_id={key}\naws_secret_access_key={secret}"\n',
-        "line 3: a quote stands at the value of aws_secret_access_key",
+        "line 3: aws_secret_access_key has a quote at its value",
     ),
     "the guide's empty quotes": (
         '[default]\naws_access_key_id=""\naws_secret_access_key=""\n',

@@ -181,6 +181,51 @@ async def test_a_silent_service_costs_one_short_attempt(
     assert metadata.asked == [SESSION, ROLES]
 
 
+@pytest.mark.usefixtures("config")
+async def test_a_hop_limit_that_keeps_the_pod_from_it_is_named_in_the_same_time(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    metadata.role, metadata.lost_sessions = "node", True
+    begun = time.monotonic()
+    error = await refusal(issuer)
+    assert time.monotonic() - begun < SHORT
+    assert metadata.asked == [SESSION, ROLES]
+    assert error.reason is Reason.CREDENTIALS_MISSING
+    for word in ("hop limit of 1", "web identity", "EKS Pod Identity", "http-put-response-hop-limit"):
+        assert word in error.message
+    # While the failure is remembered it reads the same; once the limit is raised nothing of it is left.
+    assert (await refusal(issuer)).message == error.message
+    assert metadata.asked == [SESSION, ROLES]
+
+
+async def test_nothing_is_left_of_it_when_the_limit_was_raised(metadata: KeyEndpoints) -> None:
+    clock = JumpingClock()
+    async with EcrTokenIssuer(clock) as issuer:
+        metadata.role, metadata.lost_sessions = "node", True
+        assert "hop limit" in (await refusal(issuer)).message
+        clock.ahead, metadata.lost_sessions = 301, False
+        assert await key_id(issuer) == metadata.handed_out[0]
+
+
+@pytest.mark.parametrize("status", [401, 403, 405])
+async def test_a_refused_session_is_named_with_its_number(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer, status: int
+) -> None:
+    metadata.role, metadata.refused_sessions = "node", status
+    error = await refusal(issuer)
+    assert f"refuses a session token (HTTP {status})" in error.message
+    assert "hop limit" not in error.message
+
+
+async def test_an_instance_without_a_role_is_named_as_such(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    message = (await refusal(issuer)).message
+    assert "no role of the instance" in message
+    assert "hop limit" not in message
+    assert metadata.asked == [SESSION, ROLES]
+
+
 async def test_an_address_where_nobody_listens_costs_nothing(
     metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +237,7 @@ async def test_an_address_where_nobody_listens_costs_nothing(
             error = await refusal(issuer)
     assert time.monotonic() - begun < 1
     assert isinstance(error, PermanentError)
-    assert "the instance's metadata service" in error.message
+    assert "the instance's metadata service." in error.message
     assert metadata.asked == []
 
 

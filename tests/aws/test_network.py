@@ -128,7 +128,7 @@ async def test_a_proxy_s_login_is_sent(proxy: ConnectProxy, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("bundle")
-@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize("status", [403, 407, 502, 503])
 async def test_a_proxy_that_refuses_is_named_without_its_login(
     proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
@@ -139,9 +139,24 @@ async def test_a_proxy_that_refuses_is_named_without_its_login(
         assert isinstance(error, TransientError)
         assert error.reason is Reason.AWS_UNAVAILABLE
         assert "proxy" in error.message
+        assert f"HTTP {status}" in error.message
         assert PASSWORD not in f"{error.message}{error!r}{error.__cause__!r}"
         proxy.refuse = None
         assert await issuer.issue(IRELAND)
+
+
+@pytest.mark.usefixtures("bundle", "proxy")
+@pytest.mark.parametrize("url", ["socks5://{}", "socks5h://{}", "http://", "http://proxy:port", "ftp://{}"])
+async def test_a_proxy_that_can_not_be_used_is_named_and_nothing_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url.format(f"user:{PASSWORD}@127.0.0.1:1080"))
+    async with EcrTokenIssuer() as issuer:
+        error = await refusal(issuer)
+    assert (type(error), error.reason) == (TransientError, Reason.AWS_UNAVAILABLE)
+    assert "HTTPS_PROXY" in error.message
+    assert "SOCKS is not supported" in error.message
+    assert PASSWORD not in f"{error.message}{error!r}{error.__cause__!r}"
 
 
 @pytest.mark.usefixtures("bundle")

@@ -1,5 +1,7 @@
 """The keys in a tenant's Secret: read, trimmed, or refused by name."""
 
+from collections.abc import Callable
+
 import pytest
 
 from ecr_operator.aws.tenant_keys import read_iam_keys
@@ -18,6 +20,55 @@ def test_white_space_around_a_value_is_ignored(around: str) -> None:
 
 def test_a_session_token_goes_along() -> None:
     assert read_iam_keys({**GOOD, "aws_session_token": "t"}, "Secret a/b").session_token == "t"  # noqa: S105
+
+
+NAMES = {
+    "capitals, as of the variables": str.upper,
+    "small letters": str.lower,
+    "a mixture": str.title,
+}
+
+
+@pytest.mark.parametrize("spell", NAMES.values(), ids=NAMES)
+def test_the_names_are_accepted_in_any_case(spell: Callable[[str], str]) -> None:
+    data = {spell(name): value for name, value in {**GOOD, "aws_session_token": "t"}.items()}
+    keys = read_iam_keys(data, "Secret a/b")
+    assert (keys.access_key, keys.secret_key, keys.session_token) == (KEY, SECRET, "t")
+
+
+def test_both_spellings_with_one_value_are_good() -> None:
+    both = {**GOOD, **{name.upper(): f"{value}\n" for name, value in GOOD.items()}}
+    assert read_iam_keys(both, "Secret a/b").access_key == KEY
+
+
+@pytest.mark.parametrize("name", [*GOOD, "aws_session_token"])
+def test_both_spellings_with_two_values_are_named_and_neither_is_used(name: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read_iam_keys({**GOOD, name: "one", name.upper(): "two"}, "Secret a/b")
+    assert f"{name} and {name.upper()} with different values" in caught.value.message
+
+
+OTHERS = {
+    "access-key-id": 'Rename its key "access-key-id" to aws_access_key_id.',
+    "aws-access-key-id": 'Rename its key "aws-access-key-id" to aws_access_key_id.',
+    "accessKeyId": 'Rename its key "accessKeyId" to aws_access_key_id.',
+    "AccessKey": 'Rename its key "AccessKey" to aws_access_key_id.',
+    "AWS_ACCESS_KEY": 'Rename its key "AWS_ACCESS_KEY" to aws_access_key_id.',
+    "credentials": 'Its key "credentials" looks like a credentials file; expected are the values themselves',
+    "config": 'Its key "config" looks like a credentials file; expected are the values themselves',
+    "Credentials": "looks like a credentials file",
+    "username": "Expected are the keys aws_access_key_id and aws_secret_access_key",
+    "secret-access-key": "Expected are the keys aws_access_key_id and aws_secret_access_key",
+}
+
+
+@pytest.mark.parametrize(("name", "words"), OTHERS.items(), ids=OTHERS)
+def test_another_name_is_not_accepted_and_the_message_says_what_is_expected(name: str, words: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read_iam_keys({name: KEY, "aws_secret_access_key": SECRET}, "Secret a/b")
+    assert caught.value.message.startswith("Secret a/b has no aws_access_key_id. ")
+    assert words in caught.value.message
+    assert KEY not in caught.value.message
 
 
 BAD = {

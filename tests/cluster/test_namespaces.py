@@ -1,6 +1,7 @@
 """WATCH_NAMESPACE: one, several, all; what is not watched is not touched."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import QUIET, Scene
 from tests.lab import audit
 from tests.lab.api import ECR_SECRETS, SECRETS, Api, Json
+from tests.lab.operator import OperatorProcess
 from tests.lab.waiting import wait_for
 
 
@@ -81,10 +83,16 @@ async def test_the_variable_unset_means_all(scene: Scene, three: list[str]) -> N
         await _all_served(scene.api, three)
 
 
-async def test_a_namespace_that_comes_later_is_served_from_then_on(scene: Scene) -> None:
+def _warned_of(operator: OperatorProcess) -> list[str]:
+    lines = [json.loads(line) for line in operator.log.read_text().splitlines() if "WATCH_NAMESPACE" in line]
+    return [line["namespace"] for line in lines]
+
+
+async def test_a_namespace_that_comes_later_is_warned_of_and_served_from_then_on(scene: Scene) -> None:
     later = f"{scene.namespace}-later"
-    async with scene.operator(watch=f"{scene.namespace},{later}"):
+    async with scene.operator(watch=f"{scene.namespace},{later}") as operator:
         await scene.watching(6)
+        await wait_for(lambda: _warned_of(operator) == [later], 3, "a warning of the name")
         await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later}})
         await scene.api.create(ecr_secret("pull"), later)
         await _all_served(scene.api, [later])

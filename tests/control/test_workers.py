@@ -23,6 +23,7 @@ from tests.builders import (
 from tests.control.world import World
 from tests.fakes import settle
 
+REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 DENIED = PermanentError(Reason.KUBERNETES_FORBIDDEN, "You may not write that.")
 DOWN = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server did not do it.")
 
@@ -430,3 +431,20 @@ async def test_a_resource_beyond_the_bound_is_read_when_there_is_room() -> None:
         world.see_gone(first)
         await world.clock.advance(1)
         assert world.told(beyond) == ("True", "Refreshed")
+
+
+async def test_a_request_that_waits_says_when_aws_will_be_asked(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        planned = world.status(of)["nextRefreshTime"]
+        await world.clock.advance(100)
+        of = world.see(status=world.status(of), annotations={REQUEST: "now"})
+        await settle()
+        assert world.status(of)["nextRefreshTime"] == "2026-03-01T12:05:00Z"
+        assert (world.told(of), len(world.aws.asked)) == (("True", "Refreshed"), 1)
+        await world.clock.advance(199)
+        assert (len(world.aws.asked), len(statuses(world, of))) == (1, 2)
+        await world.clock.advance(2)
+        assert len(world.aws.asked) == 2
+        assert world.status(of)["nextRefreshTime"][:13] == planned[:13]

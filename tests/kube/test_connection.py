@@ -2,14 +2,17 @@
 
 import textwrap
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ecr_operator.kube.client import JSON, KubeClient
 from ecr_operator.kube.connection import ConnectionSetupError, check, connect
+from ecr_operator.model.proxies import Proxies
 from ecr_operator.settings import Settings
 from tests.kube.server import Answer, ScriptedServer, event, refuse, reply, stream, text
+from tests.lab.connect_proxy import ConnectProxy
 
 KUBECONFIG = """
     apiVersion: v1
@@ -97,6 +100,39 @@ async def test_a_proxys_login_travels_in_a_header_and_stands_in_no_error(
     assert server.asked[0].headers["Proxy-Authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "quic"])
+@pytest.mark.parametrize("by", ["the kubeconfig", "HTTPS_PROXY"])
+async def test_a_proxy_of_another_kind_is_refused_in_a_line_without_its_login(
+    tmp_path: Path, scheme: str, by: str
+) -> None:
+    proxy, content = f"{scheme}://user:hunter2@127.0.0.1:1080", KUBECONFIG.format(url="https://api.example")
+    if by == "the kubeconfig":
+        content = content.replace("api.example", f'api.example", proxy-url: "{proxy}')
+    proxies = Proxies(https=proxy if by == "HTTPS_PROXY" else "")
+    said = await refusal(replace(settings(write(tmp_path, content)), proxies=proxies))
+    assert f'"{scheme}://"' in said
+    assert "is not supported" in said
+    assert "proxy-url" in said
+    assert "HTTPS_PROXY" in said
+    assert "hunter2" not in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("status", [403, 407, 502, 503])
+async def test_a_proxy_that_refuses_is_named_with_its_number(tmp_path: Path, status: int) -> None:
+    async with ConnectProxy(1) as proxy:
+        proxy.refuse = status
+        of = settings(write(tmp_path, KUBECONFIG.format(url="https://api.example")))
+        of = replace(of, proxies=Proxies(https=proxy.url("user:hunter2")))
+        async with await connect(of) as client:
+            with pytest.raises(ConnectionSetupError) as caught:
+                await check(client)
+    assert f"the proxy answered HTTP {status}." in str(caught.value)
+    assert "NO_PROXY" in str(caught.value)
+    assert "Is it running?" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_without_a_kubeconfig_it_says_what_to_set(tmp_path: Path) -> None:
     said = await refusal(settings(tmp_path / "missing"))
     assert f"no such file: {tmp_path}/missing" in said
@@ -152,7 +188,7 @@ async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: st
         ),
         pytest.param(
             KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
-            "a certificate or key that it names is none",
+            "a certificate or key that it names is invalid",
             id="no certificate",
         ),
     ],

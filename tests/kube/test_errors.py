@@ -23,7 +23,7 @@ TERMINATING = (
             "changed",
             StaleObjectError,
             Reason.KUBERNETES_UNAVAILABLE,
-            "trying again",
+            "retrying",
             id="a conflict",
         ),
         pytest.param(
@@ -32,7 +32,7 @@ TERMINATING = (
             RBAC,
             PermanentError,
             Reason.KUBERNETES_FORBIDDEN,
-            "Give its role what is missing",
+            "Add the missing rule to its role",
             id="a missing right",
         ),
         pytest.param(
@@ -65,7 +65,7 @@ TERMINATING = (
             "x",
             TransientError,
             Reason.KUBERNETES_REFUSED,
-            "no place",
+            "no such namespace or resource",
             id="a namespace that is gone",
         ),
         pytest.param(
@@ -74,7 +74,7 @@ TERMINATING = (
             "x",
             TransientError,
             Reason.KUBERNETES_REFUSED,
-            "no place",
+            "no such namespace or resource",
             id="a method that is not known",
         ),
         pytest.param(
@@ -101,7 +101,7 @@ TERMINATING = (
             "x",
             TransientError,
             Reason.KUBERNETES_UNAVAILABLE,
-            "trying again",
+            "retrying",
             id="a request that took too long",
         ),
         pytest.param(
@@ -110,11 +110,11 @@ TERMINATING = (
             "x",
             TransientError,
             Reason.KUBERNETES_UNAVAILABLE,
-            "throttling",
+            "throttles",
             id="throttling",
         ),
         pytest.param(
-            500, "InternalError", "x", TransientError, Reason.KUBERNETES_UNAVAILABLE, "trying again", id="500"
+            500, "InternalError", "x", TransientError, Reason.KUBERNETES_UNAVAILABLE, "retrying", id="500"
         ),
         pytest.param(
             503,
@@ -122,11 +122,11 @@ TERMINATING = (
             "x",
             TransientError,
             Reason.KUBERNETES_UNAVAILABLE,
-            "trying again",
+            "retrying",
             id="503",
         ),
         pytest.param(
-            302, "Found", "x", TransientError, Reason.KUBERNETES_UNAVAILABLE, "trying again", id="a redirect"
+            302, "Found", "x", TransientError, Reason.KUBERNETES_UNAVAILABLE, "retrying", id="a redirect"
         ),
         pytest.param(
             0,

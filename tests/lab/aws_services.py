@@ -23,6 +23,7 @@ class Services:
         token_life: seconds that the next ECR tokens live.
         credential_life: seconds that the next temporary keys live.
         account: the 12 digits of the account.
+        registry_region: of the registry that ECR's answers name; empty for the one that was asked.
         passwords: every one handed out so far, in order.
         trust: role ARN → its trust policy; None lets everybody assume any role.
     """
@@ -31,6 +32,7 @@ class Services:
         self.token_life = token_life
         self.credential_life = 3600.0
         self.account = "123456789012"
+        self.registry_region = ""
         self.passwords: list[str] = []
         self.trust: dict[str, Trust] | None = None
         self._keys = keys
@@ -66,7 +68,9 @@ class Services:
         public = call.service == "ecr-public"
         if not public:
             suffix = "amazonaws.com.cn" if call.region.startswith("cn-") else "amazonaws.com"
-            datum["proxyEndpoint"] = f"https://{self.account}.dkr.ecr.{call.region}.{suffix}"
+            datum["proxyEndpoint"] = (
+                f"https://{self.account}.dkr.ecr.{self.registry_region or call.region}.{suffix}"
+            )
         if garbage == "no-data":
             return wire.answer({} if public else {"authorizationData": []})
         if garbage:

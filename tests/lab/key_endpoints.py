@@ -35,6 +35,8 @@ class KeyEndpoints:
         agent_token: what the container's agent wants as Authorization; None for nothing.
         sso_token: what the portal wants as bearer token.
         silent: take requests and answer none.
+        lost_sessions: answer no request for a session, as an instance whose hop limit a pod exceeds.
+        refused_sessions: answer such requests with this status.
         garbage: answer this in place of keys.
         asked: method and path of each request, in order.
         handed_out: access key ids, in order.
@@ -50,6 +52,8 @@ class KeyEndpoints:
         self.agent_token: str | None = None
         self.sso_token = ""
         self.silent = False
+        self.lost_sessions = False
+        self.refused_sessions: int | None = None
         self.garbage: str | None = None
         self.asked: list[str] = []
         self.handed_out: list[str] = []
@@ -92,6 +96,10 @@ class KeyEndpoints:
         return await handler(request)
 
     async def _open_session(self, request: web.Request) -> web.Response:
+        if self.lost_sessions:
+            await asyncio.Event().wait()
+        if self.refused_sessions:
+            return web.Response(status=self.refused_sessions)
         if not request.headers.get(_LIFE, "").isdigit():
             return web.Response(status=400)
         token = secrets.token_urlsafe(20)

@@ -47,7 +47,7 @@ def test_good_links_are_kept(said: dict[str, Any], expected: list[tuple[str, tup
         pytest.param(
             links(entry("builder")), '"builder": `for` is empty: write pull, mount or both', id="none"
         ),
-        pytest.param(links(entry("", "pull")), '"" is no name for a ServiceAccount', id="an empty name"),
+        pytest.param(links(entry("", "pull")), '"" is not a valid ServiceAccount name', id="an empty name"),
         pytest.param(links(entry("a/b", "pull")), '"a/b" is no name', id="a path"),
         pytest.param(links(entry("x" * 254, "pull")), "is no name", id="a name too long"),
         pytest.param(links(entry("a", "pull"), entry("a", "mount")), 'names "a" twice', id="a name twice"),

@@ -102,10 +102,12 @@ def test_a_frequency_that_go_refuses_is_told_and_leaves_the_rest_wanted(frequenc
         pytest.param(
             {"ecr_registry": "proxy.example.com"},
             Reason.INVALID_SPEC,
-            "set spec.region",
+            "Set spec.region",
             id="a proxy without a region",
         ),
-        pytest.param({"region": "Ohio"}, Reason.INVALID_SPEC, "is no AWS region", id="a region that is none"),
+        pytest.param(
+            {"region": "Ohio"}, Reason.INVALID_SPEC, "is not a valid AWS region", id="a region that is none"
+        ),
         pytest.param(
             {"generated_secret_name": "Web"}, Reason.INVALID_SPEC, '"Web" is no name', id="capitals in a name"
         ),
@@ -344,7 +346,7 @@ def test_of_a_spec_beyond_64_kib_no_more_is_looked_at() -> None:
         pytest.param(
             "Secret", {"ecr_registry": "x" * 2049}, "is longer than 2048 characters", id="a registry"
         ),
-        pytest.param("Secret", {"region": "x" * 64}, "is no AWS region", id="a region"),
+        pytest.param("Secret", {"region": "x" * 64}, "is not a valid AWS region", id="a region"),
         pytest.param("Secret", {"other": "\ud800"}, "not valid Unicode", id="half a character"),
     ],
 )

@@ -201,7 +201,7 @@ def test_another_host_without_a_region_says_what_to_set(key: str, region: str | 
     error = error_for(key, region)
     assert error.reason is Reason.INVALID_SPEC
     assert parse_registry(key).host[:50] in error.message
-    assert "set spec.region" in error.message
+    assert "Set spec.region" in error.message
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_a_host_of_another_region_names_both_and_the_ways_out(key: str) -> None:
     error = error_for(key, "us-west-2")
     assert error.reason is Reason.REGION_MISMATCH
     assert error.message == (
-        f'The registry "{PLAIN}" is in us-east-2 but spec.region says us-west-2: '
-        "remove spec.region, or name the registry of us-west-2."
+        f'The registry "{PLAIN}" is in us-east-2 but spec.region is us-west-2. '
+        "Remove spec.region, or use the registry of us-west-2."
     )
 
 
@@ -252,7 +252,7 @@ def test_a_host_of_another_region_names_both_and_the_ways_out(key: str) -> None:
 def test_a_region_that_may_not_enter_a_host_name_is_refused(key: str, region: str) -> None:
     error = error_for(key, region)
     assert error.reason is Reason.INVALID_SPEC
-    assert "is no AWS region: write one such as us-east-2" in error.message
+    assert "is not a valid AWS region; expected one such as us-east-2" in error.message
     assert len(error.message) < LONGEST_MESSAGE
     assert error.message.isprintable()
 
@@ -266,19 +266,19 @@ def test_a_region_as_long_as_a_dns_label_is_taken() -> None:
     ("key", "what"),
     [
         pytest.param("", "is empty", id="nothing"),
-        pytest.param(" ", "holds a space", id="a space alone"),
+        pytest.param(" ", "contains a space", id="a space alone"),
         pytest.param(f" {PLAIN}", "(character 1)", id="a space before the host"),
         pytest.param(f"{PLAIN} ", f"(character {len(PLAIN) + 1})", id="a space after the host"),
         pytest.param("a b.example.com", "(character 2)", id="a space within"),
-        pytest.param(f"{PLAIN}\n", "holds a space or line break", id="a line break"),
-        pytest.param("registry\u00a0.example.com", "holds a space", id="a no-break space"),
-        pytest.param("registry\x00.example.com", "holds a control character", id="a null character"),
+        pytest.param(f"{PLAIN}\n", "contains a space or line break", id="a line break"),
+        pytest.param("registry\u00a0.example.com", "contains a space", id="a no-break space"),
+        pytest.param("registry\x00.example.com", "contains a control character", id="a null character"),
         pytest.param("registry\u200b.example.com", "an invisible one", id="a zero-width space"),
         pytest.param("registry\ud800.example.com", "an invisible one", id="half a surrogate pair"),
         pytest.param("a" * 2049, "is longer than 2048 characters", id="more than 2,048 characters"),
-        pytest.param("https://", "names no host", id="a scheme alone"),
-        pytest.param("/charts", "names no host", id="a path alone"),
-        pytest.param(":5000", "names no host", id="a port alone"),
+        pytest.param("https://", "has no host", id="a scheme alone"),
+        pytest.param("/charts", "has no host", id="a path alone"),
+        pytest.param(":5000", "has no host", id="a port alone"),
     ],
 )
 @pytest.mark.parametrize("region", [None, "us-east-2"])
@@ -286,7 +286,7 @@ def test_what_no_client_can_match_is_refused(key: str, what: str, region: str | 
     error = error_for(key, region)
     assert error.reason is Reason.INVALID_REGISTRY
     assert what in error.message
-    assert "write its host, for example" in error.message
+    assert "expected a host, for example" in error.message
     assert len(error.message) < LONGEST_MESSAGE
 
 

@@ -159,6 +159,19 @@ class Inventory:
         """The Secret as last seen, if it has our label."""
         return self._secrets.get((namespace, name))
 
+    def own_secret(self, resource: Resource) -> SecretView | None:
+        """The generated Secret of a resource as last seen, if it is there and the resource's own."""
+        view = self._secrets.get(_wanted_name(resource) or ("", ""))
+        return view if view and view.is_owned_by(resource.uid) else None
+
+    def keys_of_operator(self) -> list[ResourceKey]:
+        """Every resource that asks AWS with the operator's own credentials, be it for a role."""
+        return [
+            key
+            for key, resource in self._resources.items()
+            if (identity := identity_of(resource)) and identity.source == "operator"
+        ]
+
     def owned_by(self, uid: str) -> list[SecretView]:
         """Every Secret whose controller is that resource."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
@@ -293,7 +306,7 @@ class Inventory:
                 del self._beyond[key.namespace]
 
     def _note_identity(self, before: Resource | None, now: Resource | None) -> None:
-        old, new = _identity(before), _identity(now)
+        old, new = identity_of(before), identity_of(now)
         if old == new:
             return
         if now and new:
@@ -346,7 +359,8 @@ def _wanted_name(resource: Resource) -> SecretName | None:
     return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
 
 
-def _identity(resource: Resource | None) -> Identity | None:
+def identity_of(resource: Resource | None) -> Identity | None:
+    """The AWS identity that a resource asks for; None where its spec names none that makes sense."""
     return resource.wanted.logins[0].source.identity if resource and resource.wanted else None
 
 

@@ -15,6 +15,7 @@ from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import Clock
+from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
@@ -52,6 +53,7 @@ class Refresher:
         writer: writes the generated Secrets.
         claims: tells whose a Secret is.
         admission: tells whether a resource may have what it wants.
+        rotation: tells which tokens changed keys make due.
         clock: the time.
     """
 
@@ -63,6 +65,7 @@ class Refresher:
         writer: SecretWriter,
         claims: Claims,
         admission: Admission,
+        rotation: Rotation,
         clock: Clock,
     ) -> None:
         self._inventory = inventory
@@ -70,6 +73,7 @@ class Refresher:
         self._writer = writer
         self._claims = claims
         self._admission = admission
+        self._rotation = rotation
         self._clock = clock
         self._contests = Contests(clock)
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
@@ -107,6 +111,7 @@ class Refresher:
         """Drop what is kept of a resource that is gone."""
         self._logins.remove(resource)
         self._claims.remove(resource)
+        self._rotation.remove(resource.key)
         self._met.pop(resource.key, None)
         self._writer.forget(resource.key)
         self._contests.forget(resource.key)
@@ -146,6 +151,8 @@ class Refresher:
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
     ) -> Step:
         fitting = self._writer.fitting(resource, wanted)
+        if resource.key not in self._met:
+            self._rotation.compare(resource)
         if (times := self._times(fitting)) and not due and (step := self._leave(resource, wanted, times)):
             await self._writer.sweep(resource, wanted)
             return step
@@ -166,13 +173,17 @@ class Refresher:
         await self._writer.sweep(resource, wanted)
         why = self._why(resource, present, fitting)
         if gathered.failures:
+            # What changed keys made due stays due.
             return self._partly(resource, wanted, gathered)
+        self._rotation.remove(resource.key)
         settled = _settled(resource, wanted, earliest(gathered.tokens.values()), why)
         step = replace(settled, applied=True, replaced=times)
         return step if met is resource else replace(step, deadline=None, retry_in=0.0)
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
         """What to say of a Secret that is well; None if its token is due."""
+        if self._rotation.is_due(resource.key):
+            return None
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
             wait = times.issued_at + minimum_interval(times.expires_at - times.issued_at) - now

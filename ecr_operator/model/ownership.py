@@ -12,6 +12,7 @@ from typing import Any, Final
 from ecr_operator.model.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
 from ecr_operator.model.manifests import (
     FINGERPRINT,
+    KEY_HASH,
     MANAGED_BY,
     MANAGER,
     OWNER,
@@ -30,6 +31,7 @@ ADOPT: Final = f"{GROUP}/adopt"
 _LONGEST_FINGERPRINT: Final = 64
 _LONGEST_TOKENS: Final = 4096
 _LONGEST_UID: Final = 64
+_LONGEST_KEY_HASH: Final = 64
 _LONGEST_KIND: Final = 63
 _LONGEST_TIME: Final = 40
 _LONGEST_SHOWN: Final = 60
@@ -105,6 +107,7 @@ class SecretView:
         tokens: which login holds a token of when, where it holds several.
         refresh_requested: the request for a fresh token that was met last, by our annotation.
         adopt: somebody said that it may be adopted.
+        key_hash: of the long-lived access key id that fetched its token, by our annotation.
     """
 
     namespace: str
@@ -120,6 +123,7 @@ class SecretView:
     tokens: str | None
     refresh_requested: str | None
     adopt: bool
+    key_hash: str | None = None
 
     def is_owned_by(self, uid: str) -> bool:
         """Whether the resource with that uid has it."""
@@ -156,6 +160,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
         refresh_requested=requested_refresh(metadata),
         adopt=annotations.get(ADOPT) == "true",
+        key_hash=share_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
     )
 
 

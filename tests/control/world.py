@@ -17,6 +17,7 @@ from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
@@ -77,6 +78,7 @@ class World:
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
+        self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, rng),
@@ -97,12 +99,14 @@ class World:
 
     def hire(self, rng: random.Random | None = None) -> None:
         """Begin as a replica does that is elected again: what it saw is known, and what it did is not."""
+        self.rotation.clear()
         self.refresher = Refresher(
             inventory=self.inventory,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.inventory, self.secrets, self.linking),
             claims=Claims(self.inventory, self.secrets, self.resources),
             admission=Admission(self.policy, FakeTenants()),
+            rotation=self.rotation,
             clock=self.clock,
         )
         self.workers = Workers(
@@ -134,7 +138,9 @@ class World:
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
-        tasks = [asyncio.create_task(self.workers.run(workers)), asyncio.create_task(self.linking.run())]
+        keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
+        running = (self.workers.run(workers), self.linking.run(), keys)
+        tasks = [asyncio.create_task(each) for each in running]
         try:
             await settle()
             yield

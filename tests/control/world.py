@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -181,9 +182,12 @@ class World:
         found = {each["type"]: each for each in self.status(of).get("conditions", ())}
         return (found[condition]["status"], found[condition]["reason"]) if condition in found else ("", "")
 
-    def has_secret(self, of: Resource, *, age: timedelta = timedelta(0), **said: Any) -> None:
+    def has_secret(
+        self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **said: Any
+    ) -> None:
         """Have the healthy Secret of a resource there, applied a while ago."""
         login = token("present", issued_at=self.clock.now() - age, life=self.aws.life)
+        login = replace(login, key_hash=key_hash)
         metadata = secret_metadata(of, login, **said)
         self.secrets.put(metadata)
         self._watched_secrets.changed({"metadata": metadata})

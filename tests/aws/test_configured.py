@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.control.ports import KeySecret
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.identities import OPERATOR, Identity, IdentityPolicy, KeyDigest
 from ecr_operator.model.outcome import Reason
@@ -220,7 +221,7 @@ async def test_the_digest_of_a_secret_is_of_its_long_lived_keys_alone(aws: Local
 class Away(Tenants):
     """An API server that does not answer."""
 
-    async def iam_keys(self, namespace: str, name: str) -> "None":  # type: ignore[override]
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """Fail."""
         raise TransientError(Reason.KUBERNETES_UNAVAILABLE, f"{namespace}/{name} can't be read.")
 

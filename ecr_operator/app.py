@@ -22,6 +22,7 @@ from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import SystemClock, WakefulClock
 from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.survey import survey
 from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
@@ -36,7 +37,8 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.model.identities import Identity
+from ecr_operator.model.errors import PermanentError
+from ecr_operator.model.identities import OPERATOR, Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.parsing import Resource
 from ecr_operator.settings import Settings
@@ -151,6 +153,7 @@ class Operator:
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._inventory = Inventory(self._deadlines.schedule_now, self._gone, self._named)
+        self._rotation = Rotation(self._inventory, self._named.keys, self._deadlines.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
@@ -179,6 +182,7 @@ class Operator:
     def _hire(self) -> Workers:
         """Workers that know of no earlier write: others may have written since."""
         secrets = KubeSecrets(self._client)
+        self._rotation.clear()
         self._tally = Tally(self._metrics, self._clock)
         refresher = Refresher(
             inventory=self._inventory,
@@ -187,6 +191,7 @@ class Operator:
             writer=SecretWriter(self._inventory, secrets, self._linking),
             claims=Claims(self._inventory, secrets, self._statuses),
             admission=Admission(self._settings.tenancy, self._tenants),
+            rotation=self._rotation,
             clock=self._clock,
         )
         return Workers(
@@ -203,6 +208,9 @@ class Operator:
 
     async def run(self) -> None:
         """Watch, and work while leading, until cancelled."""
+        await self._log_identity()
+        # Before any resource is looked at, which compares these keys with those of its Secret.
+        await self._read_own_keys()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._warm(), name="warm")
             group.create_task(self._watch_credentials(), name="credentials")
@@ -210,6 +218,8 @@ class Operator:
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
             group.create_task(self._watches.run(), name="watches")
+            keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
+            group.create_task(keys, name="keys of Secrets")
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""
@@ -243,6 +253,28 @@ class Operator:
                 changes = latest
                 log.info("the AWS credential files have changed")
                 self.tokens.drop_operator()
+                if count := await self._read_own_keys():
+                    log.info(
+                        "the operator's AWS keys have changed; tokens are renewed with the new ones",
+                        resources=count,
+                    )
+
+    async def _read_own_keys(self) -> int:
+        """Read the operator's long-lived keys; returns how many resources they make due."""
+        try:
+            return self._rotation.operator_keys(await self._issuer.long_lived(OPERATOR))
+        except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
+            log.debug("the operator's AWS keys not looked at", error=type(error).__name__)
+            return 0
+
+    async def _log_identity(self) -> None:
+        """Log where the operator's AWS credentials come from; nobody is asked for them yet."""
+        try:
+            log.info("AWS credentials are configured", origin=await self._issuer.origin())
+        except PermanentError as error:
+            log.warning("no AWS credentials are configured", error=error.message)
+        except Exception as error:  # noqa: BLE001 - the same
+            log.warning("AWS credentials can't be looked at", error=type(error).__name__)
 
     async def _look_for_namespaces(self) -> None:
         """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would tell of a typing error."""

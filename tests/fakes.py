@@ -11,7 +11,7 @@ from typing import Any
 
 from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.model.identities import Identity
+from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.links import Account, view_account
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
@@ -97,6 +97,8 @@ class FakeIssuer:
         failing: by region, what is raised in place of a token.
         bases: what permits an identity now, or what is raised in place of it; an empty text by default.
         read: every identity whose basis was asked for.
+        keys: the long-lived keys of an identity, or what is raised in place of them; none by default.
+        digested: every identity whose keys were read by `long_lived`.
         released: every identity whose sessions were dropped.
         refused_regions: what `check` refuses.
         unlisted: regions that the SDK doesn't list.
@@ -112,6 +114,8 @@ class FakeIssuer:
         self.failing: dict[str, Exception] = {}
         self.bases: dict[Identity, str | OperatorError] = {}
         self.read: list[Identity] = []
+        self.keys: dict[Identity, KeyDigest | OperatorError] = {}
+        self.digested: list[Identity] = []
         self.released: list[Identity] = []
         self.refused_regions: set[str] = set()
         self.unlisted: set[str] = set()
@@ -126,12 +130,23 @@ class FakeIssuer:
             raise self.failing[source.region]
         now = self._clock.now()
         password = f"token-{next(self._serials)}"
-        return RegistryToken(password=password, issued_at=now, expires_at=now + self.life, basis=basis)
+        return RegistryToken(
+            password=password,
+            issued_at=now,
+            expires_at=now + self.life,
+            basis=basis,
+            key_hash=self._keys(source.identity).id_hash,
+        )
 
     async def basis(self, identity: Identity) -> str:
         """Tell what permits an identity."""
         self.read.append(identity)
         return self._basis(identity)
+
+    async def long_lived(self, identity: Identity) -> KeyDigest:
+        """Tell the long-lived keys of an identity."""
+        self.digested.append(identity)
+        return self._keys(identity)
 
     def release(self, identity: Identity) -> None:
         """Note whose sessions are dropped."""
@@ -145,6 +160,12 @@ class FakeIssuer:
     def is_listed(self, region: str) -> bool:
         """Whether a test has not named it as unlisted."""
         return region not in self.unlisted
+
+    def _keys(self, identity: Identity) -> KeyDigest:
+        found = self.keys.get(identity, KeyDigest())
+        if isinstance(found, OperatorError):
+            raise found
+        return found
 
     def _basis(self, identity: Identity) -> str:
         basis = self.bases.get(identity, "")

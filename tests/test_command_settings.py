@@ -107,6 +107,20 @@ def test_refresh(line: str, names: tuple[tuple[str | None, str], ...]) -> None:
     assert command.timeout is None
 
 
+@pytest.mark.parametrize(
+    ("line", "kinds", "namespace"),
+    [
+        ("refresh --all", ("Secret", "ArgoHelmRepoSecret"), None),
+        ("refresh --all -n b", ("Secret", "ArgoHelmRepoSecret"), "b"),
+        ("refresh -A --all -k argohelmrepo", ("ArgoHelmRepoSecret",), ""),
+    ],
+)
+def test_refresh_of_all(line: str, kinds: tuple[str, ...], namespace: str | None) -> None:
+    command = parsed(line)
+    assert isinstance(command, Refresh)
+    assert (command.names, command.kinds, command.place.namespace) == ((), kinds, namespace)
+
+
 def test_the_timeout_is_a_go_duration() -> None:
     assert parsed("refresh a --timeout 1m30s").timeout == timedelta(seconds=90)
 
@@ -123,6 +137,8 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("render", "-f/--filename"),
         ("render -f a -o wide", "'wide'"),
         ("refresh", "NAME"),
+        ("refresh -A", "--all"),
+        ("refresh a --all", "one of the two"),
         ("refresh A", '"A" is no name'),
         ("refresh secret/", '"secret/" is no name'),
         ("refresh ../x", "no kind"),
@@ -131,7 +147,7 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("refresh x --timeout soon", "soon"),
         ("refresh x --timeout 0s", "above 0"),
         ("refresh x --timeout 48h", "within a day"),
-        ("refresh x -A", "unknown flag"),
+        ("refresh x -A", "-A/--all-namespaces goes with --all"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(line: str, words: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ from ecr_operator.model.outcome import Reason
 
 _CONTAINER: Final = "container-role"
 _PROCESS: Final = "custom-process"
+# Whose credentials stand in the environment or a file.
+_AT_HAND: Final = ("env", "shared-credentials-file", "config-file", "ec2-credentials-file", "boto-config")
+# Whose credentials are fetched when they are used; `load` only reads the configuration.
+_DEFERRED: Final = ("assume-role-with-web-identity", "sso")
 
 # By the SDK's name of a provider.
 _ORIGINS: Final = {
@@ -56,6 +60,47 @@ def build_chain(
     _take_quotes_off(session, resolver)
     resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- it has no other door
     return tuple(resolver.providers)
+
+
+async def first_configured(chain: Iterable[Any]) -> tuple[str, Any] | None:
+    """Find the first provider that has credentials, without asking anybody for them.
+
+    The instance's role is left out: only asking tells whether there is one.
+
+    Returns:
+        The SDK's name of the provider, and its credentials where they are at hand.
+
+    Raises:
+        Exception: a file, a profile or a variable can't be read.
+    """
+    for provider in chain:
+        if provider.METHOD in _AT_HAND:
+            if found := await provider.load():
+                return provider.METHOD, await found.get_frozen_credentials()
+        elif await _is_configured(provider):
+            return provider.METHOD, None
+    return None
+
+
+async def _is_configured(provider: Any) -> bool:  # noqa: ANN401 -- the SDK has no types
+    match provider.METHOD:
+        case method if method in _DEFERRED:
+            return await provider.load() is not None
+        case "custom-process":
+            return provider._credential_process is not None  # noqa: SLF001 -- it has no other door
+        case "container-role":
+            return provider.ENV_VAR in os.environ or provider.ENV_VAR_FULL in os.environ
+        case "assume-role":
+            return bool(provider._has_assume_role_config_vars(_profile(provider)))  # noqa: SLF001 -- the same
+        case "login":
+            return "login_session" in _profile(provider)
+    return False
+
+
+def _profile(provider: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- the SDK has no types
+    profiles: Mapping[str, Any] = provider._load_config().get("profiles", {})  # noqa: SLF001 -- it has no other door
+    found: Mapping[str, Any] = profiles.get(provider._profile_name, {})  # noqa: SLF001 -- the same
+    return found
 
 
 def origin_in_words(method: str, paths: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from ecr_operator.aws.signers import Attempt, Signers
 from ecr_operator.aws.tls import SharedTlsSession
 from ecr_operator.control.ports import Clock, SystemClock, TenantReader
 from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import Identity, IdentityPolicy
+from ecr_operator.model.identities import Identity, IdentityPolicy, KeyDigest
 from ecr_operator.model.registries import answered_region
 from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer, plain_region
 from ecr_operator.telemetry.metrics import Metrics
@@ -117,6 +117,18 @@ class EcrTokenIssuer:
         """
         return await self._signers.basis(identity)
 
+    async def long_lived(self, identity: Identity) -> KeyDigest:
+        """Digest the long-lived keys that an identity has now; see the port. Raises OperatorError."""
+        return await self._signers.long_lived(identity)
+
+    async def origin(self) -> str:
+        """Where the operator's own credentials come from, in words; nobody is asked over the network.
+
+        Raises:
+            PermanentError: none are configured, or what is configured makes no sense.
+        """
+        return (await self._identity.configured()).origin
+
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more."""
         self._signers.release(identity)
@@ -141,7 +153,7 @@ class EcrTokenIssuer:
         answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
         token = decode_answer(answer, self._clock.now())
         self._compare_region(attempt.source, answered_region(token.proxy_endpoint))
-        return replace(token, basis=attempt.basis)
+        return replace(token, basis=attempt.basis, key_hash=attempt.key_hash)
 
     def _compare_region(self, source: TokenSource, answered: str) -> None:
         """Log once per source that AWS names a registry of another region: the token may not open ours."""

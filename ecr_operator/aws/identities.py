@@ -11,9 +11,9 @@ Leaves out: where STS is asked (aws.first_hop), clients (aws.clients), and what 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -27,13 +27,16 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
-from ecr_operator.aws.chain import build_chain, explain, origin_in_words
+from ecr_operator.aws.chain import build_chain, explain, first_configured, origin_in_words
 from ecr_operator.aws.files import CredentialFiles
 from ecr_operator.aws.first_hop import FirstHop, OperatorSession
 from ecr_operator.aws.metadata import InstanceRole
 from ecr_operator.control.ports import Clock
 from ecr_operator.model.errors import PermanentError, TransientError
+from ecr_operator.model.identities import hash_key_id
 from ecr_operator.model.outcome import Reason
+
+T = TypeVar("T")
 
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
@@ -56,6 +59,24 @@ class AwsKeys:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str | None = field(repr=False, default=None)
+
+    @property
+    def id_hash(self) -> str:
+        """A short hash of the access key id of long-lived keys; empty for temporary ones."""
+        return "" if self.session_token else hash_key_id(self.access_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """The credentials that are configured.
+
+    Attributes:
+        origin: where they come from, in words.
+        keys: those that stand in the environment or a file; None where they have to be asked for.
+    """
+
+    origin: str
+    keys: AwsKeys | None
 
 
 class OperatorIdentity:
@@ -171,6 +192,22 @@ class OperatorIdentity:
             self._flight.add_done_callback(self._landed)
         return await asyncio.shield(self._flight)
 
+    async def configured(self) -> Configured:
+        """Find what is configured without asking anybody: no agent, no process, no metadata service, no AWS.
+
+        Raises:
+            PermanentError: `CredentialsMissing`: there is nothing, or it makes no sense.
+        """
+        try:
+            found = await self._walk_chain(first_configured)
+        except (PermissionError, IsADirectoryError) as error:
+            raise self._missing(f"{error.filename} is not readable") from None
+        if found is None:
+            raise self._missing(f"none in the environment or {self._files.describe()}")
+        method, frozen = found
+        keys = self._checked(frozen, self._name(method)) if frozen else None
+        return Configured(origin=self._name(method), keys=keys)
+
     async def close(self) -> None:
         """Cancel what is under way."""
         for flight in self._flights:
@@ -209,9 +246,7 @@ class OperatorIdentity:
             # The SDK says so when what it fetched had expired already.
             message = f"The AWS credentials from {self._origin} have expired. Renew them there."
             raise TransientError(Reason.CREDENTIALS_EXPIRED, message) from None
-        keys = AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
-        self._check_bare(keys)
-        return keys
+        return self._checked(frozen, self._origin)
 
     async def _freeze(self) -> Any:  # noqa: ANN401 -- the SDK has no types
         generation = self._generation
@@ -226,17 +261,17 @@ class OperatorIdentity:
 
     async def _find(self) -> Any:  # noqa: ANN401 -- the SDK has no types
         self._origin = self._files.describe()
-        credentials = await self._walk_chain()
+        credentials = await self._walk_chain(self._first)
         if credentials is None:
             raise self._missing(f"none in the environment, {self._origin} or {self._instance_role.words}")
         return credentials
 
-    async def _walk_chain(self) -> Any:  # noqa: ANN401 -- the SDK has no types
+    async def _walk_chain(self, look: Callable[[Iterable[Any]], Awaitable[T]]) -> T:
         files = self._files.describe()
         try:
             # A process has less time than all of it, so that what is late gets its own name.
             chain = build_chain(self._session, self._instance_role, process_seconds=self._seconds * 2 / 3)
-            return await self._first(chain)
+            return await look(chain)
         except ConfigParseError as error:
             raise self._missing(
                 f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
@@ -275,11 +310,12 @@ class OperatorIdentity:
     def _name(self, method: str) -> str:
         return origin_in_words(method, self._files.paths)
 
-    def _check_bare(self, keys: AwsKeys) -> None:
+    def _checked(self, frozen: Any, origin: str) -> AwsKeys:  # noqa: ANN401 -- the SDK has no types
         """Refuse what no key can be, before AWS words it less well."""
-        values = (keys.access_key, keys.secret_key)
+        values = (frozen.access_key, frozen.secret_key)
         if not all(values) or any(quote in value for value in values for quote in "\"'"):
-            raise self._missing(f"a key from {self._origin} is empty or quoted")
+            raise self._missing(f"a key from {origin} is empty or quoted")
+        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
 
     def _missing(self, what: str) -> PermanentError:
         message = ". ".join([f"No usable AWS credentials: {what}", *self._files.flaws()])

@@ -23,6 +23,7 @@ from ecr_operator.model.identities import (
     ROLE_ANNOTATION,
     Identity,
     IdentityPolicy,
+    KeyDigest,
     check_permitted,
     is_role_arn,
     permits,
@@ -63,12 +64,14 @@ class Attempt:
         origin: where the keys come from that sign at present; None for the operator's own.
         forget: lets go of those keys, when AWS finds fault with them.
         basis: of the keys; see `TokenIssuer.basis`.
+        key_hash: of the id of the long-lived keys that the attempt begins with; empty for others.
     """
 
     source: TokenSource
     origin: str | None = None
     forget: Callable[[], None] = lambda: None
     basis: str = ""
+    key_hash: str = ""
 
 
 class Signers:
@@ -123,6 +126,28 @@ class Signers:
         """The digest of what permits an identity now; see `TokenIssuer.basis`. Raises OperatorError."""
         return (await self._read(identity)).basis
 
+    async def long_lived(self, identity: Identity) -> KeyDigest:
+        """The digest of an identity's long-lived keys; see `TokenIssuer.long_lived`. Raises OperatorError."""
+        try:
+            keys = await self._at_hand(identity)
+        except PermanentError as error:
+            if error.reason is not Reason.CREDENTIALS_MISSING:
+                raise
+            keys = None
+        if keys is None or not keys.id_hash:
+            return KeyDigest()
+        contents = self._digest("long-lived", keys.access_key, keys.secret_key)
+        return KeyDigest(id_hash=keys.id_hash, contents=contents)
+
+    async def _at_hand(self, identity: Identity) -> AwsKeys | None:
+        match identity.source:
+            case "operator":
+                return (await self._operator.configured()).keys
+            case "iam_secret":
+                found = await self._tenants.iam_keys(identity.namespace, identity.name)
+                return read_iam_keys(found.data, _words(identity))
+        return None
+
     def release(self, identity: Identity) -> None:
         """Drop what is kept for an identity."""
         self._sessions.release(identity)
@@ -168,6 +193,7 @@ class Signers:
             region = self._operator.failed_in or attempt.source.region
             attempt.source = replace(attempt.source, region=region)
             raise
+        attempt.key_hash = keys.id_hash
         check_partition(attempt.source.region, self._operator.role_arn, asked.role_arn)
         if not asked.role_arn:
             return keys
@@ -188,6 +214,7 @@ class Signers:
         return keys
 
     async def _as_secret(self, attempt: Attempt, asked: Identity, keys: AwsKeys) -> AwsKeys:
+        attempt.key_hash = keys.id_hash
         if not asked.role_arn:
             return keys
         return await self._assume_role(attempt, asked, keys, attempt.basis)

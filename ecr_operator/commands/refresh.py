@@ -2,8 +2,10 @@
 
 import asyncio
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ from ecr_operator.model.resources import KINDS, SHORT_NAMES
 from ecr_operator.settings.commands import Refresh
 
 _EVERY: Final = 0.5
+_LIST_EVERY: Final = 2.0
+_AT_ONCE: Final = 8
 _PATIENCE: Final = timedelta(minutes=1)
 _MANAGER: Final = "ecr-secret-operator-refresh"
 _FOR_GOOD: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
@@ -37,11 +41,69 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
         CommandError: there is no way to an API server, or one of them can't be found.
     """
     async with connected(command.place) as client:
-        finder = _Finder(client, namespace_of(command.place, client))
+        namespace = namespace_of(command.place, client)
+        if not command.names:
+            return await _refresh_all(command, client, namespace, terminal, clock)
+        finder = _Finder(client, namespace)
         found = [await finder.find(kind, name) for kind, name in command.names]
-        asking = [_Request(client, terminal, clock, key, raw) for key, raw in found]
+        asking = [_Request(client, partial(_read, client), terminal, clock, key, raw) for key, raw in found]
         met = await asyncio.gather(*(request.run(command.timeout) for request in asking))
     return 0 if all(met) else 1
+
+
+async def _refresh_all(
+    command: Refresh, client: KubeClient, namespace: str, terminal: Terminal, clock: Clock
+) -> int:
+    found = await list_all(client, namespace, command.kinds)
+    for words in found.lacking:
+        terminal.complain(words)
+    objects = [(_key(kind, raw), raw) for kind, raw in found.objects]
+    served = [(key, raw) for key, raw in objects if not requests.is_suspended(raw)]
+    if left_out := len(objects) - len(served):
+        terminal.complain(f"Left out, because spec.suspend is true: {left_out}.")
+    if not served and not found.lacking:
+        terminal.complain(
+            f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
+        )
+    lists = _Lists(client, namespace, command.kinds, clock)
+    turn = asyncio.Semaphore(_AT_ONCE)
+    asking = [_Request(client, lists.read, terminal, clock, key, raw, turn) for key, raw in served]
+    met = await asyncio.gather(*(request.run(command.timeout) for request in asking))
+    return 0 if all(met) and not found.lacking else 1
+
+
+class _Lists:
+    """Reads resources for many requests, by one list of each kind in two seconds."""
+
+    def __init__(self, client: KubeClient, namespace: str, kinds: Sequence[str], clock: Clock) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._kinds = kinds
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._listed_at = -math.inf
+        self._found: Mapping[ResourceKey, Mapping[str, Any]] = {}
+
+    async def read(self, key: ResourceKey) -> Mapping[str, Any]:
+        """A resource as it was at most two seconds ago.
+
+        Raises:
+            ApiError: it can't be listed, or is gone.
+        """
+        async with self._turn:
+            if self._clock.monotonic() - self._listed_at >= _LIST_EVERY:
+                self._found = await self._list()
+                self._listed_at = self._clock.monotonic()
+        if key not in self._found:
+            raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{key} is gone")
+        return self._found[key]
+
+    async def _list(self) -> Mapping[ResourceKey, Mapping[str, Any]]:
+        found = {}
+        for kind in self._kinds:
+            answer = await self._client.request("GET", paths.resources(kind, self._namespace))
+            found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
+        return found
 
 
 class _Finder:
@@ -81,10 +143,19 @@ class _Finder:
 class _Request:
     """One request for a token, from the asking to its end."""
 
-    def __init__(
-        self, client: KubeClient, terminal: Terminal, clock: Clock, key: ResourceKey, raw: Mapping[str, Any]
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        client: KubeClient,
+        read: Callable[[ResourceKey], Awaitable[Mapping[str, Any]]],
+        terminal: Terminal,
+        clock: Clock,
+        key: ResourceKey,
+        raw: Mapping[str, Any],
+        turn: asyncio.Semaphore | None = None,
     ) -> None:
         self._client = client
+        self._read = read
+        self._turn = turn or asyncio.Semaphore()
         self._terminal = terminal
         self._clock = clock
         self._key = key
@@ -94,7 +165,9 @@ class _Request:
     async def run(self, limit: timedelta | None) -> bool:
         if requests.is_suspended(self._raw):
             return self._fail("spec.suspend is true, so nothing is refreshed. Take it out first.")
-        if refusal := await self._ask():
+        async with self._turn:
+            refusal = await self._ask()
+        if refusal:
             return self._fail(refusal)
         now = self._clock.now()
         earliest = requests.earliest(self._before, now)
@@ -122,7 +195,7 @@ class _Request:
         while (waited := timedelta(seconds=self._clock.monotonic() - start)) < limit:
             await self._clock.sleep(_EVERY)
             try:
-                raw = await _read(self._client, self._key)
+                raw = await self._read(self._key)
             except ApiError as failure:
                 if failure.code in _FOR_GOOD:
                     return self._fail(_lost(failure))
@@ -152,6 +225,11 @@ class _Request:
 async def _read(client: KubeClient, key: ResourceKey) -> Mapping[str, Any]:
     raw: Mapping[str, Any] = await client.request("GET", paths.resources(key.kind, key.namespace, key.name))
     return raw
+
+
+def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+    metadata = raw["metadata"]
+    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
 
 
 def _lost(failure: ApiError) -> str:

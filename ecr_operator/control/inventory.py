@@ -172,6 +172,14 @@ class Inventory:
         """The Secret as last seen, if it has our label or is one of ours that has lost it."""
         return self._secrets.get((namespace, name))
 
+    def keys_of_operator(self) -> list[ResourceKey]:
+        """Every resource that asks AWS with the operator's own credentials, be it for a role."""
+        return [
+            key
+            for key, resource in self._resources.items()
+            if (identity := identity_of(resource)) and identity.source == "operator"
+        ]
+
     def owned_by(self, uid: str) -> list[SecretView]:
         """Every Secret whose controller is that resource."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
@@ -322,7 +330,7 @@ class Inventory:
                 del self._beyond[key.namespace]
 
     def _note_identity(self, before: Resource | None, now: Resource | None) -> None:
-        old, new = _identity(before), _identity(now)
+        old, new = identity_of(before), identity_of(now)
         if old == new:
             return
         if now and new:
@@ -398,7 +406,8 @@ def _argo_key(resource: Resource) -> tuple[str, ...] | None:
     return resource.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
 
 
-def _identity(resource: Resource | None) -> Identity | None:
+def identity_of(resource: Resource | None) -> Identity | None:
+    """The AWS identity that a resource asks for; None where its spec names none that makes sense."""
     return resource.wanted.logins[0].source.identity if resource and resource.wanted else None
 
 

@@ -123,7 +123,10 @@ class Logins:
         times = present.times
         kept = {
             login.key: RegistryToken(
-                password=old[login.key], issued_at=times.issued_at, expires_at=times.expires_at
+                password=old[login.key],
+                issued_at=times.issued_at,
+                expires_at=times.expires_at,
+                key_hash=present.key_hash or "",
             )
             for login in wanted.logins
             if times and login.key in gathered.failures and login.key in old

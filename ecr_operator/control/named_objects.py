@@ -1,8 +1,9 @@
 """The Secrets and ServiceAccounts that resources name as their AWS identity, by a watch of their metadata.
 
 Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept;
-what is wrong with a named object is asked again only when the object has changed.
-Leaves out: reading them (kube.tenants), and what permits an identity (aws).
+what is wrong with a named object is asked again only when the object has changed; a Secret with keys is read
+once when it is first seen and once for each change, one Secret at a time, to notice other keys.
+Leaves out: reading them (kube.tenants), what permits an identity (aws), and what other keys mean (rotation).
 """
 
 import asyncio
@@ -11,13 +12,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ecr_operator.model.errors import OperatorError, PermanentError
-from ecr_operator.model.identities import Identity
+import structlog
+
+from ecr_operator.control.ports import Clock
+from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.outcome import Reason, ResourceKey
 
 # Of an Identity: those that name an object.
 SOURCES: Final = ("iam_secret", "service_account")
 _UNKNOWN: Final = ""
+_READ_AGAIN: Final = 5.0  # seconds after the API server did not answer
+
+log = structlog.get_logger(__name__)
 
 _Name = tuple[str, str, str]
 """Source, namespace and name."""
@@ -43,11 +50,12 @@ class Demand:
 
 @dataclass(slots=True)
 class _Named:
-    """One object: who names it, its uid and version (None if it is absent), and what is wrong with it."""
+    """One object: who names it, its uid and version (None if absent), what is wrong with it, its keys."""
 
     users: dict[ResourceKey, Identity] = field(default_factory=dict)
     version: str | None = _UNKNOWN
     failures: dict[Identity, OperatorError] = field(default_factory=dict)
+    keys: KeyDigest | None = None
 
 
 class NamedObjects:
@@ -67,6 +75,8 @@ class NamedObjects:
     ) -> None:
         self._read_basis = read_basis
         self._changed = changed
+        self._unread: dict[_Name, None] = {}
+        self._any_unread = asyncio.Event()
         self._named: dict[_Name, _Named] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._synced: set[tuple[str, str]] = set()
@@ -88,6 +98,9 @@ class NamedObjects:
         if name not in self._named:
             self._named[name] = _Named()
             self._count(name, 1)
+            if (identity.source, self._scope(identity.namespace)) in self._synced:
+                # The list was before it was named.
+                self._read_later(name)
         self._named[name].users[key] = identity
 
     def unname(self, key: ResourceKey, identity: Identity) -> None:
@@ -99,6 +112,7 @@ class NamedObjects:
         del named.users[key]
         if not named.users:
             del self._named[name]
+            self._unread.pop(name, None)
             self._count(name, -1)
 
     async def basis(self, identity: Identity) -> str:
@@ -124,6 +138,52 @@ class NamedObjects:
                 named.failures[identity] = error
             raise
 
+    def keys(self, identity: Identity) -> KeyDigest | None:
+        """The keys of an identity's Secret as last read; None if they have not been."""
+        named = self._named.get(_name_of(identity))
+        return named.keys if named else None
+
+    async def watch_keys(
+        self,
+        read: Callable[[Identity], Awaitable[KeyDigest]],
+        keys_read: Callable[[KeyDigest | None, KeyDigest, Collection[ResourceKey]], object],
+        clock: Clock,
+    ) -> None:
+        """Read the keys of Secrets that are new or have changed, until cancelled.
+
+        Args:
+            read: digests the keys in a Secret.
+            keys_read: called with the digests of the last read (None if there was none) and of this one, and
+                the resources that name the Secret.
+            clock: the time.
+        """
+        while True:
+            await self._any_unread.wait()
+            while self._unread:
+                name = next(iter(self._unread))
+                del self._unread[name]
+                try:
+                    keys = await read(Identity(source="iam_secret", namespace=name[1], name=name[2]))
+                except TransientError:
+                    await clock.sleep(_READ_AGAIN)
+                    if name in self._named:
+                        self._read_later(name)
+                except PermanentError:
+                    pass  # reported by the refreshes that need them
+                except Exception as error:  # noqa: BLE001 - must not keep other Secrets from being read
+                    # The type alone: what an unknown exception says may hold a key.
+                    log.error("unexpected error", error=type(error).__name__, namespace=name[1], name=name[2])  # noqa: TRY400
+                else:
+                    if named := self._named.get(name):
+                        before, named.keys = named.keys, keys
+                        keys_read(before, keys, list(named.users))
+            self._any_unread.clear()
+
+    def _read_later(self, name: _Name) -> None:
+        if name[0] == "iam_secret":
+            self._unread[name] = None
+            self._any_unread.set()
+
     def is_named(self, name: _Name) -> bool:
         """Whether any resource names it."""
         return name in self._named
@@ -133,8 +193,10 @@ class NamedObjects:
         named = self._named.get(name)
         if named is None or named.version == version:
             return
-        is_news = named.version != _UNKNOWN
+        is_news = named.version != _UNKNOWN or named.keys is not None
         named.version = version
+        if version is not None:
+            self._read_later(name)
         if is_news or named.failures:
             named.failures.clear()
             self._changed(set(named.users.values()), list(named.users))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ecr_operator.model.identities import Identity
+from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.leases import LeaseRecord
 from ecr_operator.model.links import Account
 from ecr_operator.model.outcome import Outcome, ResourceKey
@@ -78,6 +78,16 @@ class TokenIssuer(Protocol):
 
         Raises:
             OperatorError: as `issue` would for the same state of the cluster.
+        """
+        ...
+
+    async def long_lived(self, identity: Identity) -> KeyDigest:
+        """Digest the long-lived keys that an identity has now; AWS, agents and processes are not asked.
+
+        It is empty for other credentials, and where there are none or they make no sense.
+
+        Raises:
+            OperatorError: the named Secret can't be read.
         """
         ...
 

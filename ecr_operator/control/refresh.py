@@ -15,6 +15,7 @@ from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import Clock, SecretStore
+from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
@@ -55,6 +56,7 @@ class Refresher:
         writer: writes the generated Secrets.
         claims: tells whose a Secret is.
         admission: tells whether a resource may have what it wants.
+        rotation: tells which tokens changed keys make due.
         clock: the time.
     """
 
@@ -67,6 +69,7 @@ class Refresher:
         writer: SecretWriter,
         claims: Claims,
         admission: Admission,
+        rotation: Rotation,
         clock: Clock,
     ) -> None:
         self._inventory = inventory
@@ -75,6 +78,7 @@ class Refresher:
         self._writer = writer
         self._claims = claims
         self._admission = admission
+        self._rotation = rotation
         self._clock = clock
         self._contests = Contests(clock)
         self._labels = Contests(clock, window=LABEL_WINDOW, at_once=1)
@@ -104,6 +108,7 @@ class Refresher:
         """Drop what is kept of a resource that is gone."""
         self._logins.remove(resource)
         self._claims.remove(resource)
+        self._rotation.remove(resource.key)
         self._met.pop(resource.key, None)
         self._writer.forget(resource.key)
         self._contests.forget(resource.key)
@@ -193,6 +198,8 @@ class Refresher:
         fitting = self._writer.fitting(resource, wanted)
         times = self._times(fitting)
         relabel = fitting is not None and self._tries_label(resource, fitting)
+        if resource.key not in self._met:
+            self._rotation.compare(resource)
         if times and not due and not relabel and (step := self._leave(resource, wanted, times)):
             await self._writer.sweep(resource, wanted)
             return step
@@ -215,13 +222,17 @@ class Refresher:
         await self._writer.sweep(resource, wanted)
         why = self._why(resource, present, fitting)
         if gathered.failures:
+            # What changed keys made due stays due.
             return self._partly(resource, wanted, gathered)
+        self._rotation.remove(resource.key)
         settled = _settled(resource, wanted, earliest(gathered.tokens.values()), why)
         step = replace(settled, applied=True, replaced=times)
         return step if met is resource else replace(step, deadline=None, retry_in=0.0)
 
     def _leave(self, resource: Resource, wanted: Wanted, times: TokenTimes) -> Step | None:
         """What to say of a Secret that is well; None if its token is due."""
+        if self._rotation.is_due(resource.key):
+            return None
         now, deadline = self._clock.now(), _deadline(resource, wanted, times)
         if self._unmet_request(resource, wanted):
             # Not later than it was due anyway.

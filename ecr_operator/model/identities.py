@@ -35,6 +35,7 @@ _MOST_PERMITTED: Final = 1 << 13  # characters of the annotation
 _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _SESSION_PREFIX: Final = "ecr-secret-operator"
 _LONGEST_SESSION: Final = 64  # characters, of AWS's RoleSessionName
+_KEY_HASH: Final = 12  # hexadecimal digits
 _HASH: Final = 16  # hexadecimal digits; whoever may name a namespace must not find one with the same
 
 
@@ -67,6 +68,38 @@ class Identity:
 
 
 OPERATOR: Final = Identity()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDigest:
+    """Long-lived AWS keys, recognizable but not readable; empty for credentials of any other kind.
+
+    Attributes:
+        id_hash: of the access key id; short, and the same in every process.
+        contents: of the id and the secret; comparable within one process only.
+    """
+
+    id_hash: str = ""
+    contents: str = ""
+
+    def replaces(self, before: "KeyDigest | None", id_hash: str | None) -> bool:
+        """Whether a token has to be renewed because these keys took the place of others.
+
+        Args:
+            before: the keys until now; None at a start, when only other access key ids can be told apart.
+            id_hash: of the key that fetched the token; None if that is not known.
+        """
+        if before is None:
+            return bool(id_hash and self.id_hash) and id_hash != self.id_hash
+        if before.contents == self.contents:
+            return False
+        same_id = before.id_hash == self.id_hash
+        return same_id or not self.id_hash or id_hash != self.id_hash
+
+
+def hash_key_id(access_key: str) -> str:
+    """A short hash of an access key id, for an annotation."""
+    return hashlib.sha256(access_key.encode()).hexdigest()[:_KEY_HASH]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

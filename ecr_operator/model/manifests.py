@@ -25,6 +25,8 @@ FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
 # Whose the Secret is where no ownerReference says it: with deletion_policy Orphan, or if one is taken off.
 OWNER: Final = f"{GROUP}/owner"
 OWNER_UID: Final = f"{GROUP}/owner-uid"
+# Which long-lived access key fetched the token: tells after a restart whether the keys have been rotated.
+KEY_HASH: Final = f"{GROUP}/access-key-hash"
 
 DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY: Final = ".dockerconfigjson"
@@ -42,7 +44,7 @@ def generated_secret(
         wanted: the resource's checked spec.
         tokens: by registry key; where one is missing, the Secret says that it is not whole.
     """
-    times = earliest(tokens.values())
+    times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
     manifest: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -55,6 +57,7 @@ def generated_secret(
                 **({TOKENS: tokens_annotation(wanted, tokens)} if len(wanted.logins) > 1 else {}),
                 ISSUED_AT: _exactly(times.issued_at),
                 EXPIRES_AT: _exactly(times.expires_at),
+                **({KEY_HASH: key_hash} if key_hash else {}),
             },
         },
         "type": secret_type(wanted),
@@ -92,6 +95,11 @@ def earliest(tokens: Iterable[RegistryToken]) -> TokenTimes:
     return TokenTimes(
         issued_at=min(token.issued_at for token in held), expires_at=min(token.expires_at for token in held)
     )
+
+
+def _key_hash(tokens: Iterable[RegistryToken]) -> str:
+    """Of the key that fetched the oldest token: one that stayed after a failure may be of earlier keys."""
+    return min(tokens, key=lambda token: token.issued_at).key_hash
 
 
 def tokens_annotation(wanted: Wanted, tokens: Mapping[str, RegistryToken]) -> str:

@@ -13,6 +13,7 @@ from ecr_operator.model.bounds import LONGEST_NAME, mapping_in, mappings_in, tex
 from ecr_operator.model.excerpt import excerpt_unless_word
 from ecr_operator.model.manifests import (
     FINGERPRINT,
+    KEY_HASH,
     MANAGED_BY,
     MANAGER,
     OWNER,
@@ -33,6 +34,7 @@ _ADOPTIONS: Final = (ADOPT_KEEPING, ADOPT_DROPPING)
 _LONGEST_FINGERPRINT: Final = 64
 _LONGEST_TOKENS: Final = 4096
 _LONGEST_UID: Final = 64
+_LONGEST_KEY_HASH: Final = 64
 _LONGEST_KIND: Final = 63
 _LONGEST_TIME: Final = 40
 _LONGEST_SHOWN: Final = 60
@@ -112,6 +114,7 @@ class SecretView:
         tokens: which login holds a token of when, where it holds several.
         refresh_requested: the request for a fresh token that was met last, by our annotation.
         adopt: how it may be adopted, `ADOPT_KEEPING` or `ADOPT_DROPPING`; None where nobody allows it.
+        key_hash: of the long-lived access key id that fetched its token, by our annotation.
     """
 
     namespace: str
@@ -128,6 +131,7 @@ class SecretView:
     tokens: str | None
     refresh_requested: str | None
     adopt: str | None
+    key_hash: str | None = None
 
     def is_owned_by(self, uid: str) -> bool:
         """Whether the resource with that uid has it."""
@@ -166,6 +170,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
         refresh_requested=requested_refresh(metadata),
         adopt=next((word for word in _ADOPTIONS if annotations.get(ADOPT) == word), None),
+        key_hash=share_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
     )
 
 

@@ -15,6 +15,8 @@ _MARGIN_CAP = timedelta(hours=2)
 _INTERVAL_CAP = timedelta(minutes=5)
 _JITTER = 0.05
 _LONGEST_SPREAD = timedelta(minutes=2)
+# Of the two minutes within which changed keys are tried: the rest is for noticing them, and for the calls.
+_LONGEST_ROTATION = timedelta(seconds=100)
 
 FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
@@ -72,6 +74,15 @@ def spread_overdue(times: TokenTimes, now: datetime, seed: str) -> datetime:
     """When to refresh what fell due while the operator was down: nearest to expiry first, not all at once."""
     remaining = times.expires_at - now
     return now + min(remaining / 60, _LONGEST_SPREAD) * (0.8 + _fraction(seed) / 5)
+
+
+def rotation_deadline(times: TokenTimes, now: datetime, seed: str) -> datetime:
+    """When to renew a token because the keys behind it have changed: spread by the seed, within 2 minutes.
+
+    Sooner for a token with less than two hours left, so that this leaves time for further attempts.
+    """
+    remaining = max(times.expires_at - now, timedelta(0))
+    return now + min(remaining / 60, _LONGEST_ROTATION) * _fraction(seed)
 
 
 def is_alive(times: TokenTimes, now: datetime) -> bool:

@@ -55,6 +55,7 @@ class RegistryToken:
         expires_at: when AWS lets it die, UTC.
         proxy_endpoint: the registry URL that AWS named, or an empty string.
         basis: a digest of what in the cluster permitted the call that got it; see `TokenIssuer.basis`.
+        key_hash: of the long-lived access key id that fetched it, by itself or for a role; empty for others.
     """
 
     password: str = field(repr=False)
@@ -62,6 +63,7 @@ class RegistryToken:
     expires_at: datetime
     proxy_endpoint: str = ""
     basis: str = field(default="", compare=False, repr=False)
+    key_hash: str = ""
 
     @property
     def times(self) -> TokenTimes:

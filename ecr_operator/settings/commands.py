@@ -95,12 +95,14 @@ class Refresh:
     """Ask for fresh tokens, and wait for them.
 
     Attributes:
-        names: kind and name; the kind is None where the user named none.
+        names: kind and name; the kind is None where the user named none. Empty for all resources.
+        kinds: of which to take all.
         timeout: the longest wait; None for a minute from when AWS may be asked again.
     """
 
     place: Place
     names: tuple[tuple[str | None, str], ...]
+    kinds: tuple[str, ...] = KINDS
     timeout: timedelta | None = None
 
 
@@ -165,9 +167,10 @@ def _render_parser() -> Parser:
 
 def _refresh_parser() -> Parser:
     parser = _parser("refresh", "Ask for fresh tokens and wait for them. Exit code 1 if one does not come.")
-    parser.add_argument("names", nargs="+", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
-    _add_namespace(parser)
-    parser.add_argument("-k", "--kind", type=told(_kind), help="kind of what is named without one")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
+    parser.add_argument("--all", action="store_true", help="all resources of the namespace")
+    _add_namespace(parser, everywhere=True)
+    parser.add_argument("-k", "--kind", type=told(_kind), help="kind of what is named without one, or of all")
     parser.add_argument(
         "--timeout",
         type=told(_timeout),
@@ -220,8 +223,17 @@ def _render(given: argparse.Namespace, environment: Mapping[str, str]) -> Comman
 
 
 def _refresh(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
+    if bool(given.names) == given.all:
+        raise SettingsError("Name the resources (NAME), or take --all: one of the two. See --help.")
+    if given.names and given.all_namespaces:
+        raise SettingsError("-A/--all-namespaces goes with --all; a NAME is looked up in one namespace.")
     names = dict.fromkeys(_named(text, given.kind) for text in given.names)
-    return Refresh(place=_place(given, environment), names=tuple(names), timeout=given.timeout)
+    return Refresh(
+        place=_place(given, environment),
+        names=tuple(names),
+        kinds=(given.kind,) if given.kind else KINDS,
+        timeout=given.timeout,
+    )
 
 
 def _place(given: argparse.Namespace, environment: Mapping[str, str]) -> Place:

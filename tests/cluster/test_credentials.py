@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
+from tests.lab.volumes import mount
 
 KEYS = "[default]\naws_access_key_id = AKIAFROMAFILE0000000\naws_secret_access_key = of-the-file\n"
 
@@ -45,7 +46,7 @@ async def test_a_wrong_edit_of_the_mounted_file_keeps_the_token_and_is_told_unti
     scene: Scene, tmp_path: Path
 ) -> None:
     scene.aws.token_life = 20
-    _mount(tmp_path, "one", KEYS)
+    mount(tmp_path, "one", KEYS)
     await scene.create(ecr_secret("pull"))
     env = {
         **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
@@ -54,7 +55,7 @@ async def test_a_wrong_edit_of_the_mounted_file_keeps_the_token_and_is_told_unti
     async with scene.operator(env=env):
         await scene.ready("pull")
         before = await scene.token("pull-login")
-        _mount(tmp_path, "two", KEYS.replace("[default]\n", ""))
+        mount(tmp_path, "two", KEYS.replace("[default]\n", ""))
         resource = await scene.told("pull", "False", "CredentialsMissing", within=30)
         assert reading.verdict(resource, "Ready") == ("True", "Refreshed")
         assert await scene.token("pull-login") == before
@@ -62,16 +63,6 @@ async def test_a_wrong_edit_of_the_mounted_file_keeps_the_token_and_is_told_unti
         assert f"{tmp_path}/credentials, line 1 comes before any section; put [default] above it" in message
         assert "lives until" in message
         assert "AKIA" not in message
-        _mount(tmp_path, "three", KEYS.replace("AKIAFROMAFILE", "AKIAMENDEDNOW"))
+        mount(tmp_path, "three", KEYS.replace("AKIAFROMAFILE", "AKIAMENDEDNOW"))
         await scene.ready("pull", within=10)
     assert (await scene.token("pull-login")).access_key == "AKIAMENDEDNOW0000000"
-
-
-def _mount(volume: Path, version: str, content: str) -> None:
-    """Put a file into a volume as the kubelet does: another folder, and one swap of a link."""
-    (volume / version).mkdir()
-    (volume / version / "credentials").write_text(content)
-    (volume / "..new").symlink_to(version)
-    (volume / "..new").rename(volume / "..data")
-    if not (volume / "credentials").is_symlink():
-        (volume / "credentials").symlink_to("..data/credentials")

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
+from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
@@ -77,6 +79,7 @@ class World:
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
+        self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, rng),
@@ -97,6 +100,7 @@ class World:
 
     def hire(self, rng: random.Random | None = None) -> None:
         """Begin as a replica does that is elected again: what it saw is known, and what it did is not."""
+        self.rotation.clear()
         self.refresher = Refresher(
             inventory=self.inventory,
             secrets=self.secrets,
@@ -104,6 +108,7 @@ class World:
             writer=SecretWriter(self.inventory, self.secrets, self.linking),
             claims=Claims(self.inventory, self.secrets, self.resources),
             admission=Admission(self.policy, FakeTenants()),
+            rotation=self.rotation,
             clock=self.clock,
         )
         self.workers = Workers(
@@ -135,7 +140,9 @@ class World:
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
-        tasks = [asyncio.create_task(self.workers.run(workers)), asyncio.create_task(self.linking.run())]
+        keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
+        running = (self.workers.run(workers), self.linking.run(), keys)
+        tasks = [asyncio.create_task(each) for each in running]
         try:
             await settle()
             yield
@@ -176,9 +183,12 @@ class World:
         found = {each["type"]: each for each in self.status(of).get("conditions", ())}
         return (found[condition]["status"], found[condition]["reason"]) if condition in found else ("", "")
 
-    def has_secret(self, of: Resource, *, age: timedelta = timedelta(0), **said: Any) -> None:
+    def has_secret(
+        self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **said: Any
+    ) -> None:
         """Have the healthy Secret of a resource there, applied a while ago."""
         login = token("present", issued_at=self.clock.now() - age, life=self.aws.life)
+        login = replace(login, key_hash=key_hash)
         metadata = secret_metadata(of, login, **said)
         self.secrets.put(metadata)
         self._watched_secrets.changed({"metadata": metadata})

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from ecr_operator.model.identities import (
     OPERATOR,
     Identity,
+    KeyDigest,
     check_role_arn,
+    hash_key_id,
     is_role_arn,
     permits,
     session_name,
@@ -191,3 +193,44 @@ def test_identities_differ_in_words_and_so_in_the_fingerprint_of_a_secret() -> N
 
 def test_the_operators_own_reads_as_it_always_did() -> None:
     assert str(TokenSource(region="eu-west-1")) == "ecr in eu-west-1 as operator"
+
+
+OLD = KeyDigest(id_hash="old", contents="1")
+SAME_ID = KeyDigest(id_hash="old", contents="2")
+NEW = KeyDigest(id_hash="new", contents="3")
+OTHER = KeyDigest()  # session keys, a web identity, or what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "fetched_by", "renewed"),
+    [
+        # A start: only the ids tell.
+        (None, NEW, "old", True),
+        (None, NEW, "new", False),
+        (None, NEW, None, False),
+        (None, OTHER, "old", False),
+        # While running.
+        (OLD, OLD, "old", False),
+        (OLD, OLD, None, False),
+        (OLD, SAME_ID, "old", True),
+        (OLD, SAME_ID, None, True),
+        (OLD, NEW, "old", True),
+        (OLD, NEW, None, True),
+        (OLD, NEW, "new", False),
+        (OLD, OTHER, "old", True),
+        (OTHER, OTHER, "old", False),
+        (OTHER, OTHER, None, False),
+        (OTHER, NEW, None, True),
+        # A file that was away for a while.
+        (OTHER, OLD, "old", False),
+    ],
+)
+def test_which_tokens_other_keys_make_due(
+    before: KeyDigest | None, now: KeyDigest, fetched_by: str | None, *, renewed: bool
+) -> None:
+    assert now.replaces(before, fetched_by) is renewed
+
+
+@given(st.text(max_size=200))
+def test_the_hash_of_a_key_id_is_short_and_plain(access_key: str) -> None:
+    assert re.fullmatch("[0-9a-f]{12}", hash_key_id(access_key))

@@ -4,6 +4,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from ecr_operator.model.manifests import (
     EXPIRES_AT,
     FINGERPRINT,
     ISSUED_AT,
+    KEY_HASH,
     dockerconfigjson,
     fingerprint,
     generated_secret,
@@ -199,3 +201,25 @@ def test_annotations_that_tell_no_times(issued: str | None, expires: str | None)
 def test_annotations_of_another_zone_are_understood() -> None:
     said = {ISSUED_AT: "2026-03-01T14:00:00+02:00", EXPIRES_AT: "2026-03-02T00:00:00Z"}
     assert token_times(said) == TokenTimes(issued_at=NOW, expires_at=times().expires_at)
+
+
+def test_the_key_that_fetched_the_oldest_token_is_named_by_a_hash_which_changes_no_fingerprint() -> None:
+    of = resource(additional_registries=["210987654321.dkr.ecr.eu-west-1.amazonaws.com"])
+    first, second = (login.key for login in wanted(of).logins)
+    old = replace(token(issued_at=NOW), key_hash="old")
+    new = replace(token(issued_at=NOW + timedelta(hours=1)), key_hash="new")
+    made = generated_secret(of, wanted(of), {first: new, second: old})
+    assert made["metadata"]["annotations"][KEY_HASH] == "old"
+    assert view_secret(secret_metadata(of, new)).key_hash == "new"
+    plain = secret_metadata(of)
+    assert KEY_HASH not in plain["annotations"]
+    assert view_secret(plain).key_hash is None
+    assert plain["annotations"][FINGERPRINT] == made["metadata"]["annotations"][FINGERPRINT]
+    assert f"f:metadata/f:annotations/f:{KEY_HASH}" not in owned_fields(of, wanted(of))
+
+
+@pytest.mark.parametrize("value", ["x" * 65, 5, None])
+def test_a_hash_that_we_never_wrote_is_not_kept(value: object) -> None:
+    metadata = secret_metadata(resource())
+    metadata["annotations"][KEY_HASH] = value
+    assert view_secret(metadata).key_hash is None

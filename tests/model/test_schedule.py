@@ -20,6 +20,7 @@ from ecr_operator.model.schedule import (
     minimum_interval,
     refresh_deadline,
     retry_delay,
+    rotation_deadline,
     serves_renewal,
     spread_overdue,
 )
@@ -243,3 +244,20 @@ def test_what_fell_due_while_we_were_down_is_spread_and_the_nearest_to_expiry_co
     assert max(later) <= MINUTE
     assert len(set(later)) > 90
     assert spread_overdue(times(), NOW, SEED) - NOW <= 2 * MINUTE
+
+
+@given(st.timedeltas(min_value=-HOUR, max_value=TWELVE_HOURS), st.text(max_size=40))
+@UNHURRIED
+def test_changed_keys_are_tried_within_two_minutes_and_soon_enough_to_try_again(
+    left: timedelta, seed: str
+) -> None:
+    now = NOW + TWELVE_HOURS - left
+    due = rotation_deadline(times(), now, seed)
+    assert now <= due < now + 2 * MINUTE
+    assert due - now <= max(left, timedelta(0)) / 60
+    assert due == rotation_deadline(times(), now, seed)
+
+
+def test_changed_keys_are_tried_spread() -> None:
+    found = {rotation_deadline(times(), NOW, f"uid-{number}") for number in range(100)}
+    assert max(found) - min(found) > MINUTE

@@ -10,6 +10,7 @@ from ecr_operator.model.manifests import (
     EXPIRES_AT,
     FINGERPRINT,
     ISSUED_AT,
+    KEY_HASH,
     MANAGED_BY,
     MANAGER,
     OWNER,
@@ -58,6 +59,7 @@ MARKS: Final = (
     Mark(_OURS, TOKENS, "number and time", "With several registries, when each one's token was fetched"),
     Mark(_OURS, REFRESH_REQUESTED, "as on the resource", "The request that was met last"),
     Mark(_OURS, FINGERPRINT, "hash", "Of what the spec says of this Secret"),
+    Mark(_OURS, KEY_HASH, "hash", "Of the long-lived access key id that fetched the token, if one did"),
     Mark(_OURS, OWNER, "kind and name", "The resource that it belongs to"),
     Mark(_OURS, OWNER_UID, "uid", "The same"),
 )

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.commands.users import VIEW, admin, user
 from tests.cluster.scene import Scene
-from tests.lab import commands
+from tests.lab import audit, commands
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
 from tests.lab.waiting import wait_for
 
@@ -117,3 +117,46 @@ async def test_a_resource_that_goes_meanwhile_is_told(scene: Scene) -> None:
             _, err = await process.communicate()
     assert process.returncode == 1
     assert b"it was deleted meanwhile" in err
+
+
+async def test_all_of_a_namespace_are_refreshed_by_few_requests_and_what_is_suspended_is_left_out(
+    scene: Scene,
+) -> None:
+    scene.aws.token_life = LIFE
+    names = [f"r{number}" for number in range(12)]
+    await scene.create(*map(ecr_secret, names), argo_secret("charts"))
+    await scene.create(ecr_secret("asleep", suspend=True))
+    other = await scene.api.create_namespace("other")
+    await scene.api.create(ecr_secret("elsewhere"), other)
+    async with scene.operator():
+        await scene.ready(*names)
+        await scene.ready("charts", kind=ARGO_SECRETS)
+        before = {name: await scene.token(f"{name}-login") for name in (*names, "charts")}
+        since = audit.position(scene.plane.audit_log)
+        ended = await commands.run("refresh", "--all", kubeconfig=admin(scene))
+        after = {name: await scene.token(f"{name}-login") for name in before}
+    assert (ended.code, ended.out.count("has a fresh token")) == (0, 13)
+    assert "Left out, because spec.suspend is true: 1." in ended.err
+    assert all(after[name].serial > before[name].serial for name in before)
+    found = audit.count_requests(scene.plane.audit_log, user=f"admin-of-{scene.namespace}", since=since)
+    assert {request.verb for request in found} == {"list", "patch"}
+    elsewhere = await scene.api.get(ECR_SECRETS, "elsewhere", other)
+    assert REQUESTED not in elsewhere["metadata"].get("annotations", {})
+
+
+async def test_all_of_one_kind_in_all_namespaces_are_asked_for(scene: Scene) -> None:
+    await scene.create(ecr_secret("pull"), argo_secret("charts"))
+    other = await scene.api.create_namespace("other")
+    await scene.api.create(argo_secret("elsewhere"), other)
+    arguments = ["refresh", "--all", "-A", "-k", "argohelmrepo", "--timeout", "1s"]
+    ended = await commands.run(*arguments, kubeconfig=admin(scene))
+    assert ended.code == 1
+    assert f"ArgoHelmRepoSecret {other}/elsewhere: not within 1s" in ended.err
+    assert REQUESTED in (await scene.resource("charts", ARGO_SECRETS))["metadata"]["annotations"]
+    assert "annotations" not in (await scene.resource("pull"))["metadata"]
+
+
+async def test_all_of_nothing_is_said_to_be_nothing(scene: Scene) -> None:
+    ended = await commands.run("refresh", "--all", kubeconfig=admin(scene))
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.endswith(f"Nothing to refresh in namespace {scene.namespace}.\n")

@@ -188,6 +188,7 @@ class FakeSecrets:
     Attributes:
         calls: each as `verb namespace/name`.
         failures: raised one after another in place of an answer to an apply.
+        unreadable: raised in place of a Secret that `read` would show.
         data: what `read` shows beside the metadata, by name: of Secrets that somebody else made.
         manifests: what was applied last, by name.
         metadata: what is there, by namespace and name.
@@ -198,6 +199,7 @@ class FakeSecrets:
         self._versions = itertools.count(100)
         self.calls: list[str] = []
         self.failures: list[Exception] = []
+        self.unreadable: OperatorError | None = None
         self.data: dict[str, dict[str, Any]] = {}
         self.manifests: dict[str, Mapping[str, Any]] = {}
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
@@ -228,6 +230,8 @@ class FakeSecrets:
     async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read one whole Secret."""
         self.calls.append(f"read {namespace}/{name}")
+        if self.unreadable:
+            raise self.unreadable
         found = self.metadata.get((namespace, name))
         applied = {"data": self.manifests[name]["data"]} if name in self.manifests else {}
         return {"metadata": found, **applied, **self.data.get(name, {})} if found else None

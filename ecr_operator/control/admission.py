@@ -3,7 +3,7 @@
 from ecr_operator.control.ports import TenantReader
 from ecr_operator.control.shared_reads import SharedReads
 from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.parsing import Problem, Resource, Wanted
 from ecr_operator.model.tenancy import (
     TenancyPolicy,
     check_hosts,
@@ -11,6 +11,7 @@ from ecr_operator.model.tenancy import (
     refuse_prefix,
     selects,
     uses_operator,
+    without_refused,
 )
 
 
@@ -29,6 +30,10 @@ class Admission:
     def refuse_prefix(self, wanted: Wanted) -> PermanentError | None:
         """The error for a prefix of URLs that would offer the login to other hosts; None for all else."""
         return refuse_prefix(self._policy, wanted)
+
+    def without_refused(self, wanted: Wanted) -> tuple[Wanted, tuple[Problem, ...]]:
+        """The spec without the additional registries that are not allowed, and what to say of each."""
+        return without_refused(self._policy, wanted)
 
     async def check(self, resource: Resource, wanted: Wanted) -> None:
         """Refuse what is not allowed.

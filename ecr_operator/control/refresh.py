@@ -27,11 +27,11 @@ from ecr_operator.model.errors import (
     TransientError,
 )
 from ecr_operator.model.fitting import as_met, trusted, usable_times
-from ecr_operator.model.last_good import with_last_good
+from ecr_operator.model.last_good import FIELDS, with_last_good
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
-from ecr_operator.model.ownership import SecretView
+from ecr_operator.model.ownership import SecretView, view_secret
 from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.schedule import (
     is_alive,
@@ -93,16 +93,21 @@ class Refresher:
             resource: as last seen.
             due: its time has come, whatever the wall clock says now.
         """
-        wanted = resource.wanted
         try:
-            if wanted:
-                wanted = await self._with_last_good(resource, wanted)
+            wanted = await self._with_last_good(resource)
+        except OperatorError as error:
+            return self._unread(resource, error)
+        if wanted:
+            wanted, refused = self._admission.without_refused(wanted)
+            resource = resource.with_problems(refused)
+        try:
             step = await self._attempt(resource, wanted, due=due) if wanted else self._invalid(resource)
         except OperatorError as error:
             step = self._failed(error, self._own_times(resource), error=error)
         finally:
             self._met[resource.key] = _wish(resource)
-        return self._complete(resource, wanted, step)
+        fits = wanted is not None and self._writer.holds_target(resource, wanted)
+        return self._complete(resource, wanted, step, fits=fits)
 
     def remove(self, resource: Resource) -> None:
         """Drop what is kept of a resource that is gone."""
@@ -114,16 +119,32 @@ class Refresher:
         self._contests.forget(resource.key)
         self._labels.forget(resource.key)
 
-    async def _with_last_good(self, resource: Resource, wanted: Wanted) -> Wanted | None:
+    async def _with_last_good(self, resource: Resource) -> Wanted | None:
         """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
-        if not wanted.kept:
+        wanted = resource.wanted
+        if wanted is None or not wanted.kept & FIELDS:
             return wanted
-        view = trusted(self._inventory.own_secret(resource), resource)
-        if view is None:
+        known = self._inventory.own_secret(resource)
+        secret = await self._secrets.read(known.namespace, known.name) if known else None
+        if secret and (view := view_secret(secret["metadata"])).is_owned_by(resource.uid):
+            return with_last_good(wanted, view, secret)
+        return wanted if wanted.suspended or await self._has_defaults(resource, wanted) else None
+
+    async def _has_defaults(self, resource: Resource, wanted: Wanted) -> bool:
+        """Whether defaults may take the place of fields that are not valid, as there is nothing to keep."""
+        if wanted.may_create or not has_legacy_status(resource):
+            return wanted.may_create
+        try:
             # A Secret of v0.6.0 has the defaults.
-            return wanted if wanted.may_create or has_legacy_status(resource) else None
-        secret = await self._secrets.read(view.namespace, view.name)
-        return with_last_good(wanted, view, secret) if secret else None
+            return (await self._claims.stake(resource, wanted)).legacy is not None
+        except ForeignSecretError:
+            return False
+
+    def _unread(self, resource: Resource, error: OperatorError) -> Step:
+        """The Secret can't be read: whether it is as it should be is taken from the status."""
+        step = self._failed(error, self._own_times(resource), error=error)
+        fits = resource.status.get("phase") == "Updated"
+        return self._complete(resource, resource.wanted, step, fits=fits)
 
     async def _attempt(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
         if wanted.suspended:
@@ -138,17 +159,17 @@ class Refresher:
             again = _CONFLICT_RECHECK if self._inventory.is_contender(resource) else None
             return Step(outcome=outcomes.failed(error, None), retry_in=again)
 
-    def _complete(self, resource: Resource, wanted: Wanted | None, step: Step) -> Step:
+    def _complete(self, resource: Resource, wanted: Wanted | None, step: Step, *, fits: bool) -> Step:
         """The step, with what the resource's own Secret now is, by whatever spec it was made."""
         if step.outcome is None:
             return step
         view = self._inventory.own_secret(resource)
         outcome = replace(
             step.outcome,
-            fits=wanted is not None and self._writer.holds_target(resource, wanted),
+            fits=fits,
             times=view.times if view else None,
             secret=view.name if view else None,
-            usable=wanted is None or wanted.unusable is None,
+            unusable=wanted.unusable.message if wanted and wanted.unusable else "",
             hint=outcomes.hint(wanted, self._inventory.twin(resource)) if wanted else "",
         )
         return replace(step, outcome=outcome)
@@ -343,7 +364,7 @@ class Refresher:
 
     def _suspended(self, resource: Resource, wanted: Wanted) -> Step:
         times = self._times(self._writer.fitting(resource, wanted))
-        return Step(outcome=outcomes.suspended(times), expires_at=self._alive(times))
+        return Step(outcome=outcomes.suspended(resource, times), expires_at=self._alive(times))
 
     def _unmet_request(self, resource: Resource, wanted: Wanted) -> bool:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)

@@ -57,7 +57,7 @@ def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
 
 def is_ready(outcome: Outcome, now: datetime) -> bool:
     """Whether the generated Secret holds a live token that fits the spec, and some client can use it."""
-    return outcome.usable and _is_live(outcome, now)
+    return not outcome.unusable and _is_live(outcome, now)
 
 
 def _is_live(outcome: Outcome, now: datetime) -> bool:
@@ -133,6 +133,8 @@ def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Told:
             f"The token in the Secret expired at {format_time(outcome.times.expires_at)}. {outcome.message}"
         )
         return "Ready", "False", Reason.TOKEN_EXPIRED, message
+    if outcome.fits and outcome.times:
+        return "Ready", "False", Reason.INVALID_REGISTRY, outcome.unusable
     return "Ready", "False", outcome.reason, outcome.message
 
 

@@ -73,7 +73,7 @@ def _size(text: str, start: int) -> int:
         # The pattern takes the empty string too, so there always is a match.
         term = _TERM.match(text, start)
         if term is None or not (term["whole"] or term["fraction"]):
-            raise _refusal(text, "is not a duration")
+            raise _refusal(text, "is not valid")
         size += _term_size(text, term)
         if size > _MOST:
             raise _too_long(text)
@@ -114,8 +114,8 @@ def _fraction_size(digits: str, unit: int) -> int:
 
 
 def _too_long(text: str) -> ValueError:
-    return _refusal(text, "is too long for a duration, the longest is 2562047h")
+    return _refusal(text, "is more than the longest duration, 2562047h")
 
 
 def _refusal(text: str, what: str) -> ValueError:
-    return ValueError(f"{excerpt(text)} {what}: write for example 10h or 90m")
+    return ValueError(f"{excerpt(text)} {what}; expected a duration such as 10h or 90m")

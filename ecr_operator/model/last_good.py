@@ -1,6 +1,7 @@
 """What the generated Secret has from the last valid value of a field whose present one is not valid.
 
-Only what the operator itself applied counts, so that others' labels are not made the operator's own.
+Only what the operator itself applied counts: what others have put there is neither made the operator's own
+nor taken for the spec's. Where managedFields no longer tell, the options for Argo CD are taken as they are.
 """
 
 import base64
@@ -15,6 +16,9 @@ from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import REPO_CREDS, ArgoOptions, Wanted
 from ecr_operator.model.resources import GROUP
 
+FIELDS: Final = frozenset(
+    {"secret_labels", "secret_annotations", "deletion_policy", "credential_scope", "repo_type", "project"}
+)
 _OWN: Final = (MANAGED_BY, ARGO_LABEL)
 
 
@@ -29,36 +33,42 @@ def with_last_good(wanted: Wanted, view: SecretView, secret: Mapping[str, Any]) 
     metadata, kept = mapping_in(secret, "metadata"), wanted.kept
     changes: dict[str, Any] = {}
     if "secret_labels" in kept:
-        labels = _applied(view, mapping_in(metadata, "labels"), "labels")
+        labels = _applied(view, mapping_in(metadata, "labels"), "f:metadata/f:labels")
         changes["labels"] = {key: value for key, value in labels.items() if key not in _OWN}
     if "secret_annotations" in kept:
-        annotations = _applied(view, mapping_in(metadata, "annotations"), "annotations")
+        annotations = _applied(view, mapping_in(metadata, "annotations"), "f:metadata/f:annotations")
         changes["annotations"] = {
             key: value for key, value in annotations.items() if not key.startswith(f"{GROUP}/")
         }
     if "deletion_policy" in kept:
         changes["orphan"] = not (view.owner and view.owner.controller)
     if wanted.argo:
-        changes["argo"] = _argo(wanted.argo, kept, secret)
+        changes["argo"] = _argo(wanted.argo, kept, view, secret)
     return replace(wanted, **changes)
 
 
-def _applied(view: SecretView, present: Mapping[str, Any], kind: str) -> dict[str, str]:
+def _applied(view: SecretView, present: Mapping[str, Any], parent: str) -> dict[str, str]:
     fields = view.entry.fields if view.entry else frozenset()
     return {
         key: value
         for key, value in present.items()
-        if isinstance(value, str) and f"f:metadata/f:{kind}/f:{key}" in fields
+        if isinstance(value, str) and f"{parent}/f:{key}" in fields
     }
 
 
-def _argo(options: ArgoOptions, kept: frozenset[str], secret: Mapping[str, Any]) -> ArgoOptions:
+def _argo(
+    options: ArgoOptions, kept: frozenset[str], view: SecretView, secret: Mapping[str, Any]
+) -> ArgoOptions:
     labels, data = mapping_in(mapping_in(secret, "metadata"), "labels"), mapping_in(secret, "data")
+    if view.entry:
+        labels, data = _applied(view, labels, "f:metadata/f:labels"), _applied(view, data, "f:data")
     changes: dict[str, Any] = {}
     if "credential_scope" in kept:
         changes["scope"] = REPO_CREDS if labels.get(ARGO_LABEL) == REPO_CREDS else "repository"
     if "repo_type" in kept:
-        changes["repo_type"] = "oci" if _decoded(data.get("type")) == "oci" else "helm"
+        # enableOCI is written for helm alone, and so tells the type where somebody has changed that.
+        type_ = _decoded(data.get("type")) or ("helm" if "enableOCI" in data else "oci")
+        changes["repo_type"] = "oci" if type_ == "oci" else "helm"
     if "project" in kept:
         changes["project"] = _decoded(data.get("project"))
     return replace(options, **changes)

@@ -39,7 +39,7 @@ def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkWish, ...]:
         name = check_name("link_service_accounts.name", link.name, "ServiceAccount")
         if name in wishes:
             raise ValueError(
-                f"spec.link_service_accounts names {excerpt(name)} twice: write both uses into one `for`."
+                f"spec.link_service_accounts lists {excerpt(name)} twice; combine the uses in one `for`."
             )
         wishes[name] = LinkWish(account=name, uses=_uses(name, link.uses))
     return tuple(wishes.values())
@@ -48,8 +48,8 @@ def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkWish, ...]:
 def _uses(name: str, uses: Sequence[str]) -> tuple[str, ...]:
     where = f"spec.link_service_accounts, {excerpt(name)}"
     if not uses:
-        raise ValueError(f"{where}: `for` is empty: write pull, mount or both.")
+        raise ValueError(f"{where}: `for` is empty; expected pull, mount or both.")
     for use in uses:
         if use not in FIELDS:
-            raise ValueError(f"{where}: `for` {excerpt(use)} is neither {' nor '.join(FIELDS)}.")
+            raise ValueError(f"{where}: `for` {excerpt(use)} is not valid; expected {' or '.join(FIELDS)}.")
     return tuple(sorted(set(uses)))

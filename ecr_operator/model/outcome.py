@@ -45,8 +45,9 @@ MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.REFRESHED: "The Secret holds a token that fits the spec",
     Reason.PENDING: "AWS is being asked and takes its time",
     Reason.SUSPENDED: "`spec.suspend` is true",
-    Reason.INVALID_SPEC: "A field of the spec makes no sense",
-    Reason.INVALID_REGISTRY: "No client can match this registry, or the cluster admin does not allow it",
+    Reason.INVALID_SPEC: "A field of the spec is not valid",
+    Reason.INVALID_REGISTRY: "No client finds the login by this registry or URL, or the cluster admin does "
+    "not allow it",
     Reason.REGION_MISMATCH: "`region` is not the one in the host name",
     Reason.SECRET_CONFLICT: "A Secret of that name is somebody else's",
     Reason.CREDENTIALS_MISSING: "There is no AWS identity, or what tells it can't be read",
@@ -111,7 +112,7 @@ class Outcome:
         permanent: a person has to change something.
         times: those of the token in the generated Secret, where there is one.
         secret: name of the resource's own generated Secret that exists, by whatever spec it was made.
-        usable: some client can use the login.
+        unusable: why no client can use the login; empty where one can.
         hint: what to know of a success; empty for nothing.
     """
 
@@ -122,7 +123,7 @@ class Outcome:
     permanent: bool = False
     times: TokenTimes | None = None
     secret: str | None = None
-    usable: bool = True
+    unusable: str = ""
     hint: str = ""
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | No
 
 
 def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
-    """The spec makes no sense, or not all of it."""
+    """The spec is not valid, or not all of it."""
     problem = resource.problem or Problem(reason=Reason.INVALID_SPEC, message="The spec can't be read.")
     return Outcome(
         reason=problem.reason,
@@ -79,11 +79,12 @@ def pending(times: TokenTimes | None) -> Outcome:
     )
 
 
-def suspended(times: TokenTimes | None) -> Outcome:
+def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
     """The user said to leave everything as it is."""
+    message = "spec.suspend is true: nothing is refreshed or repaired."
     return Outcome(
         reason=Reason.SUSPENDED,
-        message="spec.suspend is true: nothing is refreshed or repaired.",
+        message=f"{message} {resource.problem.message}" if resource.problem else message,
         succeeded=False,
         fits=times is not None,
         times=times,

@@ -46,7 +46,10 @@ from ecr_operator.model.tokens import TokenSource
 ORPHAN: Final = "Orphan"
 REPO_CREDS: Final = "repo-creds"
 _LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")
-_REQUIRED_FIELDS: Final = ("generated_secret_name", "ecr_registry", "url")
+# An empty string means absent. Not so for the required ones, nor for what is no string.
+_OPTIONAL_STRINGS: Final = frozenset(
+    {"region", "frequency", "role_arn", "deletion_policy", "credential_scope", "repo_type", "project"}
+)
 # Without a Secret to keep them from, no default may take their place.
 _NO_DEFAULT: Final = frozenset({"project", "credential_scope", "repo_type", "deletion_policy"})
 _MOST_KEPT: Final = 4096  # characters of a spec that are kept in memory
@@ -190,6 +193,11 @@ class Resource:
         short = replace(wanted, logins=wanted.logins[:1], labels={}, annotations={})
         return replace(self, wanted=short, left_out=hashlib.sha256(parts).hexdigest())
 
+    def with_problems(self, problems: "Sequence[Problem]") -> "Resource":
+        """The same resource, with more that is wrong with its spec."""
+        before = (self.problem,) if self.problem else ()
+        return replace(self, problem=_all_in_one((*before, *problems)))
+
     def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
         """The same resource with another status and annotation."""
         return replace(self, status=status, refresh_requested=refresh_requested)
@@ -313,7 +321,7 @@ def _filtered(raw: Mapping[str, Any], findings: _Findings) -> Iterator[tuple[str
     for name, value in raw.items():
         if name == "additional_registries" and isinstance(value, list):
             yield name, _bounded_registries(value, findings)
-        elif value != "" or name in _REQUIRED_FIELDS:
+        elif value != "" or name not in _OPTIONAL_STRINGS:
             yield name, value
 
 
@@ -322,8 +330,8 @@ def _bounded_registries(registries: list[Any], findings: _Findings) -> list[str]
     if len(fit) < len(registries):
         findings.add(
             (),
-            f"Of spec.additional_registries only the first {MOST_ENTRIES} entries of at most {LONGEST_TEXT} "
-            "characters are used.",
+            f"spec.additional_registries: only the first {MOST_ENTRIES} entries, of at most {LONGEST_TEXT} "
+            "characters each, are used. Remove the others.",
         )
     return fit
 
@@ -333,25 +341,26 @@ def _target_source(spec: Spec) -> TokenSource:
         return token_source(spec.target, spec.region)
     except OperatorError as error:
         # Where a wrong host hides the region, the host is what has to be corrected.
-        problem = (
-            None
-            if error.reason is not Reason.INVALID_SPEC or spec.region
-            else docker_reach(spec.target).problem
-        )
-        if problem is None:
+        hidden = error.reason is Reason.INVALID_SPEC and not spec.region
+        if not hidden or (problem := _target_problem(spec)) is None:
             raise
         raise PermanentError(Reason.INVALID_REGISTRY, problem) from None
 
 
+def _target_problem(spec: Spec) -> str | None:
+    """Why no client can use a login for the spec's registry or URL."""
+    is_argo = isinstance(spec, ArgoHelmRepoSecretSpec)
+    return (argo_reach if is_argo else docker_reach)(spec.target).problem
+
+
 def _judge_target(spec: Spec, wanted: Wanted) -> tuple[Problem | None, str]:
     """Why no client can use the login, and which sources of Argo CD find it where that is not obvious."""
+    if problem := _target_problem(spec):
+        return Problem(reason=Reason.INVALID_REGISTRY, message=problem), ""
     if wanted.argo is None:
-        problem, hint = docker_reach(spec.target).problem, None
-    else:
-        reach = argo_reach(spec.target, scope=wanted.argo.scope, repo_type=wanted.argo.repo_type)
-        problem, hint = reach.problem, reach.hint
-    found = Problem(reason=Reason.INVALID_REGISTRY, message=problem) if problem else None
-    return found, "" if found else hint or ""
+        return None, ""
+    reach = argo_reach(spec.target, scope=wanted.argo.scope, repo_type=wanted.argo.repo_type)
+    return None, reach.hint or ""
 
 
 def _check_size(raw: object) -> None:
@@ -373,7 +382,7 @@ def _check_size(raw: object) -> None:
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
     if spec.service_account and spec.aws_iam_secret:
         raise ValueError(
-            "spec.service_account and spec.aws_iam_secret both say who asks AWS: take one of them out."
+            "spec.service_account and spec.aws_iam_secret are mutually exclusive; remove one of them."
         )
     role = spec.role_arn
     if role is not None:
@@ -391,13 +400,13 @@ def _logins(first: Login, spec: Spec, findings: _Findings) -> tuple[Login, ...]:
     """The spec's registry first, then the additional ones that can be used, each key once."""
     more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
     logins = {first.key: first}
-    for key in more:
+    for place, key in enumerate(more):
         try:
             source = _with_identity(_additional_source(key, spec.region), first.source.identity)
         except OperatorError as error:
-            findings.add(
-                (), f"Of spec.additional_registries {excerpt(key)} is left out: {error.message}", error.reason
-            )
+            # Without the key itself, which may hold a login.
+            where = f"spec.additional_registries[{place}] is not used"
+            findings.add((), f"{where}: {error.message}", error.reason)
             continue
         logins.setdefault(key, Login(key=key, source=source))
     return tuple(logins.values())
@@ -447,8 +456,14 @@ def _argo_options(spec: ArgoHelmRepoSecretSpec, findings: _Findings) -> ArgoOpti
             f"spec.project has no effect with credential_scope: {REPO_CREDS}: Argo CD ignores it there. "
             "Remove it and limit the project's sourceRepos, or set credential_scope: repository.",
         )
-    elif project and not is_name(project):
-        findings.add({"project"}, f"spec.project {excerpt(project)} is not the name of an Argo CD project.")
+        return ArgoOptions(repo_type=repo_type)
+    if project and not is_name(project):
+        findings.add(
+            {"project"},
+            f"spec.project {excerpt(project)} is not a valid name of an Argo CD project; use lower case "
+            "letters, digits, '-' and '.'.",
+        )
+        return ArgoOptions(scope=scope, repo_type=repo_type)
     return ArgoOptions(scope=scope, repo_type=repo_type, project=project)
 
 
@@ -494,6 +509,9 @@ _MEANINGS: Final = {
     "string_type": "must be a string; put quotes around it",
     "string_too_long": "is longer than {max_length} characters",
     "too_long": "has more than {max_length} entries",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a map of strings",
+    "list_type": "must be a list",
     "model_type": "must be an object with fields",
     "model_attributes_type": "must be an object with fields",
 }

@@ -3,14 +3,14 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import REPO_CREDS, Wanted
+from ecr_operator.model.parsing import REPO_CREDS, Problem, Wanted
 from ecr_operator.model.registries import parse_registry
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -66,19 +66,34 @@ def uses_operator(wanted: Wanted) -> bool:
 
 
 def check_hosts(policy: TenancyPolicy, wanted: Wanted) -> None:
-    """Refuse registries that the policy does not name.
+    """Refuse a registry that the policy does not name, where it is the spec's first.
 
     Raises:
         PermanentError: `InvalidRegistry`.
     """
-    for login in wanted.logins if policy.registry_hosts else ():
-        host = parse_registry(login.key).host
-        if not _is_named(policy, host):
-            raise PermanentError(
-                Reason.INVALID_REGISTRY,
-                f"The registry {excerpt(host, 100)} is not among those that the operator may serve. A "
-                "cluster admin can add it to the operator's flag --allowed-registry-hosts.",
-            )
+    if refusal := _refuse_host(policy, wanted.target):
+        raise refusal
+
+
+def without_refused(policy: TenancyPolicy, wanted: Wanted) -> tuple[Wanted, tuple[Problem, ...]]:
+    """The spec without the additional registries that the policy does not name, and what to say of each."""
+    refusals = {login.key: _refuse_host(policy, login.key) for login in wanted.logins[1:]}
+    problems = [Problem(reason=each.reason, message=each.message) for each in refusals.values() if each]
+    if not problems:
+        return wanted, ()
+    logins = tuple(login for login in wanted.logins if refusals.get(login.key) is None)
+    return replace(wanted, logins=logins), tuple(problems)
+
+
+def _refuse_host(policy: TenancyPolicy, key: str) -> PermanentError | None:
+    host = parse_registry(key).host if policy.registry_hosts else ""
+    if not policy.registry_hosts or _is_named(policy, host):
+        return None
+    return PermanentError(
+        Reason.INVALID_REGISTRY,
+        f"The operator is not allowed to serve the registry {excerpt(host, 100)}. A cluster admin can add it "
+        "to the operator's flag --allowed-registry-hosts.",
+    )
 
 
 def refuse_prefix(policy: TenancyPolicy, wanted: Wanted) -> PermanentError | None:

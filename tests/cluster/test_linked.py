@@ -320,7 +320,7 @@ async def test_an_orphaned_secret_keeps_its_links(scene: Scene) -> None:
 
 
 BAD = [
-    pytest.param([link("builder", "push")], '"push" is neither', id="a use that is none"),
+    pytest.param([link("builder", "push")], '"push" is not valid', id="a use that is none"),
     pytest.param([{"name": "builder", "for": []}], "is empty", id="no use"),
     pytest.param([link("Builder")], "is not a valid ServiceAccount name", id="a name in capitals"),
     pytest.param([link("../default")], "is not a valid ServiceAccount name", id="a name that is a path"),

@@ -193,6 +193,10 @@ class World:
         self.secrets.put(metadata)
         self._watched_secrets.changed({"metadata": metadata})
 
+    def show_secret(self, name: str = "web-pull") -> None:
+        """Have the watch show a Secret as it is, as it does after a restart."""
+        self._watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
+
     def has_foreign_secret(self, name: str = "web-pull", **said: Any) -> None:
         """Have somebody else's Secret there, which the watch does not show."""
         self.secrets.put(foreign_metadata(name, **said))

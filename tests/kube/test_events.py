@@ -95,7 +95,7 @@ def test_the_whole_event() -> None:
 
 def test_a_success_and_a_wish_of_the_user_are_normal() -> None:
     assert event_of(resource(), outcome(), NOW, "pod-1", 1)["type"] == "Normal"
-    assert event_of(resource(), suspended(None), NOW, "pod-1", 1)["type"] == "Normal"
+    assert event_of(resource(), suspended(resource(), None), NOW, "pod-1", 1)["type"] == "Normal"
 
 
 @pytest.mark.parametrize(

@@ -68,17 +68,17 @@ def test_what_go_refuses_is_refused_for_the_same_cause(row: Row) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", '"" is not a duration: write for example 10h or 90m', id="nothing written"),
-        pytest.param("10", '"10" has no unit: write for example 10h or 90m', id="a bare number"),
-        pytest.param("abc", '"abc" is not a duration: write for example 10h or 90m', id="a word"),
+        pytest.param("", '"" is not valid; expected a duration such as 10h or 90m', id="nothing written"),
+        pytest.param("10", '"10" has no unit; expected a duration such as 10h or 90m', id="a bare number"),
+        pytest.param("abc", '"abc" is not valid; expected a duration such as 10h or 90m', id="a word"),
         pytest.param(
             "2d",
-            '"2d" has the unknown unit "d": write for example 10h or 90m',
+            '"2d" has the unknown unit "d"; expected a duration such as 10h or 90m',
             id="days",
         ),
         pytest.param(
             "2562048h",
-            '"2562048h" is too long for a duration, the longest is 2562047h: write for example 10h or 90m',
+            '"2562048h" is more than the longest duration, 2562047h; expected a duration such as 10h or 90m',
             id="three centuries",
         ),
     ],

@@ -41,9 +41,11 @@ def test_good_links_are_kept(said: dict[str, Any], expected: list[tuple[str, tup
     ("said", "words"),
     [
         pytest.param(
-            links(entry("builder", "push")), '"builder": `for` "push" is neither pull nor mount', id="use"
+            links(entry("builder", "push")),
+            '"builder": `for` "push" is not valid; expected pull or mount',
+            id="use",
         ),
-        pytest.param(links(entry("builder", "Pull")), '"Pull" is neither', id="a use in capitals"),
+        pytest.param(links(entry("builder", "Pull")), '"Pull" is not valid', id="a use in capitals"),
         pytest.param(
             links(entry("builder")), '"builder": `for` is empty: write pull, mount or both', id="none"
         ),

@@ -74,7 +74,7 @@ def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> Non
         ),
         pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="waiting for AWS"),
         pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="waiting with a dead token"),
-        pytest.param(outcomes.suspended(TIMES), Reason.SUSPENDED, True, False, id="suspended"),
+        pytest.param(outcomes.suspended(OF, TIMES), Reason.SUSPENDED, True, False, id="suspended"),
         pytest.param(
             outcomes.contested(wanted(OF), None, None), Reason.FIELDS_CONTESTED, False, False, id="contested"
         ),

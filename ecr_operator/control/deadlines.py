@@ -29,6 +29,8 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
+# Seconds: what expires within them comes before what has no expiry.
+_PATIENCE = 10.0
 
 K = TypeVar("K", bound=Hashable)
 
@@ -55,7 +57,7 @@ class DeadlineQueue(Generic[K]):
         clock: gives both times.
         workers: how many keys may be in hand at once; a quarter is the reserve.
         group: of a key; groups share the workers fairly.
-        expires_at: when what a key stands for expires, UTC; None counts as expired since it was due.
+        expires_at: when what a key stands for expires, UTC; None counts as a few seconds after it was due.
     """
 
     def __init__(
@@ -185,9 +187,9 @@ class DeadlineQueue(Generic[K]):
         return _LONGEST_WAIT
 
     def _urgency(self, key: K, at: float) -> float:
-        """When what it stands for expires, in monotonic seconds."""
+        """When what it stands for expires, in monotonic seconds; what has nothing to lose waits a little."""
         expires_at = self._expires_at(key)
-        return at if expires_at is None else expires_at.timestamp() - self._offset
+        return at + _PATIENCE if expires_at is None else expires_at.timestamp() - self._offset
 
     def _from_round(self) -> K | None:
         while self._round:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_operator.control.admission import Admission
@@ -25,6 +25,7 @@ from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.ownership import view_secret
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from ecr_operator.telemetry.metrics import Metrics
@@ -76,7 +77,9 @@ class World:
         rng = random.Random(7)
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
-        self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
+        self.inventory = Inventory(
+            self.deadlines.schedule_now, self._gone, self.named, self._most, self._orphan_gone
+        )
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
             tending=Tending(self.inventory, self.accounts, self.resources, rng),
@@ -121,6 +124,9 @@ class World:
     def _gone(self, resource: Resource) -> None:
         self.workers.remove(resource)
         self.linking.forget(resource.key)
+
+    def _orphan_gone(self, key: ResourceKey) -> None:
+        self.linking.forget(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:
@@ -190,8 +196,33 @@ class World:
         """Have somebody write a field of a Secret, and the watch show it."""
         metadata = self.secrets.metadata[NAMESPACE, name]
         del metadata["managedFields"][0]["fieldsV1"][field]
+        self._changed(metadata)
+
+    def release(self, name: str = "web-pull") -> None:
+        """Have the garbage collector take the owner off a Secret, and the watch show it."""
+        metadata = self.secrets.metadata[NAMESPACE, name]
+        del metadata["ownerReferences"]
+        del metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:ownerReferences"]
+        self._changed(metadata)
+
+    def relabel(self, name: str = "web-pull") -> None:
+        """Have somebody else give a Secret another value of our label, and the watch lose it."""
+        label = "app.kubernetes.io/managed-by"
+        metadata = self.secrets.metadata[NAMESPACE, name]
+        metadata["labels"] = metadata["labels"] | {label: "Helm"}
+        metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
+        self._watched_secrets.deleted({"metadata": metadata})
+
+    def _changed(self, metadata: dict[str, Any]) -> None:
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
         self._watched_secrets.changed({"metadata": metadata})
+
+    def expiry(self, name: str = "web-pull") -> datetime:
+        """Return when the token in a Secret expires, by its annotation."""
+        times = view_secret(self.secrets.metadata[NAMESPACE, name]).times
+        assert times is not None
+        return times.expires_at
 
     def delete(self, name: str = "web-pull") -> None:
         """Have somebody delete a Secret, and the watch show it."""

@@ -13,6 +13,16 @@ from tests.builders import HOST, resource, wanted
 DOCKER: Final = "kubernetes.io/dockerconfigjson"
 LOGIN: Final = {"username": "u", "password": "p"}
 OTHER: Final = "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
+UNREADABLE: Final[Mapping[str, str | bytes]] = {
+    "no JSON": "{",
+    "empty": "",
+    "no text": b"\xff\xfe",
+    "a list": "[]",
+    "a list of logins": '{"auths":["quay.io"]}',
+    "a text": '"auths"',
+    "helpers as a list": '{"credHelpers":["gcr.io"]}',
+    "nested without end": "[" * 100_000,
+}
 URL: Final = f"oci://{HOST}/charts"
 
 
@@ -114,16 +124,7 @@ def test_nothing_is_lost(of: Mapping[str, Any]) -> None:
                 ['data key ".dockerconfigjson", which can\'t be read'],
                 id=name,
             )
-            for name, unreadable in {
-                "no JSON": "{",
-                "empty": "",
-                "no text": b"\xff\xfe",
-                "a list": "[]",
-                "a list of logins": '{"auths":["quay.io"]}',
-                "a text": '"auths"',
-                "helpers as a list": '{"credHelpers":["gcr.io"]}',
-                "nested without end": "[" * 100_000,
-            }.items()
+            for name, unreadable in UNREADABLE.items()
         ),
     ],
 )

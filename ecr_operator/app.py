@@ -152,7 +152,9 @@ class Operator:
             self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
-        self._inventory = Inventory(self._deadlines.schedule_now, self._gone, self._named)
+        self._inventory = Inventory(
+            self._deadlines.schedule_now, self._gone, self._named, orphan_gone=self._orphan_gone
+        )
         self._rotation = Rotation(self._inventory, self._named.keys, self._deadlines.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
@@ -325,6 +327,9 @@ class Operator:
     def _gone(self, resource: Resource) -> None:
         self._workers.remove(resource)
         self._linking.forget(resource.key)
+
+    def _orphan_gone(self, key: ResourceKey) -> None:
+        self._linking.forget(key)
 
     def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:
         """A Secret or ServiceAccount that gives an identity has changed."""

@@ -41,6 +41,7 @@ def raw_resource(  # noqa: PLR0913 - a builder
     status: object = None,
     spec: object = None,
     annotations: Mapping[str, str] | None = None,
+    deleting: bool = False,
     **fields: object,
 ) -> dict[str, Any]:
     """Make a custom resource as the API server sends it; further arguments are fields of its spec."""
@@ -57,6 +58,7 @@ def raw_resource(  # noqa: PLR0913 - a builder
             "creationTimestamp": format_time(NOW - age),
             "resourceVersion": "5",
             "annotations": annotations or {},
+            **({"deletionTimestamp": format_time(NOW)} if deleting else {}),
         },
         "spec": {key: value for key, value in usual.items() if value is not None} if spec is None else spec,
     }

@@ -192,6 +192,7 @@ class FakeSecrets:
         data: what `read` shows beside the metadata, by name: of Secrets that somebody else made.
         manifests: what was applied last, by name.
         metadata: what is there, by namespace and name.
+        labels: what an admission puts on every Secret that is applied.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -203,6 +204,7 @@ class FakeSecrets:
         self.data: dict[str, dict[str, Any]] = {}
         self.manifests: dict[str, Mapping[str, Any]] = {}
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
+        self.labels: dict[str, str] = {}
 
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
         """Create a Secret where none is, or change the one last seen."""
@@ -218,6 +220,7 @@ class FakeSecrets:
             uid=present.uid if present else f"uid-{next(self._versions)}",
             applied_at=self._clock.now(),
         )
+        made["labels"] = made["labels"] | self.labels
         self.metadata[namespace, name] = made
         return view_secret(made)
 

@@ -117,6 +117,7 @@ class Inventory:
     Args:
         look_at: called with a key that something happened to.
         gone: called with a resource that no longer exists.
+        orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """
@@ -127,9 +128,11 @@ class Inventory:
         gone: Callable[[Resource], None],
         named: NamedObjects,
         most: int = MOST_RESOURCES,
+        orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
     ) -> None:
         self._look_at = look_at
         self._gone = gone
+        self._orphan_gone = orphan_gone
         self._named = named
         self._most = most
         self._resources: dict[ResourceKey, Resource] = {}
@@ -287,6 +290,8 @@ class Inventory:
         if (view := self._secrets.pop(name, None)) is not None:
             self._views[view.namespace] -= 1
             self._look_at_contenders(name, view.owner)
+            if view.owner and view.owner.of_ours and view.owner.key(name[0]) not in self._resources:
+                self._orphan_gone(view.owner.key(name[0]))
 
     def _store(self, resource: Resource) -> bool:
         """Whether the resource is new, has another spec, or asks for a fresh token."""

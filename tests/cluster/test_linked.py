@@ -314,8 +314,7 @@ async def test_an_orphaned_secret_keeps_its_links(scene: Scene) -> None:
     async with scene.operator():
         await scene.watching(4)
         await scene.writes_are({})
-    await scene.delete(LOGIN)
-    async with scene.operator():
+        await scene.delete(LOGIN)
         await until_linked(scene, pull=[], mount=[])
 
 

@@ -51,3 +51,12 @@ async def test_what_is_over_is_not_remembered(clock: FakeClock) -> None:
         contests.repaired(number)
         await clock.advance(1)
     assert len(contests) <= 2 * 120 + 64
+
+
+def test_another_window_may_be_given() -> None:
+    clock = FakeClock()
+    contests = Contests(clock, window=600, at_once=1)
+    contests.repaired(WEB)
+    assert contests.wait(WEB) == 600
+    clock.skip(600)
+    assert contests.wait(WEB) == 0

@@ -11,7 +11,7 @@ from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewS
 from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.ownership import view_secret
+from ecr_operator.model.ownership import SecretView, view_secret
 from ecr_operator.model.parsing import Resource
 from tests.builders import (
     HOUR,
@@ -78,6 +78,7 @@ def secret(**metadata: Any) -> dict[str, Any]:
         pytest.param({"status": {"phase": "Updated"}}, False, id="a status alone"),
         pytest.param({"generation": 2, "frequency": "1h"}, True, id="a new spec"),
         pytest.param({"uid": "u2"}, True, id="another object of the same name"),
+        pytest.param({"deleting": True}, True, id="the begin of its deletion"),
         pytest.param({"annotations": {REQUEST: "now"}}, True, id="a request for a fresh token"),
         pytest.param({"annotations": {"other": "x"}}, False, id="an annotation of others"),
     ],
@@ -300,6 +301,45 @@ def test_a_deleted_resource_leaves_its_name_to_the_next(desk: Desk) -> None:
     desk.news()
     desk.resources.deleted(raw_resource())
     assert desk.news() == [SHOP]
+
+
+def test_a_resource_that_is_being_deleted_claims_no_name_and_its_secret_is_the_next_ones_when_it_is_gone(
+    desk: Desk,
+) -> None:
+    desk.known(generated_secret_name="one", age=2 * HOUR)
+    desk.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
+    assert desk.inventory.older_claimant(resource(name="shop", generated_secret_name="one"))
+    desk.news()
+    desk.resources.changed(raw_resource(generated_secret_name="one", age=2 * HOUR, deleting=True))
+    assert sorted(desk.news(), key=str) == [SHOP, WEB]
+    assert desk.inventory.older_claimant(resource(name="shop", generated_secret_name="one")) is None
+    desk.resources.deleted(raw_resource())
+    assert desk.news() == [SHOP]
+
+
+def overwritten(**metadata: Any) -> SecretView:
+    """Make the view of a Secret of ours as a read shows it whose label an admission has overwritten."""
+    labels = {"app.kubernetes.io/managed-by": "Helm"}
+    return view_secret(secret_metadata(resource()) | {"labels": labels} | metadata)
+
+
+def test_the_watch_says_nothing_of_a_secret_that_has_lost_our_label(desk: Desk) -> None:
+    desk.known()
+    desk.inventory.put_secret(overwritten())
+    desk.secrets.deleted(secret())
+    relist(desk.secrets, [])
+    assert desk.inventory.secret("team", "web-pull") == overwritten()
+    desk.secrets.changed(secret(resourceVersion="90"))
+    assert desk.news() == [WEB]
+    desk.secrets.deleted(secret())
+    assert desk.inventory.secret("team", "web-pull") is None
+
+
+def test_a_secret_that_no_watch_shows_is_dropped_with_its_resource(desk: Desk) -> None:
+    desk.known()
+    desk.inventory.put_secret(overwritten())
+    desk.resources.deleted(raw_resource())
+    assert desk.inventory.secret("team", "web-pull") is None
 
 
 def test_a_resource_whose_new_spec_makes_no_sense_wants_nothing(desk: Desk) -> None:

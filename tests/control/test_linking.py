@@ -263,7 +263,22 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) ->
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
         world.delete()
-        world.show_account(world.accounts.change())
+        await settle()
+        assert linked(world) == ([], [])
+
+
+async def test_of_a_resource_that_is_being_deleted_links_are_neither_made_nor_undone(world: World) -> None:
+    world.accounts.put()
+    served(world)
+    async with world.working():
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+        of = world.see(link_service_accounts=None, generation=2, deleting=True)
+        world.delete()
+        world.show_account(world.accounts.change(imagePullSecrets=[]))
+        await world.clock.advance(60)
+        assert linked(world) == ([], [LOGIN])
+        world.see_gone(of)
         await settle()
         assert linked(world) == ([], [])
 

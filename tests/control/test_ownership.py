@@ -151,12 +151,93 @@ async def test_an_owner_that_only_the_api_server_knows_is_still_there(world: Wor
     assert "Secret shop" in await conflict(world, of)
 
 
+MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
+OTHERS = {"type": "Opaque", "data": {"api-key": "eA=="}}
+
+
 async def test_what_may_be_adopted_is(world: World) -> None:
     of = world.see()
-    world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"}))
+    world.secrets.put(MARKED)
     found = await stake(world, of)
     assert found.view is not None
     assert found.legacy is None
+    assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
+
+
+async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    world.secrets.data["web-pull"] = OTHERS
+    said = await conflict(world, of)
+    assert 'adopting it would drop data key "api-key"' in said
+    assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
+
+
+async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: World) -> None:
+    of = world.see()
+    world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "replace"}))
+    world.secrets.data["web-pull"] = OTHERS
+    assert (await stake(world, of)).view is not None
+    assert world.secrets.calls == ["look team/web-pull"]
+
+
+async def test_once_adopted_a_secret_is_read_no_more(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    await world.refresh(of)
+    world.secrets.calls.clear()
+    await world.refresh(of)
+    assert "read team/web-pull" not in world.secrets.calls
+
+
+REFERENCE = {
+    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
+    "kind": "Secret",
+    "name": "web",
+    "uid": "of another cluster",
+    "controller": True,
+}
+LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        pytest.param(
+            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
+            "names another resource of this name",
+            id="with the reference of a namesake",
+        ),
+        pytest.param(
+            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS),
+            "field manager kubectl-create",
+            id="with our label and annotations",
+        ),
+        pytest.param(
+            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS, managedFields=[]),
+            "it has no owner",
+            id="of whose writer nothing is known",
+        ),
+    ],
+)
+async def test_a_copy_is_not_said_to_belong_to_the_resource_itself(
+    world: World, metadata: dict[str, Any], words: str
+) -> None:
+    world.secrets.put(metadata)
+    said = await conflict(world, world.see())
+    assert words in said
+    assert "Secret web " not in said.replace("Secret web-pull", "")
+    assert ADOPT in said
+
+
+async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
+    world.see(name="shop")
+    of = world.see()
+    world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
+    said = await conflict(world, of)
+    assert "it names Secret shop as its owner, whose Secret is shop-pull: it is a copy" in said
+    assert "remove its ownerReference" in said
 
 
 async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> None:

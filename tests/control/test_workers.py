@@ -1,5 +1,6 @@
 """What is told, when, and how often; and what comes next."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -126,6 +127,113 @@ async def test_a_repair_is_told_by_event_and_not_by_status(world: World) -> None
         assert ("team", "web-pull") in world.secrets.metadata
         assert world.events.emitted == [(of.key, Reason.REPAIRED)]
         assert (world.resources.attempts, len(world.aws.asked)) == (1, 1)
+
+
+async def test_of_a_resource_that_is_being_deleted_nothing_is_written(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        before = world.status(of)
+        writes, calls = world.resources.attempts, list(world.secrets.calls)
+        world.show(generation=2, deleting=True, status=before)
+        world.delete()
+        await world.clock.advance(13 * 3600)
+        assert (world.resources.attempts, world.secrets.calls) == (writes, calls)
+        assert (world.status(of), world.events.emitted, len(world.aws.asked)) == (before, [], 1)
+
+
+async def test_what_was_begun_before_the_deletion_is_not_reported(world: World) -> None:
+    async with world.working():
+        world.aws.hold()
+        of = world.see()
+        await settle()
+        world.show(generation=2, deleting=True)
+        world.aws.answer()
+        await world.clock.advance(60)
+        assert (world.status(of), world.secrets.calls) == ({}, [])
+
+
+@pytest.mark.parametrize("change", ["deleted", "released", "edited"])
+async def test_before_a_repair_the_api_server_is_asked_whether_the_resource_is_being_deleted(
+    world: World, change: str
+) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        before, writes = world.status(of), world.resources.attempts
+        world.resources.looked_for.clear()
+        world.resources.deleting.add(of.key)
+        if change == "deleted":
+            world.delete()
+        elif change == "released":
+            world.release()
+        else:
+            world.change()
+        await settle()
+        assert [call for call in world.secrets.calls if call.startswith("apply")] == ["apply team/web-pull"]
+        assert (world.status(of), world.resources.attempts, world.events.emitted) == (before, writes, [])
+        assert world.resources.looked_for == ["web"]
+
+
+async def test_a_secret_that_was_released_under_other_circumstances_is_repaired(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        world.release()
+        await settle()
+        assert world.secrets.metadata["team", "web-pull"]["ownerReferences"]
+        assert world.events.emitted == [(of.key, Reason.REPAIRED)]
+
+
+async def test_a_label_that_an_admission_overwrites_is_reported_once_and_the_token_renewed(
+    world: World,
+) -> None:
+    world.secrets.labels = {"app.kubernetes.io/managed-by": "Helm"}
+    async with world.working():
+        of = world.see()
+        for _ in range(24 * 4):
+            await world.clock.advance(900)
+            assert world.told(of) == ("True", "Refreshed")
+            assert world.told(of, "Refreshed") == ("False", "FieldsContested")
+            assert world.status(of)["nextRefreshTime"]
+        assert len(world.aws.asked) == 3
+        assert world.resources.attempts == 3
+        assert world.events.emitted == [(of.key, Reason.FIELDS_CONTESTED)]
+        # One look every 30 s, and a try whether the label stays every 10 minutes.
+        calls = Counter(call.split()[0] for call in world.secrets.calls)
+        assert calls["look"] <= 24 * 120 + 10
+        assert calls["apply"] <= 24 * 6 + 3
+        world.secrets.labels = {}
+        await world.clock.advance(660)
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        looks = len(world.secrets.calls)
+        await world.clock.advance(3600)
+        assert len(world.secrets.calls) == looks
+
+
+async def test_a_deletion_that_no_watch_shows_is_noticed_in_half_a_minute(world: World) -> None:
+    world.secrets.labels = {"app.kubernetes.io/managed-by": "Helm"}
+    async with world.working():
+        world.see()
+        await world.clock.advance(60)
+        del world.secrets.metadata["team", "web-pull"]
+        await world.clock.advance(31)
+        assert ("team", "web-pull") in world.secrets.metadata
+        assert len(world.aws.asked) == 1
+
+
+async def test_while_others_fight_for_a_label_the_token_is_renewed_in_time(world: World) -> None:
+    async with world.working():
+        of = world.see()
+        await settle()
+        for _ in range(13 * 60):
+            if ("team", "web-pull") in world.secrets.metadata:
+                world.relabel()
+            await world.clock.advance(60)
+            assert world.told(of)[0] == "True"
+        assert world.secrets.metadata["team", "web-pull"]
+        assert len(world.aws.asked) == 2
+        assert world.clock.now() < world.expiry()
 
 
 async def test_waiting_for_aws_is_told_after_two_seconds(world: World) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_operator.control.admission import Admission
@@ -27,6 +27,7 @@ from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.model.ownership import view_secret
 from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from ecr_operator.telemetry.metrics import Metrics
@@ -78,7 +79,9 @@ class World:
         rng = random.Random(7)
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
-        self.inventory = Inventory(self.deadlines.schedule_now, self._gone, self.named, self._most)
+        self.inventory = Inventory(
+            self.deadlines.schedule_now, self._gone, self.named, self._most, self._orphan_gone
+        )
         self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.linking = Linking(
@@ -127,6 +130,9 @@ class World:
     def _gone(self, resource: Resource) -> None:
         self.workers.remove(resource)
         self.linking.forget(resource.key)
+
+    def _orphan_gone(self, key: ResourceKey) -> None:
+        self.linking.forget(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:
@@ -205,8 +211,33 @@ class World:
         """Have somebody write a field of a Secret, and the watch show it."""
         metadata = self.secrets.metadata[NAMESPACE, name]
         del metadata["managedFields"][0]["fieldsV1"][field]
+        self._changed(metadata)
+
+    def release(self, name: str = "web-pull") -> None:
+        """Have the garbage collector take the owner off a Secret, and the watch show it."""
+        metadata = self.secrets.metadata[NAMESPACE, name]
+        del metadata["ownerReferences"]
+        del metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:ownerReferences"]
+        self._changed(metadata)
+
+    def relabel(self, name: str = "web-pull") -> None:
+        """Have somebody else give a Secret another value of our label, and the watch lose it."""
+        label = "app.kubernetes.io/managed-by"
+        metadata = self.secrets.metadata[NAMESPACE, name]
+        metadata["labels"] = metadata["labels"] | {label: "Helm"}
+        metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
+        self._watched_secrets.deleted({"metadata": metadata})
+
+    def _changed(self, metadata: dict[str, Any]) -> None:
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
         self._watched_secrets.changed({"metadata": metadata})
+
+    def expiry(self, name: str = "web-pull") -> datetime:
+        """Return when the token in a Secret expires, by its annotation."""
+        times = view_secret(self.secrets.metadata[NAMESPACE, name]).times
+        assert times is not None
+        return times.expires_at
 
     def delete(self, name: str = "web-pull") -> None:
         """Have somebody delete a Secret, and the watch show it."""

@@ -85,6 +85,27 @@ async def test_an_owner_is_read_by_its_metadata(server: ScriptedServer, statuses
     assert (server.asked[0].path, server.asked[0].headers["Accept"]) == (PATH, METADATA)
 
 
+@pytest.mark.parametrize(
+    ("answer", "active"),
+    [
+        pytest.param(reply({"metadata": {"uid": "u"}}), True, id="there"),
+        pytest.param(reply({"metadata": {"uid": "other"}}), False, id="another object of that name"),
+        pytest.param(
+            reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}}),
+            False,
+            id="being deleted",
+        ),
+        pytest.param(refuse(404, "NotFound"), False, id="gone"),
+    ],
+)
+async def test_whether_a_resource_is_active(
+    server: ScriptedServer, statuses: KubeStatuses, answer: Answer, *, active: bool
+) -> None:
+    server.others = [answer]
+    assert await statuses.is_active(resource().key, "u") is active
+    assert server.asked[0].headers["Accept"] == METADATA
+
+
 def schema(*fields: str, kind: str = "Secret") -> Answer:
     """Answer with the OpenAPI document of a CRD whose status has these fields."""
     status: dict[str, Any] = {"properties": {field: {} for field in fields}}

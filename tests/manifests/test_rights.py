@@ -55,7 +55,7 @@ async def _change(stage: Installation) -> None:
     await stage.delete("charts-login")
     spoiled = {"metadata": {"labels": None}, "data": {".dockerconfigjson": "eyJhdXRocyI6e319"}}
     await stage.api.merge_patch(SECRETS, "spoiled-login", spoiled, stage.namespace)
-    adopted = {"metadata": {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}}
+    adopted = {"metadata": {"annotations": {"ecr.mobb.redhat.com/adopt": "replace"}}}
     await stage.api.merge_patch(SECRETS, "taken-login", adopted, stage.namespace)
     # A change of its own makes the operator look at once.
     await stage.change("taken", {"frequency": "9h"})

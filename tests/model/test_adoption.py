@@ -13,6 +13,16 @@ from tests.builders import HOST, resource, wanted
 DOCKER: Final = "kubernetes.io/dockerconfigjson"
 LOGIN: Final = {"username": "u", "password": "p"}
 OTHER: Final = "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
+UNREADABLE: Final[Mapping[str, str | bytes]] = {
+    "no JSON": "{",
+    "empty": "",
+    "no text": b"\xff\xfe",
+    "a list": "[]",
+    "a list of logins": '{"auths":["quay.io"]}',
+    "a text": '"auths"',
+    "helpers as a list": '{"credHelpers":["gcr.io"]}',
+    "nested without end": "[" * 100_000,
+}
 URL: Final = f"oci://{HOST}/charts"
 
 

@@ -173,6 +173,7 @@ def test_a_service_account_without_anything_is_read() -> None:
         pytest.param({}, True, {"pull", "mount"}, id="both uses"),
         pytest.param({}, False, set(), id="not before the Secret is its own"),
         pytest.param({"suspend": True}, True, set(), id="nothing while suspended"),
+        pytest.param({"deleting": True}, True, set(), id="nothing while it is being deleted"),
         pytest.param({"ecr_registry": ""}, True, set(), id="nothing of a spec that makes no sense"),
         pytest.param({"link_service_accounts": None}, True, set(), id="nothing that is not asked for"),
         pytest.param(
@@ -204,6 +205,9 @@ NEW = Link(secret="web-pull", use="pull", by="web")
         pytest.param({}, OLD, {NEW}, False, id="and goes then"),
         pytest.param({"link_service_accounts": None}, NEW, set(), False, id="what is taken out goes"),
         pytest.param({"suspend": True, "link_service_accounts": None}, NEW, set(), True, id="not suspended"),
+        pytest.param(
+            {"deleting": True, "link_service_accounts": None}, NEW, set(), True, id="not while being deleted"
+        ),
         pytest.param({"ecr_registry": ""}, NEW, set(), True, id="not of a spec that makes no sense"),
         pytest.param(
             {"link_service_accounts": [{"name": "A", "for": ["pull"]}]},

@@ -159,6 +159,39 @@ def test_a_view_of_our_own_secret_tells_all_that_decides() -> None:
     assert "s3cret" not in repr(seen)
 
 
+HELM: Final = {"labels": {"app.kubernetes.io/managed-by": "Helm"}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "labelled", "managed"),
+    [
+        pytest.param(owned(), True, True, id="as we wrote it"),
+        pytest.param(owned(**HELM), False, True, id="overwritten by an admission"),
+        pytest.param(
+            owned(**HELM, managedFields=without(owned(), "f:metadata")["managedFields"]),
+            False,
+            False,
+            id="overwritten by somebody else",
+        ),
+        pytest.param(owned(labels={}), False, False, id="taken off"),
+        pytest.param(foreign(labels=owned()["labels"]), True, False, id="without our entry"),
+    ],
+)
+def test_our_label(metadata: Mapping[str, Any], *, labelled: bool, managed: bool) -> None:
+    seen = view_secret(metadata)
+    assert (seen.labelled, seen.managed) == (labelled, managed)
+
+
+@pytest.mark.parametrize("word", ["true", "replace"])
+def test_the_words_of_adoption(word: str) -> None:
+    assert view_secret(foreign(annotations={"ecr.mobb.redhat.com/adopt": word})).adopt == word
+
+
+@pytest.mark.parametrize("word", ["", "True", "false", "yes", "replace ", None, 1, ["true"]], ids=str)
+def test_no_other_word_is_one(word: object) -> None:
+    assert view_secret(foreign(annotations={"ecr.mobb.redhat.com/adopt": word})).adopt is None
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -17,7 +17,7 @@ from ecr_operator.model.manifests import (
     OWNER_UID,
     TOKENS,
 )
-from ecr_operator.model.ownership import ADOPT
+from ecr_operator.model.ownership import ADOPT, ADOPT_DROPPING, ADOPT_KEEPING
 from ecr_operator.model.parsing import REFRESH_REQUESTED
 
 
@@ -47,7 +47,12 @@ _OURS: Final = "the generated Secret, by the operator"
 
 MARKS: Final = (
     Mark(_YOURS, REFRESH_REQUESTED, "anything new", "Asks for a fresh token now, once for each new value"),
-    Mark(_THEIRS, ADOPT, "`true`", "Lets the resource that names this Secret take it over"),
+    Mark(
+        _THEIRS,
+        ADOPT,
+        f"`{ADOPT_KEEPING}` or `{ADOPT_DROPPING}`",
+        "Lets the resource that names this Secret take it over; `replace` drops what it holds of others",
+    ),
     Mark(_NAMESPACES, PERMITTED_ROLES, "globs", "Roles that `role_arn` may name in this namespace"),
     Mark(_ACCOUNTS, ROLE_ANNOTATION, "a role's ARN", "The role for `service_account`, without `role_arn`"),
     Mark(_LINKED, LABEL, "label: `true`", "It has links for `link_service_accounts`"),

@@ -86,7 +86,7 @@ async def _marked(scene: Scene) -> None:
 
 
 async def _marked_of_another_type(scene: Scene) -> None:
-    await _annotate(scene, "other-type-login")
+    await _annotate(scene, "other-type-login", "replace")
 
 
 async def _released(scene: Scene) -> None:
@@ -97,8 +97,8 @@ async def _immutable_deleted(scene: Scene) -> None:
     await scene.delete("immutable-login")
 
 
-async def _annotate(scene: Scene, name: str) -> None:
-    patch = {"metadata": {"annotations": {ADOPT: "true"}}}
+async def _annotate(scene: Scene, name: str, word: str = "true") -> None:
+    patch = {"metadata": {"annotations": {ADOPT: word}}}
     await scene.api.merge_patch(SECRETS, name, patch, scene.namespace)
 
 

@@ -30,18 +30,6 @@ def encoded(text: str | bytes) -> str:
     return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
-UNREADABLE: Final[Mapping[str, str | bytes]] = {
-    "no JSON": "{",
-    "empty": "",
-    "no text": b"\xff\xfe",
-    "a list": "[]",
-    "a list of logins": '{"auths":["quay.io"]}',
-    "a text": '"auths"',
-    "helpers as a list": '{"credHelpers":["gcr.io"]}',
-    "nested without end": "[" * 100_000,
-}
-
-
 def secret(kind: str, data: Mapping[str, str | bytes], **more: Any) -> dict[str, Any]:
     """Make a core Secret of a type, with data in clear."""
     return {"type": kind, "data": {key: encoded(value) for key, value in data.items()}, **more}

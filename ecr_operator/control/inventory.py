@@ -173,7 +173,7 @@ class Inventory:
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
-        same = self._argo.get(_argo_key(resource) or ("",), ())
+        same = self._argo.get(resource.argo_login or ("",), ())
         return next((key for key in same if key != resource.key), None)
 
     def linking(self, account: AccountName) -> list[Resource]:
@@ -319,7 +319,7 @@ class Inventory:
             self._linking[account].add(resource.key)
         if wanted := _wanted_name(resource):
             insort(self._claims.setdefault(wanted, []), _claim(resource))
-        if argo := _argo_key(resource):
+        if argo := resource.argo_login:
             self._argo.setdefault(argo, {})[resource.key] = None
             self._look_at_twins(argo)
 
@@ -331,7 +331,7 @@ class Inventory:
             del claims[bisect_left(claims, _claim(resource))]
             if not claims:
                 del self._claims[wanted]
-        if argo := _argo_key(resource):
+        if argo := resource.argo_login:
             del self._argo[argo][resource.key]
             self._look_at_twins(argo)
             if not self._argo[argo]:
@@ -370,13 +370,6 @@ def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
 
 def _wanted_name(resource: Resource) -> SecretName | None:
     return (resource.key.namespace, resource.wanted.secret_name) if resource.wanted else None
-
-
-def _argo_key(resource: Resource) -> tuple[str, ...] | None:
-    wanted = resource.wanted
-    if wanted is None or wanted.argo is None:
-        return None
-    return resource.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
 
 
 def _identity(resource: Resource | None) -> Identity | None:

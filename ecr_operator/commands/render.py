@@ -34,7 +34,7 @@ async def run(command: Render, terminal: Terminal, clock: Clock) -> int:
     async with AsyncExitStack() as stack:
         found = list(rendering.resources())
         issuer = await _issuer(command, found, clock, stack) if command.show_token else None
-        manifests = [await rendering.manifest(resource, issuer) for resource in found]
+        manifests = [await rendering.manifest(resource, issuer, found) for resource in found]
     rendering.show([manifest for manifest in manifests if manifest])
     return 0 if found and not rendering.flawed else 1
 
@@ -64,11 +64,18 @@ class _Rendering:
         if none:
             self._terminal.complain("There is no resource of this operator in it.")
 
-    async def manifest(self, resource: Resource, issuer: TokenIssuer | None) -> dict[str, Any] | None:
+    async def manifest(
+        self, resource: Resource, issuer: TokenIssuer | None, others: list[Resource]
+    ) -> dict[str, Any] | None:
         """The Secret for a resource; None where there would be none."""
         wanted = resource.wanted
         if wanted is None:
             return None
+        if refusal := renderings.refusal(resource):
+            self._complain(resource, refusal)
+            return None
+        for note in renderings.notes(resource, others):
+            self._terminal.complain(f"{resource.key}: {note}")
         if wanted.suspended:
             self._terminal.complain(f"{resource.key}: spec.suspend is true, so nothing would be written.")
         try:

@@ -5,16 +5,19 @@ Leaves out: the tokens, of which there are placeholders here or real ones from A
 
 import base64
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
+from ecr_operator.model import outcomes
 from ecr_operator.model.excerpt import excerpt
+from ecr_operator.model.last_good import FIELDS
 from ecr_operator.model.names import is_name
 from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
 from ecr_operator.model.resources import SPECS
+from ecr_operator.model.tenancy import TenancyPolicy, refuse_prefix
 from ecr_operator.model.tokens import RegistryToken
 from ecr_operator.settings.values import is_namespace
 
@@ -51,6 +54,38 @@ def resource_of(document: Mapping[str, Any], namespace: str) -> Resource:
         "annotations": {REFRESH_REQUESTED: requested} if isinstance(requested, str) else {},
     }
     return parse_resource(kind, {"metadata": known, "spec": document.get("spec")})
+
+
+def refusal(resource: Resource) -> str:
+    """Why there would be no Secret, beside what is wrong with the spec; empty where there would be one."""
+    wanted = resource.wanted
+    if wanted is None:
+        return ""
+    if error := refuse_prefix(TenancyPolicy(), wanted):
+        return f"{error.reason}: {error.message}"
+    if wanted.may_create or wanted.suspended:
+        return ""
+    return "No Secret is created until that is corrected. One that exists keeps its settings and is renewed."
+
+
+def notes(resource: Resource, others: Iterable[Resource]) -> list[str]:
+    """What to know of a Secret that would be written; see `outcomes.hint`.
+
+    Args:
+        resource: whose Secret it is.
+        others: the resources that stand beside it.
+    """
+    wanted = resource.wanted
+    if wanted is None:
+        return []
+    found = []
+    if fields := ", ".join(f"spec.{field}" for field in sorted(wanted.kept & FIELDS)):
+        found.append(f"A Secret that exists keeps what it has of {fields}; the one below is a new one.")
+    login = resource.argo_login
+    twins = (each.key for each in others if login and each.argo_login == login and each.key != resource.key)
+    if wanted.unusable is None and (hint := outcomes.hint(wanted, next(twins, None))):
+        found.append(hint)
+    return found
 
 
 def placeholders(wanted: Wanted, now: datetime) -> dict[str, RegistryToken]:

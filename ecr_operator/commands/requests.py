@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from ecr_operator.commands.rows import printable
 from ecr_operator.model.conditions import by_type
+from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import REFRESH_REQUESTED, status_of
 from ecr_operator.model.schedule import minimum_interval
 from ecr_operator.model.times import format_time, parse_time
@@ -18,6 +19,7 @@ _PRESUMED_LIFE: Final = timedelta(hours=12)
 # An operator that is at work has looked at the request by then.
 _LOOKED_AT: Final = timedelta(seconds=5)
 _AS_BEFORE: Final = "So it was before; the request stands, and is met with the operator's next attempt."
+_SLIPS: Final = (Reason.INVALID_SPEC, Reason.INVALID_REGISTRY)
 _SILENCE: Final = "nothing has happened. Is the operator running, and does it watch this namespace?"
 
 
@@ -28,7 +30,8 @@ class Seen:
     Attributes:
         refreshed_at: when the token was fetched.
         expires_at: when it dies.
-        stalled: what only a person can mend, in words; empty for nothing.
+        stalled: what keeps the token from being renewed until a person corrects it, in words; empty for
+            nothing.
         failing: what the last attempt failed with, in words; empty for nothing.
     """
 
@@ -60,10 +63,13 @@ def seen(raw: Mapping[str, Any]) -> Seen:
     """Read the status of a resource."""
     status = status_of(raw)
     conditions = by_type(status.get("conditions"))
+    stalled = conditions.get("Stalled", {})
+    # A slip, with which the login goes on.
+    is_served = status.get("phase") == "Updated" and stalled.get("reason") in _SLIPS
     return Seen(
         refreshed_at=parse_time(status.get("lastUpdatedTime")),
         expires_at=parse_time(status.get("expirationTime")),
-        stalled=_words(conditions.get("Stalled"), "True"),
+        stalled="" if is_served else _words(stalled, "True"),
         failing=_words(conditions.get("Refreshed"), "False"),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from ecr_operator.model.conditions import by_type
+from ecr_operator.model.conditions import SUCCEEDED, by_type
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.parsing import status_of
 from ecr_operator.model.resources import SPECS
@@ -35,7 +35,8 @@ class Row:
     """One custom resource.
 
     Attributes:
-        state: `Ready`; `Failing`: a live token, but the last refresh came to nothing; `Not ready`.
+        state: `Ready`; `Failing`: a live token, but the last refresh failed, or the spec has a mistake;
+            `Not ready`.
         reason: the one word for that.
         message: a sentence for it, with what to do; empty where there is nothing to say.
         registry: registry key or URL.
@@ -61,7 +62,7 @@ class Row:
 
     @property
     def ready(self) -> bool:
-        """Whether the generated Secret holds a live token that fits the spec."""
+        """Whether the generated Secret holds a live token that fits the spec, and some client can use it."""
         return self.state != "Not ready"
 
     @property
@@ -178,7 +179,8 @@ def _told(generation: int, status: Mapping[str, Any]) -> _Told:
     if ready.get("status") != "True":
         return _Told("Not ready", _text(ready, "reason"), _text(ready, "message"))
     if refreshed.get("status") == "True":
-        return _Told("Ready", _text(refreshed, "reason"))
+        hint = _text(refreshed, "message").removeprefix(SUCCEEDED).strip()
+        return _Told("Ready", _text(refreshed, "reason"), hint)
     if refreshed.get("reason") == Reason.SUSPENDED:
         return _Told("Ready", Reason.SUSPENDED, _text(refreshed, "message"))
     return _Told("Failing", _text(refreshed, "reason"), _text(refreshed, "message"))

@@ -196,7 +196,7 @@ class Inventory:
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
-        same = self._argo.get(_argo_key(resource) or ("",), ())
+        same = self._argo.get(resource.argo_login or ("",), ())
         return next((key for key in same if key != resource.key), None)
 
     def linking(self, account: AccountName) -> list[Resource]:
@@ -348,7 +348,7 @@ class Inventory:
             self._linking[account].add(resource.key)
         if wanted := _wanted_name(resource):
             insort(self._claims.setdefault(wanted, []), _claim(resource))
-        if argo := _argo_key(resource):
+        if argo := resource.argo_login:
             self._argo.setdefault(argo, {})[resource.key] = None
             self._look_at_twins(argo)
 
@@ -360,7 +360,7 @@ class Inventory:
             del claims[bisect_left(claims, _claim(resource))]
             if not claims:
                 del self._claims[wanted]
-        if argo := _argo_key(resource):
+        if argo := resource.argo_login:
             del self._argo[argo][resource.key]
             self._look_at_twins(argo)
             if not self._argo[argo]:
@@ -404,15 +404,8 @@ def _wanted_name(resource: Resource) -> SecretName | None:
     return resource.key.namespace, resource.wanted.secret_name
 
 
-def _argo_key(resource: Resource) -> tuple[str, ...] | None:
-    wanted = resource.wanted
-    if wanted is None or wanted.argo is None:
-        return None
-    return resource.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
-
-
 def identity_of(resource: Resource | None) -> Identity | None:
-    """The AWS identity that a resource asks for; None where its spec names none that makes sense."""
+    """The AWS identity that a resource asks for; None where its spec names none that is valid."""
     return resource.wanted.logins[0].source.identity if resource and resource.wanted else None
 
 

@@ -238,10 +238,12 @@ class Refresher:
         )
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
             return self._without_token(times or usable_times(present, resource, wanted), gathered)
+        # One that lacks a token has been changed by nobody.
+        untouched = fitting is not None or self._writer.holds_target(resource, wanted)
         met = as_met(resource, present, gathered.fresh)
         await self._writer.apply(met, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)
-        why = self._why(resource, present, fitting)
+        why = self._why(resource, present, untouched=untouched)
         if gathered.failures:
             # What changed keys made due stays due.
             return self._partly(resource, wanted, gathered)
@@ -370,13 +372,8 @@ class Refresher:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
         return view is not None and resource.refresh_requested not in (None, view.refresh_requested)
 
-    def _why(
-        self,
-        resource: Resource,
-        present: SecretView | None,
-        fitting: SecretView | None,
-    ) -> Reason:
-        if fitting:
+    def _why(self, resource: Resource, present: SecretView | None, *, untouched: bool) -> Reason:
+        if untouched:
             return Reason.REFRESHED
         if present and not (present.owner and present.owner.uid == resource.uid):
             return Reason.ADOPTED

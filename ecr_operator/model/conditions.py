@@ -6,7 +6,7 @@ Invariant: the same outcome gives the same status, so that nothing is written wh
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
@@ -14,6 +14,7 @@ from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import is_alive
 from ecr_operator.model.times import format_time
 
+SUCCEEDED: Final = "The last refresh succeeded."
 _FIRST_SUCCESS = {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")}
 _SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)
 
@@ -142,7 +143,7 @@ def _refreshed(outcome: Outcome, now: datetime) -> _Told:
     if outcome.succeeded:
         # A repair is told by an Event; here it would cost a write of the status and say nothing new.
         reason = Reason.REFRESHED if outcome.reason in _SUCCESSES else outcome.reason
-        return "Refreshed", "True", reason, f"The last refresh succeeded. {outcome.hint}".rstrip()
+        return "Refreshed", "True", reason, f"{SUCCEEDED} {outcome.hint}".rstrip()
     status = "Unknown" if outcome.reason in (Reason.PENDING, Reason.SUSPENDED) else "False"
     return "Refreshed", status, outcome.reason, f"{outcome.message}{_left(outcome, now)}"
 

@@ -184,6 +184,14 @@ class Resource:
     left_out: str = ""
     deleting: bool = False
 
+    @property
+    def argo_login(self) -> tuple[str, ...] | None:
+        """What tells its login from others in Argo CD; None for other kinds, and where it isn't known."""
+        wanted = self.wanted
+        if wanted is None or wanted.argo is None or not wanted.may_create:
+            return None
+        return self.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
+
     def abridged(self) -> "Resource":
         """The resource as it is kept: the long parts of a large spec are read when it is worked on."""
         wanted = self.wanted

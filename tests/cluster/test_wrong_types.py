@@ -38,7 +38,7 @@ WRONG: dict[str, Any] = {
     "frequency-is-a-number": {
         "ecr_registry": "public.ecr.aws",
         "frequency": 10,
-        "generated_secret_name": "wrong-login",
+        "generated_secret_name": "served-login",
     },
 }
 

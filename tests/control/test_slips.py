@@ -4,6 +4,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -16,6 +17,9 @@ from tests.builders import HOST, host, permanent, raw_resource, transient
 from tests.control.world import World
 from tests.fakes import settle
 
+# Short, since each of the clock's hours takes its time.
+LIFE: Final = timedelta(minutes=12)
+DUE, DEAD = 10 * 60, 13 * 60
 ARGO: Final = "ArgoHelmRepoSecret"
 INVALID: Final = Reason.INVALID_SPEC
 LABELS: Final = {"team": "shop", "app.kubernetes.io/part-of": "web"}
@@ -118,7 +122,7 @@ NO_LOGIN: Final[Mapping[str, dict[str, Any]]] = {
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """An empty cluster but for a ServiceAccount."""
-    made = World()
+    made = World(life=LIFE)
     made.accounts.put()
     yield made
     await made.tokens.close()
@@ -204,7 +208,7 @@ async def test_a_slip_is_reported_and_loses_nothing(
         assert (len(world.aws.asked), serial(world)) == (1, "token-1")
         # Until it is due, and a whole life beyond.
         for token in ("token-2", "token-3"):
-            await world.clock.advance(10 * 3600)
+            await world.clock.advance(DUE)
             is_reported(world, of, reason)
             assert (serial(world), lasting(world), pulls(world)) == (token, before, links)
     assert pulls(world) == (["web-pull"] if kind == "Secret" else [])
@@ -224,7 +228,7 @@ async def test_after_a_restart_the_secret_tells_what_is_not_to_be_lost(
         is_reported(world, of, reason)
         assert [call for call in world.secrets.calls if not call.startswith("read")] == writes
         assert len(world.aws.asked) == 1
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DUE)
         is_reported(world, of, reason)
         assert (serial(world), lasting(world), pulls(world)) == ("token-2", before, links)
 
@@ -295,11 +299,11 @@ async def test_while_the_login_can_t_be_known_the_secret_stays_and_shows(
         status = world.status(of)
         assert (world.told(of)[0], world.told(of, "Refreshed")[0]) == ("False", "False")
         assert world.told(of, "Stalled")[0] == "True"
-        assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-02T00:00:00Z")
-        assert "lives until 2026-03-02T00:00:00Z" in message(world, of)
-        await world.clock.advance(13 * 3600)
+        assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-01T12:12:00Z")
+        assert "lives until 2026-03-01T12:12:00Z" in message(world, of)
+        await world.clock.advance(DEAD)
         assert (lasting(world), pulls(world), metric(world)) == (before, ["web-pull"], shown)
-        assert world.status(of)["expirationTime"] == "2026-03-02T00:00:00Z"
+        assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
         of = await change(world, of, generation=3)
         assert (world.told(of), serial(world)) == (("True", "Refreshed"), "token-2")
 
@@ -309,10 +313,10 @@ async def test_a_failure_of_aws_shows_before_a_slip_and_the_token_counts(world: 
         of = await live(world)
         of = await change(world, of, secret_labels={"a": "b c"})
         world.aws.failing["us-east-2"] = permanent()
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DUE)
         assert world.told(of) == ("True", "Refreshed")
         assert world.told(of, "Refreshed") == ("False", Reason.ACCESS_DENIED)
-        await world.clock.advance(2 * 3600)
+        await world.clock.advance(DEAD - DUE)
         assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
         world.aws.failing.clear()
         await world.clock.advance(1800)
@@ -332,7 +336,7 @@ async def test_a_slip_in_a_large_spec_loses_nothing(world: World) -> None:
         assert of.left_out
         is_reported(world, of, INVALID)
         before = lasting(world)
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DUE)
         is_reported(world, of, INVALID)
         assert (serial(world), lasting(world)) == ("token-2", before)
     metadata = before["metadata"]
@@ -372,7 +376,7 @@ async def test_what_is_suspended_says_so_and_what_is_wrong(world: World) -> None
         assert world.told(of, "Refreshed") == ("Unknown", Reason.SUSPENDED)
         assert "spec.suspend is true" in message(world, of)
         assert "spec.secret_labels" in message(world, of)
-        await world.clock.advance(13 * 3600)
+        await world.clock.advance(DEAD)
         assert (lasting(world), serial(world)) == (before, "token-1")
 
 
@@ -403,7 +407,7 @@ async def test_while_the_secret_can_t_be_read_it_counts_as_it_was(world: World) 
         await settle()
         assert world.told(of) == ("True", "Refreshed")
         assert world.told(of, "Refreshed") == ("False", Reason.KUBERNETES_UNAVAILABLE)
-        await world.clock.advance(13 * 3600)
+        await world.clock.advance(DEAD)
         assert world.told(of)[0] == "False"
         world.secrets.unreadable = None
         await world.clock.advance(600)
@@ -481,11 +485,11 @@ async def test_what_no_client_can_use_is_not_ready_and_still_renewed(
         is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
         assert words in message(world, of)
         assert words in message(world, of, "Ready")
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DUE)
         is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
         assert serial(world) == "token-2"
         world.aws.failing["us-east-2"] = permanent()
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DEAD - 5 * 60)
         assert (world.told(of), world.told(of, "Refreshed")[1]) == (not_ready, Reason.ACCESS_DENIED)
         assert words in message(world, of, "Ready"), "not that AWS denies it"
         mended: dict[str, Any] = {"ecr_registry" if kind == "Secret" else "url": HOST}
@@ -506,7 +510,7 @@ async def test_a_url_without_a_region_is_judged_by_argo_cd_s_rules(world: World)
 
 
 async def test_an_extra_registry_that_the_cluster_admin_does_not_allow_is_left_out() -> None:
-    world = World(policy=TenancyPolicy(registry_hosts=(HOST,)))
+    world = World(life=LIFE, policy=TenancyPolicy(registry_hosts=(HOST,)))
     other = host("eu-west-1")
     async with world.working():
         of = world.see()
@@ -516,7 +520,7 @@ async def test_an_extra_registry_that_the_cluster_admin_does_not_allow_is_left_o
         is_reported(world, of, Reason.INVALID_REGISTRY)
         assert "--allowed-registry-hosts" in message(world, of)
         assert other in message(world, of)
-        await world.clock.advance(10 * 3600)
+        await world.clock.advance(DUE)
         is_reported(world, of, Reason.INVALID_REGISTRY)
         assert serial(world) == "token-2"
         assert (

@@ -27,7 +27,7 @@ TOKEN_TIMES = (reading.ISSUED_AT, reading.EXPIRES_AT, "ecr.mobb.redhat.com/token
             id="with labels and more registries",
         ),
         pytest.param(ecr_secret("three", deletion_policy="Orphan"), id="without an owner"),
-        pytest.param(argo_secret("four", credential_scope="repo-creds", project="p"), id="for Argo CD"),
+        pytest.param(argo_secret("four", credential_scope="repo-creds"), id="for Argo CD"),
     ],
 )
 async def test_what_is_rendered_of_a_resource_is_what_the_operator_writes(

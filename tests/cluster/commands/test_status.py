@@ -28,7 +28,7 @@ async def mixture(scene: Scene) -> None:
         ecr_secret("denied", region="eu-west-1"),
         ecr_secret("x" * 60),
     )
-    await scene.change("x" * 60, {"frequency": "soon"})
+    await scene.change("x" * 60, {"region": "nowhere"})
     async with scene.operator():
         await scene.ready("pull")
         await scene.ready("charts", kind=ARGO_SECRETS)

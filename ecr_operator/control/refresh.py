@@ -239,7 +239,7 @@ class Refresher:
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
             return self._without_token(times or usable_times(present, resource, wanted), gathered)
         # One that lacks a token has been changed by nobody.
-        untouched = fitting is not None or self._writer.holds_target(resource, wanted)
+        untouched = self._writer.is_untouched(resource, wanted)
         met = as_met(resource, present, gathered.fresh)
         await self._writer.apply(met, wanted, gathered.tokens, present)
         await self._writer.sweep(resource, wanted)

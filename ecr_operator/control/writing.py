@@ -10,7 +10,7 @@ from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.model.errors import StaleObjectError, TransientError
-from ecr_operator.model.fitting import fits, holds, holds_target
+from ecr_operator.model.fitting import fits, holds, holds_target, is_as_applied
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import AppliedEntry, SecretView
@@ -45,6 +45,13 @@ class SecretWriter:
         if view is None or not fits(view, resource, wanted):
             return None
         return view if self._is_our_doing(resource, view) else None
+
+    def is_untouched(self, resource: Resource, wanted: Wanted) -> bool:
+        """Whether nobody has changed the Secret since we wrote it, with all of its tokens or some."""
+        view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
+        return (
+            view is not None and is_as_applied(view, resource, wanted) and self._is_our_doing(resource, view)
+        )
 
     def holds_target(self, resource: Resource, wanted: Wanted) -> bool:
         """Whether the Secret holds the spec's first login as we wrote it, of whatever age."""

@@ -21,14 +21,14 @@ def holds(view: SecretView, resource: Resource, wanted: Wanted, tokens: Mapping[
         len(wanted.logins) > 1
         and view.labelled
         and view.tokens == tokens_annotation(wanted, tokens)
-        and _is_as_applied(view, resource, wanted)
+        and is_as_applied(view, resource, wanted)
         and resource.refresh_requested in (None, view.refresh_requested)
     )
 
 
 def fits(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     """Whether the Secret is as we would write it, but for the token's age."""
-    return _is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
+    return is_as_applied(view, resource, wanted) and is_whole(wanted, view.tokens)
 
 
 def holds_target(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
@@ -62,7 +62,8 @@ def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[Registr
     return resource.with_status(resource.status, view.refresh_requested)
 
 
-def _is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+def is_as_applied(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
+    """Whether nobody has changed what we wrote, which may lack some of the tokens."""
     return (
         view.entry is not None
         and view.is_owned_by(resource.uid)

@@ -39,10 +39,10 @@ from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 _MOST_UNUSED: Final = 256
 _PUMP_INTERVAL: Final = 0.5
-# After a drop: one call a second, and so many within the window; then the usual bound.
+# After a drop: one call a second, late ones included, and so many within the window; then the usual bound.
 _DROP_WINDOW: Final = 300.0
 _CALLS_IN_WINDOW: Final = 10
-_AFTER_DROP: Final = 1.0
+_AFTER_DROP: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,7 +191,7 @@ async def test_with_new_credentials_tokens_and_failures_are_forgotten_and_the_re
     till.aws.failing.clear()
     till.cache.drop_operator()
     assert sorted(till.landed) == [[], [key()]]
-    await till.clock.advance(1)
+    await till.clock.advance(1.25)
     assert (till.ask(OHIO), till.ask(IRELAND)) == (None, None)
 
 
@@ -336,7 +336,7 @@ async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(t
     assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RegistryToken)
     till.cache.release(key(1))
     assert till.aws.released == [ROLE]
-    await till.clock.advance(1)
+    await till.clock.advance(1.25)
     assert till.ask(OF_ROLE, 2, basis="before") is None
 
 
@@ -353,7 +353,7 @@ async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(til
     await settle()
     till.cache.release(key())
     till.aws.answer()
-    await till.clock.advance(1)
+    await till.clock.advance(1.25)
     assert till.landed == []
     assert till.ask(OF_ROLE, 1, basis="before") is None
     await settle()

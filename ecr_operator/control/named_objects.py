@@ -162,6 +162,8 @@ class NamedObjects:
             while self._unread:
                 name = next(iter(self._unread))
                 del self._unread[name]
+                if (known := self._named.get(name)) is None or known.failures:
+                    continue  # nobody names it any more, or it has no keys as far as is known
                 try:
                     keys = await read(Identity(source="iam_secret", namespace=name[1], name=name[2]))
                 except TransientError:

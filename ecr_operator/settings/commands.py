@@ -251,7 +251,7 @@ def _place(given: argparse.Namespace, environment: Mapping[str, str]) -> Place:
 def _named(text: str, kind: str | None) -> tuple[str | None, str]:
     before, slash, name = text.rpartition("/")
     if not is_name(name):
-        raise SettingsError(f"{excerpt(text)} is no name of a resource. See --help.")
+        raise SettingsError(f"{excerpt(text)} is not a valid resource name. See --help.")
     return (_kind(before) if slash else kind), name
 
 
@@ -259,8 +259,8 @@ def _kind(text: str) -> str:
     if kind := _ALIASES.get(text.lower()):
         return kind
     near = difflib.get_close_matches(text.lower(), _ALIASES, n=1)
-    advice = f"did you mean {near[0]}" if near else f"write {' or '.join(SHORT_NAMES.values())}"
-    raise SettingsError(f"{excerpt(text)} is no kind of this operator, {advice}?")
+    advice = f"did you mean {near[0]}?" if near else f"expected {' or '.join(SHORT_NAMES.values())}"
+    raise SettingsError(f"{excerpt(text)} is not a kind of this operator; {advice}")
 
 
 def _namespace(text: str) -> str:

@@ -53,7 +53,7 @@ def test_keys_that_do_not(key: str, words: str) -> None:
 
 @pytest.mark.parametrize("value", ["a b", "-a", "a" * 64, "ä", "a\n"])
 def test_label_values_that_do_not(value: str) -> None:
-    with pytest.raises(ValueError, match="no label value"):
+    with pytest.raises(ValueError, match="not a valid label value"):
         check_labels({"a": value})
 
 

@@ -109,20 +109,28 @@ def test_a_frequency_that_go_refuses_is_told_and_leaves_the_rest_wanted(frequenc
             {"region": "Ohio"}, Reason.INVALID_SPEC, "is not a valid AWS region", id="a region that is none"
         ),
         pytest.param(
-            {"generated_secret_name": "Web"}, Reason.INVALID_SPEC, '"Web" is no name', id="capitals in a name"
-        ),
-        pytest.param({"generated_secret_name": ""}, Reason.INVALID_SPEC, "is no name", id="an empty name"),
-        pytest.param(
-            {"generated_secret_name": "a..b"}, Reason.INVALID_SPEC, "is no name", id="two dots in a name"
-        ),
-        pytest.param(
-            {"generated_secret_name": "../x"}, Reason.INVALID_SPEC, "is no name", id="a path for a name"
+            {"generated_secret_name": "Web"},
+            Reason.INVALID_SPEC,
+            '"Web" is not a valid Secret name',
+            id="capitals in a name",
         ),
         pytest.param(
-            {"generated_secret_name": "-a"}, Reason.INVALID_SPEC, "is no name", id="a dash in front"
+            {"generated_secret_name": ""}, Reason.INVALID_SPEC, "is not a valid", id="an empty name"
         ),
         pytest.param(
-            {"generated_secret_name": "a\n"}, Reason.INVALID_SPEC, "is no name", id="a line break at the end"
+            {"generated_secret_name": "a..b"}, Reason.INVALID_SPEC, "is not a valid", id="two dots in a name"
+        ),
+        pytest.param(
+            {"generated_secret_name": "../x"}, Reason.INVALID_SPEC, "is not a valid", id="a path for a name"
+        ),
+        pytest.param(
+            {"generated_secret_name": "-a"}, Reason.INVALID_SPEC, "is not a valid", id="a dash in front"
+        ),
+        pytest.param(
+            {"generated_secret_name": "a\n"},
+            Reason.INVALID_SPEC,
+            "is not a valid",
+            id="a line break at the end",
         ),
         pytest.param(
             {"generated_secret_name": "a" * 254}, Reason.INVALID_SPEC, "at most 253", id="a name too long"

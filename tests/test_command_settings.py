@@ -139,8 +139,6 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("refresh", "NAME"),
         ("refresh -A", "--all"),
         ("refresh a --all", "one of the two"),
-        ("refresh -A", "--all"),
-        ("refresh a --all", "one of the two"),
         ("refresh A", '"A" is not a valid resource name'),
         ("refresh secret/", '"secret/" is not a valid resource name'),
         ("refresh ../x", "not a kind"),

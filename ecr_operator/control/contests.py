@@ -8,8 +8,6 @@ from ecr_operator.control.ports import Clock
 
 _WINDOW: Final = 60.0
 _AT_ONCE: Final = 6
-# One that an admission webhook or policy has won is not fought again soon.
-LABEL_WINDOW: Final = 600.0
 _PRUNE_SLACK: Final = 64
 
 

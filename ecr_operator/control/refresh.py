@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from ecr_operator.control.admission import Admission
-from ecr_operator.control.contests import LABEL_WINDOW, Contests
+from ecr_operator.control.contests import Contests
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.logins import Gathered, Logins
+from ecr_operator.control.overwritten import OverwrittenLabels
 from ecr_operator.control.ownership import Claims
 from ecr_operator.control.ports import Clock, SecretStore
 from ecr_operator.control.rotation import Rotation
@@ -81,7 +82,7 @@ class Refresher:
         self._rotation = rotation
         self._clock = clock
         self._contests = Contests(clock)
-        self._labels = Contests(clock, window=LABEL_WINDOW, at_once=1)
+        self._overwritten = OverwrittenLabels(clock)
         # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
         # what does not fit for one that was well is somebody's doing.
         self._met: dict[ResourceKey, _Wish] = {}
@@ -117,7 +118,6 @@ class Refresher:
         self._met.pop(resource.key, None)
         self._writer.forget(resource.key)
         self._contests.forget(resource.key)
-        self._labels.forget(resource.key)
 
     async def _with_last_good(self, resource: Resource) -> Wanted | None:
         """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
@@ -153,7 +153,9 @@ class Refresher:
             self._contests.forget(resource.key)
             self._writer.forget(resource.key)
         try:
-            return self._report_label(resource, wanted, await self._bring_about(resource, wanted, due=due))
+            step = await self._bring_about(resource, wanted, due=due)
+            view = self._inventory.secret(resource.key.namespace, wanted.secret_name)
+            return self._overwritten.report(resource.key, wanted, view, step)
         except ForeignSecretError as error:
             # Of many that want one name the oldest two look again; the others when something happens to it.
             again = _CONFLICT_RECHECK if self._inventory.is_contender(resource) else None
@@ -218,7 +220,7 @@ class Refresher:
     ) -> Step:
         fitting = self._writer.fitting(resource, wanted)
         times = self._times(fitting)
-        relabel = fitting is not None and self._tries_label(resource, fitting)
+        relabel = self._overwritten.is_due(resource.key, fitting, met=resource.key in self._met)
         if resource.key not in self._met:
             self._rotation.compare(resource)
         if times and not due and not relabel and (step := self._leave(resource, wanted, times)):
@@ -280,23 +282,6 @@ class Refresher:
             return None
         told = outcomes.contested(wanted, present, times)
         return Step(outcome=told, retry_in=wait, expires_at=self._alive(times))
-
-    def _tries_label(self, resource: Resource, fitting: SecretView) -> bool:
-        """Whether to find out, now and then, if an admission still overwrites our label."""
-        if fitting.labelled or self._labels.wait(resource.key):
-            return False
-        self._labels.repaired(resource.key)
-        return resource.key in self._met
-
-    def _report_label(self, resource: Resource, wanted: Wanted, step: Step) -> Step:
-        """The same, unless the Secret has lost our label to an admission: then no watch tells of it."""
-        view = self._writer.fitting(resource, wanted)
-        if view is None or view.labelled or not (step.outcome and step.outcome.succeeded):
-            return step
-        if step.applied:
-            self._labels.repaired(resource.key)
-        told = outcomes.label_contested(wanted, view.times)
-        return replace(step, outcome=told, retry_in=_CONFLICT_RECHECK)
 
     def _acceptable(
         self, resource: Resource, wanted: Wanted, seen: SecretView | None, present: TokenTimes | None

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from ecr_operator.model.manifests import fingerprint, is_whole, owned_fields, tokens_annotation
+from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import RegistryToken
 
 
@@ -27,6 +29,21 @@ def holds_target(view: SecretView, resource: Resource, wanted: Wanted) -> bool:
     """Whether the Secret is as we would write it and holds the spec's first login, of whatever age."""
     has_first = len(wanted.logins) == 1 or (view.tokens or "").startswith("0:")
     return has_first and _is_as_applied(view, resource, wanted)
+
+
+def held_times(view: SecretView, resource: Resource, wanted: Wanted) -> Mapping[str, TokenTimes]:
+    """When each token of a Secret was fetched and expires, by registry key, taking all to last as long."""
+    if view.times is None:
+        return {}
+    life = view.times.expires_at - view.times.issued_at
+    # The numbers are those of the logins of the spec that it was made from.
+    known = (view.tokens or "") if view.fingerprint == fingerprint(resource, wanted) else ""
+    issued = {part.partition(":")[0]: part.partition(":")[2] for part in known.split(",")}
+    found = {}
+    for number, login in enumerate(wanted.logins):
+        at = parse_time(issued.get(str(number))) or view.times.issued_at
+        found[login.key] = TokenTimes(issued_at=at, expires_at=at + life)
+    return found
 
 
 def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:

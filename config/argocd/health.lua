@@ -25,6 +25,9 @@ hs.status = health[status.phase] or "Unknown"
 hs.message = "Phase " .. status.phase
 if status.phase ~= "Suspended" and ready ~= nil and ready.status == "True" then
   hs.status = "Healthy"
+elseif status.phase == "Updated" and ready ~= nil and ready.status == "False" then
+  -- A login that no client can use.
+  hs.status = "Degraded"
 end
 -- A live token is healthy, and what keeps it from being renewed is worth knowing.
 if refreshed ~= nil and refreshed.status ~= "True" and refreshed.message ~= nil then

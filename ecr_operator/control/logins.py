@@ -12,6 +12,7 @@ from typing import Any
 
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
+from ecr_operator.model.fitting import held_times
 from ecr_operator.model.manifests import DOCKER_KEY
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
@@ -99,7 +100,7 @@ class Logins:
         self._tokens.release(resource.key, keep=set(asked.values()))
         gathered = _sort(wanted, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
-            return await self._with_old(wanted, present, gathered)
+            return await self._with_old(resource, wanted, present, gathered)
         return gathered
 
     def _is_new_request(self, resource: Resource, present: SecretView | None) -> bool:
@@ -116,20 +117,21 @@ class Logins:
             return source
         return replace(source, identity=replace(identity, resource=resource.key.name))
 
-    async def _with_old(self, wanted: Wanted, present: SecretView, gathered: Gathered) -> Gathered:
+    async def _with_old(
+        self, resource: Resource, wanted: Wanted, present: SecretView, gathered: Gathered
+    ) -> Gathered:
         """The same, with the logins of the present Secret where the source fails."""
         secret = await self._secrets.read(present.namespace, present.name)
         old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
-        times = present.times
         kept = {
-            login.key: RegistryToken(
-                password=old[login.key],
+            key: RegistryToken(
+                password=old[key],
                 issued_at=times.issued_at,
                 expires_at=times.expires_at,
                 key_hash=present.key_hash or "",
             )
-            for login in wanted.logins
-            if times and login.key in gathered.failures and login.key in old
+            for key, times in held_times(present, resource, wanted).items()
+            if key in gathered.failures and key in old
         }
         return Gathered(
             tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited

@@ -240,6 +240,7 @@ class Refresher:
         )
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
             return self._without_token(times or usable_times(present, resource, wanted), gathered)
+        gathered = self._without_expired(wanted, gathered)
         # One that lacks a token has been changed by nobody.
         untouched = self._writer.is_untouched(resource, wanted)
         met = as_met(resource, present, gathered.fresh)
@@ -330,6 +331,16 @@ class Refresher:
             retry_in=min(self._seconds_until(gathered.retry_at), until_due),
             expires_at=self._alive(times),
         )
+
+    def _without_expired(self, wanted: Wanted, gathered: Gathered) -> Gathered:
+        """Without additional logins that have expired, so that the Secret's times are of those of use."""
+        now = self._clock.now()
+        tokens = {
+            key: token
+            for key, token in gathered.tokens.items()
+            if key == wanted.target or is_alive(token.times, now)
+        }
+        return replace(gathered, tokens=tokens)
 
     def _seconds_until(self, monotonic: float) -> float:
         return max(monotonic - self._clock.monotonic(), 0.0)

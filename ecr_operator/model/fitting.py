@@ -12,6 +12,7 @@ from ecr_operator.model.manifests import (
 from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import SecretView
 from ecr_operator.model.parsing import Resource, Wanted
+from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import RegistryToken
 
 
@@ -48,6 +49,21 @@ def usable_times(view: SecretView | None, resource: Resource, wanted: Wanted) ->
     """The times of the tokens in a Secret whose logins are all as we wrote them."""
     whole = view is not None and holds_target(view, resource, wanted) and is_whole(wanted, view.tokens)
     return view.times if view and whole else None
+
+
+def held_times(view: SecretView, resource: Resource, wanted: Wanted) -> Mapping[str, TokenTimes]:
+    """When each token of a Secret was fetched and expires, by registry key, taking all to last as long."""
+    if view.times is None:
+        return {}
+    life = view.times.expires_at - view.times.issued_at
+    # The numbers are those of the logins of the spec that it was made from.
+    known = (view.tokens or "") if view.fingerprint == fingerprint(resource, wanted) else ""
+    issued = {part.partition(":")[0]: part.partition(":")[2] for part in known.split(",")}
+    found = {}
+    for number, login in enumerate(wanted.logins):
+        at = parse_time(issued.get(str(number))) or view.times.issued_at
+        found[login.key] = TokenTimes(issued_at=at, expires_at=at + life)
+    return found
 
 
 def as_met(resource: Resource, view: SecretView | None, tokens: Iterable[RegistryToken]) -> Resource:

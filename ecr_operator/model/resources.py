@@ -17,9 +17,10 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
 ABSENT: Final = "absent"
 CONDITIONS: Final[Mapping[str, str]] = {
-    "Ready": "the generated Secret holds a live token that fits the spec.",
+    "Ready": "the generated Secret holds a live token for the spec's registry or URL, and some client can "
+    "use it.",
     "Refreshed": "the last attempt succeeded.",
-    "Stalled": "only a person can mend it.",
+    "Stalled": "a person has to correct something.",
 }
 
 # For fields that v0.6.0 lacks: its own five have no limits in the CRDs, and their parsers know them.
@@ -144,7 +145,8 @@ class SecretSpec(Spec):
     additional_registries: Texts | None = Field(
         default=None,
         description="More registry hosts to log in to with the same Secret, of any account and region. "
-        "Each must be an ECR host of its own region, or of spec.region.",
+        "Each must be an ECR host, which names its own region, or a host of spec.region; one that can't be "
+        "used is reported and left out.",
     )
 
     link_service_accounts: list[ServiceAccountLink] | None = Field(
@@ -178,7 +180,9 @@ class ArgoHelmRepoSecretSpec(Spec):
         json_schema_extra=_absent("helm"),
     )
     project: Name | None = Field(
-        default=None, description="The Argo CD project that alone may use the repository. Any when absent."
+        default=None,
+        description="The Argo CD project that alone may use the repository. Any when absent. Not "
+        "with credential_scope: repo-creds, where Argo CD ignores it.",
     )
 
 

@@ -91,8 +91,8 @@ def _refuse_host(policy: TenancyPolicy, key: str) -> PermanentError | None:
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"The operator is not allowed to serve the registry {excerpt(host, 100)}. A cluster admin can add it "
-        "to the operator's flag --allowed-registry-hosts.",
+        f"The registry {excerpt(host, 100)} is not among those that the operator is allowed to serve. A "
+        "cluster admin can add it to the operator's flag --allowed-registry-hosts.",
     )
 
 

@@ -110,6 +110,24 @@ async def test_a_token_that_aws_denies_is_one_line_and_no_secret(aws: LocalAws) 
         pytest.param(
             f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True, id="a bad frequency"
         ),
+        pytest.param(
+            f"{TENANT}  secret_labels: {{team: a b}}\n",
+            "A Secret that exists keeps what it has of spec.secret_labels",
+            True,
+            id="a bad label",
+        ),
+        pytest.param(
+            f"{TENANT}  deletion_policy: orphan\n",
+            "No Secret is created until that is corrected",
+            False,
+            id="a policy with a typo",
+        ),
+        pytest.param(
+            TENANT.replace("123456789012.", "oci://123456789012."),
+            "InvalidRegistry: No client finds this login",
+            True,
+            id="a registry that no client can use",
+        ),
         pytest.param(f"{TENANT}  region: eu-west-1\n", "RegionMismatch", False, id="another region"),
         pytest.param(f"{TENANT}  role_arn: x\n", "InvalidSpec: spec.role_arn", False, id="no role"),
         pytest.param(
@@ -131,6 +149,29 @@ async def test_what_is_suspended_is_shown_with_a_remark() -> None:
     assert ended.code == 0
     assert "spec.suspend is true, so nothing would be written" in ended.err
     assert yaml.safe_load(ended.out)["metadata"]["name"] == "login"
+
+
+async def test_the_samples_as_they_are_say_what_to_write() -> None:
+    for sample in (FOLDER / "ecr_v1alpha1_secret.yaml", FOLDER / "ecr_v1alpha1_argohelmreposecret.yaml"):
+        ended = await commands.run("render", "-f", str(sample))
+        assert (ended.code, bool(ended.out)) == (1, True)
+        assert "InvalidRegistry: The registry host account_id.dkr.ecr" in ended.err
+        assert "write its 12 digits, for example 123456789012.dkr.ecr" in ended.err
+
+
+async def test_a_hint_is_no_flaw() -> None:
+    chart = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: ArgoHelmRepoSecret
+metadata: {name: one, namespace: argocd}
+spec: {generated_secret_name: one, url: "oci://123456789012.dkr.ecr.us-east-1.amazonaws.com/charts"}
+"""
+    both = f"{chart}---{chart.replace('one', 'two')}"
+    ended = await commands.run("render", "-f", "-", given=both.encode())
+    assert (ended.code, ended.err.count("Argo CD uses the login only for OCI sources")) == (0, 2)
+    assert "ArgoHelmRepoSecret argocd/one: " in ended.err
+    assert "ArgoHelmRepoSecret two has the same url" in ended.err
+    assert "ArgoHelmRepoSecret one has the same url" in ended.err
 
 
 async def test_a_file_that_is_not_there_is_one_line() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from ecr_operator.commands.errors import CommandError
-from ecr_operator.commands.renderings import decoded, placeholders, resource_of, unknown_fields
+from ecr_operator.commands.renderings import decoded, placeholders, refusal, resource_of, unknown_fields
 from ecr_operator.model.manifests import generated_secret
+from ecr_operator.model.parsing import Resource
 from tests.commands.builders import NOW
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -95,6 +96,31 @@ def test_fields_that_the_server_would_drop_are_named(spec: dict[Any, Any], said:
     found = document()
     found["spec"].update(spec)
     assert unknown_fields(found) == said
+
+
+ARGO = {"kind": "ArgoHelmRepoSecret", "metadata": {"name": "charts"}}
+
+
+def chart(**spec: Any) -> Resource:
+    return resource_of({**ARGO, "spec": {"generated_secret_name": "login", "url": HOST, **spec}}, "here")
+
+
+@pytest.mark.parametrize(
+    ("resource", "words"),
+    [
+        pytest.param(chart(), "", id="nothing wrong"),
+        pytest.param(chart(frequency="x"), "", id="a slip with a default"),
+        pytest.param(chart(project="a b"), "No Secret is created until", id="a slip without a default"),
+        pytest.param(chart(project="a b", suspend=True), "", id="a suspended one is shown all the same"),
+        pytest.param(
+            chart(url="h", region="us-east-1", credential_scope="repo-creds"), "a whole host", id="a prefix"
+        ),
+        pytest.param(chart(url=""), "", id="no login"),
+    ],
+)
+def test_why_there_would_be_no_secret(resource: Resource, words: str) -> None:
+    assert words in refusal(resource)
+    assert bool(refusal(resource)) == bool(words)
 
 
 def test_a_spec_that_is_no_object_is_a_problem_of_its_own() -> None:

@@ -84,6 +84,16 @@ def test_a_request_is_judged_by_the_status(
     assert bool(words) == bool(found.message)
 
 
+@pytest.mark.parametrize("reason", ["InvalidSpec", "InvalidRegistry"])
+@pytest.mark.parametrize(("phase", "state"), [("Updated", "waiting"), ("Failed", "failed")])
+def test_a_slip_keeps_no_request_from_being_met_while_the_login_is_served(
+    reason: str, phase: str, state: str
+) -> None:
+    slip = (condition("Refreshed", "False", reason, "Mind."), condition("Stalled", "True", reason, "Mind."))
+    now = seen(resource(status(READY, *slip, phase=phase)))
+    assert judge(now, now, LONG).state == state
+
+
 @pytest.mark.parametrize(
     ("before", "minutes"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ecr_operator.commands.rows import Row, as_data, by_urgency, changed, row_of
+from ecr_operator.model.conditions import SUCCEEDED
 from tests.commands.builders import (
     LIFE,
     NOW,
@@ -51,6 +52,27 @@ def of(status: Json | None = None, **fields: Any) -> Row:
             "Suspended",
             "Nothing is refreshed.",
             id="suspended with a live token",
+        ),
+        pytest.param(
+            of(status(READY, condition("Refreshed", "False", "InvalidSpec", "spec.frequency: no."))),
+            "Failing",
+            "InvalidSpec",
+            "spec.frequency: no.",
+            id="a slip, with which the login goes on",
+        ),
+        pytest.param(
+            of(status(condition("Ready", "False", "InvalidRegistry", "Write the host."), DENIED)),
+            "Not ready",
+            "InvalidRegistry",
+            "Write the host.",
+            id="a live token that no client can use",
+        ),
+        pytest.param(
+            of(status(READY, condition("Refreshed", "True", "Refreshed", f"{SUCCEEDED} Know this."))),
+            "Ready",
+            "Refreshed",
+            "Know this.",
+            id="a hint",
         ),
         pytest.param(of(), "Not ready", "Pending", "No operator has looked at", id="no status"),
         pytest.param(of({}), "Not ready", "Pending", "No operator has looked at", id="an empty status"),

@@ -14,6 +14,7 @@ from tests.fakes import settle
 HERE = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 SAME = "210987654321.dkr.ecr.us-east-2.amazonaws.com"
 REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
+FAR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 THERE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
@@ -83,7 +84,45 @@ async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
         assert world.told(of) == ("True", "Refreshed")
         assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         await world.clock.advance(2 * 3600)
+        assert list(held(world)) == [HERE], "one that has expired is of no use"
+        assert world.told(of) == ("True", "Refreshed"), "the spec's first registry has its login"
+        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+
+
+async def test_when_the_first_registry_s_token_expires_the_secret_is_not_ready(world: World) -> None:
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        world.aws.failing["us-east-2"] = permanent()
+        await world.clock.advance(12 * 3600)
+        assert list(held(world)) == [HERE, THERE]
         assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+        assert world.status(of)["expirationTime"] == "2026-03-02T00:00:00Z"
+
+
+async def test_each_login_that_stays_counts_by_its_own_time(world: World) -> None:
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE, FAR])
+        await settle()
+        world.aws.failing["eu-west-1"] = permanent()
+        await world.clock.advance(11 * 3600)
+        world.aws.failing["eu-central-1"] = permanent()
+        await world.clock.advance(2 * 3600)
+        assert list(held(world)) == [HERE, FAR]
+        assert world.told(of) == ("True", "Refreshed")
+        await world.clock.advance(9 * 3600)
+        assert list(held(world)) == [HERE]
+        assert world.told(of) == ("True", "Refreshed")
+
+
+async def test_a_source_that_recovers_is_no_repair(world: World) -> None:
+    world.aws.failing["eu-west-1"] = permanent()
+    async with world.working():
+        world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        world.aws.failing.clear()
+        await world.clock.advance(600)
+    assert Reason.REPAIRED not in [reason for _, reason in world.events.emitted]
 
 
 async def test_a_registry_that_never_works_keeps_no_other_from_its_renewal(world: World) -> None:

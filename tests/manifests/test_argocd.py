@@ -58,6 +58,11 @@ def refreshed(status: str, message: str = "about the refresh") -> Json:
             id="a live token that can't be renewed",
         ),
         pytest.param(
+            resource("Updated", ready("False"), refreshed("False"), observedGeneration=1),
+            ("Degraded", "about the refresh"),
+            id="a live token that no client can use",
+        ),
+        pytest.param(
             resource("Failed", ready("False"), refreshed("False"), observedGeneration=1),
             ("Degraded", "about the refresh"),
             id="no token",

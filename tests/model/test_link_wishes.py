@@ -47,12 +47,12 @@ def test_good_links_are_kept(said: dict[str, Any], expected: list[tuple[str, tup
         ),
         pytest.param(links(entry("builder", "Pull")), '"Pull" is not valid', id="a use in capitals"),
         pytest.param(
-            links(entry("builder")), '"builder": `for` is empty: write pull, mount or both', id="none"
+            links(entry("builder")), '"builder": `for` is empty; expected pull, mount or both', id="none"
         ),
         pytest.param(links(entry("", "pull")), '"" is not a valid ServiceAccount name', id="an empty name"),
         pytest.param(links(entry("a/b", "pull")), '"a/b" is not a valid', id="a path"),
         pytest.param(links(entry("x" * 254, "pull")), "is not a valid", id="a name too long"),
-        pytest.param(links(entry("a", "pull"), entry("a", "mount")), 'names "a" twice', id="a name twice"),
+        pytest.param(links(entry("a", "pull"), entry("a", "mount")), 'lists "a" twice', id="a name twice"),
         pytest.param(links(*(entry(f"a{n}", "pull") for n in range(101))), "more than 100", id="too many"),
     ],
 )

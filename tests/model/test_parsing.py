@@ -17,7 +17,14 @@ from ecr_operator.model.bounds import LARGEST_STATUS
 from ecr_operator.model.conditions import next_status
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import REFRESH_REQUESTED, Problem, Resource, parse_resource, requested_refresh
+from ecr_operator.model.parsing import (
+    REFRESH_REQUESTED,
+    ArgoOptions,
+    Problem,
+    Resource,
+    parse_resource,
+    requested_refresh,
+)
 from ecr_operator.model.resources import KINDS, SPECS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.model.times import format_time, parse_time
 from tests.builders import HOST, NOW, OHIO, raw_resource, resource, tokens, wanted
@@ -339,7 +346,7 @@ def test_of_a_spec_beyond_64_kib_no_more_is_looked_at() -> None:
         pytest.param(
             "Secret",
             {"additional_registries": [HOST] * 101},
-            "Of spec.additional_registries only the first 100 entries",
+            "spec.additional_registries: only the first 100 entries",
             id="a list",
         ),
         pytest.param(
@@ -441,6 +448,45 @@ def test_an_empty_string_means_absent(kind: str) -> None:
     }
     of = resource(kind, **optional)
     assert (of.problem, of.wanted) == (None, resource(kind).wanted)
+
+
+@pytest.mark.parametrize("name", ["service_account", "aws_iam_secret"])
+def test_an_empty_string_for_an_identity_is_not_the_operator_s(name: str) -> None:
+    assert resource(**{name: ""}).wanted is None
+
+
+@pytest.mark.parametrize("name", ["secret_labels", "secret_annotations", "link_service_accounts"])
+def test_an_empty_string_for_what_is_no_string_is_a_slip(name: str) -> None:
+    assert name in wanted(resource(**{name: ""})).kept
+
+
+def test_a_project_that_is_not_valid_is_never_among_the_options() -> None:
+    for said in ({"project": "team a"}, {"project": "a", "credential_scope": "repo-creds"}):
+        of = wanted(resource(ARGO, repo_type="oci", **said))
+        assert of.argo == ArgoOptions(repo_type="oci")
+        assert not of.may_create
+
+
+def test_a_message_about_an_extra_registry_shows_its_place_and_no_login() -> None:
+    of = problem(
+        additional_registries=[HOST, "https://me:hidden@proxy.example/v2", "oci://me:hidden@x.example"]
+    )
+    assert "hidden" not in of.message
+    assert "spec.additional_registries[1] is not used: " in of.message
+    assert "spec.additional_registries[2] is not used: " in of.message
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "words"),
+    [
+        ("oci://charts.example.com/app", Reason.INVALID_SPEC, "set spec.region"),
+        ("https://charts.example.com/app", Reason.INVALID_REGISTRY, "Argo CD"),
+        ("oci://ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", Reason.INVALID_REGISTRY, "12 digits"),
+    ],
+)
+def test_a_url_without_a_region_is_judged_as_argo_cd_does(url: str, reason: Reason, words: str) -> None:
+    found = problem(ARGO, url=url)
+    assert (found.reason, words in found.message) == (reason, True)
 
 
 @pytest.mark.parametrize(

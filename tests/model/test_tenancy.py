@@ -4,8 +4,17 @@ import pytest
 
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tenancy import TenancyPolicy, check_hosts, parse_selector, refuse_prefix, selects
-from tests.builders import HOST, resource, wanted
+from ecr_operator.model.tenancy import (
+    TenancyPolicy,
+    check_hosts,
+    parse_selector,
+    refuse_prefix,
+    selects,
+    without_refused,
+)
+from tests.builders import HOST, host, resource, wanted
+
+OTHER = host("eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -40,10 +49,22 @@ def test_any_host_is_allowed_where_none_is_named() -> None:
 
 
 def test_a_host_that_no_glob_covers_is_refused_and_says_who_can_change_it() -> None:
-    more = resource(additional_registries=["210987654321.dkr.ecr.eu-west-1.amazonaws.com"])
-    with pytest.raises(PermanentError, match=r"2109.*--allowed-registry-hosts") as found:
-        check_hosts(TenancyPolicy(registry_hosts=(HOST,)), wanted(more))
+    with pytest.raises(PermanentError, match=r"1234.*--allowed-registry-hosts") as found:
+        check_hosts(TenancyPolicy(registry_hosts=(OTHER,)), wanted(resource()))
     assert found.value.reason == "InvalidRegistry"
+
+
+def test_additional_hosts_that_no_glob_covers_are_left_out_and_named() -> None:
+    third = OTHER.replace("eu-west-1", "eu-west-2")
+    more = wanted(resource(additional_registries=[OTHER, third]))
+    policy = TenancyPolicy(registry_hosts=(HOST, third))
+    check_hosts(policy, more)
+    left, (problem,) = without_refused(policy, more)
+    assert [login.key for login in left.logins] == [HOST, third]
+    assert problem.reason is Reason.INVALID_REGISTRY
+    assert OTHER in problem.message
+    assert "--allowed-registry-hosts" in problem.message
+    assert without_refused(TenancyPolicy(), more) == (more, ())
 
 
 REPO_CREDS_URLS = {

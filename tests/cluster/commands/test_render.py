@@ -10,7 +10,12 @@ from tests.cluster.scene import Scene
 from tests.lab import commands
 from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 
-TOKEN_TIMES = (reading.ISSUED_AT, reading.EXPIRES_AT, "ecr.mobb.redhat.com/tokens")
+TOKEN_TIMES = (
+    reading.ISSUED_AT,
+    reading.EXPIRES_AT,
+    "ecr.mobb.redhat.com/tokens",
+    "ecr.mobb.redhat.com/access-key-hash",
+)
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.identities import OPERATOR, Identity
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.parsing import Resource
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.collector import State, StateCollector
 from ecr_operator.telemetry.endpoints import Endpoints

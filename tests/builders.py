@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.kube.informer import Store
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.manifests import MANAGER, generated_secret
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.parsing import Resource, Wanted, parse_resource
+from ecr_operator.model.parsing import parse_resource
 from ecr_operator.model.resources import API_VERSION
 from ecr_operator.model.times import format_time
 from ecr_operator.model.tokens import RegistryToken, TokenSource

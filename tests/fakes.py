@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
 from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.links import Account, view_account
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata
 

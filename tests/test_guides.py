@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.model.parsing import Resource, parse_resource
+from ecr_operator.model.desired import Resource
+from ecr_operator.model.parsing import parse_resource
 from ecr_operator.model.resources import API_VERSION
 from tests.guides import DOCS, commands, manifests, policies, variables
 

@@ -11,10 +11,10 @@ from ecr_operator.commands import renderings
 from ecr_operator.commands.documents import documents, is_ours, read, what_else
 from ecr_operator.commands.terminal import Terminal
 from ecr_operator.control.ports import Clock, TokenIssuer
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import IdentityPolicy
 from ecr_operator.model.manifests import generated_secret
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
 from ecr_operator.settings.commands import Render
 

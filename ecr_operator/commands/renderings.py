@@ -12,10 +12,11 @@ from typing import Any, Final
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.rows import printable
 from ecr_operator.model import outcomes
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.last_good import FIELDS
 from ecr_operator.model.names import is_name
-from ecr_operator.model.parsing import REFRESH_REQUESTED, Resource, Wanted, parse_resource
+from ecr_operator.model.parsing import REFRESH_REQUESTED, parse_resource
 from ecr_operator.model.resources import SPECS
 from ecr_operator.model.tenancy import TenancyPolicy, refuse_prefix
 from ecr_operator.model.tokens import RegistryToken

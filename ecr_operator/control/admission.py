@@ -2,8 +2,8 @@
 
 from ecr_operator.control.ports import TenantReader
 from ecr_operator.control.shared_reads import SharedReads
+from ecr_operator.model.desired import Problem, Resource, Wanted
 from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.parsing import Problem, Resource, Wanted
 from ecr_operator.model.tenancy import (
     TenancyPolicy,
     check_hosts,

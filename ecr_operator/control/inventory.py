@@ -14,16 +14,11 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.control.named_objects import NamedObjects
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import Owner, SecretView, view_secret
-from ecr_operator.model.parsing import (
-    Resource,
-    is_deleting,
-    parse_resource,
-    requested_refresh,
-    status_of,
-)
+from ecr_operator.model.parsing import is_deleting, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
 AccountName = tuple[str, str]

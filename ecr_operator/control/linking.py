@@ -23,10 +23,10 @@ from ecr_operator.control.inventory import AccountName
 from ecr_operator.control.ports import Clock, ServiceAccounts
 from ecr_operator.control.step import Step
 from ecr_operator.control.tending import Tending, contested
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.outcomes import link_failed
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import kubernetes_retry_delay, link_retry_delay
 
 _WORKERS: Final = 4

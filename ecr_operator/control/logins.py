@@ -12,10 +12,10 @@ from typing import Any
 
 from ecr_operator.control.ports import SecretStore
 from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.fitting import held_times
 from ecr_operator.model.manifests import DOCKER_KEY
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 

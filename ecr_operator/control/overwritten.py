@@ -10,10 +10,10 @@ from typing import Final
 from ecr_operator.control.contests import Contests
 from ecr_operator.control.ports import Clock
 from ecr_operator.control.step import Step
+from ecr_operator.model.desired import Wanted
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.outcomes import label_contested
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import Wanted
 
 _TRY_INTERVAL: Final = 600.0
 _LOOK_INTERVAL: Final = 30.0

@@ -9,6 +9,7 @@ from typing import Final
 from ecr_operator.control.inventory import Inventory, SecretName
 from ecr_operator.control.ports import ResourceReader, SecretStore
 from ecr_operator.model.adoption import losses
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
 from ecr_operator.model.ownership import (
@@ -21,7 +22,6 @@ from ecr_operator.model.ownership import (
     claim,
     view_secret,
 )
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
 
 _SHARED: Final = "Choose another generated_secret_name for one of the two."

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.leases import LeaseRecord
 from ecr_operator.model.links import Account
 from ecr_operator.model.outcome import Outcome, ResourceKey
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 

@@ -20,6 +20,7 @@ from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import (
     ForeignSecretError,
     ImmutableSecretError,
@@ -33,7 +34,6 @@ from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.manifests import earliest, is_whole
 from ecr_operator.model.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.schedule import (
     is_alive,
     minimum_interval,
@@ -232,15 +232,15 @@ class Refresher:
             if self._was_ours(resource, wanted, present) and not await self._claims.is_active(resource):
                 return Step(outcome=None, retry_in=_CONFLICT_RECHECK)
         await self._admission.check(resource, wanted)
-        gathered = await self._logins.gather(
+        found = await self._logins.gather(
             resource,
             wanted,
             trusted(present, resource),
             self._acceptable(resource, wanted, present, None if relabel else times),
         )
+        gathered = self._without_expired(wanted, found)
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
             return self._without_token(times or usable_times(present, resource, wanted), gathered)
-        gathered = self._without_expired(wanted, gathered)
         # One that lacks a token has been changed by nobody.
         untouched = self._writer.is_untouched(resource, wanted)
         met = as_met(resource, present, gathered.fresh)

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from ecr_operator.control.inventory import Inventory, identity_of
 from ecr_operator.control.ports import Clock
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import Identity, KeyDigest
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import rotation_deadline
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.model.conditions import said_ready
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.outcome import TokenTimes
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import refresh_deadline
 from ecr_operator.telemetry.collector import Readiness, ResourceState
 

@@ -7,8 +7,8 @@ from collections import Counter
 
 from ecr_operator.control.ports import Clock
 from ecr_operator.control.step import Step
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import refresh_deadline
 from ecr_operator.telemetry.metrics import Metrics
 

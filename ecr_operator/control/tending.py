@@ -13,10 +13,10 @@ import structlog
 from ecr_operator.control.accounts import TendedAccounts
 from ecr_operator.control.inventory import AccountName, Inventory
 from ecr_operator.control.ports import ResourceReader, ServiceAccounts
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import OperatorError, TransientError
 from ecr_operator.model.links import LARGEST_RECORD, Account, Change, Link, plan, stays, wished_links
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import Resource
 
 # For a resource that exists, and that our watch does not show yet.
 _RECHECK: Final = 5.0

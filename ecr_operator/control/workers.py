@@ -20,9 +20,10 @@ from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.step import Step
 from ecr_operator.control.tally import Tally
 from ecr_operator.model.conditions import dying, is_legacy_part, is_ready, next_status, outcome_changed
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
-from ecr_operator.model.parsing import Resource, parse_resource
+from ecr_operator.model.parsing import parse_resource
 from ecr_operator.model.schedule import kubernetes_retry_delay, longest_retry_delay
 from ecr_operator.model.times import format_time
 

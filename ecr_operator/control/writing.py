@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.ports import SecretStore
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import StaleObjectError, TransientError
 from ecr_operator.model.fitting import fits, holds, holds_target, is_as_applied
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import AppliedEntry, SecretView
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.tokens import RegistryToken
 
 

@@ -17,9 +17,9 @@ from ecr_operator.control.ports import Clock
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.failures import NOT_LEADING, ApiError
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.manifests import MANAGER
 from ecr_operator.model.outcome import Outcome
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.resources import API_VERSION
 
 _MOST_WAITING: Final = 1000

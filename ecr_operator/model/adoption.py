@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from ecr_operator.model.desired import Wanted
 from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.manifests import DOCKER_KEY, data_keys, secret_type
-from ecr_operator.model.parsing import Wanted
 
 _OLD_DOCKER_KEY: Final = ".dockercfg"
 _URL: Final = "url"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.schedule import is_alive
 from ecr_operator.model.times import format_time
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.manifests import (
     fingerprint,
     is_whole,
@@ -11,7 +12,6 @@ from ecr_operator.model.manifests import (
 )
 from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import Resource, Wanted
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import RegistryToken
 

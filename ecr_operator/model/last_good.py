@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ecr_operator.model.bounds import mapping_in
+from ecr_operator.model.desired import REPO_CREDS, ArgoOptions, Wanted
 from ecr_operator.model.manifests import ARGO_LABEL, MANAGED_BY
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import REPO_CREDS, ArgoOptions, Wanted
 from ecr_operator.model.resources import GROUP
 
 FIELDS: Final = frozenset(

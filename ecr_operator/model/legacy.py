@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from ecr_operator.model.desired import ArgoOptions, Resource, Wanted
 from ecr_operator.model.manifests import (
     ARGO_LABEL,
     ARGO_TYPE,
@@ -20,7 +21,6 @@ from ecr_operator.model.manifests import (
     DOCKER_TYPE,
     generated_data,
 )
-from ecr_operator.model.parsing import ArgoOptions, Resource, Wanted
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ecr_operator.model.bounds import mapping_in, mappings_in
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.link_wishes import FIELDS
 from ecr_operator.model.names import is_name
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.resources import GROUP
 from ecr_operator.model.sharing import share_text
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ecr_operator.model.desired import ORPHAN, ArgoOptions, Resource, Wanted
 from ecr_operator.model.outcome import TokenTimes
-from ecr_operator.model.parsing import ORPHAN, REFRESH_REQUESTED, ArgoOptions, Resource, Wanted
+from ecr_operator.model.parsing import REFRESH_REQUESTED
 from ecr_operator.model.resources import API_VERSION, GROUP
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import USERNAME, RegistryToken

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ecr_operator.model.desired import Problem, Resource, Wanted
 from ecr_operator.model.errors import OperatorError, PermanentError
 from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.model.ownership import SecretView
-from ecr_operator.model.parsing import Problem, Resource, Wanted
 from ecr_operator.model.registries import parse_registry
 from ecr_operator.model.times import format_time
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.model.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.excerpt import excerpt_unless_word
 from ecr_operator.model.manifests import (
     FINGERPRINT,
@@ -23,7 +24,7 @@ from ecr_operator.model.manifests import (
 )
 from ecr_operator.model.names import is_name
 from ecr_operator.model.outcome import ResourceKey, TokenTimes
-from ecr_operator.model.parsing import Resource, requested_refresh
+from ecr_operator.model.parsing import requested_refresh
 from ecr_operator.model.resources import GROUP, KINDS
 from ecr_operator.model.sharing import share_text
 

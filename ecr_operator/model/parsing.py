@@ -3,7 +3,6 @@
 Invariant: whatever that may be, it parses; what is wrong with it is a Problem on that one resource.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,9 +21,19 @@ from ecr_operator.model.bounds import (
     mapping_in,
 )
 from ecr_operator.model.clients import argo_reach, docker_reach
+from ecr_operator.model.desired import (
+    ORPHAN,
+    REPO_CREDS,
+    ArgoOptions,
+    Login,
+    Problem,
+    Resource,
+    Wanted,
+    all_in_one,
+)
 from ecr_operator.model.durations import parse_go_duration
 from ecr_operator.model.errors import OperatorError, PermanentError
-from ecr_operator.model.excerpt import excerpt, excerpt_unless_word, one_line
+from ecr_operator.model.excerpt import excerpt, excerpt_unless_word
 from ecr_operator.model.identities import OPERATOR, Identity, check_role_arn
 from ecr_operator.model.labels import check_annotations, check_labels
 from ecr_operator.model.link_wishes import LinkWish, parse_links
@@ -43,176 +52,14 @@ from ecr_operator.model.sharing import share
 from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import TokenSource
 
-ORPHAN: Final = "Orphan"
-REPO_CREDS: Final = "repo-creds"
 _LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")
 # An empty string means absent. Not so for the required ones, nor for what is no string.
 _OPTIONAL_STRINGS: Final = frozenset(
     {"region", "frequency", "role_arn", "deletion_policy", "credential_scope", "repo_type", "project"}
 )
-# Without a Secret to keep them from, no default may take their place.
-_NO_DEFAULT: Final = frozenset({"project", "credential_scope", "repo_type", "deletion_policy"})
-_MOST_KEPT: Final = 4096  # characters of a spec that are kept in memory
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 _LONGEST_REQUEST: Final = 64
 _MOST_MISTAKES: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What is wrong with a spec, in words for its author, on one line of bounded length."""
-
-    reason: Reason
-    message: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "message", one_line(self.message))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """One login that the generated Secret holds.
-
-    Attributes:
-        key: the registry key or URL, verbatim.
-        source: whom to ask for its token.
-    """
-
-    key: str
-    source: TokenSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArgoOptions:
-    """How Argo CD is to take the login.
-
-    Attributes:
-        scope: value of its label, `repository` or `repo-creds`.
-        repo_type: `helm` or `oci`.
-        project: the one project that may use it, or an empty string.
-    """
-
-    scope: str = "repository"
-    repo_type: str = "helm"
-    project: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A spec that has been checked.
-
-    Attributes:
-        secret_name: of the generated Secret, a DNS name.
-        logins: what goes in, the registry or URL of the spec first.
-        frequency: longest time between refreshes; None where the spec's can't be parsed.
-        labels: for the generated Secret, beside the operator's own.
-        annotations: the same.
-        orphan: the Secret outlives the resource.
-        suspended: leave everything as it is.
-        argo: for an ArgoHelmRepoSecret only.
-        links: service accounts to link the Secret to; None where the spec's are not valid.
-        kept: fields that are not valid; what the Secret has of them stays.
-        unusable: why no client can use the login, though it is written; None if one can.
-        hint: what to know of a login that can be used; empty for nothing.
-    """
-
-    secret_name: str
-    logins: tuple[Login, ...]
-    frequency: timedelta | None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    orphan: bool = False
-    suspended: bool = False
-    argo: ArgoOptions | None = None
-    links: tuple[LinkWish, ...] | None = ()
-    kept: frozenset[str] = frozenset()
-    unusable: Problem | None = None
-    hint: str = ""
-
-    @property
-    def may_create(self) -> bool:
-        """Whether a Secret may be made where there is none: defaults do for the fields that are not valid."""
-        return not self.kept & _NO_DEFAULT
-
-    @property
-    def target(self) -> str:
-        """The registry key or URL that the spec names first."""
-        return self.logins[0].key
-
-    @property
-    def sources(self) -> tuple[TokenSource, ...]:
-        """Whom to ask, each once."""
-        return tuple(dict.fromkeys(login.source for login in self.logins))
-
-    @property
-    def size(self) -> int:
-        """Characters of what may be long."""
-        texts = [*self.labels.items(), *self.annotations.items()]
-        return sum(len(key) + len(value) for key, value in texts) + sum(len(each.key) for each in self.logins)
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Where they are, each once."""
-        return tuple(dict.fromkeys(source.region for source in self.sources))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """One custom resource as last seen.
-
-    Attributes:
-        key: kind, namespace and name.
-        uid: of this very object.
-        generation: counts changes of the spec.
-        created_at: creationTimestamp, UTC.
-        wanted: the checked spec; None where the login itself can't be known.
-        problem: what is wrong with the spec, if anything.
-        status: as the API server holds it.
-        refresh_requested: value of the annotation that asks for a fresh token, if it is there.
-        left_out: a digest of what `abridged` has left out of the spec; empty while it is whole.
-        deleting: it has a deletionTimestamp: nothing is written for it any more.
-    """
-
-    key: ResourceKey
-    uid: str
-    generation: int
-    created_at: datetime
-    wanted: Wanted | None
-    problem: Problem | None
-    status: Mapping[str, Any] = field(repr=False)
-    refresh_requested: str | None = None
-    left_out: str = ""
-    deleting: bool = False
-
-    @property
-    def argo_login(self) -> tuple[str, ...] | None:
-        """What tells its login from others in Argo CD; None for other kinds, and where it isn't known."""
-        wanted = self.wanted
-        if wanted is None or wanted.argo is None or not wanted.may_create:
-            return None
-        return self.key.namespace, wanted.target, wanted.argo.scope, wanted.argo.project
-
-    def abridged(self) -> "Resource":
-        """The resource as it is kept: the long parts of a large spec are read when it is worked on."""
-        wanted = self.wanted
-        if wanted is None or self.left_out or wanted.size <= _MOST_KEPT:
-            return self
-        parts = repr((wanted.logins, wanted.labels, wanted.annotations)).encode(errors="backslashreplace")
-        short = replace(wanted, logins=wanted.logins[:1], labels={}, annotations={})
-        return replace(self, wanted=short, left_out=hashlib.sha256(parts).hexdigest())
-
-    def with_problems(self, problems: "Sequence[Problem]") -> "Resource":
-        """The same resource, with more that is wrong with its spec."""
-        before = (self.problem,) if self.problem else ()
-        return replace(self, problem=_all_in_one((*before, *problems)))
-
-    def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
-        """The same resource with another status and annotation."""
-        return replace(self, status=status, refresh_requested=refresh_requested)
-
-    def is_same_wish(self, other: "Resource") -> bool:
-        """Whether the other asks for the same: nothing but its status differs."""
-        return other.with_status(self.status, other.refresh_requested) == self
 
 
 def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
@@ -231,7 +78,7 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
         generation=metadata.get("generation", 0),
         created_at=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         wanted=wanted,
-        problem=_all_in_one(problems),
+        problem=all_in_one(problems),
         status=status_of(raw),
         refresh_requested=requested_refresh(metadata),
         deleting=is_deleting(metadata),
@@ -253,13 +100,6 @@ def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """The status of an object; empty where it makes no sense or is larger than any of ours."""
     status = mapping_in(raw, "status")
     return share(status) if is_within(status, LARGEST_STATUS) else {}
-
-
-def _all_in_one(problems: Sequence[Problem]) -> Problem | None:
-    """The first one's reason, and what all of them say."""
-    if not problems:
-        return None
-    return Problem(reason=problems[0].reason, message=" ".join(problem.message for problem in problems))
 
 
 @dataclass(slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ecr_operator.model.desired import REPO_CREDS, Problem, Wanted
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.excerpt import excerpt
 from ecr_operator.model.identities import OPERATOR
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import REPO_CREDS, Problem, Wanted
 from ecr_operator.model.registries import parse_registry
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -6,8 +6,8 @@ import pytest
 
 from ecr_operator.commands.errors import CommandError
 from ecr_operator.commands.renderings import decoded, placeholders, refusal, resource_of, unknown_fields
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.manifests import generated_secret
-from ecr_operator.model.parsing import Resource
 from tests.commands.builders import NOW
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"

@@ -9,10 +9,10 @@ import structlog
 
 from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
 from ecr_operator.control.named_objects import NamedObjects
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.parsing import Resource
 from tests.builders import (
     HOUR,
     foreign_metadata,

@@ -13,10 +13,10 @@ import structlog.testing
 
 from ecr_operator.control.step import Step
 from ecr_operator.control.tending import Tending
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import TransientError
 from ecr_operator.model.links import LABEL, LINKS, Link, plan, view_account
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Resource
 from tests.builders import HOUR, permanent, transient
 from tests.control.world import World
 from tests.fakes import settle

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ecr_operator.control.ownership import Claims, Stake
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.manifests import dockerconfigjson
-from ecr_operator.model.parsing import Resource
 from tests.builders import HOST, HOUR, foreign_metadata, resource, secret_metadata, token, wanted
 from tests.control.world import World
 

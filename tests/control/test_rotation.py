@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import OPERATOR, Identity, KeyDigest
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Resource
 from tests.builders import HOUR, NAMESPACE, permanent, relist, transient
 from tests.control.world import World
 from tests.fakes import settle

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from ecr_operator.control.survey import survey
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from tests.builders import HOST, host, permanent, raw_resource, transient
 from tests.control.world import World

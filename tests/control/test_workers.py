@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Resource
 from tests.builders import (
     HOUR,
     NAMESPACE,

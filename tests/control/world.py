@@ -25,10 +25,10 @@ from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache
 from ecr_operator.control.workers import Workers
 from ecr_operator.control.writing import SecretWriter
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
 from ecr_operator.model.ownership import view_secret
-from ecr_operator.model.parsing import Resource
 from ecr_operator.model.tenancy import TenancyPolicy
 from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import (

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import (
     OPERATOR,
     Identity,
@@ -19,7 +20,7 @@ from ecr_operator.model.identities import (
     session_tags,
 )
 from ecr_operator.model.outcome import Reason
-from ecr_operator.model.parsing import Resource, parse_resource
+from ecr_operator.model.parsing import parse_resource
 from ecr_operator.model.tokens import TokenSource
 
 ROLE = "arn:aws:iam::123456789012:role/ecr-puller"

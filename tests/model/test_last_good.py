@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from ecr_operator.model.desired import ArgoOptions, Wanted
 from ecr_operator.model.last_good import with_last_good
 from ecr_operator.model.manifests import encode, fingerprint, generated_secret
 from ecr_operator.model.ownership import view_secret
-from ecr_operator.model.parsing import ArgoOptions, Wanted
 from tests.builders import resource, secret_metadata, tokens, wanted
 
 ARGO = "ArgoHelmRepoSecret"

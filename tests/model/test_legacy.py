@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
-from ecr_operator.model.parsing import Resource
 from tests.builders import HOST, NAMESPACE, NOW, TWELVE_HOURS, resource, wanted
 
 ARGO: Final = "ArgoHelmRepoSecret"

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.manifests import (
     EXPIRES_AT,
     FINGERPRINT,
@@ -23,7 +24,6 @@ from ecr_operator.model.manifests import (
 )
 from ecr_operator.model.outcome import TokenTimes
 from ecr_operator.model.ownership import applied_fields, view_secret
-from ecr_operator.model.parsing import Resource
 from tests.builders import HOST, NOW, resource, secret_metadata, times, token, tokens, wanted
 
 ARGO: Final = "ArgoHelmRepoSecret"

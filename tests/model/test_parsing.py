@@ -15,16 +15,10 @@ from hypothesis import strategies as st
 from ecr_operator.model import outcomes
 from ecr_operator.model.bounds import LARGEST_STATUS
 from ecr_operator.model.conditions import next_status
+from ecr_operator.model.desired import ArgoOptions, Problem, Resource
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.parsing import (
-    REFRESH_REQUESTED,
-    ArgoOptions,
-    Problem,
-    Resource,
-    parse_resource,
-    requested_refresh,
-)
+from ecr_operator.model.parsing import REFRESH_REQUESTED, parse_resource, requested_refresh
 from ecr_operator.model.resources import KINDS, SPECS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.model.times import format_time, parse_time
 from tests.builders import HOST, NOW, OHIO, raw_resource, resource, tokens, wanted

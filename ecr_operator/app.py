@@ -239,11 +239,14 @@ class Operator:
     async def _work(self) -> None:
         """All that writes or asks AWS."""
         self._workers = self._hire()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
-            group.create_task(self._events.run(), name="events")
-            group.create_task(self._linking.run(), name="linking")
-            group.create_task(self._workers.run(_WORKERS), name="workers")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
+                group.create_task(self._events.run(), name="events")
+                group.create_task(self._linking.run(), name="linking")
+                group.create_task(self._workers.run(_WORKERS), name="workers")
+        finally:
+            self.tokens.end_term()
 
     async def _watch_credentials(self) -> None:
         """Let go of tokens and failures when the operator becomes somebody else, or gets valid keys."""

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.named_objects import SOURCES, NamedObjects
 from ecr_operator.control.ports import Clock
+from ecr_operator.control.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.informer import Informer

@@ -17,7 +17,7 @@ from ecr_operator.control.named_objects import NamedObjects
 from ecr_operator.model.desired import Resource
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.ownership import Owner, SecretView, view_secret
+from ecr_operator.model.ownership import Owner, SecretView
 from ecr_operator.model.parsing import is_deleting, parse_resource, requested_refresh, status_of
 
 SecretName = tuple[str, str]
@@ -29,81 +29,6 @@ MOST_RESOURCES: Final = 10_000
 _CONTENDERS: Final = 2
 
 log = structlog.get_logger(__name__)
-
-
-class ResourceStore:
-    """The resources of one kind in one scope, as their informer sees them.
-
-    Args:
-        kind: which of `resources.KINDS`.
-        scope: a namespace, or an empty string for all.
-        inventory: where they are kept.
-    """
-
-    def __init__(self, kind: str, scope: str, inventory: "Inventory") -> None:
-        self._kind = kind
-        self._scope = scope
-        self._inventory = inventory
-
-    def read(self, raw: Mapping[str, Any]) -> Resource:
-        """An object of a list, parsed in full: a restored etcd counts generations anew."""
-        return parse_resource(self._kind, raw)
-
-    def replaced(self, listed: Sequence[Resource]) -> None:
-        """A list: what is not in it is gone."""
-        present = {resource.key for resource in listed}
-        for key in self._inventory.keys(self._kind, self._scope) - present:
-            self._inventory.remove_resource(key)
-        self._inventory.put_resources(listed)
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """An object that was added or modified."""
-        self._inventory.put_resources([self._inventory.parse(self._kind, raw)])
-
-    def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone."""
-        self._inventory.remove_resource(_key(self._kind, raw))
-
-
-class SecretViewStore:
-    """The Secrets with our label in one scope, as their informer sees them."""
-
-    def __init__(self, scope: str, inventory: "Inventory") -> None:
-        self._scope = scope
-        self._inventory = inventory
-
-    def read(self, raw: Mapping[str, Any]) -> SecretView:
-        """An object of a list."""
-        return view_secret(raw["metadata"])
-
-    def replaced(self, listed: Sequence[SecretView]) -> None:
-        """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
-        present = {(view.namespace, view.name) for view in listed}
-        for name in self._inventory.secret_names(self._scope) - present:
-            if self._shows(name):
-                self._inventory.remove_secret(name)
-        for view in listed:
-            self._inventory.see_secret(view)
-
-    def changed(self, raw: Mapping[str, Any]) -> None:
-        """An object that was added or modified."""
-        view = view_secret(raw["metadata"])
-        known = self._inventory.secret(view.namespace, view.name)
-        if known and known.uid == view.uid and int(view.resource_version) <= int(known.resource_version):
-            return  # the echo of our own write, or older than it
-        self._inventory.see_secret(view)
-
-    def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone, or has lost our label."""
-        name = (raw["metadata"]["namespace"], raw["metadata"]["name"])
-        known = self._inventory.secret(*name)
-        if known and known.uid == raw["metadata"]["uid"] and self._shows(name):
-            self._inventory.remove_secret(name)
-
-    def _shows(self, name: SecretName) -> bool:
-        """Whether this watch tells of a Secret: not of one that is known by reading it, without our label."""
-        known = self._inventory.secret(*name)
-        return known is not None and known.labelled
 
 
 class Inventory:
@@ -217,7 +142,7 @@ class Inventory:
     def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
         """Parse an object, or take the known one with a new status where only that can have changed."""
         metadata = raw["metadata"]
-        known = self._resources.get(_key(kind, raw))
+        known = self._resources.get(key_of(kind, raw))
         seen = (metadata["uid"], metadata.get("generation"), is_deleting(metadata))
         if known and (known.uid, known.generation, known.deleting) == seen:
             return known.with_status(status_of(raw), requested_refresh(metadata))
@@ -387,7 +312,8 @@ class Inventory:
 _Claim = tuple[datetime, str, ResourceKey]
 
 
-def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+    """The key of an object as the API server sends it."""
     metadata = raw["metadata"]
     return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
 

@@ -15,7 +15,7 @@ hanging region take every worker.
 
 import asyncio
 import random
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, Final
 
 from ecr_operator.control.calls import SLOW, Calls
+from ecr_operator.control.drop_bounds import DropBounds
 from ecr_operator.control.ports import Clock, TokenIssuer
 from ecr_operator.control.shared_reads import SharedReads
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
@@ -39,10 +40,7 @@ from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 _MOST_UNUSED: Final = 256
 _PUMP_INTERVAL: Final = 0.5
-# After a drop: one call a second, late ones included, and so many within the window; then the usual bound.
-_DROP_WINDOW: Final = 300.0
-_CALLS_IN_WINDOW: Final = 10
-_AFTER_DROP: Final = 1.25
+_SLOW_RETRY: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +96,6 @@ class _Source:
         self.epoch += 1
 
 
-@dataclass(slots=True)
-class _Bound:
-    """The calls of a source since it was dropped, and before: their starts, in monotonic seconds."""
-
-    interval: float
-    calls: deque[float] = field(default_factory=lambda: deque(maxlen=_CALLS_IN_WINDOW))
-
-    def soonest(self, now: float) -> float:
-        many = len(self.calls) == _CALLS_IN_WINDOW and now - self.calls[0] < _DROP_WINDOW
-        return self.calls[-1] + (self.interval if many else _AFTER_DROP)
-
-
-_Place = tuple[Identity, str, str]
-
-
 class TokenCache:
     """Tokens by source.
 
@@ -141,7 +124,7 @@ class TokenCache:
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that nobody uses at present, and that may be used again.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
-        self._bounds: OrderedDict[_Place, _Bound] = OrderedDict()
+        self._bounds = DropBounds()
         self._calls = Calls(issuer.is_listed, clock.monotonic, self._start)
         self._flights: dict[TokenSource, asyncio.Task[RegistryToken]] = {}
         self._pump: asyncio.Task[None] | None = None
@@ -183,7 +166,7 @@ class TokenCache:
             self._issuer.check(source)
         except OperatorError as error:
             now = self._clock.monotonic()
-            return TokenFailure(error=error, retry_at=now + _DROP_WINDOW, failed_at=now)
+            return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now)
         entry = self._use(source, key, basis)
         if entry.token and acceptable(entry.token):
             return entry.token
@@ -245,8 +228,14 @@ class TokenCache:
             refused, entry.refused = entry.refused, set()
             self._on_fetched(refused)
 
+    def end_term(self) -> None:
+        """Start no call for those who wait: this replica does not lead any more, or stops."""
+        for entry in self._sources.values():
+            entry.waiting.clear()
+
     async def close(self) -> None:
         """Cancel what is under way."""
+        self.end_term()
         tasks: list[asyncio.Task[Any]] = [*self._flights.values(), *([self._pump] if self._pump else [])]
         for task in tasks:
             task.cancel()
@@ -279,21 +268,14 @@ class TokenCache:
         """When AWS may be asked, in monotonic seconds, where no failure says it."""
         if entry.token and is_alive(entry.token.times, self._clock.now()):
             return entry.fetched_at + _usual_interval(entry.token)
-        bound = self._bounds.get(_place(source))
-        return bound.soonest(self._clock.monotonic()) if bound else 0.0
+        return self._bounds.soonest(source, self._clock.monotonic())
 
     def _drop(self, source: TokenSource) -> None:
         """Drop what a source gave, and bound its next calls."""
-        entry, now = self._sources[source], self._clock.monotonic()
+        entry = self._sources[source]
         if entry.called_at is not None:
-            bound = self._bounds.setdefault(_place(source), _Bound(_DROP_WINDOW))
-            if entry.token:
-                bound.interval = _usual_interval(entry.token)
-            if not bound.calls or bound.calls[-1] < entry.called_at:
-                bound.calls.append(entry.called_at)
-            self._bounds.move_to_end(_place(source))
-        while self._bounds and next(iter(self._bounds.values())).calls[-1] < now - _DROP_WINDOW:
-            self._bounds.popitem(last=False)
+            interval = _usual_interval(entry.token) if entry.token else None
+            self._bounds.dropped(source, self._clock.monotonic(), entry.called_at, interval)
         entry.clear()
 
     def _remove(self, source: TokenSource) -> None:
@@ -335,8 +317,7 @@ class TokenCache:
         if entry is None or not entry.waiting or source in self._flights:
             return False
         entry.called_at = self._clock.monotonic()
-        if bound := self._bounds.get(_place(source)):
-            bound.calls.append(entry.called_at)
+        self._bounds.called(source, entry.called_at)
         flight = asyncio.create_task(self._issuer.issue(source), name=f"token {source}")
         flight.add_done_callback(partial(self._ended, source, entry, entry.epoch))
         self._flights[source] = flight
@@ -380,10 +361,6 @@ class TokenCache:
         entry.failure = TokenFailure(error=error, retry_at=now + delay, failed_at=now)
 
 
-def _place(source: TokenSource) -> _Place:
-    return source.identity, source.service, source.plain_region
-
-
 def _usual_interval(token: RegistryToken) -> float:
     return minimum_interval(token.expires_at - token.issued_at).total_seconds()
 
@@ -393,7 +370,7 @@ def _unanswered(source: TokenSource, now: float) -> TokenFailure:
         Reason.AWS_UNAVAILABLE,
         f"AWS in {source.region} has not answered yet. Check the network and the region.",
     )
-    return TokenFailure(error=error, retry_at=now + _DROP_WINDOW, failed_at=now, unanswered=True)
+    return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now, unanswered=True)
 
 
 def _unexpected(error: BaseException) -> TransientError:

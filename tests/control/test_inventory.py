@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import structlog
 
-from ecr_operator.control.inventory import Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.named_objects import NamedObjects
+from ecr_operator.control.stores import ResourceStore, SecretViewStore
 from ecr_operator.model.desired import Resource
 from ecr_operator.model.manifests import MANAGED_BY, MANAGER
 from ecr_operator.model.outcome import ResourceKey

@@ -410,3 +410,18 @@ async def test_a_call_without_an_answer_stands_in_the_way_of_no_other_login(till
     till.aws.answer()
     await settle()
     assert till.landed == [[key()]]
+
+
+async def test_at_the_end_of_a_term_calls_that_wait_are_not_started(till: Till) -> None:
+    till.aws.hold()
+    sources = [TokenSource(region=f"made-up-{number}") for number in range(60)]
+    till.aws.unlisted = {source.region for source in sources}
+    for source in sources:
+        till.ask(source)
+    await settle()
+    started = len(till.aws.asked)
+    assert started < len(sources)
+    till.cache.end_term()
+    till.aws.answer()
+    await till.clock.advance(10)
+    assert len(till.aws.asked) == started

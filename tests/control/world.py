@@ -12,7 +12,7 @@ from typing import Any
 
 from ecr_operator.control.admission import Admission
 from ecr_operator.control.deadlines import DeadlineQueue
-from ecr_operator.control.inventory import MOST_RESOURCES, Inventory, ResourceStore, SecretViewStore
+from ecr_operator.control.inventory import MOST_RESOURCES, Inventory
 from ecr_operator.control.linking import Linking
 from ecr_operator.control.logins import Logins
 from ecr_operator.control.named_objects import NamedObjects
@@ -20,6 +20,7 @@ from ecr_operator.control.ownership import Claims
 from ecr_operator.control.refresh import Refresher
 from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
+from ecr_operator.control.stores import ResourceStore, SecretViewStore
 from ecr_operator.control.tally import Tally
 from ecr_operator.control.tending import Tending
 from ecr_operator.control.token_cache import TokenCache

@@ -156,9 +156,9 @@ async def test_each_way_is_named_and_digested_without_asking_anybody(  # noqa: P
 WRONG: dict[str, tuple[str | None, str]] = {
     "nothing": (None, "none in the environment or"),
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "lacks aws_secret_access_key"),
-    "no section": (KEYS, "line 1 stands before any section"),
+    "no section": (KEYS, "line 1 comes before any section"),
     "single quotes": (f"[default]\n{KEYS}".replace(ACCESS_KEY, "'A'"), "quoted"),
-    "another profile": (f"[profile x]\n{KEYS}", "none is called [default]"),
+    "another profile": (f"[profile x]\n{KEYS}", "none is named [default]"),
 }
 
 

@@ -83,7 +83,7 @@ ATTACKS = {
         spec=ACCOUNT,
         has=(service_account(role="arn:aws:iam::123456789012:role/" + "x" * HUGE),),
         reason="CredentialsMissing",
-        says="no ARN of a role",
+        says="is not a valid IAM role ARN",
     ),
     "a Secret of another namespace by a path": Attack(
         spec={"aws_iam_secret": {"name": "../../kube-system/secrets/keys"}}, reason="InvalidSpec"

@@ -124,7 +124,7 @@ async def test_a_token_that_aws_denies_is_one_line_and_no_secret(aws: LocalAws) 
         ),
         pytest.param(
             TENANT.replace("123456789012.", "oci://123456789012."),
-            "InvalidRegistry: No client finds this login",
+            "begins with oci://, so that neither the kubelet nor podman finds its login",
             True,
             id="a registry that no client can use",
         ),

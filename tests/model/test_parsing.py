@@ -473,7 +473,7 @@ def test_a_message_about_an_extra_registry_shows_its_place_and_no_login() -> Non
 @pytest.mark.parametrize(
     ("url", "reason", "words"),
     [
-        ("oci://charts.example.com/app", Reason.INVALID_SPEC, "set spec.region"),
+        ("oci://charts.example.com/app", Reason.INVALID_SPEC, "Set spec.region"),
         ("https://charts.example.com/app", Reason.INVALID_REGISTRY, "Argo CD"),
         ("oci://ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", Reason.INVALID_REGISTRY, "12 digits"),
     ],

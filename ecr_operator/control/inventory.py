@@ -159,6 +159,7 @@ class Inventory:
         self._forget_beyond(key)
         if raw is not None:
             self.put_resources([parse_resource(key.kind, raw)])
+        self._fill(key.namespace)
 
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Note a status that we have just written, before its echo arrives."""
@@ -171,6 +172,7 @@ class Inventory:
         resource = self._resources.pop(key, None)
         if resource is None:
             self._forget_beyond(key)
+            self._fill(key.namespace)
             return
         self._counts[key.namespace] -= 1
         self._unindex(resource)
@@ -181,9 +183,7 @@ class Inventory:
                 self.remove_secret((view.namespace, view.name))
         if resource.wanted:
             self._look_at_contenders((key.namespace, resource.wanted.secret_name))
-        if beyond := self._beyond.get(key.namespace):
-            # There is room for one more: who looks at it reads it.
-            self._look_at(next(iter(beyond)))
+        self._fill(key.namespace)
 
     def see_secret(self, view: SecretView) -> None:
         """Store a view, and look at whoever wants the Secret if it is not as we left it."""
@@ -247,6 +247,11 @@ class Inventory:
             )
         self._beyond.setdefault(key.namespace, {})[key] = None
         return False
+
+    def _fill(self, namespace: str) -> None:
+        """Where there is room for one more: who looks at it reads it."""
+        if self._counts[namespace] < self._most and (beyond := self._beyond.get(namespace)):
+            self._look_at(next(iter(beyond)))
 
     def _forget_beyond(self, key: ResourceKey) -> None:
         if beyond := self._beyond.get(key.namespace):

@@ -153,7 +153,11 @@ class Operator:
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._inventory = Inventory(
-            self._deadlines.schedule_now, self._gone, self._named, orphan_gone=self._orphan_gone
+            self._deadlines.schedule_now,
+            self._gone,
+            self._named,
+            orphan_gone=self._orphan_gone,
+            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
         self._rotation = Rotation(self._inventory, self._named.keys, self._deadlines.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)

@@ -38,6 +38,7 @@ class Inventory:
         look_at: called with a key that something happened to.
         gone: called with a resource that no longer exists.
         orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
+        identity_left: called with a resource that has another identity now, or none any more.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """
@@ -49,10 +50,12 @@ class Inventory:
         named: NamedObjects,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
+        identity_left: Callable[[ResourceKey], None] = lambda _: None,
     ) -> None:
         self._look_at = look_at
         self._gone = gone
         self._orphan_gone = orphan_gone
+        self._identity_left = identity_left
         self._named = named
         self._most = most
         self._resources: dict[ResourceKey, Resource] = {}
@@ -267,6 +270,7 @@ class Inventory:
             self._named.name(now.key, new)
         if before and old:
             self._named.unname(before.key, old)
+            self._identity_left(before.key)
 
     def _index(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):

@@ -81,7 +81,12 @@ class World:
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.inventory = Inventory(
-            self.deadlines.schedule_now, self._gone, self.named, self._most, self._orphan_gone
+            self.deadlines.schedule_now,
+            self._gone,
+            self.named,
+            self._most,
+            self._orphan_gone,
+            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
         self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)

@@ -226,6 +226,7 @@ class Operator:
             group.create_task(self._watches.run(), name="watches")
             keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
             group.create_task(keys, name="keys of Secrets")
+            group.create_task(self._named.tell_of_more(self._clock), name="changes of Secrets")
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""

@@ -153,7 +153,8 @@ class World:
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
         keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
-        running = (self.workers.run(workers), self.linking.run(), keys)
+        changes = self.named.tell_of_more(self.clock)
+        running = (self.workers.run(workers), self.linking.run(), keys, changes)
         tasks = [asyncio.create_task(each) for each in running]
         try:
             await settle()

@@ -43,11 +43,12 @@ class Inventory:
         most: resources of one namespace that are kept.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         look_at: Callable[[ResourceKey], None],
         gone: Callable[[Resource], None],
         named: NamedObjects,
+        *,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
         identity_left: Callable[[ResourceKey], None] = lambda _: None,

@@ -84,8 +84,8 @@ class World:
             self.deadlines.schedule_now,
             self._gone,
             self.named,
-            self._most,
-            self._orphan_gone,
+            most=self._most,
+            orphan_gone=self._orphan_gone,
             identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
         self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)

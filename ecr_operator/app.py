@@ -153,7 +153,11 @@ class Operator:
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._inventory = Inventory(
-            self._deadlines.schedule_now, self._gone, self._named, orphan_gone=self._orphan_gone
+            self._deadlines.schedule_now,
+            self._gone,
+            self._named,
+            orphan_gone=self._orphan_gone,
+            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
         self._rotation = Rotation(self._inventory, self._named.keys, self._deadlines.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
@@ -222,6 +226,7 @@ class Operator:
             group.create_task(self._watches.run(), name="watches")
             keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
             group.create_task(keys, name="keys of Secrets")
+            group.create_task(self._named.tell_of_more(self._clock), name="changes of Secrets")
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""

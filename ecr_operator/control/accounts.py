@@ -38,11 +38,13 @@ class TendedAccounts:
         """Those whose record names a resource."""
         return self._linked_by.get((namespace, resource), frozenset())
 
-    def put(self, account: Account) -> None:
-        """Keep one, if it bears our label and its namespace has not too many that do."""
+    def put(self, account: Account, *, named: bool = False) -> None:
+        """Keep one, if it bears our label; of those that no resource names, only so many of a namespace."""
         name = (account.namespace, account.name)
+        named = named or self.get(name) is not None
         self.drop(name)
-        if not account.labelled or len(self._known.get(account.namespace, ())) >= _MOST:
+        full = len(self._known.get(account.namespace, ())) >= _MOST
+        if not account.labelled or (full and not named):
             return
         account = account.abridged()
         index = index_links(account)

@@ -38,21 +38,25 @@ class Inventory:
         look_at: called with a key that something happened to.
         gone: called with a resource that no longer exists.
         orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
+        identity_left: called with a resource that has another identity now, or none any more.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         look_at: Callable[[ResourceKey], None],
         gone: Callable[[Resource], None],
         named: NamedObjects,
+        *,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
+        identity_left: Callable[[ResourceKey], None] = lambda _: None,
     ) -> None:
         self._look_at = look_at
         self._gone = gone
         self._orphan_gone = orphan_gone
+        self._identity_left = identity_left
         self._named = named
         self._most = most
         self._resources: dict[ResourceKey, Resource] = {}
@@ -159,6 +163,7 @@ class Inventory:
         self._forget_beyond(key)
         if raw is not None:
             self.put_resources([parse_resource(key.kind, raw)])
+        self._fill(key.namespace)
 
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Note a status that we have just written, before its echo arrives."""
@@ -171,6 +176,7 @@ class Inventory:
         resource = self._resources.pop(key, None)
         if resource is None:
             self._forget_beyond(key)
+            self._fill(key.namespace)
             return
         self._counts[key.namespace] -= 1
         self._unindex(resource)
@@ -181,9 +187,7 @@ class Inventory:
                 self.remove_secret((view.namespace, view.name))
         if resource.wanted:
             self._look_at_contenders((key.namespace, resource.wanted.secret_name))
-        if beyond := self._beyond.get(key.namespace):
-            # There is room for one more: who looks at it reads it.
-            self._look_at(next(iter(beyond)))
+        self._fill(key.namespace)
 
     def see_secret(self, view: SecretView) -> None:
         """Store a view, and look at whoever wants the Secret if it is not as we left it."""
@@ -248,6 +252,11 @@ class Inventory:
         self._beyond.setdefault(key.namespace, {})[key] = None
         return False
 
+    def _fill(self, namespace: str) -> None:
+        """Where there is room for one more: who looks at it reads it."""
+        if self._counts[namespace] < self._most and (beyond := self._beyond.get(namespace)):
+            self._look_at(next(iter(beyond)))
+
     def _forget_beyond(self, key: ResourceKey) -> None:
         if beyond := self._beyond.get(key.namespace):
             beyond.pop(key, None)
@@ -262,6 +271,7 @@ class Inventory:
             self._named.name(now.key, new)
         if before and old:
             self._named.unname(before.key, old)
+            self._identity_left(before.key)
 
     def _index(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):

@@ -2,7 +2,8 @@
 
 Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept;
 what is wrong with a named object is asked again only when the object has changed; a Secret with keys is read
-once when it is first seen and once for each change, one Secret at a time, to notice other keys.
+once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
+that changes all the time one change in a second is passed on, and no other object waits for that.
 Leaves out: reading them (kube.tenants), what permits an identity (aws), and what other keys mean (rotation).
 """
 
@@ -23,6 +24,7 @@ from ecr_operator.model.outcome import Reason, ResourceKey
 SOURCES: Final = ("iam_secret", "service_account")
 _UNKNOWN: Final = ""
 _READ_AGAIN: Final = 5.0  # seconds after the API server did not answer
+_TOGETHER: Final = 1.0  # seconds in which further changes of an object are passed on as one
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +79,9 @@ class NamedObjects:
         self._changed = changed
         self._unread: dict[_Name, None] = {}
         self._any_unread = asyncio.Event()
+        # What was told of within the last second, and whether it has changed again since.
+        self._told: dict[_Name, bool] = {}
+        self._any_told = asyncio.Event()
         self._named: dict[_Name, _Named] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._synced: set[tuple[str, str]] = set()
@@ -201,7 +206,27 @@ class NamedObjects:
             self._read_later(name)
         if is_news or named.failures:
             named.failures.clear()
-            self._changed(set(named.users.values()), list(named.users))
+            self._tell(name, named)
+
+    def _tell(self, name: _Name, named: _Named) -> None:
+        """Pass a change on: at once, or with all others of the same second where one has been in it."""
+        if name in self._told:
+            self._told[name] = True
+            return
+        self._told[name] = False
+        self._any_told.set()
+        self._changed(set(named.users.values()), list(named.users))
+
+    async def tell_of_more(self, clock: Clock) -> None:
+        """Pass on what has changed again within a second, at its end, until cancelled."""
+        while True:
+            await self._any_told.wait()
+            await clock.sleep(_TOGETHER)
+            self._any_told.clear()
+            told, self._told = self._told, {}
+            for name, again in told.items():
+                if again and (named := self._named.get(name)):
+                    self._tell(name, named)
 
     def saw_all(self, source: str, scope: str, versions: Mapping[_Name, str]) -> None:
         """All named objects that there are of a kind in a scope."""

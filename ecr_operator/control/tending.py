@@ -116,12 +116,13 @@ class Tending:
                 raise _absent(account[1])
             return None
         self.report_ignored(present)
+        named = bool(self._inventory.linking(account))
         living, presumed = await self._living(present)
         change = self._plan(present, living | presumed)
         if change is None:
-            self.tended.put(present)
+            self.tended.put(present, named=named)
         elif change.can_be_recorded:
-            self.tended.put(await self._accounts.patch(present, change.patch))
+            self.tended.put(await self._accounts.patch(present, change.patch), named=named)
         else:
             raise _full(account[1])
         if presumed and change:

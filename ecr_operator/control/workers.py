@@ -83,6 +83,8 @@ class Workers:
         # Since when AWS is being asked for each, in monotonic seconds.
         self._asking: dict[ResourceKey, float] = {}
         self._told_once: dict[ResourceKey, tuple[str, int]] = {}
+        # The uid of what was told of in the log: the CRDs of v0.6.0 let no status say so.
+        self._logged: dict[ResourceKey, str] = {}
 
     async def run(self, count: int) -> None:
         """Look at every resource, whatever was planned for it before, and work until cancelled."""
@@ -105,6 +107,7 @@ class Workers:
         self._asking.pop(key, None)
         self._failures.pop(key, None)
         self._told_once.pop(key, None)
+        self._logged.pop(key, None)
 
     async def _work(self) -> None:
         while True:
@@ -262,7 +265,9 @@ class Workers:
 
     def _log(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
         level = log.warning if outcome.is_failure else log.info
-        is_first = "observedGeneration" not in resource.status
+        is_new = self._logged.get(resource.key) != resource.uid
+        is_first = is_new and "observedGeneration" not in resource.status
+        self._logged[resource.key] = resource.uid
         level(
             outcome.message,
             # Not counted against the namespace's share of the log.

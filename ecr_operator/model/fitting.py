@@ -1,6 +1,7 @@
 """Whether a Secret is as its resource wants it, told from its metadata alone."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.manifests import (
@@ -62,7 +63,8 @@ def held_times(view: SecretView, resource: Resource, wanted: Wanted) -> Mapping[
     found = {}
     for number, login in enumerate(wanted.logins):
         at = parse_time(issued.get(str(number))) or view.times.issued_at
-        found[login.key] = TokenTimes(issued_at=at, expires_at=at + life)
+        with suppress(OverflowError):  # anybody may have written a time near the year 9999
+            found[login.key] = TokenTimes(issued_at=at, expires_at=at + life)
     return found
 
 

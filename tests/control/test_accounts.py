@@ -104,3 +104,14 @@ def test_a_namespace_has_a_bound() -> None:
     for number in range(600):
         kept.put(view_account(service_account(f"a{number}", labels={"ecr.mobb.redhat.com/linked": "true"})))
     assert len(kept.names(NAMESPACE)) == 500
+
+
+def test_the_bound_is_for_those_that_no_resource_names() -> None:
+    kept = TendedAccounts()
+    for number in range(500):
+        kept.put(view_account(service_account(f"a{number}", labels=OURS)))
+    kept.put(view_account(service_account("named", labels=OURS)), named=True)
+    kept.put(view_account(service_account("named", labels=OURS, version="11")))
+    kept.put(view_account(service_account("other", labels=OURS)))
+    assert kept.get((NAMESPACE, "named"))
+    assert len(kept.names(NAMESPACE)) == 501

@@ -281,6 +281,19 @@ def test_beyond_the_bound_of_a_namespace_the_name_alone_is_kept_until_there_is_r
     assert not inventory.is_beyond(resource(name="d").key)
 
 
+def test_those_beyond_the_bound_get_their_turn_whoever_goes_meanwhile() -> None:
+    looked_at: list[ResourceKey] = []
+    inventory = Inventory(looked_at.append, lambda _: None, nobody_named(), most=1)
+    store = ResourceStore("Secret", "", inventory)
+    relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
+    store.deleted(raw_resource(name="a"))
+    assert looked_at[-1].name == "b"
+    store.deleted(raw_resource(name="b"))
+    assert looked_at[-1].name == "c"
+    inventory.read_beyond(looked_at[-1], None)
+    assert looked_at[-1].name == "d"
+
+
 def test_secrets_that_merely_bear_our_label_are_kept_up_to_a_bound() -> None:
     inventory = Inventory(lambda _: None, lambda _: None, nobody_named(), most=2)
     for number in range(5):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import Reason
-from tests.builders import permanent, transient
+from tests.builders import NAMESPACE, permanent, transient
 from tests.control.world import World
 from tests.fakes import settle
 
@@ -39,6 +40,25 @@ async def test_one_call_per_region_serves_all_hosts(world: World) -> None:
         assert list(held(world)) == [HERE, SAME, THERE]
         assert len(world.aws.asked) == 2
         assert world.told(of) == ("True", "Refreshed")
+
+
+@pytest.mark.parametrize(
+    "then", [{"aws_iam_secret": {"name": "absent"}}, {"spec": []}], ids=["an absent Secret", "a bad spec"]
+)
+async def test_what_an_identity_got_goes_with_the_last_that_names_it_whatever_that_names_now(
+    world: World, then: dict[str, Any]
+) -> None:
+    absent = Identity(source="iam_secret", namespace=NAMESPACE, name="absent")
+    world.aws.bases[absent] = permanent(Reason.CREDENTIALS_MISSING)
+    async with world.working():
+        world.see(aws_iam_secret={"name": "keys"})
+        await settle()
+        world.see(generation=2, **then)
+        await settle()
+        assert [identity.name for identity in world.aws.released] == ["keys"]
+        world.see(name="shop", aws_iam_secret={"name": "keys"})
+        await world.clock.advance(600)
+    assert [source.identity.name for source in world.aws.asked] == ["keys", "keys"]
 
 
 async def test_a_source_that_fails_is_named_and_the_others_are_written(world: World) -> None:

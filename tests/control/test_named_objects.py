@@ -1,5 +1,6 @@
 """What a watch of metadata shows of the objects that resources name."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from ecr_operator.model.errors import OperatorError
 from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import Reason, ResourceKey
 from tests.builders import permanent, relist, transient
+from tests.fakes import FakeClock
 
 KEYS = Identity(source="iam_secret", namespace="team", name="keys")
 WITH_ROLE = Identity(source="iam_secret", namespace="team", name="keys", role_arn="arn:…")
@@ -125,8 +127,27 @@ def test_a_change_names_every_identity_and_resource(register: Register) -> None:
     relist(register.secrets, [secret()])
     register.secrets.changed(secret(version="6"))
     register.secrets.changed(secret(version="6"))
-    register.secrets.deleted(secret(version="7"))
-    assert register.changes == [({KEYS, WITH_ROLE}, {"web", "shop"})] * 2
+    assert register.changes == [({KEYS, WITH_ROLE}, {"web", "shop"})]
+
+
+async def test_an_object_that_changes_all_the_time_is_told_of_once_a_second_and_no_other_waits(
+    register: Register,
+) -> None:
+    other = Identity(source="iam_secret", namespace="team", name="other")
+    register.named.name(key(), KEYS)
+    register.named.name(key("shop"), other)
+    relist(register.secrets, [secret(), secret("other")])
+    clock = FakeClock()
+    telling = asyncio.create_task(register.named.tell_of_more(clock))
+    for version in range(100):
+        register.secrets.changed(secret(version=f"1{version}"))
+        await clock.advance(0.03)
+    register.secrets.deleted(secret())
+    register.secrets.changed(secret("other", version="6"))
+    assert register.changes == [({KEYS}, {"web"})] * 3 + [({other}, {"shop"})]
+    await clock.advance(10)
+    assert register.changes[4:] == [({KEYS}, {"web"})], "the last change is told of too"
+    telling.cancel()
 
 
 def test_what_nobody_names_is_not_kept(register: Register) -> None:

@@ -258,6 +258,19 @@ async def test_a_named_secret_that_changed_before_the_start_is_found_by_the_hash
     assert hashes(named.world, named.of) == {"new"}
 
 
+async def test_the_same_keys_read_again_are_no_news_and_each_resource_is_still_compared_with_them(
+    named: Named,
+) -> None:
+    world = named.world
+    assert world.rotation.keys_read(NEW, NEW, [named.of.key]) == 0
+    async with world.working():
+        named.lists(NEW)
+        await settle()
+        named.shows(NEW)
+        await world.clock.advance(TWO_MINUTES)
+    assert hashes(world, named.of) == {"new"}
+
+
 async def test_a_named_secret_that_cannot_be_read_is_read_again_when_that_may_pass(named: Named) -> None:
     world = named.world
     async with world.working():

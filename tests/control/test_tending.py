@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ecr_operator.control.tending import Tending
 from ecr_operator.model.links import LABEL, LINKS, view_account
+from tests.builders import service_account
 from tests.control.world import World
 
 BUILDER = ("team", "builder")
@@ -62,6 +63,19 @@ def test_an_account_needs_work_where_the_links_of_a_resource_do(
         # What no resource asks for is no link, but the label, or how the record is written.
         asyncio.run(tending.bring_about(BUILDER))
         assert linked(world) == (pulls, mounts)
+
+
+async def test_an_account_that_is_named_settles_however_many_bear_the_label() -> None:
+    world = World()
+    of = world.see(link_service_accounts=[{"name": "builder", "for": ["pull"]}])
+    world.has_secret(of)
+    tending = Tending(world.inventory, world.accounts, world.resources)
+    for number in range(500):
+        tending.tended.put(view_account(service_account(f"a{number}", labels={LABEL: "true"})))
+    world.accounts.put(mount=["mine"])
+    assert await tending.bring_about(BUILDER) is None
+    assert linked(world) == (["web-pull"], ["mine"])
+    assert not tending.needs_work(BUILDER)
 
 
 def linked(world: World) -> tuple[list[str], ...]:

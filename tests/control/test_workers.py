@@ -404,6 +404,22 @@ async def test_under_the_crds_of_v0_6_0_a_status_is_written_once(world: World) -
         assert world.resources.attempts == 1
 
 
+async def test_under_the_crds_of_v0_6_0_only_the_first_line_of_a_resource_counts_as_its_first(
+    world: World,
+) -> None:
+    world.resources.kept = frozenset({"phase", "lastUpdatedTime"})
+    with structlog.testing.capture_logs() as logs:
+        async with world.working():
+            of = world.see()
+            await settle()
+            world.see(generation=2, spec=[], status=world.status(of))
+            await settle()
+            world.see_gone(of)
+            world.see(uid="u2")
+            await settle()
+    assert [line.get("first", False) for line in logs if line.get("name") == "web"] == [True, False, True]
+
+
 async def test_a_fault_in_one_key_ends_no_worker_and_is_tried_again(world: World) -> None:
     world.secrets.failures = [RuntimeError("AWS:hunter2")] * 5
     with structlog.testing.capture_logs() as logs:

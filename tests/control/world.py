@@ -81,7 +81,12 @@ class World:
         self.deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.inventory = Inventory(
-            self.deadlines.schedule_now, self._gone, self.named, self._most, self._orphan_gone
+            self.deadlines.schedule_now,
+            self._gone,
+            self.named,
+            most=self._most,
+            orphan_gone=self._orphan_gone,
+            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
         self.rotation = Rotation(self.inventory, self.named.keys, self.deadlines.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
@@ -148,7 +153,8 @@ class World:
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
         keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
-        running = (self.workers.run(workers), self.linking.run(), keys)
+        changes = self.named.tell_of_more(self.clock)
+        running = (self.workers.run(workers), self.linking.run(), keys, changes)
         tasks = [asyncio.create_task(each) for each in running]
         try:
             await settle()

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.model.fitting import fits, usable_times
+from ecr_operator.model.fitting import fits, held_times, usable_times
 from ecr_operator.model.ownership import view_secret
 from tests.builders import resource, secret_metadata, times, wanted
 
@@ -64,3 +64,11 @@ def test_a_label_that_an_admission_overwrites_is_all_that_does_not_fit() -> None
     metadata = secret_metadata(OURS)
     metadata["labels"][LABEL] = "Helm"
     assert fits(view_secret(metadata), OURS, wanted(OURS))
+
+
+def test_a_time_that_somebody_wrote_at_the_end_of_all_time_holds_no_token() -> None:
+    pair = resource(additional_registries=["210987654321.dkr.ecr.us-east-2.amazonaws.com"])
+    metadata = secret_metadata(pair)
+    metadata["annotations"][f"{GROUP}/tokens"] = "0:9999-12-31T23:59:59Z,1:2026-03-01T12:00:00Z"
+    held = held_times(view_secret(metadata), pair, wanted(pair))
+    assert list(held) == ["210987654321.dkr.ecr.us-east-2.amazonaws.com"]

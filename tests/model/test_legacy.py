@@ -184,3 +184,7 @@ def test_under_old_crds_the_password_of_an_argo_secret_counts() -> None:
 def test_an_owner_that_does_not_control_is_no_owner() -> None:
     secret = docker(metadata={"ownerReferences": [{"kind": "Pod"}]})
     assert taken(secret, resource(status=STATUS)) == "old"
+
+
+def test_a_time_at_the_end_of_all_time_is_that_of_no_token() -> None:
+    assert taken(docker(), resource(status=STATUS | {"lastUpdatedTime": "9999-12-31T23:59:59Z"})) is None

@@ -88,6 +88,7 @@ class Logins:
         """
         expires_at = present.times.expires_at if present and present.times else None
         asked = {source: self._tagged(source, resource) for source in wanted.sources}
+        self._tokens.release(resource.key, keep=set(asked.values()))
         # All logins of a Secret have one identity.
         basis = await self._tokens.basis(next(iter(asked.values())).identity)
         if self._is_new_request(resource, present):
@@ -97,7 +98,6 @@ class Logins:
             source: self._tokens.get(tagged, resource.key, basis, expires_at, acceptable)
             for source, tagged in asked.items()
         }
-        self._tokens.release(resource.key, keep=set(asked.values()))
         gathered = _sort(wanted, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
             return await self._with_old(resource, wanted, present, gathered)

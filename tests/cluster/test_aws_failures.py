@@ -32,8 +32,8 @@ FAILURES: Mapping[str, tuple[Break, str, str]] = {
     "expired-keys": (_error("ExpiredTokenException"), "CredentialsExpired", "Renew them"),
     "throttled": (_error("ThrottlingException"), "Throttled", "throttles"),
     "http-429": (_error("TooManyRequestsException", 429), "Throttled", "throttles"),
-    "http-500": (_error("InternalFailure", 500), "AWSUnavailable", "trouble"),
-    "http-503": (_error("ServiceUnavailable", 503), "AWSUnavailable", "trouble"),
+    "http-500": (_error("InternalFailure", 500), "AWSUnavailable", "failed to answer"),
+    "http-503": (_error("ServiceUnavailable", 503), "AWSUnavailable", "failed to answer"),
     "unknown-4xx": (_error("SomethingNew", 418), "AccessDenied", "SomethingNew"),
     "reset": (lambda aws, region: aws.reset(region=region), "AWSUnavailable", "can't be reached"),
     **{f"garbage-{body}": (_garbage(body), "InvalidTokenResponse", "AWS") for body in GARBAGE},
@@ -128,7 +128,7 @@ async def test_a_region_that_says_nothing_holds_up_no_other_and_is_told(scene: S
         await scene.ready("silent", within=10)
         await watch
     assert reading.verdict(dead, "Ready") == ("False", "TokenExpired")
-    assert "does not answer" in _message(told)
+    assert "did not answer in time" in _message(told)
 
 
 async def _events_are(scene: Scene, expected: list[str]) -> bool:

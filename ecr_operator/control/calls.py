@@ -4,8 +4,8 @@ Guarantees:
 - namespaces that wait start calls in turn, one each, and within a namespace its regions do;
 - a namespace that has calls under way leaves the reserve to those that have none;
 - regions that the SDK does not list have a lane of their own, so they can't crowd out those that it lists;
-- in that lane a namespace has a third of the slots' number of calls under way at most, with a slot or without,
-  since each may hold one of the few threads that look up names, for as long as the name server is slow;
+- in that lane a namespace has a third as many calls under way as there are slots, at most, with or without a
+  slot: each may hold one of the few threads that look up names for as long as a name server is slow;
 - a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds
   one call of each namespace, so regions that hang delay no other.
 
@@ -161,7 +161,7 @@ class Calls:
         """A call is over, by its answer or because it was cancelled."""
         lane = self._lane(source)
         if call := lane.end(source):
-            # Whatever came of it: who answers within the time does not hang. One cancelled early tells nothing.
+            # Whatever came of it: who answers in time does not hang. One cancelled early tells nothing.
             is_slow = self._monotonic() - call.started_at >= SLOW
             if is_slow or not cancelled:
                 self._note(call.region, answers=not is_slow)

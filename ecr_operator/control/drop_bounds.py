@@ -1,8 +1,8 @@
 """How soon AWS may be asked again after tokens were dropped, so that drops can't be used to hammer it.
 
-Guarantee: for five minutes after a drop an identity and region are asked once a second at most and ten times in
-five minutes; beyond that at the usual interval of their tokens. Then the bound ends, and they are forgotten.
-Forms of one region (FIPS) count as one.
+Guarantee: after a drop an identity and region are asked once a second at most and ten times in five minutes;
+beyond that at the usual interval of their tokens. The bound ends five minutes after the last drop. Forms of
+one region (FIPS) count as one.
 """
 
 from collections import OrderedDict, deque

@@ -30,6 +30,7 @@ from ecr_operator.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
+_MOST_ELSEWHERE: Final = 256
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +62,7 @@ class EcrTokenIssuer:
         self._clock = clock or SystemClock()
         self._identity = OperatorIdentity(client_config(), self._clock, seconds=call_seconds, regions=regions)
         self._clients = ClientPool(call_seconds=call_seconds, metrics=metrics)
-        # Sources that AWS answers with another region.
-        self._elsewhere: set[TokenSource] = set()
+        self._elsewhere = Elsewhere()
         self._signers = Signers(
             self._identity,
             self._clients,
@@ -132,7 +132,7 @@ class EcrTokenIssuer:
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more."""
         self._signers.release(identity)
-        self._elsewhere = {source for source in self._elsewhere if source.identity != identity}
+        self._elsewhere.release(identity)
 
     def plain_http_warning(self) -> str | None:
         """One sentence if AWS is to be reached without TLS on another machine; None otherwise."""
@@ -152,27 +152,44 @@ class EcrTokenIssuer:
         target = Target(attempt.source.service, attempt.source.region)
         answer = await self._clients.call(self._identity.session, target, keys, "get_authorization_token")
         token = decode_answer(answer, self._clock.now())
-        self._compare_region(attempt.source, answered_region(token.proxy_endpoint))
+        self._elsewhere.compare(attempt.source, answered_region(token.proxy_endpoint))
         return replace(token, basis=attempt.basis, key_hash=attempt.key_hash)
-
-    def _compare_region(self, source: TokenSource, answered: str) -> None:
-        """Log once per source that AWS names a registry of another region: the token may not open ours."""
-        if answered in ("", source.plain_region) or source.service == "ecr-public":
-            self._elsewhere.discard(source)
-        elif source not in self._elsewhere:
-            self._elsewhere.add(source)
-            log.warning(
-                "AWS answered with a registry of another region; check AWS_ENDPOINT_URL and the region",
-                region=source.region,
-                answered_region=answered,
-                identity=str(source.identity),
-            )
 
     def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
         if blames_credentials(error):
             attempt.forget()
         origin = self._identity.origin if attempt.origin is None else attempt.origin
         return translate(error, attempt.source, origin)
+
+
+class Elsewhere:
+    """Sources that AWS answers with another region, each logged once; the latest of very many are known."""
+
+    def __init__(self) -> None:
+        # The one logged last is last.
+        self._logged: dict[TokenSource, None] = {}
+
+    def compare(self, source: TokenSource, answered: str) -> None:
+        """Log once per source that AWS names a registry of another region: the token may not open ours."""
+        if answered in ("", source.plain_region) or source.service == "ecr-public":
+            self._logged.pop(source, None)
+        elif source not in self._logged:
+            self._logged[source] = None
+            if len(self._logged) > _MOST_ELSEWHERE:
+                del self._logged[next(iter(self._logged))]
+            # With a namespace the line is of that namespace's share of the log.
+            namespace = source.identity.namespace
+            log.warning(
+                "AWS answered with a registry of another region; check AWS_ENDPOINT_URL and the region",
+                region=source.region,
+                answered_region=answered,
+                identity=str(source.identity),
+                **({"namespace": namespace} if namespace else {}),
+            )
+
+    def release(self, identity: Identity) -> None:
+        """Forget the sources of an identity that no resource uses any more."""
+        self._logged = {source: None for source in self._logged if source.identity != identity}
 
 
 def client_config() -> AioConfig:

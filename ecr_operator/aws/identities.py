@@ -11,6 +11,7 @@ Leaves out: where STS is asked (aws.first_hop), clients (aws.clients), and what 
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -41,6 +42,10 @@ T = TypeVar("T")
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
+
+# A region that is not enabled blames good keys too. Whoever names many of those must not have the keys of all
+# forgotten again and again.
+_BLAME_SECONDS: Final = 30.0
 
 # It warns of a failing STS with a traceback, and in that stands AWS's reply. We say it ourselves.
 logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
@@ -94,11 +99,12 @@ class OperatorIdentity:
 
         Args:
             config: timeouts and retries of every client, of STS too.
-            clock: for how long a failure is remembered.
+            clock: for how long a failure is remembered, and how often blame counts.
             seconds: the longest that finding the keys may take.
             regions: of the resources, oldest first: where STS is asked if no region is set.
         """
         self._config = config
+        self._clock = clock
         self._seconds = seconds
         self._instance_role = InstanceRole(clock)
         self._hop = FirstHop(clock, regions, seconds=seconds)
@@ -109,6 +115,7 @@ class OperatorIdentity:
         self._changes = 0
         self._generation = 0
         self._works = False
+        self._blamed_at = -math.inf
         self.forget()
 
     @property
@@ -168,8 +175,13 @@ class OperatorIdentity:
             self.forget()
 
     def blame(self, generation: int) -> None:
-        """Take note that AWS found fault with the keys of that generation; they are read afresh."""
-        if generation == self._generation:
+        """Take note that AWS found fault with the keys of that generation; they are read afresh.
+
+        It counts once in `_BLAME_SECONDS` at most; a changed file counts at once all the same.
+        """
+        now = self._clock.monotonic()
+        if generation == self._generation and now - self._blamed_at >= _BLAME_SECONDS:
+            self._blamed_at = now
             self._works = False
             self.forget()
 

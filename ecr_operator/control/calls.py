@@ -4,6 +4,8 @@ Guarantees:
 - namespaces that wait start calls in turn, one each, and within a namespace its regions do;
 - a namespace that has calls under way leaves the reserve to those that have none;
 - regions that the SDK does not list have a lane of their own, so they can't crowd out those that it lists;
+- in that lane a namespace has a third as many calls under way as there are slots, at most, with or without a
+  slot: each may hold one of the few threads that look up names for as long as a name server is slow;
 - a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds
   one call of each namespace, so regions that hang delay no other.
 
@@ -20,6 +22,7 @@ from ecr_operator.model.tokens import TokenSource
 SLOW: Final = 1.9  # seconds
 _LISTED_SLOTS: Final = 80
 _OTHER_SLOTS: Final = 24
+_MOST_OTHERS_OF_ONE: Final = _OTHER_SLOTS // 3
 _SHARE_OF_RESERVE: Final = 4
 _REMEMBERED: Final = 256
 
@@ -40,16 +43,24 @@ class _Waiting:
 
 
 class _Lane:
-    """Slots, and who waits for one or has one."""
+    """Slots, and who waits for one or has one.
 
-    def __init__(self, slots: int) -> None:
+    Args:
+        slots: how many there are.
+        most_of_one: how many calls of one namespace may be under way; None for any number.
+    """
+
+    def __init__(self, slots: int, most_of_one: int | None = None) -> None:
         self.slots = slots
+        self.most_of_one = most_of_one
         self.free = slots
         self.waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self.calls: dict[TokenSource, _Call] = {}
         # Calls that may have a slot, in the order of their start.
         self.started: deque[_Call] = deque()
         self.slots_of: Counter[str] = Counter()
+        # Calls of a namespace, with a slot or without.
+        self.under_way: Counter[str] = Counter()
         self.calls_in: Counter[tuple[str, str]] = Counter()
 
     def add(self, source: TokenSource, namespace: str) -> None:
@@ -72,12 +83,16 @@ class _Lane:
         self.started.append(call)
         self.free -= 1
         self.slots_of[namespace] += 1
+        self.under_way[namespace] += 1
         self.calls_in[namespace, call.region] += 1
 
     def end(self, source: TokenSource) -> _Call | None:
         call = self.calls.pop(source, None)
         if call is not None:
             self.give_back(call)
+            self.under_way[call.namespace] -= 1
+            if not self.under_way[call.namespace]:
+                del self.under_way[call.namespace]
             place = (call.namespace, call.region)
             self.calls_in[place] -= 1
             if not self.calls_in[place]:
@@ -99,6 +114,8 @@ class _Lane:
             self.give_back(self.started.popleft())
 
     def has_slot_for(self, namespace: str) -> bool:
+        if self.most_of_one is not None and self.under_way[namespace] >= self.most_of_one:
+            return False
         reserve = self.slots // _SHARE_OF_RESERVE if self.slots_of[namespace] else 0
         return self.free > reserve
 
@@ -121,7 +138,7 @@ class Calls:
         self._is_listed = is_listed
         self._monotonic = monotonic
         self._start = start
-        self._listed, self._others = _Lane(_LISTED_SLOTS), _Lane(_OTHER_SLOTS)
+        self._listed, self._others = _Lane(_LISTED_SLOTS), _Lane(_OTHER_SLOTS, _MOST_OTHERS_OF_ONE)
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -140,12 +157,14 @@ class Calls:
         """Take back a request that has not been started."""
         self._lane(source).remove(source, namespace)
 
-    def ended(self, source: TokenSource) -> None:
-        """A call is over."""
+    def ended(self, source: TokenSource, *, cancelled: bool = False) -> None:
+        """A call is over, by its answer or because it was cancelled."""
         lane = self._lane(source)
         if call := lane.end(source):
-            # Whatever came of it: who answers within the time does not hang.
-            self._note(call.region, answers=self._monotonic() - call.started_at < SLOW)
+            # Whatever came of it: who answers in time does not hang. One cancelled early tells nothing.
+            is_slow = self._monotonic() - call.started_at >= SLOW
+            if is_slow or not cancelled:
+                self._note(call.region, answers=not is_slow)
         self._start_next(lane)
 
     def start_waiting(self) -> None:

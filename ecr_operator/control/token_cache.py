@@ -329,12 +329,16 @@ class TokenCache:
         # A callback, not the end of the task: one that is cancelled before its first step never runs.
         del self._flights[source]
         known = self._sources.get(source)
+        asked_since: list[ResourceKey] = []
         if known is entry and not flight.cancelled():
             self._take_in(entry, flight, is_current=entry.epoch == epoch)
-        self._calls.ended(source)
-        if known and known is not entry:
-            # The source was dropped and is used again: what was under way is of no account.
-            self._request_for_waiting(source, known)
+        elif known and known is not entry:
+            # The source was dropped and is used again: what was under way is of no account. Who waits has to
+            # ask once more, and meets the bound after a drop.
+            asked_since, known.waiting = list(known.waiting), {}
+        self._calls.ended(source, cancelled=flight.cancelled())
+        if asked_since:
+            self._on_fetched(asked_since)
 
     def _take_in(self, entry: _Source, flight: "asyncio.Task[RegistryToken]", *, is_current: bool) -> None:
         error = flight.exception()

@@ -16,10 +16,11 @@ from botocore.exceptions import ClientError
 from structlog.typing import EventDict
 
 from ecr_operator.aws.clients import ClientPool, Target
-from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.ecr import EcrTokenIssuer, Elsewhere
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
 from ecr_operator.control.ports import SystemClock, TokenIssuer
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.model.identities import Identity
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import TokenSource
 from ecr_operator.telemetry.metrics import Metrics
@@ -94,6 +95,20 @@ async def test_a_registry_of_another_region_is_logged_once_per_source_and_not_re
         await issuer.issue(IRELAND)
         assert told_elsewhere(logs)[2:] == [("eu-west-1", "us-west-2")]
     assert not [line for line in logs if line["log_level"] != "warning"]
+
+
+def test_what_is_known_of_other_regions_is_bounded_and_told_as_its_namespace_s() -> None:
+    elsewhere = Elsewhere()
+    of_team = TokenSource(region="eu-west-1", identity=Identity(namespace="team", name="puller"))
+    with structlog.testing.capture_logs() as logs:
+        elsewhere.compare(of_team, "us-west-2")
+        for number in range(255):
+            elsewhere.compare(TokenSource(region=f"xx-{number}"), "us-west-2")
+        elsewhere.compare(of_team, "us-west-2")
+        assert [line.get("namespace") for line in logs] == ["team"] + [None] * 255
+        elsewhere.compare(OHIO, "us-west-2")
+        elsewhere.compare(of_team, "us-west-2")
+    assert [line.get("namespace") for line in logs[256:]] == [None, "team"]
 
 
 @pytest.mark.parametrize("region", ["fips-us-east-2", "us-east-2-fips"])

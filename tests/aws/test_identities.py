@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.identities import AwsKeys
+from ecr_operator.aws.ecr import EcrTokenIssuer, client_config
+from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
 from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.model.outcome import Reason
 from ecr_operator.model.tokens import RegistryToken, TokenSource
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
+from tests.fakes import FakeClock
 from tests.lab.aws import LocalAws, decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
@@ -341,6 +342,21 @@ async def test_a_key_id_alone_in_the_environment_is_named(
     message = (await refusal(issuer)).message
     assert "environment variables" in message
     assert "AWS_SECRET_ACCESS_KEY" in message
+
+
+async def test_blame_counts_once_in_half_a_minute() -> None:
+    clock = FakeClock()
+    identity = OperatorIdentity(client_config(), clock, seconds=1.0)
+    first = identity.generation
+    for _ in range(3):
+        identity.blame(identity.generation)
+        clock.skip(9.9)
+    assert identity.generation == first + 1
+    clock.skip(0.4)
+    identity.blame(first)
+    assert identity.generation == first + 1, "the keys of before are blamed"
+    identity.blame(identity.generation)
+    assert identity.generation == first + 2
 
 
 def test_keys_show_nothing_of_themselves() -> None:

@@ -74,22 +74,35 @@ def test_a_namespace_leaves_a_reserve_to_others() -> None:
 
 def test_namespaces_that_wait_start_in_turn() -> None:
     exchange = Exchange()
-    exchange.request("loud", *map(made_up, range(1000)))
+    for number, name in enumerate(("loud", "louder", "loudest")):
+        exchange.request(name, *map(made_up, range(1000 * number, 1000 * (number + 1))))
     first = list(exchange.started)
     for name in ("a", "b"):
         exchange.request(name, *(region(f"made-up-{name}-{number}") for number in range(10)))
     exchange.started.clear()
     exchange.end(*first)
-    turns = [source.region.split("-")[2] for source in exchange.started[:9]]
-    assert {turns.count(name) for name in ("a", "b")} == {3}
+    turns = [source.region.split("-")[2] for source in exchange.started[:10]]
+    assert {turns.count(name) for name in ("a", "b")} == {2}
 
 
 def test_a_call_without_an_answer_gives_its_slot_back() -> None:
     exchange = Exchange()
+    exchange.request("loud", *(region(f"us-east-{number}") for number in range(200)))
+    assert len(exchange.started) < 80
+    for _ in range(4):
+        exchange.wait(SLOW)
+    assert len(exchange.started) == 200
+
+
+def test_of_regions_that_are_not_listed_a_namespace_has_a_few_calls_under_way_though_they_hang() -> None:
+    exchange = Exchange()
     exchange.request("loud", *map(made_up, range(60)))
     for _ in range(4):
         exchange.wait(SLOW)
-    assert len(exchange.started) == 60
+    assert exchange.started == [made_up(number) for number in range(8)]
+    exchange.request("quiet", made_up(5000))
+    exchange.end(made_up(0))
+    assert exchange.started[8:] == [made_up(5000), made_up(8)]
 
 
 def test_a_region_that_has_not_answered_holds_one_call_of_a_namespace() -> None:
@@ -113,6 +126,19 @@ def test_a_region_that_hangs_holds_one_call_again() -> None:
     assert exchange.started[2:] == [region("us-east-1", "3"), region("eu-west-1")]
 
 
+def test_a_call_that_is_cancelled_does_not_tell_that_its_region_answers() -> None:
+    exchange = Exchange()
+    sources = [region("us-east-1", f"role-{number}") for number in range(4)]
+    exchange.request("a", *sources)
+    exchange.calls.ended(sources[0], cancelled=True)
+    assert exchange.started == sources[:2]
+    exchange.end(sources[1])
+    assert exchange.started == sources
+    exchange.calls.ended(sources[2], cancelled=True)
+    exchange.request("a", sources[0])
+    assert exchange.started[4:] == [sources[0]], "nor that it hangs"
+
+
 def test_forms_of_one_region_share_its_place() -> None:
     exchange = Exchange()
     exchange.request("a", region("us-east-1"), region("fips-us-east-1"), region("us-east-1-fips"))
@@ -126,8 +152,8 @@ def test_what_is_withdrawn_or_needed_no_more_is_not_started() -> None:
     exchange.request("loud", unneeded)
     exchange.calls.withdraw(made_up(29), "loud")
     exchange.calls.withdraw(made_up(29), "never there")
-    exchange.end(*list(exchange.started))
-    exchange.end(*list(exchange.started))
+    for _ in range(4):
+        exchange.end(*list(exchange.started))
     assert unneeded not in exchange.started
     assert made_up(29) not in exchange.started
     assert not exchange.calls.any_waiting

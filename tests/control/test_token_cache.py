@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from ecr_operator.control.drop_bounds import DropBounds
 from ecr_operator.control.token_cache import RateLimited, TokenCache, TokenFailure
 from ecr_operator.model.errors import PermanentError
 from ecr_operator.model.identities import OPERATOR, Identity
@@ -384,6 +385,37 @@ async def test_dropping_it_again_and_again_asks_once_a_second_and_ten_times_in_f
         if number == 80:
             assert len(till.aws.asked) <= 9
     assert len(till.aws.asked) <= 11
+
+
+async def test_asking_while_a_cancelled_call_is_not_over_yet_makes_no_more_calls(till: Till) -> None:
+    till.aws.hold()
+    for number in range(50):
+        till.ask(OF_ROLE, number, basis="")
+        await settle()
+        till.cache.release(key(number))
+        # The call was cancelled, and is over with the loop's next turn.
+        assert not isinstance(till.ask(OF_ROLE, number + 1, basis=""), RegistryToken)
+        await till.clock.advance(0.1)
+    assert 2 <= len(till.aws.asked) <= 5
+    assert [key(1)] in till.landed, "who asked meanwhile is told to ask again"
+
+
+def test_the_bound_after_a_drop_ends_though_calls_go_on() -> None:
+    bounds = DropBounds()
+    bounds.dropped(OF_ROLE, 1000.0, 999.0, 300.0)
+    for number in range(30):
+        bounds.called(OF_ROLE, 1000.0 + 10 * number)
+    assert bounds.soonest(OF_ROLE, 1299.0) == 1590.0
+    assert bounds.soonest(OF_ROLE, 1300.0) == 0.0
+
+
+def test_one_that_is_still_called_does_not_keep_those_dropped_after_it() -> None:
+    bounds = DropBounds()
+    for number, source in enumerate((OHIO, IRELAND)):
+        bounds.dropped(source, 1000.0 + number, 999.0, None)
+    bounds.called(OHIO, 1400.0)
+    bounds.dropped(OF_ROLE, 1401.5, 1401.0, None)
+    assert len(bounds) == 1
 
 
 async def test_many_askers_share_one_read_of_what_permits_an_identity(till: Till) -> None:

@@ -23,7 +23,6 @@ from ecr_operator.model import outcomes
 from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import (
     ForeignSecretError,
-    ImmutableSecretError,
     OperatorError,
     StaleObjectError,
     TransientError,
@@ -197,10 +196,6 @@ class Refresher:
                 return await self._settle(resource, wanted, stake.view, due=due)
             except StaleObjectError:
                 self._claims.doubt(resource, wanted)
-            except ImmutableSecretError:
-                self._claims.doubt(resource, wanted)
-                if stake.view:
-                    await self._writer.make_way(stake.view)
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {wanted.secret_name} keeps changing while the operator writes it; trying again.",
@@ -235,7 +230,8 @@ class Refresher:
         found = await self._logins.gather(
             resource,
             wanted,
-            trusted(present, resource),
+            # Renamed: what a source that fails has given stays, out of the Secret by its old name.
+            trusted(present, resource) or trusted(self._inventory.own_secret(resource), resource),
             self._acceptable(resource, wanted, present, None if relabel else times),
         )
         gathered = self._without_expired(wanted, found)

@@ -194,7 +194,7 @@ class Operator:
             inventory=self._inventory,
             secrets=secrets,
             logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
-            writer=SecretWriter(self._inventory, secrets, self._linking),
+            writer=SecretWriter(self._inventory, secrets, self._linking, self._statuses),
             claims=Claims(self._inventory, secrets, self._statuses),
             admission=Admission(self._settings.tenancy, self._tenants),
             rotation=self._rotation,

@@ -116,7 +116,9 @@ class Inventory:
         named = self._secrets.get(_wanted_name(resource) or ("", ""))
         if named and named.is_owned_by(resource.uid):
             return named
-        return next(iter(self.owned_by(resource.uid)), None)
+        # Anybody may name the resource as an owner in a namespace of theirs.
+        owned = self.owned_by(resource.uid)
+        return next((view for view in owned if view.namespace == resource.key.namespace), None)
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""

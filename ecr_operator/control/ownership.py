@@ -12,6 +12,7 @@ from ecr_operator.model.adoption import losses
 from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import ForeignSecretError
 from ecr_operator.model.legacy import has_legacy_status, legacy_token
+from ecr_operator.model.names import is_name
 from ecr_operator.model.ownership import (
     ADOPT,
     ADOPT_DROPPING,
@@ -95,6 +96,38 @@ class Claims:
             return Stake(view=None)
         return await self._stranger(resource, wanted, view)
 
+    async def recall(self, resource: Resource) -> SecretView | None:
+        """The resource's own Secret; one that no watch shows is looked for where the status tells of it.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        known = self._inventory.own_secret(resource)
+        name = known.name if known else _told_name(resource)
+        if name is None or (known and known.labelled):
+            return known
+        view = await self._secrets.look(resource.key.namespace, name)
+        if view and view.is_owned_by(resource.uid):
+            self._inventory.put_secret(view)
+            return view
+        if known:
+            self._inventory.remove_secret((known.namespace, known.name))
+        return None
+
+    async def inherited(self, resource: Resource, wanted: Wanted) -> SecretView | None:
+        """The Secret that an earlier resource of this very name left, where it may be taken over.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        try:
+            view = (await self.stake(resource, wanted)).view
+        except ForeignSecretError:
+            return None
+        if view is None or view.owner is None or not view.managed or not view.owner.of_ours:
+            return None
+        return view if view.owner.key(view.namespace) == resource.key else None
+
     async def _view(self, resource: Resource, wanted: Wanted) -> SecretView | None:
         name = (resource.key.namespace, wanted.secret_name)
         known = self._inventory.secret(*name)
@@ -177,6 +210,14 @@ class Claims:
 def _may_exist(resource: Resource, wanted: Wanted) -> bool:
     """Whether the status tells of a Secret."""
     return has_legacy_status(resource) or resource.status.get("secretName") == wanted.secret_name
+
+
+def _told_name(resource: Resource) -> str | None:
+    """The Secret that the status tells of."""
+    name = resource.status.get("secretName")
+    if name is None and resource.wanted and has_legacy_status(resource):
+        return resource.wanted.secret_name
+    return name if isinstance(name, str) and is_name(name) else None
 
 
 def _conflict(wanted: Wanted, why: str, advice: str) -> ForeignSecretError:

@@ -20,10 +20,10 @@ from ecr_operator.control.rotation import Rotation
 from ecr_operator.control.step import Step
 from ecr_operator.control.writing import SecretWriter
 from ecr_operator.model import outcomes
+from ecr_operator.model.conditions import said_ready
 from ecr_operator.model.desired import Resource, Wanted
 from ecr_operator.model.errors import (
     ForeignSecretError,
-    ImmutableSecretError,
     OperatorError,
     StaleObjectError,
     TransientError,
@@ -41,6 +41,7 @@ from ecr_operator.model.schedule import (
     serves_renewal,
     spread_overdue,
 )
+from ecr_operator.model.times import parse_time
 from ecr_operator.model.tokens import RegistryToken
 
 _ATTEMPTS = 4
@@ -122,11 +123,16 @@ class Refresher:
     async def _with_last_good(self, resource: Resource) -> Wanted | None:
         """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
         wanted = resource.wanted
+        if wanted and not wanted.suspended and not wanted.kept & FIELDS:
+            return wanted
+        # Where nothing is written, what there is is told all the same.
+        known = await self._claims.recall(resource)
         if wanted is None or not wanted.kept & FIELDS:
             return wanted
-        known = self._inventory.own_secret(resource)
+        if known is None and not wanted.suspended:
+            known = await self._claims.inherited(resource, wanted)
         secret = await self._secrets.read(known.namespace, known.name) if known else None
-        if secret and (view := view_secret(secret["metadata"])).is_owned_by(resource.uid):
+        if known and secret and (view := view_secret(secret["metadata"])).owner == known.owner:
             return with_last_good(wanted, view, secret)
         return wanted if wanted.suspended or await self._has_defaults(resource, wanted) else None
 
@@ -141,14 +147,21 @@ class Refresher:
             return False
 
     def _unread(self, resource: Resource, error: OperatorError) -> Step:
-        """The Secret can't be read: whether it is as it should be is taken from the status."""
-        step = self._failed(error, self._own_times(resource), error=error)
-        fits = resource.status.get("phase") == "Updated"
+        """The Secret can't be read: whether it is as it should be is taken from the status of this spec."""
+        step, status = self._failed(error, self._own_times(resource), error=error), resource.status
+        is_known = status.get("observedGeneration", resource.generation) == resource.generation
+        until = parse_time(status.get("expirationTime"))
+        unsure = not is_known or self._inventory.own_secret(resource) is None
+        if unsure and until and until > self._clock.now() and isinstance(error, TransientError):
+            # What was told of another spec, or of a Secret that no watch shows, stands until it can be read.
+            return replace(step, outcome=None, expires_at=until)
+        fits = is_known and (status.get("phase") == "Updated" or said_ready(status) is True)
         return self._complete(resource, resource.wanted, step, fits=fits)
 
     async def _attempt(self, resource: Resource, wanted: Wanted, *, due: bool) -> Step:
         if wanted.suspended:
-            return self._suspended(resource, wanted)
+            told = outcomes.suspended(resource, None)
+            return Step(outcome=told, expires_at=self._alive(self._own_times(resource)))
         if self._met.get(resource.key, _wish(resource)) != _wish(resource):
             self._contests.forget(resource.key)
             self._writer.forget(resource.key)
@@ -197,10 +210,6 @@ class Refresher:
                 return await self._settle(resource, wanted, stake.view, due=due)
             except StaleObjectError:
                 self._claims.doubt(resource, wanted)
-            except ImmutableSecretError:
-                self._claims.doubt(resource, wanted)
-                if stake.view:
-                    await self._writer.make_way(stake.view)
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {wanted.secret_name} keeps changing while the operator writes it; trying again.",
@@ -235,7 +244,8 @@ class Refresher:
         found = await self._logins.gather(
             resource,
             wanted,
-            trusted(present, resource),
+            # Renamed: what a source that fails has given stays, out of the Secret by its old name.
+            trusted(present, resource) or trusted(self._inventory.own_secret(resource), resource),
             self._acceptable(resource, wanted, present, None if relabel else times),
         )
         gathered = self._without_expired(wanted, found)
@@ -359,10 +369,6 @@ class Refresher:
     def _alive(self, times: TokenTimes | None) -> datetime | None:
         """When the token dies; None if it is dead or there is none."""
         return times.expires_at if times and is_alive(times, self._clock.now()) else None
-
-    def _suspended(self, resource: Resource, wanted: Wanted) -> Step:
-        times = self._times(self._writer.fitting(resource, wanted))
-        return Step(outcome=outcomes.suspended(resource, times), expires_at=self._alive(times))
 
     def _unmet_request(self, resource: Resource, wanted: Wanted) -> bool:
         view = self._inventory.secret(resource.key.namespace, wanted.secret_name)

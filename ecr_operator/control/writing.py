@@ -3,14 +3,14 @@
 Invariant: everything written is remembered at once, before the watch tells of it.
 """
 
-import contextlib
 from collections.abc import Mapping
+from typing import Any
 
 from ecr_operator.control.inventory import Inventory
 from ecr_operator.control.linking import Linking
-from ecr_operator.control.ports import SecretStore
+from ecr_operator.control.ports import ResourceReader, SecretStore
 from ecr_operator.model.desired import Resource, Wanted
-from ecr_operator.model.errors import StaleObjectError, TransientError
+from ecr_operator.model.errors import ImmutableSecretError, StaleObjectError, TransientError
 from ecr_operator.model.fitting import fits, holds, holds_target, is_as_applied
 from ecr_operator.model.manifests import generated_secret
 from ecr_operator.model.outcome import ResourceKey
@@ -25,12 +25,16 @@ class SecretWriter:
         inventory: what was last seen; is told of each write.
         secrets: the API server's.
         linking: moves links before an old Secret goes.
+        resources: to make sure that a resource stays before its Secret is deleted to be made anew.
     """
 
-    def __init__(self, inventory: Inventory, secrets: SecretStore, linking: Linking) -> None:
+    def __init__(
+        self, inventory: Inventory, secrets: SecretStore, linking: Linking, resources: ResourceReader
+    ) -> None:
         self._inventory = inventory
         self._secrets = secrets
         self._linking = linking
+        self._resources = resources
         # Our entry in managedFields as our own last apply left it: an apply under our manager's name by
         # somebody else shows in nothing but its time.
         self._applied: dict[ResourceKey, AppliedEntry] = {}
@@ -80,7 +84,7 @@ class SecretWriter:
         if present and holds(present, resource, wanted, tokens) and self._is_our_doing(resource, present):
             return
         try:
-            applied = await self._secrets.apply(generated_secret(resource, wanted, tokens), present)
+            applied = await self._put(resource, generated_secret(resource, wanted, tokens), present)
         except StaleObjectError:
             raise
         except TransientError:
@@ -91,10 +95,19 @@ class SecretWriter:
         if applied.entry:
             self._applied[resource.key] = applied.entry
 
-    async def make_way(self, view: SecretView) -> None:
-        """Delete a Secret of ours that can't be changed, by its type or its `immutable`, to make it anew."""
-        with contextlib.suppress(StaleObjectError):
-            await self._secrets.delete(view)
+    async def _put(
+        self, resource: Resource, manifest: Mapping[str, Any], present: SecretView | None
+    ) -> SecretView:
+        """Apply a manifest; a Secret that can't be changed, by its type or its `immutable`, is made anew."""
+        try:
+            return await self._secrets.apply(manifest, present)
+        except ImmutableSecretError:
+            # Our watch may not show yet that the resource is being deleted: then its Secret stays as it is.
+            if present is None or not await self._resources.is_active(resource.key, resource.uid):
+                raise
+            # With the tokens in hand: some may be in this Secret only.
+            await self._secrets.delete(present)
+            return await self._secrets.apply(manifest, None)
 
     async def sweep(self, resource: Resource, wanted: Wanted) -> None:
         """Delete what the resource had before its generated_secret_name changed; new first, old after.

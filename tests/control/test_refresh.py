@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from ecr_operator.control.step import Step
+from ecr_operator.model.desired import Resource
 from ecr_operator.model.errors import ImmutableSecretError, PermanentError, StaleObjectError
 from ecr_operator.model.manifests import dockerconfigjson
 from ecr_operator.model.outcome import Outcome, Reason
-from tests.builders import HOST, HOUR, IRELAND, NOW, OHIO, host, permanent, token
+from ecr_operator.model.ownership import view_secret
+from tests.builders import HOST, HOUR, IRELAND, NOW, OHIO, host, permanent, secret_metadata, token
 from tests.control.world import World
 from tests.fakes import settle
 
@@ -293,7 +295,60 @@ async def test_a_secret_of_ours_that_can_not_be_changed_is_made_anew(world: Worl
     world.has_secret(of, age=11 * HOUR)
     world.secrets.failures = [IMMUTABLE]
     assert told(await world.refresh(of, due=True)).succeeded
-    assert [call.split()[0] for call in world.secrets.calls] == ["apply", "delete", "look", "apply"]
+    assert [call.split()[0] for call in world.secrets.calls] == ["apply", "delete", "apply"]
+
+
+async def two_logins_and_a_restart(world: World, **said: Any) -> Resource:
+    """Have a Secret of two logins, the second of which no cache knows and AWS refuses from now on."""
+    two: dict[str, Any] = {"additional_registries": [host("eu-west-1")]}
+    async with world.working():
+        status = world.status(world.see(**two))
+        await settle()
+    world.restart()
+    world.show_secret()
+    world.aws.failing["eu-west-1"] = permanent()
+    return world.see(generation=2, status=status, **(two | said))
+
+
+async def test_a_rename_while_a_registry_fails_takes_its_login_along(world: World) -> None:
+    of = await two_logins_and_a_restart(world, generated_secret_name="new")
+    async with world.working():
+        await settle()
+        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    assert list(world.secrets.metadata) == [("team", "new")]
+    for region in ("us-east-2", "eu-west-1"):
+        assert f'"{host(region)}":' in password(world, "new")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_secret_that_is_made_anew_keeps_the_logins_that_only_it_holds(
+    world: World,
+    gone: bool,  # noqa: FBT001 - a table
+) -> None:
+    of = await two_logins_and_a_restart(world, secret_labels={"a": "new"})
+    world.secrets.failures = [IMMUTABLE]
+    if gone:
+        world.resources.deleting.add(of.key)
+    uid = world.secrets.metadata["team", "web-pull"]["uid"]
+    async with world.working():
+        await settle()
+    assert (world.secrets.metadata["team", "web-pull"]["uid"] == uid) is gone, "one that ends is left alone"
+    for region in ("us-east-2", "eu-west-1"):
+        assert f'"{host(region)}":' in password(world)
+
+
+async def test_a_secret_elsewhere_that_names_the_resource_as_its_owner_gives_it_no_login(
+    world: World,
+) -> None:
+    of = await two_logins_and_a_restart(world, generated_secret_name="new")
+    world.delete()
+    forged = world.secrets.metadata["apart", "web-pull"] = secret_metadata(of, name="web-pull")
+    forged["namespace"] = "apart"
+    world.inventory.see_secret(view_secret(forged))
+    async with world.working():
+        await settle()
+    assert f'"{host("eu-west-1")}":' not in password(world, "new")
+    assert not [call for call in world.secrets.calls if "apart/" in call]
 
 
 async def test_a_bad_frequency_refreshes_an_existing_token_by_its_expiry(world: World) -> None:

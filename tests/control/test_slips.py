@@ -387,6 +387,47 @@ async def test_what_is_suspended_from_the_start_says_so_whatever_else_is_wrong(w
         assert (world.told(of), world.secrets.calls) == (("False", Reason.SUSPENDED), [])
 
 
+async def test_what_is_suspended_tells_of_the_death_of_a_token_in_a_secret_that_somebody_edited(
+    world: World,
+) -> None:
+    async with world.working():
+        of = await change(world, await live(world), suspend=True)
+        world.secrets.metadata["team", "web-pull"]["labels"].pop("team")
+        fields = world.secrets.metadata["team", "web-pull"]["managedFields"][0]["fieldsV1"]
+        del fields["f:metadata"]["f:labels"]["f:team"]
+        world.secrets.metadata["team", "web-pull"]["resourceVersion"] = "900"
+        world.show_secret()
+        await settle()
+        assert world.told(of) == ("True", "Refreshed")
+        await world.clock.advance(DEAD)
+        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_is_suspended_still_tells_of_a_secret_that_has_lost_our_label(
+    world: World,
+    again: bool,  # noqa: FBT001 - a table
+) -> None:
+    policy: dict[str, Any] = {"deletion_policy": "Delete"}
+    async with world.working():
+        of = await change(world, await live(world, **policy), suspend=True, **policy)
+        before = world.status(of)
+        world.relabel()
+        await settle()
+        assert world.status(of) == before
+        if again:
+            world.delete()
+            world.deadlines.schedule_now(of.key)
+            await world.clock.advance(60)
+            assert (world.told(of)[0], "secretName" in world.status(of)) == ("False", False)
+            calls = len(world.secrets.calls)
+            await world.clock.advance(DUE)
+            assert len(world.secrets.calls) == calls
+            return
+        await world.clock.advance(DEAD)
+        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+
+
 async def test_other_slips_keep_no_link_from_being_made(world: World) -> None:
     world.accounts.put("deployer")
     links = [*LINKS, {"name": "deployer", "for": ["mount"]}]
@@ -413,6 +454,80 @@ async def test_while_the_secret_can_t_be_read_it_counts_as_it_was(world: World) 
         await world.clock.advance(600)
         is_reported(world, of, INVALID)
         assert lasting(world)["metadata"]["labels"]["team"] == "shop"
+
+
+async def test_what_is_told_while_a_new_spec_s_secret_can_t_be_read_is_not_told_of_that_spec(
+    world: World,
+) -> None:
+    async with world.working():
+        of = await live(world)
+        before = world.status(of)
+        world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
+        of = await change(world, of, ecr_registry=host("eu-west-1"), secret_labels={"a": "b c"})
+        assert world.status(of) == before
+        await world.clock.advance(DEAD)
+        assert (world.told(of)[0], world.status(of)["observedGeneration"]) == ("False", 2)
+        world.secrets.unreadable = None
+        await world.clock.advance(600)
+        is_reported(world, of, INVALID)
+
+
+NO_DEFAULT: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "a project": (ARGO, {"project": "Team A"}),
+    "a policy": ("Secret", {"deletion_policy": "orphan"}),
+}
+each_without_default = pytest.mark.parametrize(("kind", "slip"), NO_DEFAULT.values(), ids=[*NO_DEFAULT])
+
+
+@each_without_default
+async def test_a_secret_that_loses_our_label_under_a_slip_gets_it_back(
+    world: World, kind: str, slip: dict[str, Any]
+) -> None:
+    async with world.working():
+        # Without its owner's reference it would not be the resource's own any more.
+        of = await live(world, kind, deletion_policy="Delete")
+        before = lasting(world)
+        of = await change(world, of, **({"deletion_policy": "Delete"} | slip))
+        world.relabel()
+        await settle()
+        is_reported(world, of, INVALID)
+        assert world.secrets.metadata["team", "web-pull"]["labels"]["app.kubernetes.io/managed-by"] != "Helm"
+        await world.clock.advance(DUE)
+        is_reported(world, of, INVALID)
+    assert (serial(world), lasting(world)) == ("token-2", before)
+
+
+@each_without_default
+async def test_a_resource_that_is_made_again_with_a_slip_takes_its_secret_over(
+    world: World, kind: str, slip: dict[str, Any]
+) -> None:
+    async with world.working():
+        world.see_gone(await live(world, kind))
+        before = lasting(world)
+        of = world.see(kind, uid="uid-of-another", **(GOOD[kind] | slip))
+        await settle()
+        is_reported(world, of, INVALID)
+        await world.clock.advance(DUE)
+        is_reported(world, of, INVALID)
+    after = lasting(world)
+    assert (serial(world), after["data"]) == ("token-2", before["data"])
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert ("ownerReferences" in after["metadata"]) is ("ownerReferences" in before["metadata"])
+
+
+async def test_under_a_slip_nothing_is_taken_from_the_secret_of_a_resource_of_another_name(
+    world: World,
+) -> None:
+    async with world.working():
+        world.see_gone(await live(world, ARGO))
+        of = world.see(
+            ARGO, name="other", **(GOOD[ARGO] | {"project": "Team A"}), generated_secret_name="web-pull"
+        )
+        await settle()
+        calls = list(world.secrets.calls)
+        assert (world.told(of), world.told(of, "Refreshed")) == (("False", INVALID),) * 2
+        await world.clock.advance(DEAD)
+    assert (world.secrets.calls, calls.count("apply team/web-pull")) == (calls, 1)
 
 
 async def test_a_secret_of_others_keeps_its_conflict_under_a_slip(world: World) -> None:

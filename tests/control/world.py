@@ -114,7 +114,7 @@ class World:
             inventory=self.inventory,
             secrets=self.secrets,
             logins=Logins(self.tokens, self.secrets),
-            writer=SecretWriter(self.inventory, self.secrets, self.linking),
+            writer=SecretWriter(self.inventory, self.secrets, self.linking, self.resources),
             claims=Claims(self.inventory, self.secrets, self.resources),
             admission=Admission(self.policy, FakeTenants()),
             rotation=self.rotation,

@@ -43,7 +43,7 @@ class OverwrittenLabels:
         return met
 
     def report(self, key: ResourceKey, wanted: Wanted, view: SecretView | None, step: Step) -> Step:
-        """The same where the Secret has the label; else when to look at it, and what to say if all is well."""
+        """The same, unless the Secret has lost the label; then it is looked at soon."""
         if view is None or view.labelled or step.outcome is None or step.pending:
             return step
         if step.applied:

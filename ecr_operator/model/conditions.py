@@ -18,15 +18,17 @@ SUCCEEDED: Final = "The last refresh succeeded."
 _FIRST_SUCCESS = {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")}
 _SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)
 # What can come before it is known whether v0.6.0's Secret is there.
-_BEFORE_ADOPTION: Final = frozenset({
-    Reason.INVALID_SPEC,
-    Reason.INVALID_REGISTRY,
-    Reason.REGION_MISMATCH,
-    Reason.SUSPENDED,
-    Reason.KUBERNETES_FORBIDDEN,
-    Reason.KUBERNETES_REFUSED,
-    Reason.KUBERNETES_UNAVAILABLE,
-})
+_BEFORE_ADOPTION: Final = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.INVALID_REGISTRY,
+        Reason.REGION_MISMATCH,
+        Reason.SUSPENDED,
+        Reason.KUBERNETES_FORBIDDEN,
+        Reason.KUBERNETES_REFUSED,
+        Reason.KUBERNETES_UNAVAILABLE,
+    }
+)
 
 
 def next_status(

@@ -182,3 +182,19 @@ async def test_a_registry_that_never_works_is_told_once_however_often_it_is_trie
             assert world.told(of) == ("True", "Refreshed")
         assert len(world.aws.asked) > 5
         assert (len(world.resources.written), len(world.events.emitted)) == (written, emitted)
+
+
+async def test_a_region_that_never_answers_in_time_is_told_once(world: World) -> None:
+    world.aws.failing["eu-west-1"] = transient()
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        written, asked = len(world.resources.written), len(world.aws.asked)
+        for _ in range(20):
+            world.aws.hold()
+            await world.clock.advance(25)
+            world.aws.answer()
+            await world.clock.advance(5)
+            assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert len(world.aws.asked) > asked + 3
+        assert len(world.resources.written) <= written + 1

@@ -307,8 +307,13 @@ def test_what_a_status_says_of_ready(status: dict[str, Any], said: bool | None) 
 
 @pytest.mark.parametrize(
     ("reason", "phase"),
-    [(Reason.KUBERNETES_UNAVAILABLE, "Updated"), (Reason.SUSPENDED, "Updated")]
-    + [(Reason.AWS_UNAVAILABLE, "Failed"), (Reason.PENDING, "Pending"), (Reason.SECRET_CONFLICT, "Failed")],
+    [
+        (Reason.KUBERNETES_UNAVAILABLE, "Updated"),
+        (Reason.SUSPENDED, "Updated"),
+        (Reason.AWS_UNAVAILABLE, "Failed"),
+        (Reason.PENDING, "Pending"),
+        (Reason.SECRET_CONFLICT, "Failed"),
+    ],
 )
 def test_v0_6_0s_status_stays_until_it_is_known_whether_its_secret_is_there(
     reason: Reason, phase: str

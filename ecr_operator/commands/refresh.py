@@ -83,6 +83,8 @@ class _Lists:
         self._turn = asyncio.Lock()
         self._listed_at = -math.inf
         self._found: Mapping[ResourceKey, Mapping[str, Any]] = {}
+        # Why the last list failed: that holds as long as what one finds, so that a server in need is spared.
+        self._failure: ApiError | None = None
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any]:
         """A resource as it was at most two seconds ago.
@@ -92,11 +94,19 @@ class _Lists:
         """
         async with self._turn:
             if self._clock.monotonic() - self._listed_at >= _LIST_EVERY:
-                self._found = await self._list()
-                self._listed_at = self._clock.monotonic()
+                await self._look()
+        if self._failure:
+            raise self._failure
         if key not in self._found:
             raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{key} is gone")
         return self._found[key]
+
+    async def _look(self) -> None:
+        try:
+            self._found, self._failure = await self._list(), None
+        except ApiError as failure:
+            self._failure = failure
+        self._listed_at = self._clock.monotonic()
 
     async def _list(self) -> Mapping[ResourceKey, Mapping[str, Any]]:
         found = {}

@@ -65,7 +65,8 @@ class Inventory:
         self._claims: dict[SecretName, list[_Claim]] = {}
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
-        self._argo: dict[tuple[str, ...], dict[ResourceKey, None]] = {}
+        # Argo CD's twins, the oldest first.
+        self._argo: dict[tuple[str, ...], list[_Claim]] = {}
         self._counts: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
         self._beyond: dict[str, dict[ResourceKey, None]] = {}
@@ -123,7 +124,7 @@ class Inventory:
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
         same = self._argo.get(resource.argo_login or ("",), ())
-        return next((key for key in same if key != resource.key), None)
+        return next((key for *_, key in same[:_CONTENDERS] if key != resource.key), None)
 
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""
@@ -281,7 +282,7 @@ class Inventory:
         if wanted := _wanted_name(resource):
             insort(self._claims.setdefault(wanted, []), _claim(resource))
         if argo := resource.argo_login:
-            self._argo.setdefault(argo, {})[resource.key] = None
+            insort(self._argo.setdefault(argo, []), _claim(resource))
             self._look_at_twins(argo)
 
     def _unindex(self, resource: Resource) -> None:
@@ -293,14 +294,15 @@ class Inventory:
             if not claims:
                 del self._claims[wanted]
         if argo := resource.argo_login:
-            del self._argo[argo][resource.key]
+            twins = self._argo[argo]
+            del twins[bisect_left(twins, _claim(resource))]
             self._look_at_twins(argo)
-            if not self._argo[argo]:
+            if not twins:
                 del self._argo[argo]
 
     def _look_at_twins(self, argo: tuple[str, ...]) -> None:
         """One that has a twin now, or none any more, says so."""
-        for key in list(self._argo[argo])[:_CONTENDERS]:
+        for *_, key in self._argo[argo][:_CONTENDERS]:
             self._look_at(key)
 
     def _disown(self, name: SecretName) -> None:

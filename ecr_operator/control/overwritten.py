@@ -43,9 +43,12 @@ class OverwrittenLabels:
         return met
 
     def report(self, key: ResourceKey, wanted: Wanted, view: SecretView | None, step: Step) -> Step:
-        """The same, unless the Secret, which is as it should be, has lost the label."""
-        if view is None or view.labelled or not (step.outcome and step.outcome.succeeded):
+        """The same, unless the Secret has lost the label; then it is looked at soon."""
+        if view is None or view.labelled or step.outcome is None or step.pending:
             return step
         if step.applied:
             self._tries.repaired(key)
+        if not step.outcome.succeeded:
+            again = _LOOK_INTERVAL if step.retry_in is None else min(step.retry_in, _LOOK_INTERVAL)
+            return replace(step, retry_in=again)
         return replace(step, outcome=label_contested(wanted, view.times), retry_in=_LOOK_INTERVAL)

@@ -28,7 +28,7 @@ from ecr_operator.model.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.fitting import as_met, trusted, usable_times
+from ecr_operator.model.fitting import as_met, holds_target, trusted, usable_times
 from ecr_operator.model.last_good import FIELDS, with_last_good
 from ecr_operator.model.legacy import has_legacy_status
 from ecr_operator.model.manifests import earliest, is_whole
@@ -219,10 +219,13 @@ class Refresher:
         self, resource: Resource, wanted: Wanted, token: RegistryToken, view: SecretView | None
     ) -> Step:
         """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
-        await self._writer.apply(resource, wanted, {wanted.target: token}, view)
+        unasked = resource.with_status(resource.status, None)
+        await self._writer.apply(unasked, wanted, {wanted.target: token}, view)
         if len(wanted.logins) > 1:
             return Step(outcome=None, retry_in=0.0)  # v0.6.0 knew one login only: now for the others
-        return replace(_settled(resource, wanted, token.times, Reason.ADOPTED), applied=True)
+        step = replace(_settled(resource, wanted, token.times, Reason.ADOPTED), applied=True)
+        # A request for a fresh token is still open: now for that, within the rate bound.
+        return replace(step, deadline=None, retry_in=0.0) if resource.refresh_requested else step
 
     async def _settle(
         self, resource: Resource, wanted: Wanted, present: SecretView | None, *, due: bool
@@ -250,7 +253,9 @@ class Refresher:
         )
         gathered = self._without_expired(wanted, found)
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            return self._without_token(times or usable_times(present, resource, wanted), gathered)
+            # One that lacks another login holds the first one all the same.
+            held = present.times if present and holds_target(present, resource, wanted) else None
+            return self._without_token(times or held, gathered)
         # One that lacks a token has been changed by nobody.
         untouched = self._writer.is_untouched(resource, wanted)
         met = as_met(resource, present, gathered.fresh)

@@ -181,7 +181,7 @@ class TokenCache:
         since = entry.waiting[key].since if key in entry.waiting else now
         entry.waiting[key] = _Waiter(expires_at, since)
         self._request(source, key.namespace)
-        return _unanswered(source, now) if now - since >= SLOW else None
+        return _unanswered(source, entry.failure, now) if now - since >= SLOW else None
 
     def release(self, key: ResourceKey, keep: Collection[TokenSource] = ()) -> None:
         """A resource uses no source any more but these; what nobody uses any more is dropped.
@@ -369,11 +369,10 @@ def _usual_interval(token: RegistryToken) -> float:
     return minimum_interval(token.expires_at - token.issued_at).total_seconds()
 
 
-def _unanswered(source: TokenSource, now: float) -> TokenFailure:
-    error = TransientError(
-        Reason.AWS_UNAVAILABLE,
-        f"AWS in {source.region} has not answered yet. Check the network and the region.",
-    )
+def _unanswered(source: TokenSource, known: TokenFailure | None, now: float) -> TokenFailure:
+    words = f"AWS in {source.region} has not answered yet. Check the network and the region."
+    # What is known of the last try holds during the next one, so that the status does not go to and fro.
+    error = known.error if known else TransientError(Reason.AWS_UNAVAILABLE, words)
     return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now, unanswered=True)
 
 

@@ -5,6 +5,7 @@ so nobody else's Secret is touched, and a late write of a leader that lost its l
 Answers are asked for as metadata, so no Secret's data comes back into memory.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,6 +21,9 @@ from ecr_operator.model.ownership import SecretView, view_secret
 
 # An apply of this version creates an absent object and answers 409 for any that is present.
 _ABSENT: Final = "1"
+# Only the API server's own validation begins like this: what a policy or webhook says of a Secret comes after
+# words of the server, and must never have a Secret deleted.
+_IMMUTABLE: Final = re.compile(r'Secret "[^"]*" is invalid: .*\bfield is immutable\b')
 _APPLY_QUERY: Final = (("fieldManager", MANAGER), ("force", "true"))
 
 
@@ -93,7 +97,7 @@ def _refusal(failure: ApiError, name: str, present: SecretView | None) -> Operat
         if "metadata.uid" in failure.message:
             message = f"Secret {name} has been made anew by somebody; looking again."
             return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
-        if "immutable" in failure.message:
+        if failure.reason == "Invalid" and _IMMUTABLE.match(failure.message):
             message = f"Secret {name} can't be changed in place; it is made anew."
             return ImmutableSecretError(Reason.KUBERNETES_REFUSED, message)
     return translate(failure, f"writing Secret {name}")

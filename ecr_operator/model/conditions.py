@@ -17,6 +17,18 @@ from ecr_operator.model.times import format_time
 SUCCEEDED: Final = "The last refresh succeeded."
 _FIRST_SUCCESS = {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")}
 _SUCCESSES = (Reason.REFRESHED, Reason.REPAIRED, Reason.ADOPTED)
+# What can come before it is known whether v0.6.0's Secret is there.
+_BEFORE_ADOPTION: Final = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.INVALID_REGISTRY,
+        Reason.REGION_MISMATCH,
+        Reason.SUSPENDED,
+        Reason.KUBERNETES_FORBIDDEN,
+        Reason.KUBERNETES_REFUSED,
+        Reason.KUBERNETES_UNAVAILABLE,
+    }
+)
 
 
 def next_status(
@@ -52,7 +64,7 @@ def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
         has_legacy_status(resource)
         and outcome.times is None
         and not outcome.succeeded
-        and outcome.reason is not Reason.SECRET_CONFLICT
+        and outcome.reason in _BEFORE_ADOPTION
     )
 
 

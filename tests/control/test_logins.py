@@ -188,3 +188,33 @@ async def test_a_new_request_tries_a_failed_source_at_once_and_only_once(world: 
         asked = world.see(annotations={REQUEST: "now, please"})
         await settle()
         assert world.told(asked) == ("True", "Refreshed")
+
+
+async def test_a_registry_that_never_works_is_told_once_however_often_it_is_tried(world: World) -> None:
+    world.aws.failing["eu-west-1"] = transient()
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        written, emitted = len(world.resources.written), len(world.events.emitted)
+        for _ in range(10):
+            await world.clock.advance(60)
+            assert world.told(of) == ("True", "Refreshed")
+        assert len(world.aws.asked) > 5
+        assert (len(world.resources.written), len(world.events.emitted)) == (written, emitted)
+
+
+async def test_a_region_that_never_answers_in_time_is_told_once(world: World) -> None:
+    world.aws.failing["eu-west-1"] = transient()
+    async with world.working():
+        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+        await settle()
+        written, asked = len(world.resources.written), len(world.aws.asked)
+        for _ in range(20):
+            world.aws.hold()
+            await world.clock.advance(25)
+            world.aws.answer()
+            await world.clock.advance(5)
+            assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert len(world.aws.asked) > asked + 3
+        assert len(world.resources.written) <= written + 1

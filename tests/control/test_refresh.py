@@ -379,19 +379,37 @@ async def test_suspended_nothing_is_done(world: World) -> None:
     assert (told(step).reason, world.aws.asked, world.secrets.calls) == (Reason.SUSPENDED, [], [])
 
 
-async def test_an_upgrade_from_v0_6_0_adopts_and_asks_aws_for_nothing(world: World) -> None:
-    status = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"}
-    of = world.see(status=status)
+LEGACY = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"}
+
+
+def has_legacy_secret(world: World) -> None:
+    """Have the Secret there that v0.6.0 wrote."""
     world.has_foreign_secret()
     data = base64.b64encode(dockerconfigjson({HOST: token("old")}).encode()).decode()
     world.secrets.data["web-pull"] = {
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": data},
     }
+
+
+async def test_an_upgrade_from_v0_6_0_adopts_and_asks_aws_for_nothing(world: World) -> None:
+    of = world.see(status=LEGACY)
+    has_legacy_secret(world)
     step = await world.refresh(of)
     assert (told(step).reason, world.aws.asked) == (Reason.ADOPTED, [])
     assert '"password":"old"' in password(world)
     assert told(step).times == token(issued_at=NOW - 2 * HOUR).times
+
+
+async def test_a_request_for_a_fresh_token_outlives_the_adoption(world: World) -> None:
+    has_legacy_secret(world)
+    async with world.working():
+        of = world.see(status=LEGACY, annotations={REQUEST: "now"})
+        await settle()
+        assert world.told(of) == ("True", "Refreshed")
+        assert world.aws.asked == [OHIO]
+        assert '"password":"token-1"' in password(world)
+        assert world.events.emitted == [(of.key, Reason.ADOPTED)]
 
 
 async def fight(world: World, of: Any, rounds: int) -> list[Outcome]:

@@ -688,3 +688,23 @@ async def test_of_three_twins_each_names_another(world: World) -> None:
         await settle()
         assert "ArgoHelmRepoSecret c has" in message(world, found[1])
         assert "ArgoHelmRepoSecret b has" in message(world, found[2])
+
+
+async def test_a_restart_changes_nothing_of_what_three_twins_say(world: World) -> None:
+    ages = {"a": 1, "b": 3, "c": 2}
+    said = {name: {"name": name, "age": timedelta(hours=hours)} for name, hours in ages.items()}
+    async with world.working():
+        found = [world.see(ARGO, **said[name]) for name in ages]
+        await settle()
+    statuses = {of.key.name: world.status(of) for of in found}
+    messages = [message(world, of) for of in found]
+    assert [" b has" in messages[0], " c has" in messages[1], " b has" in messages[2]] == [True] * 3
+    world.restart()
+    for name in ages:
+        world.show_secret(f"{name}-pull")
+    writes = world.resources.attempts
+    async with world.working():
+        found = [world.see(ARGO, status=statuses[name], **said[name]) for name in ("c", "b", "a")]
+        await settle()
+        assert sorted(message(world, of) for of in found) == sorted(messages)
+    assert world.resources.attempts == writes

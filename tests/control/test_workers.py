@@ -222,6 +222,21 @@ async def test_a_deletion_that_no_watch_shows_is_noticed_in_half_a_minute(world:
         assert len(world.aws.asked) == 1
 
 
+async def test_a_deletion_that_no_watch_shows_is_noticed_under_a_slip_too(world: World) -> None:
+    world.secrets.labels = {"app.kubernetes.io/managed-by": "Helm"}
+    async with world.working():
+        of = world.see()
+        await world.clock.advance(60)
+        world.see(generation=2, status=world.status(of), frequency="10 hours")
+        await world.clock.advance(60)
+        assert world.told(of, "Refreshed") == ("False", Reason.INVALID_SPEC)
+        written = world.resources.attempts
+        del world.secrets.metadata["team", "web-pull"]
+        await world.clock.advance(31)
+        assert ("team", "web-pull") in world.secrets.metadata
+        assert (len(world.aws.asked), world.resources.attempts) == (1, written)
+
+
 async def test_while_others_fight_for_a_label_the_token_is_renewed_in_time(world: World) -> None:
     async with world.working():
         of = world.see()
@@ -418,6 +433,16 @@ async def test_under_the_crds_of_v0_6_0_only_the_first_line_of_a_resource_counts
             world.see(uid="u2")
             await settle()
     assert [line.get("first", False) for line in logs if line.get("name") == "web"] == [True, False, True]
+
+
+async def test_without_the_secret_of_v0_6_0_its_status_is_no_evidence(world: World) -> None:
+    world.aws.failing["us-east-2"] = transient()
+    async with world.working():
+        of = world.see(status={"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"})
+        await world.clock.advance(1800)
+        assert (world.status(of)["phase"], world.told(of)) == ("Failed", ("False", "AWSUnavailable"))
+        assert len(world.aws.asked) > 5
+        assert world.resources.attempts <= 2
 
 
 async def test_a_fault_in_one_key_ends_no_worker_and_is_tried_again(world: World) -> None:

@@ -29,6 +29,17 @@ NEW_UID = refuse(
 )
 NEW_TYPE = refuse(422, "Invalid", 'Secret "x" is invalid: type: Invalid value: "Opaque": field is immutable')
 
+SEALED = refuse(
+    422, "Invalid", 'Secret "x" is invalid: data: Forbidden: field is immutable when `immutable` is set'
+)
+DENIED = "denied request: Secret is invalid: field is immutable"
+BY_POLICY = refuse(
+    422, "Invalid", f"secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' {DENIED}"
+)
+BY_WEBHOOK = refuse(
+    422, "Invalid", 'admission webhook "w" denied the request: Secret "x" is invalid: field is immutable'
+)
+
 
 @pytest.fixture
 def store(client: KubeClient) -> SecretStore:
@@ -76,6 +87,9 @@ async def apply_error(store: SecretStore, *, present: bool) -> OperatorError:
         pytest.param(refuse(409, "Conflict"), True, StaleObjectError, id="it has changed"),
         pytest.param(NEW_UID, True, StaleObjectError, id="it was made anew"),
         pytest.param(NEW_TYPE, True, ImmutableSecretError, id="its type can't be changed"),
+        pytest.param(SEALED, True, ImmutableSecretError, id="somebody has made it immutable"),
+        pytest.param(BY_POLICY, True, PermanentError, id="a policy speaks of immutable Secrets"),
+        pytest.param(BY_WEBHOOK, True, PermanentError, id="a webhook uses the API server's words"),
         pytest.param(NEW_UID, False, PermanentError, id="a refusal of what we have not seen is just that"),
         pytest.param(
             refuse(422, "Invalid", "data: too long"), True, PermanentError, id="any other refusal too"

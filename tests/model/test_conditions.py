@@ -303,3 +303,21 @@ def test_what_v0_6_0s_crd_keeps_of_a_status(old: dict[str, Any], part: bool) -> 
 )
 def test_what_a_status_says_of_ready(status: dict[str, Any], said: bool | None) -> None:  # noqa: FBT001 - a table
     assert said_ready(status) is said
+
+
+@pytest.mark.parametrize(
+    ("reason", "phase"),
+    [
+        (Reason.KUBERNETES_UNAVAILABLE, "Updated"),
+        (Reason.SUSPENDED, "Updated"),
+        (Reason.AWS_UNAVAILABLE, "Failed"),
+        (Reason.PENDING, "Pending"),
+        (Reason.SECRET_CONFLICT, "Failed"),
+    ],
+)
+def test_v0_6_0s_status_stays_until_it_is_known_whether_its_secret_is_there(
+    reason: Reason, phase: str
+) -> None:
+    old = {"phase": "Updated", "lastUpdatedTime": format_time(NOW)}
+    status = status_after(outcome(reason, fits=False, times=None), old=old)
+    assert (status["phase"], "observedGeneration" in status) == (phase, phase != "Updated")

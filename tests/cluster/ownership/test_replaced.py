@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.cluster import admission
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import OURS
 from tests.cluster.scene import Scene
@@ -108,3 +109,36 @@ async def test_a_secret_of_ours_that_a_finalizer_holds_in_deletion_is_kept_fresh
 async def _hold(scene: Scene, finalizers: list[str] | None) -> None:
     patch = {"metadata": {"finalizers": finalizers}}
     await scene.api.merge_patch(SECRETS, LOGIN, patch, scene.namespace)
+
+
+async def test_a_policy_that_calls_secrets_immutable_has_none_of_ours_deleted(scene: Scene) -> None:
+    scene.aws.token_life = 6
+    await scene.create(ecr_secret("pull"))
+    async with scene.operator():
+        await scene.ready("pull")
+        before = await scene.secret(LOGIN)
+        await admission.enforce(scene, _sealing(scene.namespace))
+        await scene.told("pull", "False", "KubernetesRefused")
+        after = await scene.secret(LOGIN)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def _sealing(name: str) -> Json:
+    """Make a policy that refuses any change of a Secret's data, in the API server's own words."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["secrets"]}
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [
+                {
+                    "expression": "object.data == oldObject.data",
+                    "reason": "Invalid",
+                    "message": "Secrets must be immutable: a field is immutable.",
+                }
+            ],
+        },
+    }

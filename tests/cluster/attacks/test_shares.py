@@ -202,6 +202,9 @@ async def test_many_links(neighbours: Neighbours) -> None:
     assert_undisturbed(f"{count} resources x {each} links", control, attacked, neighbours.scale)
 
 
+_FIRST_LOOKS = 20  # of 300 or more; what polls reads each of them every few seconds
+
+
 async def test_very_many_resources_whose_keys_are_absent(neighbours: Neighbours) -> None:
     count, seconds = neighbours.scale.of((300, 3.0), (1500, 30.0))
     async with neighbours.operator() as operator:
@@ -222,7 +225,8 @@ async def test_very_many_resources_whose_keys_are_absent(neighbours: Neighbours)
     said = f"{polled} GETs of Secrets in {quiet:g} s of {count} resources without keys; {read} once one came"
     print(said)
     assert_undisturbed(f"{count} resources whose keys are absent", control, attacked, neighbours.scale)
-    assert polled == 0, said
+    # Those that were looked at before the watch had its list are read once more.
+    assert polled <= _FIRST_LOOKS, said
     assert read <= 4, said
 
 

@@ -36,6 +36,7 @@ def secret_body(row: Json, token: Json) -> Json:
                 f"{GROUP}/token-issued-at": token["issued"],
                 f"{GROUP}/token-expires-at": token["expires"],
                 f"{GROUP}/spec-fingerprint": "0123456789abcdef",
+                f"{GROUP}/access-key-hash": "0123456789ab",
                 f"{GROUP}/owner": f"Secret/{row['name']}",
                 f"{GROUP}/owner-uid": row["uid"],
             },

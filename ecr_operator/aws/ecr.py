@@ -125,7 +125,7 @@ class EcrTokenIssuer:
         """Where the operator's own credentials come from, in words; nobody is asked over the network.
 
         Raises:
-            PermanentError: none are configured, or what is configured makes no sense.
+            PermanentError: none are configured, or what is configured is not valid.
         """
         return (await self._identity.configured()).origin
 

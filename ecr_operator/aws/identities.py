@@ -208,7 +208,7 @@ class OperatorIdentity:
         """Find what is configured without asking anybody: no agent, no process, no metadata service, no AWS.
 
         Raises:
-            PermanentError: `CredentialsMissing`: there is nothing, or it makes no sense.
+            PermanentError: `CredentialsMissing`: there is nothing, or it is not valid.
         """
         try:
             found = await self._walk_chain(first_configured)

@@ -79,7 +79,7 @@ class NamedObjects:
         self._changed = changed
         self._unread: dict[_Name, None] = {}
         self._any_unread = asyncio.Event()
-        # What was told of within the last second, and whether it has changed again since.
+        # What was reported within the last second, and whether it has changed again since.
         self._told: dict[_Name, bool] = {}
         self._any_told = asyncio.Event()
         self._named: dict[_Name, _Named] = {}

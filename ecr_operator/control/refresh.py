@@ -125,7 +125,7 @@ class Refresher:
         wanted = resource.wanted
         if wanted and not wanted.suspended and not wanted.kept & FIELDS:
             return wanted
-        # Where nothing is written, what there is is told all the same.
+        # Where nothing is written, what there is is reported all the same.
         known = await self._claims.recall(resource)
         if wanted is None or not wanted.kept & FIELDS:
             return wanted
@@ -153,7 +153,8 @@ class Refresher:
         until = parse_time(status.get("expirationTime"))
         unsure = not is_known or self._inventory.own_secret(resource) is None
         if unsure and until and until > self._clock.now() and isinstance(error, TransientError):
-            # What was told of another spec, or of a Secret that no watch shows, stands until it can be read.
+            # What was reported of another spec, or of a Secret that no watch shows, stands until that can be
+            # read.
             return replace(step, outcome=None, expires_at=until)
         fits = is_known and (status.get("phase") == "Updated" or said_ready(status) is True)
         return self._complete(resource, resource.wanted, step, fits=fits)

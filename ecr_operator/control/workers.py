@@ -83,7 +83,7 @@ class Workers:
         # Since when AWS is being asked for each, in monotonic seconds.
         self._asking: dict[ResourceKey, float] = {}
         self._told_once: dict[ResourceKey, tuple[str, int]] = {}
-        # The uid of what was told of in the log: the CRDs of v0.6.0 let no status say so.
+        # The uid of what was reported in the log: the CRDs of v0.6.0 let no status say so.
         self._logged: dict[ResourceKey, str] = {}
 
     async def run(self, count: int) -> None:

@@ -313,7 +313,7 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def _read_failure(response: aiohttp.ClientResponse) -> bytes:
-    """What stands in an answer that is no success; nothing of one that is too large to be told."""
+    """What stands in an answer that is no success; nothing of one that is too large to be reported."""
     try:
         return await _read(response, _LARGEST_FAILURE)
     except ApiError as failure:

@@ -34,17 +34,17 @@ help: ## List these targets
 	done
 
 demo: $(INSTALLED) ## See the operator at work on a real API server, about a minute (KEEP=1: until Ctrl-C)
-	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
-	@$(PY) -m tests.lab.demo
+	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m lab.demo
 
 test: $(INSTALLED) ## Run all tests but those of test-programs
-	@$(PY) -m tests.lab.assets >/dev/null
+	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m pytest
 	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus, OLM): make test-programs"
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
-	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
-	@$(PY) -m tests.lab.programs >/dev/null
+	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
 
 check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference, diagrams and bundle
@@ -52,30 +52,30 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports --no-logo
-	@echo "CRDs…"; $(PY) -m tests.tools.crds --check
-	@echo "Reference…"; $(PY) -m tests.tools.reference --check
-	@echo "Diagrams…"; $(PY) -m tests.tools.diagrams --check
-	@echo "Bundle…"; $(PY) -m tests.tools.bundle --check
+	@echo "CRDs…"; $(PY) -m tools.crds --check
+	@echo "Reference…"; $(PY) -m tools.reference --check
+	@echo "Diagrams…"; $(PY) -m tools.diagrams --check
+	@echo "Bundle…"; $(PY) -m tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run tests/e2e/*.sh
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 
 crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
-	@$(PY) -m tests.tools.crds
+	@$(PY) -m tools.crds
 
 reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
-	@$(PY) -m tests.tools.reference
+	@$(PY) -m tools.reference
 
 diagrams: $(INSTALLED) ## Draw docs/diagrams/*.svg from the text beside them
-	@$(PY) -m tests.tools.diagrams
+	@$(PY) -m tools.diagrams
 
 argocd: $(INSTALLED) ## Write the forms of config/argocd/health.lua that Argo CD takes
-	@$(PY) -m tests.tools.argocd
+	@$(PY) -m tools.argocd
 
 .PHONY: bundle bundle-build bundle-push catalog-build catalog-push
 bundle: $(INSTALLED) ## Write the OLM bundle and its catalog (IMG=… and BUNDLE_IMG=… name other images)
-	@$(PY) -m tests.tools.bundle --image "$(IMG)" --bundle-image "$(BUNDLE_IMG)"
+	@$(PY) -m tools.bundle --image "$(IMG)" --bundle-image "$(BUNDLE_IMG)"
 
 bundle-build: bundle ## Build the bundle's image (BUNDLE_IMG=…), with docker or CONTAINER_TOOL=podman
 	$(CONTAINER_TOOL) build -f bundle.Dockerfile -t $(BUNDLE_IMG) .
@@ -90,12 +90,12 @@ catalog-push: ## Push the catalog's image
 	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
 soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
-	@$(PY) -m tests.lab.assets >/dev/null
-	@$(PY) -m tests.lab.soak $(ARGS)
+	@$(PY) -m lab.assets >/dev/null
+	@$(PY) -m lab.soak $(ARGS)
 
 bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resources (ARGS="--sizes 200,1000")
-	@$(PY) -m tests.lab.assets --only etcd,kube-apiserver >/dev/null
-	@$(PY) -m tests.lab.bench $(ARGS)
+	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
+	@$(PY) -m lab.bench $(ARGS)
 
 run: $(INSTALLED) ## Run the operator against the cluster of the current kubeconfig (ARGS=… adds flags)
 	@$(PY) -m ecr_operator $(ARGS)
@@ -119,17 +119,17 @@ undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Sec
 	@$(KUBECTL) delete --ignore-not-found -k config/default
 
 picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
-	@$(PY) -m tests.lab.demo --picture docs/demo.svg
+	@$(PY) -m lab.demo --picture docs/demo.svg
 
 .PHONY: dashboard-picture
 dashboard-picture: $(INSTALLED) ## Draw docs/dashboard.svg anew from five minutes of Prometheus and two operators
-	@$(PY) -m tests.lab.dashboard docs/dashboard.svg
+	@$(PY) -m lab.dashboard docs/dashboard.svg
 
 venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… chooses the interpreter)
 	@echo "$(VENV) is complete."
 
 assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… chooses the version)
-	@$(PY) -m tests.lab.assets
+	@$(PY) -m lab.assets
 
 sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX bill of materials of the image's packages, with licences
 	@mkdir -p dist; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

@@ -34,7 +34,7 @@ def _run_command(arguments: Sequence[str]) -> int:
     from ecr_operator.settings.commands import parse_command  # noqa: PLC0415
 
     command = parse_command(arguments)
-    from ecr_operator.commands import main as commands  # noqa: PLC0415
+    from ecr_operator.cli import main as commands  # noqa: PLC0415
 
     return commands.run(command)
 

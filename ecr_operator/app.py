@@ -9,26 +9,28 @@ from typing import Final
 
 import structlog
 
-from ecr_operator import __version__, lifecycle
+from ecr_operator import __version__, shutdown
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.identity import OPERATOR, Identity
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.admission import Admission
-from ecr_operator.control.deadlines import DeadlineQueue
-from ecr_operator.control.inventory import Inventory
-from ecr_operator.control.lag import watch_loop
-from ecr_operator.control.leadership import Alone, Leadership, Leading
-from ecr_operator.control.linking import Linking
-from ecr_operator.control.logins import Logins
-from ecr_operator.control.named_objects import NamedObjects
-from ecr_operator.control.ownership import Claims
-from ecr_operator.control.ports import SystemClock, WakefulClock
-from ecr_operator.control.refresh import Refresher
-from ecr_operator.control.rotation import Rotation
-from ecr_operator.control.survey import survey
-from ecr_operator.control.tally import Tally
-from ecr_operator.control.tending import Tending
-from ecr_operator.control.token_cache import TokenCache
-from ecr_operator.control.workers import Workers
-from ecr_operator.control.writing import SecretWriter
+from ecr_operator.core.cache import Cache
+from ecr_operator.core.logins import Logins
+from ecr_operator.core.loop_lag import watch_loop
+from ecr_operator.core.named_objects import NamedObjects
+from ecr_operator.core.ownership import Ownership
+from ecr_operator.core.ports import SystemClock, WakefulClock
+from ecr_operator.core.queue import DeadlineQueue
+from ecr_operator.core.reconcile import Reconciler
+from ecr_operator.core.refresh_metrics import RefreshMetrics
+from ecr_operator.core.rotation import Rotation
+from ecr_operator.core.secret_writer import SecretWriter
+from ecr_operator.core.snapshot import snapshot
+from ecr_operator.core.tenancy_guard import TenancyGuard
+from ecr_operator.core.tokens import TokenCache
+from ecr_operator.core.worker import Workers
+from ecr_operator.election.elector import Elector, Leading, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
@@ -37,10 +39,8 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.model.desired import Resource
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.identities import OPERATOR, Identity
-from ecr_operator.model.outcome import ResourceKey
+from ecr_operator.links.account import AccountReconciler
+from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.collector import State, StateCollector
 from ecr_operator.telemetry.endpoints import Endpoints
@@ -62,7 +62,7 @@ async def run(settings: Settings) -> None:
         connection.ConnectionSetupError: with a kubeconfig, when the API server can't be used at the start.
         BindError: metrics or probes can't be served where they should be.
     """
-    stop = lifecycle.Stop()
+    stop = shutdown.Stop()
     stop.listen()
     metrics, probes = Metrics(), Probes()
     client = await connection.connect(settings, metrics)
@@ -89,22 +89,22 @@ async def run(settings: Settings) -> None:
         asked.cancel()
         if stop.requested.is_set():
             log.info("stopping")
-            await operator.drain(lifecycle.DRAIN_LIMIT)
+            await operator.drain(shutdown.DRAIN_LIMIT)
         try:
-            await lifecycle.end(serving, lifecycle.CANCEL_LIMIT)
+            await shutdown.end(serving, shutdown.CANCEL_LIMIT)
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(lifecycle.RELEASE_LIMIT):
+                async with asyncio.timeout(shutdown.RELEASE_LIMIT):
                     await leading.release()
 
 
 async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Leading:
     if not settings.leader_elect:
-        return Alone()
+        return NoElection()
     namespace = settings.namespace or client.namespace or _DEFAULT_NAMESPACE
     # Connections of its own: nothing may keep a renewal waiting.
     leases = KubeLeases(await stack.enter_async_context(client.sibling()), namespace)
-    return Leadership(leases, WakefulClock(), f"{settings.pod_name}_{uuid.uuid4()}")
+    return Elector(leases, WakefulClock(), f"{settings.pod_name}_{uuid.uuid4()}")
 
 
 async def _serve(settings: Settings, client: KubeClient, operator: "Operator", endpoints: Endpoints) -> None:
@@ -148,28 +148,28 @@ class Operator:
         self.when_stopping: list[Callable[[], None]] = [probes.stopping]
         self._metrics = metrics
         self._clock = SystemClock()
-        self._deadlines: DeadlineQueue[ResourceKey] = DeadlineQueue(
+        self._queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
             self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
-        self._inventory = Inventory(
-            self._deadlines.schedule_now,
+        self._cache = Cache(
+            self._queue.schedule_now,
             self._gone,
             self._named,
             orphan_gone=self._orphan_gone,
             identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
         )
-        self._rotation = Rotation(self._inventory, self._named.keys, self._deadlines.schedule_at, self._clock)
-        self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._look_at_all)
+        self._rotation = Rotation(self._cache, self._named.keys, self._queue.schedule_at, self._clock)
+        self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._enqueue_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
         self._statuses = KubeStatuses(client)
         accounts = KubeServiceAccounts(client)
-        self._linking = Linking(
-            tending=Tending(self._inventory, accounts, self._statuses),
+        self._links = LinkReconciler(
+            account_reconciler=AccountReconciler(self._cache, accounts, self._statuses),
             accounts=accounts,
             clock=self._clock,
-            look_at=self._look_at_all,
+            enqueue=self._enqueue_all,
             scopes=settings.namespaces,
         )
         self._workers = self._hire()
@@ -177,8 +177,8 @@ class Operator:
         self._watches = Watches(
             client=client,
             namespaces=settings.namespaces,
-            inventory=self._inventory,
-            linking=self._linking,
+            cache=self._cache,
+            links=self._links,
             named=self._named,
             clock=self._clock,
             metrics=metrics,
@@ -189,27 +189,27 @@ class Operator:
         """Workers that know of no earlier write: others may have written since."""
         secrets = KubeSecrets(self._client)
         self._rotation.clear()
-        self._tally = Tally(self._metrics, self._clock)
-        refresher = Refresher(
-            inventory=self._inventory,
+        self._refresh_metrics = RefreshMetrics(self._metrics, self._clock)
+        reconciler = Reconciler(
+            cache=self._cache,
             secrets=secrets,
             logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
-            writer=SecretWriter(self._inventory, secrets, self._linking, self._statuses),
-            claims=Claims(self._inventory, secrets, self._statuses),
-            admission=Admission(self._settings.tenancy, self._tenants),
+            writer=SecretWriter(self._cache, secrets, self._links, self._statuses),
+            ownership=Ownership(self._cache, secrets, self._statuses),
+            guard=TenancyGuard(self._settings.tenancy, self._tenants),
             rotation=self._rotation,
             clock=self._clock,
         )
         return Workers(
-            deadlines=self._deadlines,
-            inventory=self._inventory,
-            refresher=refresher,
-            linking=self._linking,
+            queue=self._queue,
+            cache=self._cache,
+            reconciler=reconciler,
+            links=self._links,
             statuses=self._statuses,
             resources=self._statuses,
             events=self._events,
             clock=self._clock,
-            tally=self._tally,
+            refresh_metrics=self._refresh_metrics,
         )
 
     async def run(self) -> None:
@@ -232,12 +232,12 @@ class Operator:
         """Take no more work, and let what is in hand be finished for that many seconds."""
         for call in self.when_stopping:
             call()
-        self._deadlines.close()
-        self._linking.close()
+        self._queue.close()
+        self._links.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
-                await self._deadlines.idle()
-                await self._linking.idle()
+                await self._queue.idle()
+                await self._links.idle()
                 if self.leading.is_leader():
                     await self._events.all_sent()
 
@@ -248,7 +248,7 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
                 group.create_task(self._events.run(), name="events")
-                group.create_task(self._linking.run(), name="linking")
+                group.create_task(self._links.run(), name="linking")
                 group.create_task(self._workers.run(_WORKERS), name="workers")
         finally:
             self.tokens.end_term()
@@ -309,38 +309,40 @@ class Operator:
 
     def regions(self) -> list[str]:
         """The regions of the resources, those of the oldest first."""
-        found = sorted(self._inventory.resources(), key=lambda resource: resource.created_at)
-        return list(dict.fromkeys(region for each in found if each.wanted for region in each.wanted.regions))
+        found = sorted(self._cache.resources(), key=lambda resource: resource.created_at)
+        return list(
+            dict.fromkeys(region for each in found if each.desired for region in each.desired.regions)
+        )
 
     def _state(self) -> State:
         leading = self.leading.is_leader()
         return State(
-            resources=survey(self._inventory, self._clock.now()),
+            resources=snapshot(self._cache, self._clock.now()),
             # Who stands by takes nothing from the queue, and what failed for it once is another's concern.
-            failing=self._tally.failing() if leading else {},
-            queue_depth=self._deadlines.waiting() if leading else 0,
+            failing=self._refresh_metrics.failing() if leading else {},
+            queue_depth=self._queue.waiting() if leading else 0,
             leading=leading,
         )
 
-    def _look_at_all(self, keys: Collection[ResourceKey]) -> None:
+    def _enqueue_all(self, keys: Collection[ResourceKey]) -> None:
         for key in keys:
-            self._deadlines.schedule_now(key)
+            self._queue.schedule_now(key)
 
     def _expires_at(self, key: ResourceKey) -> datetime | None:
         """When the token in a resource's Secret expires."""
-        resource = self._inventory.resource(key)
-        view = self._inventory.own_secret(resource) if resource else None
+        resource = self._cache.resource(key)
+        view = self._cache.own_secret(resource) if resource else None
         return view.times.expires_at if view and view.times else None
 
     def _gone(self, resource: Resource) -> None:
         self._workers.remove(resource)
-        self._linking.forget(resource.key)
+        self._links.forget(resource.key)
 
     def _orphan_gone(self, key: ResourceKey) -> None:
-        self._linking.forget(key)
+        self._links.forget(key)
 
     def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:
         """A Secret or ServiceAccount that gives an identity has changed."""
         for identity in identities:
             self.tokens.drop(identity)
-        self._look_at_all(keys)
+        self._enqueue_all(keys)

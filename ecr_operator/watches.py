@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from ecr_operator.control.inventory import Inventory
-from ecr_operator.control.linking import Linking
-from ecr_operator.control.named_objects import SOURCES, NamedObjects
-from ecr_operator.control.ports import Clock
-from ecr_operator.control.stores import ResourceStore, SecretViewStore
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.core.cache import Cache
+from ecr_operator.core.named_objects import SOURCES, NamedObjects
+from ecr_operator.core.ports import Clock
+from ecr_operator.core.secret import MANAGED_BY, MANAGER
+from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.informer import Informer
-from ecr_operator.model.links import SELECTOR
-from ecr_operator.model.manifests import MANAGED_BY, MANAGER
-from ecr_operator.model.resources import KINDS
+from ecr_operator.links.plan import SELECTOR
+from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
-from ecr_operator.telemetry.probes import Probes, Pulse
+from ecr_operator.telemetry.probes import Heartbeat, Probes
 
 _LINGER: Final = 30.0  # seconds
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
@@ -29,8 +29,8 @@ class Watches:
     Args:
         client: the API server.
         namespaces: to watch; a single empty string means all.
-        inventory: told of resources and Secrets.
-        linking: told of ServiceAccounts.
+        cache: told of resources and Secrets.
+        links: told of ServiceAccounts.
         named: the Secrets and ServiceAccounts that resources name as their identity.
         clock: the time.
         metrics: where restarts of watches are counted.
@@ -42,8 +42,8 @@ class Watches:
         *,
         client: KubeClient,
         namespaces: Sequence[str],
-        inventory: Inventory,
-        linking: Linking,
+        cache: Cache,
+        links: LinkReconciler,
         named: NamedObjects,
         clock: Clock,
         metrics: Metrics,
@@ -51,15 +51,15 @@ class Watches:
     ) -> None:
         self._client = client
         self._namespaces = namespaces
-        self._inventory = inventory
-        self._linking = linking
+        self._cache = cache
+        self._links = links
         self._named = named
         self._clock = clock
         self._metrics = metrics
         self._probes = probes
         # Of all watches from the start: ready is who has seen everything.
-        self._pulses = {
-            path: self._pulse(path)
+        self._heartbeats = {
+            path: self._heartbeat(path)
             for namespace in namespaces
             for path in (paths.secrets(namespace), *(paths.resources(kind, namespace) for kind in KINDS))
         }
@@ -88,25 +88,27 @@ class Watches:
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
         await resources.synced.wait()
-        await self._linking.used(namespace).wait()
+        await self._links.used(namespace).wait()
         await Informer(
             self._client,
             paths.service_accounts(namespace),
-            self._linking.store(namespace),
+            self._links.store(namespace),
             self._clock,
             label_selector=SELECTOR,
-            pulse=self._pulse(paths.service_accounts(namespace), needed=False),
+            heartbeat=self._heartbeat(paths.service_accounts(namespace), needed=False),
         ).run()
 
     async def _watch_named(self, source: str, namespace: str) -> None:
         """While a resource names such an object, watch all of the kind as metadata; few are kept."""
         demand = self._named.demand(source, namespace)
         path = (paths.secrets if source == "iam_secret" else paths.service_accounts)(namespace)
-        pulse = self._pulse(f"{path} for identities", path, needed=False)
+        heartbeat = self._heartbeat(f"{path} for identities", path, needed=False)
         while True:
             await demand.on.wait()
             store = self._named.store(source, namespace)
-            informer = Informer(self._client, path, store, self._clock, metadata_only=True, pulse=pulse)
+            informer = Informer(
+                self._client, path, store, self._clock, metadata_only=True, heartbeat=heartbeat
+            )
             watching = asyncio.create_task(informer.run(), name=f"identities {path}")
             try:
                 while demand.on.is_set():
@@ -116,30 +118,30 @@ class Watches:
             finally:
                 watching.cancel()
                 await asyncio.wait((watching,))
-                pulse.rest()
+                heartbeat.rest()
                 self._named.ended(source, namespace)
 
     def _secrets(self, namespace: str) -> Informer:
         return Informer(
             self._client,
             paths.secrets(namespace),
-            SecretViewStore(namespace, self._inventory),
+            SecretViewStore(namespace, self._cache),
             self._clock,
             label_selector=f"{MANAGED_BY}={MANAGER}",
             metadata_only=True,
-            pulse=self._pulses[paths.secrets(namespace)],
+            heartbeat=self._heartbeats[paths.secrets(namespace)],
         )
 
     def _resources(self, kind: str, namespace: str) -> Informer:
         return Informer(
             self._client,
             paths.resources(kind, namespace),
-            ResourceStore(kind, namespace, self._inventory),
+            ResourceStore(kind, namespace, self._cache),
             self._clock,
             when_missing=_INSTALL_CRDS,
-            pulse=self._pulses[paths.resources(kind, namespace)],
+            heartbeat=self._heartbeats[paths.resources(kind, namespace)],
         )
 
-    def _pulse(self, name: str, path: str = "", *, needed: bool = True) -> Pulse:
+    def _heartbeat(self, name: str, path: str = "", *, needed: bool = True) -> Heartbeat:
         restarted = partial(self._metrics.watch_restarted, paths.resource_of(path or name))
         return self._probes.watch(name, restarted, needed=needed)

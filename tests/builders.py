@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ecr_operator.api.desired import Desired, Resource
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.kinds import API_VERSION
+from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.api.parsing import parse_resource
+from ecr_operator.api.times import format_time
+from ecr_operator.api.token import RegistryToken, TokenSource
+from ecr_operator.core.secret import MANAGER, generated_secret
+from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube.informer import Store
-from ecr_operator.model.desired import Resource, Wanted
-from ecr_operator.model.errors import PermanentError, TransientError
-from ecr_operator.model.manifests import MANAGER, generated_secret
-from ecr_operator.model.outcome import Outcome, Reason, TokenTimes
-from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.parsing import parse_resource
-from ecr_operator.model.resources import API_VERSION
-from ecr_operator.model.times import format_time
-from ecr_operator.model.tokens import RegistryToken, TokenSource
 
 NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -71,10 +71,10 @@ def resource(kind: str = "Secret", **said: Any) -> Resource:
     return parse_resource(kind, raw_resource(kind, **said))
 
 
-def wanted(of: Resource) -> Wanted:
+def desired(of: Resource) -> Desired:
     """Return the spec of a resource that makes sense."""
-    assert of.wanted is not None
-    return of.wanted
+    assert of.desired is not None
+    return of.desired
 
 
 def token(
@@ -86,7 +86,7 @@ def token(
 
 def tokens(of: Resource, login: RegistryToken | None = None) -> dict[str, RegistryToken]:
     """Give each login that a resource wants the same token."""
-    return {wished.key: login or token() for wished in wanted(of).logins}
+    return {wished.key: login or token() for wished in desired(of).logins}
 
 
 def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> TokenTimes:
@@ -126,7 +126,7 @@ def secret_metadata(  # noqa: PLR0913 - a builder
     applied_at: datetime = NOW,
 ) -> dict[str, Any]:
     """Make the metadata of the Secret that was applied for a resource, as the API server notes it."""
-    manifest = generated_secret(of, wanted(of), tokens(of, login))
+    manifest = generated_secret(of, desired(of), tokens(of, login))
     manifest["metadata"]["name"] = name or manifest["metadata"]["name"]
     return stored_metadata(manifest, version=version, uid=uid, applied_at=applied_at)
 

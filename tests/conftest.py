@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
-from tests.lab.control_plane import ControlPlane
+from lab import rights
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.control_plane import ControlPlane
 
 _OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
-from ecr_operator.model.desired import Resource
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.model.identities import Identity, KeyDigest
-from ecr_operator.model.links import Account, view_account
-from ecr_operator.model.outcome import Outcome, Reason, ResourceKey
-from ecr_operator.model.ownership import SecretView, view_secret
-from ecr_operator.model.tokens import RegistryToken, TokenSource
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.identity import Identity, KeyDigest
+from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
+from ecr_operator.api.token import RegistryToken, TokenSource
+from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
+from ecr_operator.core.secret_view import SecretView, view_secret
+from ecr_operator.links.plan import Account, view_account
 from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata
 
 _MOST_PASSES = 10_000

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ecr_operator.commands.rows import as_data
-from ecr_operator.model.outcome import MEANINGS, Reason
+from ecr_operator.api.outcome import MEANINGS, Reason
+from ecr_operator.cli.rows import as_data
 from ecr_operator.settings.flags import COMMANDS
-from tests.commands.builders import NOW, row
+from tests.cli.builders import NOW, row
 
 _DOCS = Path(__file__).parents[1] / "docs"
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.model.desired import Resource
-from ecr_operator.model.parsing import parse_resource
-from ecr_operator.model.resources import API_VERSION
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import API_VERSION
+from ecr_operator.api.parsing import parse_resource
 from tests.guides import DOCS, commands, manifests, policies, variables
 
 GUIDES: Final = (
@@ -43,7 +43,7 @@ def test_its_resources_make_sense(guide: str) -> None:
     assert made
     for manifest, resource in made:
         assert resource.problem is None
-        assert resource.wanted is not None
+        assert resource.desired is not None
         assert manifest["metadata"]["namespace"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecr_operator.model.identities import IdentityPolicy
+from ecr_operator.api.identity import IdentityPolicy
 from ecr_operator.settings import SettingsError, parse_settings
 
 ONE, TWO = "arn:aws:iam::123456789012:role/one", "arn:aws:iam::*:role/two-*"

@@ -14,13 +14,13 @@ import pytest
 from pydantic import BaseModel, Field
 
 import ecr_operator
-from ecr_operator.model.crds import structural
-from ecr_operator.model.outcome import MEANINGS, Reason
-from ecr_operator.model.resources import ABSENT, GROUP, KINDS, SPECS
+from ecr_operator.api.kinds import ABSENT, GROUP, KINDS, SPECS
+from ecr_operator.api.outcome import MEANINGS, Reason
 from ecr_operator.settings import parse_settings
 from tests.builders import resource
-from tests.tools.reference import field_rows, render
-from tests.tools.reference_flags import flag_rows, variable_rows
+from tools.crd_schema import structural
+from tools.reference import field_rows, render
+from tools.reference_flags import flag_rows, variable_rows
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -33,14 +33,14 @@ def test_the_page_is_what_the_code_makes() -> None:
 
 @pytest.mark.parametrize("edit", ["", "one line more\n"], ids=["as it is", "edited by hand"])
 def test_the_check_fails_on_a_page_that_differs(tmp_path: Path, edit: str) -> None:
-    for part in (*(ROOT / "tests" / "tools").glob("*.py"), ROOT / "tests" / "__init__.py"):
+    for part in (ROOT / "tools").glob("*.py"):
         copy = tmp_path / part.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(part.read_bytes())
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "reference.md").write_text(PAGE + edit, encoding="utf-8")
     checked = subprocess.run(
-        [sys.executable, "-m", "tests.tools.reference", "--check"],
+        [sys.executable, "-m", "tools.reference", "--check"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,

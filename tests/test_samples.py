@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ecr_operator.model.resources import ArgoHelmRepoSecretSpec, SecretSpec
+from ecr_operator.api.kinds import ArgoHelmRepoSecretSpec, SecretSpec
+from lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, Json
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.demo_rows import held_token
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, Json
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.demo_rows import held_token
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 FOLDER = Path(__file__).parents[1] / "samples"
 GROUP = "ecr.mobb.redhat.com"
@@ -128,12 +128,12 @@ async def test_each_does_what_it_is_for(
 
 async def _is_served(api: Api, sample: Json, namespace: str, operator: OperatorProcess) -> None:
     kind, name = await api.resource_of(sample), sample["metadata"]["name"]
-    wanted = ("False", "Suspended") if sample["spec"].get("suspend") else ("True", "Refreshed")
+    desired = ("False", "Suspended") if sample["spec"].get("suspend") else ("True", "Refreshed")
 
     async def said() -> Json | None:
         present = await api.get(kind, name, namespace)
-        return present if reading.verdict(present, "Ready") == wanted else None
+        return present if reading.verdict(present, "Ready") == desired else None
 
-    what = f"{name} to say {' '.join(wanted)}; the operator said:\n{operator.tail()}"
+    what = f"{name} to say {' '.join(desired)}; the operator said:\n{operator.tail()}"
     present = await wait_for(said, 20, what)
-    assert present["status"]["phase"] == ("Suspended" if wanted[1] == "Suspended" else "Updated")
+    assert present["status"]["phase"] == ("Suspended" if desired[1] == "Suspended" else "Updated")

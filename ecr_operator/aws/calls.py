@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ecr_operator.api.token import plain_region
 from ecr_operator.aws.endpoints import is_listed
 from ecr_operator.aws.errors import reason_of
-from ecr_operator.model.tokens import plain_region
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics
 
 _OTHER_REGION: Final = "other"

@@ -16,10 +16,10 @@ from typing import Any, Final
 from aiobotocore.credentials import create_credential_resolver
 from aiobotocore.session import AioSession
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.ini import unquote
 from ecr_operator.aws.metadata import InstanceRole
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.outcome import Reason
 
 _CONTAINER: Final = "container-role"
 _PROCESS: Final = "custom-process"

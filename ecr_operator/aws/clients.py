@@ -19,12 +19,12 @@ from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ConfigParseError, ProfileNotFound
 
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.calls import noted
 from ecr_operator.aws.endpoints import has_known_endpoint
 from ecr_operator.aws.identities import AwsKeys
 from ecr_operator.aws.resolver import OTHER_THREADS, connector_args
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.outcome import Reason
 from ecr_operator.telemetry.metrics import Metrics
 
 # Each costs a quarter of a MiB, and 2 to 5 ms to make again.

@@ -14,18 +14,18 @@ from typing import Final, Self
 import structlog
 from aiobotocore.config import AioConfig
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.identity import Identity, IdentityPolicy, KeyDigest
+from ecr_operator.api.registry import answered_region
+from ecr_operator.api.token import RegistryToken, TokenSource, decode_answer, plain_region
 from ecr_operator.aws.clients import CALL_SECONDS, CONNECTIONS, ClientPool, Target
 from ecr_operator.aws.endpoints import check_region, is_listed, plain_http_warning
-from ecr_operator.aws.errors import blames_credentials, shown, translate
+from ecr_operator.aws.errors import invalidates_credentials, shown, translate
 from ecr_operator.aws.identities import OperatorIdentity
 from ecr_operator.aws.resolver import LISTED_THREADS, connector_args
-from ecr_operator.aws.signers import Attempt, Signers
+from ecr_operator.aws.signers import CallContext, CredentialResolver
 from ecr_operator.aws.tls import SharedTlsSession
-from ecr_operator.control.ports import Clock, SystemClock, TenantReader
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import Identity, IdentityPolicy, KeyDigest
-from ecr_operator.model.registries import answered_region
-from ecr_operator.model.tokens import RegistryToken, TokenSource, decode_answer, plain_region
+from ecr_operator.core.ports import Clock, SystemClock, TenantReader
 from ecr_operator.telemetry.metrics import Metrics
 
 _CONNECT_SECONDS: Final = 5.0
@@ -63,7 +63,7 @@ class EcrTokenIssuer:
         self._identity = OperatorIdentity(client_config(), self._clock, seconds=call_seconds, regions=regions)
         self._clients = ClientPool(call_seconds=call_seconds, metrics=metrics)
         self._elsewhere = Elsewhere()
-        self._signers = Signers(
+        self._signers = CredentialResolver(
             self._identity,
             self._clients,
             tenants,
@@ -99,7 +99,7 @@ class EcrTokenIssuer:
         failure: OperatorError
         cause: Exception | None = None
         self._identity.forget_if_changed()
-        attempt = Attempt(source)
+        attempt = CallContext(source)
         try:
             return await self._ask(attempt)
         except OperatorError as error:
@@ -146,7 +146,7 @@ class EcrTokenIssuer:
         """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
         return is_listed(plain_region(region))
 
-    async def _ask(self, attempt: Attempt) -> RegistryToken:
+    async def _ask(self, attempt: CallContext) -> RegistryToken:
         self.check(attempt.source)
         keys = await self._signers.keys(attempt)
         target = Target(attempt.source.service, attempt.source.region)
@@ -155,8 +155,8 @@ class EcrTokenIssuer:
         self._elsewhere.compare(attempt.source, answered_region(token.proxy_endpoint))
         return replace(token, basis=attempt.basis, key_hash=attempt.key_hash)
 
-    def _judge(self, attempt: Attempt, error: Exception) -> OperatorError:
-        if blames_credentials(error):
+    def _judge(self, attempt: CallContext, error: Exception) -> OperatorError:
+        if invalidates_credentials(error):
             attempt.forget()
         origin = self._identity.origin if attempt.origin is None else attempt.origin
         return translate(error, attempt.source, origin)

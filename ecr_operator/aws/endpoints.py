@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from botocore.loaders import create_loader
 
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource, plain_region
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.text import excerpt
+from ecr_operator.api.token import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
 

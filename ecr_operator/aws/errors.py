@@ -13,8 +13,11 @@ from typing import Any, Final
 from aiohttp import ClientHttpProxyError
 from botocore import exceptions as sdk
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.endpoints import partition_of
-from ecr_operator.aws.verdicts import (
+from ecr_operator.aws.error_meanings import (
     BAD_SIGNATURE,
     BY_CODE,
     BY_TYPE,
@@ -34,12 +37,9 @@ from ecr_operator.aws.verdicts import (
     WEB_IDENTITY,
     WRONG_CLOCK,
     WRONG_SCOPE,
-    Verdict,
+    ErrorMeaning,
     by_proxy_status,
 )
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
 
 _MOST_WORDS: Final = 300  # characters of AWS's own message
 _MOST_PATIENCE: Final = 900.0  # seconds of Retry-After that are honoured
@@ -100,7 +100,7 @@ def reason_of(error: Exception) -> Reason:
     return (_by_answer(error) if isinstance(error, sdk.ClientError) else _by_type(error)).reason
 
 
-def blames_credentials(error: Exception) -> bool:
+def invalidates_credentials(error: Exception) -> bool:
     """Say whether AWS finds fault with the credentials themselves, so that they are better read afresh."""
     verdict = _by_answer(error) if isinstance(error, sdk.ClientError) else None
     return verdict in (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
@@ -128,7 +128,7 @@ def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) 
     )
 
 
-def _by_answer(error: sdk.ClientError) -> Verdict:
+def _by_answer(error: sdk.ClientError) -> ErrorMeaning:
     code = _error_code(error)
     verdict = BY_CODE.get(code) or _by_status(_status(error))
     if verdict is BAD_SIGNATURE and _SCOPE.search(_said(error)):
@@ -138,7 +138,7 @@ def _by_answer(error: sdk.ClientError) -> Verdict:
     return NOT_FROM_AWS if verdict is REFUSED and _STATUS_CODE.fullmatch(code) else verdict
 
 
-def _by_type(error: Exception) -> Verdict:
+def _by_type(error: Exception) -> ErrorMeaning:
     inner = _inner(error)
     if isinstance(inner, (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
         # The CA bundle is read when the connection is made.
@@ -150,7 +150,7 @@ def _by_type(error: Exception) -> Verdict:
     return next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNEXPECTED)
 
 
-def _by_status(status: int) -> Verdict:
+def _by_status(status: int) -> ErrorMeaning:
     if status == _TOO_MANY_REQUESTS:
         return THROTTLED
     if status == _PROXY_LOGIN:
@@ -161,7 +161,7 @@ def _by_status(status: int) -> Verdict:
 
 
 def _say(  # noqa: PLR0913 -- the parts of one sentence
-    verdict: Verdict,
+    verdict: ErrorMeaning,
     source: TokenSource,
     origin: str,
     *,

@@ -17,13 +17,13 @@ from aiobotocore.session import AioSession
 from aiobotocore.utils import create_nested_client
 from botocore.exceptions import BotoCoreError
 
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.registry import is_region
+from ecr_operator.api.token import plain_region
 from ecr_operator.aws.endpoints import Partition, partition_of, partition_of_arn, partitions
 from ecr_operator.aws.files import EXTRA_VARIABLES
-from ecr_operator.control.ports import Clock
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.registries import is_region
-from ecr_operator.model.tokens import plain_region
+from ecr_operator.core.ports import Clock
 
 # Regions that one attempt asks; they share its time.
 _TRIES: Final = 3

@@ -28,14 +28,14 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.identity import hash_key_id
+from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.chain import build_chain, explain, first_configured, origin_in_words
 from ecr_operator.aws.files import CredentialFiles
 from ecr_operator.aws.first_hop import FirstHop, OperatorSession
 from ecr_operator.aws.metadata import InstanceRole
-from ecr_operator.control.ports import Clock
-from ecr_operator.model.errors import PermanentError, TransientError
-from ecr_operator.model.identities import hash_key_id
-from ecr_operator.model.outcome import Reason
+from ecr_operator.core.ports import Clock
 
 T = TypeVar("T")
 
@@ -174,7 +174,7 @@ class OperatorIdentity:
             # Clients read it when they are made, and belong to a session.
             self.forget()
 
-    def blame(self, generation: int) -> None:
+    def invalidate(self, generation: int) -> None:
         """Take note that AWS found fault with the keys of that generation; they are read afresh.
 
         It counts once in `_BLAME_SECONDS` at most; a changed file counts at once all the same.

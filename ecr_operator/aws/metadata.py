@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ReadTimeoutError
 
-from ecr_operator.control.ports import Clock
+from ecr_operator.core.ports import Clock
 
 METHOD: Final = "iam-role"
 # The SDK's own attempt: 1 s for an IMDSv2 token, 1 s for the role. Behind a hop limit of 1 the first always

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ecr_operator.api.identity import Identity
 from ecr_operator.aws.identities import AwsKeys
-from ecr_operator.control.ports import Clock
-from ecr_operator.model.identities import Identity
+from ecr_operator.core.ports import Clock
 
 # Each takes 3 KiB.
 MOST_SESSIONS: Final = 1024

@@ -12,14 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ecr_operator.aws.clients import ClientPool, Target
-from ecr_operator.aws.first_hop import check_partition
-from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
-from ecr_operator.aws.sessions import SESSION_SECONDS, RoleSessions
-from ecr_operator.aws.tenant_keys import read_iam_keys
-from ecr_operator.control.ports import Clock, TenantReader
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.identities import (
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.identity import (
     ROLE_ANNOTATION,
     Identity,
     IdentityPolicy,
@@ -30,8 +24,14 @@ from ecr_operator.model.identities import (
     session_name,
     session_tags,
 )
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.clients import ClientPool, Target
+from ecr_operator.aws.first_hop import check_partition
+from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
+from ecr_operator.aws.sessions import SESSION_SECONDS, RoleSessions
+from ecr_operator.aws.tenant_keys import read_iam_keys
+from ecr_operator.core.ports import Clock, TenantReader
 
 _NO_ROLE: Final = (
     f"{{}} names no role. Set spec.role_arn, or annotate it "
@@ -56,7 +56,7 @@ class _Grant:
 
 
 @dataclass(slots=True)
-class Attempt:
+class CallContext:
     """One call, and what to say and do if it fails.
 
     Attributes:
@@ -74,7 +74,7 @@ class Attempt:
     key_hash: str = ""
 
 
-class Signers:
+class CredentialResolver:
     """Finds the keys for each call. Belongs to one event loop."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Signers:
         # So that a digest gives nothing away, not even by trying keys.
         self._digest_key = secrets.token_bytes(32)
 
-    async def keys(self, attempt: Attempt) -> AwsKeys:
+    async def keys(self, attempt: CallContext) -> AwsKeys:
         """The keys that sign the attempt's call to ECR; its `origin`, `forget` and `basis` are theirs.
 
         Raises:
@@ -184,9 +184,9 @@ class Signers:
         joined = "\0".join(parts).encode()
         return hashlib.blake2b(joined, digest_size=16, key=self._digest_key).hexdigest()
 
-    async def _as_operator(self, attempt: Attempt, asked: Identity) -> AwsKeys:
+    async def _as_operator(self, attempt: CallContext, asked: Identity) -> AwsKeys:
         generation = self._operator.generation
-        attempt.forget = lambda: self._operator.blame(generation)
+        attempt.forget = lambda: self._operator.invalidate(generation)
         try:
             keys = await self._operator.keys()
         except Exception:
@@ -200,7 +200,7 @@ class Signers:
         made_from = (attempt.basis, generation)
         return await self._assume_role(attempt, asked, keys, made_from, **self._marks(asked))
 
-    async def _as_service_account(self, attempt: Attempt, asked: Identity) -> AwsKeys:
+    async def _as_service_account(self, attempt: CallContext, asked: Identity) -> AwsKeys:
         identity, region = attempt.source.identity, attempt.source.region
 
         async def assume() -> Mapping[str, Any]:
@@ -213,7 +213,7 @@ class Signers:
         self._now_with_role(attempt, asked, keys)
         return keys
 
-    async def _as_secret(self, attempt: Attempt, asked: Identity, keys: AwsKeys) -> AwsKeys:
+    async def _as_secret(self, attempt: CallContext, asked: Identity, keys: AwsKeys) -> AwsKeys:
         attempt.key_hash = keys.id_hash
         if not asked.role_arn:
             return keys
@@ -221,7 +221,7 @@ class Signers:
 
     async def _assume_role(
         self,
-        attempt: Attempt,
+        attempt: CallContext,
         asked: Identity,
         base: AwsKeys,
         made_from: object,
@@ -255,7 +255,7 @@ class Signers:
             **arguments,
         )
 
-    def _now_with_role(self, attempt: Attempt, asked: Identity, keys: AwsKeys) -> None:
+    def _now_with_role(self, attempt: CallContext, asked: Identity, keys: AwsKeys) -> None:
         """From here on the role's keys sign, and are dropped when AWS refuses them."""
         region = attempt.source.region
         attempt.origin = f"the session of {attempt.source.identity.role_arn}"

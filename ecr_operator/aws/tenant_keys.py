@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.identity import IAM_KEYS, is_credentials_file, near_iam_key
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.text import excerpt
 from ecr_operator.aws.identities import AwsKeys
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.identities import IAM_KEYS, is_credentials_file, near_iam_key
-from ecr_operator.model.outcome import Reason
 
 _ACCESS_KEY, _SECRET_KEY, _SESSION_TOKEN = IAM_KEYS
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import InvalidProxiesConfigError
 
-from ecr_operator.model.proxies import proxy_flaw
+from ecr_operator.settings.proxies import proxy_flaw
 
 # With a digest of the bundle that each was read from.
 _contexts: Final[dict[object, tuple[bytes, ssl.SSLContext]]] = {}

@@ -9,14 +9,14 @@ from typing import Any, Self, TypeVar
 
 from botocore.exceptions import BotoCoreError
 
+from ecr_operator.api.errors import OperatorError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.clients import CALL_SECONDS, ClientPool, Target
 from ecr_operator.aws.ecr import client_config
 from ecr_operator.aws.errors import shown, translate
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
-from ecr_operator.control.ports import Clock
-from ecr_operator.model.errors import OperatorError, TransientError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import Clock
 
 _Answer = TypeVar("_Answer")
 

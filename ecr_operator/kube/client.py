@@ -18,7 +18,7 @@ from aiohttp.connector import Connection
 from ecr_operator import __version__
 from ecr_operator.kube import decoding, paths
 from ecr_operator.kube.failures import NOT_LEADING, TOO_LARGE, ApiError, failure_of, unreached
-from ecr_operator.kube.library import ApiClient, ConfigException, Configuration
+from ecr_operator.kube.lazy_client import ApiClient, ConfigException, Configuration
 from ecr_operator.kube.pages import LARGEST_OBJECT
 from ecr_operator.telemetry.metrics import Metrics
 

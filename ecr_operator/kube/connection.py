@@ -13,15 +13,20 @@ from urllib.parse import unquote, urlsplit
 
 from yaml import MarkedYAMLError, YAMLError
 
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.text import excerpt
 from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.exec_plugin import keep_fresh
 from ecr_operator.kube.failures import PROXY_REFUSED, ApiError
-from ecr_operator.kube.library import ConfigException, Configuration, load_incluster_config, load_kube_config
+from ecr_operator.kube.lazy_client import (
+    ConfigException,
+    Configuration,
+    load_incluster_config,
+    load_kube_config,
+)
 from ecr_operator.kube.paths import segment
-from ecr_operator.kube.plugin_login import keep_fresh
-from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.proxies import proxy_flaw, proxy_for
-from ecr_operator.model.resources import KINDS
 from ecr_operator.settings import Settings
+from ecr_operator.settings.proxies import proxy_flaw, proxy_for
 from ecr_operator.telemetry.metrics import Metrics
 
 # Each holds a connection for good: of our kinds, of Secrets, of ServiceAccounts.

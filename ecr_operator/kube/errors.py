@@ -4,9 +4,9 @@ import re
 from http import HTTPStatus
 from typing import Final
 
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
-from ecr_operator.model.outcome import Reason
 
 # OwnerReferencesPermissionEnforcement, as on OpenShift: who gives a Secret an owner must be let delete it.
 _LACKS_DELETE: Final = re.compile(

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import structlog
 
-from ecr_operator.control.ports import Clock
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import API_VERSION
+from ecr_operator.api.outcome import Outcome
+from ecr_operator.core.ports import Clock
+from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.failures import NOT_LEADING, ApiError
-from ecr_operator.model.desired import Resource
-from ecr_operator.model.manifests import MANAGER
-from ecr_operator.model.outcome import Outcome
-from ecr_operator.model.resources import API_VERSION
 
 _MOST_WAITING: Final = 1000
 _LONGEST_NOTE: Final = 1000  # bytes; the API server takes 1,024

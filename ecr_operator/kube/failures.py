@@ -10,7 +10,7 @@ from typing import Final
 
 import aiohttp
 
-from ecr_operator.model.excerpt import printable
+from ecr_operator.api.text import printable
 
 # The reason of an ApiError for a write that a guard kept back.
 NOT_LEADING: Final = "NotLeading"

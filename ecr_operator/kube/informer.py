@@ -18,11 +18,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
-from ecr_operator.control.ports import Clock
+from ecr_operator.core.ports import Clock
 from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
 from ecr_operator.kube.failures import TOO_LARGE, ApiError
 from ecr_operator.kube.pages import PageSize
-from ecr_operator.telemetry.probes import Pulse
+from ecr_operator.telemetry.probes import Heartbeat
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
 _SHORTEST_WATCH: Final = 40
@@ -74,7 +74,7 @@ class Informer:
         label_selector: limits the collection.
         metadata_only: ask for metadata, so that the rest never enters memory.
         when_missing: what a user does if the server knows no such collection.
-        pulse: where the informer shows that it goes on.
+        heartbeat: where the informer shows that it goes on.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -87,7 +87,7 @@ class Informer:
         label_selector: str | None = None,
         metadata_only: bool = False,
         when_missing: str = "",
-        pulse: Pulse | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._client = client
         self._path = path
@@ -96,7 +96,7 @@ class Informer:
         self._selector = [("labelSelector", label_selector)] if label_selector else []
         self._accepts = (METADATA_LIST, METADATA) if metadata_only else (JSON, JSON)
         self._when_missing = when_missing
-        self._pulse = pulse or Pulse()
+        self._heartbeat = heartbeat or Heartbeat()
         self._version: str | None = None
         self._failures = 0
         self._told: tuple[int, str] | None = None
@@ -138,7 +138,7 @@ class Informer:
     async def _page(self, token: str, size: PageSize) -> Mapping[str, Any]:
         """One page, asked for again with fewer objects while it is too large."""
         while True:
-            self._pulse.beat(_LIST_LIMIT)
+            self._heartbeat.beat(_LIST_LIMIT)
             try:
                 page, read = await self._client.page(
                     self._path,
@@ -162,11 +162,11 @@ class Informer:
 
     def _synced(self) -> None:
         self.synced.set()
-        self._pulse.synced = True
+        self._heartbeat.synced = True
 
     async def _watch(self) -> None:
         """One watch, to its end."""
-        self._pulse.beat(_SILENCE)
+        self._heartbeat.beat(_SILENCE)
         heard, begun = False, self._clock.monotonic()
         async with (
             self._client.stream(
@@ -176,7 +176,7 @@ class Informer:
         ):
             async for event in events:
                 self._take_in(event)
-                self._pulse.beat(_SILENCE)
+                self._heartbeat.beat(_SILENCE)
                 heard = True
                 # Only now: a list that works before a watch that fails must not reset the backoff.
                 self._failures = 0
@@ -235,7 +235,7 @@ class Informer:
         ceiling = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(self._failures, 20))
         delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
         delay = max(delay, min(failure.retry_after or 0.0, 60.0))
-        self._pulse.restarts(delay)
+        self._heartbeat.restarts(delay)
         await self._clock.sleep(delay)
 
     def _tell(self, failure: ApiError) -> None:

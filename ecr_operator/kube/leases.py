@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.election.lease import LEASE_NAME, LeaseRecord
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.model.leases import LEASE_NAME, LeaseRecord
-from ecr_operator.model.outcome import Reason
 
 _LIMIT: Final = 4.0
 _ROLE: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"

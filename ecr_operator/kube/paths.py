@@ -6,7 +6,7 @@ An empty name would turn a delete into a deletecollection, and `..` would reach 
 import re
 from typing import Final
 
-from ecr_operator.model.resources import GROUP, PLURALS, VERSION
+from ecr_operator.api.kinds import GROUP, PLURALS, VERSION
 
 OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
 KINDS: Final = f"/apis/{GROUP}/{VERSION}"

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from ecr_operator.api.errors import ImmutableSecretError, OperatorError, StaleObjectError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.secret import MANAGER
+from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import ImmutableSecretError, OperatorError, StaleObjectError
-from ecr_operator.model.manifests import MANAGER
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.ownership import SecretView, view_secret
 
 # An apply of this version creates an absent object and answers 409 for any that is present.
 _ABSENT: Final = "1"

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.model.links import SELECTOR, Account, view_account
-from ecr_operator.model.manifests import MANAGER
-from ecr_operator.model.outcome import Reason
+from ecr_operator.links.plan import SELECTOR, Account, view_account
 
 _COMPONENT: Final = "Apply the component config/rbac/link-service-accounts, which grants it"
 

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import structlog
 
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.parsing import is_deleting, status_of
+from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.desired import Resource
-from ecr_operator.model.manifests import MANAGER
-from ecr_operator.model.outcome import ResourceKey
-from ecr_operator.model.parsing import is_deleting, status_of
-from ecr_operator.model.resources import KINDS
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
 _DETAIL: Final = "observedGeneration"

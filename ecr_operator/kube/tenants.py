@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
-from ecr_operator.kube import paths
-from ecr_operator.kube.client import JSON, METADATA, KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import (
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import (
     PERMITTED_ROLES,
     ROLE_ANNOTATION,
     is_credentials_file,
     is_iam_key,
     near_iam_key,
 )
-from ecr_operator.model.outcome import Reason
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
+from ecr_operator.kube import paths
+from ecr_operator.kube.client import JSON, METADATA, KubeClient
+from ecr_operator.kube.errors import translate
+from ecr_operator.kube.failures import ApiError
 
 AUDIENCE: Final = "sts.amazonaws.com"
 # The token is used at once; an hour is what the API server gives by default, ten minutes the least.

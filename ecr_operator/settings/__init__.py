@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ecr_operator.model.identities import IdentityPolicy
-from ecr_operator.model.proxies import Proxies, proxy_flaw, proxy_for
-from ecr_operator.model.tenancy import TenancyPolicy
+from ecr_operator.api.identity import IdentityPolicy
+from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.settings import flags, values
+from ecr_operator.settings.proxies import Proxies, proxy_flaw, proxy_for
 from ecr_operator.settings.values import ALL_NAMESPACES, BindAddress, LogOptions, SettingsError
 
 __all__ = [

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
-from ecr_operator.model.durations import parse_go_duration
-from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.names import is_name
-from ecr_operator.model.registries import is_region
-from ecr_operator.model.resources import GROUP, KINDS, PLURALS, SHORT_NAMES
+from ecr_operator.api.duration import parse_go_duration
+from ecr_operator.api.kinds import GROUP, KINDS, PLURALS, SHORT_NAMES
+from ecr_operator.api.names import is_name
+from ecr_operator.api.registry import is_region
+from ecr_operator.api.text import excerpt
 from ecr_operator.settings import ALL_NAMESPACES, Settings, parse_settings, values
 from ecr_operator.settings.flags import Parser, told
 from ecr_operator.settings.values import SettingsError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeVar
 
 from ecr_operator import __version__
-from ecr_operator.model.excerpt import excerpt
+from ecr_operator.api.text import excerpt
 from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 

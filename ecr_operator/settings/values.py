@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from ecr_operator.model.excerpt import excerpt
-from ecr_operator.model.tenancy import TenancyPolicy, parse_selector
+from ecr_operator.api.tenancy import TenancyPolicy, parse_selector
+from ecr_operator.api.text import excerpt
 
 ALL_NAMESPACES: Final = ""
 

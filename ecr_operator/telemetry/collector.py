@@ -11,8 +11,8 @@ from typing import Final, Literal
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ecr_operator.model.outcome import Reason, ResourceKey
-from ecr_operator.model.resources import KINDS
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.telemetry.metrics import PREFIX
 
 Readiness = Literal["true", "false", "unknown"]

@@ -51,7 +51,10 @@ class Endpoints:
         async def shown() -> Answer:
             return Answer(body=await page.text(), content_type=CONTENT_TYPE)
 
-        probe_pages = {"/healthz": _told(probes.ailments), "/readyz": _told(probes.obstacles)}
+        probe_pages = {
+            "/healthz": _told(probes.liveness_failures),
+            "/readyz": _told(probes.readiness_failures),
+        }
         self._wanted: tuple[tuple[str, BindAddress | None, dict[str, Route], Hosts | None], ...] = (
             (METRICS_FLAG, settings.metrics, {"/metrics": shown}, _hosts(settings)),
             # A probe may be given any Host header, and what it reads is no secret.

@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from ecr_operator.model.excerpt import one_line, printable
+from ecr_operator.api.text import one_line, printable
 from ecr_operator.settings import LogOptions
 from ecr_operator.telemetry.repeats import RepeatLimiter
 

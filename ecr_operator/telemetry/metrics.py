@@ -10,8 +10,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from ecr_operator import __version__
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.resources import KINDS
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.outcome import Reason
 
 PREFIX: Final = "ecr_secret_operator"
 SUCCESS: Final = "Success"

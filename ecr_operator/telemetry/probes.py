@@ -12,7 +12,7 @@ from typing import Final
 _PATIENCE: Final = 60.0  # seconds past its due time
 
 
-class Pulse:
+class Heartbeat:
     """One watch's signs of life.
 
     Args:
@@ -64,42 +64,42 @@ class Probes:
             now: monotonic seconds.
         """
         self._now = now
-        self._pulses: list[Pulse] = []
-        self._needed: list[Pulse] = []
+        self._heartbeats: list[Heartbeat] = []
+        self._needed: list[Heartbeat] = []
         self._stopping = False
 
     def watch(
         self, name: str, on_restart: Callable[[], None] = lambda: None, *, needed: bool = True
-    ) -> Pulse:
-        """Have a watch count from now on; see `Pulse`.
+    ) -> Heartbeat:
+        """Have a watch count from now on; see `Heartbeat`.
 
         Args:
             name: of what is watched.
             on_restart: called when the watch is begun again after a failure.
             needed: nobody is ready before it was listed.
         """
-        pulse = Pulse(name, self._now, on_restart)
-        self._pulses.append(pulse)
+        heartbeat = Heartbeat(name, self._now, on_restart)
+        self._heartbeats.append(heartbeat)
         if needed:
-            self._needed.append(pulse)
-        return pulse
+            self._needed.append(heartbeat)
+        return heartbeat
 
     def stopping(self) -> None:
         """Be ready no more."""
         self._stopping = True
 
-    def ailments(self) -> list[str]:
+    def liveness_failures(self) -> list[str]:
         """Why a restart would help; empty while alive."""
         return [
-            f"{pulse.name}: no watch was attempted for {pulse.overdue():.0f} s past its time"
-            for pulse in self._pulses
-            if pulse.overdue() > _PATIENCE
+            f"{heartbeat.name}: no watch was attempted for {heartbeat.overdue():.0f} s past its time"
+            for heartbeat in self._heartbeats
+            if heartbeat.overdue() > _PATIENCE
         ]
 
-    def obstacles(self) -> list[str]:
+    def readiness_failures(self) -> list[str]:
         """Why not ready; empty once ready."""
         if self._stopping:
             return ["stopping"]
         if not self._needed:
             return ["starting"]
-        return [f"{pulse.name}: not listed yet" for pulse in self._needed if not pulse.synced]
+        return [f"{heartbeat.name}: not listed yet" for heartbeat in self._needed if not heartbeat.synced]

@@ -7,10 +7,10 @@ import asyncio
 import json
 import sys
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.tokens import TokenSource
-from tests.lab.aws import decode_token
+from lab.aws import decode_token
 
 
 async def main(region: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from tests.lab.aws import LocalAws
+from lab.aws import LocalAws
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 -- of AWS's own examples

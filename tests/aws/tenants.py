@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ecr_operator.control.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.identities import PERMITTED_ROLES
-from ecr_operator.model.outcome import Reason
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.identity import PERMITTED_ROLES
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from tests.aws.conftest import OTHER_KEY, OTHER_SECRET
 
 T = TypeVar("T")
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 def web_token(subject: str) -> str:
     """Make a token that the local AWS can read; nobody checks its signature."""
-    claims = json.dumps({"sub": subject, "aud": ["sts.amazonaws.com"]}).encode()
-    return f"header.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.signature"
+    ownership = json.dumps({"sub": subject, "aud": ["sts.amazonaws.com"]}).encode()
+    return f"header.{base64.urlsafe_b64encode(ownership).decode().rstrip('=')}.signature"
 
 
 @dataclass

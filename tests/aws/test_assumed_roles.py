@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import Identity, IdentityPolicy
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import Identity, IdentityPolicy
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import RegistryToken, TokenSource
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws, Trust, decode_token
+from lab.waiting import wait_for
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws, Trust, decode_token
-from tests.lab.waiting import wait_for
 
 ROLE = "arn:aws:iam::210987654321:role/puller"
 OTHER_ROLE = "arn:aws:iam::210987654321:role/admin"

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import OPERATOR, Identity, IdentityPolicy
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws
 from tests.aws.conftest import ACCESS_KEY, OTHER_SECRET, SECRET_KEY
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws
 
 ROLE = "arn:aws:iam::210987654321:role/puller"
 OTHER_ROLE = "arn:aws:iam::210987654321:role/admin"

@@ -13,14 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
+from ecr_operator.api.errors import OperatorError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.model.errors import OperatorError, TransientError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from lab.aws import LocalAws, decode_token
+from lab.key_endpoints import KeyEndpoints
+from lab.waiting import wait_for
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
-from tests.lab.aws import LocalAws, decode_token
-from tests.lab.key_endpoints import KeyEndpoints
-from tests.lab.waiting import wait_for
 
 IRELAND = TokenSource(region="eu-west-1")
 ROLE = "arn:aws:iam::123456789012:role/puller"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy, KeyDigest
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.ports import KeySecret
-from ecr_operator.model.errors import PermanentError, TransientError
-from ecr_operator.model.identities import OPERATOR, Identity, IdentityPolicy, KeyDigest
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import KeySecret
+from lab.aws import LocalAws
+from lab.key_endpoints import KeyEndpoints
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws
-from tests.lab.key_endpoints import KeyEndpoints
 
 ROLE = "arn:aws:iam::123456789012:role/puller"
 KEYS = f"aws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"

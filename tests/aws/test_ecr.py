@@ -15,19 +15,19 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 from structlog.typing import EventDict
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import Identity
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.clients import ClientPool, Target
 from ecr_operator.aws.ecr import EcrTokenIssuer, Elsewhere
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
-from ecr_operator.control.ports import SystemClock, TokenIssuer
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import Identity
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import SystemClock, TokenIssuer
 from ecr_operator.telemetry.metrics import Metrics
+from lab.aws import LocalAws, decode_token
+from lab.aws_faults import GARBAGE
+from lab.waiting import wait_for
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
-from tests.lab.aws import LocalAws, decode_token
-from tests.lab.aws_faults import GARBAGE
-from tests.lab.waiting import wait_for
 from tests.telemetry.reading import scrape
 
 IRELAND = TokenSource(region="eu-west-1")

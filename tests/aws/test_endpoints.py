@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.registry import is_region
+from ecr_operator.api.token import TokenSource, plain_region
 from ecr_operator.aws.endpoints import check_region, is_listed, partition_of, partitions, plain_http_warning
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.registries import is_region
-from ecr_operator.model.tokens import TokenSource, plain_region
 
 OVERRIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 

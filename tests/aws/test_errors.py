@@ -13,10 +13,10 @@ from botocore.parsers import ResponseParserError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from ecr_operator.aws.errors import blames_credentials, quote_aws, shown, translate
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.errors import invalidates_credentials, quote_aws, shown, translate
 
 SOURCE = TokenSource(region="eu-west-1")
 PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
@@ -207,7 +207,7 @@ def test_an_endpoint_of_another_region_or_service_is_no_fault_of_the_keys(code: 
     assert "AWS_ENDPOINT_URL" in error.message
     for blamed in ("secret access key", "the file", "clock"):
         assert blamed not in error.message
-    assert not blames_credentials(raised)
+    assert not invalidates_credentials(raised)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_keys_of_another_partition_get_their_own_advice(code: str, region: str, 
     assert (type(error), error.reason) == (PermanentError, Reason.ACCESS_DENIED)
     assert f"in the partition {partition}," in error.message
     assert "from the file" in error.message
-    assert blames_credentials(raised)
+    assert invalidates_credentials(raised)
     assert "partition" not in translate(raised, SOURCE, "the file").message
 
 
@@ -335,12 +335,12 @@ def test_retry_after_is_believed_within_reason(header: str, seconds: float | Non
 
 
 def test_only_what_concerns_the_keys_makes_them_read_afresh() -> None:
-    assert blames_credentials(aws_says("ExpiredTokenException"))
-    assert blames_credentials(aws_says("UnrecognizedClientException"))
-    assert not blames_credentials(aws_says("AccessDeniedException"))
-    assert not blames_credentials(aws_says("ThrottlingException"))
-    assert not blames_credentials(aws_says("NoSuchThing"))
-    assert not blames_credentials(TimeoutError())
+    assert invalidates_credentials(aws_says("ExpiredTokenException"))
+    assert invalidates_credentials(aws_says("UnrecognizedClientException"))
+    assert not invalidates_credentials(aws_says("AccessDeniedException"))
+    assert not invalidates_credentials(aws_says("ThrottlingException"))
+    assert not invalidates_credentials(aws_says("NoSuchThing"))
+    assert not invalidates_credentials(TimeoutError())
 
 
 DENIAL = (

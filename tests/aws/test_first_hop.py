@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError
+from ecr_operator.api.identity import Identity, IdentityPolicy
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError, PermanentError
-from ecr_operator.model.identities import Identity, IdentityPolicy
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws
+from lab.connect_proxy import ConnectProxy
+from lab.key_endpoints import KeyEndpoints
+from lab.waiting import wait_for
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws
-from tests.lab.connect_proxy import ConnectProxy
-from tests.lab.key_endpoints import KeyEndpoints
-from tests.lab.waiting import wait_for
 
 ROLE = "arn:aws:iam::123456789012:role/puller"
 CHINESE = "arn:aws-cn:iam::123456789012:role/puller"

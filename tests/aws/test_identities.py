@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer, client_config
 from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import RegistryToken, TokenSource
+from lab.aws import LocalAws, decode_token
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
 from tests.fakes import FakeClock
-from tests.lab.aws import LocalAws, decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
@@ -349,13 +349,13 @@ async def test_blame_counts_once_in_half_a_minute() -> None:
     identity = OperatorIdentity(client_config(), clock, seconds=1.0)
     first = identity.generation
     for _ in range(3):
-        identity.blame(identity.generation)
+        identity.invalidate(identity.generation)
         clock.skip(9.9)
     assert identity.generation == first + 1
     clock.skip(0.4)
-    identity.blame(first)
+    identity.invalidate(first)
     assert identity.generation == first + 1, "the keys of before are blamed"
-    identity.blame(identity.generation)
+    identity.invalidate(identity.generation)
     assert identity.generation == first + 2
 
 

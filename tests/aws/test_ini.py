@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.ini import find_flaw, unquote
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from lab.aws import LocalAws, decode_token
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
-from tests.lab.aws import LocalAws, decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
 ROLE = "arn:aws:iam::123456789012:role/puller"

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import Identity, IdentityPolicy
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
-from ecr_operator.model.identities import Identity, IdentityPolicy
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws, decode_token
+from lab.key_endpoints import KeyEndpoints
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws, decode_token
-from tests.lab.key_endpoints import KeyEndpoints
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.identity import Identity, IdentityPolicy
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.identities import AwsKeys
 from ecr_operator.aws.sessions import MOST_SESSIONS, RoleSessions
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.identities import Identity, IdentityPolicy
-from ecr_operator.model.tokens import TokenSource
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws, decode_token
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws, decode_token
 
 REGIONS = ("eu-west-1", "eu-central-1", "us-east-1", "us-east-2")
 ROLES = 200

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, TransientError
+from ecr_operator.api.identity import Identity, IdentityPolicy
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.model.errors import OperatorError, TransientError
-from ecr_operator.model.identities import Identity, IdentityPolicy
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
+from lab.aws import LocalAws
+from lab.certificates import Authority
+from lab.connect_proxy import ConnectProxy
 from tests.aws.tenants import Tenants
-from tests.lab.aws import LocalAws
-from tests.lab.certificates import Authority
-from tests.lab.connect_proxy import ConnectProxy
 
 ROLE = "arn:aws:iam::123456789012:role/puller"
 # Of the SDK's own tables; each must be in the certificate of the local AWS.

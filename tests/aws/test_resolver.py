@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import pytest
 from aiohttp.abc import ResolveResult
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.resolver import NameResolver
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.outcome import Reason
-from ecr_operator.model.tokens import TokenSource
-from tests.lab.aws import LocalAws
-from tests.lab.waiting import wait_for
+from lab.aws import LocalAws
+from lab.waiting import wait_for
 
 T = TypeVar("T")
 

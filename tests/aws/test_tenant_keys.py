@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.tenant_keys import read_iam_keys
-from ecr_operator.model.errors import PermanentError
-from ecr_operator.model.outcome import Reason
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 GOOD = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.whoami import WhoAmI
-from ecr_operator.control.ports import SystemClock
-from ecr_operator.model.errors import OperatorError
-from ecr_operator.model.outcome import Reason
+from ecr_operator.core.ports import SystemClock
+from lab.aws import LocalAws
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
-from tests.lab.aws import LocalAws
 
 REGION = "us-east-1"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.tools.bundle.files import render
-from tests.tools.bundle.sources import Sources, read
+from tools.bundle.files import render
+from tools.bundle.sources import Sources, read
 
 
 @pytest.fixture(scope="session")

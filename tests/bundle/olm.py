@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from tests.lab.api import Json
+from lab.api import Json
 
 ROOT: Final = Path(__file__).parents[2]
 ALL_NAMESPACES: Final = ("",)

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 import ecr_operator
+from lab.api import Json
 from tests.bundle import olm
-from tests.lab.api import Json
-from tests.tools.bundle.files import CHANNELS, DEFAULT_CHANNEL
-from tests.tools.bundle.sources import product_version
+from tools.bundle.files import CHANNELS, DEFAULT_CHANNEL
+from tools.bundle.sources import product_version
 
 FILE: Final = "catalog/ecr-secret-operator/catalog.yaml"
 CSV: Final = olm.load().csv

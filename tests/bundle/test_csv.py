@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 import ecr_operator
+from lab.api import Json
+from lab.rights import Right, rights_in
 from tests.bundle import olm
-from tests.lab.api import Json
-from tests.lab.rights import Right, rights_in
 from tests.manifests.installation import CONFIG, build, pick
-from tests.tools.bundle.sources import product_version
+from tools.bundle.sources import product_version
 
 BUNDLE: Final = olm.load()
 CSV: Final = BUNDLE.csv

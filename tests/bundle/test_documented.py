@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 import ecr_operator
+from lab.api import Json
 from tests.bundle import olm
-from tests.lab.api import Json
-from tests.tools.bundle.files import CHANNELS
-from tests.tools.bundle.sources import PACKAGE, product_version
+from tools.bundle.files import CHANNELS
+from tools.bundle.sources import PACKAGE, product_version
 
 TEXT: Final = (olm.ROOT / "docs/install-olm.md").read_text()
 BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 import yaml
 
+from lab import audit, rights
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab import audit, rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 from tests.manifests.installation import CONFIG, token_of
 
 KEYS = {"aws_access_key_id": "AKIAOFTHESECRET00000", "aws_secret_access_key": "lab-secret-key"}

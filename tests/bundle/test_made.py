@@ -9,11 +9,11 @@ from typing import Final
 import pytest
 import yaml
 
+from lab.api import Json
 from tests.bundle import olm
-from tests.lab.api import Json
-from tests.tools.bundle.__main__ import stale, write
-from tests.tools.bundle.files import annotations, render
-from tests.tools.bundle.sources import Sources, product_version, release_date
+from tools.bundle.__main__ import stale, write
+from tools.bundle.files import annotations, render
+from tools.bundle.sources import Sources, product_version, release_date
 
 CSV_FILE: Final = "bundle/manifests/ecr-secret-operator.clusterserviceversion.yaml"
 MONITOR: Final = {"apiVersion": "v1", "metadata": {"name": "one"}}
@@ -29,7 +29,7 @@ def test_what_is_committed_is_what_is_made(files: dict[str, str]) -> None:
 
 
 def test_it_is_the_same_in_another_process() -> None:
-    command = [sys.executable, "-m", "tests.tools.bundle", "--check"]
+    command = [sys.executable, "-m", "tools.bundle", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=olm.ROOT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

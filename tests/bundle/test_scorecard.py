@@ -6,12 +6,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from ecr_operator.model.parsing import parse_resource
-from ecr_operator.model.resources import KINDS
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.parsing import parse_resource
+from lab.api import Json
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.lab.api import Json
-from tests.tools.bundle.descriptors import OPTIONS
+from tools.bundle.descriptors import OPTIONS
 
 BUNDLE: Final = olm.load()
 EXAMPLES: Final = json.loads(BUNDLE.csv["metadata"]["annotations"]["alm-examples"])

@@ -1,7 +1,7 @@
 """Admission policies, with which the API server refuses what a test wants refused."""
 
+from lab.api import Json
 from tests.cluster.scene import Scene
-from tests.lab.api import Json
 
 
 async def enforce(scene: Scene, policy: Json) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.lab.api import Json
+from lab.api import Json
 
 _API_VERSION = "ecr.mobb.redhat.com/v1alpha1"
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from lab import rights
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
 from tests.cluster.scene import Scene
-from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
 
 
 @pytest.fixture

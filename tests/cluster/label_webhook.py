@@ -11,10 +11,10 @@ from typing import Final
 
 from aiohttp import web
 
+from lab.api import SECRETS, Json
+from lab.certificates import Authority
+from lab.waiting import wait_for
 from tests.cluster.scene import Scene
-from tests.lab.api import SECRETS, Json
-from tests.lab.certificates import Authority
-from tests.lab.waiting import wait_for
 
 _PATH: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 _TAKEN_IN: Final = 20.0

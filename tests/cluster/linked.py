@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import yaml
 
+from lab.api import SERVICE_ACCOUNTS, ApiError, Json
+from lab.audit import Request
+from lab.waiting import wait_for
 from tests.cluster.scene import Scene
-from tests.lab.api import SERVICE_ACCOUNTS, ApiError, Json
-from tests.lab.audit import Request
-from tests.lab.waiting import wait_for
 
 ACCOUNT_WRITE: Final = Request("patch", "serviceaccounts", "")
 COMPONENT: Final = Path("config/rbac/link-service-accounts/rules/role.yaml")

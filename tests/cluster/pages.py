@@ -1,7 +1,7 @@
 """What an operator's process serves over HTTP."""
 
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.telemetry.reading import Scrape
 from tests.telemetry.web import Heard, ask
 

@@ -5,8 +5,8 @@ import json
 import re
 from datetime import datetime
 
-from tests.lab.api import Json
-from tests.lab.aws import IssuedToken, decode_token
+from lab.api import Json
+from lab.aws import IssuedToken, decode_token
 
 ISSUED_AT = "ecr.mobb.redhat.com/token-issued-at"
 EXPIRES_AT = "ecr.mobb.redhat.com/token-expires-at"
@@ -37,8 +37,8 @@ def token(secret: Json) -> IssuedToken:
 def essence(secret: Json) -> Json:
     """Return what the operator promises of a Secret, without what the API server adds."""
     metadata = secret["metadata"]
-    wanted = {name: metadata.get(name) for name in ("labels", "annotations", "ownerReferences")}
-    return {**wanted, "type": secret["type"], "data": secret.get("data")}
+    desired = {name: metadata.get(name) for name in ("labels", "annotations", "ownerReferences")}
+    return {**desired, "type": secret["type"], "data": secret.get("data")}
 
 
 def condition(resource: Json, name: str) -> Json:

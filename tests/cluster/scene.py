@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import audit, rights
+from lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
+from lab.audit import Request
+from lab.aws import IssuedToken, LocalAws
+from lab.control_plane import ControlPlane
+from lab.operator import OperatorProcess
+from lab.secrecy import shows
+from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.lab import audit, rights
-from tests.lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
-from tests.lab.audit import Request
-from tests.lab.aws import IssuedToken, LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.operator import OperatorProcess
-from tests.lab.secrecy import shows
-from tests.lab.waiting import wait_for
 
 SECRET_WRITE = Request("patch", "secrets", "")
 STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")

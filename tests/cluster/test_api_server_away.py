@@ -2,10 +2,10 @@
 
 import asyncio
 
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.waiting import wait_for
 
 # Watches are tried again every 5 s at the latest.
 BACK = 8.0

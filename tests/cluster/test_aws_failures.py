@@ -5,13 +5,13 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 
+from lab.api import Json
+from lab.aws import LocalAws
+from lab.aws_faults import GARBAGE
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import Json
-from tests.lab.aws import LocalAws
-from tests.lab.aws_faults import GARBAGE
-from tests.lab.waiting import wait_for
 
 Break = Callable[[LocalAws, str], object]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from lab.api import ARGO_SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, Json
-from tests.lab.waiting import wait_for
 
 US_HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 

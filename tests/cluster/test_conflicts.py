@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, config_map, core_secret, ecr_secret
 from tests.cluster.scene import STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 SHARED = {"generated_secret_name": "shared"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import ARGO_STATUS_WRITE, SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 

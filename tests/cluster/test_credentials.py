@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from lab.volumes import mount
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.volumes import mount
 
 KEYS = "[default]\naws_access_key_id = AKIAFROMAFILE0000000\naws_secret_access_key = of-the-file\n"
 

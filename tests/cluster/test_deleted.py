@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from lab.api import ECR_SECRETS
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.api import ECR_SECRETS
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 # The collector looks for new kinds every 30 s, and it may just have been started.
 COLLECTED = 45.0

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from lab.api import ARGO_SECRETS, SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import QUIET, SECRET_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, SECRETS, Json
-from tests.lab.waiting import wait_for
 
 LIMIT = 1.0
 LOGIN = "pull-login"

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab.api import ECR_SECRETS, SERVICE_ACCOUNTS, ApiError
+from lab.audit import Request
+from lab.waiting import wait_for
 from tests.cluster import linked, reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.linked import (
@@ -19,9 +22,6 @@ from tests.cluster.linked import (
     until_linked,
 )
 from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ECR_SECRETS, SERVICE_ACCOUNTS, ApiError
-from tests.lab.audit import Request
-from tests.lab.waiting import wait_for
 
 LOGIN = "pull-login"
 BOTH = [link("builder", "pull", "mount")]

@@ -3,11 +3,11 @@
 import socket
 from datetime import UTC, datetime
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.secrecy import forms, leaks
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.pages import scrape, shows
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.lab.secrecy import forms, leaks
 
 A_SECOND_OLD = 4.0
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from lab import audit
+from lab.api import ECR_SECRETS, SECRETS, Api, Json
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import QUIET, Scene
-from tests.lab import audit
-from tests.lab.api import ECR_SECRETS, SECRETS, Api, Json
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 
 @pytest.fixture

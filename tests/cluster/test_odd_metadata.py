@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from lab.api import ECR_SECRETS, SECRETS, Json, Resource
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ECR_SECRETS, SECRETS, Json, Resource
 
 LEVELS = 9000  # the API server takes 10,000
 DEEP = b'{"f:a":' * LEVELS + b"{}" + b"}" * LEVELS

@@ -4,14 +4,14 @@ import asyncio
 import signal
 from pathlib import Path
 
+from lab.fault_proxy import FaultProxy
+from lab.kubeconfig import token_user, write
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page
 from tests.cluster.scene import Scene
 from tests.kube.server import ScriptedServer, reply
-from tests.lab.fault_proxy import FaultProxy
-from tests.lab.kubeconfig import token_user, write
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 
 async def _says(operator: OperatorProcess) -> tuple[int, int]:

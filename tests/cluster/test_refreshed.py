@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from lab.api import ARGO_SECRETS
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS
-from tests.lab.waiting import wait_for
 
 
 async def test_a_secret_holds_a_live_token_at_every_moment_whatever_its_frequency(scene: Scene) -> None:

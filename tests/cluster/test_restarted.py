@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.lab.waiting import wait_for
 
 NAMES = ("a", "b", "c")
 REGIONS = ("us-east-1", "us-east-1", "eu-west-1")

@@ -3,14 +3,14 @@
 import asyncio
 from pathlib import Path
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json
+from lab.aws_keys import TemporaryKeys
+from lab.volumes import mount
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.identities.tenancy import iam_secret, message, permit, signer
 from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json
-from tests.lab.aws_keys import TemporaryKeys
-from tests.lab.volumes import mount
-from tests.lab.waiting import wait_for
 
 OLD, NEW, WRONG = "AKIAOLDOLDOLDOLDOLD0", "AKIANEWNEWNEWNEWNEW0", "AKIAWRONGWRONGWRONG0"
 ROLE = "arn:aws:iam::210987654321:role/puller"

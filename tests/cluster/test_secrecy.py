@@ -3,13 +3,13 @@
 import base64
 import json
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, ApiError, Json
+from lab.aws_faults import RESHAPED
+from lab.secrecy import forms, leaks
+from lab.waiting import wait_for
 from tests.cluster import admission, reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, ApiError, Json
-from tests.lab.aws_faults import RESHAPED
-from tests.lab.secrecy import forms, leaks
-from tests.lab.waiting import wait_for
 
 AWS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SESSION_TOKEN = base64.b64encode(bytes(range(200))).decode()

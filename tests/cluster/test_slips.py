@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from lab.kubectl import kubectl
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.deadlines.watching import stays_alive
 from tests.cluster.scene import SECRET_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
-from tests.lab.kubectl import kubectl
-from tests.lab.waiting import wait_for
 
 LIFE = 10.0
 HELD = {"labels", "ownerReferences"}

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.lab.control_plane import ControlPlane
-from tests.lab.soak import soak
+from lab.control_plane import ControlPlane
+from lab.soak import soak
 
 SEED = 20240607
 

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 
+from lab import audit
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import Scene
-from tests.lab import audit
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
-from tests.lab.waiting import wait_for
 
 AT_ONCE = 1.0
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from ecr_operator import __version__
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, Api, ApiError, Resource
+from lab.kubeconfig import cluster, token_user, write
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, Api, ApiError, Resource
-from tests.lab.kubeconfig import cluster, token_user, write
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 IN_GOOD_TIME = 10.0
 

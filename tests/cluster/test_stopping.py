@@ -7,10 +7,10 @@ import time
 import psutil
 import pytest
 
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 # v0.6.0's Deployment gives 10 s, of which 2 are for the kubelet.
 GRACE = 8.0

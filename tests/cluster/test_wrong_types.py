@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Api, ApiError, Json
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster import admission, reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Api, ApiError, Json
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 CRDS = Path("config/crd/bases")
 ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

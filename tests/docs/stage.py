@@ -14,10 +14,8 @@ from typing import Final
 
 import yaml
 
-from tests.cluster import reading
-from tests.docs.blocks import ROOT, Block
-from tests.lab import rights
-from tests.lab.api import (
+from lab import rights
+from lab.api import (
     ARGO_SECRETS,
     CRDS,
     ECR_SECRETS,
@@ -26,10 +24,12 @@ from tests.lab.api import (
     SERVICE_ACCOUNTS,
     Json,
 )
-from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import kubectl
-from tests.lab.processes import Process
-from tests.lab.waiting import wait_for
+from lab.control_plane import ControlPlane
+from lab.kubectl import kubectl
+from lab.processes import Process
+from lab.waiting import wait_for
+from tests.cluster import reading
+from tests.docs.blocks import ROOT, Block
 
 ACCOUNT: Final = "123456789012"
 KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")

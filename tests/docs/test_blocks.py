@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ecr_operator.model.parsing import parse_resource
-from ecr_operator.model.resources import API_VERSION
+from ecr_operator.api.kinds import API_VERSION
+from ecr_operator.api.parsing import parse_resource
 from tests.docs.blocks import (
     DOCUMENTS,
     LANGUAGES,

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from tests.tools.diagrams import FOLDER, DiagramError, render
+from tools.diagrams import FOLDER, DiagramError, render
 
 SOURCES = sorted(FOLDER.glob("*.yaml"))
 SVG = "{http://www.w3.org/2000/svg}"

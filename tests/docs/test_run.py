@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from lab import rights
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.operator import OperatorProcess
 from tests.docs import stage
 from tests.docs.blocks import DOCUMENTS, obstacle, shell_blocks
-from tests.lab import rights
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.operator import OperatorProcess
 
 NAMESPACE = "ecr-secret-operator"
 # AWS may be asked again after a quarter of it, which `refresh` waits for.

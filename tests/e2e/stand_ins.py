@@ -6,11 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from lab.api import CRDS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json, Resource
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.operator import OperatorProcess
 from tests.cluster import reading
-from tests.lab.api import CRDS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json, Resource
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.operator import OperatorProcess
 from tests.manifests.installation import NAMESPACE, token_of
 
 DEPLOYMENTS = Resource("apps/v1", "deployments")

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from lab.api import CRDS, NAMESPACES
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.kubectl import find_kubectl, kubectl
+from lab.waiting import wait_for
 from tests.e2e.stand_ins import StandIns
-from tests.lab.api import CRDS, NAMESPACES
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import find_kubectl, kubectl
-from tests.lab.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -9,10 +9,10 @@ import pytest
 
 from ecr_operator.kube.client import JSON, KubeClient
 from ecr_operator.kube.connection import ConnectionSetupError, check, connect
-from ecr_operator.model.proxies import Proxies
 from ecr_operator.settings import Settings
+from ecr_operator.settings.proxies import Proxies
+from lab.connect_proxy import ConnectProxy
 from tests.kube.server import Answer, ScriptedServer, event, refuse, reply, stream, text
-from tests.lab.connect_proxy import ConnectProxy
 
 KUBECONFIG = """
     apiVersion: v1

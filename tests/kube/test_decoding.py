@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from ecr_operator.kube.decoding import flattened, parse
-from tests.model.json_values import json_values
+from tests.api.json_values import json_values
 
 UNHURRIED: Final = settings(deadline=None)
 LEVELS: Final = 20_000

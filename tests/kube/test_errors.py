@@ -2,10 +2,10 @@
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.errors import translate
 from ecr_operator.kube.failures import ApiError
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
-from ecr_operator.model.outcome import Reason
 
 RBAC = 'secrets "x" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "secrets"'
 QUOTA = 'secrets "x" is forbidden: exceeded quota: q, requested: secrets=1'

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog.testing
 
+from ecr_operator.api.outcome import Outcome, Reason
+from ecr_operator.core.outcomes import suspended
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents, event_of
-from ecr_operator.model.outcome import Outcome, Reason
-from ecr_operator.model.outcomes import suspended
 from tests.builders import NOW, outcome, resource
 from tests.fakes import FakeClock
 from tests.kube.server import ScriptedServer, hold, refuse, reply, text

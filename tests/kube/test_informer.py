@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ecr_operator.kube.client import METADATA, METADATA_LIST, KubeClient, Query
 from ecr_operator.kube.informer import Informer
-from ecr_operator.telemetry.probes import Pulse
+from ecr_operator.telemetry.probes import Heartbeat
 from tests.fakes import FakeClock
 from tests.kube.conftest import configuration
 from tests.kube.server import (
@@ -579,38 +579,38 @@ async def test_cancelled_it_ends_at_once_and_leaves_nothing(scene: Scene) -> Non
 
 async def test_its_pulse_tells_of_the_first_list_and_of_each_new_beginning(scene: Scene) -> None:
     restarts: list[float] = []
-    pulse = Pulse("things", scene.clock.monotonic, lambda: restarts.append(scene.clock.monotonic()))
+    heartbeat = Heartbeat("things", scene.clock.monotonic, lambda: restarts.append(scene.clock.monotonic()))
     scene.server.lists = [refuse(503, "ServiceUnavailable"), listing("a")]
     scene.server.watches = [stream(BOOKMARK), HELD]
-    async with scene.watching(pulse=pulse):
+    async with scene.watching(heartbeat=heartbeat):
         await scene.pause()
-        assert (len(restarts), pulse.synced) == (1, False)
+        assert (len(restarts), heartbeat.synced) == (1, False)
         await scene.let_pass(2)
         await scene.server.until(2, watch=True)
-        assert (len(restarts), pulse.synced) == (1, True)
+        assert (len(restarts), heartbeat.synced) == (1, True)
 
 
 async def test_its_pulse_goes_on_for_as_long_as_it_tries(scene: Scene) -> None:
-    pulse = Pulse("things", scene.clock.monotonic)
+    heartbeat = Heartbeat("things", scene.clock.monotonic)
     scene.server.lists = [refuse(503, "ServiceUnavailable")] * 50
-    async with scene.watching(pulse=pulse):
+    async with scene.watching(heartbeat=heartbeat):
         for number in range(1, 50):
             await scene.clock.advance(await scene.pause(number))
-            assert pulse.overdue() < 1
+            assert heartbeat.overdue() < 1
 
 
 async def test_its_pulse_is_overdue_where_it_does_not_come_back_from_a_request(scene: Scene) -> None:
-    pulse = Pulse("things", scene.clock.monotonic)
+    heartbeat = Heartbeat("things", scene.clock.monotonic)
     scene.server.lists = [listing("a")]
     scene.server.watches = [hold]
-    async with scene.watching(pulse=pulse):
+    async with scene.watching(heartbeat=heartbeat):
         await scene.server.until(1, watch=True)
         await scene.clock.advance(130)
-        assert pulse.overdue() == 70
+        assert heartbeat.overdue() == 70
 
 
 async def test_events_are_a_sign_of_life_on_a_watch_that_never_ends(scene: Scene) -> None:
-    pulse = Pulse("things", scene.clock.monotonic)
+    heartbeat = Heartbeat("things", scene.clock.monotonic)
     more = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -622,9 +622,9 @@ async def test_events_are_a_sign_of_life_on_a_watch_that_never_ends(scene: Scene
 
     scene.server.lists = [listing("a", version="7")]
     scene.server.watches = [endless]
-    async with scene.watching(pulse=pulse):
+    async with scene.watching(heartbeat=heartbeat):
         await scene.server.until(1, watch=True)
         await scene.clock.advance(100)
         more.set()
         await scene.until("replaced a", "changed b")
-        assert pulse.overdue() == 0
+        assert heartbeat.overdue() == 0

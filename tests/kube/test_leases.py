@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.election.lease import LEASE_NAME, LeaseRecord
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.leases import KubeLeases
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
-from ecr_operator.model.leases import LEASE_NAME, LeaseRecord
-from ecr_operator.model.outcome import Reason
 from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/ops/leases"

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from ecr_operator.control.ports import SecretStore
-from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
-from ecr_operator.kube.secrets import KubeSecrets
-from ecr_operator.model.errors import (
+from ecr_operator.api.errors import (
     ImmutableSecretError,
     OperatorError,
     PermanentError,
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.model.manifests import generated_secret
-from ecr_operator.model.outcome import Reason
-from tests.builders import resource, secret_metadata, tokens, view, wanted
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.ports import SecretStore
+from ecr_operator.core.secret import generated_secret
+from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
+from ecr_operator.kube.secrets import KubeSecrets
+from tests.builders import desired, resource, secret_metadata, tokens, view
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 OF = resource()
@@ -48,7 +48,7 @@ def store(client: KubeClient) -> SecretStore:
 
 
 def manifest() -> Mapping[str, Any]:
-    return generated_secret(OF, wanted(OF), tokens(OF))
+    return generated_secret(OF, desired(OF), tokens(OF))
 
 
 async def test_a_secret_is_created_only_where_nothing_is(server: ScriptedServer, store: SecretStore) -> None:

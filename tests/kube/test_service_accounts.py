@@ -4,12 +4,12 @@
 
 import pytest
 
-from ecr_operator.control.ports import ServiceAccounts
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import JSON, MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
-from ecr_operator.model.errors import OperatorError, PermanentError, StaleObjectError, TransientError
-from ecr_operator.model.links import SELECTOR, Link, plan, view_account
-from ecr_operator.model.outcome import Reason
+from ecr_operator.links.plan import SELECTOR, Link, plan, view_account
+from ecr_operator.links.ports import ServiceAccounts
 from tests.builders import service_account
 from tests.kube.server import Answer, ScriptedServer, listing, refuse, reply
 

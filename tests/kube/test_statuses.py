@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.kube.client import JSON_PATCH, METADATA, KubeClient
 from ecr_operator.kube.statuses import KubeStatuses
-from ecr_operator.model.errors import OperatorError, PermanentError, TransientError
 from tests.builders import resource
 from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
 from tests.manifests import installation
 from tests.manifests.installation import Installation
 

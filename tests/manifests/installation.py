@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
+from lab import audit, rights
+from lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from lab.control_plane import ControlPlane
+from lab.kubectl import find_kubectl, kubectl
+from lab.waiting import wait_for
 from tests.cluster.scene import Scene
-from tests.lab import audit, rights
-from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
-from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import find_kubectl, kubectl
-from tests.lab.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"

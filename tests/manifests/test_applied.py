@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.api import Api, ApiError, Json
-from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import kubectl
+from lab.api import Api, ApiError, Json
+from lab.control_plane import ControlPlane
+from lab.kubectl import kubectl
 from tests.manifests.installation import CONFIG, EVERYTHING, NAMESPACE, apply, build, pick
 
 

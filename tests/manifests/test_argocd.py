@@ -6,12 +6,12 @@ import pytest
 import yaml
 from lupa import lua51
 
-from ecr_operator.model.resources import GROUP
+from ecr_operator.api.kinds import GROUP
+from lab.api import ARGO_SECRETS, CONFIG_MAPS, Json
+from lab.kubectl import kubectl
 from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.lab.api import ARGO_SECRETS, CONFIG_MAPS, Json
-from tests.lab.kubectl import kubectl
 from tests.manifests.installation import Installation
-from tests.tools.argocd import FOLDER, render
+from tools.argocd import FOLDER, render
 
 LUA = (FOLDER / "health.lua").read_text()
 # All of Lua's library that a check has in Argo CD, as far as it matters here.

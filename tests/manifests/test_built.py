@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab.api import Json
-from tests.lab.rights import rights_in
+from lab.api import Json
+from lab.rights import rights_in
 from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
 
 PLAIN = Path(__file__).parent / "plain"
@@ -65,14 +65,14 @@ def test_the_rights_in_a_watched_namespace_are_those_of_the_cluster_role() -> No
 
 def test_each_watched_namespace_has_its_rights() -> None:
     objects = build(TEAMS)
-    wanted = _env(_container(objects))["WATCH_NAMESPACE"].split(",")
+    desired = _env(_container(objects))["WATCH_NAMESPACE"].split(",")
     for kind in ("Role", "RoleBinding"):
         places = [
             each["metadata"]["namespace"]
             for each in objects
             if each["kind"] == kind and each["metadata"]["name"].startswith(f"{NAMESPACE}-manager-")
         ]
-        assert places == wanted == ["team-a", "team-b"]
+        assert places == desired == ["team-a", "team-b"]
 
 
 def test_by_itself_it_watches_its_own_namespace() -> None:

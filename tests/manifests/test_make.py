@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.api import CRDS, NAMESPACES, Api
-from tests.lab.control_plane import ControlPlane
+from lab.api import CRDS, NAMESPACES, Api
+from lab.control_plane import ControlPlane
 from tests.manifests.installation import NAMESPACE, ROOT
 
 IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.identities.tenancy import ROLE, permit
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
 from tests.manifests.installation import CONFIG, NAMESPACE, Installation, apply, build, token_of
 
 TEAMS = ("team-a", "team-b")

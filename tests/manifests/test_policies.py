@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from lab.control_plane import ControlPlane
 from tests.cluster.ownership import v060
-from tests.lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
-from tests.lab.control_plane import ControlPlane
 from tests.manifests.installation import Installation, token_of
 
 DOCKER = "kubernetes.io/dockerconfigjson"
@@ -140,7 +140,7 @@ async def test_nothing_else_may_be_made(stage: Installation, operator: Api, mani
 
 
 @pytest.mark.parametrize(
-    ("present", "wanted"),
+    ("present", "desired"),
     [
         pytest.param(secret(labels=None), secret(), id="one whose label was taken off"),
         *(
@@ -157,10 +157,10 @@ async def test_nothing_else_may_be_made(stage: Installation, operator: Api, mani
     ],
 )
 async def test_what_is_its_own_or_becomes_so_may_be_changed(
-    stage: Installation, operator: Api, present: Json, wanted: Json
+    stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     await stage.api.create(present, stage.namespace)
-    await operator.apply(wanted, stage.namespace)
+    await operator.apply(desired, stage.namespace)
 
 
 THEIRS = [
@@ -179,30 +179,30 @@ THEIRS = [
 ]
 
 
-@pytest.mark.parametrize(("present", "wanted"), THEIRS)
+@pytest.mark.parametrize(("present", "desired"), THEIRS)
 async def test_nothing_else_may_be_changed(
-    stage: Installation, operator: Api, present: Json, wanted: Json
+    stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     before = await stage.api.create(present, stage.namespace)
     with pytest.raises(ApiError, match="changes no Secret of somebody else"):
-        await operator.merge_patch(SECRETS, "login", wanted, stage.namespace)
+        await operator.merge_patch(SECRETS, "login", desired, stage.namespace)
     assert await stage.secret("login") == before
 
 
-@pytest.mark.parametrize(("present", "wanted"), THEIRS)
+@pytest.mark.parametrize(("present", "desired"), THEIRS)
 async def test_nothing_else_is_deleted_in_two_steps(
-    stage: Installation, operator: Api, present: Json, wanted: Json
+    stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     """The first makes the Secret look like the operator's own, the second deletes it."""
     before = await stage.api.create(present, stage.namespace)
-    marks = wanted["metadata"]
+    marks = desired["metadata"]
     handed_over = {"annotations": marks["annotations"] | {f"{GROUP}/adopt": "true"}}
     for metadata in (marks, marks | {"managedFields": [{}]}, marks | handed_over):
         with pytest.raises(ApiError, match="changes no Secret of somebody else"):
             await operator.merge_patch(SECRETS, "login", {"metadata": metadata}, stage.namespace)
     with pytest.raises(ApiError, match="changes no Secret of somebody else"):
         await operator.apply(
-            wanted | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
+            desired | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
         )
     with pytest.raises(ApiError, match="deletes no Secret of somebody else"):
         await operator.delete(SECRETS, "login", stage.namespace)

@@ -1,12 +1,12 @@
 """The operator at all its work as the installed ServiceAccount: nothing is refused, and no right is idle."""
 
+from lab import audit
+from lab.api import ARGO_SECRETS, SECRETS, SERVICE_ACCOUNTS
+from lab.rights import rights_in, used
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account, signer
 from tests.cluster.ownership import v060
-from tests.lab import audit
-from tests.lab.api import ARGO_SECRETS, SECRETS, SERVICE_ACCOUNTS
-from tests.lab.rights import rights_in, used
-from tests.lab.waiting import wait_for
 from tests.manifests.installation import ACCOUNT, EVERYTHING, NAMESPACE, USER, Installation, build, roles_of
 
 # Used by kube-rbac-proxy, which is not here.

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.kubectl import kubectl
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.kubectl import kubectl
 from tests.manifests.installation import CONFIG, NAMESPACE, ROOT, Installation, apply, build, token_of
 
 OLD = list(yaml.safe_load_all(Path(__file__).with_name("v0.6.0.yaml").read_text())) + v060.crds()
@@ -126,9 +126,9 @@ async def _refresh_as_v060(stage: Installation, name: str) -> None:
     plane = stage.plane
     async with Api(plane.url, token=stage.account_token, authority=plane.authority) as old:
         resource = await old.get(kind, name.removesuffix("-login"), stage.namespace)
-        wanted = v060.generated_secret(resource, v060.new_password())
+        desired = v060.generated_secret(resource, v060.new_password())
         present = await old.get(SECRETS, name, stage.namespace)
-        await old.replace({**present, "data": wanted["data"]})
+        await old.replace({**present, "data": desired["data"]})
         path = kind.path(resource["metadata"]["name"], stage.namespace, "status")
         await old.request("PUT", path, body={**resource, "status": v060.status(age=0)})
 

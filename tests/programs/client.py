@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.processes import LabError, guarded
+from lab.processes import LabError, guarded
 from tests.programs.registry import EcrRegistry
 
 _LIMIT = 60.0

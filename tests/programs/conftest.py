@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from lab import programs
+from lab.api import Api
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
 from tests.cluster.builders import registry as host_in
 from tests.cluster.scene import Scene
-from tests.lab import programs
-from tests.lab.api import Api
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
 from tests.programs.client import Helm, Skopeo
 from tests.programs.registry import EcrRegistry
 
@@ -19,7 +19,7 @@ Program = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def program() -> Program:
-    """Get a program of `tests.lab.programs`, which is installed or built if it isn't there."""
+    """Get a program of `lab.programs`, which is installed or built if it isn't there."""
     return lambda name: programs.ensure([name])[name]
 
 

@@ -9,12 +9,12 @@ from typing import Self
 
 import yaml
 
-from tests.lab.aws import LocalAws
-from tests.lab.certificates import Authority
-from tests.lab.janitor import temporary_folder
-from tests.lab.processes import Process
-from tests.lab.waiting import wait_for
-from tests.programs.door import Door, Verdict
+from lab.aws import LocalAws
+from lab.certificates import Authority
+from lab.janitor import temporary_folder
+from lab.processes import Process
+from lab.waiting import wait_for
+from tests.programs.door import Door, ErrorMeaning
 from tests.programs.tunnel import Tunnel
 
 _START_LIMIT = 20.0
@@ -65,7 +65,7 @@ class EcrRegistry:
         return self.certificates / "ca.crt"
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[ErrorMeaning]:
         """What became of every request, in order."""
         return self._door.verdicts
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.aws import IssuedToken
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.scene import Scene
-from tests.lab.aws import IssuedToken
-from tests.lab.waiting import wait_for
 from tests.programs.client import ProgramFailed
-from tests.programs.door import Verdict
+from tests.programs.door import ErrorMeaning
 from tests.programs.registry import EcrRegistry
 
 
 @contextlib.contextmanager
-def refused(registry: EcrRegistry, verdict: Verdict) -> Iterator[None]:
+def refused(registry: EcrRegistry, verdict: ErrorMeaning) -> Iterator[None]:
     """Check that a client fails, and that this is why."""
     with pytest.raises(ProgramFailed):
         yield

@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 import yaml
 
+from lab import programs
 from tests.bundle import olm
-from tests.lab import programs
 from tests.programs.conftest import Program
 
 CSV_FILE: Final = "manifests/ecr-secret-operator.clusterserviceversion.yaml"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.api import ARGO_SECRETS
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS
 from tests.programs.client import Helm
 from tests.programs.steps import expired, refused, renewed
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from ecr_operator import __version__
+from lab import container
+from lab.container import Image
+from lab.janitor import temporary_folder
+from lab.processes import Process
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab import container
-from tests.lab.container import Image
-from tests.lab.janitor import temporary_folder
-from tests.lab.processes import Process
 
 # One of a range that OpenShift gives a namespace.
 UID = 1000710000

@@ -12,11 +12,11 @@ from typing import Final
 import pytest
 import yaml
 
+from lab.prometheus import Prometheus, Target, prometheus
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page, shows
 from tests.cluster.scene import Scene
-from tests.lab.prometheus import Prometheus, Target, prometheus
-from tests.lab.waiting import wait_for
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "prometheus"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.builders import registry as host_in
 from tests.cluster.scene import Scene
-from tests.lab.waiting import wait_for
 from tests.programs.client import Skopeo
 from tests.programs.image import digest_of, write_image
 from tests.programs.steps import expired, refused, renewed

@@ -1,8 +1,8 @@
 """The recorded answers to registry keys are those of the real clients."""
 
-from tests.lab import programs
+from lab import programs
 from tests.programs.conftest import Program
-from tests.tools import registry_keys
+from tools import registry_keys
 
 RECORDED = registry_keys.recorded()
 

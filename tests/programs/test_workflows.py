@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.lab import programs
+from lab import programs
 from tests.programs.conftest import Program
 
 WORKFLOWS: Final = Path(__file__).parents[2] / ".github" / "workflows"

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ecr_operator.model.outcome import Reason, ResourceKey
+from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.telemetry.collector import ResourceState, State, StateCollector
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics
 

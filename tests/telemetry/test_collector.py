@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from ecr_operator.model.outcome import Reason
+from ecr_operator.api.outcome import Reason
 from ecr_operator.telemetry.collector import ResourceState, State, StateCollector
 from tests.telemetry.reading import EXPIRY, key, scrape
 

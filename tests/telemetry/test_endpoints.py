@@ -53,13 +53,13 @@ async def test_metrics_are_in_the_text_format() -> None:
 async def test_a_probe_says_ok_or_what_is_wrong() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
-    pulse = probes.watch("/secrets")
-    pulse.beat(0)
+    heartbeat = probes.watch("/secrets")
+    heartbeat.beat(0)
     async with opened(probes=HERE, about=probes) as logs:
         live, ready = [(await ask(port(logs[0]), path)) for path in ("/healthz", "/readyz")]
         assert ((live.status, live.body), ready.status) == ((200, "ok"), 500)
         assert ready.body == "/secrets: not listed yet\n"
-        pulse.synced = True
+        heartbeat.synced = True
         await clock.advance(61)
         live, ready = [(await ask(port(logs[0]), path)) for path in ("/healthz", "/readyz")]
         assert ((ready.status, ready.body), live.status) == ((200, "ok"), 500)
@@ -83,9 +83,9 @@ async def test_metrics_are_for_known_hosts_and_the_refusal_names_them() -> None:
 async def test_in_a_pod_those_behind_kube_rbac_proxy_are_for_any_host(
     address: BindAddress, status: int
 ) -> None:
-    wanted = dataclasses.replace(settings(address, None), in_cluster=True, namespace="here")
+    desired = dataclasses.replace(settings(address, None), in_cluster=True, namespace="here")
     with structlog.testing.capture_logs() as logs:
-        async with Endpoints(wanted, Metrics(), Probes()) as endpoints:
+        async with Endpoints(desired, Metrics(), Probes()) as endpoints:
             await endpoints.open()
             number = port(dict(logs[0]))
             asked = await ask(number, "/metrics", header="Host: metrics.apps.example\r\n")

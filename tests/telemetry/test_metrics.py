@@ -1,6 +1,6 @@
 """What is counted as it happens, and that no label has values without end."""
 
-from ecr_operator.model.outcome import Reason
+from ecr_operator.api.outcome import Reason
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics
 from tests.telemetry.reading import exposed, scrape
 

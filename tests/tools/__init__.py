@@ -1,1 +1,1 @@
-"""Development tools: what `make` runs beside the tests."""
+"""Tests of the tools that make files."""

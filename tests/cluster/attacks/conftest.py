@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lab import rights
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
 from tests.cluster.attacks.figures import TABLE, Scale
 from tests.cluster.attacks.neighbours import Neighbours, can_write, editor_of, editor_roles
 from tests.cluster.scene import Scene
-from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
 
 
 @pytest.fixture(scope="session")

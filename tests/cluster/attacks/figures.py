@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final, TypeVar
 
-from tests.lab.soak import FULL_ATTACKS
+from lab.soak import FULL_ATTACKS
 
 MIB: Final = 1 << 20
 

@@ -13,15 +13,15 @@ from typing import Final
 import psutil
 import yaml
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from lab.audit import position
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import Figures, Scale
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
-from tests.lab.audit import position
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 RBAC: Final = "rbac.authorization.k8s.io"
 HOME: Final = "us-east-1"

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pytest
 
+from lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, TABLE, assert_undisturbed
 from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
-from tests.lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 # As much as fits into an object: etcd takes 1.5 MiB.
 HUGE: Final = 1_300_000

@@ -9,6 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from lab import rights
+from lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
+from lab.aws import LocalAws, Trust
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import Scale
 from tests.cluster.builders import ecr_secret
@@ -21,11 +26,6 @@ from tests.cluster.identities.tenancy import (
     signer,
 )
 from tests.cluster.scene import Scene
-from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
-from tests.lab.aws import LocalAws, Trust
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 OTHER_KEY: Final = "AKIAANOTHER000000000"
 # Of the contract: calls after drops and changes, per identity and region.

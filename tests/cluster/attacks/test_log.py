@@ -6,11 +6,11 @@ from typing import Final
 
 import pytest
 
+from lab.api import ECR_SECRETS, Json
+from lab.audit import position
 from tests.cluster.attacks.figures import LINES_A_SECOND, LONGEST_LINE
 from tests.cluster.attacks.neighbours import Neighbours, lines_since
 from tests.cluster.builders import ecr_secret
-from tests.lab.api import ECR_SECRETS, Json
-from tests.lab.audit import position
 
 MANY: Final = 50
 # In a window that is a second long at its edges, too.

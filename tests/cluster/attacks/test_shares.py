@@ -8,15 +8,15 @@ from typing import Final
 import pytest
 from botocore.session import Session
 
+from lab.api import ECR_SECRETS, SECRETS, Json
+from lab.key_endpoints import KeyEndpoints
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import Figures, assert_undisturbed
 from tests.cluster.attacks.neighbours import HOME, Neighbours, meanwhile
 from tests.cluster.builders import core_secret, ecr_secret, registry
 from tests.cluster.identities.tenancy import iam_secret
-from tests.lab.api import ECR_SECRETS, SECRETS, Json
-from tests.lab.key_endpoints import KeyEndpoints
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 # Regions that the SDK lists; each costs its first user a call.
 LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, Json, Resource
+from lab.aws import LocalAws
+from lab.names import ASKED, aws_by_name
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import assert_undisturbed
 from tests.cluster.attacks.neighbours import Neighbours
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.identities.tenancy import ROLE
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, Json, Resource
-from tests.lab.aws import LocalAws
-from tests.lab.names import ASKED, aws_by_name
-from tests.lab.waiting import wait_for
 
 OWN_ROLE: Final = "arn:aws:iam::123456789012:role/operator"
 JWT: Final = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJvcGVyYXRvciJ9.c2lnbmF0dXJl"

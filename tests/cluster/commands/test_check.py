@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from ecr_operator.model.rights import NEEDS
+from ecr_operator.kube.rights import NEEDS
+from lab import commands
+from lab.api import CRDS, Json
+from lab.commands import Ended
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.commands.users import rule, user
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
-from tests.lab import commands
-from tests.lab.api import CRDS, Json
-from tests.lab.commands import Ended
-from tests.lab.waiting import wait_for
 
 
 def required_rules(*without: tuple[str, str]) -> list[Json]:

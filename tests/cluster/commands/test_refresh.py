@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
+from lab import audit, commands
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.commands.users import VIEW, admin, user
 from tests.cluster.scene import Scene
-from tests.lab import audit, commands
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.lab.waiting import wait_for
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
 # AWS may be asked again after a quarter of it.

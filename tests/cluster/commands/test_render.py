@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from lab import commands
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab import commands
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 
 TOKEN_TIMES = (
     reading.ISSUED_AT,

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from lab import commands
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.commands.users import GROUP, VIEW, admin, rule, user
 from tests.cluster.scene import Scene
-from tests.lab import commands
-from tests.lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, Json
-from tests.lab.waiting import wait_for
 
 
 async def mixture(scene: Scene) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from lab.api import Json
 from tests.cluster.scene import Scene
-from tests.lab.api import Json
 
 GROUP = "ecr.mobb.redhat.com"
 _RBAC = "rbac.authorization.k8s.io"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.control_plane import ControlPlane
 from tests.cluster.faults.backstage import Backstage, shared_backstage
-from tests.lab.control_plane import ControlPlane
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from lab.api import ARGO_SECRETS
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.deadlines.watching import InPattern, first_ready_statuses, stays_alive
 from tests.cluster.faults.backstage import acting, patiently
 from tests.cluster.scene import STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS
-from tests.lab.waiting import wait_for
 
 OHIO, IRELAND = "us-east-2", "eu-west-1"
 OUTAGE = 8.0

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from lab.api import ECR_SECRETS
+from lab.janitor import temporary_folder
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.deadlines.watching import intervals, stays_alive
 from tests.cluster.faults.backstage import acting, heavily, patiently
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ECR_SECRETS
-from tests.lab.janitor import temporary_folder
-from tests.lab.waiting import wait_for
 
 BUSY = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
 CALM, BROKEN, SILENT, LIVELY = "ap-south-1", "eu-broken-1", "eu-silent-1", "eu-lively-1"

@@ -5,10 +5,10 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
+from lab.api import ECR_SECRETS, SECRETS
+from lab.aws_faults import Fault
 from tests.cluster import reading
 from tests.cluster.scene import Scene
-from tests.lab.api import ECR_SECRETS, SECRETS
-from tests.lab.aws_faults import Fault
 
 SAMPLE = 0.1
 

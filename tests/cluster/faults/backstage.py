@@ -22,12 +22,12 @@ from typing import Any, Self
 
 import pytest
 
+from lab import rights
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.operator import OperatorProcess
 from tests.cluster.scene import Scene
-from tests.lab import rights
-from tests.lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.operator import OperatorProcess
 
 Story = Callable[..., Awaitable[None]]
 Test = Callable[..., None]

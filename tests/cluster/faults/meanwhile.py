@@ -5,9 +5,9 @@ import contextlib
 import time
 from collections.abc import Iterable
 
+from lab.api import ECR_SECRETS, ApiError
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ECR_SECRETS, ApiError
 
 NAMES = ("doomed", "damaged", "edited")
 

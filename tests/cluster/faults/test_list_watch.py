@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from lab.fault_proxy import ERROR_410, HTML, FaultProxy
+from lab.waiting import wait_for
 from tests.cluster.faults import meanwhile
 from tests.cluster.faults.backstage import acting, patiently, together
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.fault_proxy import ERROR_410, HTML, FaultProxy
-from tests.lab.waiting import wait_for
 
 COLLECTIONS = 3
 COLLECTION = r"/(secrets|argohelmreposecrets)$"

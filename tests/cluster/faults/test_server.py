@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.api import CRDS, ECR_SECRETS, Json
+from lab.audit import Request
+from lab.control_plane import ControlPlane
+from lab.fault_proxy import FaultProxy
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.faults import meanwhile
 from tests.cluster.faults.backstage import acting, together
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.api import CRDS, ECR_SECRETS, Json
-from tests.lab.audit import Request
-from tests.lab.control_plane import ControlPlane
-from tests.lab.fault_proxy import FaultProxy
-from tests.lab.waiting import wait_for
 
 # A server that comes up refuses a few times more, and the longest pause between two attempts is 5 s.
 RECOVERED = 3 * 5.0 + 5.0

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from lab.fault_proxy import HTML, FaultProxy
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.faults.backstage import acting, patiently, together
 from tests.cluster.scene import Scene
-from tests.lab.fault_proxy import HTML, FaultProxy
 
 # A call of the operator's gives up after 20 s.
 CALL_LIMIT = 20.0

@@ -1,8 +1,8 @@
 """What a tenant has, made on the API server, and what a checker reads of it."""
 
+from lab.api import NAMESPACES, Json
 from tests.cluster import reading
 from tests.cluster.scene import Scene
-from tests.lab.api import NAMESPACES, Json
 
 ROLE = "arn:aws:iam::210987654321:role/puller"
 VICTIM = "arn:aws:iam::123456789012:role/production"

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab.api import NAMESPACES, Json
+from lab.aws import Trust
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.identities.tenancy import (
     PERMITTED_ROLES,
@@ -19,9 +22,6 @@ from tests.cluster.identities.tenancy import (
     signer,
 )
 from tests.cluster.scene import Scene
-from tests.lab.api import NAMESPACES, Json
-from tests.lab.aws import Trust
-from tests.lab.waiting import wait_for
 
 OWN_KEY = "AKIAIOSFODNN7EXAMPLE"
 STS, ECR = "AssumeRole", "GetAuthorizationToken"

@@ -4,6 +4,9 @@ import asyncio
 import json
 from typing import Any
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.aws import Trust
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.identities.tenancy import (
     ROLE,
@@ -16,9 +19,6 @@ from tests.cluster.identities.tenancy import (
     signer,
 )
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.lab.aws import Trust
-from tests.lab.waiting import wait_for
 
 OWN_KEY = "AKIAIOSFODNN7EXAMPLE"
 STS, WEB, ECR = "AssumeRole", "AssumeRoleWithWebIdentity", "GetAuthorizationToken"

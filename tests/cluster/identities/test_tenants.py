@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from ecr_operator.api.errors import OperatorError, PermanentError
+from ecr_operator.api.identity import PERMITTED_ROLES
+from ecr_operator.api.outcome import Reason
 from ecr_operator.kube import connection
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.model.errors import OperatorError, PermanentError
-from ecr_operator.model.identities import PERMITTED_ROLES
-from ecr_operator.model.outcome import Reason
 from ecr_operator.settings import Settings
-from tests.lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api
-from tests.lab.aws_trust import read_claims
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
+from lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api
+from lab.aws_trust import read_claims
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 
 ROLE = "arn:aws:iam::123456789012:role/puller"
 KEYS = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret\n"}
@@ -70,10 +70,10 @@ async def test_a_token_is_the_service_accounts_for_sts_and_an_hour(
     api: Api, namespace: str, tenants: KubeTenants
 ) -> None:
     await service_account(api, namespace)
-    claims = read_claims(await tenants.service_account_token(namespace, "ci"))
-    assert claims["sub"] == f"system:serviceaccount:{namespace}:ci"
-    assert claims["aud"] == ["sts.amazonaws.com"]
-    assert 600 <= claims["exp"] - claims["iat"] <= 3660
+    ownership = read_claims(await tenants.service_account_token(namespace, "ci"))
+    assert ownership["sub"] == f"system:serviceaccount:{namespace}:ci"
+    assert ownership["aud"] == ["sts.amazonaws.com"]
+    assert 600 <= ownership["exp"] - ownership["iat"] <= 3660
 
 
 async def test_a_namespaces_labels_and_permission_are_read_afresh(

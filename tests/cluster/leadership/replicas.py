@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from lab import audit
+from lab.api import Json, Resource
+from lab.fault_proxy import FaultProxy
+from lab.operator import OperatorProcess
+from lab.waiting import wait_for
 from tests.cluster.faults.backstage import acting
 from tests.cluster.scene import Scene
-from tests.lab import audit
-from tests.lab.api import Json, Resource
-from tests.lab.fault_proxy import FaultProxy
-from tests.lab.operator import OperatorProcess
-from tests.lab.waiting import wait_for
 
 LEASES = Resource("coordination.k8s.io/v1", "leases")
 LEASE = "bc9c1120.mobb.redhat.com"

@@ -4,12 +4,12 @@ import json
 import signal
 import time
 
+from lab.fault_proxy import FaultProxy
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.faults.backstage import acting, together
 from tests.cluster.leadership.replicas import leads, lease, replica, writes_of
 from tests.cluster.scene import Scene
-from tests.lab.fault_proxy import FaultProxy
-from tests.lab.waiting import wait_for
 
 # v0.6.0's Deployment gives 10 s, of which 2 are for the kubelet.
 GRACE = 8.0

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from lab.fault_proxy import FaultProxy
+from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.faults.backstage import acting, patiently
 from tests.cluster.leadership.replicas import (
@@ -18,8 +20,6 @@ from tests.cluster.leadership.replicas import (
     writes_of,
 )
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.fault_proxy import FaultProxy
-from tests.lab.waiting import wait_for
 
 
 @patiently

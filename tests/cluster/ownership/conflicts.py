@@ -3,11 +3,11 @@
 from collections import Counter
 from http import HTTPStatus
 
+from lab import audit
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
+from lab.audit import Request
 from tests.cluster import reading
 from tests.cluster.scene import Scene
-from tests.lab import audit
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
-from tests.lab.audit import Request
 
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ADOPT = "ecr.mobb.redhat.com/adopt"

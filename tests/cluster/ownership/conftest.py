@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from lab.aws import LocalAws
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
-from tests.lab.aws import LocalAws
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 OPERATORS_NAMESPACE = "ecr-secret-operator"
 

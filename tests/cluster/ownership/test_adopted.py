@@ -4,14 +4,14 @@ import asyncio
 import time
 from typing import Any
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, controller, core_secrets, owner_reference, refused
 from tests.cluster.ownership.rights import unable_to_delete
 from tests.cluster.scene import ARGO_STATUS_WRITE, QUIET, SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
-from tests.lab.waiting import wait_for
 
 RESOURCES = {"pull": (ecr_secret("pull"), ECR_SECRETS), "charts": (argo_secret("charts"), ARGO_SECRETS)}
 

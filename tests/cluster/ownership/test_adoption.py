@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.ownership.conflicts import ADOPT, HEALED, OURS, accepted, core_secrets, owner_reference
 from tests.cluster.scene import ARGO_STATUS_WRITE, QUIET, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 
 HOST: Final = registry()
 LOGIN: Final = {"username": "u", "password": "p", "auth": "dTpw"}

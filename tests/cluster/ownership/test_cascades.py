@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster import linked
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.linked import account, get_account, link, until_linked
 from tests.cluster.ownership.conflicts import accepted, owner_reference, secret_writes
 from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 # The collector may just have been started, and looks for new kinds every 30 s.
 COLLECTED = 45.0

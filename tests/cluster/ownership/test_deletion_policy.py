@@ -1,11 +1,11 @@
 """deletion_policy: with Orphan the Secret has no owner, and stays when its resource goes."""
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import OURS, owner_reference
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.lab.control_plane import ControlPlane
-from tests.lab.waiting import wait_for
 
 # The collector may just have been started, and looks for new kinds every 30 s.
 COLLECTED = 45.0

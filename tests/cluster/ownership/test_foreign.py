@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from lab.api import SECRETS, ApiError, Json
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import (
@@ -16,8 +18,6 @@ from tests.cluster.ownership.conflicts import (
     refused,
 )
 from tests.cluster.scene import QUIET, STATUS_WRITE, Scene
-from tests.lab.api import SECRETS, ApiError, Json
-from tests.lab.waiting import wait_for
 
 HELD = {"finalizers": ["example.com/hold"]}
 DOCKER = "kubernetes.io/dockerconfigjson"

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.label_webhook import overwriting
 from tests.cluster.ownership.conflicts import OURS, secret_writes
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
-from tests.lab.waiting import wait_for
 
 (LABEL,) = OURS
 # One that no watch shows is looked at every 30 s.

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import OURS, core_secrets, secret_writes
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 
 LOGIN = "pull-login"
 THEIRS = {"labels": {"team": "blue"}, "annotations": {"reloader/match": "true"}}
@@ -35,14 +35,14 @@ async def test_labels_and_annotations_come_change_and_go_with_the_spec_beside_ot
         await scene.ready("pull", kind=kind)
         before = await scene.api.merge_patch(SECRETS, LOGIN, {"metadata": THEIRS}, scene.namespace)
         scene.mark()
-        for wanted in ({"a": "1", "example.com/b": "x"}, {"a": "2"}, {"c": "", "example.com/b": "y"}, {}):
+        for desired in ({"a": "1", "example.com/b": "x"}, {"a": "2"}, {"c": "", "example.com/b": "y"}, {}):
             # In a merge patch, an empty object leaves what is there: the whole field has to go first.
             await scene.change("pull", {"secret_labels": None, "secret_annotations": None}, kind)
-            await scene.change("pull", {"secret_labels": wanted, "secret_annotations": wanted}, kind)
+            await scene.change("pull", {"secret_labels": desired, "secret_annotations": desired}, kind)
             await scene.ready("pull", kind=kind, within=5)
             metadata = (await scene.secret(LOGIN))["metadata"]
-            assert metadata["labels"] == {"team": "blue", **OURS, **fixed, **wanted}
-            assert _users(metadata["annotations"]) == {"reloader/match": "true", **wanted}
+            assert metadata["labels"] == {"team": "blue", **OURS, **fixed, **desired}
+            assert _users(metadata["annotations"]) == {"reloader/match": "true", **desired}
     after = await scene.secret(LOGIN)
     assert (after["data"], after["metadata"]["uid"]) == (before["data"], before["metadata"]["uid"])
     assert {verb for verb, _ in secret_writes(scene)} == {"patch"}

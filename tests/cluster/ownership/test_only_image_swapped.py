@@ -5,14 +5,14 @@ import json
 from functools import partial
 from pathlib import Path
 
+from lab import audit
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, accepted, core_secrets, owner_reference
 from tests.cluster.scene import SECRET_WRITE, Scene
-from tests.lab import audit
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
-from tests.lab.waiting import wait_for
 
 COLLECTED = 45.0
 IDLE = 20.0

@@ -3,12 +3,12 @@
 import asyncio
 import time
 
+from lab.api import SECRETS
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.ownership.conflicts import secret_writes
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import SECRETS
-from tests.lab.waiting import wait_for
 
 LOGIN = "pull-login"
 FIGHTER = "secret-syncer"

@@ -2,12 +2,12 @@
 
 import asyncio
 
+from lab.api import ARGO_SECRETS, SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.ownership.conflicts import controller, secret_writes
 from tests.cluster.ownership.rights import unable_to_delete
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, SECRETS, Json
-from tests.lab.waiting import wait_for
 
 ROUNDS = 4
 FIRST = {"generated_secret_name": "name-0"}

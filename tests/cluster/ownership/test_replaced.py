@@ -2,12 +2,12 @@
 
 import pytest
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from lab.waiting import wait_for
 from tests.cluster import admission
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import OURS
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
-from tests.lab.waiting import wait_for
 
 LOGIN = "pull-login"
 SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
@@ -82,9 +82,9 @@ def _of_another_type(owners: list[Json]) -> Json:
     }
 
 
-async def _type_is(scene: Scene, wanted: str) -> bool:
+async def _type_is(scene: Scene, desired: str) -> bool:
     secret = await scene.find_secret(LOGIN)
-    return secret is not None and secret["type"] == wanted
+    return secret is not None and secret["type"] == desired
 
 
 async def test_a_secret_of_ours_that_a_finalizer_holds_in_deletion_is_kept_fresh_and_made_again_after(

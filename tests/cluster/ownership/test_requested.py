@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
-from tests.lab.waiting import wait_for
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
 # By expiry it would be 10 s until a token is renewed; a request may do so after a quarter of the life.

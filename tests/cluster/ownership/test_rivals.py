@@ -2,12 +2,12 @@
 
 import asyncio
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from lab.control_plane import ControlPlane
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import ADOPT, owner_reference, refused
 from tests.cluster.scene import Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
-from tests.lab.control_plane import ControlPlane
 
 # The collector may just have been started, and looks for new kinds every 30 s.
 COLLECTED = 45.0

@@ -2,12 +2,12 @@
 
 import asyncio
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
+from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import accepted
 from tests.cluster.scene import ARGO_STATUS_WRITE, STATUS_WRITE, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
-from tests.lab.waiting import wait_for
 
 NAMES = ("left", "edited", "deleted", "renamed", "charts")
 SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}

@@ -6,11 +6,11 @@ On a plane without a garbage collector, which would delete such a Secret sooner 
 import asyncio
 import uuid
 
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, owner_reference, refused
 from tests.cluster.scene import QUIET, Scene
-from tests.lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 
 MANAGER = "ecr-secret-operator"
 AT_ONCE = 5.0

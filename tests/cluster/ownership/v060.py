@@ -6,8 +6,8 @@ import secrets
 import time
 from typing import Any
 
+from lab.api import SECRETS, Json
 from tests.cluster.scene import Scene
-from tests.lab.api import SECRETS, Json
 
 GROUP = "ecr.mobb.redhat.com"
 LIFE = 12 * 3600

@@ -1,0 +1,1 @@
+"""What users write and what it means: the kinds, the checked spec, reasons and errors. Pure."""

@@ -1,0 +1,132 @@
+"""Which namespaces may use the operator's own AWS identity, and which registries anybody may ask for."""
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ecr_operator.api.desired import REPO_CREDS, Desired, Problem
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.identity import OPERATOR
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.registry import parse_registry
+from ecr_operator.api.text import excerpt
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
+_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_./]*)(?:(!=|==?)([-A-Za-z0-9_.]*))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenancyPolicy:
+    """What the cluster admin allows.
+
+    Attributes:
+        ambient_namespaces: those that may use the operator's identity without a role; None for all.
+        ambient_selector: label requirements `(key, operator, value)` of such namespaces; empty for none.
+        registry_hosts: globs of the hosts that may be asked for; empty for all.
+    """
+
+    ambient_namespaces: tuple[str, ...] | None = None
+    ambient_selector: tuple[tuple[str, str, str], ...] = ()
+    registry_hosts: tuple[str, ...] = ()
+
+
+def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Read an equality-based label selector: `key=value`, `key!=value` or `key`, between commas.
+
+    Raises:
+        ValueError: for any other form.
+    """
+    requirements = []
+    for part in text.split(","):
+        found = _REQUIREMENT.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(f"{excerpt(part)} is no requirement of a label selector: write key=value")
+        requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
+    return tuple(requirements)
+
+
+def selects(selector: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
+    """Whether labels meet every requirement."""
+    return all(
+        {
+            "exists": key in labels,
+            "=": labels.get(key) == value,
+            "!=": labels.get(key) != value,
+        }[operator]
+        for key, operator, value in selector
+    )
+
+
+def uses_operator(desired: Desired) -> bool:
+    """Whether the operator's own identity, without a role, would ask for any of the logins."""
+    return any(login.source.identity == OPERATOR for login in desired.logins)
+
+
+def check_hosts(policy: TenancyPolicy, desired: Desired) -> None:
+    """Refuse a registry that the policy does not name, where it is the spec's first.
+
+    Raises:
+        PermanentError: `InvalidRegistry`.
+    """
+    if refusal := _refuse_host(policy, desired.target):
+        raise refusal
+
+
+def without_refused(policy: TenancyPolicy, desired: Desired) -> tuple[Desired, tuple[Problem, ...]]:
+    """The spec without the additional registries that the policy does not name, and what to say of each."""
+    refusals = {login.key: _refuse_host(policy, login.key) for login in desired.logins[1:]}
+    problems = [Problem(reason=each.reason, message=each.message) for each in refusals.values() if each]
+    if not problems:
+        return desired, ()
+    logins = tuple(login for login in desired.logins if refusals.get(login.key) is None)
+    return replace(desired, logins=logins), tuple(problems)
+
+
+def _refuse_host(policy: TenancyPolicy, key: str) -> PermanentError | None:
+    host = parse_registry(key).host if policy.registry_hosts else ""
+    if not policy.registry_hosts or _is_named(policy, host):
+        return None
+    return PermanentError(
+        Reason.INVALID_REGISTRY,
+        f"The registry {excerpt(host, 100)} is not among those that the operator is allowed to serve. A "
+        "cluster admin can add it to the operator's flag --allowed-registry-hosts.",
+    )
+
+
+def refuse_prefix(policy: TenancyPolicy, desired: Desired) -> PermanentError | None:
+    """The error for a repo-creds URL that does not name a whole host; None for all else.
+
+    Argo CD offers a login of repo-creds to every URL that begins with its URL, without a boundary, so that
+    `h` or `https:` would offer it to any host. ECR's own hosts are whole, and so are names of two labels or
+    more, for which the spec must name the region.
+    """
+    if desired.argo is None or desired.argo.scope != REPO_CREDS:
+        return None
+    registry = parse_registry(desired.target)
+    if registry.kind != "other" or _HOST_NAME.fullmatch(registry.host):
+        return None
+    if policy.registry_hosts and _is_named(policy, registry.host):
+        return None
+    return PermanentError(
+        Reason.INVALID_REGISTRY,
+        f"With credential_scope: {REPO_CREDS} the url must name a whole host. "
+        f"{excerpt(registry.host, 100)} is not one, and Argo CD would offer the login to every host that "
+        "begins with it. Write the registry's full host name.",
+    )
+
+
+def _is_named(policy: TenancyPolicy, host: str) -> bool:
+    return any(fnmatch.fnmatchcase(host, glob.lower()) for glob in policy.registry_hosts)
+
+
+def refuse_ambient(namespace: str) -> PermanentError:
+    """The error for a namespace that may not use the operator's identity."""
+    return PermanentError(
+        Reason.ROLE_NOT_PERMITTED,
+        f"Namespace {namespace} may not use the operator's own AWS identity. Name a service_account, an "
+        "aws_iam_secret or a permitted role_arn; or have a cluster admin add the namespace to the operator's "
+        "flag --ambient-credentials.",
+    )

@@ -1,0 +1,127 @@
+"""The registry token, and the checking of ECR's answer.
+
+Invariant: a RegistryToken is whole, decodable and alive at the moment it is made.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from ecr_operator.api.errors import TransientError
+from ecr_operator.api.identity import OPERATOR, Identity
+from ecr_operator.api.outcome import Reason, TokenTimes
+
+USERNAME = "AWS"
+_PREFIX = f"{USERNAME}:"
+
+Service = Literal["ecr", "ecr-public"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSource:
+    """Where a token comes from; one token of a source serves every registry it reaches.
+
+    Attributes:
+        identity: who asks.
+        region: AWS region, checked to be one DNS label; perhaps with `fips-` before or `-fips` after it.
+        service: private ECR or ECR Public.
+    """
+
+    identity: Identity = OPERATOR
+    region: str
+    service: Service = "ecr"
+
+    @property
+    def plain_region(self) -> str:
+        """The region without `fips-` and `-fips`: what bounds and shares are counted by."""
+        return plain_region(self.region)
+
+    def __str__(self) -> str:
+        # It enters the fingerprint of generated Secrets: the operator's own must read like this for ever.
+        identity = "operator" if self.identity == OPERATOR else self.identity
+        return f"{self.service} in {self.region} as {identity}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryToken:
+    """A login for a registry.
+
+    Attributes:
+        password: the token itself; never shown.
+        issued_at: when we fetched it, UTC.
+        expires_at: when AWS lets it die, UTC.
+        proxy_endpoint: the registry URL that AWS named, or an empty string.
+        basis: a digest of what in the cluster permitted the call that got it; see `TokenIssuer.basis`.
+        key_hash: of the long-lived access key id that fetched it, by itself or for a role; empty for others.
+    """
+
+    password: str = field(repr=False)
+    issued_at: datetime
+    expires_at: datetime
+    proxy_endpoint: str = ""
+    basis: str = field(default="", compare=False, repr=False)
+    key_hash: str = ""
+
+    @property
+    def times(self) -> TokenTimes:
+        """The token without the token."""
+        return TokenTimes(issued_at=self.issued_at, expires_at=self.expires_at)
+
+
+def plain_region(region: str) -> str:
+    """The region that a FIPS form such as `fips-us-east-1` names; any other as it is."""
+    return region.removeprefix("fips-").removesuffix("-fips")
+
+
+def decode_answer(answer: object, now: datetime) -> RegistryToken:
+    """Check an answer of GetAuthorizationToken and take the token out of it.
+
+    Args:
+        answer: the parsed answer of ECR (a list of data) or ECR Public (one datum).
+        now: the present, UTC; becomes `issued_at`.
+
+    Raises:
+        TransientError: `InvalidTokenResponse`, in words that hold nothing of the answer.
+    """
+    data = answer.get("authorizationData") if isinstance(answer, Mapping) else None
+    if isinstance(data, list):
+        data = data[0] if data else None
+    if not isinstance(data, Mapping):
+        raise _invalid("it has no authorizationData")
+    expires_at = data.get("expiresAt")
+    if not isinstance(expires_at, datetime):
+        raise _invalid("it has no expiresAt")
+    expires_at = expires_at.astimezone(UTC)
+    if expires_at <= now:
+        # Without the time, which would make each retry say something new.
+        raise _invalid("its token's expiry is in the past: check the clock of the operator's node")
+    return RegistryToken(
+        password=_password(data.get("authorizationToken")),
+        issued_at=now,
+        expires_at=expires_at,
+        proxy_endpoint=_text(data.get("proxyEndpoint")),
+    )
+
+
+def _password(encoded: object) -> str:
+    try:
+        decoded = base64.b64decode(_text(encoded), validate=True).decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise _invalid("its authorizationToken is not base64") from error
+    if not decoded.startswith(_PREFIX) or not (password := decoded.removeprefix(_PREFIX)):
+        raise _invalid("its authorizationToken is not a login of the user AWS")
+    return password
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _invalid(what: str) -> TransientError:
+    return TransientError(
+        Reason.INVALID_TOKEN_RESPONSE,
+        f"AWS answered GetAuthorizationToken, but {what}. The present token stays; retrying.",
+    )

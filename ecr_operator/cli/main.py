@@ -1,0 +1,66 @@
+"""Runs a command: its exit code, and one line for whatever a user can cause."""
+
+import asyncio
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Final, NoReturn
+
+from ecr_operator.cli.errors import CommandError
+from ecr_operator.cli.terminal import Terminal
+from ecr_operator.core.ports import SystemClock
+from ecr_operator.settings.commands import Check, Command, Refresh, Render, Status
+
+# As shells count a process that a signal ended.
+_INTERRUPTED: Final = 128 + signal.SIGINT
+_TERMINATED: Final = 128 + signal.SIGTERM
+_NO_READER: Final = 128 + signal.SIGPIPE
+
+
+def run(command: Command) -> int:
+    """Run a command to its end.
+
+    Returns:
+        What the command says; 1 if it can't do its job, 130 after Ctrl-C.
+    """
+    terminal = Terminal()
+    # Raised where the program is, so that what is drawn on a terminal is left in order.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return asyncio.run(_run(command, terminal))
+    except CommandError as error:
+        terminal.complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain of it once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NO_READER
+
+
+async def _run(command: Command, terminal: Terminal) -> int:
+    # Each only when it is asked for: what one needs takes others time to load.
+    clock = SystemClock()
+    match command:
+        case Status():
+            from ecr_operator.cli import status  # noqa: PLC0415
+
+            return await status.run(command, terminal, clock)
+        case Check():
+            from ecr_operator.cli import check  # noqa: PLC0415
+
+            return await check.run(command, terminal, clock)
+        case Render():
+            from ecr_operator.cli import render  # noqa: PLC0415
+
+            return await render.run(command, terminal, clock)
+        case Refresh():
+            from ecr_operator.cli import refresh  # noqa: PLC0415
+
+            return await refresh.run(command, terminal, clock)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(_TERMINATED)

@@ -1,0 +1,370 @@
+"""What was last seen of the resources and of their generated Secrets.
+
+Turns watch events into keys to look at: a key travels on, never the event. Holds no Secret data.
+Leaves out: when a key is due (deadlines) and what is done about it (refresh).
+"""
+
+from bisect import bisect_left, insort
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any, Final
+
+import structlog
+
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.identity import Identity
+from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
+from ecr_operator.core.named_objects import NamedObjects
+from ecr_operator.core.secret_view import Owner, SecretView
+
+SecretName = tuple[str, str]
+AccountName = tuple[str, str]
+
+# Of one namespace; of further ones the name alone is kept.
+MOST_RESOURCES: Final = 10_000
+# Of all that claim one name, these are looked at when something happens to it.
+_CONTENDERS: Final = 2
+
+log = structlog.get_logger(__name__)
+
+
+class Cache:
+    """Resources and Secrets by name, and who wants which Secret.
+
+    Args:
+        enqueue: called with a key that something happened to.
+        gone: called with a resource that no longer exists.
+        orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
+        identity_left: called with a resource that has another identity now, or none any more.
+        named: notes which objects resources name as their identity.
+        most: resources of one namespace that are kept.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        enqueue: Callable[[ResourceKey], None],
+        gone: Callable[[Resource], None],
+        named: NamedObjects,
+        *,
+        most: int = MOST_RESOURCES,
+        orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
+        identity_left: Callable[[ResourceKey], None] = lambda _: None,
+    ) -> None:
+        self._enqueue = enqueue
+        self._gone = gone
+        self._orphan_gone = orphan_gone
+        self._identity_left = identity_left
+        self._named = named
+        self._most = most
+        self._resources: dict[ResourceKey, Resource] = {}
+        self._secrets: dict[SecretName, SecretView] = {}
+        # Who wants a Secret, the oldest first.
+        self._claimants: dict[SecretName, list[_Claimant]] = {}
+        self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
+        self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        # Argo CD's twins, the oldest first.
+        self._argo: dict[tuple[str, ...], list[_Claimant]] = {}
+        self._counts: Counter[str] = Counter()
+        self._views: Counter[str] = Counter()
+        self._beyond: dict[str, dict[ResourceKey, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._resources)
+
+    def keys(self, kind: str, scope: str) -> set[ResourceKey]:
+        """Every resource of a kind in a scope, those known by name only too."""
+        beyond = (key for keys in self._beyond.values() for key in keys)
+        known = chain(self._resources, beyond)
+        return {key for key in known if key.kind == kind and scope in ("", key.namespace)}
+
+    def all_keys(self) -> list[ResourceKey]:
+        """Every resource."""
+        return list(self._resources)
+
+    def secret_names(self, scope: str) -> set[SecretName]:
+        """Every known Secret in a scope."""
+        return {name for name in self._secrets if scope in ("", name[0])}
+
+    def resources(self) -> list[Resource]:
+        """Every resource as last seen."""
+        return list(self._resources.values())
+
+    def resource(self, key: ResourceKey) -> Resource | None:
+        """The resource as last seen."""
+        return self._resources.get(key)
+
+    def secret(self, namespace: str, name: str) -> SecretView | None:
+        """The Secret as last seen, if it has our label or is one of ours that has lost it."""
+        return self._secrets.get((namespace, name))
+
+    def keys_of_operator(self) -> list[ResourceKey]:
+        """Every resource that asks AWS with the operator's own credentials, be it for a role."""
+        return [
+            key
+            for key, resource in self._resources.items()
+            if (identity := identity_of(resource)) and identity.source == "operator"
+        ]
+
+    def owned_by(self, uid: str) -> list[SecretView]:
+        """Every Secret whose controller is that resource."""
+        return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
+
+    def own_secret(self, resource: Resource) -> SecretView | None:
+        """The resource's own Secret: the one that it names, or else one that it had before."""
+        named = self._secrets.get(_desired_name(resource) or ("", ""))
+        if named and named.is_owned_by(resource.uid):
+            return named
+        # Anybody may name the resource as an owner in a namespace of theirs.
+        owned = self.owned_by(resource.uid)
+        return next((view for view in owned if view.namespace == resource.key.namespace), None)
+
+    def twin(self, resource: Resource) -> ResourceKey | None:
+        """Another resource of the namespace with the same URL, scope and project for Argo CD."""
+        same = self._argo.get(resource.argo_login or ("",), ())
+        return next((key for *_, key in same[:_CONTENDERS] if key != resource.key), None)
+
+    def linking(self, account: AccountName) -> list[Resource]:
+        """Every resource that names that ServiceAccount in its links."""
+        return [self._resources[key] for key in sorted(self._linking.get(account, ()), key=str)]
+
+    def older_claimant(self, resource: Resource) -> Resource | None:
+        """The oldest resource that wants the same Secret, if it is older than this one."""
+        claimants = self._claimants.get(_desired_name(resource) or ("", ""))
+        if not claimants or claimants[0][2] == resource.key or claimants[0] >= _claimant(resource):
+            return None
+        return self._resources[claimants[0][2]]
+
+    def is_contender(self, resource: Resource) -> bool:
+        """Whether the resource is among the oldest that want its Secret: the others' turn is not near."""
+        claimants = self._claimants.get(_desired_name(resource) or ("", ""), ())
+        return any(key == resource.key for *_, key in claimants[:_CONTENDERS])
+
+    def is_beyond(self, key: ResourceKey) -> bool:
+        """Whether a resource is known by name only, because its namespace has too many."""
+        return key in self._beyond.get(key.namespace, ())
+
+    def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
+        """Parse an object, or take the known one with a new status where only that can have changed."""
+        metadata = raw["metadata"]
+        known = self._resources.get(key_of(kind, raw))
+        seen = (metadata["uid"], metadata.get("generation"), is_deleting(metadata))
+        if known and (known.uid, known.generation, known.deleting) == seen:
+            return known.with_status(status_of(raw), requested_refresh(metadata))
+        return parse_resource(kind, raw)
+
+    def put_resources(self, resources: Sequence[Resource]) -> None:
+        """Store all of them before any is looked at, so that each sees its rivals."""
+        fresh = [resource for resource in resources if self._store(resource)]
+        for resource in fresh:
+            self._enqueue(resource.key)
+
+    def read_beyond(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
+        """Take in a resource that was known by name only, and has been read (None: it is gone)."""
+        self._forget_beyond(key)
+        if raw is not None:
+            self.put_resources([parse_resource(key.kind, raw)])
+        self._fill(key.namespace)
+
+    def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
+        """Note a status that we have just written, before its echo arrives."""
+        known = self._resources.get(key)
+        if known and known.uid == uid:
+            self._resources[key] = known.with_status(status, known.refresh_requested)
+
+    def remove_resource(self, key: ResourceKey) -> None:
+        """Remove a resource; those that wanted its Secret are looked at when the Secret goes."""
+        resource = self._resources.pop(key, None)
+        if resource is None:
+            self._forget_beyond(key)
+            self._fill(key.namespace)
+            return
+        self._counts[key.namespace] -= 1
+        self._unindex(resource)
+        self._note_identity(resource, None)
+        self._gone(resource)
+        for view in self.owned_by(resource.uid):
+            if not view.labelled:
+                self.remove_secret((view.namespace, view.name))
+        if resource.desired:
+            self._enqueue_contenders((key.namespace, resource.desired.secret_name))
+        self._fill(key.namespace)
+
+    def see_secret(self, view: SecretView) -> None:
+        """Store a view, and look at whoever wants the Secret if it is not as we left it."""
+        name = (view.namespace, view.name)
+        known = self._secrets.get(name)
+        if known is None and name not in self._claimants and self._views[view.namespace] >= self._most:
+            return  # anybody may put our label on a Secret; one that is wanted later is found by reading it
+        self.put_secret(view)
+        if known is None or known.uid != view.uid or _differs(known, view):
+            self._enqueue_contenders(name, view.owner)
+
+    def put_secret(self, view: SecretView) -> None:
+        """Store a view, of our own write for instance, without looking at anybody."""
+        name = (view.namespace, view.name)
+        self._disown(name)
+        self._views[view.namespace] += name not in self._secrets
+        self._secrets[name] = view
+        if view.owner:
+            self._owned[view.owner.uid].add(name)
+
+    def remove_secret(self, name: SecretName) -> None:
+        """Remove a Secret; its owner and the oldest that want it are looked at."""
+        self._disown(name)
+        if (view := self._secrets.pop(name, None)) is not None:
+            self._views[view.namespace] -= 1
+            self._enqueue_contenders(name, view.owner)
+            if view.owner and view.owner.of_ours and view.owner.key(name[0]) not in self._resources:
+                self._orphan_gone(view.owner.key(name[0]))
+
+    def _store(self, resource: Resource) -> bool:
+        """Whether the resource is new, has another spec, or asks for a fresh token."""
+        resource = resource.abridged()
+        known = self._resources.get(resource.key)
+        if known is None and not self._has_room(resource.key):
+            return False
+        if known and known.has_same_spec(resource):
+            self._resources[resource.key] = resource
+            return False
+        if known:
+            self._unindex(known)
+        self._resources[resource.key] = resource
+        self._index(resource)
+        self._note_identity(known, resource)
+        if known and known.uid != resource.uid:
+            self._gone(known)
+        if known and (released := _desired_name(known)) and released != _desired_name(resource):
+            self._enqueue_contenders(released)
+        return True
+
+    def _has_room(self, key: ResourceKey) -> bool:
+        """Count a new resource, or keep its name only."""
+        if self._counts[key.namespace] < self._most:
+            self._forget_beyond(key)
+            self._counts[key.namespace] += 1
+            return True
+        if key.namespace not in self._beyond:
+            log.warning(
+                "a namespace has too many resources; further ones are not served",
+                namespace=key.namespace,
+                most=self._most,
+            )
+        self._beyond.setdefault(key.namespace, {})[key] = None
+        return False
+
+    def _fill(self, namespace: str) -> None:
+        """Where there is room for one more: who looks at it reads it."""
+        if self._counts[namespace] < self._most and (beyond := self._beyond.get(namespace)):
+            self._enqueue(next(iter(beyond)))
+
+    def _forget_beyond(self, key: ResourceKey) -> None:
+        if beyond := self._beyond.get(key.namespace):
+            beyond.pop(key, None)
+            if not beyond:
+                del self._beyond[key.namespace]
+
+    def _note_identity(self, before: Resource | None, now: Resource | None) -> None:
+        old, new = identity_of(before), identity_of(now)
+        if old == new:
+            return
+        if now and new:
+            self._named.name(now.key, new)
+        if before and old:
+            self._named.unname(before.key, old)
+            self._identity_left(before.key)
+
+    def _index(self, resource: Resource) -> None:
+        for account in _linked_accounts(resource):
+            self._linking[account].add(resource.key)
+        if desired := _desired_name(resource):
+            insort(self._claimants.setdefault(desired, []), _claimant(resource))
+        if argo := resource.argo_login:
+            insort(self._argo.setdefault(argo, []), _claimant(resource))
+            self._enqueue_twins(argo)
+
+    def _unindex(self, resource: Resource) -> None:
+        for account in _linked_accounts(resource):
+            _release(self._linking, account, resource.key)
+        if desired := _desired_name(resource):
+            claimants = self._claimants[desired]
+            del claimants[bisect_left(claimants, _claimant(resource))]
+            if not claimants:
+                del self._claimants[desired]
+        if argo := resource.argo_login:
+            twins = self._argo[argo]
+            del twins[bisect_left(twins, _claimant(resource))]
+            self._enqueue_twins(argo)
+            if not twins:
+                del self._argo[argo]
+
+    def _enqueue_twins(self, argo: tuple[str, ...]) -> None:
+        """One that has a twin now, or none any more, says so."""
+        for *_, key in self._argo[argo][:_CONTENDERS]:
+            self._enqueue(key)
+
+    def _disown(self, name: SecretName) -> None:
+        known = self._secrets.get(name)
+        if known and known.owner:
+            owned = self._owned[known.owner.uid]
+            owned.discard(name)
+            if not owned:
+                del self._owned[known.owner.uid]
+
+    def _enqueue_contenders(self, name: SecretName, owner: Owner | None = None) -> None:
+        """The oldest that want the Secret, and whoever has it, by another name perhaps."""
+        keys = [key for *_, key in self._claimants.get(name, ())[:_CONTENDERS]]
+        if owner and owner.of_ours and owner.key(name[0]) in self._resources:
+            keys.append(owner.key(name[0]))
+        for key in dict.fromkeys(keys):
+            self._enqueue(key)
+
+
+# Uids differ, so that keys are never compared.
+_Claimant = tuple[datetime, str, ResourceKey]
+
+
+def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+    """The key of an object as the API server sends it."""
+    metadata = raw["metadata"]
+    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
+
+
+def _desired_name(resource: Resource) -> SecretName | None:
+    """The Secret that a resource claims; none while it is being deleted."""
+    if resource.desired is None or resource.deleting:
+        return None
+    return resource.key.namespace, resource.desired.secret_name
+
+
+def identity_of(resource: Resource | None) -> Identity | None:
+    """The AWS identity that a resource asks for; None where its spec names none that is valid."""
+    return resource.desired.logins[0].source.identity if resource and resource.desired else None
+
+
+def _linked_accounts(resource: Resource) -> list[AccountName]:
+    links = (resource.desired.links or ()) if resource.desired else ()
+    return [(resource.key.namespace, link.account) for link in links]
+
+
+def _release(index: dict[tuple[str, str], set[ResourceKey]], name: tuple[str, str], key: ResourceKey) -> None:
+    index[name].discard(key)
+    if not index[name]:
+        del index[name]
+
+
+def _claimant(resource: Resource) -> _Claimant:
+    return resource.created_at, resource.uid, resource.key
+
+
+def _differs(known: SecretView, view: SecretView) -> bool:
+    """Whether something of ours on the Secret is not as we left it."""
+    return (known.entry, known.owner, known.labelled, known.managed, known.fingerprint) != (
+        view.entry,
+        view.owner,
+        view.labelled,
+        view.managed,
+        view.fingerprint,
+    )

@@ -1,0 +1,208 @@
+"""Which source is asked next: calls to AWS under way, shared fairly by namespace.
+
+Guarantees:
+- namespaces that wait start calls in turn, one each, and within a namespace its regions do;
+- a namespace that has calls under way leaves the reserve to those that have none;
+- regions that the SDK does not list have a lane of their own, so they can't crowd out those that it lists;
+- in that lane a namespace has a third as many calls under way as there are slots, at most, with or without a
+  slot: each may hold one of the few threads that look up names for as long as a name server is slow;
+- a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds
+  one call of each namespace, so regions that hang delay no other.
+
+Leaves out: making the call, and what comes of it (token_cache).
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ecr_operator.api.token import TokenSource
+
+SLOW: Final = 1.9  # seconds
+_LISTED_SLOTS: Final = 80
+_OTHER_SLOTS: Final = 24
+_MOST_OTHERS_OF_ONE: Final = _OTHER_SLOTS // 3
+_SHARE_OF_RESERVE: Final = 4
+_REMEMBERED: Final = 256
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    namespace: str
+    region: str
+    started_at: float
+    has_slot: bool = True
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What a namespace waits for: its sources by region, in the order of their turns."""
+
+    regions: OrderedDict[str, OrderedDict[TokenSource, None]] = field(default_factory=OrderedDict)
+
+
+class _Lane:
+    """Slots, and who waits for one or has one.
+
+    Args:
+        slots: how many there are.
+        most_of_one: how many calls of one namespace may be under way; None for any number.
+    """
+
+    def __init__(self, slots: int, most_of_one: int | None = None) -> None:
+        self.slots = slots
+        self.most_of_one = most_of_one
+        self.free = slots
+        self.waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        self.calls: dict[TokenSource, _Call] = {}
+        # Calls that may have a slot, in the order of their start.
+        self.started: deque[_Call] = deque()
+        self.slots_of: Counter[str] = Counter()
+        # Calls of a namespace, with a slot or without.
+        self.under_way: Counter[str] = Counter()
+        self.calls_in: Counter[tuple[str, str]] = Counter()
+
+    def add(self, source: TokenSource, namespace: str) -> None:
+        waiting = self.waiting.setdefault(namespace, _Waiting())
+        waiting.regions.setdefault(source.plain_region, OrderedDict())[source] = None
+
+    def remove(self, source: TokenSource, namespace: str) -> None:
+        waiting = self.waiting.get(namespace)
+        if waiting is None or (sources := waiting.regions.get(source.plain_region)) is None:
+            return
+        sources.pop(source, None)
+        if not sources:
+            del waiting.regions[source.plain_region]
+        if not waiting.regions:
+            del self.waiting[namespace]
+
+    def begin(self, source: TokenSource, namespace: str, now: float) -> None:
+        call = _Call(namespace, source.plain_region, now)
+        self.calls[source] = call
+        self.started.append(call)
+        self.free -= 1
+        self.slots_of[namespace] += 1
+        self.under_way[namespace] += 1
+        self.calls_in[namespace, call.region] += 1
+
+    def end(self, source: TokenSource) -> _Call | None:
+        call = self.calls.pop(source, None)
+        if call is not None:
+            self.give_back(call)
+            self.under_way[call.namespace] -= 1
+            if not self.under_way[call.namespace]:
+                del self.under_way[call.namespace]
+            place = (call.namespace, call.region)
+            self.calls_in[place] -= 1
+            if not self.calls_in[place]:
+                del self.calls_in[place]
+        return call
+
+    def give_back(self, call: _Call) -> None:
+        """Take a call's slot, unless it has none any more."""
+        if not call.has_slot:
+            return
+        call.has_slot = False
+        self.free += 1
+        self.slots_of[call.namespace] -= 1
+        if not self.slots_of[call.namespace]:
+            del self.slots_of[call.namespace]
+
+    def give_back_slow(self, slow_since: float) -> None:
+        while self.started and (not self.started[0].has_slot or self.started[0].started_at <= slow_since):
+            self.give_back(self.started.popleft())
+
+    def has_slot_for(self, namespace: str) -> bool:
+        if self.most_of_one is not None and self.under_way[namespace] >= self.most_of_one:
+            return False
+        reserve = self.slots // _SHARE_OF_RESERVE if self.slots_of[namespace] else 0
+        return self.free > reserve
+
+
+class Calls:
+    """Decides when a source is asked.
+
+    Args:
+        is_listed: whether the SDK lists a region.
+        monotonic: seconds that never step.
+        start: asks a source, and calls `ended` when that is over; False if nobody needs it any more.
+    """
+
+    def __init__(
+        self,
+        is_listed: Callable[[str], bool],
+        monotonic: Callable[[], float],
+        start: Callable[[TokenSource], bool],
+    ) -> None:
+        self._is_listed = is_listed
+        self._monotonic = monotonic
+        self._start = start
+        self._listed, self._others = _Lane(_LISTED_SLOTS), _Lane(_OTHER_SLOTS, _MOST_OTHERS_OF_ONE)
+        self._answered: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def any_waiting(self) -> bool:
+        """Whether any namespace waits for its turn."""
+        return bool(self._listed.waiting or self._others.waiting)
+
+    def request(self, source: TokenSource, namespace: str) -> None:
+        """Have a source asked in a namespace's turn; to request it again changes nothing."""
+        lane = self._lane(source)
+        if source not in lane.calls:
+            lane.add(source, namespace)
+            self._start_next(lane)
+
+    def withdraw(self, source: TokenSource, namespace: str) -> None:
+        """Take back a request that has not been started."""
+        self._lane(source).remove(source, namespace)
+
+    def ended(self, source: TokenSource, *, cancelled: bool = False) -> None:
+        """A call is over, by its answer or because it was cancelled."""
+        lane = self._lane(source)
+        if call := lane.end(source):
+            # Whatever came of it: who answers in time does not hang. One cancelled early tells nothing.
+            is_slow = self._monotonic() - call.started_at >= SLOW
+            if is_slow or not cancelled:
+                self._note(call.region, answers=not is_slow)
+        self._start_next(lane)
+
+    def start_waiting(self) -> None:
+        """Start what may be started by now; to be called about once a second while any waits."""
+        for lane in (self._listed, self._others):
+            self._start_next(lane)
+
+    def _lane(self, source: TokenSource) -> _Lane:
+        return self._listed if self._is_listed(source.plain_region) else self._others
+
+    def _start_next(self, lane: _Lane) -> None:
+        lane.give_back_slow(self._monotonic() - SLOW)
+        passed_over = 0
+        while passed_over < len(lane.waiting) and lane.free:
+            namespace, waiting = next(iter(lane.waiting.items()))
+            lane.waiting.move_to_end(namespace)
+            source = self._choose(lane, namespace, waiting)
+            if source is None:
+                passed_over += 1
+                continue
+            passed_over = 0
+            lane.remove(source, namespace)
+            if source not in lane.calls and self._start(source):
+                lane.begin(source, namespace, self._monotonic())
+
+    def _choose(self, lane: _Lane, namespace: str, waiting: _Waiting) -> TokenSource | None:
+        """A source that the namespace may have asked now; its region is the last to have another turn."""
+        if not lane.has_slot_for(namespace):
+            return None
+        for region, sources in waiting.regions.items():
+            if region in self._answered or not lane.calls_in[namespace, region]:
+                waiting.regions.move_to_end(region)
+                return next(iter(sources))
+        return None
+
+    def _note(self, region: str, *, answers: bool) -> None:
+        self._answered.pop(region, None)
+        if answers:
+            self._answered[region] = None
+            if len(self._answered) > _REMEMBERED:
+                self._answered.popitem(last=False)

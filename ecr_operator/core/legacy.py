@@ -1,0 +1,123 @@
+"""Telling a Secret that v0.6.0 wrote from one that only looks like it.
+
+v0.6.0 left no ownerReference and no label. So its Secrets are known by the exact form that its code
+writes, for this very host or URL, and by a status that only it leaves behind. Under v0.6.0's CRDs our own
+status looks the same; there the login must also have been written with the status, as v0.6.0 did.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ecr_operator.api.desired import ArgoOptions, Desired, Resource
+from ecr_operator.api.times import parse_time
+from ecr_operator.api.token import USERNAME, RegistryToken
+from ecr_operator.core.secret import (
+    ARGO_LABEL,
+    ARGO_TYPE,
+    DOCKER_KEY,
+    DOCKER_TYPE,
+    generated_data,
+)
+
+_LIFE: Final = timedelta(hours=12)
+_TOGETHER: Final = timedelta(seconds=60)
+
+
+def has_legacy_status(resource: Resource) -> bool:
+    """Whether the status is as only v0.6.0 leaves it: Updated, with a time, and nothing newer."""
+    status = resource.status
+    return (
+        status.get("phase") == "Updated"
+        and parse_time(status.get("lastUpdatedTime")) is not None
+        and "observedGeneration" not in status
+    )
+
+
+def legacy_token(
+    resource: Resource, desired: Desired, secret: Mapping[str, Any], *, old_crds: bool = False
+) -> RegistryToken | None:
+    """The token in a Secret that v0.6.0 plainly wrote for this resource; None for any other Secret.
+
+    Args:
+        resource: whose status tells the token's age.
+        desired: its checked spec.
+        secret: the whole core Secret, with its managedFields.
+        old_crds: the status may be our own; require managedFields to show an update of the login at its time.
+            Not required elsewhere, since a Secret restored from a backup shows the time of the restore.
+    """
+    issued_at = parse_time(resource.status.get("lastUpdatedTime"))
+    if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
+        return None
+    if old_crds and not _is_written_at(issued_at, desired, secret):
+        return None
+    data = _decoded(secret.get("data"))
+    password = _password(desired, data)
+    if password is None:
+        return None
+    try:
+        token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
+    except OverflowError:  # a time near the year 9999, which nobody fetched a token at
+        return None
+    if data != generated_data(_as_then(desired), {desired.target: token}) or not _has_form(desired, secret):
+        return None
+    return token
+
+
+def _as_then(desired: Desired) -> Desired:
+    """What v0.6.0 made of the spec: it knew no options for Argo CD."""
+    return replace(desired, argo=ArgoOptions() if desired.argo else None)
+
+
+def _has_controller(secret: Mapping[str, Any]) -> bool:
+    owners = secret["metadata"].get("ownerReferences") or ()
+    return any(owner.get("controller") for owner in owners)
+
+
+def _is_written_at(time: datetime, desired: Desired, secret: Mapping[str, Any]) -> bool:
+    """Whether the login was last changed by an update around that time, under whatever manager's name."""
+    field = f"f:{'password' if desired.argo else DOCKER_KEY}"
+    writers = [
+        entry
+        for entry in secret["metadata"].get("managedFields") or ()
+        if field in ((entry.get("fieldsV1") or {}).get("f:data") or {})
+    ]
+    return bool(writers) and all(
+        entry.get("operation") == "Update"
+        and (written := parse_time(entry.get("time"))) is not None
+        and abs(written - time) <= _TOGETHER
+        for entry in writers
+    )
+
+
+def _has_form(desired: Desired, secret: Mapping[str, Any]) -> bool:
+    if desired.argo is None:
+        return bool(secret.get("type") == DOCKER_TYPE)
+    labels = secret["metadata"].get("labels") or {}
+    return secret.get("type") == ARGO_TYPE and labels.get(ARGO_LABEL) == "repository"
+
+
+def _decoded(data: object) -> dict[str, str]:
+    if not isinstance(data, Mapping):
+        return {}
+    try:
+        return {key: base64.b64decode(value, validate=True).decode() for key, value in data.items()}
+    except (binascii.Error, ValueError, TypeError):
+        return {}
+
+
+def _password(desired: Desired, data: Mapping[str, str]) -> str | None:
+    if desired.argo:
+        return data.get("password")
+    try:
+        login = json.loads(data.get(DOCKER_KEY, ""))["auths"][desired.target]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(login, Mapping) or login.get("username") != USERNAME:
+        return None
+    password = login.get("password")
+    return password if isinstance(password, str) and password else None

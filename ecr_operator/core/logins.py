@@ -1,0 +1,167 @@
+"""Gathering the tokens of all the logins that one Secret holds.
+
+Invariant: a login whose source fails keeps the token that it has, and never holds up the others for longer
+than one call takes.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecr_operator.api.desired import Desired, Resource
+from ecr_operator.api.token import RegistryToken, TokenSource
+from ecr_operator.core.fitting import held_times
+from ecr_operator.core.ports import SecretStore
+from ecr_operator.core.secret import DOCKER_KEY
+from ecr_operator.core.secret_view import SecretView
+from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What there is for the logins of one Secret.
+
+    Attributes:
+        tokens: by registry key; those that stay because their source fails are among them.
+        failures: by registry key.
+        rate_limited: monotonic seconds at which a source may be asked again that may not be asked yet.
+        pending: a source is being asked.
+    """
+
+    tokens: Mapping[str, RegistryToken]
+    failures: Mapping[str, TokenFailure]
+    rate_limited: float | None = None
+    pending: bool = False
+
+    @property
+    def fresh(self) -> list[RegistryToken]:
+        """Those of sources that did not fail."""
+        return [token for key, token in self.tokens.items() if key not in self.failures]
+
+    @property
+    def retry_at(self) -> float:
+        """Monotonic seconds of the earliest retry; only where something failed or is too soon."""
+        ends = [failure.retry_at for failure in self.failures.values()]
+        return min(ends) if self.rate_limited is None else min([*ends, self.rate_limited])
+
+
+class Logins:
+    """Gets tokens for the logins of a Secret.
+
+    Args:
+        tokens: the token cache.
+        secrets: to read a login that stays.
+        tag_sessions: roles are assumed for each resource by itself, with its name as a session tag.
+    """
+
+    def __init__(self, tokens: TokenCache, secrets: SecretStore, *, tag_sessions: bool = False) -> None:
+        self._tokens = tokens
+        self._secrets = secrets
+        self._tag_sessions = tag_sessions
+        # The requests for a fresh token that have cut a failure's pause short: each does so once.
+        self._reset: dict[str, str] = {}
+
+    def remove(self, resource: Resource) -> None:
+        """Drop what is kept for a resource that is gone."""
+        self._reset.pop(resource.uid, None)
+        self._tokens.release(resource.key)
+
+    async def gather(
+        self,
+        resource: Resource,
+        desired: Desired,
+        present: SecretView | None,
+        acceptable: Callable[[RegistryToken], bool],
+    ) -> Gathered:
+        """Read what permits the identity, then ask the cache for every source of the logins.
+
+        Args:
+            resource: who asks.
+            desired: its checked spec.
+            present: the Secret that is there and is the resource's own.
+            acceptable: whether a cached token will do.
+
+        Raises:
+            OperatorError: nothing permits the identity, or it or the present Secret can't be read.
+        """
+        expires_at = present.times.expires_at if present and present.times else None
+        asked = {source: self._tagged(source, resource) for source in desired.sources}
+        self._tokens.release(resource.key, keep=set(asked.values()))
+        # All logins of a Secret have one identity.
+        basis = await self._tokens.basis(next(iter(asked.values())).identity)
+        if self._is_new_request(resource, present):
+            for source in asked.values():
+                self._tokens.reset_backoff(source)
+        found = {
+            source: self._tokens.get(tagged, resource.key, basis, expires_at, acceptable)
+            for source, tagged in asked.items()
+        }
+        gathered = _sort(desired, found)
+        if gathered.tokens and gathered.failures and present and not gathered.pending:
+            return await self._with_old(resource, desired, present, gathered)
+        return gathered
+
+    def _is_new_request(self, resource: Resource, present: SecretView | None) -> bool:
+        request = resource.refresh_requested
+        if request is None or (present and present.refresh_requested == request):
+            return False
+        is_new = self._reset.get(resource.uid) != request
+        self._reset[resource.uid] = request
+        return is_new
+
+    def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:
+        identity = source.identity
+        if not self._tag_sessions or identity.source != "operator" or not identity.role_arn:
+            return source
+        return replace(source, identity=replace(identity, resource=resource.key.name))
+
+    async def _with_old(
+        self, resource: Resource, desired: Desired, present: SecretView, gathered: Gathered
+    ) -> Gathered:
+        """The same, with the logins of the present Secret where the source fails."""
+        secret = await self._secrets.read(present.namespace, present.name)
+        old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
+        kept = {
+            key: RegistryToken(
+                password=old[key],
+                issued_at=times.issued_at,
+                expires_at=times.expires_at,
+                key_hash=present.key_hash or "",
+            )
+            for key, times in held_times(present, resource, desired).items()
+            if key in gathered.failures and key in old
+        }
+        return Gathered(
+            tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited
+        )
+
+
+def _sort(
+    desired: Desired, found: Mapping[TokenSource, RegistryToken | TokenFailure | RateLimited | None]
+) -> Gathered:
+    by_key = {login.key: found[login.source] for login in desired.logins}
+    soon = [one.retry_at for one in by_key.values() if isinstance(one, RateLimited)]
+    return Gathered(
+        tokens={key: one for key, one in by_key.items() if isinstance(one, RegistryToken)},
+        failures={key: one for key, one in by_key.items() if isinstance(one, TokenFailure)},
+        rate_limited=min(soon, default=None),
+        pending=_is_pending(by_key.values()),
+    )
+
+
+def _is_pending(found: Collection[RegistryToken | TokenFailure | RateLimited | None]) -> bool:
+    """Whether to wait: for a call that has just begun, or where nothing else is known yet."""
+    unanswered = any(isinstance(one, TokenFailure) and one.unanswered for one in found)
+    has_tokens = any(isinstance(one, RegistryToken) for one in found)
+    return any(one is None for one in found) or (unanswered and not has_tokens)
+
+
+def _passwords(secret: Mapping[str, Any]) -> dict[str, str]:
+    """The passwords in a Secret of ours, by registry key; whatever can't be read is left out."""
+    try:
+        auths = json.loads(b64decode(secret["data"][DOCKER_KEY]))["auths"]
+        return {key: login["password"] for key, login in auths.items() if login["password"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,295 @@
+"""The Secrets and ServiceAccounts that resources name as their AWS identity, by a watch of their metadata.
+
+Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept;
+what is wrong with a named object is asked again only when the object has changed; a Secret with keys is read
+once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
+that changes all the time one change in a second is passed on, and no other object waits for that.
+Leaves out: reading them (kube.tenants), what permits an identity (aws), and what other keys mean (rotation).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import Identity, KeyDigest
+from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.core.ports import Clock
+
+# Of an Identity: those that name an object.
+SOURCES: Final = ("iam_secret", "service_account")
+_UNKNOWN: Final = ""
+_READ_AGAIN: Final = 5.0  # seconds after the API server did not answer
+_TOGETHER: Final = 1.0  # seconds in which further changes of an object are passed on as one
+
+log = structlog.get_logger(__name__)
+
+_Name = tuple[str, str, str]
+"""Source, namespace and name."""
+
+
+class Demand:
+    """Whether anybody needs a watch.
+
+    Attributes:
+        on: set while somebody does.
+        off: set while nobody does.
+    """
+
+    def __init__(self) -> None:
+        self.on, self.off = asyncio.Event(), asyncio.Event()
+        self.change(needed=False)
+
+    def change(self, *, needed: bool) -> None:
+        """Note whether it is needed from now on."""
+        (self.on.set if needed else self.on.clear)()
+        (self.off.clear if needed else self.off.set)()
+
+
+@dataclass(slots=True)
+class _Named:
+    """One object: who names it, its uid and version (None if absent), what is wrong with it, its keys."""
+
+    users: dict[ResourceKey, Identity] = field(default_factory=dict)
+    version: str | None = _UNKNOWN
+    failures: dict[Identity, OperatorError] = field(default_factory=dict)
+    keys: KeyDigest | None = None
+
+
+class NamedObjects:
+    """The objects that resources name.
+
+    Args:
+        read_basis: reads what permits an identity.
+        scopes: the namespaces that are watched; an empty string for all.
+        changed: called with the identities that a changed object stands for, and the resources that name it.
+    """
+
+    def __init__(
+        self,
+        read_basis: Callable[[Identity], Awaitable[str]],
+        scopes: Sequence[str],
+        changed: Callable[[Collection[Identity], Collection[ResourceKey]], None],
+    ) -> None:
+        self._read_basis = read_basis
+        self._changed = changed
+        self._unread: dict[_Name, None] = {}
+        self._any_unread = asyncio.Event()
+        # What was reported within the last second, and whether it has changed again since.
+        self._told: dict[_Name, bool] = {}
+        self._any_told = asyncio.Event()
+        self._named: dict[_Name, _Named] = {}
+        self._numbers: Counter[tuple[str, str]] = Counter()
+        self._synced: set[tuple[str, str]] = set()
+        self._demands = {(source, scope): Demand() for source in SOURCES for scope in scopes}
+
+    def demand(self, source: str, scope: str) -> Demand:
+        """Whether the objects of a kind and scope have to be watched."""
+        return self._demands[source, scope]
+
+    def store(self, source: str, scope: str) -> "NamedObjectStore":
+        """Where the informer of a kind and scope puts what it sees."""
+        return NamedObjectStore(source, scope, self)
+
+    def name(self, key: ResourceKey, identity: Identity) -> None:
+        """A resource has this identity, and names an object with it perhaps."""
+        if identity.source not in SOURCES:
+            return
+        name = _name_of(identity)
+        if name not in self._named:
+            self._named[name] = _Named()
+            self._count(name, 1)
+            if (identity.source, self._scope(identity.namespace)) in self._synced:
+                # The list was before it was named.
+                self._read_later(name)
+        self._named[name].users[key] = identity
+
+    def unname(self, key: ResourceKey, identity: Identity) -> None:
+        """A resource no longer has this identity."""
+        name = _name_of(identity)
+        named = self._named.get(name)
+        if named is None or named.users.get(key) != identity:
+            return
+        del named.users[key]
+        if not named.users:
+            del self._named[name]
+            self._unread.pop(name, None)
+            self._count(name, -1)
+
+    async def basis(self, identity: Identity) -> str:
+        """What permits an identity, read now; what was wrong with its object is raised until that changes.
+
+        Raises:
+            OperatorError: nothing permits it, or it can't be read.
+        """
+        named = self._named.get(_name_of(identity))
+        if named and (failure := named.failures.get(identity)):
+            raise failure.with_traceback(None)
+        before = named.version if named else None
+        try:
+            return await self._read_basis(identity)
+        except PermanentError as error:
+            is_watched = (identity.source, self._scope(identity.namespace)) in self._synced
+            if (
+                named
+                and is_watched
+                and named.version == before
+                and error.reason is Reason.CREDENTIALS_MISSING
+            ):
+                named.failures[identity] = error
+            raise
+
+    def keys(self, identity: Identity) -> KeyDigest | None:
+        """The keys of an identity's Secret as last read; None if they have not been."""
+        named = self._named.get(_name_of(identity))
+        return named.keys if named else None
+
+    async def watch_keys(
+        self,
+        read: Callable[[Identity], Awaitable[KeyDigest]],
+        keys_read: Callable[[KeyDigest | None, KeyDigest, Collection[ResourceKey]], object],
+        clock: Clock,
+    ) -> None:
+        """Read the keys of Secrets that are new or have changed, until cancelled.
+
+        Args:
+            read: digests the keys in a Secret.
+            keys_read: called with the digests of the last read (None if there was none) and of this one, and
+                the resources that name the Secret.
+            clock: the time.
+        """
+        while True:
+            await self._any_unread.wait()
+            while self._unread:
+                name = next(iter(self._unread))
+                del self._unread[name]
+                if (known := self._named.get(name)) is None or known.failures:
+                    continue  # nobody names it any more, or it has no keys as far as is known
+                try:
+                    keys = await read(Identity(source="iam_secret", namespace=name[1], name=name[2]))
+                except TransientError:
+                    await clock.sleep(_READ_AGAIN)
+                    if name in self._named:
+                        self._read_later(name)
+                except PermanentError:
+                    pass  # reported by the refreshes that need them
+                except Exception as error:  # noqa: BLE001 - must not keep other Secrets from being read
+                    # The type alone: what an unknown exception says may hold a key.
+                    log.error("unexpected error", error=type(error).__name__, namespace=name[1], name=name[2])  # noqa: TRY400
+                else:
+                    if named := self._named.get(name):
+                        before, named.keys = named.keys, keys
+                        keys_read(before, keys, list(named.users))
+            self._any_unread.clear()
+
+    def _read_later(self, name: _Name) -> None:
+        if name[0] == "iam_secret":
+            self._unread[name] = None
+            self._any_unread.set()
+
+    def is_named(self, name: _Name) -> bool:
+        """Whether any resource names it."""
+        return name in self._named
+
+    def saw(self, name: _Name, version: str | None) -> None:
+        """The object has this version now, or is absent (None)."""
+        named = self._named.get(name)
+        if named is None or named.version == version:
+            return
+        is_news = named.version != _UNKNOWN or named.keys is not None
+        named.version = version
+        if version is not None:
+            self._read_later(name)
+        if is_news or named.failures:
+            named.failures.clear()
+            self._tell(name, named)
+
+    def _tell(self, name: _Name, named: _Named) -> None:
+        """Pass a change on: at once, or with all others of the same second where one has been in it."""
+        if name in self._told:
+            self._told[name] = True
+            return
+        self._told[name] = False
+        self._any_told.set()
+        self._changed(set(named.users.values()), list(named.users))
+
+    async def tell_of_more(self, clock: Clock) -> None:
+        """Pass on what has changed again within a second, at its end, until cancelled."""
+        while True:
+            await self._any_told.wait()
+            await clock.sleep(_TOGETHER)
+            self._any_told.clear()
+            told, self._told = self._told, {}
+            for name, again in told.items():
+                if again and (named := self._named.get(name)):
+                    self._tell(name, named)
+
+    def saw_all(self, source: str, scope: str, versions: Mapping[_Name, str]) -> None:
+        """All named objects that there are of a kind in a scope."""
+        self._synced.add((source, scope))
+        for name in [name for name in self._named if name[0] == source and scope in ("", name[1])]:
+            self.saw(name, versions.get(name))
+
+    def ended(self, source: str, scope: str) -> None:
+        """The watch has ended: what it showed may be no longer so."""
+        self._synced.discard((source, scope))
+        for name, named in self._named.items():
+            if name[0] == source and scope in ("", name[1]):
+                named.failures.clear()
+                named.version = _UNKNOWN
+
+    def _scope(self, namespace: str) -> str:
+        return "" if (SOURCES[0], "") in self._demands else namespace
+
+    def _count(self, name: _Name, change: int) -> None:
+        place = (name[0], self._scope(name[1]))
+        self._numbers[place] += change
+        if demand := self._demands.get(place):
+            demand.change(needed=self._numbers[place] > 0)
+
+
+class NamedObjectStore:
+    """The named objects of one kind in one scope, as their informer sees them.
+
+    Args:
+        source: `iam_secret` or `service_account`.
+        scope: a namespace, or an empty string for all.
+        objects: where they are kept.
+    """
+
+    def __init__(self, source: str, scope: str, objects: NamedObjects) -> None:
+        self._source = source
+        self._scope = scope
+        self._objects = objects
+
+    def read(self, raw: Mapping[str, Any]) -> tuple[_Name, str] | None:
+        """An object of a list; None if nobody names it."""
+        name = self._name(raw)
+        return (name, _version(raw)) if self._objects.is_named(name) else None
+
+    def replaced(self, listed: Sequence[tuple[_Name, str] | None]) -> None:
+        """A list: what is not in it is absent."""
+        self._objects.saw_all(self._source, self._scope, dict(found for found in listed if found))
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object that was added or modified."""
+        self._objects.saw(self._name(raw), _version(raw))
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """An object that is gone."""
+        self._objects.saw(self._name(raw), None)
+
+    def _name(self, raw: Mapping[str, Any]) -> _Name:
+        return self._source, raw["metadata"]["namespace"], raw["metadata"]["name"]
+
+
+def _name_of(identity: Identity) -> _Name:
+    return identity.source, identity.namespace, identity.name
+
+
+def _version(raw: Mapping[str, Any]) -> str:
+    return f"{raw['metadata']['uid']}/{raw['metadata']['resourceVersion']}"

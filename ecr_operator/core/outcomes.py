@@ -1,0 +1,133 @@
+"""The outcomes that a refresh can have, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ecr_operator.api.desired import Desired, Problem, Resource
+from ecr_operator.api.errors import OperatorError, PermanentError
+from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
+from ecr_operator.api.registry import parse_registry
+from ecr_operator.api.text import excerpt
+from ecr_operator.api.times import format_time
+from ecr_operator.core.secret import MANAGED_BY, MANAGER
+from ecr_operator.core.secret_view import SecretView
+
+
+def settled(resource: Resource, desired: Desired, times: TokenTimes, reason: Reason) -> Outcome:
+    """The Secret is as it should be; or as far as the spec can be understood."""
+    if resource.problem:
+        return invalid(resource, times)
+    done = f"Secret {desired.secret_name}{_DONE[reason]}"
+    message = f"{done} holds a token that lives until {format_time(times.expires_at)}."
+    return Outcome(reason=reason, message=message, succeeded=True, fits=True, times=times)
+
+
+def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
+    """The attempt came to nothing; `times` are those of the Secret that stays, if it fits."""
+    return Outcome(
+        reason=error.reason,
+        message=error.message,
+        succeeded=False,
+        fits=times is not None,
+        permanent=isinstance(error, PermanentError),
+        times=times,
+    )
+
+
+def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | None) -> Outcome:
+    """Some logins of the Secret are fresh and some are not; `times` where each has a token at least."""
+    failed_ones = "; ".join(
+        f"{excerpt(parse_registry(key).host, 80)}: {error.message}" for key, error in errors.items()
+    )
+    return Outcome(
+        reason=Reason.PARTLY_REFRESHED,
+        message=f"These registries failed, the others are fresh. {failed_ones}",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
+    """The spec is not valid, or not all of it."""
+    problem = resource.problem or Problem(reason=Reason.INVALID_SPEC, message="The spec can't be read.")
+    return Outcome(
+        reason=problem.reason,
+        message=problem.message,
+        succeeded=False,
+        fits=times is not None,
+        permanent=True,
+        times=times,
+    )
+
+
+def hint(desired: Desired, twin: ResourceKey | None) -> str:
+    """What the author of a spec should know though all is well."""
+    same = "has the same url, credential_scope and project; Argo CD uses one of the two"
+    other = f"{twin.kind} {twin.name} {same}." if twin else ""
+    return " ".join(part for part in (desired.hint, other) if part)
+
+
+def pending(times: TokenTimes | None) -> Outcome:
+    """AWS is being asked."""
+    return Outcome(
+        reason=Reason.PENDING,
+        message="AWS is being asked for a token.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
+    """The user said to leave everything as it is."""
+    message = "spec.suspend is true: nothing is refreshed or repaired."
+    return Outcome(
+        reason=Reason.SUSPENDED,
+        message=f"{message} {resource.problem.message}" if resource.problem else message,
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
+    """The Secret is as it should be, but not linked to each service account that it should be linked to."""
+    messages = dict.fromkeys(error.message for error in errors)
+    worst = next((error for error in errors if isinstance(error, PermanentError)), errors[0])
+    return replace(
+        done,
+        reason=worst.reason,
+        message=" ".join(messages),
+        succeeded=False,
+        permanent=isinstance(worst, PermanentError),
+    )
+
+
+def label_contested(desired: Desired, times: TokenTimes | None) -> Outcome:
+    """An admission webhook or policy overwrites our label whenever the Secret is written."""
+    return Outcome(
+        reason=Reason.FIELDS_CONTESTED,
+        message=f"Secret {desired.secret_name} does not keep the label {MANAGED_BY}: {MANAGER}; an admission "
+        "webhook or policy overwrites it. The token is still renewed, but a change by others is noticed only "
+        "every 30 s. Exclude the Secret from that webhook or policy.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+def contested(desired: Desired, view: SecretView | None, times: TokenTimes | None) -> Outcome:
+    """Somebody else keeps changing or deleting the Secret; `times` are those of a login that is intact."""
+    who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by somebody"
+    return Outcome(
+        reason=Reason.FIELDS_CONTESTED,
+        message=f"Secret {desired.secret_name} keeps being changed {who}. It is restored at a limited rate; "
+        "stop the other writer.",
+        succeeded=False,
+        fits=times is not None,
+        times=times,
+    )
+
+
+_DONE = {Reason.REFRESHED: "", Reason.REPAIRED: " was put right and", Reason.ADOPTED: " was adopted and"}

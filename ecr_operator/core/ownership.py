@@ -1,0 +1,226 @@
+"""Whose a Secret is, asked of the inventory first and of the API server where that does not tell.
+
+Invariant: what `claim` returns may be written, and nothing else may.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from ecr_operator.api.desired import Desired, Resource
+from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.api.names import is_name
+from ecr_operator.api.token import RegistryToken
+from ecr_operator.core.adoption import losses
+from ecr_operator.core.cache import Cache, SecretName
+from ecr_operator.core.legacy import has_legacy_status, legacy_token
+from ecr_operator.core.ports import ResourceReader, SecretStore
+from ecr_operator.core.secret_view import (
+    ADOPT,
+    ADOPT_DROPPING,
+    ADOPT_KEEPING,
+    Owner,
+    Relation,
+    SecretView,
+    relation_of,
+    view_secret,
+)
+
+_SHARED: Final = "Choose another generated_secret_name for one of the two."
+_FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
+_LOSING: Final = (
+    f'Move that to another Secret, annotate this one {ADOPT}: "{ADOPT_DROPPING}" to drop it, '
+    "or choose another generated_secret_name."
+)
+_COPIED: Final = (
+    f'Rename or delete it, remove its ownerReference and annotate it {ADOPT}: "{ADOPT_KEEPING}", '
+    "or choose another generated_secret_name."
+)
+_FREE: Final = (
+    f'Rename or delete it, annotate it {ADOPT}: "{ADOPT_KEEPING}", or choose another generated_secret_name.'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A Secret that a resource may write.
+
+    Attributes:
+        view: as it is now; None where there is none yet.
+        legacy: the token that v0.6.0 left in it, to be kept until it is due.
+    """
+
+    view: SecretView | None
+    legacy: RegistryToken | None = None
+
+
+class Ownership:
+    """Decides whether a resource may write the Secret that it names.
+
+    Args:
+        cache: what was last seen.
+        secrets: to look at a Secret that the watch does not show.
+        resources: to make sure that an owner is gone.
+    """
+
+    def __init__(self, cache: Cache, secrets: SecretStore, resources: ResourceReader) -> None:
+        self._cache = cache
+        self._secrets = secrets
+        self._resources = resources
+        # Names at which something is that the watch did not show: looked at before each attempt.
+        self._doubted: set[SecretName] = set()
+
+    def mark_stale(self, resource: Resource, desired: Desired) -> None:
+        """Look at the Secret itself next time: the watch's view of it has been wrong."""
+        self._doubted.add((resource.key.namespace, desired.secret_name))
+
+    def remove(self, resource: Resource) -> None:
+        """Drop what is kept for a resource that is gone."""
+        if resource.desired:
+            self._doubted.discard((resource.key.namespace, resource.desired.secret_name))
+
+    async def claim(self, resource: Resource, desired: Desired) -> Claim:
+        """The Secret as the resource may write it.
+
+        Raises:
+            ForeignSecretError: it is somebody else's; the message names whose.
+            OperatorError: from the API server.
+        """
+        view = await self._view(resource, desired)
+        if view and view.owner and view.owner.uid == resource.uid:
+            self._doubted.discard((view.namespace, view.name))
+            return Claim(view=view)
+        if older := self._cache.older_claimant(resource):
+            why = f"{older.key.kind} {older.key.name}, which is older, names it too"
+            raise _conflict(desired, why, _SHARED)
+        if view is None:
+            return Claim(view=None)
+        return await self._stranger(resource, desired, view)
+
+    async def recall(self, resource: Resource) -> SecretView | None:
+        """The resource's own Secret; one that no watch shows is looked for where the status tells of it.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        known = self._cache.own_secret(resource)
+        name = known.name if known else _told_name(resource)
+        if name is None or (known and known.labelled):
+            return known
+        view = await self._secrets.look(resource.key.namespace, name)
+        if view and view.is_owned_by(resource.uid):
+            self._cache.put_secret(view)
+            return view
+        if known:
+            self._cache.remove_secret((known.namespace, known.name))
+        return None
+
+    async def inherited(self, resource: Resource, desired: Desired) -> SecretView | None:
+        """The Secret that an earlier resource of this very name left, where it may be taken over.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        try:
+            view = (await self.claim(resource, desired)).view
+        except ForeignSecretError:
+            return None
+        if view is None or view.owner is None or not view.managed or not view.owner.of_ours:
+            return None
+        return view if view.owner.key(view.namespace) == resource.key else None
+
+    async def _view(self, resource: Resource, desired: Desired) -> SecretView | None:
+        name = (resource.key.namespace, desired.secret_name)
+        known = self._cache.secret(*name)
+        # A Secret that has lost our label to an admission webhook or policy is not in the watch.
+        seen = known.labelled if known else not _may_exist(resource, desired)
+        if seen and name not in self._doubted:
+            return known
+        view = await self._secrets.look(*name)
+        if view is None:
+            self._doubted.discard(name)
+            self._cache.remove_secret(name)
+        elif view.managed or view.is_owned_by(resource.uid):
+            self._cache.put_secret(view)
+        return view
+
+    async def _stranger(self, resource: Resource, desired: Desired, view: SecretView) -> Claim:
+        """A Secret without a word of this resource on it."""
+        gone = await self._is_gone(view.owner, resource.key.namespace) if view.owner else False
+        match relation_of(view, resource, owner_is_gone=gone):
+            case Relation.OURS | Relation.TAKE_OVER:
+                return Claim(view=view)
+            case Relation.ADOPT:
+                await self._check_losses(resource, desired, view)
+                return Claim(view=view)
+        if view.owner is None and has_legacy_status(resource):
+            secret = await self._secrets.read(view.namespace, view.name)
+            old = not await self._resources.keeps_details(resource.key.kind)
+            if secret and (token := legacy_token(resource, desired, secret, old_crds=old)):
+                return Claim(view=view_secret(secret["metadata"]), legacy=token)
+        self.mark_stale(resource, desired)
+        raise self._foreign(resource, desired, view, is_gone=gone)
+
+    def _foreign(
+        self, resource: Resource, desired: Desired, view: SecretView, *, is_gone: bool
+    ) -> ForeignSecretError:
+        """Whose it is, and what helps: a Secret whose controller exists can't be adopted."""
+        owner, words = view.owner, view.owner_in_words
+        if owner is None:
+            return _conflict(desired, f"it belongs to {words}" if view.writers else f"it has {words}", _FREE)
+        if not owner.of_ours:
+            return _conflict(desired, f"it belongs to {words}", _FOREIGN)
+        if owner.key(view.namespace) == resource.key:
+            why = "it names another resource of this name as its owner, an earlier one or one that it was"
+            return _conflict(desired, f"{why} copied from", _COPIED)
+        if is_gone:
+            why = f"it names {words} as its owner, which does not exist, and the operator did not write it"
+            return _conflict(desired, why, _COPIED)
+        other = self._cache.resource(owner.key(view.namespace))
+        if other and other.desired and other.desired.secret_name != view.name and not view.managed:
+            why = f"it names {words} as its owner, whose Secret is {other.desired.secret_name}: it is a copy"
+            return _conflict(desired, why, _COPIED)
+        return _conflict(desired, f"it belongs to {words}", _SHARED)
+
+    async def _check_losses(self, resource: Resource, desired: Desired, view: SecretView) -> None:
+        """Refuse to adopt what would be lost; a Secret that changes meanwhile is looked at again."""
+        if view.adopt == ADOPT_DROPPING:
+            return
+        secret = await self._secrets.read(view.namespace, view.name)
+        if secret and (lost := losses(desired, secret)):
+            self.mark_stale(resource, desired)
+            raise _conflict(desired, f"adopting it would drop {lost}", _LOSING)
+
+    async def is_active(self, resource: Resource) -> bool:
+        """Whether the resource exists and is not being deleted, asked of the API server.
+
+        Its watch may lag behind that of its Secret, from which the garbage collector takes the owner.
+        """
+        return await self._resources.is_active(resource.key, resource.uid)
+
+    async def _is_gone(self, owner: Owner, namespace: str) -> bool:
+        """Whether the owner was a resource of ours that no longer exists."""
+        if not owner.of_ours:
+            return False
+        known = self._cache.resource(owner.key(namespace))
+        if known and known.uid == owner.uid:
+            return False
+        return await self._resources.uid_of(owner.key(namespace)) != owner.uid
+
+
+def _may_exist(resource: Resource, desired: Desired) -> bool:
+    """Whether the status tells of a Secret."""
+    return has_legacy_status(resource) or resource.status.get("secretName") == desired.secret_name
+
+
+def _told_name(resource: Resource) -> str | None:
+    """The Secret that the status tells of."""
+    name = resource.status.get("secretName")
+    if name is None and resource.desired and has_legacy_status(resource):
+        return resource.desired.secret_name
+    return name if isinstance(name, str) and is_name(name) else None
+
+
+def _conflict(desired: Desired, why: str, advice: str) -> ForeignSecretError:
+    return ForeignSecretError(
+        f"Secret {desired.secret_name} is not this resource's: {why}. It is left as it is. {advice}"
+    )

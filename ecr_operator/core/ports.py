@@ -1,0 +1,275 @@
+"""What control asks of the world; kube, aws and the tests fulfil it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.identity import Identity, KeyDigest
+from ecr_operator.api.outcome import Outcome, ResourceKey
+from ecr_operator.api.token import RegistryToken, TokenSource
+from ecr_operator.core.result import Result
+from ecr_operator.core.secret_view import SecretView
+
+
+class Clock(Protocol):
+    """The time, injected so that hours can be tested in milliseconds."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC; may step in either direction."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never step."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never step."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        await asyncio.sleep(seconds)
+
+
+class WakefulClock(SystemClock):
+    """The machine's clock, with a monotonic time that goes on while the machine is suspended (on Linux)."""
+
+    _id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def monotonic(self) -> float:
+        """Seconds that never step, and never stand still."""
+        return time.clock_gettime(self._id)
+
+
+class TokenIssuer(Protocol):
+    """Fetches tokens; fulfilled by `aws.ecr.EcrTokenIssuer`."""
+
+    async def issue(self, source: TokenSource) -> RegistryToken:
+        """Ask AWS once for a fresh token; its `basis` is that of what was used for this call.
+
+        Raises:
+            OperatorError: with the reason and words for the user. It returns or raises in bounded time.
+        """
+        ...
+
+    async def basis(self, identity: Identity) -> str:
+        """Read from the cluster what permits the identity now, and return a digest of it; AWS is not asked.
+
+        The digest covers the key Secret's uid and keys, the ServiceAccount's uid and role, or, for a role of
+        the operator's identity, the uid of the namespace whose annotation permits it. It is empty, and
+        nothing is read, for the operator's identity without a role. Only digests of one process compare.
+
+        Raises:
+            OperatorError: as `issue` would for the same state of the cluster.
+        """
+        ...
+
+    async def long_lived(self, identity: Identity) -> KeyDigest:
+        """Digest the long-lived keys that an identity has now; AWS, agents and processes are not asked.
+
+        It is empty for other credentials, and where there are none or they make no sense.
+
+        Raises:
+            OperatorError: the named Secret can't be read.
+        """
+        ...
+
+    def release(self, identity: Identity) -> None:
+        """Drop the role sessions of an identity that no resource uses any more, in all regions."""
+        ...
+
+    def check(self, source: TokenSource) -> None:
+        """Refuse a region that must not be asked; without I/O.
+
+        Raises:
+            PermanentError: `InvalidSpec`.
+        """
+        ...
+
+    def is_listed(self, region: str) -> bool:
+        """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceFacts:
+    """What counts of a namespace: who may use which identity in it.
+
+    Attributes:
+        uid: another one after the namespace was made anew.
+        labels: all of them.
+        permitted_roles: the annotation `ecr.mobb.redhat.com/permitted-roles`; empty for none.
+    """
+
+    uid: str
+    labels: Mapping[str, str]
+    permitted_roles: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySecret:
+    """A Secret with AWS keys.
+
+    Attributes:
+        uid: another one after the Secret was made anew.
+        data: the decoded values of its keys that are `model.identities.IAM_KEYS` in any case, and the names
+            of those that somebody may have taken for them, without their values.
+    """
+
+    uid: str
+    data: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountFacts:
+    """What counts of a ServiceAccount.
+
+    Attributes:
+        uid: another one after the ServiceAccount was made anew.
+        role: the annotation `eks.amazonaws.com/role-arn`, if it has one.
+    """
+
+    uid: str
+    role: str | None
+
+
+class TenantReader(Protocol):
+    """Reads, one by one and afresh, what a resource names in its namespace; fulfilled by `kube.tenants`.
+
+    Every method raises OperatorError: of the API server, or with words on what is missing.
+    """
+
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
+        """A Secret with AWS keys; never kept."""
+        ...
+
+    async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
+        """A ServiceAccount's uid and role, by its metadata alone."""
+        ...
+
+    async def service_account_token(self, namespace: str, name: str) -> str:
+        """A fresh token of the ServiceAccount for the audience sts.amazonaws.com."""
+        ...
+
+    async def namespace(self, name: str) -> NamespaceFacts:
+        """The uid, labels and permission of a namespace, by its metadata alone."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Reads and writes generated Secrets; fulfilled by `kube.secrets.KubeSecrets`."""
+
+    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
+        """Create the Secret, or change the one last seen, and return it as it is now.
+
+        Raises:
+            StaleObjectError: something is there that we have not seen, or what we saw has changed.
+            OperatorError: for all else.
+        """
+        ...
+
+    async def look(self, namespace: str, name: str) -> SecretView | None:
+        """Read one Secret's metadata; None if there is none."""
+        ...
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read one whole Secret, where its data must be compared; None if there is none."""
+        ...
+
+    async def delete(self, view: SecretView) -> None:
+        """Delete that very Secret, in that very version; it may be gone already.
+
+        Raises:
+            StaleObjectError: it has changed since.
+            OperatorError: for all else.
+        """
+        ...
+
+
+class ResourceReader(Protocol):
+    """Reads custom resources one by one; fulfilled by `kube.statuses.KubeStatuses`."""
+
+    async def uid_of(self, key: ResourceKey) -> str | None:
+        """The uid of the resource that has this name now; None if there is none.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+    async def is_active(self, key: ResourceKey, uid: str) -> bool:
+        """Whether that very resource exists and is not being deleted.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+    async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
+        """The resource as the API server has it; None if there is none.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the server keeps more of a status than v0.6.0 wrote."""
+        ...
+
+
+class StatusWriter(Protocol):
+    """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""
+
+    async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the status and return what the server keeps of it; a resource that is gone is no error.
+
+        Raises:
+            OperatorError: from the API server.
+        """
+        ...
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the server keeps more of a status than v0.6.0 wrote."""
+        ...
+
+
+class EventSink(Protocol):
+    """Tells users of changed outcomes; fulfilled by `kube.events.KubeEvents`."""
+
+    def emit(self, resource: Resource, outcome: Outcome) -> None:
+        """Queue an Event; never waits, never fails."""
+        ...
+
+
+class Links(Protocol):
+    """Has service accounts name a resource's Secret; fulfilled by `links.reconcile`."""
+
+    def after(self, resource: Resource, result: Result) -> Result:
+        """Have the links of a resource made after its Secret, and report those that are known to fail."""
+        ...
+
+    def settle(self, resource: Resource) -> bool:
+        """Have the links of a resource made.
+
+        Returns:
+            Whether each is as it should be, or has failed. Otherwise the resource is enqueued when the last
+            of them was tried.
+        """
+        ...

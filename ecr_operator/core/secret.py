@@ -1,0 +1,230 @@
+"""From a resource and a token to the generated Secret, byte for byte as v0.6.0 wrote its data.
+
+Invariant: the manifest names exactly the fields that the operator owns, so what others add survives.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ecr_operator.api.desired import ORPHAN, ArgoOptions, Desired, Resource
+from ecr_operator.api.kinds import API_VERSION, GROUP
+from ecr_operator.api.outcome import TokenTimes
+from ecr_operator.api.parsing import REFRESH_REQUESTED
+from ecr_operator.api.times import parse_time
+from ecr_operator.api.token import USERNAME, RegistryToken
+
+MANAGER: Final = "ecr-secret-operator"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+ISSUED_AT: Final = f"{GROUP}/token-issued-at"
+EXPIRES_AT: Final = f"{GROUP}/token-expires-at"
+TOKENS: Final = f"{GROUP}/tokens"
+FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
+# Whose the Secret is where no ownerReference says it: with deletion_policy Orphan, or if one is taken off.
+OWNER: Final = f"{GROUP}/owner"
+OWNER_UID: Final = f"{GROUP}/owner-uid"
+# Which long-lived access key fetched the token: tells after a restart whether the keys have been rotated.
+KEY_HASH: Final = f"{GROUP}/access-key-hash"
+
+DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
+DOCKER_KEY: Final = ".dockerconfigjson"
+ARGO_TYPE: Final = "Opaque"
+ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
+
+
+def generated_secret(
+    resource: Resource, desired: Desired, tokens: Mapping[str, RegistryToken]
+) -> dict[str, Any]:
+    """The Secret to apply.
+
+    Args:
+        resource: becomes its controller, unless the Secret is to outlive it.
+        desired: the resource's checked spec.
+        tokens: by registry key; where one is missing, the Secret says that it is not whole.
+    """
+    times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
+    manifest: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": desired.secret_name,
+            "namespace": resource.key.namespace,
+            "labels": _labels(desired),
+            "annotations": {
+                **_annotations(resource, desired),
+                **({TOKENS: tokens_annotation(desired, tokens)} if len(desired.logins) > 1 else {}),
+                ISSUED_AT: _exactly(times.issued_at),
+                EXPIRES_AT: _exactly(times.expires_at),
+                **({KEY_HASH: key_hash} if key_hash else {}),
+            },
+        },
+        "type": secret_type(desired),
+        "data": {key: encode(value) for key, value in generated_data(desired, tokens).items()},
+    }
+    if not desired.orphan:
+        manifest["metadata"]["ownerReferences"] = [_controller(resource)]
+    return manifest
+
+
+def generated_data(desired: Desired, tokens: Mapping[str, RegistryToken]) -> dict[str, str]:
+    """The Secret's keys and values, not yet encoded."""
+    if desired.argo:
+        return _argo_data(desired, desired.argo, tokens[desired.target].password)
+    held = {login.key: tokens[login.key] for login in desired.logins if login.key in tokens}
+    return {DOCKER_KEY: dockerconfigjson(held)}
+
+
+def dockerconfigjson(tokens: Mapping[str, RegistryToken]) -> str:
+    """The logins as docker, kubelet, skopeo and the like read them, by registry key; compact JSON."""
+    auths = {
+        host: {
+            "username": USERNAME,
+            "password": token.password,
+            "auth": encode(f"{USERNAME}:{token.password}"),
+        }
+        for host, token in tokens.items()
+    }
+    return json.dumps({"auths": auths}, separators=(",", ":"), ensure_ascii=False)
+
+
+def earliest(tokens: Iterable[RegistryToken]) -> TokenTimes:
+    """The times of a Secret with several tokens: it is as old as its oldest, and dies with its first."""
+    held = list(tokens)
+    return TokenTimes(
+        issued_at=min(token.issued_at for token in held), expires_at=min(token.expires_at for token in held)
+    )
+
+
+def _key_hash(tokens: Iterable[RegistryToken]) -> str:
+    """Of the key that fetched the oldest token: one that stayed after a failure may be of earlier keys."""
+    return min(tokens, key=lambda token: token.issued_at).key_hash
+
+
+def tokens_annotation(desired: Desired, tokens: Mapping[str, RegistryToken]) -> str:
+    """Which login holds a token of when, so that nothing is written when none is new."""
+    return ",".join(
+        f"{number}:{_exactly(tokens[login.key].issued_at)}"
+        for number, login in enumerate(desired.logins)
+        if login.key in tokens
+    )
+
+
+def is_whole(desired: Desired, annotation: str | None) -> bool:
+    """Whether a Secret with that `TOKENS` annotation holds every login that is wanted."""
+    return len(desired.logins) == 1 or len((annotation or "").split(",")) == len(desired.logins)
+
+
+def fingerprint(resource: Resource, desired: Desired) -> str:
+    """Changes with all that decides the Secret but the token; found again after a restart."""
+    parts = [resource.key.kind, desired.secret_name]
+    for login in desired.logins:
+        parts += [login.key, str(login.source)]
+    if desired.labels or desired.annotations:
+        parts += [json.dumps([desired.labels, desired.annotations], sort_keys=True)]
+    if desired.argo not in (None, ArgoOptions()):
+        parts += [str(desired.argo)]
+    if desired.orphan:
+        parts += [ORPHAN]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def owned_fields(resource: Resource, desired: Desired) -> frozenset[str]:
+    """The fields that the API server notes as ours after an apply for this resource.
+
+    The same paths as `ownership.applied_fields` makes of a managedFields entry.
+    """
+    # Not the request for a fresh token: an unmet one does not make the Secret unfit.
+    annotations = _annotations(resource, desired).keys() - {REFRESH_REQUESTED}
+    controller = () if desired.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',)
+    return login_fields(desired).union(
+        controller,
+        (f"f:metadata/f:annotations/f:{key}" for key in annotations),
+        (f"f:metadata/f:labels/f:{key}" for key in _labels(desired)),
+    )
+
+
+def login_fields(desired: Desired) -> frozenset[str]:
+    """Those of `owned_fields` by which clients find the login, and we its age."""
+    annotations = [FINGERPRINT, ISSUED_AT, EXPIRES_AT] + ([TOKENS] if len(desired.logins) > 1 else [])
+    return frozenset(
+        [
+            "f:type",
+            *(f"f:metadata/f:annotations/f:{key}" for key in annotations),
+            *([f"f:metadata/f:labels/f:{ARGO_LABEL}"] if desired.argo else []),
+            *(f"f:data/f:{key}" for key in data_keys(desired)),
+        ]
+    )
+
+
+def token_times(annotations: Mapping[str, str]) -> TokenTimes | None:
+    """The times of the token in a generated Secret, from the Secret's annotations."""
+    issued_at = parse_time(annotations.get(ISSUED_AT))
+    expires_at = parse_time(annotations.get(EXPIRES_AT))
+    if issued_at is None or expires_at is None or issued_at >= expires_at:
+        return None
+    return TokenTimes(issued_at=issued_at, expires_at=expires_at)
+
+
+def encode(text: str) -> str:
+    """Base64 of UTF-8."""
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def secret_type(desired: Desired) -> str:
+    """The type of the generated Secret."""
+    return ARGO_TYPE if desired.argo else DOCKER_TYPE
+
+
+def data_keys(desired: Desired) -> Iterable[str]:
+    """The keys of the generated Secret's data."""
+    return _argo_data(desired, desired.argo, "") if desired.argo else (DOCKER_KEY,)
+
+
+def _argo_data(desired: Desired, options: ArgoOptions, password: str) -> dict[str, str]:
+    """As Argo CD reads it: https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/."""
+    return {
+        "username": USERNAME,
+        "password": password,
+        "url": desired.target,
+        "name": desired.secret_name,
+        "type": options.repo_type,
+        **({"enableOCI": "true"} if options.repo_type == "helm" else {}),
+        **({"project": options.project} if options.project else {}),
+    }
+
+
+def _labels(desired: Desired) -> dict[str, str]:
+    argo = {ARGO_LABEL: desired.argo.scope} if desired.argo else {}
+    return {**desired.labels, MANAGED_BY: MANAGER, **argo}
+
+
+def _annotations(resource: Resource, desired: Desired) -> dict[str, str]:
+    """All but the token's times."""
+    annotations = {
+        **desired.annotations,
+        FINGERPRINT: fingerprint(resource, desired),
+        OWNER: f"{resource.key.kind}/{resource.key.name}",
+        OWNER_UID: resource.uid,
+    }
+    if resource.refresh_requested:
+        annotations[REFRESH_REQUESTED] = resource.refresh_requested
+    return annotations
+
+
+def _controller(resource: Resource) -> dict[str, Any]:
+    # Without blockOwnerDeletion: it would need update on the resource's finalizers on OpenShift.
+    return {
+        "apiVersion": API_VERSION,
+        "kind": resource.key.kind,
+        "name": resource.key.name,
+        "uid": resource.uid,
+        "controller": True,
+    }
+
+
+def _exactly(time: datetime) -> str:
+    """UTC with microseconds, so that a restart finds the very deadline that it left."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,0 +1,84 @@
+"""What informers see of resources and generated Secrets, as it goes into the inventory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.parsing import parse_resource
+from ecr_operator.core.cache import Cache, SecretName, key_of
+from ecr_operator.core.secret_view import SecretView, view_secret
+
+
+class ResourceStore:
+    """The resources of one kind in one scope, as their informer sees them.
+
+    Args:
+        kind: which of `resources.KINDS`.
+        scope: a namespace, or an empty string for all.
+        cache: where they are kept.
+    """
+
+    def __init__(self, kind: str, scope: str, cache: Cache) -> None:
+        self._kind = kind
+        self._scope = scope
+        self._cache = cache
+
+    def read(self, raw: Mapping[str, Any]) -> Resource:
+        """An object of a list, parsed in full: a restored etcd counts generations anew."""
+        return parse_resource(self._kind, raw)
+
+    def replaced(self, listed: Sequence[Resource]) -> None:
+        """A list: what is not in it is gone."""
+        present = {resource.key for resource in listed}
+        for key in self._cache.keys(self._kind, self._scope) - present:
+            self._cache.remove_resource(key)
+        self._cache.put_resources(listed)
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object that was added or modified."""
+        self._cache.put_resources([self._cache.parse(self._kind, raw)])
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """An object that is gone."""
+        self._cache.remove_resource(key_of(self._kind, raw))
+
+
+class SecretViewStore:
+    """The Secrets with our label in one scope, as their informer sees them."""
+
+    def __init__(self, scope: str, cache: Cache) -> None:
+        self._scope = scope
+        self._cache = cache
+
+    def read(self, raw: Mapping[str, Any]) -> SecretView:
+        """An object of a list."""
+        return view_secret(raw["metadata"])
+
+    def replaced(self, listed: Sequence[SecretView]) -> None:
+        """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
+        present = {(view.namespace, view.name) for view in listed}
+        for name in self._cache.secret_names(self._scope) - present:
+            if self._shows(name):
+                self._cache.remove_secret(name)
+        for view in listed:
+            self._cache.see_secret(view)
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object that was added or modified."""
+        view = view_secret(raw["metadata"])
+        known = self._cache.secret(view.namespace, view.name)
+        if known and known.uid == view.uid and int(view.resource_version) <= int(known.resource_version):
+            return  # the echo of our own write, or older than it
+        self._cache.see_secret(view)
+
+    def deleted(self, raw: Mapping[str, Any]) -> None:
+        """An object that is gone, or has lost our label."""
+        name = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+        known = self._cache.secret(*name)
+        if known and known.uid == raw["metadata"]["uid"] and self._shows(name):
+            self._cache.remove_secret(name)
+
+    def _shows(self, name: SecretName) -> bool:
+        """Whether this watch tells of a Secret: not of one that is known by reading it, without our label."""
+        known = self._cache.secret(*name)
+        return known is not None and known.labelled

@@ -1,0 +1,384 @@
+"""One token per source: single flight, shared result, one stream of retries.
+
+Guarantees:
+- at most one call to AWS per source is under way, whatever asks, and namespaces share the calls fairly;
+- a token is handed out only on the basis on which it was fetched: what permits its identity is read from the
+  cluster before, and another basis drops the token;
+- what a namespace's identity got goes with the last resource that uses it, and such drops make no more calls
+  than the bound after a drop allows;
+- after a failure a source is left alone until its retry is due, and no other source is slowed;
+- nobody waits in here for AWS: who asks in vain is passed to `on_fetched` when the call is over.
+
+So a worker is never held up by a source that is slow. Rejected: awaiting the flight, which lets one
+hanging region take every worker.
+"""
+
+import asyncio
+import random
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.identity import OPERATOR, Identity
+from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.token import RegistryToken, TokenSource
+from ecr_operator.core.calls import SLOW, Calls
+from ecr_operator.core.drop_bounds import DropBounds
+from ecr_operator.core.ports import Clock, TokenIssuer
+from ecr_operator.core.schedule import (
+    FASTEST_RETRY,
+    is_alive,
+    longest_retry_delay,
+    minimum_interval,
+    retry_delay,
+)
+from ecr_operator.core.shared_reads import SharedReads
+
+_MOST_UNUSED: Final = 256
+_PUMP_INTERVAL: Final = 0.5
+_SLOW_RETRY: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFailure:
+    """The last call to a source failed, or has not been answered for a while.
+
+    Attributes:
+        error: what came of it.
+        retry_at: monotonic seconds before which AWS is not asked again.
+        failed_at: monotonic seconds at which it failed.
+        unanswered: the call is still under way.
+    """
+
+    error: OperatorError
+    retry_at: float
+    failed_at: float
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimited:
+    """The cached token will not do, and AWS may not be asked for another yet.
+
+    Attributes:
+        retry_at: monotonic seconds at which AWS may be asked again.
+    """
+
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    expires_at: datetime | None
+    since: float
+
+
+@dataclass(slots=True)
+class _Source:
+    basis: str = ""
+    token: RegistryToken | None = None
+    fetched_at: float = 0.0
+    called_at: float | None = None
+    epoch: int = 0
+    failure: TokenFailure | None = None
+    failures: int = 0
+    users: int = 0
+    waiting: dict[ResourceKey, _Waiter] = field(default_factory=dict)
+    refused: set[ResourceKey] = field(default_factory=set)
+
+    def clear(self) -> None:
+        """Drop what was fetched; what is under way counts no more."""
+        self.token, self.failure, self.failures = None, None, 0
+        self.epoch += 1
+
+
+class TokenCache:
+    """Tokens by source.
+
+    Args:
+        issuer: makes the calls.
+        clock: both times.
+        read_basis: reads what permits an identity from the cluster.
+        on_fetched: called with the keys that asked in vain, once a call is over.
+        rng: the source of jitter.
+    """
+
+    def __init__(
+        self,
+        issuer: TokenIssuer,
+        clock: Clock,
+        read_basis: Callable[[Identity], Awaitable[str]],
+        on_fetched: Callable[[Collection[ResourceKey]], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._on_fetched = on_fetched
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._sources: dict[TokenSource, _Source] = {}
+        self._used_by: defaultdict[ResourceKey, set[TokenSource]] = defaultdict(set)
+        self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
+        # The operator's own that nobody uses at present, and that may be used again.
+        self._unused: OrderedDict[TokenSource, None] = OrderedDict()
+        self._bounds = DropBounds()
+        self._calls = Calls(issuer.is_listed, clock.monotonic, self._start)
+        self._flights: dict[TokenSource, asyncio.Task[RegistryToken]] = {}
+        self._pump: asyncio.Task[None] | None = None
+        self._bases = SharedReads(read_basis)
+
+    async def basis(self, identity: Identity) -> str:
+        """What permits an identity, read from the cluster after this was called.
+
+        Raises:
+            OperatorError: nothing does, or it can't be read.
+        """
+        if identity == OPERATOR:
+            return ""
+        try:
+            return await self._bases.read(identity)
+        except PermanentError:
+            for source in self._of_identity.get(identity, ()):
+                self._drop(source)
+            raise
+
+    def get(
+        self,
+        source: TokenSource,
+        key: ResourceKey,
+        basis: str,
+        expires_at: datetime | None,
+        acceptable: Callable[[RegistryToken], bool],
+    ) -> RegistryToken | TokenFailure | RateLimited | None:
+        """A token, what stands in its way, or None while AWS is being asked.
+
+        Args:
+            source: whom to ask.
+            key: who asks; passed to `on_fetched` if there is no token yet. Uses the source until `release`.
+            basis: what permits the source's identity, as `basis` has just read it.
+            expires_at: when the asker's present token expires, if it is alive; retries get denser towards it.
+            acceptable: whether a cached token will do.
+        """
+        try:
+            self._issuer.check(source)
+        except OperatorError as error:
+            now = self._clock.monotonic()
+            return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now)
+        entry = self._use(source, key, basis)
+        if entry.token and acceptable(entry.token):
+            return entry.token
+        now = self._clock.monotonic()
+        if source not in self._flights:
+            if entry.failure and now < entry.failure.retry_at:
+                entry.refused.add(key)
+                self._shorten_backoff(entry, entry.failure, expires_at)
+                return entry.failure
+            if (soonest := self._soonest(source, entry)) > now:
+                return RateLimited(retry_at=soonest)
+        since = entry.waiting[key].since if key in entry.waiting else now
+        entry.waiting[key] = _Waiter(expires_at, since)
+        self._request(source, key.namespace)
+        return _unanswered(source, entry.failure, now) if now - since >= SLOW else None
+
+    def release(self, key: ResourceKey, keep: Collection[TokenSource] = ()) -> None:
+        """A resource uses no source any more but these; what nobody uses any more is dropped.
+
+        A token of the operator's own identity stays, since its use is checked at each hand-out.
+        """
+        used = self._used_by.get(key, set())
+        for source in used.difference(keep):
+            used.discard(source)
+            self._release(source, key)
+        if not used:
+            self._used_by.pop(key, None)
+
+    def _release(self, source: TokenSource, key: ResourceKey) -> None:
+        entry = self._sources[source]
+        entry.users -= 1
+        entry.refused.discard(key)
+        entry.waiting.pop(key, None)
+        self._calls.withdraw(source, key.namespace)
+        if entry.users:
+            self._request_for_waiting(source, entry)
+        elif source.identity == OPERATOR and entry.token:
+            self._keep_unused(source)
+        else:
+            self._remove(source)
+
+    def reset_backoff(self, source: TokenSource) -> None:
+        """A person asks for a fresh token: the next try may come as soon as it ever may after a failure."""
+        entry = self._sources.get(source)
+        if entry and (failure := entry.failure) and not failure.error.retry_after:
+            soonest = min(failure.retry_at, failure.failed_at + FASTEST_RETRY)
+            entry.failure = replace(failure, retry_at=soonest)
+
+    def drop_operator(self) -> None:
+        """Drop what the operator's credentials got: they have changed."""
+        for identity in [identity for identity in self._of_identity if identity.source == "operator"]:
+            self.drop(identity)
+
+    def drop(self, identity: Identity) -> None:
+        """Drop an identity's tokens and failures, and have those look again that were refused."""
+        for source in list(self._of_identity.get(identity, ())):
+            self._drop(source)
+            entry = self._sources[source]
+            refused, entry.refused = entry.refused, set()
+            self._on_fetched(refused)
+
+    def end_term(self) -> None:
+        """Start no call for those who wait: this replica does not lead any more, or stops."""
+        for entry in self._sources.values():
+            entry.waiting.clear()
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        self.end_term()
+        tasks: list[asyncio.Task[Any]] = [*self._flights.values(), *([self._pump] if self._pump else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._bases.close()
+
+    def _use(self, source: TokenSource, key: ResourceKey, basis: str) -> _Source:
+        entry = self._sources.get(source)
+        if entry is None:
+            entry = self._sources[source] = _Source(basis=basis)
+            self._of_identity[source.identity].add(source)
+        if (entry.token.basis if entry.token else entry.basis) != basis:
+            self._drop(source)
+        entry.basis = basis
+        if source not in self._used_by[key]:
+            self._used_by[key].add(source)
+            entry.users += 1
+            self._unused.pop(source, None)
+        return entry
+
+    def _shorten_backoff(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:
+        """Bring the next try forward if who asks has less time left than those who asked before."""
+        if expires_at is None or (remaining := expires_at - self._clock.now()) <= timedelta(0):
+            return
+        latest = self._clock.monotonic() + longest_retry_delay(remaining)
+        if latest < failure.retry_at:
+            entry.failure = replace(failure, retry_at=latest)
+
+    def _soonest(self, source: TokenSource, entry: _Source) -> float:
+        """When AWS may be asked, in monotonic seconds, where no failure says it."""
+        if entry.token and is_alive(entry.token.times, self._clock.now()):
+            return entry.fetched_at + _usual_interval(entry.token)
+        return self._bounds.soonest(source, self._clock.monotonic())
+
+    def _drop(self, source: TokenSource) -> None:
+        """Drop what a source gave, and bound its next calls."""
+        entry = self._sources[source]
+        if entry.called_at is not None:
+            interval = _usual_interval(entry.token) if entry.token else None
+            self._bounds.dropped(source, self._clock.monotonic(), entry.called_at, interval)
+        entry.clear()
+
+    def _remove(self, source: TokenSource) -> None:
+        self._drop(source)
+        del self._sources[source]
+        self._unused.pop(source, None)
+        if flight := self._flights.get(source):
+            flight.cancel()
+        sources = self._of_identity[source.identity]
+        sources.discard(source)
+        if not sources:
+            del self._of_identity[source.identity]
+            self._issuer.release(source.identity)
+
+    def _keep_unused(self, source: TokenSource) -> None:
+        self._unused[source] = None
+        if len(self._unused) > _MOST_UNUSED:
+            self._remove(next(iter(self._unused)))
+
+    def _request(self, source: TokenSource, namespace: str) -> None:
+        self._calls.request(source, namespace)
+        if self._calls.any_waiting and self._pump is None:
+            self._pump = asyncio.create_task(self._start_waiting(), name="calls that wait")
+
+    def _request_for_waiting(self, source: TokenSource, entry: _Source) -> None:
+        for namespace in {key.namespace for key in entry.waiting}:
+            self._request(source, namespace)
+
+    async def _start_waiting(self) -> None:
+        """Start calls as slots come free by time alone, for as long as any wait."""
+        while self._calls.any_waiting:
+            await self._clock.sleep(_PUMP_INTERVAL)
+            self._calls.start_waiting()
+        self._pump = None
+
+    def _start(self, source: TokenSource) -> bool:
+        """Begin a call, if somebody still waits for it."""
+        entry = self._sources.get(source)
+        if entry is None or not entry.waiting or source in self._flights:
+            return False
+        entry.called_at = self._clock.monotonic()
+        self._bounds.called(source, entry.called_at)
+        flight = asyncio.create_task(self._issuer.issue(source), name=f"token {source}")
+        flight.add_done_callback(partial(self._ended, source, entry, entry.epoch))
+        self._flights[source] = flight
+        return True
+
+    def _ended(
+        self, source: TokenSource, entry: _Source, epoch: int, flight: "asyncio.Task[RegistryToken]"
+    ) -> None:
+        # A callback, not the end of the task: one that is cancelled before its first step never runs.
+        del self._flights[source]
+        known = self._sources.get(source)
+        asked_since: list[ResourceKey] = []
+        if known is entry and not flight.cancelled():
+            self._take_in(entry, flight, is_current=entry.epoch == epoch)
+        elif known and known is not entry:
+            # The source was dropped and is used again: what was under way is of no account. Who waits has to
+            # ask once more, and meets the bound after a drop.
+            asked_since, known.waiting = list(known.waiting), {}
+        self._calls.ended(source, cancelled=flight.cancelled())
+        if asked_since:
+            self._on_fetched(asked_since)
+
+    def _take_in(self, entry: _Source, flight: "asyncio.Task[RegistryToken]", *, is_current: bool) -> None:
+        error = flight.exception()
+        waiting, refused = list(entry.waiting), set[ResourceKey]()
+        if not is_current:
+            pass  # dropped meanwhile: what the old credentials got or did not get is of no account
+        elif error:
+            self._failed(entry, error if isinstance(error, OperatorError) else _unexpected(error))
+        else:
+            # Those too that were sent away before: what they were refused for is over.
+            refused, entry.refused = entry.refused, set()
+            entry.failure, entry.failures = None, 0
+            entry.token, entry.fetched_at = flight.result(), self._clock.monotonic()
+        entry.waiting = {}
+        self._on_fetched([*waiting, *(refused - set(waiting))])
+
+    def _failed(self, entry: _Source, error: OperatorError) -> None:
+        entry.failures += 1
+        expiries = [waiter.expires_at for waiter in entry.waiting.values() if waiter.expires_at]
+        alive = [expiry for expiry in expiries if expiry > self._clock.now()]
+        remaining = min(alive) - self._clock.now() if alive else None
+        delay = retry_delay(error, entry.failures, remaining, self._rng)
+        now = self._clock.monotonic()
+        entry.failure = TokenFailure(error=error, retry_at=now + delay, failed_at=now)
+
+
+def _usual_interval(token: RegistryToken) -> float:
+    return minimum_interval(token.expires_at - token.issued_at).total_seconds()
+
+
+def _unanswered(source: TokenSource, known: TokenFailure | None, now: float) -> TokenFailure:
+    words = f"AWS in {source.region} has not answered yet. Check the network and the region."
+    # What is known of the last try holds during the next one, so that the status does not go to and fro.
+    error = known.error if known else TransientError(Reason.AWS_UNAVAILABLE, words)
+    return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now, unanswered=True)
+
+
+def _unexpected(error: BaseException) -> TransientError:
+    # Only the type: what an unknown exception says may hold a token.
+    return TransientError(
+        Reason.AWS_UNAVAILABLE,
+        f"Asking AWS failed with an unexpected error ({type(error).__name__}); trying again.",
+    )

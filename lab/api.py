@@ -1,0 +1,259 @@
+"""A small Kubernetes client for tests, demo and benchmark, independent of the operator's own.
+
+Objects travel as the plain JSON of the API. Kinds are looked up in the server's discovery, so that any
+manifest can be applied.
+"""
+
+import io
+import json
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import yaml
+
+from ecr_operator.kube import decoding
+from lab.waiting import wait_for
+
+Json = dict[str, Any]
+
+_LIMIT = aiohttp.ClientTimeout(total=30)
+_GROUP = "ecr.mobb.redhat.com"
+
+
+class ApiError(Exception):
+    """The server said no."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        """Keep the HTTP status, the Status object's reason, and its message."""
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API's paths name it."""
+
+    api_version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, name: str | None = None, namespace: str | None = None, subresource: str = "") -> str:
+        """Return the path of a collection, an object, or an object's subresource."""
+        root = "/apis" if "/" in self.api_version else "/api"
+        place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        parts = [root, "/", self.api_version, place, "/", self.plural]
+        return "".join(parts) + "".join(f"/{part}" for part in (name, subresource) if part)
+
+
+SECRETS = Resource("v1", "secrets")
+EVENTS = Resource("v1", "events")
+CONFIG_MAPS = Resource("v1", "configmaps")
+SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
+NAMESPACES = Resource("v1", "namespaces", namespaced=False)
+CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
+ECR_SECRETS = Resource(f"{_GROUP}/v1alpha1", "secrets")
+ARGO_SECRETS = Resource(f"{_GROUP}/v1alpha1", "argohelmreposecrets")
+
+
+class Api:
+    """A client of one API server; use it as an async context manager."""
+
+    def __init__(self, url: str, *, token: str, authority: str) -> None:
+        """Prepare a client; `authority` is the certificate (PEM) that the server's is signed with."""
+        self._url = url
+        self._token = token
+        self._authority = authority
+        self._resources: dict[tuple[str, str], Resource] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the session; connections follow with the first call."""
+        context = ssl.create_default_context(cadata=self._authority)
+        self._session = aiohttp.ClientSession(
+            self._url,
+            headers={"Authorization": f"Bearer {self._token}"},
+            connector=aiohttp.TCPConnector(ssl=context),
+            timeout=_LIMIT,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+    ) -> Json:
+        """Send one request and return the answer; bytes are sent as they are, anything else as JSON.
+
+        Raises ApiError for any status of 400 or more.
+        """
+        # Large bytes as such are warned of.
+        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        data = None if raw is None else io.BytesIO(raw)
+        headers = {"Content-Type": content_type} if data else {}
+        async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
+            text = (await answer.read()).decode(errors="replace")
+            if not answer.ok:
+                raise _error(answer.status, text)
+        return _parsed(text)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
+        """Return one object. Raises ApiError 404 when there is none."""
+        return await self.request("GET", resource.path(name, namespace))
+
+    async def find(self, resource: Resource, name: str, namespace: str | None = None) -> Json | None:
+        """Return one object, or None when there is none."""
+        try:
+            return await self.get(resource, name, namespace)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+
+    async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> list[Json]:
+        """Return all objects, of one namespace or of all; `labelSelector` and the like go in `query`."""
+        items: list[Json] = (await self.request("GET", resource.path(None, namespace), query=query))["items"]
+        return items
+
+    async def watch(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Json]:
+        """Yield the events of a watch: first what exists, then every change, until the server ends it."""
+        path = resource.path(None, namespace)
+        endless = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(path, params={"watch": "true"}, timeout=endless) as answer:
+            async for line in answer.content:
+                yield json.loads(line)
+
+    async def create(self, manifest: Json, namespace: str | None = None) -> Json:
+        """Create an object, in the namespace of its manifest unless another is given."""
+        resource = await self.resource_of(manifest)
+        path = resource.path(None, namespace or _namespace(manifest))
+        return await self.request("POST", path, body=manifest)
+
+    async def replace(self, manifest: Json) -> Json:
+        """Replace an object (PUT); the resourceVersion in the manifest decides on conflicts."""
+        resource = await self.resource_of(manifest)
+        path = resource.path(manifest["metadata"]["name"], _namespace(manifest))
+        return await self.request("PUT", path, body=manifest)
+
+    async def apply(self, manifest: Json, namespace: str | None = None, *, manager: str = "lab") -> Json:
+        """Create or change an object by a server-side apply with force."""
+        resource = await self.resource_of(manifest)
+        path = resource.path(manifest["metadata"]["name"], namespace or _namespace(manifest))
+        query = {"fieldManager": manager, "force": "true"}
+        kind = "application/apply-patch+yaml"
+        return await self.request("PATCH", path, body=manifest, content_type=kind, query=query)
+
+    async def merge_patch(
+        self, resource: Resource, name: str, patch: Json, namespace: str | None = None, subresource: str = ""
+    ) -> Json:
+        """Merge a patch into an object, or into a subresource of it."""
+        path = resource.path(name, namespace, subresource)
+        kind = "application/merge-patch+json"
+        return await self.request("PATCH", path, body=patch, content_type=kind)
+
+    async def patch_status(self, resource: Resource, name: str, status: Json, namespace: str) -> Json:
+        """Merge into an object's status."""
+        return await self.merge_patch(resource, name, {"status": status}, namespace, "status")
+
+    async def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        """Delete an object. Raises ApiError 404 when there is none."""
+        await self.request("DELETE", resource.path(name, namespace))
+
+    async def delete_all(self, resource: Resource, namespace: str) -> None:
+        """Delete all objects of a kind in a namespace."""
+        await self.request("DELETE", resource.path(None, namespace))
+
+    async def end_namespace(self, name: str) -> None:
+        """Delete an emptied namespace for good, also where no controller does so."""
+        path = NAMESPACES.path(name)
+        try:
+            await self.delete(NAMESPACES, name)
+            namespace = await self.request("GET", path)
+            await self.request("PUT", f"{path}/finalize", body={**namespace, "spec": {"finalizers": []}})
+        except ApiError as error:
+            if error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                raise
+
+    async def create_namespace(self, prefix: str = "test") -> str:
+        """Create a namespace with a name of its own and return the name."""
+        name = f"{prefix}-{secrets.token_hex(4)}"
+        await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return name
+
+    async def resource_of(self, manifest: Json) -> Resource:
+        """Look up the resource of a manifest's kind. Raises ApiError 404 for an unknown one."""
+        key = (manifest["apiVersion"], manifest["kind"])
+        if key not in self._resources:
+            await self._discover(manifest["apiVersion"])
+        if key not in self._resources:
+            raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{key[0]} has no kind {key[1]}")
+        return self._resources[key]
+
+    async def _discover(self, api_version: str) -> None:
+        root = "/apis" if "/" in api_version else "/api"
+        for entry in (await self.request("GET", f"{root}/{api_version}"))["resources"]:
+            if "/" not in entry["name"]:
+                resource = Resource(api_version, entry["name"], entry["namespaced"])
+                self._resources[api_version, entry["kind"]] = resource
+
+    async def install_crds(self, folder: Path | str = "config/crd/bases") -> None:
+        """Apply the CRDs of a folder and wait until the server serves them."""
+        manifests = _manifests(Path(folder))
+        for manifest in manifests:
+            await self.apply(manifest)
+        await self.crds_served(manifest["metadata"]["name"] for manifest in manifests)
+
+    async def crds_served(self, names: Iterable[str]) -> None:
+        """Wait until the server serves these CRDs."""
+        for name in names:
+            await wait_for(partial(self._is_served, name), 20, f"CRD {name} established")
+
+    async def _is_served(self, name: str) -> bool:
+        """Tell whether a CRD is established and its paths answer, which may be a moment later."""
+        crd = await self.get(CRDS, name)
+        conditions = crd.get("status", {}).get("conditions") or []
+        if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
+            return False
+        spec = crd["spec"]
+        resource = Resource(f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"])
+        try:
+            await self.list(resource)
+        except ApiError:
+            return False
+        return True
+
+
+def _manifests(folder: Path) -> list[Json]:
+    if found := sorted(folder.glob("*.yaml")):
+        return [yaml.safe_load(path.read_text()) for path in found]
+    message = f"no manifests in {folder}"
+    raise FileNotFoundError(message)
+
+
+def _namespace(manifest: Json) -> str:
+    namespace: str = manifest["metadata"].get("namespace", "default")
+    return namespace
+
+
+def _parsed(text: str) -> Json:
+    answer: Json = decoding.parse(text.encode()) if text.startswith("{") else {"text": text}
+    return answer
+
+
+def _error(status: int, text: str) -> ApiError:
+    answer = _parsed(text)
+    return ApiError(status, answer.get("reason", ""), answer.get("message", text))

@@ -1,0 +1,199 @@
+"""The local AWS: ECR, ECR Public and STS on one port, with every fault that the real one can show.
+
+In process:
+
+    async with LocalAws() as aws:
+        ...  # with AWS_ENDPOINT_URL=aws.url
+        aws.fail("AccessDeniedException", region="eu-west-1")
+        assert aws.count("GetAuthorizationToken") == 1
+
+As a process of its own, steered over HTTP (see `aws_control`): `python -m lab.aws --token-life 30`
+prints its URL as the first line, and ends on SIGTERM or Ctrl-C.
+
+Invariant: every request is recorded, whatever becomes of it; leaving the context ends every request.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from lab import aws_control
+from lab.aws_calls import Asked, Call, read_request
+from lab.aws_faults import Fault, Faults
+from lab.aws_keys import KeyRing, Refusal
+from lab.aws_services import TWELVE_HOURS, Services
+from lab.aws_tokens import IssuedToken, decode_token
+from lab.aws_trust import Trust
+
+__all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token"]
+
+# AWS words one refusal differently in each protocol.
+_REFUSED_JSON = {
+    "unsigned": ("MissingAuthenticationTokenException", 400),
+    "unknown": ("UnrecognizedClientException", 400),
+    "expired": ("ExpiredTokenException", 400),
+    "clock": ("InvalidSignatureException", 400),
+    "signature": ("InvalidSignatureException", 400),
+}
+_REFUSED_QUERY = {
+    "unsigned": ("MissingAuthenticationToken", 403),
+    "unknown": ("InvalidClientTokenId", 403),
+    "expired": ("ExpiredToken", 403),
+    "clock": ("SignatureDoesNotMatch", 403),
+    "signature": ("SignatureDoesNotMatch", 403),
+}
+
+
+class LocalAws(Faults):
+    """An AWS of one account on this machine.
+
+    Attributes:
+        delay: seconds that every answer takes.
+        keys: who may call, and how strictly the clock is checked.
+        services: what is answered; holds `token_life`, `credential_life`, `account`, and whom roles `trust`.
+        calls: every request so far, in order.
+    """
+
+    def __init__(
+        self, *, port: int = 0, token_life: float = TWELVE_HOURS, tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__()
+        self._tls = tls
+        self.delay = 0.0
+        self.keys = KeyRing()
+        self.services = Services(self.keys, token_life)
+        self.calls: list[Call] = []
+        self._port = port
+        self._stopping = False
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_routes(aws_control.routes(self))
+        app.router.add_post("/", self._serve)
+        # Without handler_cancellation a hung request would not notice that its client has left.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping = True
+        self.release()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to say."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+
+    @property
+    def token_life(self) -> float:
+        """Seconds that the next ECR tokens live."""
+        return self.services.token_life
+
+    @token_life.setter
+    def token_life(self, seconds: float) -> None:
+        self.services.token_life = seconds
+
+    def select(
+        self, operation: str | None = None, *, region: str | None = None, outcome: str | None = None
+    ) -> list[Call]:
+        """Choose calls by operation, region and outcome; None is any."""
+        return [
+            call
+            for call in self.calls
+            if operation in (None, call.operation)
+            and region in (None, call.region)
+            and outcome in (None, call.outcome)
+        ]
+
+    def count(
+        self, operation: str | None = None, *, region: str | None = None, outcome: str | None = None
+    ) -> int:
+        """Count calls by operation, region and outcome; None is any."""
+        return len(self.select(operation, region=region, outcome=outcome))
+
+    def role_of(self, token: IssuedToken) -> str:
+        """Tell which role's session got a token; empty for keys of a user."""
+        holder = self.keys.holder(token.access_key)
+        return holder.role_arn if holder else ""
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        asked = read_request(request, body, self.keys.now())
+        self.calls.append(asked.call)
+        try:
+            await asyncio.sleep(self.delay)
+            return await self._respond(request, body, asked)
+        except asyncio.CancelledError:
+            asked.call.outcome = "gone"
+            raise
+
+    async def _respond(self, request: web.Request, body: bytes, asked: Asked) -> web.Response:
+        call = asked.call
+        fault = self.strike(call.operation, call.region, call.access_key)
+        if fault and fault.kind == "hang":
+            await self.released()
+        if self._stopping or (fault and fault.kind == "reset"):
+            call.outcome = "reset"
+            return _reset(request)
+        if fault and fault.kind == "error":
+            call.outcome = fault.code
+            return asked.wire.error(fault.code, fault.status, fault.message, fault.retry_after)
+        try:
+            if call.operation != "AssumeRoleWithWebIdentity":
+                self.keys.check(asked.signature, request.path, request.headers, body)
+        except Refusal as refusal:
+            call.outcome, status = (_REFUSED_QUERY if call.service == "sts" else _REFUSED_JSON)[refusal.kind]
+            return asked.wire.error(call.outcome, status, refusal.message)
+        return self.services.answer(asked, fault.body if fault and fault.kind == "garbage" else None)
+
+
+def _reset(request: web.Request) -> web.Response:
+    transport = request.transport
+    if transport is not None:
+        # A linger of 0 s makes the kernel send RST in place of FIN.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        transport.abort()
+    return web.Response()
+
+
+async def _run(port: int, token_life: float) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with LocalAws(port=port, token_life=token_life) as aws:
+        print(aws.url, flush=True)
+        await stop.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the local AWS until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m lab.aws", description="A local AWS: ECR and STS.")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one (default)")
+    parser.add_argument(
+        "--token-life", type=float, default=TWELVE_HOURS, metavar="SECONDS", help="default: 12 h"
+    )
+    options = parser.parse_args(arguments)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(options.port, options.token_life))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Which AWS keys the local AWS accepts, and the temporary ones that its STS hands out."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lab.aws_sigv4 import Signature, is_signed_by, read_time
+
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemporaryKeys:
+    """Keys of an assumed role; `expires_at` in epoch seconds."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    expires_at: float
+    role_arn: str
+    session_name: str
+
+
+class Refusal(Exception):  # noqa: N818 -- it is AWS that says no, which is no error of the lab
+    """AWS refuses a request; `kind` is one of `unsigned`, `unknown`, `expired`, `clock`, `signature`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class KeyRing:
+    """Decides who may call.
+
+    Attributes:
+        known: access key id → secret key (None: any); None lets everybody in.
+        check_clock: refuse requests that are dated 5 minutes off.
+        clock_offset: seconds that this AWS is ahead of the machine.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, str | None] | None = None
+        self.check_clock = True
+        self.clock_offset = 0.0
+        self._temporary: dict[str, TemporaryKeys] = {}
+
+    def now(self) -> float:
+        """What time it is at this AWS, epoch seconds."""
+        return time.time() + self.clock_offset
+
+    def issue(self, role_arn: str, session_name: str, life: float) -> TemporaryKeys:
+        """Make temporary keys, which are accepted from now on."""
+        keys = TemporaryKeys(
+            access_key=f"ASIA{secrets.token_hex(8).upper()}",
+            secret_key=secrets.token_urlsafe(30),
+            session_token=secrets.token_urlsafe(300),
+            expires_at=self.now() + life,
+            role_arn=role_arn,
+            session_name=session_name,
+        )
+        self._temporary[keys.access_key] = keys
+        return keys
+
+    def holder(self, access_key: str) -> TemporaryKeys | None:
+        """Look up who holds these temporary keys; None for keys of a user."""
+        return self._temporary.get(access_key)
+
+    def revoke_temporary(self) -> None:
+        """Refuse every temporary key that was ever issued, as if it had expired."""
+        for access_key, keys in self._temporary.items():
+            self._temporary[access_key] = TemporaryKeys(
+                access_key=access_key,
+                secret_key=keys.secret_key,
+                session_token=keys.session_token,
+                expires_at=0.0,
+                role_arn=keys.role_arn,
+                session_name=keys.session_name,
+            )
+
+    def check(self, signature: Signature | None, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Pass a request that AWS would let in.
+
+        Raises:
+            Refusal: for any other.
+        """
+        if signature is None:
+            raise Refusal("unsigned", "Missing Authentication Token")
+        self._check_clock(headers.get("X-Amz-Date", ""))
+        secret = self._secret(signature.access_key, headers.get("X-Amz-Security-Token", ""))
+        if secret is not None and not is_signed_by(secret, signature, path, headers, body):
+            # AWS names the canonical request here, which holds the session token.
+            token = headers.get("X-Amz-Security-Token", "")
+            raise Refusal(
+                "signature",
+                "The request signature we calculated does not match the signature you provided. The "
+                f"Canonical String for this request was 'POST\n/\n\nx-amz-security-token:{token}'",
+            )
+
+    def _secret(self, access_key: str, session_token: str) -> str | None:
+        temporary = self._temporary.get(access_key)
+        if temporary is not None:
+            if temporary.session_token != session_token:
+                raise Refusal("unknown", "The security token included in the request is invalid.")
+            if temporary.expires_at <= self.now():
+                raise Refusal("expired", "The security token included in the request is expired")
+            return temporary.secret_key
+        if self.known is None:
+            return None
+        if access_key not in self.known:
+            raise Refusal("unknown", "The security token included in the request is invalid.")
+        return self.known[access_key]
+
+    def _check_clock(self, amz_date: str) -> None:
+        dated = read_time(amz_date)
+        if dated is None:
+            raise Refusal("signature", "X-Amz-Date is missing or no date")
+        off = timedelta(seconds=dated.timestamp() - self.now())
+        if not self.check_clock or abs(off) <= _CLOCK_TOLERANCE:
+            return
+        word = "expired" if off < timedelta() else "not yet current"
+        order = "earlier" if off < timedelta() else "later"
+        raise Refusal("clock", f"Signature {word}: {amz_date} is now {order} than this AWS's clock (5 min.)")

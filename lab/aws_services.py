@@ -1,0 +1,140 @@
+"""What ECR, ECR Public and STS of the local AWS answer when nothing goes wrong, and garbage made of it."""
+
+import base64
+import itertools
+from typing import Any
+
+from aiohttp import web
+
+from lab.aws_answers import AwsJson, Query, xml_time
+from lab.aws_calls import Asked, Call
+from lab.aws_faults import RAW_BODIES, reshape
+from lab.aws_keys import KeyRing, TemporaryKeys
+from lab.aws_tokens import IssuedToken, encode_token
+from lab.aws_trust import Trust, is_refused
+
+TWELVE_HOURS = 12 * 3600.0
+
+
+class Services:
+    """The three services of one account.
+
+    Attributes:
+        token_life: seconds that the next ECR tokens live.
+        credential_life: seconds that the next temporary keys live.
+        account: the 12 digits of the account.
+        registry_region: of the registry that ECR's answers name; empty for the one that was asked.
+        passwords: every one handed out so far, in order.
+        trust: role ARN → its trust policy; None lets everybody assume any role.
+    """
+
+    def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
+        self.token_life = token_life
+        self.credential_life = 3600.0
+        self.account = "123456789012"
+        self.registry_region = ""
+        self.passwords: list[str] = []
+        self.trust: dict[str, Trust] | None = None
+        self._keys = keys
+        self._serials = itertools.count(1)
+
+    def answer(self, asked: Asked, garbage: str | None = None) -> web.Response:
+        """Answer a request that is let in; `garbage` names what is made of the answer."""
+        asked.call.outcome = "garbage" if garbage else "answered"
+        if garbage is not None and garbage in RAW_BODIES:
+            return asked.wire.raw(RAW_BODIES[garbage])
+        if isinstance(asked.wire, Query):
+            return self._answer_sts(asked.wire, asked)
+        if asked.call.service:
+            return self._answer_ecr(asked.wire, asked.call, garbage)
+        asked.call.outcome = "UnknownOperationException"
+        return asked.wire.error("UnknownOperationException", 400, "The lab knows no such operation.")
+
+    def _answer_ecr(self, wire: AwsJson, call: Call, garbage: str | None) -> web.Response:
+        now = self._keys.now()
+        token = IssuedToken(
+            serial=next(self._serials),
+            region=call.region,
+            access_key=call.access_key,
+            service=call.service,
+            issued_at=round(now, 3),
+            expires_at=round(now + self.token_life, 3),
+        )
+        self.passwords.append(encode_token(token))
+        datum: dict[str, Any] = {
+            "authorizationToken": base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode(),
+            "expiresAt": token.expires_at,
+        }
+        public = call.service == "ecr-public"
+        if not public:
+            suffix = "amazonaws.com.cn" if call.region.startswith("cn-") else "amazonaws.com"
+            datum["proxyEndpoint"] = (
+                f"https://{self.account}.dkr.ecr.{self.registry_region or call.region}.{suffix}"
+            )
+        if garbage == "no-data":
+            return wire.answer({} if public else {"authorizationData": []})
+        if garbage:
+            datum = reshape(garbage, datum, now)
+        return wire.answer({"authorizationData": datum if public else [datum]})
+
+    def _answer_sts(self, wire: Query, asked: Asked) -> web.Response:
+        action = asked.call.operation
+        if action == "GetCallerIdentity":
+            return wire.answer(action, self._caller(asked.call.access_key))
+        if action not in ("AssumeRole", "AssumeRoleWithWebIdentity"):
+            return self._refuse(asked, "InvalidAction", "The lab knows no such action.")
+        missing = {"RoleArn", "RoleSessionName"} - set(asked.form)
+        if missing:
+            return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
+        if action == "AssumeRoleWithWebIdentity" and not asked.form.get("WebIdentityToken"):
+            return self._refuse(asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account")
+        if is_refused(self.trust, asked.call, self._holds(asked.call.access_key)):
+            return self._refuse(asked, "AccessDenied", self._denial(asked.call), 403)
+        life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
+        keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
+        return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
+
+    def _refuse(self, asked: Asked, code: str, message: str, status: int = 400) -> web.Response:
+        asked.call.outcome = code
+        return asked.wire.error(code, status, message)
+
+    def _holds(self, access_key: str) -> str:
+        """The role of a session, or a user's key id."""
+        holder = self._keys.holder(access_key)
+        return holder.role_arn if holder else access_key
+
+    def _denial(self, call: Call) -> str:
+        if call.operation == "AssumeRoleWithWebIdentity":
+            return "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+        caller = self._caller(call.access_key)["Arn"]
+        return f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {call.role}"
+
+    def _caller(self, access_key: str) -> dict[str, str]:
+        keys = self._keys.holder(access_key)
+        if keys is None:
+            return {
+                "Arn": f"arn:aws:iam::{self.account}:user/lab",
+                "UserId": "AIDALAB",
+                "Account": self.account,
+            }
+        user = self._role_user(keys)
+        return {"Arn": user["Arn"], "UserId": user["AssumedRoleId"], "Account": self.account}
+
+    def _role_user(self, keys: TemporaryKeys) -> dict[str, str]:
+        role = keys.role_arn.rsplit("/", 1)[-1]
+        return {
+            "AssumedRoleId": f"AROALAB:{keys.session_name}",
+            "Arn": f"arn:aws:sts::{self.account}:assumed-role/{role}/{keys.session_name}",
+        }
+
+
+def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
+    return {
+        "Credentials": {
+            "AccessKeyId": keys.access_key,
+            "SecretAccessKey": keys.secret_key,
+            "SessionToken": keys.session_token,
+            "Expiration": xml_time(keys.expires_at),
+        },
+        "PackedPolicySize": 6,
+    }

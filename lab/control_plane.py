@@ -1,0 +1,212 @@
+"""A Kubernetes control plane of one's own: etcd, kube-apiserver and, on demand, two controllers.
+
+Plain blocking code, so that fixtures, the demo and the benchmark use it alike; in a coroutine call its
+methods through `asyncio.to_thread`. Any number can run at once: etcd listens on a socket in the plane's
+own folder, and the API server's port stays reserved for the plane's whole life.
+
+Left out: nodes, scheduler, DNS. Pods can be created but never run.
+"""
+
+import contextlib
+import secrets
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from lab import assets, kubeconfig, layout
+from lab.api import Api
+from lab.certificates import Authority
+from lab.janitor import temporary_folder
+from lab.processes import Process
+
+START_LIMIT = 60.0
+STOP_LIMIT = 10.0
+
+
+class ControlPlane:
+    """Real etcd and kube-apiserver in a temporary folder; use it as a context manager.
+
+    `controller_manager=True` also starts kube-controller-manager with its garbage collector and namespace
+    controller; `start_controller_manager` does so later. After CRDs are installed is best: the garbage
+    collector looks for new kinds only every 30 s.
+    """
+
+    def __init__(self, *, controller_manager: bool = False) -> None:
+        """Prepare a plane; entering the context starts it."""
+        self.with_controller_manager = controller_manager
+        self.token = secrets.token_urlsafe(24)
+        self._authority = Authority()
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until the API server is ready.
+
+        Raises AssetError when a binary is missing, LabError when a part does not start.
+        """
+        with contextlib.ExitStack() as stack:
+            self._start(stack)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes and remove the folder."""
+        self._cleanup.close()
+
+    def _start(self, stack: contextlib.ExitStack) -> None:
+        names = [assets.ETCD, assets.API_SERVER]
+        if self.with_controller_manager:
+            names.append(assets.CONTROLLER_MANAGER)
+        self._binaries = assets.ensure(names)
+        self.folder = stack.enter_context(temporary_folder())
+        self.port = stack.enter_context(_reserved_port())
+        layout.write_files(self.folder, authority=self._authority, token=self.token)
+        self.kubeconfig = self.write_kubeconfig("admin", token=self.token)
+        self._etcd = self._process(assets.ETCD, layout.etcd_flags(self.folder))
+        self._api_server = self._process(assets.API_SERVER, layout.api_server_flags(self.folder, self.port))
+        masters = self.write_kubeconfig("kube-controller-manager", groups=("system:masters",))
+        self._controllers = self._process(
+            assets.CONTROLLER_MANAGER, layout.controller_manager_flags(self.folder, masters)
+        )
+        for process in (self._etcd, self._api_server, self._controllers):
+            stack.callback(process.kill)
+        self._etcd.start()
+        self.start_api_server()
+        if self.with_controller_manager:
+            self.start_controller_manager()
+
+    def _process(self, name: str, flags: list[str]) -> Process:
+        command = [str(self._binaries / name), *flags]
+        return Process(name, command, log=self.folder / f"{name}.log", env={}, cwd=self.folder)
+
+    @property
+    def url(self) -> str:
+        """The API server's address."""
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """The certificate (PEM) that the API server's own is signed with."""
+        return self._authority.certificate.decode()
+
+    @property
+    def etcd_client_url(self) -> str:
+        """The address on which etcd serves clients."""
+        return layout.etcd_url(self.folder)
+
+    @property
+    def audit_log(self) -> Path:
+        """The API server's audit log; `lab.audit` reads it."""
+        return self.folder / layout.AUDIT_LOG
+
+    def api(self) -> Api:
+        """Return a client with all rights; use it as an async context manager."""
+        return Api(self.url, token=self.token, authority=self.authority)
+
+    def write_kubeconfig(
+        self, user: str, *, token: str | None = None, groups: tuple[str, ...] = (), namespace: str = "default"
+    ) -> Path:
+        """Write a kubeconfig for `user` and return its path.
+
+        With `token` (a service account's, say) it holds that; without, a client certificate that makes the
+        API server know the user under this name, as a member of `groups` and with no other rights.
+        """
+        if token is None:
+            credentials = kubeconfig.certificate_user(*self._authority.client(user, groups))
+        else:
+            credentials = kubeconfig.token_user(token)
+        path = self.folder / f"{user.replace(':', '-')}-{secrets.token_hex(3)}.kubeconfig"
+        server = kubeconfig.cluster(self.url, self._authority.certificate)
+        kubeconfig.write(path, server, credentials, namespace)
+        return path
+
+    def start_api_server(self) -> None:
+        """Start the API server, on the same port and data each time, and wait until it is ready."""
+        self._api_server.start()
+        self._wait_until_ready()
+
+    def stop_api_server(self) -> None:
+        """End the API server as an upgrade would: in order, but not waiting long for open watches."""
+        self._api_server.stop(STOP_LIMIT)
+
+    def kill_api_server(self) -> None:
+        """End the API server as a crash would."""
+        self._api_server.kill()
+
+    def pause_api_server(self) -> None:
+        """Freeze the API server: connections stay open, nothing is answered."""
+        self._api_server.pause()
+
+    def resume_api_server(self) -> None:
+        """Let the API server go on after `pause_api_server`."""
+        self._api_server.resume()
+
+    def snapshot(self) -> Path:
+        """Save what etcd holds, for `restore`, and return where; the API server restarts for it."""
+        saved = self.folder / f"etcd-{secrets.token_hex(3)}"
+        with self._etcd_stopped() as data:
+            shutil.copytree(data, saved)
+        return saved
+
+    def restore(self, saved: Path) -> None:
+        """Put back what `snapshot` saved: all later changes are undone, and versions go backwards."""
+        with self._etcd_stopped() as data:
+            shutil.rmtree(data)
+            shutil.copytree(saved, data)
+
+    @contextlib.contextmanager
+    def _etcd_stopped(self) -> Iterator[Path]:
+        self.kill_api_server()
+        self._etcd.stop(STOP_LIMIT)
+        yield self.folder / "etcd"
+        self._etcd.start()
+        self.start_api_server()
+
+    def start_controller_manager(self) -> None:
+        """Start kube-controller-manager unless it runs; it is at work within a few seconds."""
+        if not self._controllers.running:
+            assets.ensure([assets.CONTROLLER_MANAGER])
+            self._controllers.start()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_LIMIT
+        context = ssl.create_default_context(cadata=self.authority)
+        request = urllib.request.Request(
+            f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        while not _answers(request, context):
+            for process in (self._etcd, self._api_server):
+                if not process.running:
+                    raise process.error(f"ended with exit code {process.returncode}")
+            if time.monotonic() > deadline:
+                raise self._api_server.error(f"was not ready within {START_LIMIT:g} s")
+            time.sleep(0.05)
+
+
+def _answers(request: urllib.request.Request, context: ssl.SSLContext) -> bool:
+    # An opener of our own: the usual one would go through a proxy that the environment names.
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
+    try:
+        with opener.open(request, timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _reserved_port() -> Iterator[int]:
+    """Reserve a loopback port: bound but not listening, to be shared with a server that allows sharing."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

@@ -1,0 +1,156 @@
+"""Endpoints that hand out AWS keys: an instance's metadata, a container's agent, the SSO portal.
+
+    async with KeyEndpoints(aws.keys) as endpoints:
+        endpoints.role = "node"
+        ...  # with AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoints.url
+        assert endpoints.asked == ["PUT /latest/api/token", ...]
+
+Invariants: every request is recorded before it is answered; keys that are handed out are accepted by the
+local AWS. The metadata service speaks version 2 alone: without its session token it answers 401.
+"""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from lab.aws_keys import KeyRing, TemporaryKeys
+
+# Of the metadata service's documentation.
+_SESSION, _LIFE = "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds"
+_ROLES = "/latest/meta-data/iam/security-credentials"
+_PORTAL = "/federation/credentials"
+
+
+class KeyEndpoints:
+    """All three on one port.
+
+    Attributes:
+        role: of the instance; None where it has none.
+        key_life: seconds that the next keys live.
+        agent_token: what the container's agent wants as Authorization; None for nothing.
+        sso_token: what the portal wants as bearer token.
+        silent: take requests and answer none.
+        lost_sessions: answer no request for a session, as an instance whose hop limit a pod exceeds.
+        refused_sessions: answer such requests with this status.
+        garbage: answer this in place of keys.
+        asked: method and path of each request, in order.
+        handed_out: access key ids, in order.
+    """
+
+    def __init__(self, keys: KeyRing) -> None:
+        """Prepare; `keys` is the ring of the AWS that is to accept them."""
+        self._keys = keys
+        self._sessions: set[str] = set()
+        self._runner: web.AppRunner | None = None
+        self.role: str | None = None
+        self.key_life = 6 * 3600.0
+        self.agent_token: str | None = None
+        self.sso_token = ""
+        self.silent = False
+        self.lost_sessions = False
+        self.refused_sessions: int | None = None
+        self.garbage: str | None = None
+        self.asked: list[str] = []
+        self.handed_out: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        app = web.Application(middlewares=[self._note])
+        app.router.add_put("/latest/api/token", self._open_session)
+        app.router.add_get(_ROLES + "/{role:.*}", self._instance)
+        app.router.add_get("/v1/credentials", self._container)
+        app.router.add_get(_PORTAL, self._sso)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Where they are."""
+        assert self._runner is not None
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    @property
+    def agent(self) -> str:
+        """What AWS_CONTAINER_CREDENTIALS_FULL_URI has to say."""
+        return f"{self.url}/v1/credentials"
+
+    @web.middleware
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.asked.append(f"{request.method} {request.path}")
+        if self.silent:
+            await asyncio.Event().wait()
+        return await handler(request)
+
+    async def _open_session(self, request: web.Request) -> web.Response:
+        if self.lost_sessions:
+            await asyncio.Event().wait()
+        if self.refused_sessions:
+            return web.Response(status=self.refused_sessions)
+        if not request.headers.get(_LIFE, "").isdigit():
+            return web.Response(status=400)
+        token = secrets.token_urlsafe(20)
+        self._sessions.add(token)
+        return web.Response(text=token)
+
+    async def _instance(self, request: web.Request) -> web.Response:
+        if request.headers.get(_SESSION) not in self._sessions:
+            return web.Response(status=401)
+        asked = request.match_info["role"]
+        if self.role is None or asked not in ("", self.role):
+            return web.Response(status=404)
+        return self._answer(self._make("instance")) if asked else web.Response(text=self.role)
+
+    async def _container(self, request: web.Request) -> web.Response:
+        if self.agent_token not in (None, request.headers.get("Authorization")):
+            return web.Response(status=403, text="this agent's own words")
+        return self._answer(self._make("pod"))
+
+    async def _sso(self, request: web.Request) -> web.Response:
+        if request.headers.get("x-amz-sso_bearer_token") != self.sso_token:
+            return web.json_response(
+                {"message": "Session token not found or invalid"},
+                status=401,
+                headers={"x-amzn-ErrorType": "UnauthorizedException"},
+            )
+        keys = self._make("sso")
+        held = {
+            "accessKeyId": keys.access_key,
+            "secretAccessKey": keys.secret_key,
+            "sessionToken": keys.session_token,
+            "expiration": int(keys.expires_at * 1000),
+        }
+        return web.json_response({"roleCredentials": held})
+
+    def _make(self, whose: str) -> TemporaryKeys:
+        role = f"arn:aws:iam::123456789012:role/{self.role or whose}"
+        keys = self._keys.issue(role, whose, self.key_life)
+        self.handed_out.append(keys.access_key)
+        return keys
+
+    def _answer(self, keys: TemporaryKeys) -> web.Response:
+        if self.garbage is not None:
+            return web.Response(text=self.garbage)
+        expires_at = datetime.fromtimestamp(keys.expires_at, UTC)
+        return web.json_response(
+            {
+                "Code": "Success",
+                "AccessKeyId": keys.access_key,
+                "SecretAccessKey": keys.secret_key,
+                "Token": keys.session_token,
+                "Expiration": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
+            }
+        )

@@ -1,0 +1,81 @@
+"""A Prometheus of one's own, on a free port, that is asked over its HTTP API."""
+
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from lab.processes import Process
+from lab.waiting import wait_for
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is scraped: host and port, and labels for all its series."""
+
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """One that runs."""
+
+    _session: aiohttp.ClientSession
+
+    async def ask(self, path: str, **parameters: str | float) -> Any:
+        """Return the data of an answer, for a path under `/api/v1/`; empty where it has none."""
+        async with self._session.get(f"/api/v1/{path}", params=parameters) as answer:
+            return (await answer.json()).get("data", {})
+
+
+@asynccontextmanager
+async def prometheus(
+    program: Path,
+    folder: Path,
+    targets: Collection[Target],
+    *,
+    rules: Path | None = None,
+    interval: str = "1s",
+) -> AsyncIterator[Prometheus]:
+    """Run one in a folder that scrapes the targets, and evaluates the rules in a file, every `interval`."""
+    config = {
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "rule_files": [str(rules)] if rules else [],
+        "scrape_configs": [
+            {
+                "job_name": "operator",
+                "static_configs": [
+                    {"targets": [each.address], "labels": dict(each.labels)} for each in targets
+                ],
+            }
+        ],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    log = folder / "prometheus.log"
+    process = Process(
+        "Prometheus",
+        [
+            program,
+            f"--config.file={folder / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--web.listen-address=127.0.0.1:0",
+        ],
+        log=log,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        cwd=folder,
+    )
+    with process:
+        url = await wait_for(lambda: _address(log), 30, "Prometheus")
+        async with aiohttp.ClientSession(url) as session:
+            yield Prometheus(session)
+
+
+def _address(log: Path) -> str | None:
+    found = re.search(r'Listening on"? .*?address=(\[::\]|[\d.]+):(\d+)', log.read_text(encoding="utf-8"))
+    return f"http://127.0.0.1:{found[2]}" if found else None

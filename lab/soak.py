@@ -1,0 +1,222 @@
+"""A randomised soak: users, tools, crashes and outages at random, and an observer who forgives nothing.
+
+    python -m lab.soak --minutes 5 --seed 7
+    python -m lab.soak --attacks
+
+All along: no foreign Secret changes; a Secret holds a live token of the right region for the right host
+once all that it needs has been there for GRACE seconds and nobody touched it; and none dies unless, in the
+last third of its life, it was touched or what it needs was away for more than a tenth of that life.
+When all is quiet: everything is as it was asked for, within QUIET seconds.
+
+With --attacks: the tests of `tests/cluster/attacks` at full size, with the absolute bounds of the contract,
+which only a quiet machine of 2 cores can be held to.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from lab.aws import LocalAws
+from lab.aws_faults import Fault
+from lab.control_plane import ControlPlane
+from lab.operator import OperatorProcess
+from lab.soak_acts import Acts
+from lab.soak_judge import Judge, SoakError
+from lab.soak_world import REGIONS, TOKEN_LIFE, World
+from lab.waiting import wait_for
+
+# A conflict is looked at again every 30 s.
+QUIET: Final = 30.0 + 5.0
+_LONGEST_OUTAGE: Final = 3.5
+# Has the attack tests run at full size.
+FULL_ATTACKS: Final = "ECR_LAB_FULL_ATTACKS"
+_ATTACKS: Final = "tests/cluster/attacks"
+_LONGEST_ATTACK: Final = 900.0
+_AWS_FAULTS: Final = (
+    {"kind": "error", "code": "AccessDeniedException", "status": 400},
+    {"kind": "error", "code": "ThrottlingException", "status": 400},
+    {"kind": "error", "code": "InternalFailure", "status": 500},
+    {"kind": "garbage", "body": "html"},
+    {"kind": "garbage", "body": "past-expiry"},
+    {"kind": "hang"},
+    {"kind": "reset"},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a soak that went well saw."""
+
+    samples: int
+    checks: int
+    forced: int
+    troubles: int
+    resources: int
+
+
+class Soak:
+    """One run; use it as an async context manager."""
+
+    def __init__(self, plane: ControlPlane, seed: int) -> None:
+        """Prepare a run on a control plane with controllers and CRDs; it is treated roughly."""
+        self._plane = plane
+        self._rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+        self._world = World()
+        self._aws = LocalAws(token_life=TOKEN_LIFE)
+
+    async def __aenter__(self) -> Self:
+        """Open what it needs and start the operator."""
+        self._api = await self._plane.api().__aenter__()
+        await self._aws.__aenter__()
+        namespace = await self._api.create_namespace("soak")
+        self._acts = Acts(self._api, namespace, self._world, self._rng)
+        self._judge = Judge(self._api, namespace, self._world)
+        self._kubeconfig = self._plane.write_kubeconfig("soaked", groups=("system:masters",))
+        self._log = self._plane.folder / "soaked-operator.log"
+        await self._start_operator()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End everything."""
+        await self._operator.__aexit__()
+        await self._aws.__aexit__(None, None, None)
+        await self._api.__aexit__()
+
+    async def run(self, seconds: float) -> Report:
+        """Let it rain for that long, then wait for quiet. Raises SoakError, with all that is known."""
+        await self._acts.create_steady()
+        for number in range(3):
+            await self._acts.make_foreign(f"theirs-{number}")
+        try:
+            await self._rain(seconds)
+            self._world.note("all is quiet")
+            await self._judge.everything_is_right(QUIET)
+        except SoakError as error:
+            tail = self._operator.tail(40)
+            raise SoakError(f"{error}\n\n{self._world.history}\n\nThe operator's log:\n{tail}") from error
+        return Report(
+            samples=self._judge.samples,
+            checks=self._judge.checks,
+            forced=self._judge.forced,
+            troubles=len(self._world.troubles),
+            resources=len(self._world.rows),
+        )
+
+    async def _rain(self, seconds: float) -> None:
+        watching = asyncio.create_task(self._judge.watch())
+        making = [asyncio.create_task(self._act()), asyncio.create_task(self._make_trouble(seconds))]
+        try:
+            await asyncio.wait((watching, making[1]), return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+            making[1].result()
+        finally:
+            for task in (watching, *making):
+                task.cancel()
+            await asyncio.gather(watching, *making, return_exceptions=True)
+
+    async def _act(self) -> None:
+        while True:
+            await asyncio.sleep(self._rng.uniform(0.1, 1.0))
+            if self._world.serving:
+                await self._acts.act()
+
+    async def _make_trouble(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(self._rng.uniform(2.0, 12.0))
+            trouble = self._rng.choices(
+                (self._aws_trouble, self._kill_operator, self._restart_api_server), (5, 3, 2)
+            )[0]
+            await trouble()
+
+    async def _aws_trouble(self) -> None:
+        region = self._rng.choice((*REGIONS, ""))
+        fault = Fault(**self._rng.choice(_AWS_FAULTS), region=region or None)
+        trouble = self._world.begin(f"AWS {fault.kind} {fault.code if fault.kind == 'error' else ''}", region)
+        self._aws.add(fault)
+        await asyncio.sleep(self._rng.uniform(0.5, _LONGEST_OUTAGE))
+        self._aws.clear()
+        self._world.end(trouble)
+
+    async def _kill_operator(self) -> None:
+        trouble = self._world.begin("SIGKILL for the operator")
+        await self._operator.kill()
+        await self._operator.__aexit__()
+        await asyncio.sleep(self._rng.uniform(0.0, 2.0))
+        await self._start_operator()
+        await wait_for(self._has_started, 20, "the operator's start")
+        self._world.end(trouble)
+
+    async def _start_operator(self) -> None:
+        process = OperatorProcess(kubeconfig=self._kubeconfig, aws_endpoint=self._aws.url, log=self._log)
+        self._read = self._log.stat().st_size if self._log.exists() else 0
+        self._operator = await process.__aenter__()
+
+    def _has_started(self) -> bool:
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            return b'"started"' in log.read()
+
+    async def _restart_api_server(self) -> None:
+        stop = self._rng.choice((self._plane.kill_api_server, self._plane.stop_api_server))
+        trouble = self._world.begin(f"{stop.__name__}")
+        self._world.serving = False
+        # An act that is under way ends first.
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(stop)
+        await asyncio.to_thread(self._plane.start_api_server)
+        self._world.serving = True
+        self._world.end(trouble)
+
+
+async def soak(plane: ControlPlane, seconds: float, seed: int) -> Report:
+    """Install the CRDs and run one soak."""
+    async with plane.api() as api:
+        await api.install_crds()
+    await asyncio.to_thread(plane.start_controller_manager)
+    async with Soak(plane, seed) as run:
+        return await run.run(seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a soak from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m lab.soak", description="A randomised soak.")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long (default: 5)")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="default: a random one")
+    parser.add_argument(
+        "--attacks", action="store_true", help="attack one namespace from another at full size instead"
+    )
+    options = parser.parse_args(arguments)
+    if options.attacks:
+        return _attack()
+    print(f"Soaking for {options.minutes:g} min with seed {options.seed}…", flush=True)
+    with ControlPlane() as plane:
+        try:
+            report = asyncio.run(soak(plane, 60 * options.minutes, options.seed))
+        except SoakError as error:
+            print(f"Seed {options.seed}: {error}", file=sys.stderr)
+            return 1
+    print(
+        f"All well with seed {options.seed}: {report.troubles} outages, {report.resources} resources at last,"
+        f" {report.samples} samples of {report.checks} steady Secrets, {report.forced} times after a calm."
+    )
+    return 0
+
+
+def _attack() -> int:
+    """Run the attack tests at full size; return the exit code."""
+    command = [sys.executable, "-m", "pytest", _ATTACKS, f"--timeout={_LONGEST_ATTACK:g}"]
+    return subprocess.run(command, env={**os.environ, FULL_ATTACKS: "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Resources as the API server holds them, for `status` and `refresh`: say only what the test cares about."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ecr_operator.api.times import format_time
+from ecr_operator.cli.rows import Row
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+LIFE = timedelta(hours=12)
+
+Json = dict[str, Any]
+
+
+def condition(name: str, status: str, reason: str, message: str = "") -> Json:
+    """Make a condition."""
+    return {"type": name, "status": status, "reason": reason, "message": message}
+
+
+def at(hours: float) -> str:
+    """Write the time that is so many hours from now."""
+    return format_time(NOW + timedelta(hours=hours))
+
+
+def status(*conditions: Json, age: float | None = 1.0, **fields: Any) -> Json:
+    """Make a status of a token that is `age` hours old, of 12 hours' life; None is no token."""
+    times: Json = {}
+    if age is not None:
+        times = {
+            "lastUpdatedTime": at(-age),
+            "expirationTime": at(12 - age),
+            "nextRefreshTime": at(10 - age),
+        }
+    found = {"phase": "Updated", "observedGeneration": 1, **times, "conditions": list(conditions), **fields}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+READY = condition("Ready", "True", "Refreshed", "The Secret holds a token.")
+REFRESHED = condition("Refreshed", "True", "Refreshed", "The last refresh succeeded.")
+
+
+def resource(status: Json | None = None, *, name: str = "pull", generation: int = 1, **spec: Any) -> Json:
+    """Make a resource."""
+    found = {
+        "metadata": {"name": name, "namespace": "team-a", "generation": generation},
+        "spec": {"generated_secret_name": f"{name}-login", "ecr_registry": "host", **spec},
+    }
+    return found if status is None else {**found, "status": status}
+
+
+def row(**fields: Any) -> Row:
+    """Make a row that is ready."""
+    usual: Json = {
+        "kind": "Secret",
+        "namespace": "team-a",
+        "name": "pull",
+        "state": "Ready",
+        "reason": "Refreshed",
+        "secret": "pull-login",
+        "registry": "host",
+        "refreshed_at": NOW - timedelta(hours=1),
+        "expires_at": NOW + timedelta(hours=11),
+        "next_refresh_at": NOW + timedelta(hours=9),
+    }
+    return Row(**{**usual, **fields})

@@ -1,1 +1,0 @@
-"""Tests of when things happen: virtual time, in-memory ports."""

@@ -1,0 +1,74 @@
+"""Whether a Secret is as it should be, and whether its login is at least."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from ecr_operator.core.fitting import fits, held_times, usable_times
+from ecr_operator.core.secret_view import view_secret
+from tests.builders import desired, resource, secret_metadata, times
+
+OURS: Final = resource(secret_labels={"team": "blue"})
+ARGO: Final = resource("ArgoHelmRepoSecret", url="oci://123456789012.dkr.ecr.us-east-2.amazonaws.com/c")
+LABEL: Final = "app.kubernetes.io/managed-by"
+GROUP: Final = "ecr.mobb.redhat.com"
+
+
+def changed(*path: str, of: Any = OURS) -> dict[str, Any]:
+    """Return a Secret's metadata after somebody has written a field of ours, or deleted it."""
+    metadata = secret_metadata(of)
+    fields = metadata["managedFields"][0]["fieldsV1"]
+    for part in path[:-1]:
+        fields = fields[part]
+    del fields[path[-1]]
+    return metadata
+
+
+@pytest.mark.parametrize(
+    ("metadata", "usable"),
+    [
+        pytest.param(changed("f:data"), False, id="the data"),
+        pytest.param(changed("f:type"), False, id="the type"),
+        pytest.param(
+            changed("f:metadata", "f:annotations", f"f:{GROUP}/token-expires-at"), False, id="its expiry"
+        ),
+        pytest.param(changed("f:metadata", "f:annotations", f"f:{GROUP}/owner"), True, id="its owner"),
+        pytest.param(changed("f:metadata", "f:labels", f"f:{LABEL}"), True, id="our label"),
+        pytest.param(changed("f:metadata", "f:labels", "f:team"), True, id="the user's label"),
+        pytest.param(changed("f:metadata", "f:ownerReferences"), True, id="the ownerReference"),
+    ],
+)
+def test_a_changed_secret_does_not_fit_and_its_login_may_still_be_good(
+    metadata: Mapping[str, Any], *, usable: bool
+) -> None:
+    seen = view_secret(metadata)
+    assert not fits(seen, OURS, desired(OURS))
+    assert usable_times(seen, OURS, desired(OURS)) == (times() if usable else None)
+
+
+def test_argo_cd_finds_no_login_without_its_label() -> None:
+    seen = view_secret(changed("f:metadata", "f:labels", "f:argocd.argoproj.io/secret-type", of=ARGO))
+    assert usable_times(seen, ARGO, desired(ARGO)) is None
+
+
+def test_a_secret_of_an_earlier_spec_or_of_another_resource_is_not_usable() -> None:
+    later = resource(secret_labels={"team": "blue"}, ecr_registry="other.example.com", region="us-east-2")
+    assert usable_times(view_secret(secret_metadata(OURS)), later, desired(later)) is None
+    again = resource(uid="u2", secret_labels={"team": "blue"})
+    assert usable_times(view_secret(secret_metadata(OURS)), again, desired(again)) is None
+    assert usable_times(None, OURS, desired(OURS)) is None
+
+
+def test_a_label_that_an_admission_overwrites_is_all_that_does_not_fit() -> None:
+    metadata = secret_metadata(OURS)
+    metadata["labels"][LABEL] = "Helm"
+    assert fits(view_secret(metadata), OURS, desired(OURS))
+
+
+def test_a_time_that_somebody_wrote_at_the_end_of_all_time_holds_no_token() -> None:
+    pair = resource(additional_registries=["210987654321.dkr.ecr.us-east-2.amazonaws.com"])
+    metadata = secret_metadata(pair)
+    metadata["annotations"][f"{GROUP}/tokens"] = "0:9999-12-31T23:59:59Z,1:2026-03-01T12:00:00Z"
+    held = held_times(view_secret(metadata), pair, desired(pair))
+    assert list(held) == ["210987654321.dkr.ecr.us-east-2.amazonaws.com"]

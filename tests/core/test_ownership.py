@@ -1,0 +1,297 @@
+"""Which Secret a resource may write: the invariant is that no other is."""
+
+# ruff: noqa: S105, S106, S107 - names of Secrets and made-up tokens
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.core.ownership import Claim, Ownership
+from ecr_operator.core.secret import dockerconfigjson
+from tests.builders import HOST, HOUR, desired, foreign_metadata, resource, secret_metadata, token
+from tests.core.world import World
+
+LEGACY = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
+CERTIFICATE = {
+    "apiVersion": "cert-manager.io/v1",
+    "kind": "Certificate",
+    "name": "tls",
+    "uid": "c",
+    "controller": True,
+}
+
+
+@pytest.fixture
+async def world() -> World:
+    """An empty cluster."""
+    return World()
+
+
+def ownership(world: World) -> Ownership:
+    return Ownership(world.cache, world.secrets, world.resources)
+
+
+async def claim(world: World, of: Resource, *, doubted: bool = True) -> Claim:
+    """Ask as after a conflict, so that the Secret itself is looked at."""
+    asked = ownership(world)
+    if doubted:
+        asked.mark_stale(of, desired(of))
+    return await asked.claim(of, desired(of))
+
+
+async def conflict(world: World, of: Resource) -> str:
+    with pytest.raises(ForeignSecretError) as caught:
+        await claim(world, of)
+    return caught.value.message
+
+
+async def test_where_nothing_is_known_nothing_is_asked(world: World) -> None:
+    found = await claim(world, world.see(), doubted=False)
+    assert (found, world.secrets.calls) == (Claim(view=None), [])
+
+
+async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: World) -> None:
+    of = world.see()
+    world.has_secret(of)
+    found = await claim(world, of, doubted=False)
+    assert found.view == world.cache.secret("team", "web-pull")
+    assert world.secrets.calls == []
+
+
+async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -> None:
+    of = world.see()
+    asked = ownership(world)
+    asked.mark_stale(of, desired(of))
+    world.secrets.put(secret_metadata(of, version="77"))
+    for _ in range(3):
+        found = await asked.claim(of, desired(of))
+        assert found.view is not None
+        assert found.view.resource_version == "77"
+    assert world.secrets.calls == ["look team/web-pull"]
+
+
+async def test_a_secret_that_is_gone_after_all_is_made_anew(world: World) -> None:
+    of = world.see()
+    world.has_secret(of)
+    world.secrets.metadata.clear()
+    assert await claim(world, of) == Claim(view=None)
+    assert world.cache.secret("team", "web-pull") is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        pytest.param(foreign_metadata(), "field manager kubectl-create", id="made by hand"),
+        pytest.param(
+            foreign_metadata(ownerReferences=[CERTIFICATE]), "Certificate tls", id="of a controller"
+        ),
+        pytest.param(
+            foreign_metadata(
+                ownerReferences=[CERTIFICATE], annotations={"ecr.mobb.redhat.com/adopt": "true"}
+            ),
+            "Certificate tls",
+            id="of a controller, whatever an annotation says",
+        ),
+        pytest.param(
+            secret_metadata(resource(name="shop"), name="web-pull"), "Secret shop", id="of another resource"
+        ),
+    ],
+)
+async def test_the_secret_of_others_is_named_and_never_written(
+    world: World, metadata: dict[str, Any], words: str
+) -> None:
+    world.see(name="shop", generated_secret_name="other")
+    of = world.see()
+    world.secrets.put(metadata)
+    assert words in await conflict(world, of)
+    assert not any(call.startswith(("apply", "delete")) for call in world.secrets.calls)
+
+
+ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
+
+
+@pytest.mark.parametrize(
+    ("metadata", "adoptable"),
+    [
+        pytest.param(foreign_metadata(), True, id="no controller"),
+        pytest.param(foreign_metadata(ownerReferences=[CERTIFICATE]), False, id="somebody's controller"),
+        pytest.param(
+            secret_metadata(resource(name="shop"), name="web-pull"), False, id="another resource that lives"
+        ),
+    ],
+)
+async def test_adopting_is_advised_only_where_it_can_be_done(
+    world: World, metadata: dict[str, Any], *, adoptable: bool
+) -> None:
+    world.see(name="shop", generated_secret_name="other")
+    of = world.see()
+    world.secrets.put(metadata)
+    advice = await conflict(world, of)
+    assert (ADOPT in advice, "hoose another generated_secret_name" in advice) == (adoptable, True)
+
+
+async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World) -> None:
+    of = world.see()
+    world.secrets.put(secret_metadata(resource(uid="the one before")))
+    found = await claim(world, of)
+    assert found.view is not None
+    assert found.view.owner is not None
+    assert found.view.owner.uid == "the one before"
+
+
+async def test_an_owner_that_only_the_api_server_knows_is_still_there(world: World) -> None:
+    of = world.see()
+    elsewhere = resource(name="shop", generated_secret_name="web-pull")
+    world.resources.uids[elsewhere.key] = elsewhere.uid
+    world.secrets.put(secret_metadata(elsewhere))
+    assert "Secret shop" in await conflict(world, of)
+
+
+MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
+OTHERS = {"type": "Opaque", "data": {"api-key": "eA=="}}
+
+
+async def test_what_may_be_adopted_is(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    found = await claim(world, of)
+    assert found.view is not None
+    assert found.legacy is None
+    assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
+
+
+async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    world.secrets.data["web-pull"] = OTHERS
+    said = await conflict(world, of)
+    assert 'adopting it would drop data key "api-key"' in said
+    assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
+
+
+async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: World) -> None:
+    of = world.see()
+    world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "replace"}))
+    world.secrets.data["web-pull"] = OTHERS
+    assert (await claim(world, of)).view is not None
+    assert world.secrets.calls == ["look team/web-pull"]
+
+
+async def test_once_adopted_a_secret_is_read_no_more(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    await world.refresh(of)
+    world.secrets.calls.clear()
+    await world.refresh(of)
+    assert "read team/web-pull" not in world.secrets.calls
+
+
+REFERENCE = {
+    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
+    "kind": "Secret",
+    "name": "web",
+    "uid": "of another cluster",
+    "controller": True,
+}
+LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        pytest.param(
+            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
+            "names another resource of this name",
+            id="with the reference of a namesake",
+        ),
+        pytest.param(
+            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS),
+            "field manager kubectl-create",
+            id="with our label and annotations",
+        ),
+        pytest.param(
+            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS, managedFields=[]),
+            "it has no owner",
+            id="of whose writer nothing is known",
+        ),
+    ],
+)
+async def test_a_copy_is_not_said_to_belong_to_the_resource_itself(
+    world: World, metadata: dict[str, Any], words: str
+) -> None:
+    world.secrets.put(metadata)
+    said = await conflict(world, world.see())
+    assert words in said
+    assert "Secret web " not in said.replace("Secret web-pull", "")
+    assert ADOPT in said
+
+
+async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
+    world.see(name="shop")
+    of = world.see()
+    world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
+    said = await conflict(world, of)
+    assert "it names Secret shop as its owner, whose Secret is shop-pull: it is a copy" in said
+    assert "remove its ownerReference" in said
+
+
+async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> None:
+    world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
+    of = world.see(age=HOUR)
+    said = await conflict(world, of)
+    assert "Secret shop, which is older" in said
+    assert ADOPT not in said
+
+
+async def test_of_two_that_want_one_secret_the_one_that_has_it_keeps_it(world: World) -> None:
+    world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
+    of = world.see(age=HOUR)
+    world.has_secret(of)
+    assert (await claim(world, of)).view is not None
+
+
+def legacy_data(password: str = "old") -> dict[str, Any]:
+    text = dockerconfigjson({HOST: token(password)})
+    encoded = base64.b64encode(text.encode()).decode()
+    return {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": encoded}}
+
+
+async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> None:
+    of = world.see(status=LEGACY)
+    world.has_foreign_secret()
+    world.secrets.data["web-pull"] = legacy_data()
+    found = await claim(world, of, doubted=False)
+    assert found.legacy is not None
+    assert found.legacy.password == "old"
+    assert found.legacy.expires_at - found.legacy.issued_at == timedelta(hours=12)
+    assert found.view is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "data"),
+    [
+        pytest.param(LEGACY | {"observedGeneration": 1}, legacy_data(), id="with a newer status"),
+        pytest.param(LEGACY, {"type": "Opaque", "data": {}}, id="with other data"),
+    ],
+)
+async def test_what_only_looks_like_it_is_of_others(
+    world: World, status: object, data: dict[str, Any]
+) -> None:
+    of = world.see(status=status)
+    world.has_foreign_secret()
+    world.secrets.data["web-pull"] = data
+    assert "field manager" in await conflict(world, of)
+
+
+async def test_the_whole_of_a_strangers_secret_is_read_only_when_v0_6_0_may_have_written_it(
+    world: World,
+) -> None:
+    of = world.see()
+    world.has_foreign_secret()
+    await conflict(world, of)
+    assert world.secrets.calls == ["look team/web-pull"]

@@ -1,1 +1,0 @@
-"""Tests of the pure decisions: tables, no loop, no network."""

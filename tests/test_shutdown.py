@@ -1,0 +1,111 @@
+"""A process that is asked to end ends, whatever it is at."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ecr_operator import shutdown
+
+_PROGRAM = """
+    import asyncio, logging, os, time
+    from ecr_operator import shutdown
+
+    shutdown.LIMIT = {limit}
+
+    async def main():
+        stop = shutdown.Stop()
+        stop.listen()
+        print("listening", flush=True)
+        {body}
+
+    asyncio.run(main())
+    print("ended by itself", flush=True)
+"""
+
+
+def run(body: str, *, lines: int = 1, limit: float = 0.5) -> tuple[int, str, float]:
+    """Run a program and send it SIGTERM after each of its first lines.
+
+    Returns:
+        its exit code, what else it said, and the seconds from the last signal to its end.
+    """
+    program = textwrap.dedent(_PROGRAM).format(limit=limit, body=body)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    ) as process:
+        assert process.stdout
+        for _ in range(lines):
+            assert process.stdout.readline()
+            asked_at = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+        said = process.stdout.read()
+        return process.wait(20), said, time.monotonic() - asked_at
+
+
+def test_who_waits_for_it_is_told() -> None:
+    code, said, _ = run("await stop.requested.wait()", limit=60)
+    assert (code, said) == (0, "ended by itself\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("time.sleep(30)", id="the loop is held up"),
+        pytest.param("await asyncio.Event().wait()", id="nobody cares"),
+        pytest.param(
+            'logging.basicConfig(stream=open(os.pipe()[1], "w"))\n    while True: logging.error("x" * 999)',
+            id="nobody reads the log",
+        ),
+        pytest.param("asyncio.get_running_loop().run_in_executor(None, time.sleep, 30)", id="a thread hangs"),
+    ],
+)
+def test_it_ends_with_0_when_its_time_is_up(body: str) -> None:
+    code, _, seconds = run(body)
+    assert code == 0
+    assert 0.4 < seconds < 10
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    body = "await stop.requested.wait(); print('asked', flush=True); await asyncio.Event().wait()"
+    code, said, seconds = run(body, lines=2, limit=60)
+    assert (code, said) == (0, "")
+    assert seconds < 10
+
+
+def test_what_a_stop_may_take_adds_up_to_less_than_8_seconds() -> None:
+    parts = shutdown.DRAIN_LIMIT + shutdown.CANCEL_LIMIT + shutdown.RELEASE_LIMIT
+    assert parts + 1 < shutdown.LIMIT < 8
+
+
+async def test_a_task_that_will_not_end_is_not_waited_for() -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await shutdown.end(task, 0.05)
+    assert not task.done()
+    released.set()
+    await task
+
+
+async def test_a_fault_is_not_hidden_by_the_end() -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    task = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+    with pytest.raises(LookupError):
+        await shutdown.end(task, 1)

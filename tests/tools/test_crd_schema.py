@@ -1,0 +1,212 @@
+"""The CRDs: what Kubernetes wants, and nothing that refuses what v0.6.0 took."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from ecr_operator.api.kinds import KINDS
+from tools.crd_schema import custom_resource_definition
+
+ROOT: Final = Path(__file__).parents[2]
+BASES: Final = ROOT / "config" / "crd" / "bases"
+TARGETS: Final = {"Secret": "ecr_registry", "ArgoHelmRepoSecret": "url"}
+PLURALS: Final = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
+# All that a structural schema may hold here; a validation that v0.6.0 had not would be a refusal.
+KEYWORDS: Final = {
+    *("description", "type", "format", "properties", "additionalProperties", "required", "items", "enum"),
+    *("minLength", "maxLength", "maxItems", "maxProperties", "minimum"),
+    *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+}
+
+# What refuses no value of the right type, but for its size.
+SIZES: Final = {"maxLength", "maxItems", "maxProperties"}
+LOOSE: Final = {"description", "type", "items", "properties", "additionalProperties"}
+V0_6_0: Final = {"generated_secret_name", "ecr_registry", "url", "region", "frequency"}
+
+for_each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def version(kind: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = custom_resource_definition(kind)["spec"]["versions"]
+    assert len(found) == 1
+    return found[0]
+
+
+def schema(kind: str, part: str) -> dict[str, Any]:
+    found: dict[str, Any] = version(kind)["schema"]["openAPIV3Schema"]["properties"][part]
+    return found
+
+
+def walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from walk(inner, f"{path}.{name}")
+    for inside in ("items", "additionalProperties"):
+        if inside in schema:
+            yield from walk(schema[inside], f"{path}[]")
+
+
+def everything(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for part in ("spec", "status"):
+        yield from walk(schema(kind, part), part)
+
+
+@for_each_kind
+def test_names_are_the_contracts(kind: str) -> None:
+    short = {"Secret": "ecrsecret", "ArgoHelmRepoSecret": "argohelmrepo"}[kind]
+    crd = custom_resource_definition(kind)
+    assert crd["metadata"]["name"] == f"{PLURALS[kind]}.ecr.mobb.redhat.com"
+    assert (crd["spec"]["group"], crd["spec"]["scope"]) == ("ecr.mobb.redhat.com", "Namespaced")
+    assert crd["spec"]["names"] == {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": PLURALS[kind],
+        "singular": kind.lower(),
+        "shortNames": [short],
+        "categories": ["aws", "ecr"],
+    }
+
+
+@for_each_kind
+def test_the_one_version_is_served_and_stored_with_a_status(kind: str) -> None:
+    assert (version(kind)["name"], version(kind)["served"], version(kind)["storage"]) == (
+        "v1alpha1",
+        True,
+        True,
+    )
+    assert version(kind)["subresources"] == {"status": {}}
+
+
+@for_each_kind
+def test_every_field_has_a_description_and_a_type(kind: str) -> None:
+    bare = [
+        path for path, each in everything(kind) if not each.get("description") and not path.endswith("[]")
+    ]
+    assert bare == []
+    assert [path for path, each in everything(kind) if "type" not in each] == []
+
+
+@for_each_kind
+def test_nothing_defaults_and_nothing_is_there_that_kubernetes_does_not_know(kind: str) -> None:
+    assert {word for _, each in everything(kind) for word in each} <= KEYWORDS
+
+
+@for_each_kind
+def test_only_the_name_and_the_target_are_required_and_no_value_is_refused(kind: str) -> None:
+    spec = schema(kind, "spec")
+    assert sorted(spec["required"]) == sorted(["generated_secret_name", TARGETS[kind]])
+    assert {each["type"] for each in spec["properties"].values()} <= {"string", "boolean", "object", "array"}
+    assert {word for each in spec["properties"].values() for word in each} <= LOOSE | SIZES
+
+
+@for_each_kind
+def test_what_v0_6_0_lacks_has_a_limit_and_what_it_had_has_none(kind: str) -> None:
+    limited = {"string": "maxLength", "array": "maxItems", "map": "maxProperties"}
+    for path, each in walk(schema(kind, "spec"), "spec"):
+        form = "map" if "additionalProperties" in each else each["type"]
+        expected = {limited[form]} if form in limited and path.removeprefix("spec.") not in V0_6_0 else set()
+        assert each.keys() & SIZES == expected, path
+
+
+@for_each_kind
+@pytest.mark.parametrize("field", ["generated_secret_name", "region", "frequency"])
+def test_what_v0_6_0_had_is_text_as_it_was(kind: str, field: str) -> None:
+    properties = schema(kind, "spec")["properties"]
+    assert properties[field]["type"] == properties[TARGETS[kind]]["type"] == "string"
+
+
+@for_each_kind
+def test_the_status_is_the_contracts(kind: str) -> None:
+    status = schema(kind, "status")
+    assert "required" not in status
+    assert {name: (each["type"], each.get("format")) for name, each in status["properties"].items()} == {
+        "phase": ("string", None),
+        "lastUpdatedTime": ("string", "date-time"),
+        "observedGeneration": ("integer", "int64"),
+        "secretName": ("string", None),
+        "expirationTime": ("string", "date-time"),
+        "nextRefreshTime": ("string", "date-time"),
+        "conditions": ("array", None),
+    }
+
+
+@for_each_kind
+def test_conditions_are_a_map_by_type(kind: str) -> None:
+    conditions = schema(kind, "status")["properties"]["conditions"]
+    assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == (
+        "map",
+        ["type"],
+    )
+    assert sorted(conditions["items"]["required"]) == [
+        "lastTransitionTime",
+        "message",
+        "reason",
+        "status",
+        "type",
+    ]
+    assert conditions["items"]["properties"]["status"]["enum"] == ["True", "False", "Unknown"]
+
+
+@for_each_kind
+def test_columns_are_the_contracts(kind: str) -> None:
+    title = {"Secret": "Registry", "ArgoHelmRepoSecret": "URL"}[kind]
+    columns = version(kind)["additionalPrinterColumns"]
+    assert [(each["name"], each["type"]) for each in columns] == [
+        ("Ready", "string"),
+        ("Reason", "string"),
+        (title, "string"),
+        ("Secret", "string"),
+        ("Expires", "string"),
+        ("Refreshed", "date"),
+        ("Age", "date"),
+    ]
+    assert columns[2]["jsonPath"] == f".spec.{TARGETS[kind]}"
+
+
+@for_each_kind
+def test_the_file_is_made_from_the_models(kind: str) -> None:
+    path = BASES / f"ecr.mobb.redhat.com_{PLURALS[kind]}.yaml"
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == custom_resource_definition(kind)
+
+
+def test_kustomize_lists_every_file() -> None:
+    listed = yaml.safe_load((BASES.parent / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert sorted(listed) == sorted(f"bases/{path.name}" for path in BASES.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        pytest.param("", 0, id="files that are up to date pass"),
+        pytest.param("stale", 1, id="a stale file fails"),
+        pytest.param("gone", 1, id="a missing file fails"),
+    ],
+)
+def test_the_check_of_the_files(tmp_path: Path, spoil: str, code: int) -> None:
+    """In a copy, since the tool finds the files beside itself."""
+    for part in ("tools/__init__.py", "tools/crds.py", "tools/crd_schema.py", *_bases()):
+        copy = tmp_path / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((ROOT / part).read_bytes())
+    victim = tmp_path / _bases()[0]
+    if spoil == "stale":
+        victim.write_text(f"{victim.read_text(encoding='utf-8')}# edited\n", encoding="utf-8")
+    elif spoil == "gone":
+        victim.unlink()
+    checked = _check(tmp_path)
+    assert checked.returncode == code
+    assert ("make crds" in checked.stderr) is bool(code)
+
+
+def _bases() -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for path in BASES.iterdir())
+
+
+def _check(folder: Path) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "tools.crds", "--check"]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=60, check=False)

@@ -1,0 +1,170 @@
+"""`python -m tools.registry_keys`: ask the real clients which images they use a registry key for.
+
+`kubelet_keyring` asks the kubelet's own code. For containers/image skopeo is asked for images, behind a proxy
+that notes which login it sends. The answers are committed in tests/model/registry_keys.json; to have another
+key or image asked for, add it there with any answer.
+"""
+
+import base64
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final, Self
+
+from lab import programs
+from lab.processes import guarded
+
+RECORDED: Final = Path(__file__).parents[1] / "tests" / "api" / "registry_keys.json"
+_LIMIT: Final = 60.0
+
+Answers = dict[str, list[str]]
+
+
+def recorded() -> dict[str, Any]:
+    """What the file holds: `images`, and `keys` with the images that each client uses them for."""
+    held: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return held
+
+
+def ask_kubelet(program: Path, keys: Iterable[str], images: Iterable[str]) -> Answers:
+    """For each key the images that the kubelet uses it for."""
+    asked = list(itertools.product(keys, images))
+    lines = "".join(json.dumps({"key": key, "image": image}) + "\n" for key, image in asked)
+    done = subprocess.run(
+        guarded([program]), input=lines, capture_output=True, text=True, timeout=_LIMIT, check=True
+    )
+    found: Answers = {key: [] for key, _ in asked}
+    for (key, image), answer in zip(asked, done.stdout.split(), strict=True):
+        if answer == "true":
+            found[key].append(image)
+    return found
+
+
+def ask_skopeo(program: Path, keys: Iterable[str], images: Iterable[str]) -> Answers:
+    """For each key the images that skopeo uses it for.
+
+    Of all keys in one file it uses the best; without that one the next, until none is left.
+    """
+    found: Answers = {key: [] for key in keys}
+    with tempfile.TemporaryDirectory() as home, _Recorder() as recorder:
+        for image in images:
+            left = dict(enumerate(found))
+            while (number := recorder.login_sent(program, Path(home), image, left)) is not None:
+                found[left.pop(number)].append(image)
+    return found
+
+
+class _Recorder(ThreadingHTTPServer):
+    """A proxy that is every registry: it asks for Basic, notes the login, and has no image."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.sent: list[str] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def login_sent(self, program: Path, home: Path, image: str, keys: Mapping[int, str]) -> int | None:
+        """Ask for an image with a login for each key; the number of the key whose login was sent."""
+        self.sent.clear()
+        auths = {key: {"auth": _encoded(f"AWS:{number}")} for number, key in keys.items()}
+        (home / "auth.json").write_text(json.dumps({"auths": auths}))
+        options = (
+            "--insecure-policy",
+            "inspect",
+            "--raw",
+            "--tls-verify=false",
+            "--authfile",
+            home / "auth.json",
+        )
+        proxy = f"http://127.0.0.1:{self.server_port}"
+        done = subprocess.run(
+            guarded([program, *options, f"docker://{image}"]),
+            env={"HOME": str(home), "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy},
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+        )
+        # Whatever else goes wrong must not count as "no login".
+        expected = (
+            "unauthorized",
+            "manifest unknown",
+            "invalid reference format",
+            "must be lowercase",
+            "no Host in",
+        )
+        if not any(words in done.stderr for words in expected):
+            raise RuntimeError(f"{image}: {done.stderr}")
+        return int(self.sent[0]) if self.sent else None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Recorder
+    protocol_version = "HTTP/1.1"
+
+    def do_CONNECT(self) -> None:
+        """Refuse TLS: without it skopeo goes on with plain HTTP, as the options let it."""
+        self._answer(502, {})
+
+    def do_GET(self) -> None:
+        """Ask for a login, and answer who sent one that there is no such image."""
+        if basic := self.headers.get("Authorization"):
+            user, _, password = base64.b64decode(basic.removeprefix("Basic ")).decode().partition(":")
+            # Without a login it sends one with an empty name.
+            if user:
+                self.server.sent.append(password)
+            self._answer(404, {})
+        else:
+            self._answer(401, {"WWW-Authenticate": 'Basic realm="registry"'})
+
+    def _answer(self, status: int, headers: Mapping[str, str]) -> None:
+        body = (
+            b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+            if status == 404
+            else b""
+        )
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- its name in the base class
+        """Print nothing."""
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def main() -> int:
+    """Write the answers anew."""
+    found = programs.ensure([programs.KUBELET_KEYRING, programs.SKOPEO])
+    keys, images = itemgetter("keys", "images")(recorded())
+    kubelet = ask_kubelet(found[programs.KUBELET_KEYRING], keys, images)
+    containers = ask_skopeo(skopeo := found[programs.SKOPEO], keys, images)
+    version = subprocess.run([skopeo, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    answers = {
+        "recorded with": ["Kubernetes 1.36.3", version],
+        "images": images,
+        "keys": {key: {"kubelet": kubelet[key], "containers": containers[key]} for key in keys},
+    }
+    RECORDED.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

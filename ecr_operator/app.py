@@ -10,23 +10,21 @@ from typing import Final
 import structlog
 
 from ecr_operator import __version__, shutdown
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.logins import Logins
-from ecr_operator.core.loop_lag import watch_loop
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
-from ecr_operator.core.refresh_metrics import RefreshMetrics
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_writer import SecretWriter
-from ecr_operator.core.snapshot import snapshot
+from ecr_operator.core.snapshot import failing, snapshot, watch_loop
+from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
 from ecr_operator.core.worker import Workers
@@ -157,7 +155,7 @@ class Operator:
             self._gone,
             self._named,
             orphan_gone=self._orphan_gone,
-            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
+            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
         )
         self._rotation = Rotation(self._cache, self._named.keys, self._queue.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._enqueue_all)
@@ -172,7 +170,7 @@ class Operator:
             enqueue=self._enqueue_all,
             scopes=settings.namespaces,
         )
-        self._workers = self._hire()
+        self._workers = self._build_workers()
         metrics.registry.register(StateCollector(self._state, each_resource=settings.resource_metrics))
         self._watches = Watches(
             client=client,
@@ -185,14 +183,12 @@ class Operator:
             probes=probes,
         )
 
-    def _hire(self) -> Workers:
-        """Workers that know of no earlier write: others may have written since."""
+    def _build_workers(self) -> Workers:
         secrets = KubeSecrets(self._client)
-        self._rotation.clear()
-        self._refresh_metrics = RefreshMetrics(self._metrics, self._clock)
         reconciler = Reconciler(
             cache=self._cache,
             secrets=secrets,
+            resources=self._statuses,
             logins=Logins(self.tokens, secrets, tag_sessions=self._settings.identities.session_tags),
             writer=SecretWriter(self._cache, secrets, self._links, self._statuses),
             ownership=Ownership(self._cache, secrets, self._statuses),
@@ -208,8 +204,8 @@ class Operator:
             statuses=self._statuses,
             resources=self._statuses,
             events=self._events,
+            metrics=self._metrics,
             clock=self._clock,
-            refresh_metrics=self._refresh_metrics,
         )
 
     async def run(self) -> None:
@@ -243,7 +239,6 @@ class Operator:
 
     async def _work(self) -> None:
         """All that writes or asks AWS."""
-        self._workers = self._hire()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
@@ -319,7 +314,7 @@ class Operator:
         return State(
             resources=snapshot(self._cache, self._clock.now()),
             # Who stands by takes nothing from the queue, and what failed for it once is another's concern.
-            failing=self._refresh_metrics.failing() if leading else {},
+            failing=failing(self._cache) if leading else {},
             queue_depth=self._queue.waiting() if leading else 0,
             leading=leading,
         )
@@ -334,9 +329,10 @@ class Operator:
         view = self._cache.own_secret(resource) if resource else None
         return view.times.expires_at if view and view.times else None
 
-    def _gone(self, resource: Resource) -> None:
-        self._workers.remove(resource)
-        self._links.forget(resource.key)
+    def _gone(self, state: ResourceState) -> None:
+        self.tokens.release(state)
+        self._queue.remove(state.key)
+        self._links.forget(state.key)
 
     def _orphan_gone(self, key: ResourceKey) -> None:
         self._links.forget(key)

@@ -3,6 +3,7 @@
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -72,9 +73,9 @@ def resource(kind: str = "Secret", **said: Any) -> Resource:
 
 
 def desired(of: Resource) -> Desired:
-    """Return the spec of a resource that makes sense."""
+    """Return what a resource asks for."""
     assert of.desired is not None
-    return of.desired
+    return replace(of.desired, refresh_requested=of.refresh_requested)
 
 
 def token(
@@ -126,7 +127,7 @@ def secret_metadata(  # noqa: PLR0913 - a builder
     applied_at: datetime = NOW,
 ) -> dict[str, Any]:
     """Make the metadata of the Secret that was applied for a resource, as the API server notes it."""
-    manifest = generated_secret(of, desired(of), tokens(of, login))
+    manifest = generated_secret(desired(of), tokens(of, login))
     manifest["metadata"]["name"] = name or manifest["metadata"]["name"]
     return stored_metadata(manifest, version=version, uid=uid, applied_at=applied_at)
 

@@ -62,9 +62,11 @@ class ArgoOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """A spec that has been checked.
+    """The generated Secret that a resource asks for: its checked spec, and whose it is.
 
     Attributes:
+        key: of the resource; its namespace is the Secret's too.
+        uid: of the resource.
         secret_name: of the generated Secret, a DNS name.
         logins: what goes in, the registry or URL of the spec first.
         frequency: longest time between refreshes; None where the spec's can't be parsed.
@@ -77,8 +79,11 @@ class Desired:
         kept: fields that are not valid; what the Secret has of them stays.
         unusable: why no client can use the login, though it is written; None if one can.
         hint: what to know of a login that can be used; empty for nothing.
+        refresh_requested: the request for a fresh token that the Secret is to carry as answered.
     """
 
+    key: ResourceKey
+    uid: str
     secret_name: str
     logins: tuple[Login, ...]
     frequency: timedelta | None
@@ -91,6 +96,7 @@ class Desired:
     kept: frozenset[str] = frozenset()
     unusable: Problem | None = None
     hint: str = ""
+    refresh_requested: str | None = None
 
     @property
     def may_create(self) -> bool:

@@ -71,7 +71,7 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
     """
     metadata = raw["metadata"]
     key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
-    desired, problems = _parse_spec(key, raw.get("spec"))
+    desired, problems = _parse_spec(key, metadata["uid"], raw.get("spec"))
     return Resource(
         key=key,
         uid=metadata["uid"],
@@ -114,7 +114,7 @@ class _Findings:
         self.kept.update(fields)
 
 
-def _parse_spec(key: ResourceKey, raw: object) -> tuple[Desired | None, tuple[Problem, ...]]:
+def _parse_spec(key: ResourceKey, uid: str, raw: object) -> tuple[Desired | None, tuple[Problem, ...]]:
     """Judge each field by itself; None where the login itself can't be known."""
     findings = _Findings()
     try:
@@ -130,6 +130,8 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Desired | None, tuple[Pr
     except OperatorError as error:
         return None, (Problem(reason=error.reason, message=error.message),)
     desired = Desired(
+        key=key,
+        uid=uid,
         secret_name=spec.generated_secret_name,
         logins=_logins(first, spec, findings),
         frequency=_parse_frequency(spec.frequency, findings),

@@ -83,7 +83,7 @@ class _Rendering:
         except OperatorError as error:
             self._complain(resource, f"{error.reason}: {error.message}")
             return None
-        return generated_secret(resource, desired, tokens)
+        return generated_secret(desired, tokens)
 
     async def _tokens(self, desired: Desired, issuer: TokenIssuer | None) -> Mapping[str, RegistryToken]:
         if issuer is None:

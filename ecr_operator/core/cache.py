@@ -1,7 +1,7 @@
-"""What was last seen of the resources and of their generated Secrets.
+"""The resources and their generated Secrets as last seen, and the one record of each resource.
 
-Turns watch events into keys to look at: a key travels on, never the event. Holds no Secret data.
-Leaves out: when a key is due (deadlines) and what is done about it (refresh).
+Turns watch events into keys to enqueue: a key travels on, never the event. Holds no Secret data.
+Leaves out: when a key is due (queue) and what is done then (reconcile).
 """
 
 from bisect import bisect_left, insort
@@ -19,26 +19,27 @@ from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
+from ecr_operator.core.state import ResourceState
 
 SecretName = tuple[str, str]
 AccountName = tuple[str, str]
 
 # Of one namespace; of further ones the name alone is kept.
 MOST_RESOURCES: Final = 10_000
-# Of all that claim one name, these are looked at when something happens to it.
+# Of all resources that name one Secret, these are enqueued when something happens to it.
 _CONTENDERS: Final = 2
 
 log = structlog.get_logger(__name__)
 
 
 class Cache:
-    """Resources and Secrets by name, and who wants which Secret.
+    """Resources and Secrets by name, and which resources name which Secret.
 
     Args:
         enqueue: called with a key that something happened to.
-        gone: called with a resource that no longer exists.
+        gone: called with the record of a resource that no longer exists.
         orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
-        identity_left: called with a resource that has another identity now, or none any more.
+        identity_left: called with the record of a resource that has another identity now, or none.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
     """
@@ -46,12 +47,12 @@ class Cache:
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
         enqueue: Callable[[ResourceKey], None],
-        gone: Callable[[Resource], None],
+        gone: Callable[[ResourceState], None],
         named: NamedObjects,
         *,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
-        identity_left: Callable[[ResourceKey], None] = lambda _: None,
+        identity_left: Callable[[ResourceState], None] = lambda _: None,
     ) -> None:
         self._enqueue = enqueue
         self._gone = gone
@@ -59,9 +60,9 @@ class Cache:
         self._identity_left = identity_left
         self._named = named
         self._most = most
-        self._resources: dict[ResourceKey, Resource] = {}
+        self._states: dict[ResourceKey, ResourceState] = {}
         self._secrets: dict[SecretName, SecretView] = {}
-        # Who wants a Secret, the oldest first.
+        # The resources that name a Secret, the oldest first.
         self._claimants: dict[SecretName, list[_Claimant]] = {}
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
@@ -72,17 +73,21 @@ class Cache:
         self._beyond: dict[str, dict[ResourceKey, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._resources)
+        return len(self._states)
 
     def keys(self, kind: str, scope: str) -> set[ResourceKey]:
         """Every resource of a kind in a scope, those known by name only too."""
         beyond = (key for keys in self._beyond.values() for key in keys)
-        known = chain(self._resources, beyond)
+        known = chain(self._states, beyond)
         return {key for key in known if key.kind == kind and scope in ("", key.namespace)}
 
-    def all_keys(self) -> list[ResourceKey]:
-        """Every resource."""
-        return list(self._resources)
+    def get(self, key: ResourceKey) -> ResourceState | None:
+        """What is remembered of a resource."""
+        return self._states.get(key)
+
+    def states(self) -> list[ResourceState]:
+        """What is remembered of every resource."""
+        return list(self._states.values())
 
     def secret_names(self, scope: str) -> set[SecretName]:
         """Every known Secret in a scope."""
@@ -90,11 +95,12 @@ class Cache:
 
     def resources(self) -> list[Resource]:
         """Every resource as last seen."""
-        return list(self._resources.values())
+        return [state.resource for state in self._states.values()]
 
     def resource(self, key: ResourceKey) -> Resource | None:
         """The resource as last seen."""
-        return self._resources.get(key)
+        state = self._states.get(key)
+        return state.resource if state else None
 
     def secret(self, namespace: str, name: str) -> SecretView | None:
         """The Secret as last seen, if it has our label or is one of ours that has lost it."""
@@ -104,8 +110,8 @@ class Cache:
         """Every resource that asks AWS with the operator's own credentials, be it for a role."""
         return [
             key
-            for key, resource in self._resources.items()
-            if (identity := identity_of(resource)) and identity.source == "operator"
+            for key, state in self._states.items()
+            if (identity := identity_of(state.resource)) and identity.source == "operator"
         ]
 
     def owned_by(self, uid: str) -> list[SecretView]:
@@ -128,17 +134,17 @@ class Cache:
 
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""
-        return [self._resources[key] for key in sorted(self._linking.get(account, ()), key=str)]
+        return [self._states[key].resource for key in sorted(self._linking.get(account, ()), key=str)]
 
-    def older_claimant(self, resource: Resource) -> Resource | None:
-        """The oldest resource that wants the same Secret, if it is older than this one."""
-        claimants = self._claimants.get(_desired_name(resource) or ("", ""))
+    def older_claimant(self, resource: Resource, name: str) -> Resource | None:
+        """The oldest resource that names a Secret of the same namespace, if it is older than this one."""
+        claimants = self._claimants.get((resource.key.namespace, name))
         if not claimants or claimants[0][2] == resource.key or claimants[0] >= _claimant(resource):
             return None
-        return self._resources[claimants[0][2]]
+        return self._states[claimants[0][2]].resource
 
     def is_contender(self, resource: Resource) -> bool:
-        """Whether the resource is among the oldest that want its Secret: the others' turn is not near."""
+        """Whether the resource is among the oldest that name its Secret."""
         claimants = self._claimants.get(_desired_name(resource) or ("", ""), ())
         return any(key == resource.key for *_, key in claimants[:_CONTENDERS])
 
@@ -147,44 +153,45 @@ class Cache:
         return key in self._beyond.get(key.namespace, ())
 
     def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
-        """Parse an object, or take the known one with a new status where only that can have changed."""
+        """Parse an object, or return the known one with a new status where only that can have changed."""
         metadata = raw["metadata"]
-        known = self._resources.get(key_of(kind, raw))
+        known = self.resource(key_of(kind, raw))
         seen = (metadata["uid"], metadata.get("generation"), is_deleting(metadata))
         if known and (known.uid, known.generation, known.deleting) == seen:
             return known.with_status(status_of(raw), requested_refresh(metadata))
         return parse_resource(kind, raw)
 
     def put_resources(self, resources: Sequence[Resource]) -> None:
-        """Store all of them before any is looked at, so that each sees its rivals."""
+        """Store all of them before any is enqueued, so that each sees its rivals."""
         fresh = [resource for resource in resources if self._store(resource)]
         for resource in fresh:
             self._enqueue(resource.key)
 
     def read_beyond(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
         """Take in a resource that was known by name only, and has been read (None: it is gone)."""
-        self._forget_beyond(key)
+        self._remove_beyond(key)
         if raw is not None:
             self.put_resources([parse_resource(key.kind, raw)])
         self._fill(key.namespace)
 
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Note a status that we have just written, before its echo arrives."""
-        known = self._resources.get(key)
-        if known and known.uid == uid:
-            self._resources[key] = known.with_status(status, known.refresh_requested)
+        state = self._states.get(key)
+        if state and state.resource.uid == uid:
+            state.resource = state.resource.with_status(status, state.resource.refresh_requested)
 
     def remove_resource(self, key: ResourceKey) -> None:
-        """Remove a resource; those that wanted its Secret are looked at when the Secret goes."""
-        resource = self._resources.pop(key, None)
-        if resource is None:
-            self._forget_beyond(key)
+        """Remove a resource; the others that name its Secret are enqueued when the Secret goes."""
+        state = self._states.pop(key, None)
+        if state is None:
+            self._remove_beyond(key)
             self._fill(key.namespace)
             return
+        resource = state.resource
         self._counts[key.namespace] -= 1
         self._unindex(resource)
-        self._note_identity(resource, None)
-        self._gone(resource)
+        self._note_identity(state, resource, None)
+        self._drop(state)
         for view in self.owned_by(resource.uid):
             if not view.labelled:
                 self.remove_secret((view.namespace, view.name))
@@ -193,17 +200,17 @@ class Cache:
         self._fill(key.namespace)
 
     def see_secret(self, view: SecretView) -> None:
-        """Store a view, and look at whoever wants the Secret if it is not as we left it."""
+        """Store a view, and enqueue the resources that name the Secret if it is not as we left it."""
         name = (view.namespace, view.name)
         known = self._secrets.get(name)
         if known is None and name not in self._claimants and self._views[view.namespace] >= self._most:
-            return  # anybody may put our label on a Secret; one that is wanted later is found by reading it
+            return  # anybody may put our label on a Secret; one that is named later is found by reading it
         self.put_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
             self._enqueue_contenders(name, view.owner)
 
     def put_secret(self, view: SecretView) -> None:
-        """Store a view, of our own write for instance, without looking at anybody."""
+        """Store a view, of our own write for instance, without enqueuing anything."""
         name = (view.namespace, view.name)
         self._disown(name)
         self._views[view.namespace] += name not in self._secrets
@@ -212,38 +219,55 @@ class Cache:
             self._owned[view.owner.uid].add(name)
 
     def remove_secret(self, name: SecretName) -> None:
-        """Remove a Secret; its owner and the oldest that want it are looked at."""
+        """Remove a Secret; its owner and the oldest resources that name it are enqueued."""
         self._disown(name)
         if (view := self._secrets.pop(name, None)) is not None:
             self._views[view.namespace] -= 1
             self._enqueue_contenders(name, view.owner)
-            if view.owner and view.owner.of_ours and view.owner.key(name[0]) not in self._resources:
+            if view.owner and view.owner.of_ours and view.owner.key(name[0]) not in self._states:
                 self._orphan_gone(view.owner.key(name[0]))
 
     def _store(self, resource: Resource) -> bool:
         """Whether the resource is new, has another spec, or asks for a fresh token."""
         resource = resource.abridged()
-        known = self._resources.get(resource.key)
-        if known is None and not self._has_room(resource.key):
+        state = self._states.get(resource.key)
+        if state is None:
+            if not self._has_room(resource.key):
+                return False
+            state = self._states[resource.key] = ResourceState(resource)
+            self._index(resource)
+            self._note_identity(state, None, resource)
+            return True
+        if state.resource.has_same_spec(resource):
+            state.resource = resource
             return False
-        if known and known.has_same_spec(resource):
-            self._resources[resource.key] = resource
-            return False
-        if known:
-            self._unindex(known)
-        self._resources[resource.key] = resource
-        self._index(resource)
-        self._note_identity(known, resource)
-        if known and known.uid != resource.uid:
-            self._gone(known)
-        if known and (released := _desired_name(known)) and released != _desired_name(resource):
-            self._enqueue_contenders(released)
+        self._replace(state, resource)
         return True
+
+    def _replace(self, state: ResourceState, resource: Resource) -> None:
+        """Take in another spec, or another resource of the same name."""
+        known = state.resource
+        self._unindex(known)
+        if known.uid == resource.uid:
+            state.resource = resource
+            self._index(resource)
+            self._note_identity(state, known, resource)
+        else:
+            self._states[resource.key] = ResourceState(resource)
+            self._index(resource)
+            self._note_identity(state, known, resource)
+            self._drop(state)
+        if (released := _desired_name(known)) and released != _desired_name(resource):
+            self._enqueue_contenders(released)
+
+    def _drop(self, state: ResourceState) -> None:
+        state.removed = True
+        self._gone(state)
 
     def _has_room(self, key: ResourceKey) -> bool:
         """Count a new resource, or keep its name only."""
         if self._counts[key.namespace] < self._most:
-            self._forget_beyond(key)
+            self._remove_beyond(key)
             self._counts[key.namespace] += 1
             return True
         if key.namespace not in self._beyond:
@@ -256,25 +280,25 @@ class Cache:
         return False
 
     def _fill(self, namespace: str) -> None:
-        """Where there is room for one more: who looks at it reads it."""
+        """Enqueue one that is known by name only, where there is room for it: it is read then."""
         if self._counts[namespace] < self._most and (beyond := self._beyond.get(namespace)):
             self._enqueue(next(iter(beyond)))
 
-    def _forget_beyond(self, key: ResourceKey) -> None:
+    def _remove_beyond(self, key: ResourceKey) -> None:
         if beyond := self._beyond.get(key.namespace):
             beyond.pop(key, None)
             if not beyond:
                 del self._beyond[key.namespace]
 
-    def _note_identity(self, before: Resource | None, now: Resource | None) -> None:
+    def _note_identity(self, state: ResourceState, before: Resource | None, now: Resource | None) -> None:
         old, new = identity_of(before), identity_of(now)
         if old == new:
             return
-        if now and new:
-            self._named.name(now.key, new)
-        if before and old:
-            self._named.unname(before.key, old)
-            self._identity_left(before.key)
+        if new:
+            self._named.name(state.key, new)
+        if old:
+            self._named.unname(state.key, old)
+            self._identity_left(state)
 
     def _index(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):
@@ -301,7 +325,7 @@ class Cache:
                 del self._argo[argo]
 
     def _enqueue_twins(self, argo: tuple[str, ...]) -> None:
-        """One that has a twin now, or none any more, says so."""
+        """Enqueue those whose status names a twin, or no longer does."""
         for *_, key in self._argo[argo][:_CONTENDERS]:
             self._enqueue(key)
 
@@ -314,9 +338,9 @@ class Cache:
                 del self._owned[known.owner.uid]
 
     def _enqueue_contenders(self, name: SecretName, owner: Owner | None = None) -> None:
-        """The oldest that want the Secret, and whoever has it, by another name perhaps."""
+        """Enqueue the oldest resources that name the Secret, and its owner, by another name perhaps."""
         keys = [key for *_, key in self._claimants.get(name, ())[:_CONTENDERS]]
-        if owner and owner.of_ours and owner.key(name[0]) in self._resources:
+        if owner and owner.of_ours and owner.key(name[0]) in self._states:
             keys.append(owner.key(name[0]))
         for key in dict.fromkeys(keys):
             self._enqueue(key)

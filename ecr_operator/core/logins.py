@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ecr_operator.api.desired import Desired, Resource
+from ecr_operator.api.desired import Desired
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.fitting import held_times
+from ecr_operator.core.drift import held_times
 from ecr_operator.core.ports import SecretStore
 from ecr_operator.core.secret import DOCKER_KEY
 from ecr_operator.core.secret_view import SecretView
+from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
 
 
@@ -60,17 +61,14 @@ class Logins:
         self._tokens = tokens
         self._secrets = secrets
         self._tag_sessions = tag_sessions
-        # The requests for a fresh token that have cut a failure's pause short: each does so once.
-        self._reset: dict[str, str] = {}
 
-    def remove(self, resource: Resource) -> None:
-        """Drop what is kept for a resource that is gone."""
-        self._reset.pop(resource.uid, None)
-        self._tokens.release(resource.key)
+    def release(self, state: ResourceState) -> None:
+        """Have a resource use no source any more."""
+        self._tokens.release(state)
 
     async def gather(
         self,
-        resource: Resource,
+        state: ResourceState,
         desired: Desired,
         present: SecretView | None,
         acceptable: Callable[[RegistryToken], bool],
@@ -78,48 +76,38 @@ class Logins:
         """Read what permits the identity, then ask the cache for every source of the logins.
 
         Args:
-            resource: who asks.
-            desired: its checked spec.
-            present: the Secret that is there and is the resource's own.
+            state: of the resource.
+            desired: what it asks for.
+            present: its Secret, if its data are as the operator wrote them.
             acceptable: whether a cached token will do.
 
         Raises:
             OperatorError: nothing permits the identity, or it or the present Secret can't be read.
         """
         expires_at = present.times.expires_at if present and present.times else None
-        asked = {source: self._tagged(source, resource) for source in desired.sources}
-        self._tokens.release(resource.key, keep=set(asked.values()))
+        asked = {source: self._tagged(source, desired) for source in desired.sources}
+        self._tokens.release(state, keep=set(asked.values()))
         # All logins of a Secret have one identity.
         basis = await self._tokens.basis(next(iter(asked.values())).identity)
-        if self._is_new_request(resource, present):
+        if _is_new_request(state, desired, present):
             for source in asked.values():
                 self._tokens.reset_backoff(source)
         found = {
-            source: self._tokens.get(tagged, resource.key, basis, expires_at, acceptable)
+            source: self._tokens.get(tagged, state, basis, expires_at, acceptable)
             for source, tagged in asked.items()
         }
         gathered = _sort(desired, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:
-            return await self._with_old(resource, desired, present, gathered)
+            return await self._with_old(desired, present, gathered)
         return gathered
 
-    def _is_new_request(self, resource: Resource, present: SecretView | None) -> bool:
-        request = resource.refresh_requested
-        if request is None or (present and present.refresh_requested == request):
-            return False
-        is_new = self._reset.get(resource.uid) != request
-        self._reset[resource.uid] = request
-        return is_new
-
-    def _tagged(self, source: TokenSource, resource: Resource) -> TokenSource:
+    def _tagged(self, source: TokenSource, desired: Desired) -> TokenSource:
         identity = source.identity
         if not self._tag_sessions or identity.source != "operator" or not identity.role_arn:
             return source
-        return replace(source, identity=replace(identity, resource=resource.key.name))
+        return replace(source, identity=replace(identity, resource=desired.key.name))
 
-    async def _with_old(
-        self, resource: Resource, desired: Desired, present: SecretView, gathered: Gathered
-    ) -> Gathered:
+    async def _with_old(self, desired: Desired, present: SecretView, gathered: Gathered) -> Gathered:
         """The same, with the logins of the present Secret where the source fails."""
         secret = await self._secrets.read(present.namespace, present.name)
         old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
@@ -130,12 +118,22 @@ class Logins:
                 expires_at=times.expires_at,
                 key_hash=present.key_hash or "",
             )
-            for key, times in held_times(present, resource, desired).items()
+            for key, times in held_times(present, desired).items()
             if key in gathered.failures and key in old
         }
         return Gathered(
             tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited
         )
+
+
+def _is_new_request(state: ResourceState, desired: Desired, present: SecretView | None) -> bool:
+    """Whether a person has asked for a fresh token since the last pass."""
+    request = desired.refresh_requested
+    if request is None or (present and present.refresh_requested == request):
+        return False
+    is_new = state.answered_request != request
+    state.answered_request = request
+    return is_new
 
 
 def _sort(

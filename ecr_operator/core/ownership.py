@@ -1,4 +1,4 @@
-"""Whose a Secret is, asked of the inventory first and of the API server where that does not tell.
+"""May this resource write that Secret? Answered from the cache, and by the API server where it must be.
 
 Invariant: what `claim` returns may be written, and nothing else may.
 """
@@ -11,7 +11,7 @@ from ecr_operator.api.errors import ForeignSecretError
 from ecr_operator.api.names import is_name
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.adoption import losses
-from ecr_operator.core.cache import Cache, SecretName
+from ecr_operator.core.cache import Cache
 from ecr_operator.core.legacy import has_legacy_status, legacy_token
 from ecr_operator.core.ports import ResourceReader, SecretStore
 from ecr_operator.core.secret_view import (
@@ -24,6 +24,7 @@ from ecr_operator.core.secret_view import (
     relation_of,
     view_secret,
 )
+from ecr_operator.core.state import ResourceState
 
 _SHARED: Final = "Choose another generated_secret_name for one of the two."
 _FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
@@ -66,35 +67,24 @@ class Ownership:
         self._cache = cache
         self._secrets = secrets
         self._resources = resources
-        # Names at which something is that the watch did not show: looked at before each attempt.
-        self._doubted: set[SecretName] = set()
 
-    def mark_stale(self, resource: Resource, desired: Desired) -> None:
-        """Look at the Secret itself next time: the watch's view of it has been wrong."""
-        self._doubted.add((resource.key.namespace, desired.secret_name))
-
-    def remove(self, resource: Resource) -> None:
-        """Drop what is kept for a resource that is gone."""
-        if resource.desired:
-            self._doubted.discard((resource.key.namespace, resource.desired.secret_name))
-
-    async def claim(self, resource: Resource, desired: Desired) -> Claim:
+    async def claim(self, state: ResourceState, desired: Desired) -> Claim:
         """The Secret as the resource may write it.
 
         Raises:
             ForeignSecretError: it is somebody else's; the message names whose.
             OperatorError: from the API server.
         """
-        view = await self._view(resource, desired)
-        if view and view.owner and view.owner.uid == resource.uid:
-            self._doubted.discard((view.namespace, view.name))
+        view = await self._view(state, desired)
+        if view and view.owner and view.owner.uid == desired.uid:
+            state.stale_secret = None
             return Claim(view=view)
-        if older := self._cache.older_claimant(resource):
+        if older := self._cache.older_claimant(state.resource, desired.secret_name):
             why = f"{older.key.kind} {older.key.name}, which is older, names it too"
             raise _conflict(desired, why, _SHARED)
         if view is None:
             return Claim(view=None)
-        return await self._stranger(resource, desired, view)
+        return await self._stranger(state, desired, view)
 
     async def recall(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret; one that no watch shows is looked for where the status tells of it.
@@ -103,7 +93,7 @@ class Ownership:
             OperatorError: from the API server.
         """
         known = self._cache.own_secret(resource)
-        name = known.name if known else _told_name(resource)
+        name = known.name if known else _reported_name(resource)
         if name is None or (known and known.labelled):
             return known
         view = await self._secrets.look(resource.key.namespace, name)
@@ -114,62 +104,61 @@ class Ownership:
             self._cache.remove_secret((known.namespace, known.name))
         return None
 
-    async def inherited(self, resource: Resource, desired: Desired) -> SecretView | None:
+    async def inherited(self, state: ResourceState, desired: Desired) -> SecretView | None:
         """The Secret that an earlier resource of this very name left, where it may be taken over.
 
         Raises:
             OperatorError: from the API server.
         """
         try:
-            view = (await self.claim(resource, desired)).view
+            view = (await self.claim(state, desired)).view
         except ForeignSecretError:
             return None
         if view is None or view.owner is None or not view.managed or not view.owner.of_ours:
             return None
-        return view if view.owner.key(view.namespace) == resource.key else None
+        return view if view.owner.key(view.namespace) == desired.key else None
 
-    async def _view(self, resource: Resource, desired: Desired) -> SecretView | None:
-        name = (resource.key.namespace, desired.secret_name)
+    async def _view(self, state: ResourceState, desired: Desired) -> SecretView | None:
+        name = (desired.key.namespace, desired.secret_name)
         known = self._cache.secret(*name)
         # A Secret that has lost our label to an admission webhook or policy is not in the watch.
-        seen = known.labelled if known else not _may_exist(resource, desired)
-        if seen and name not in self._doubted:
+        seen = known.labelled if known else not _may_exist(state.resource, desired)
+        if seen and state.stale_secret != desired.secret_name:
             return known
         view = await self._secrets.look(*name)
         if view is None:
-            self._doubted.discard(name)
+            state.stale_secret = None
             self._cache.remove_secret(name)
-        elif view.managed or view.is_owned_by(resource.uid):
+        elif view.managed or view.is_owned_by(desired.uid):
             self._cache.put_secret(view)
         return view
 
-    async def _stranger(self, resource: Resource, desired: Desired, view: SecretView) -> Claim:
-        """A Secret without a word of this resource on it."""
+    async def _stranger(self, state: ResourceState, desired: Desired, view: SecretView) -> Claim:
+        """The claim to a Secret that does not name this resource."""
+        resource = state.resource
         gone = await self._is_gone(view.owner, resource.key.namespace) if view.owner else False
         match relation_of(view, resource, owner_is_gone=gone):
             case Relation.OURS | Relation.TAKE_OVER:
                 return Claim(view=view)
             case Relation.ADOPT:
-                await self._check_losses(resource, desired, view)
+                await self._check_losses(state, desired, view)
                 return Claim(view=view)
         if view.owner is None and has_legacy_status(resource):
             secret = await self._secrets.read(view.namespace, view.name)
             old = not await self._resources.keeps_details(resource.key.kind)
             if secret and (token := legacy_token(resource, desired, secret, old_crds=old)):
                 return Claim(view=view_secret(secret["metadata"]), legacy=token)
-        self.mark_stale(resource, desired)
-        raise self._foreign(resource, desired, view, is_gone=gone)
+        state.stale_secret = desired.secret_name
+        raise self._foreign(desired, view, is_gone=gone)
 
-    def _foreign(
-        self, resource: Resource, desired: Desired, view: SecretView, *, is_gone: bool
-    ) -> ForeignSecretError:
+    def _foreign(self, desired: Desired, view: SecretView, *, is_gone: bool) -> ForeignSecretError:
         """Whose it is, and what helps: a Secret whose controller exists can't be adopted."""
         owner, words = view.owner, view.owner_in_words
         if owner is None:
             return _conflict(desired, f"it belongs to {words}" if view.writers else f"it has {words}", _FREE)
         if not owner.of_ours:
             return _conflict(desired, f"it belongs to {words}", _FOREIGN)
-        if owner.key(view.namespace) == resource.key:
+        if owner.key(view.namespace) == desired.key:
             why = "it names another resource of this name as its owner, an earlier one or one that it was"
             return _conflict(desired, f"{why} copied from", _COPIED)
         if is_gone:
@@ -181,21 +170,14 @@ class Ownership:
             return _conflict(desired, why, _COPIED)
         return _conflict(desired, f"it belongs to {words}", _SHARED)
 
-    async def _check_losses(self, resource: Resource, desired: Desired, view: SecretView) -> None:
+    async def _check_losses(self, state: ResourceState, desired: Desired, view: SecretView) -> None:
         """Refuse to adopt what would be lost; a Secret that changes meanwhile is looked at again."""
         if view.adopt == ADOPT_DROPPING:
             return
         secret = await self._secrets.read(view.namespace, view.name)
         if secret and (lost := losses(desired, secret)):
-            self.mark_stale(resource, desired)
+            state.stale_secret = desired.secret_name
             raise _conflict(desired, f"adopting it would drop {lost}", _LOSING)
-
-    async def is_active(self, resource: Resource) -> bool:
-        """Whether the resource exists and is not being deleted, asked of the API server.
-
-        Its watch may lag behind that of its Secret, from which the garbage collector takes the owner.
-        """
-        return await self._resources.is_active(resource.key, resource.uid)
 
     async def _is_gone(self, owner: Owner, namespace: str) -> bool:
         """Whether the owner was a resource of ours that no longer exists."""
@@ -208,12 +190,12 @@ class Ownership:
 
 
 def _may_exist(resource: Resource, desired: Desired) -> bool:
-    """Whether the status tells of a Secret."""
+    """Whether the status names the Secret."""
     return has_legacy_status(resource) or resource.status.get("secretName") == desired.secret_name
 
 
-def _told_name(resource: Resource) -> str | None:
-    """The Secret that the status tells of."""
+def _reported_name(resource: Resource) -> str | None:
+    """The Secret that the status names."""
     name = resource.status.get("secretName")
     if name is None and resource.desired and has_legacy_status(resource):
         return resource.desired.secret_name

@@ -11,8 +11,8 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Outcome, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.result import Result
 from ecr_operator.core.secret_view import SecretView
+from ecr_operator.core.state import Result
 
 
 class Clock(Protocol):

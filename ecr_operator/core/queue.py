@@ -5,7 +5,7 @@ Guarantees:
 - a key is never with two workers: what falls due while it is being worked on waits for `done`;
 - due keys are handed out in rounds: each round serves one key of each group, the one nearest to expiry, and
   goes by expiry; so no group waits for more than one key of each other one;
-- a group that has keys in hand takes no more once only the reserve is free, so others find a worker;
+- a group that has keys in hand gets no more once only the reserve is free, so others find a worker;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
@@ -51,7 +51,7 @@ class _Entry:
 
 
 class DeadlineQueue(Generic[K]):
-    """Keys with a time each; workers `take` what is due and call `done`.
+    """Keys with a time each; workers `get` what is due and call `done`.
 
     Args:
         clock: gives both times.
@@ -95,7 +95,7 @@ class DeadlineQueue(Generic[K]):
         self._put(key, _Entry(self._clock.monotonic() + max(delay, 0.0), utc))
 
     def waiting(self) -> int:
-        """How many keys are due and wait to be taken."""
+        """How many keys are due and wait for a worker."""
         now = self._clock.monotonic()
         return sum(entry.at <= now and key not in self._busy for key, entry in self._entries.items())
 
@@ -111,7 +111,7 @@ class DeadlineQueue(Generic[K]):
         """Drop the key's time; what a worker is doing with it goes on."""
         self._entries.pop(key, None)
 
-    async def take(self) -> Due[K]:
+    async def get(self) -> Due[K]:
         """Wait for the next due key; it is the caller's until `done`."""
         # One waiter watches the heap, the others queue behind it: no herd, and no wake-up gets lost.
         async with self._turn:
@@ -196,14 +196,14 @@ class DeadlineQueue(Generic[K]):
             urgency, arrival, key = heapq.heappop(self._round)
             if not self._is_current(arrival, key):
                 continue
-            if self._may_take(self._group(key)):
+            if self._may_get(self._group(key)):
                 return key
             heapq.heappush(self._ready.setdefault(self._group(key), []), (urgency, arrival, key))
         return None
 
     def _begin_round(self) -> None:
         """Take one key of each group that may have a worker."""
-        for group in [group for group in self._ready if self._may_take(group)]:
+        for group in [group for group in self._ready if self._may_get(group)]:
             waiting = self._ready[group]
             while waiting:
                 item = heapq.heappop(waiting)
@@ -213,7 +213,7 @@ class DeadlineQueue(Generic[K]):
             if not waiting:
                 del self._ready[group]
 
-    def _may_take(self, group: str) -> bool:
+    def _may_get(self, group: str) -> bool:
         return not self._held[group] or len(self._busy) < self._limit
 
     def _release(self, group: str) -> None:

@@ -1,46 +1,45 @@
-"""THE STORY: one key from start to finish.
+"""THE STORY: one resource from what was seen of it to its Secret.
 
-Look at the resource and at its Secret; do nothing if the Secret is well; else get a token, apply the
-Secret, and say what came of it.
+Gather what there is about the resource and its Secret; keep the Secret if nothing is due; otherwise get
+tokens and apply it. Decisions are pure functions of what was gathered (policies). Leaves out: when a pass
+runs, and how its outcome is reported (worker).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from ecr_operator.api.desired import Desired, Resource
-from ecr_operator.api.errors import (
-    ForeignSecretError,
-    OperatorError,
-    StaleObjectError,
-    TransientError,
-)
-from ecr_operator.api.outcome import Reason, ResourceKey, TokenTimes
+from ecr_operator.api.errors import ForeignSecretError, OperatorError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason, TokenTimes
 from ecr_operator.api.times import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.fitting import as_met, holds_target, trusted, usable_times
+from ecr_operator.core.drift import has_target_token, is_as_applied, is_up_to_date
 from ecr_operator.core.last_good import FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Gathered, Logins
-from ecr_operator.core.overwritten import OverwrittenLabels
 from ecr_operator.core.ownership import Ownership
-from ecr_operator.core.ports import Clock, SecretStore
-from ecr_operator.core.repair_limit import RepairLimit
-from ecr_operator.core.result import Result
-from ecr_operator.core.rotation import Rotation
-from ecr_operator.core.schedule import (
-    is_alive,
-    minimum_interval,
-    refresh_deadline,
-    serves_renewal,
-    spread_overdue,
+from ecr_operator.core.policies import (
+    Facts,
+    accepts,
+    answers_request,
+    contested,
+    keep,
+    may_be_garbage,
+    reason_of_write,
+    report_label,
 )
-from ecr_operator.core.secret import earliest, is_whole
+from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
+from ecr_operator.core.repair_limit import LABELS, SECRETS
+from ecr_operator.core.rotation import Rotation
+from ecr_operator.core.schedule import is_alive
+from ecr_operator.core.secret import earliest
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
+from ecr_operator.core.state import ResourceState, Result, SpecVersion
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
 
@@ -49,24 +48,26 @@ _CONFLICT_RECHECK = 30.0
 
 
 class Reconciler:
-    """Brings one resource's Secret to what the spec wants.
+    """Brings the Secret of one resource to what its spec asks for.
 
     Args:
-        cache: what was last seen.
-        secrets: to read what a Secret has of a field that is not valid.
+        cache: resources and Secrets as last seen.
+        secrets: reads what a Secret has of a field that is not valid.
+        resources: tells whether a resource still exists.
         logins: gets the tokens.
-        writer: writes the generated Secrets.
-        ownership: tells whose a Secret is.
-        guard: tells whether a resource may have what it wants.
-        rotation: tells which tokens changed keys make due.
-        clock: the time.
+        writer: writes the Secrets.
+        ownership: decides whether the Secret may be written.
+        guard: the cluster admin's limits.
+        rotation: which tokens changed keys make due.
+        clock: both times.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
         self,
         *,
         cache: Cache,
         secrets: SecretStore,
+        resources: ResourceReader,
         logins: Logins,
         writer: SecretWriter,
         ownership: Ownership,
@@ -76,269 +77,211 @@ class Reconciler:
     ) -> None:
         self._cache = cache
         self._secrets = secrets
+        self._resources = resources
         self._logins = logins
         self._writer = writer
         self._ownership = ownership
         self._guard = guard
         self._rotation = rotation
         self._clock = clock
-        self._repair_limit = RepairLimit(clock)
-        self._overwritten = OverwrittenLabels(clock)
-        # What each resource was when last looked at: what is overdue for one not met yet is spread out, and
-        # what does not fit for one that was well is somebody's doing.
-        self._met: dict[ResourceKey, _Wish] = {}
 
-    async def refresh(self, resource: Resource, *, due: bool) -> Result:
-        """Do what has to be done for a resource now.
+    async def reconcile(self, state: ResourceState, resource: Resource, *, due: bool) -> Result:
+        """Do what is due for a resource now.
 
         Args:
-            resource: as last seen.
-            due: its time has come, whatever the wall clock says now.
+            state: what is remembered of it.
+            resource: as last seen, and whole where the cache keeps a part of a large spec only.
+            due: its deadline has passed, whatever the wall clock says now.
         """
         try:
-            desired = await self._with_last_good(resource)
+            desired = await self._desired(state, resource)
         except OperatorError as error:
             return self._unread(resource, error)
         if desired:
             desired, refused = self._guard.without_refused(desired)
             resource = resource.with_problems(refused)
         try:
-            result = await self._attempt(resource, desired, due=due) if desired else self._invalid(resource)
+            result = await self._attempt(state, resource, desired, due=due)
         except OperatorError as error:
             result = self._failed(error, self._own_times(resource), error=error)
         finally:
-            self._met[resource.key] = _wish(resource)
-        fits = desired is not None and self._writer.holds_target(resource, desired)
-        return self._complete(resource, desired, result, fits=fits)
+            state.reconciled = _spec_version(resource)
+            if state.removed:
+                self._logins.release(state)
+        return self._complete(resource, desired, result, fits=self._fits(state, desired))
 
-    def remove(self, resource: Resource) -> None:
-        """Drop what is kept of a resource that is gone."""
-        self._logins.remove(resource)
-        self._ownership.remove(resource)
-        self._rotation.remove(resource.key)
-        self._met.pop(resource.key, None)
-        self._writer.forget(resource.key)
-        self._repair_limit.forget(resource.key)
+    async def _desired(self, state: ResourceState, resource: Resource) -> Desired | None:
+        """What the spec asks for, with what the Secret has for fields that are not valid.
 
-    async def _with_last_good(self, resource: Resource) -> Desired | None:
-        """The spec, with what the Secret has for fields that are not valid; None: nothing may be written."""
-        desired = resource.desired
+        None where nothing may be written.
+        """
+        desired = resource.desired and replace(resource.desired, refresh_requested=resource.refresh_requested)
         if desired and not desired.suspended and not desired.kept & FIELDS:
             return desired
-        # Where nothing is written, what there is is reported all the same.
+        # Where nothing is written, the Secret that exists is reported all the same.
         known = await self._ownership.recall(resource)
         if desired is None or not desired.kept & FIELDS:
             return desired
         if known is None and not desired.suspended:
-            known = await self._ownership.inherited(resource, desired)
+            known = await self._ownership.inherited(state, desired)
         secret = await self._secrets.read(known.namespace, known.name) if known else None
         if known and secret and (view := view_secret(secret["metadata"])).owner == known.owner:
             return with_last_good(desired, view, secret)
-        return desired if desired.suspended or await self._has_defaults(resource, desired) else None
+        return desired if desired.suspended or await self._has_defaults(state, desired) else None
 
-    async def _has_defaults(self, resource: Resource, desired: Desired) -> bool:
-        """Whether defaults may take the place of fields that are not valid, as there is nothing to keep."""
-        if desired.may_create or not has_legacy_status(resource):
+    async def _has_defaults(self, state: ResourceState, desired: Desired) -> bool:
+        """Whether defaults may replace fields that are not valid, since there is nothing to keep."""
+        if desired.may_create or not has_legacy_status(state.resource):
             return desired.may_create
         try:
             # A Secret of v0.6.0 has the defaults.
-            return (await self._ownership.claim(resource, desired)).legacy is not None
+            return (await self._ownership.claim(state, desired)).legacy is not None
         except ForeignSecretError:
             return False
 
-    def _unread(self, resource: Resource, error: OperatorError) -> Result:
-        """The Secret can't be read: whether it is as it should be is taken from the status of this spec."""
-        result, status = self._failed(error, self._own_times(resource), error=error), resource.status
-        is_known = status.get("observedGeneration", resource.generation) == resource.generation
-        until = parse_time(status.get("expirationTime"))
-        unsure = not is_known or self._cache.own_secret(resource) is None
-        if unsure and until and until > self._clock.now() and isinstance(error, TransientError):
-            # What was reported of another spec, or of a Secret that no watch shows, stands until that can be
-            # read.
-            return replace(result, outcome=None, expires_at=until)
-        fits = is_known and (status.get("phase") == "Updated" or reported_ready(status) is True)
-        return self._complete(resource, resource.desired, result, fits=fits)
-
-    async def _attempt(self, resource: Resource, desired: Desired, *, due: bool) -> Result:
+    async def _attempt(
+        self, state: ResourceState, resource: Resource, desired: Desired | None, *, due: bool
+    ) -> Result:
+        if desired is None:
+            outcome = outcomes.invalid(resource, None)
+            return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
         if desired.suspended:
-            told = outcomes.suspended(resource, None)
-            return Result(outcome=told, expires_at=self._alive(self._own_times(resource)))
-        if self._met.get(resource.key, _wish(resource)) != _wish(resource):
-            self._repair_limit.forget(resource.key)
-            self._writer.forget(resource.key)
-        try:
-            result = await self._bring_about(resource, desired, due=due)
-            view = self._cache.secret(resource.key.namespace, desired.secret_name)
-            return self._overwritten.report(resource.key, desired, view, result)
-        except ForeignSecretError as error:
-            # Of many that want one name the oldest two look again; the others when something happens to it.
-            again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
-            return Result(outcome=outcomes.failed(error, None), requeue_after=again)
-
-    def _complete(self, resource: Resource, desired: Desired | None, result: Result, *, fits: bool) -> Result:
-        """The step, with what the resource's own Secret now is, by whatever spec it was made."""
-        if result.outcome is None:
-            return result
-        view = self._cache.own_secret(resource)
-        outcome = replace(
-            result.outcome,
-            fits=fits,
-            times=view.times if view else None,
-            secret=view.name if view else None,
-            unusable=desired.unusable.message if desired and desired.unusable else "",
-            hint=outcomes.hint(desired, self._cache.twin(resource)) if desired else "",
-        )
-        return replace(result, outcome=outcome)
-
-    def _invalid(self, resource: Resource) -> Result:
-        return Result(
-            outcome=outcomes.invalid(resource, None), expires_at=self._alive(self._own_times(resource))
-        )
-
-    def _own_times(self, resource: Resource) -> TokenTimes | None:
-        return self._times(self._cache.own_secret(resource))
-
-    async def _bring_about(self, resource: Resource, desired: Desired, *, due: bool) -> Result:
+            outcome = outcomes.suspended(resource, None)
+            return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
+        if state.reconciled not in (None, _spec_version(resource)):
+            state.repairs, state.applied = (), None
         if refusal := self._guard.refuse_prefix(desired):
             # Argo CD would offer the login to hosts that are not the registry.
-            await self._writer.delete_all(resource)
+            await self._writer.delete_all(desired)
             raise refusal
+        try:
+            result = await self._claim_and_settle(state, resource, desired, due=due)
+        except ForeignSecretError as error:
+            # Of many resources that name one Secret the oldest two look again; the others when it changes.
+            again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
+            return Result(outcome=outcomes.failed(error, None), requeue_after=again)
+        return self._with_label(state, desired, result)
+
+    async def _claim_and_settle(
+        self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
+    ) -> Result:
         for _ in range(_ATTEMPTS):
-            claim = await self._ownership.claim(resource, desired)
+            claim = await self._ownership.claim(state, desired)
             try:
                 if claim.legacy:
-                    return await self._adopt(resource, desired, claim.legacy, claim.view)
-                return await self._settle(resource, desired, claim.view, due=due)
+                    return await self._adopt(state, resource, desired, claim.legacy, claim.view)
+                return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
-                self._ownership.mark_stale(resource, desired)
+                state.stale_secret = desired.secret_name
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {desired.secret_name} keeps changing while the operator writes it; trying again.",
         )
 
     async def _adopt(
-        self, resource: Resource, desired: Desired, token: RegistryToken, view: SecretView | None
+        self,
+        state: ResourceState,
+        resource: Resource,
+        desired: Desired,
+        token: RegistryToken,
+        view: SecretView | None,
     ) -> Result:
-        """Take over what v0.6.0 wrote, with its token, so that an upgrade asks AWS for nothing."""
-        unasked = resource.with_status(resource.status, None)
-        await self._writer.apply(unasked, desired, {desired.target: token}, view)
+        """Adopt what v0.6.0 wrote, with its token, so that an upgrade makes no call to AWS."""
+        without_request = replace(desired, refresh_requested=None)
+        await self._writer.apply(state, without_request, {desired.target: token}, view)
         if len(desired.logins) > 1:
-            return Result(outcome=None, requeue_after=0.0)  # v0.6.0 knew one login only: now for the others
-        result = replace(_settled(resource, desired, token.times, Reason.ADOPTED), applied=True)
-        # A request for a fresh token is still open: now for that, within the rate bound.
-        return replace(result, deadline=None, requeue_after=0.0) if resource.refresh_requested else result
+            return Result(outcome=None, requeue_after=0.0)  # v0.6.0 wrote one login: next the others
+        facts = self._gather(state, resource, desired, view, due=False)
+        result = replace(facts.settled(token.times, Reason.ADOPTED), applied=True)
+        # A request for a fresh token is still open: answered next, within the rate bound.
+        return replace(result, refresh_at=None, requeue_after=0.0) if desired.refresh_requested else result
 
-    async def _settle(
-        self, resource: Resource, desired: Desired, present: SecretView | None, *, due: bool
-    ) -> Result:
-        fitting = self._writer.fitting(resource, desired)
-        times = self._times(fitting)
-        relabel = self._overwritten.is_due(resource.key, fitting, met=resource.key in self._met)
-        if resource.key not in self._met:
-            self._rotation.compare(resource)
-        if times and not due and not relabel and (result := self._leave(resource, desired, times)):
-            await self._writer.delete_renamed(resource, desired)
-            return result
-        if not fitting:
-            if result := self._contested(resource, desired, present):
-                return result
-            if self._was_ours(resource, desired, present) and not await self._ownership.is_active(resource):
-                return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
-        await self._guard.check(resource, desired)
-        found = await self._logins.gather(
-            resource,
-            desired,
-            # Renamed: what a source that fails has given stays, out of the Secret by its old name.
-            trusted(present, resource) or trusted(self._cache.own_secret(resource), resource),
-            self._acceptable(resource, desired, present, None if relabel else times),
+    def _gather(
+        self,
+        state: ResourceState,
+        resource: Resource,
+        desired: Desired,
+        present: SecretView | None,
+        *,
+        due: bool,
+    ) -> Facts:
+        """All that the decisions of this pass depend on."""
+        first_pass = state.reconciled is None
+        if first_pass:
+            self._rotation.compare(state)
+        up_to_date = present is not None and is_up_to_date(present, desired, state.applied)
+        return Facts(
+            resource=resource,
+            desired=desired,
+            present=present,
+            own=self._cache.own_secret(resource),
+            times=present.times if present and up_to_date else None,
+            untouched=present is not None and is_as_applied(present, desired, state.applied),
+            due=due,
+            first_pass=first_pass,
+            was_well=self._was_well(state, resource),
+            rotation_due=self._rotation.is_due(state),
+            relabel=self._try_label(state, present) if present and up_to_date else False,
+            repairs=state.repairs,
+            now=self._clock.now(),
+            monotonic=self._clock.monotonic(),
         )
-        gathered = self._without_expired(desired, found)
+
+    async def _settle(self, state: ResourceState, facts: Facts) -> Result:
+        """Keep the Secret, or get its tokens and write it."""
+        desired = facts.desired
+        if result := keep(facts):
+            await self._writer.delete_renamed(state, desired)
+            return result
+        if result := contested(facts):
+            return result
+        if may_be_garbage(facts) and not await self._resources.is_active(desired.key, desired.uid):
+            # The watch of resources may lag behind that of Secrets, which the garbage collector changes.
+            return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
+        await self._guard.check(desired)
+        found = await self._logins.gather(state, desired, facts.intact, partial(accepts, facts))
+        gathered = _without_expired(facts, found)
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            # One that lacks another login holds the first one all the same.
-            held = present.times if present and holds_target(present, resource, desired) else None
-            return self._without_token(times or held, gathered)
-        # One that lacks a token has been changed by nobody.
-        untouched = self._writer.is_untouched(resource, desired)
-        met = as_met(resource, present, gathered.fresh)
-        await self._writer.apply(met, desired, gathered.tokens, present)
-        await self._writer.delete_renamed(resource, desired)
-        why = self._why(resource, present, untouched=untouched)
+            return self._without_token(facts, gathered)
+        return await self._write(state, facts, gathered)
+
+    async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+        desired = facts.desired
+        answered = answers_request(facts, gathered.fresh)
+        if not answered and facts.present:
+            desired = replace(desired, refresh_requested=facts.present.refresh_requested)
+        await self._writer.apply(state, desired, gathered.tokens, facts.present)
+        await self._writer.delete_renamed(state, desired)
+        reason = reason_of_write(facts)
+        if reason is Reason.REPAIRED:
+            state.repairs = SECRETS.note(state.repairs, facts.monotonic)
         if gathered.failures:
             # What changed keys made due stays due.
-            return self._partly(resource, desired, gathered)
-        self._rotation.remove(resource.key)
-        settled = _settled(resource, desired, earliest(gathered.tokens.values()), why)
-        result = replace(settled, applied=True, replaced=times)
-        return result if met is resource else replace(result, deadline=None, requeue_after=0.0)
+            return self._partly(facts, gathered)
+        state.rotation_due = None
+        settled = facts.settled(earliest(gathered.tokens.values()), reason)
+        result = replace(settled, applied=True, replaced=facts.times)
+        return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
 
-    def _leave(self, resource: Resource, desired: Desired, times: TokenTimes) -> Result | None:
-        """What to say of a Secret that is well; None if its token is due."""
-        if self._rotation.is_due(resource.key):
-            return None
-        now, deadline = self._clock.now(), _deadline(resource, desired, times)
-        if self._unmet_request(resource, desired):
-            # Not later than it was due anyway.
-            allowed = min(deadline, times.issued_at + minimum_interval(times.expires_at - times.issued_at))
-            if allowed <= now:
-                return None
-            return replace(_settled(resource, desired, times, Reason.REFRESHED), deadline=allowed)
-        if now < deadline:
-            return _settled(resource, desired, times, Reason.REFRESHED)
-        if resource.key not in self._met and is_alive(times, now):
-            # Overdue since before the start: nearest to expiry first, and not all at once.
-            return Result(outcome=None, deadline=spread_overdue(times, now, resource.uid))
-        return None
-
-    def _contested(self, resource: Resource, desired: Desired, present: SecretView | None) -> Result | None:
-        """What to say where others won back the Secret too often; None where it is to be written now."""
-        wait, times = self._repair_limit.wait(resource.key), usable_times(present, resource, desired)
-        if times:
-            until_due = (_deadline(resource, desired, times) - self._clock.now()).total_seconds()
-            wait = min(wait, max(until_due, 0.0))
-        if not wait:
-            return None
-        told = outcomes.contested(desired, present, times)
-        return Result(outcome=told, requeue_after=wait, expires_at=self._alive(times))
-
-    def _acceptable(
-        self, resource: Resource, desired: Desired, seen: SecretView | None, present: TokenTimes | None
-    ) -> Callable[[RegistryToken], bool]:
-        """Which tokens of the cache may serve, so that AWS need not be asked."""
-        now = self._clock.now()
-        if present is None and self._repair_limit.is_on(resource.key):
-            # However long the fight lasts, the token in it is renewed in time.
-            usable = usable_times(seen, resource, desired)
-            present = usable if usable and now >= _deadline(resource, desired, usable) else None
-        requested = self._unmet_request(resource, desired)
-        partial = seen is not None and not is_whole(desired, seen.tokens)
-
-        def acceptable(token: RegistryToken) -> bool:
-            if present is None and partial:
-                # For as long as a login is missing; that must not keep the others from their renewal.
-                return is_alive(token.times, now) and now < _deadline(resource, desired, token.times)
-            if present is None:
-                # A repair takes what is there, so that it never waits for AWS; what is due stays due.
-                return is_alive(token.times, now)
-            if requested:
-                return is_alive(token.times, now) and token.issued_at > present.issued_at
-            return serves_renewal(token.times, present, now)
-
-        return acceptable
-
-    def _without_token(self, times: TokenTimes | None, gathered: Gathered) -> Result:
+    def _without_token(self, facts: Facts, gathered: Gathered) -> Result:
+        # A Secret that lacks another login still has the first one.
+        present = facts.present
+        held = present.times if present and has_target_token(present, facts.desired) else None
+        times = facts.times or held
+        expires_at = facts.alive(times)
         if gathered.pending:
-            told = None if self._alive(times) else outcomes.pending(times)
-            return Result(outcome=told, pending=True, expires_at=self._alive(times))
+            outcome = None if expires_at else outcomes.pending(times)
+            return Result(outcome=outcome, pending=True, expires_at=expires_at)
         requeue_after = self._seconds_until(gathered.retry_at)
         if not gathered.failures:
-            # AWS may not be asked yet: what the status says of the last attempt is still so.
-            return Result(outcome=None, requeue_after=requeue_after, expires_at=self._alive(times))
+            # AWS may not be called yet: what the status says of the last attempt is still so.
+            return Result(outcome=None, requeue_after=requeue_after, expires_at=expires_at)
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, requeue_after=requeue_after)
 
-    def _partly(self, resource: Resource, desired: Desired, gathered: Gathered) -> Result:
+    def _partly(self, facts: Facts, gathered: Gathered) -> Result:
         """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
-        due = min((_deadline(resource, desired, token.times) for token in gathered.fresh), default=None)
+        due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
         until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
         times = earliest(gathered.tokens.values())
         errors = {key: failure.error for key, failure in gathered.failures.items()}
@@ -347,19 +290,6 @@ class Reconciler:
             requeue_after=min(self._seconds_until(gathered.retry_at), until_due),
             expires_at=self._alive(times),
         )
-
-    def _without_expired(self, desired: Desired, gathered: Gathered) -> Gathered:
-        """Without additional logins that have expired, so that the Secret's times are of those of use."""
-        now = self._clock.now()
-        tokens = {
-            key: token
-            for key, token in gathered.tokens.items()
-            if key == desired.target or is_alive(token.times, now)
-        }
-        return replace(gathered, tokens=tokens)
-
-    def _seconds_until(self, monotonic: float) -> float:
-        return max(monotonic - self._clock.monotonic(), 0.0)
 
     def _failed(
         self,
@@ -374,58 +304,92 @@ class Reconciler:
             outcome=outcome, requeue_after=requeue_after, error=error, expires_at=self._alive(times)
         )
 
-    def _alive(self, times: TokenTimes | None) -> datetime | None:
-        """When the token dies; None if it is dead or there is none."""
-        return times.expires_at if times and is_alive(times, self._clock.now()) else None
+    def _unread(self, resource: Resource, error: OperatorError) -> Result:
+        """The result where the Secret can't be read: the status of this spec tells how it is."""
+        status = resource.status
+        result = self._failed(error, self._own_times(resource), error=error)
+        is_known = status.get("observedGeneration", resource.generation) == resource.generation
+        until = parse_time(status.get("expirationTime"))
+        unsure = not is_known or self._cache.own_secret(resource) is None
+        if unsure and until and until > self._clock.now() and isinstance(error, TransientError):
+            # What was reported of another spec, or of a Secret that no watch shows, stands until it can be
+            # read.
+            return replace(result, outcome=None, expires_at=until)
+        fits = is_known and (status.get("phase") == "Updated" or reported_ready(status) is True)
+        return self._complete(resource, resource.desired, result, fits=fits)
 
-    def _unmet_request(self, resource: Resource, desired: Desired) -> bool:
-        view = self._cache.secret(resource.key.namespace, desired.secret_name)
-        return view is not None and resource.refresh_requested not in (None, view.refresh_requested)
+    def _complete(self, resource: Resource, desired: Desired | None, result: Result, *, fits: bool) -> Result:
+        """The result, with what the resource's own Secret is now, by whatever spec it was made."""
+        if result.outcome is None:
+            return result
+        view = self._cache.own_secret(resource)
+        outcome = replace(
+            result.outcome,
+            fits=fits,
+            times=view.times if view else None,
+            secret=view.name if view else None,
+            unusable=desired.unusable.message if desired and desired.unusable else "",
+            hint=outcomes.hint(desired, self._cache.twin(resource)) if desired else "",
+        )
+        return replace(result, outcome=outcome)
 
-    def _why(self, resource: Resource, present: SecretView | None, *, untouched: bool) -> Reason:
-        if untouched:
-            return Reason.REFRESHED
-        if present and not (present.owner and present.owner.uid == resource.uid):
-            return Reason.ADOPTED
-        if not self._was_well(resource):
-            return Reason.REFRESHED
-        self._repair_limit.repaired(resource.key)
-        return Reason.REPAIRED
+    def _fits(self, state: ResourceState, desired: Desired | None) -> bool:
+        """Whether the Secret has the spec's first login as we wrote it, of whatever age."""
+        if desired is None:
+            return False
+        view = self._cache.secret(desired.key.namespace, desired.secret_name)
+        if view is None or view.entry is None or not has_target_token(view, desired):
+            return False
+        # Others who take fields out of our entry leave its time; an apply in our name does not.
+        return state.applied is None or state.applied.time == view.entry.time
 
-    def _was_ours(self, resource: Resource, desired: Desired, present: SecretView | None) -> bool:
-        """Whether somebody has changed, released or deleted the Secret: the garbage collector perhaps."""
-        if self._was_well(resource):
-            return True
-        if present is None:
-            return resource.status.get("secretName") == desired.secret_name
-        return not desired.orphan and not (present.owner and present.owner.controller)
+    def _with_label(self, state: ResourceState, desired: Desired, result: Result) -> Result:
+        """The result, unless an admission webhook overwrites the label of the Secret."""
+        view = self._cache.secret(desired.key.namespace, desired.secret_name)
+        if view is None or view.labelled or result.outcome is None or result.pending:
+            return result
+        if result.applied:
+            state.label_repairs = LABELS.note(state.label_repairs, self._clock.monotonic())
+        return report_label(desired, view, result, result.outcome)
 
-    def _was_well(self, resource: Resource) -> bool:
-        """Whether the same spec was settled before: then somebody has changed or deleted the Secret."""
+    def _try_label(self, state: ResourceState, present: SecretView) -> bool:
+        """Whether to find out now if the label stays; a restart costs no write."""
+        now = self._clock.monotonic()
+        if present.labelled or LABELS.wait(state.label_repairs, now):
+            return False
+        state.label_repairs = LABELS.note(state.label_repairs, now)
+        return state.reconciled is not None
+
+    def _was_well(self, state: ResourceState, resource: Resource) -> bool:
+        """Whether this very spec was settled before: then somebody has changed or deleted the Secret."""
         if resource.status.get("observedGeneration", resource.generation) != resource.generation:
             return False
-        if self._met.get(resource.key, _wish(resource)) != _wish(resource):
+        if state.reconciled not in (None, _spec_version(resource)):
             return False
-        return resource.status.get("phase") == "Updated" or self._repair_limit.is_on(resource.key)
+        contested = SECRETS.is_contested(state.repairs, self._clock.monotonic())
+        return resource.status.get("phase") == "Updated" or contested
 
-    @staticmethod
-    def _times(view: SecretView | None) -> TokenTimes | None:
+    def _own_times(self, resource: Resource) -> TokenTimes | None:
+        view = self._cache.own_secret(resource)
         return view.times if view else None
 
+    def _alive(self, times: TokenTimes | None) -> datetime | None:
+        """When a token expires; None if it has expired or there is none."""
+        return times.expires_at if times and is_alive(times, self._clock.now()) else None
 
-_Wish = tuple[str, int]
+    def _seconds_until(self, monotonic: float) -> float:
+        return max(monotonic - self._clock.monotonic(), 0.0)
 
 
-def _wish(resource: Resource) -> _Wish:
+def _without_expired(facts: Facts, gathered: Gathered) -> Gathered:
+    """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
+    tokens = {
+        key: token
+        for key, token in gathered.tokens.items()
+        if key == facts.desired.target or is_alive(token.times, facts.now)
+    }
+    return replace(gathered, tokens=tokens)
+
+
+def _spec_version(resource: Resource) -> SpecVersion:
     return resource.uid, resource.generation
-
-
-def _deadline(resource: Resource, desired: Desired, times: TokenTimes) -> datetime:
-    return refresh_deadline(times, desired.frequency, resource.uid)
-
-
-def _settled(resource: Resource, desired: Desired, times: TokenTimes, reason: Reason) -> Result:
-    return Result(
-        outcome=outcomes.settled(resource, desired, times, reason),
-        deadline=_deadline(resource, desired, times),
-    )

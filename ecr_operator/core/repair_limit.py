@@ -1,56 +1,34 @@
-"""Fights over an object: won back at once, then at a bounded rate."""
+"""How often an object that others keep changing is restored: a few times at once, then at a limited rate."""
 
-from collections import deque
-from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Final
 
-from ecr_operator.core.ports import Clock
-
-_WINDOW: Final = 60.0
-_AT_ONCE: Final = 6
-_PRUNE_SLACK: Final = 64
+Repairs = tuple[float, ...]
+"""The latest repairs of one object, in monotonic seconds, the oldest first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepairLimit:
-    """Counts repairs of each resource's Secret, or of whatever a key stands for.
+    """At most `at_once` repairs within `window` seconds."""
 
-    A key need not be forgotten: what is older than a fight lasts is pruned as others are noted.
+    window: float
+    at_once: int
 
-    Args:
-        clock: the time.
-        window: seconds within which no more than `at_once` repairs are made.
-        at_once: repairs.
-    """
+    def note(self, repairs: Repairs, now: float) -> Repairs:
+        """The repairs with one more."""
+        return (*repairs, now)[-self.at_once :]
 
-    def __init__(self, clock: Clock, *, window: float = _WINDOW, at_once: int = _AT_ONCE) -> None:
-        self._clock = clock
-        self._window = window
-        self._at_once = at_once
-        self._repairs: dict[Hashable, deque[float]] = {}
-        self._prune_beyond = _PRUNE_SLACK
-
-    def __len__(self) -> int:
-        return len(self._repairs)
-
-    def repaired(self, key: Hashable) -> None:
-        """Note a repair."""
-        self._repairs.setdefault(key, deque(maxlen=self._at_once)).append(self._clock.monotonic())
-        if len(self._repairs) > self._prune_beyond:
-            self._repairs = {each: times for each, times in self._repairs.items() if self.is_on(each)}
-            self._prune_beyond = 2 * len(self._repairs) + _PRUNE_SLACK
-
-    def is_on(self, key: Hashable) -> bool:
-        """Whether the Secret had to be put right within the last minutes."""
-        repairs = self._repairs.get(key)
-        return repairs is not None and repairs[-1] + 2 * self._window > self._clock.monotonic()
-
-    def wait(self, key: Hashable) -> float:
-        """Seconds until the next repair may be made; 0 for at once."""
-        repairs = self._repairs.get(key)
-        if repairs is None or len(repairs) < self._at_once:
+    def wait(self, repairs: Repairs, now: float) -> float:
+        """Seconds until the next repair is allowed; 0 for at once."""
+        if len(repairs) < self.at_once:
             return 0.0
-        return max(repairs[0] + self._window - self._clock.monotonic(), 0.0)
+        return max(repairs[0] + self.window - now, 0.0)
 
-    def forget(self, key: Hashable) -> None:
-        """Drop what is kept of a resource, because it is gone or its spec has changed."""
-        self._repairs.pop(key, None)
+    def is_contested(self, repairs: Repairs, now: float) -> bool:
+        """Whether the object was repaired within the last two windows."""
+        return bool(repairs) and repairs[-1] + 2 * self.window > now
+
+
+SECRETS: Final = RepairLimit(window=60.0, at_once=6)
+# Whether a label that an admission webhook overwrites stays by now is tried this often.
+LABELS: Final = RepairLimit(window=600.0, at_once=1)

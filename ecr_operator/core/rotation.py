@@ -8,12 +8,12 @@ Leaves out: when keys are read (named_objects and app), and the call (token_cach
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache, identity_of
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import rotation_deadline
+from ecr_operator.core.state import ResourceState
 
 
 class Rotation:
@@ -38,7 +38,6 @@ class Rotation:
         self._schedule_at = schedule_at
         self._clock = clock
         self._operator: KeyDigest | None = None
-        self._due: dict[ResourceKey, datetime] = {}
 
     def operator_keys(self, now: KeyDigest) -> int:
         """The operator's own keys were read; returns how many resources they make due."""
@@ -55,38 +54,31 @@ class Rotation:
         """
         if before == now:
             return 0  # whoever writes the Secret in another way costs no look at each of them
-        found = [resource for key in keys if (resource := self._cache.resource(key))]
-        return sum(self._mark(resource, before, now) for resource in found)
+        found = [state for key in keys if (state := self._cache.get(key))]
+        return sum(self._mark(state, before, now) for state in found)
 
-    def compare(self, resource: Resource) -> None:
+    def compare(self, state: ResourceState) -> None:
         """Compare the keys now with those that its Secret names: nobody else has since the start."""
-        if (identity := identity_of(resource)) is None:
+        if (identity := identity_of(state.resource)) is None:
             return
         now = self._operator if identity.source == "operator" else self._named_keys(identity)
         if now is not None:
-            self._mark(resource, None, now)
+            self._mark(state, None, now)
 
-    def is_due(self, key: ResourceKey) -> bool:
-        """Whether it is to be renewed now; where it is later, it comes up then."""
-        at = self._due.get(key)
+    def is_due(self, state: ResourceState) -> bool:
+        """Whether its token is to be renewed now; where that is later, it is enqueued for then."""
+        at = state.rotation_due
         if at is not None and at > self._clock.now():
-            self._schedule_at(key, at)
+            self._schedule_at(state.key, at)
             return False
         return at is not None
 
-    def remove(self, key: ResourceKey) -> None:
-        """It has a token of the present keys, or is gone."""
-        self._due.pop(key, None)
-
-    def clear(self) -> None:
-        """Drop what is due: another leader may have done it."""
-        self._due.clear()
-
-    def _mark(self, resource: Resource, before: KeyDigest | None, now: KeyDigest) -> bool:
+    def _mark(self, state: ResourceState, before: KeyDigest | None, now: KeyDigest) -> bool:
+        resource = state.resource
         view = self._cache.own_secret(resource)
         if view is None or view.times is None or not now.replaces(before, view.key_hash):
             return False
-        if resource.key not in self._due:
-            self._due[resource.key] = rotation_deadline(view.times, self._clock.now(), resource.uid)
-        self._schedule_at(resource.key, self._due[resource.key])
+        if state.rotation_due is None:
+            state.rotation_due = rotation_deadline(view.times, self._clock.now(), resource.uid)
+        self._schedule_at(state.key, state.rotation_due)
         return True

@@ -1,4 +1,4 @@
-"""From a resource and a token to the generated Secret, byte for byte as v0.6.0 wrote its data.
+"""From what a resource asks for and its tokens to the generated Secret, its data byte for byte v0.6.0's.
 
 Invariant: the manifest names exactly the fields that the operator owns, so what others add survives.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ecr_operator.api.desired import ORPHAN, ArgoOptions, Desired, Resource
+from ecr_operator.api.desired import ORPHAN, ArgoOptions, Desired
 from ecr_operator.api.kinds import API_VERSION, GROUP
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.api.parsing import REFRESH_REQUESTED
@@ -35,15 +35,12 @@ ARGO_TYPE: Final = "Opaque"
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
-def generated_secret(
-    resource: Resource, desired: Desired, tokens: Mapping[str, RegistryToken]
-) -> dict[str, Any]:
-    """The Secret to apply.
+def generated_secret(desired: Desired, tokens: Mapping[str, RegistryToken]) -> dict[str, Any]:
+    """The Secret to apply; the resource is its controller, unless the Secret is to outlive it.
 
     Args:
-        resource: becomes its controller, unless the Secret is to outlive it.
-        desired: the resource's checked spec.
-        tokens: by registry key; where one is missing, the Secret says that it is not whole.
+        desired: what the resource asks for.
+        tokens: by registry key; an annotation tells which are missing.
     """
     times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
     manifest: dict[str, Any] = {
@@ -51,10 +48,10 @@ def generated_secret(
         "kind": "Secret",
         "metadata": {
             "name": desired.secret_name,
-            "namespace": resource.key.namespace,
+            "namespace": desired.key.namespace,
             "labels": _labels(desired),
             "annotations": {
-                **_annotations(resource, desired),
+                **_annotations(desired),
                 **({TOKENS: tokens_annotation(desired, tokens)} if len(desired.logins) > 1 else {}),
                 ISSUED_AT: _exactly(times.issued_at),
                 EXPIRES_AT: _exactly(times.expires_at),
@@ -65,7 +62,7 @@ def generated_secret(
         "data": {key: encode(value) for key, value in generated_data(desired, tokens).items()},
     }
     if not desired.orphan:
-        manifest["metadata"]["ownerReferences"] = [_controller(resource)]
+        manifest["metadata"]["ownerReferences"] = [_controller(desired)]
     return manifest
 
 
@@ -112,14 +109,14 @@ def tokens_annotation(desired: Desired, tokens: Mapping[str, RegistryToken]) -> 
     )
 
 
-def is_whole(desired: Desired, annotation: str | None) -> bool:
-    """Whether a Secret with that `TOKENS` annotation holds every login that is wanted."""
+def has_all_tokens(desired: Desired, annotation: str | None) -> bool:
+    """Whether a Secret with that `TOKENS` annotation holds every login."""
     return len(desired.logins) == 1 or len((annotation or "").split(",")) == len(desired.logins)
 
 
-def fingerprint(resource: Resource, desired: Desired) -> str:
+def fingerprint(desired: Desired) -> str:
     """Changes with all that decides the Secret but the token; found again after a restart."""
-    parts = [resource.key.kind, desired.secret_name]
+    parts = [desired.key.kind, desired.secret_name]
     for login in desired.logins:
         parts += [login.key, str(login.source)]
     if desired.labels or desired.annotations:
@@ -131,14 +128,14 @@ def fingerprint(resource: Resource, desired: Desired) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def owned_fields(resource: Resource, desired: Desired) -> frozenset[str]:
-    """The fields that the API server notes as ours after an apply for this resource.
+def owned_fields(desired: Desired) -> frozenset[str]:
+    """The fields that the API server notes as ours after an apply.
 
-    The same paths as `ownership.applied_fields` makes of a managedFields entry.
+    The same paths as `secret_view.applied_fields` makes of a managedFields entry.
     """
     # Not the request for a fresh token: an unmet one does not make the Secret unfit.
-    annotations = _annotations(resource, desired).keys() - {REFRESH_REQUESTED}
-    controller = () if desired.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{resource.uid}"}}',)
+    annotations = _annotations(desired).keys() - {REFRESH_REQUESTED}
+    controller = () if desired.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{desired.uid}"}}',)
     return login_fields(desired).union(
         controller,
         (f"f:metadata/f:annotations/f:{key}" for key in annotations),
@@ -201,26 +198,26 @@ def _labels(desired: Desired) -> dict[str, str]:
     return {**desired.labels, MANAGED_BY: MANAGER, **argo}
 
 
-def _annotations(resource: Resource, desired: Desired) -> dict[str, str]:
+def _annotations(desired: Desired) -> dict[str, str]:
     """All but the token's times."""
     annotations = {
         **desired.annotations,
-        FINGERPRINT: fingerprint(resource, desired),
-        OWNER: f"{resource.key.kind}/{resource.key.name}",
-        OWNER_UID: resource.uid,
+        FINGERPRINT: fingerprint(desired),
+        OWNER: f"{desired.key.kind}/{desired.key.name}",
+        OWNER_UID: desired.uid,
     }
-    if resource.refresh_requested:
-        annotations[REFRESH_REQUESTED] = resource.refresh_requested
+    if desired.refresh_requested:
+        annotations[REFRESH_REQUESTED] = desired.refresh_requested
     return annotations
 
 
-def _controller(resource: Resource) -> dict[str, Any]:
+def _controller(desired: Desired) -> dict[str, Any]:
     # Without blockOwnerDeletion: it would need update on the resource's finalizers on OpenShift.
     return {
         "apiVersion": API_VERSION,
-        "kind": resource.key.kind,
-        "name": resource.key.name,
-        "uid": resource.uid,
+        "kind": desired.key.kind,
+        "name": desired.key.name,
+        "uid": desired.uid,
         "controller": True,
     }
 

@@ -1,27 +1,38 @@
-"""How all resources are at one moment, as the metrics show it."""
+"""What a scrape shows of the resources, and how late the event loop is."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.outcome import TokenTimes
+from ecr_operator.api.outcome import Reason, TokenTimes
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import refresh_deadline
 from ecr_operator.core.status import reported_ready
 from ecr_operator.telemetry.collector import Readiness, ResourceState
 
+_PERIOD: Final = 1.0
 _WORDS: Final[Mapping[bool | None, Readiness]] = {True: "true", False: "false", None: "unknown"}
 
 
 def snapshot(cache: Cache, now: datetime) -> list[ResourceState]:
-    """Look at every resource and its Secret.
-
-    Args:
-        cache: what was last seen.
-        now: UTC.
-    """
+    """Every resource and its Secret at one moment; `now` is UTC."""
     return [_state(cache, resource, now) for resource in cache.resources()]
+
+
+def failing(cache: Cache) -> Counter[tuple[str, Reason]]:
+    """How many resources fail, by kind and reason."""
+    return Counter((state.key.kind, state.failing) for state in cache.states() if state.failing)
+
+
+async def watch_loop(clock: Clock, observe: Callable[[float], None]) -> None:
+    """Sleep, and report by how many seconds the wake-up was late, until cancelled."""
+    while True:
+        due = clock.monotonic() + _PERIOD
+        await clock.sleep(_PERIOD)
+        observe(max(clock.monotonic() - due, 0.0))
 
 
 def _state(cache: Cache, resource: Resource, now: datetime) -> ResourceState:

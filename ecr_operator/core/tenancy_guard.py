@@ -1,6 +1,6 @@
 """Whether a resource may have what it wants, asked before anybody asks AWS for it."""
 
-from ecr_operator.api.desired import Desired, Problem, Resource
+from ecr_operator.api.desired import Desired, Problem
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.tenancy import (
     TenancyPolicy,
@@ -35,7 +35,7 @@ class TenancyGuard:
         """The spec without the additional registries that are not allowed, and what to say of each."""
         return without_refused(self._policy, desired)
 
-    async def check(self, resource: Resource, desired: Desired) -> None:
+    async def check(self, desired: Desired) -> None:
         """Refuse what is not allowed.
 
         Raises:
@@ -43,8 +43,8 @@ class TenancyGuard:
             OperatorError: from reading the namespace.
         """
         check_hosts(self._policy, desired)
-        if uses_operator(desired) and not await self._is_ambient(resource.key.namespace):
-            raise refuse_ambient(resource.key.namespace)
+        if uses_operator(desired) and not await self._is_ambient(desired.key.namespace):
+            raise refuse_ambient(desired.key.namespace)
 
     async def _is_ambient(self, namespace: str) -> bool:
         policy = self._policy

@@ -37,6 +37,7 @@ from ecr_operator.core.schedule import (
     retry_delay,
 )
 from ecr_operator.core.shared_reads import SharedReads
+from ecr_operator.core.state import ResourceState
 
 _MOST_UNUSED: Final = 256
 _PUMP_INTERVAL: Final = 0.5
@@ -120,7 +121,6 @@ class TokenCache:
         self._on_fetched = on_fetched
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._sources: dict[TokenSource, _Source] = {}
-        self._used_by: defaultdict[ResourceKey, set[TokenSource]] = defaultdict(set)
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that nobody uses at present, and that may be used again.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
@@ -148,7 +148,7 @@ class TokenCache:
     def get(
         self,
         source: TokenSource,
-        key: ResourceKey,
+        user: ResourceState,
         basis: str,
         expires_at: datetime | None,
         acceptable: Callable[[RegistryToken], bool],
@@ -157,7 +157,7 @@ class TokenCache:
 
         Args:
             source: whom to ask.
-            key: who asks; passed to `on_fetched` if there is no token yet. Uses the source until `release`.
+            user: asks, and uses the source until `release`; `on_fetched` gets its key if there is no token.
             basis: what permits the source's identity, as `basis` has just read it.
             expires_at: when the asker's present token expires, if it is alive; retries get denser towards it.
             acceptable: whether a cached token will do.
@@ -167,7 +167,7 @@ class TokenCache:
         except OperatorError as error:
             now = self._clock.monotonic()
             return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now)
-        entry = self._use(source, key, basis)
+        entry, key = self._use(source, user, basis), user.key
         if entry.token and acceptable(entry.token):
             return entry.token
         now = self._clock.monotonic()
@@ -183,17 +183,14 @@ class TokenCache:
         self._request(source, key.namespace)
         return _unanswered(source, entry.failure, now) if now - since >= SLOW else None
 
-    def release(self, key: ResourceKey, keep: Collection[TokenSource] = ()) -> None:
-        """A resource uses no source any more but these; what nobody uses any more is dropped.
+    def release(self, user: ResourceState, keep: Collection[TokenSource] = ()) -> None:
+        """Have a resource use no source but these, and drop what no resource uses.
 
         A token of the operator's own identity stays, since its use is checked at each hand-out.
         """
-        used = self._used_by.get(key, set())
-        for source in used.difference(keep):
-            used.discard(source)
-            self._release(source, key)
-        if not used:
-            self._used_by.pop(key, None)
+        for source in user.sources.difference(keep):
+            user.sources.discard(source)
+            self._release(source, user.key)
 
     def _release(self, source: TokenSource, key: ResourceKey) -> None:
         entry = self._sources[source]
@@ -242,7 +239,7 @@ class TokenCache:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._bases.close()
 
-    def _use(self, source: TokenSource, key: ResourceKey, basis: str) -> _Source:
+    def _use(self, source: TokenSource, user: ResourceState, basis: str) -> _Source:
         entry = self._sources.get(source)
         if entry is None:
             entry = self._sources[source] = _Source(basis=basis)
@@ -250,8 +247,8 @@ class TokenCache:
         if (entry.token.basis if entry.token else entry.basis) != basis:
             self._drop(source)
         entry.basis = basis
-        if source not in self._used_by[key]:
-            self._used_by[key].add(source)
+        if source not in user.sources:
+            user.sources.add(source)
             entry.users += 1
             self._unused.pop(source, None)
         return entry

@@ -1,7 +1,8 @@
-"""Workers: take a key, refresh, report, reschedule.
+"""Workers: get a key, reconcile, report, requeue.
 
-Guarantees: a fault of one key delays no other and ends no worker; a status is written only when it
-changes; a resource whose status can't be written is told of once, by Event and log.
+Guarantees: a fault of one key delays no other and ends no worker; a status is written only when it changes;
+a resource whose status can't be written is reported once, by Event and log. One outcome is rendered as
+condition, Event, log line and metric, all from here.
 """
 
 import asyncio
@@ -21,16 +22,17 @@ from ecr_operator.core.cache import Cache
 from ecr_operator.core.ports import Clock, EventSink, Links, ResourceReader, StatusWriter
 from ecr_operator.core.queue import DeadlineQueue, Due
 from ecr_operator.core.reconcile import Reconciler
-from ecr_operator.core.refresh_metrics import RefreshMetrics
-from ecr_operator.core.result import Result
-from ecr_operator.core.schedule import kubernetes_retry_delay, longest_retry_delay
+from ecr_operator.core.schedule import kubernetes_retry_delay, longest_retry_delay, refresh_deadline
+from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.status import dying, is_legacy_part, is_ready, next_status, outcome_changed
+from ecr_operator.telemetry.metrics import Metrics
 
-_TELL_PENDING_AFTER = 2.0
+_REPORT_PENDING_AFTER = 2.0
+_RETRY_BEYOND = 5.0
 _MOST_REGIONS = 5  # in a log line
 _SHORTEST_ROUND = timedelta(seconds=1)
-# What the status has no word for.
-_TOLD_BY_EVENT = (Reason.REPAIRED, Reason.ADOPTED)
+# The status has no word for these.
+_EVENT_ONLY = (Reason.REPAIRED, Reason.ADOPTED)
 
 log = structlog.get_logger(__name__)
 
@@ -39,19 +41,19 @@ class Workers:
     """A number of workers over one queue.
 
     Args:
-        queue: where the keys come from.
-        cache: what was last seen.
-        reconciler: does the work on one key.
-        links: sees to its links after that.
-        statuses: writes what came of it.
-        resources: reads a resource that is known by name only.
-        events: where a change of outcome is told.
-        clock: the time.
-        refresh_metrics: counts what refreshes come to.
+        queue: of the resources' keys.
+        cache: the resources and what is remembered of each.
+        reconciler: does the work on one resource.
+        links: has its Secret linked after that.
+        statuses: writes the status.
+        resources: reads a resource that is known by name only, or in part.
+        events: gets changes of outcome.
+        metrics: count outcomes.
+        clock: both times.
         rng: the source of jitter.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
         self,
         *,
         queue: DeadlineQueue[ResourceKey],
@@ -61,8 +63,8 @@ class Workers:
         statuses: StatusWriter,
         resources: ResourceReader,
         events: EventSink,
+        metrics: Metrics,
         clock: Clock,
-        refresh_metrics: RefreshMetrics,
         rng: random.Random | None = None,
     ) -> None:
         self._queue = queue
@@ -72,207 +74,190 @@ class Workers:
         self._statuses = statuses
         self._resources = resources
         self._events = events
+        self._metrics = metrics
         self._clock = clock
-        self._refresh_metrics = refresh_metrics
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        # How many in a row, and whether they were permanent.
-        self._failures: dict[ResourceKey, tuple[int, bool]] = {}
-        self._held_until: dict[ResourceKey, float] = {}
-        self._due: set[ResourceKey] = set()
-        # Since when AWS is being asked for each, in monotonic seconds.
-        self._asking: dict[ResourceKey, float] = {}
-        self._told_once: dict[ResourceKey, tuple[str, int]] = {}
-        # The uid of what was reported in the log: the CRDs of v0.6.0 let no status say so.
-        self._logged: dict[ResourceKey, str] = {}
 
     async def run(self, count: int) -> None:
-        """Look at every resource, whatever was planned for it before, and work until cancelled."""
-        for key in self._cache.all_keys():
+        """Begin a term: reconcile every resource, whatever was planned for it, and work until cancelled."""
+        for state in self._cache.states():
+            state.begin_term()
             # Its deadline may be that of a token which another leader has replaced since.
-            self._queue.remove(key)
-            self._queue.schedule_now(key)
+            self._queue.remove(state.key)
+            self._queue.schedule_now(state.key)
         async with asyncio.TaskGroup() as group:
             for number in range(count):
                 group.create_task(self._work(), name=f"worker {number}")
 
-    def remove(self, resource: Resource) -> None:
-        """Drop all that is kept of a resource that is gone."""
-        key = resource.key
-        self._reconciler.remove(resource)
-        self._refresh_metrics.forget(key)
-        self._queue.remove(key)
-        self._due.discard(key)
-        self._held_until.pop(key, None)
-        self._asking.pop(key, None)
-        self._failures.pop(key, None)
-        self._told_once.pop(key, None)
-        self._logged.pop(key, None)
-
     async def _work(self) -> None:
         while True:
-            due = await self._queue.take()
-            resource = self._cache.resource(due.key)
+            due = await self._queue.get()
+            state = self._cache.get(due.key)
             try:
-                await (self._handle(due, resource) if resource else self._read_beyond(due.key))
+                await (self._handle(due, state) if state else self._read_beyond(due.key))
             except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
-                # The type alone: what an unknown exception says may hold a token.
+                # The type alone: the text of an unknown exception may contain a token.
                 log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
-                self._retry(due.key, TransientError(Reason.PENDING, "An error of the operator."))
+                if state:
+                    self._retry(state, TransientError(Reason.PENDING, "An error of the operator."))
             finally:
                 self._queue.done(due.key)
-                if resource and self._cache.resource(due.key) is None:
-                    # It went while it was worked on.
-                    self.remove(resource)
 
-    async def _read_whole(self, resource: Resource) -> Resource | None:
-        """Read a resource with a large spec; None if it can't be read, or has changed meanwhile."""
+    async def _read_beyond(self, key: ResourceKey) -> None:
+        """Read a resource that is known by name only, now that its namespace has room for it."""
+        if not self._cache.is_beyond(key):
+            return
+        try:
+            found = await self._resources.read(key)
+        except OperatorError as error:
+            self._queue.schedule_in(key, error.retry_after or _RETRY_BEYOND)
+        else:
+            self._cache.read_beyond(key, found)
+
+    async def _handle(self, due: Due[ResourceKey], state: ResourceState) -> None:
+        if state.resource.deleting:
+            return
+        state.due = state.due or due.by_deadline
+        if (wait := state.held_until - self._clock.monotonic()) > 0:
+            # An event, such as the echo of our own write, must not cut short what the server asked for.
+            self._queue.schedule_in(state.key, wait)
+            return
+        resource = await self._whole(state)
+        if resource is None:
+            return
+        waited, began = state.asking_since is not None, state.asking_since or self._clock.monotonic()
+        result = await self._reconciler.reconcile(state, resource, due=state.due)
+        if state.removed or state.resource.deleting:
+            return
+        result = self._links.after(resource, result)
+        self._count(state, result)
+        self._requeue(state, result, began)
+        try:
+            await self._report(state, resource, result, waited=waited, began=began)
+        except OperatorError as error:
+            self._status_refused(state, resource, result, error)
+            return
+        if result.error is None:
+            state.failures = 0
+
+    async def _whole(self, state: ResourceState) -> Resource | None:
+        """The resource, read if the cache keeps a part of its spec only; None if it has changed meanwhile."""
+        resource = state.resource
+        if not resource.left_out:
+            return resource
         try:
             raw = await self._resources.read(resource.key)
         except OperatorError as error:
-            self._retry(resource.key, error)
+            self._retry(state, error)
             return None
         whole = parse_resource(resource.key.kind, raw) if raw else None
         is_same = whole and (whole.uid, whole.generation) == (resource.uid, resource.generation)
         return whole.with_status(resource.status, whole.refresh_requested) if whole and is_same else None
 
-    async def _read_beyond(self, key: ResourceKey) -> None:
-        """Read a resource that is known by name only, now that its namespace has room for it."""
-        if self._cache.is_beyond(key):
-            found = await self._resources.read(key)
-            self._cache.read_beyond(key, found)
+    def _requeue(self, state: ResourceState, result: Result, began: float) -> None:
+        if result.expires_at is not None:
+            # Be there when the token expires, to report it.
+            self._queue.schedule_at(state.key, result.expires_at)
+        if result.pending:
+            if state.asking_since is None:
+                state.asking_since = began
+                self._queue.schedule_in(state.key, _REPORT_PENDING_AFTER)
+            return
+        state.asking_since = None
+        if result.refresh_at is not None:
+            state.due = False
+            now = self._clock.now()
+            # A deadline in the past, whatever made it so, must not starve the loop.
+            at = result.refresh_at if result.refresh_at > now else now + _SHORTEST_ROUND
+            self._queue.schedule_at(state.key, at)
+        if result.requeue_after is not None:
+            self._queue.schedule_in(state.key, result.requeue_after)
+        elif result.error is not None:
+            self._retry(state, result.error, result.expires_at)
 
-    async def _handle(self, due: Due[ResourceKey], resource: Resource) -> None:
-        if resource.deleting:
+    def _retry(self, state: ResourceState, error: OperatorError, expires_at: datetime | None = None) -> None:
+        if state.removed:
             return
-        if due.by_deadline:
-            self._due.add(due.key)
-        if (wait := self._held_until.get(due.key, 0.0) - self._clock.monotonic()) > 0:
-            # An event, such as the echo of our own write, must not cut short what the server asked for.
-            self._queue.schedule_in(due.key, wait)
-            return
-        self._held_until.pop(due.key, None)
-        if resource.left_out:
-            whole = await self._read_whole(resource)
-            if whole is None:
-                return
-            resource = whole
-        began = self._asking.get(due.key, self._clock.monotonic())
-        result = await self._reconciler.refresh(resource, due=due.key in self._due)
-        if self._latest(resource).deleting:
-            return
-        result = self._links.after(resource, result)
-        self._refresh_metrics.count(resource, result)
-        waited = due.key in self._asking
-        self._reschedule(resource, result, began)
-        try:
-            await self._tell(resource, result, waited=waited, began=began)
-        except OperatorError as error:
-            self._status_refused(resource, result, error)
-            return
-        if result.error is None:
-            self._failures.pop(due.key, None)
+        permanent = isinstance(error, PermanentError)
+        # How long an outage lasts says nothing of how long a refusal will, nor the other way round.
+        state.failures = state.failures + 1 if state.failures_permanent is permanent else 1
+        state.failures_permanent = permanent
+        if error.retry_after:
+            state.held_until = self._clock.monotonic() + error.retry_after
+        delay = kubernetes_retry_delay(error, state.failures, self._rng)
+        if expires_at is not None and not error.retry_after:
+            delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
+        self._queue.schedule_in(state.key, delay)
 
-    async def _tell(self, resource: Resource, result: Result, *, waited: bool, began: float) -> None:
+    def _count(self, state: ResourceState, result: Result) -> None:
+        """Count a pass in the metrics; that there was nothing to do is not counted."""
+        outcome, resource = result.outcome, state.resource
+        if outcome is None or result.pending:
+            return
+        state.failing = outcome.reason if outcome.is_failure else None
+        if result.applied or state.failing:
+            self._metrics.refreshed(state.key.kind, outcome.reason)
+        if result.replaced and resource.desired:
+            due = refresh_deadline(result.replaced, resource.desired.frequency, resource.uid)
+            # One that was requested comes before its time.
+            if (late := (self._clock.now() - due).total_seconds()) >= 0:
+                self._metrics.late(late)
+
+    async def _report(
+        self, state: ResourceState, resource: Resource, result: Result, *, waited: bool, began: float
+    ) -> None:
         outcome = result.outcome
         if outcome is None:
             return
         if result.pending and not _is_news(resource, outcome, waited=waited):
             return
         now = self._clock.now()
-        resource = self._latest(resource)
-        status = next_status(resource, outcome, now, result.deadline)
-        if await self._is_told(resource, status):
-            if outcome.reason in _TOLD_BY_EVENT:
-                self._announce(resource, outcome, now, began)
+        resource = _with_latest_status(state, resource)
+        status = next_status(resource, outcome, now, result.refresh_at)
+        if await self._is_reported(resource, status):
+            if outcome.reason in _EVENT_ONLY:
+                self._announce(state, resource, outcome, began)
             return
         kept = await self._statuses.write(resource, status)
         self._cache.remember_status(resource.key, resource.uid, kept)
-        self._log(resource, outcome, now, began)
+        self._log(state, resource, outcome, began)
         changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
-        if changed or outcome.reason in _TOLD_BY_EVENT:
+        if changed or outcome.reason in _EVENT_ONLY:
             self._events.emit(resource, dying(outcome, resource.status, now))
 
-    async def _is_told(self, resource: Resource, status: dict[str, Any]) -> bool:
-        """Whether the resource says all that its CRD lets it say."""
+    async def _is_reported(self, resource: Resource, status: dict[str, Any]) -> bool:
+        """Whether the status has all of this that the resource's CRD can hold."""
         if status == resource.status:
             return True
         if not is_legacy_part(resource.status, status):
             return False
         return not await self._statuses.keeps_details(resource.key.kind)
 
-    def _latest(self, resource: Resource) -> Resource:
-        """The resource as it was worked on, with the status that is there by now."""
-        known = self._cache.resource(resource.key)
-        if known is None or known.uid != resource.uid:
-            return resource
-        return replace(resource, status=known.status, deleting=known.deleting)
-
-    def _reschedule(self, resource: Resource, result: Result, began: float) -> None:
-        key = resource.key
-        if self._cache.resource(key) is None:
-            return
-        if result.expires_at is not None:
-            # Be there when the token dies, to say so.
-            self._queue.schedule_at(key, result.expires_at)
-        if result.pending:
-            self._wait_for_answer(key, began)
-            return
-        self._asking.pop(key, None)
-        if result.deadline is not None:
-            self._settled(key, result.deadline)
-        if result.requeue_after is not None:
-            self._queue.schedule_in(key, result.requeue_after)
-        elif result.error is not None:
-            self._retry(key, result.error, result.expires_at)
-
-    def _wait_for_answer(self, key: ResourceKey, began: float) -> None:
-        if key not in self._asking:
-            self._asking[key] = began
-            self._queue.schedule_in(key, _TELL_PENDING_AFTER)
-
-    def _settled(self, key: ResourceKey, deadline: datetime) -> None:
-        self._due.discard(key)
-        now = self._clock.now()
-        # A deadline in the past, whatever made it so, must not starve the loop.
-        self._queue.schedule_at(key, deadline if deadline > now else now + _SHORTEST_ROUND)
-
-    def _retry(self, key: ResourceKey, error: OperatorError, expires_at: datetime | None = None) -> None:
-        permanent = isinstance(error, PermanentError)
-        count, was_permanent = self._failures.get(key, (0, permanent))
-        # An outage says nothing of how long a refusal after it will last, nor the other way round.
-        count = count + 1 if was_permanent is permanent else 1
-        self._failures[key] = (count, permanent)
-        if error.retry_after:
-            self._held_until[key] = self._clock.monotonic() + error.retry_after
-        delay = kubernetes_retry_delay(error, count, self._rng)
-        if expires_at is not None and not error.retry_after:
-            delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
-        self._queue.schedule_in(key, delay)
-
-    def _status_refused(self, resource: Resource, result: Result, error: OperatorError) -> None:
-        seen = (resource.uid, resource.generation)
-        if isinstance(error, PermanentError) and self._told_once.get(resource.key) != seen:
-            self._told_once[resource.key] = seen
+    def _status_refused(
+        self, state: ResourceState, resource: Resource, result: Result, error: OperatorError
+    ) -> None:
+        version = (resource.uid, resource.generation)
+        if isinstance(error, PermanentError) and state.refused_status != version:
+            state.refused_status = version
             log.warning("status can't be written", error=error.message, **_named(resource.key))
             if result.outcome:
-                self._announce(resource, result.outcome, self._clock.now(), self._clock.monotonic())
-        self._retry(resource.key, error)
+                self._announce(state, resource, result.outcome, self._clock.monotonic())
+        self._retry(state, error)
 
-    def _announce(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
+    def _announce(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
         self._events.emit(resource, outcome)
-        self._log(resource, outcome, now, began)
+        self._log(state, resource, outcome, began)
 
-    def _log(self, resource: Resource, outcome: Outcome, now: datetime, began: float) -> None:
+    def _log(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
         level = log.warning if outcome.is_failure else log.info
-        is_new = self._logged.get(resource.key) != resource.uid
-        is_first = is_new and "observedGeneration" not in resource.status
-        self._logged[resource.key] = resource.uid
+        is_first = not state.logged and "observedGeneration" not in resource.status
+        state.logged = True
         level(
             outcome.message,
             # Not counted against the namespace's share of the log.
             **({"first": True} if is_first else {}),
             reason=outcome.reason,
-            ready=is_ready(outcome, now),
+            ready=is_ready(outcome, self._clock.now()),
             expires=format_time(outcome.times.expires_at) if outcome.times else None,
             region=",".join(resource.desired.regions[:_MOST_REGIONS]) if resource.desired else None,
             duration=round(self._clock.monotonic() - began, 3),
@@ -280,10 +265,16 @@ class Workers:
         )
 
 
+def _with_latest_status(state: ResourceState, resource: Resource) -> Resource:
+    """The resource as it was reconciled, with the status that it has by now."""
+    latest = state.resource
+    return replace(resource, status=latest.status, deleting=latest.deleting)
+
+
 def _is_news(resource: Resource, outcome: Outcome, *, waited: bool) -> bool:
-    """Whether to tell that AWS is being asked: not while it answers fast, and not on retries."""
+    """Whether to report that AWS is being called: not while it answers fast, and not on retries."""
     if outcome.times is not None:
-        # The token in the Secret has died meanwhile.
+        # The token in the Secret has expired meanwhile.
         return resource.status.get("phase") == "Updated"
     return waited and resource.status.get("observedGeneration") != resource.generation
 

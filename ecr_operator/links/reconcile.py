@@ -23,9 +23,9 @@ from ecr_operator.core.cache import AccountName
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.repair_limit import RepairLimit
-from ecr_operator.core.result import Result
+from ecr_operator.core.repair_limit import SECRETS, Repairs
 from ecr_operator.core.schedule import kubernetes_retry_delay, link_retry_delay
+from ecr_operator.core.state import Result
 from ecr_operator.links.account import AccountReconciler, contested
 from ecr_operator.links.accounts import LinkedAccountStore
 from ecr_operator.links.ports import ServiceAccounts
@@ -164,7 +164,7 @@ class LinkReconciler:
         """What was seen of failures and of fights in an earlier run counts no more."""
         self._states: defaultdict[AccountName, _State] = defaultdict(_State)
         self._failing: Counter[str] = Counter()
-        self._repairs = RepairLimit(self._clock)
+        self._repairs: dict[AccountName, Repairs] = {}
         self._news: set[ResourceKey] = set()
         self._has_news = asyncio.Event()
 
@@ -231,7 +231,7 @@ class LinkReconciler:
 
     async def _work(self) -> None:
         while True:
-            account = (await self._queue.take()).key
+            account = (await self._queue.get()).key
             try:
                 await self._handle(account)
             except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
@@ -254,12 +254,12 @@ class LinkReconciler:
         asked, state.asked_from = state.asked_from <= now, math.inf
         if not self._account_reconciler.needs_work(account):
             self._succeeded(account)
-        elif not asked and (wait := self._repairs.wait(account)):
+        elif not asked and (wait := SECRETS.wait(self._repairs.get(account, ()), now)):
             error = contested(account[1], "by somebody, who takes the links out", wait)
             self._failed(account, error, asked=False)
         else:
             if not asked:
-                self._repairs.repaired(account)
+                self._repairs[account] = SECRETS.note(self._repairs.get(account, ()), now)
             await self._bring_about(account)
 
     async def _bring_about(self, account: AccountName) -> None:

@@ -270,7 +270,7 @@ def test_garbage_of_any_depth_parses_with_a_problem_or_a_wanted_spec(
         assert of.problem.message
         assert of.problem.message.isprintable()
     if of.desired:
-        manifest = generated_secret(of, of.desired, tokens(of))
+        manifest = generated_secret(of.desired, tokens(of))
         json.dumps(manifest, ensure_ascii=False).encode()
     told = next_status(of, outcomes.invalid(of, None), NOW, None)
     assert len(json.dumps(told, ensure_ascii=False).encode()) < LARGEST_STATUS

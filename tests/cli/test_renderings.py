@@ -25,7 +25,7 @@ def test_the_secret_has_a_placeholder_for_each_token() -> None:
     other = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     resource = resource_of(document(additional_registries=[other]), "here")
     assert resource.desired is not None
-    manifest = generated_secret(resource, resource.desired, placeholders(resource.desired, NOW))
+    manifest = generated_secret(resource.desired, placeholders(resource.desired, NOW))
     (line,) = decoded(manifest)
     assert line.count('"password":"TOKEN-NOT-SHOWN"') == 2
     assert HOST in line

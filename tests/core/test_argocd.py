@@ -30,7 +30,7 @@ TRACKING: Final = (
 
 def made(**spec: Any) -> dict[str, Any]:
     of = resource("ArgoHelmRepoSecret", **spec)
-    return generated_secret(of, desired(of), tokens(of))
+    return generated_secret(desired(of), tokens(of))
 
 
 def data(**spec: Any) -> dict[str, str]:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import structlog
 
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret import MANAGED_BY, MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
+from ecr_operator.core.state import ResourceState
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from tests.builders import (
     HOUR,
@@ -46,8 +46,8 @@ class Desk:
         self.resources = ResourceStore("Secret", "", self.cache)
         self.secrets = SecretViewStore("", self.cache)
 
-    def _note(self, resource: Resource) -> None:
-        self.forgotten.append(resource.key)
+    def _note(self, state: ResourceState) -> None:
+        self.forgotten.append(state.key)
 
     def news(self) -> list[ResourceKey]:
         """Return what was looked at since the last call."""
@@ -322,11 +322,11 @@ def test_a_resource_that_is_being_deleted_claims_no_name_and_its_secret_is_the_n
 ) -> None:
     desk.known(generated_secret_name="one", age=2 * HOUR)
     desk.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
-    assert desk.cache.older_claimant(resource(name="shop", generated_secret_name="one"))
+    assert desk.cache.older_claimant(resource(name="shop", generated_secret_name="one"), "one")
     desk.news()
     desk.resources.changed(raw_resource(generated_secret_name="one", age=2 * HOUR, deleting=True))
     assert sorted(desk.news(), key=str) == [SHOP, WEB]
-    assert desk.cache.older_claimant(resource(name="shop", generated_secret_name="one")) is None
+    assert desk.cache.older_claimant(resource(name="shop", generated_secret_name="one"), "one") is None
     desk.resources.deleted(raw_resource())
     assert desk.news() == [SHOP]
 
@@ -389,13 +389,13 @@ def test_of_two_that_want_one_secret(
     relist(
         desk.resources, [raw_resource(**(name | mine)), raw_resource(**(name | {"name": "rival"} | theirs))]
     )
-    found = desk.cache.older_claimant(resource(**(name | mine)))
+    found = desk.cache.older_claimant(resource(**(name | mine)), "one")
     assert (found is not None and found.key.name == "rival") is older
 
 
 def test_a_resource_that_wants_nothing_has_no_rival(desk: Desk) -> None:
     desk.known()
-    assert desk.cache.older_claimant(resource(name="x", spec={})) is None
+    assert desk.cache.older_claimant(resource(name="x", spec={}), "one") is None
 
 
 def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
@@ -403,9 +403,8 @@ def test_a_list_is_known_whole_before_any_of_it_is_looked_at() -> None:
 
     def enqueue(key: ResourceKey) -> None:
         if key == SHOP:
-            rivals.append(
-                cache.older_claimant(resource(name="shop", age=HOUR, generated_secret_name="one")) is not None
-            )
+            shop = resource(name="shop", age=HOUR, generated_secret_name="one")
+            rivals.append(cache.older_claimant(shop, "one") is not None)
 
     cache = Cache(enqueue, lambda _: None, nobody_named())
     raws = [

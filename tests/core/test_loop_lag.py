@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ecr_operator.core.loop_lag import watch_loop
+from ecr_operator.core.snapshot import watch_loop
 from tests.fakes import FakeClock, settle
 
 

@@ -12,6 +12,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.secret import dockerconfigjson
+from ecr_operator.core.state import ResourceState
 from tests.builders import HOST, HOUR, desired, foreign_metadata, resource, secret_metadata, token
 from tests.core.world import World
 
@@ -35,12 +36,10 @@ def ownership(world: World) -> Ownership:
     return Ownership(world.cache, world.secrets, world.resources)
 
 
-async def claim(world: World, of: Resource, *, doubted: bool = True) -> Claim:
+async def claim(world: World, of: Resource, *, stale: bool = True) -> Claim:
     """Ask as after a conflict, so that the Secret itself is looked at."""
-    asked = ownership(world)
-    if doubted:
-        asked.mark_stale(of, desired(of))
-    return await asked.claim(of, desired(of))
+    state = ResourceState(of, stale_secret=desired(of).secret_name if stale else None)
+    return await ownership(world).claim(state, desired(of))
 
 
 async def conflict(world: World, of: Resource) -> str:
@@ -50,25 +49,24 @@ async def conflict(world: World, of: Resource) -> str:
 
 
 async def test_where_nothing_is_known_nothing_is_asked(world: World) -> None:
-    found = await claim(world, world.see(), doubted=False)
+    found = await claim(world, world.see(), stale=False)
     assert (found, world.secrets.calls) == (Claim(view=None), [])
 
 
 async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: World) -> None:
     of = world.see()
     world.has_secret(of)
-    found = await claim(world, of, doubted=False)
+    found = await claim(world, of, stale=False)
     assert found.view == world.cache.secret("team", "web-pull")
     assert world.secrets.calls == []
 
 
 async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -> None:
     of = world.see()
-    asked = ownership(world)
-    asked.mark_stale(of, desired(of))
+    asked, state = ownership(world), ResourceState(of, stale_secret="web-pull")
     world.secrets.put(secret_metadata(of, version="77"))
     for _ in range(3):
-        found = await asked.claim(of, desired(of))
+        found = await asked.claim(state, desired(of))
         assert found.view is not None
         assert found.view.resource_version == "77"
     assert world.secrets.calls == ["look team/web-pull"]
@@ -265,7 +263,7 @@ async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> Non
     of = world.see(status=LEGACY)
     world.has_foreign_secret()
     world.secrets.data["web-pull"] = legacy_data()
-    found = await claim(world, of, doubted=False)
+    found = await claim(world, of, stale=False)
     assert found.legacy is not None
     assert found.legacy.password == "old"
     assert found.legacy.expires_at - found.legacy.issued_at == timedelta(hours=12)

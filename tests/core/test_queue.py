@@ -35,7 +35,7 @@ class Bench:
 
     async def take(self) -> Due[str]:
         """Take one key, as a worker does."""
-        due = await self.queue.take()
+        due = await self.queue.get()
         self.taken.append(due)
         self.at.append(self.clock.monotonic() - 1000.0)
         return due
@@ -327,7 +327,7 @@ async def replay(workers: int, steps: list[tuple[str, str, int]]) -> None:
 
     async def work() -> None:
         while True:
-            due = await bench.queue.take()
+            due = await bench.queue.get()
             assert due.key not in busy
             assert model.pop(due.key) <= bench.clock.monotonic()
             busy.add(due.key)
@@ -411,7 +411,7 @@ class Fair:
         """Take so many keys one after another."""
         taken = []
         for _ in range(count):
-            taken.append((await self.queue.take()).key)
+            taken.append((await self.queue.get()).key)
             if give_back:
                 self.queue.done(taken[-1])
         return taken

@@ -12,9 +12,9 @@ import pytest
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ImmutableSecretError, PermanentError, StaleObjectError
 from ecr_operator.api.outcome import Outcome, Reason
-from ecr_operator.core.result import Result
 from ecr_operator.core.secret import dockerconfigjson
 from ecr_operator.core.secret_view import view_secret
+from ecr_operator.core.state import Result
 from tests.builders import HOST, HOUR, IRELAND, NOW, OHIO, host, permanent, secret_metadata, token
 from tests.core.world import World
 from tests.fakes import settle
@@ -48,8 +48,8 @@ async def test_a_fresh_secret_costs_nothing_at_all(world: World) -> None:
     world.has_secret(of, age=HOUR)
     result = await world.refresh(of)
     assert told(result).succeeded
-    assert result.deadline is not None
-    assert NOW + 8 * HOUR < result.deadline <= NOW + 9 * HOUR
+    assert result.refresh_at is not None
+    assert NOW + 8 * HOUR < result.refresh_at <= NOW + 9 * HOUR
     assert (world.aws.asked, world.secrets.calls) == ([], [])
 
 
@@ -63,7 +63,8 @@ async def test_a_missing_secret_is_made_with_one_call_and_one_write(world: World
 
 async def test_while_aws_is_asked_the_worker_is_free(world: World) -> None:
     world.aws.hold()
-    result = await world.reconciler.refresh(world.see(), due=False)
+    of = world.see()
+    result = await world.reconciler.reconcile(world.state(of), of, due=False)
     assert result.pending
     assert told(result).reason is Reason.PENDING
     assert world.secrets.calls == []
@@ -73,7 +74,7 @@ async def test_while_aws_is_asked_a_live_token_is_no_news(world: World) -> None:
     of = world.see()
     world.has_secret(of, age=11 * HOUR)
     world.aws.hold()
-    result = await world.reconciler.refresh(of, due=True)
+    result = await world.reconciler.reconcile(world.state(of), of, due=True)
     assert (result.pending, result.outcome, result.expires_at) == (True, None, NOW + HOUR)
 
 
@@ -137,8 +138,8 @@ async def test_what_fell_due_while_we_were_down_is_spread(world: World) -> None:
     of = world.see()
     world.has_secret(of, age=11 * HOUR)
     result = await world.refresh(of)
-    assert result.deadline is not None
-    assert timedelta(0) < result.deadline - NOW <= timedelta(minutes=1)
+    assert result.refresh_at is not None
+    assert timedelta(0) < result.refresh_at - NOW <= timedelta(minutes=1)
     assert (result.outcome, world.aws.asked) == (None, [])
     await world.refresh(of, due=True)
     assert len(world.aws.asked) == 1
@@ -173,7 +174,7 @@ async def test_a_request_too_soon_waits_and_says_that_all_is_well(world: World) 
     await world.refresh(world.see())
     await world.clock.advance(100)
     result = await world.refresh(world.see(annotations={REQUEST: "now"}))
-    assert (result.deadline, told(result).succeeded, len(world.aws.asked)) == (
+    assert (result.refresh_at, told(result).succeeded, len(world.aws.asked)) == (
         NOW + timedelta(seconds=300),
         True,
         1,
@@ -364,8 +365,8 @@ async def test_a_bad_frequency_refreshes_an_existing_token_by_its_expiry(world: 
         False,
         True,
     )
-    assert result.deadline is not None
-    assert NOW + 9 * HOUR < result.deadline <= NOW + 10 * HOUR
+    assert result.refresh_at is not None
+    assert NOW + 9 * HOUR < result.refresh_at <= NOW + 10 * HOUR
     await world.clock.advance(10 * 3600)
     assert told(await world.refresh(of, due=True)).times == token(issued_at=world.clock.now()).times
 
@@ -376,7 +377,7 @@ async def test_a_bad_spec_without_a_secret_is_told_and_costs_nothing(
 ) -> None:
     result = await world.refresh(world.see(**said))
     assert (told(result).succeeded, told(result).permanent, told(result).fits) == (False, True, False)
-    assert (world.aws.asked, world.secrets.calls, result.requeue_after, result.deadline) == (
+    assert (world.aws.asked, world.secrets.calls, result.requeue_after, result.refresh_at) == (
         [],
         [],
         None,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ecr_operator.api.outcome import Reason
+from ecr_operator.core.snapshot import failing
 from tests.builders import HOUR, permanent, transient
 from tests.core.world import World
 from tests.fakes import settle
@@ -48,7 +49,7 @@ async def test_every_failed_attempt_counts_and_the_resource_fails_until_one_succ
     async with world.working():
         of = world.see()
         await settle()
-        assert world.refresh_metrics.failing() == {("Secret", Reason.THROTTLED): 1}
+        assert failing(world.cache) == {("Secret", Reason.THROTTLED): 1}
         await world.clock.advance(600)
         counted = refreshes(world)
         assert counted.keys() == {"Throttled"}
@@ -56,7 +57,7 @@ async def test_every_failed_attempt_counts_and_the_resource_fails_until_one_succ
         world.aws.failing.clear()
         await world.clock.advance(120)
         assert refreshes(world) == counted | {"Refreshed": 1}
-        assert world.refresh_metrics.failing() == {}
+        assert failing(world.cache) == {}
         assert world.told(of) == ("True", "Refreshed")
 
 
@@ -67,7 +68,7 @@ async def test_who_fails_shows_by_the_latest_reason_while_the_old_token_lives(wo
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(10 * 3600)
         assert world.told(of) == ("True", "Refreshed")
-        assert world.refresh_metrics.failing() == {("Secret", Reason.ACCESS_DENIED): 1}
+        assert failing(world.cache) == {("Secret", Reason.ACCESS_DENIED): 1}
 
 
 async def test_a_resource_that_is_gone_fails_no_more(world: World) -> None:
@@ -75,10 +76,10 @@ async def test_a_resource_that_is_gone_fails_no_more(world: World) -> None:
     async with world.working():
         of = world.see()
         await settle()
-        assert world.refresh_metrics.failing()
+        assert failing(world.cache)
         world.see_gone(of)
         await settle()
-        assert not world.refresh_metrics.failing()
+        assert not failing(world.cache)
 
 
 async def test_suspending_a_failing_resource_ends_the_failure(world: World) -> None:
@@ -88,7 +89,7 @@ async def test_suspending_a_failing_resource_ends_the_failure(world: World) -> N
         await settle()
         world.see(suspend=True, generation=2)
         await settle()
-        assert not world.refresh_metrics.failing()
+        assert not failing(world.cache)
         assert refreshes(world) == {"AccessDenied": 1}
 
 
@@ -96,7 +97,7 @@ async def test_a_spec_that_makes_no_sense_counts_as_failing(world: World) -> Non
     async with world.working():
         world.see(ecr_registry="no host")
         await settle()
-        assert sum(world.refresh_metrics.failing().values()) == 1
+        assert sum(failing(world.cache).values()) == 1
 
 
 async def test_a_renewal_in_time_is_not_late(world: World) -> None:

@@ -1,62 +1,33 @@
-"""Fights over a Secret."""
+"""RepairLimit: a few repairs at once, then a limited rate."""
 
-import pytest
-
-from ecr_operator.core.repair_limit import RepairLimit
-from tests.builders import resource
-from tests.fakes import FakeClock
-
-WEB = resource().key
+from ecr_operator.core.repair_limit import LABELS, SECRETS, Repairs
 
 
-@pytest.fixture
-async def clock() -> FakeClock:
-    """Virtual time."""
-    return FakeClock()
+def repaired(*times: float) -> Repairs:
+    repairs: Repairs = ()
+    for time in times:
+        repairs = SECRETS.note(repairs, time)
+    return repairs
 
 
-async def test_the_first_repairs_come_at_once_and_then_the_rate_is_bounded(clock: FakeClock) -> None:
-    repair_limit = RepairLimit(clock)
-    for _ in range(6):
-        assert repair_limit.wait(WEB) == 0
-        repair_limit.repaired(WEB)
-        await clock.advance(2)
-    assert repair_limit.wait(WEB) == 48
-    await clock.advance(48)
-    assert repair_limit.wait(WEB) == 0
+def test_six_repairs_within_a_minute_are_allowed_at_once() -> None:
+    assert SECRETS.wait((), 0) == 0
+    assert SECRETS.wait(repaired(0, 2, 4, 6, 8), 10) == 0
+    assert SECRETS.wait(repaired(0, 2, 4, 6, 8, 10), 12) == 48
+    assert SECRETS.wait(repaired(0, 2, 4, 6, 8, 10), 60) == 0
 
 
-async def test_a_fight_is_over_after_two_quiet_minutes(clock: FakeClock) -> None:
-    repair_limit = RepairLimit(clock)
-    assert not repair_limit.is_on(WEB)
-    repair_limit.repaired(WEB)
-    await clock.advance(119)
-    assert repair_limit.is_on(WEB)
-    await clock.advance(1)
-    assert not repair_limit.is_on(WEB)
+def test_no_more_repairs_are_kept_than_count() -> None:
+    assert repaired(*range(100)) == tuple(range(94, 100))
 
 
-async def test_no_fight_delays_another(clock: FakeClock) -> None:
-    repair_limit = RepairLimit(clock)
-    for _ in range(9):
-        repair_limit.repaired(WEB)
-    assert repair_limit.wait(resource(name="shop").key) == 0
-    repair_limit.forget(WEB)
-    assert repair_limit.wait(WEB) == 0
+def test_an_object_is_contested_until_two_windows_after_its_last_repair() -> None:
+    assert not SECRETS.is_contested((), 0)
+    assert SECRETS.is_contested(repaired(0), 119)
+    assert not SECRETS.is_contested(repaired(0), 120)
 
 
-async def test_what_is_over_is_not_remembered(clock: FakeClock) -> None:
-    repair_limit = RepairLimit(clock)
-    for number in range(5000):
-        repair_limit.repaired(number)
-        await clock.advance(1)
-    assert len(repair_limit) <= 2 * 120 + 64
-
-
-def test_another_window_may_be_given() -> None:
-    clock = FakeClock()
-    repair_limit = RepairLimit(clock, window=600, at_once=1)
-    repair_limit.repaired(WEB)
-    assert repair_limit.wait(WEB) == 600
-    clock.skip(600)
-    assert repair_limit.wait(WEB) == 0
+def test_a_label_is_tried_every_ten_minutes() -> None:
+    tried = LABELS.note((), 0)
+    assert LABELS.wait(tried, 1) == 599
+    assert LABELS.wait(tried, 600) == 0

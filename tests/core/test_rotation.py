@@ -116,7 +116,6 @@ async def test_a_start_with_another_key_id_renews_and_one_with_the_same_costs_no
     found = served(world)
     if by_term:
         world.rotation.operator_keys(NEW)
-        world.hire()
     else:
         world.restart()
         world.rotation.operator_keys(NEW)
@@ -128,7 +127,6 @@ async def test_a_start_with_another_key_id_renews_and_one_with_the_same_costs_no
     assert hashes(world, *found) == {"new"}
     assert len(world.aws.asked) == 1
     written = len(world.secrets.calls)
-    world.hire()
     async with world.working():
         await world.clock.advance(TWO_MINUTES)
     assert (len(world.aws.asked), len(world.secrets.calls)) == (1, written)
@@ -143,7 +141,6 @@ async def test_at_a_start_what_bears_or_has_no_hash_counts_as_the_same(
     of = world.see()
     world.has_secret(of, age=HOUR, key_hash=key_hash)
     world.rotation.operator_keys(now)
-    world.hire()
     async with world.working():
         await world.clock.advance(TWO_MINUTES)
     assert not world.aws.asked
@@ -155,7 +152,6 @@ async def test_what_a_standby_saw_change_costs_it_nothing_when_it_leads(world: W
     world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
     assert rotate(world, NEW) == 1
     world.has_secret(of, age=HOUR, key_hash=NEW.id_hash, version="11")
-    world.hire()
     async with world.working():
         await world.clock.advance(TWO_MINUTES)
     assert not world.aws.asked

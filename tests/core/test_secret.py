@@ -30,7 +30,7 @@ ARGO: Final = "ArgoHelmRepoSecret"
 
 
 def manifest(of: Resource, password: str = "s3cret") -> dict[str, Any]:
-    return generated_secret(of, desired(of), tokens(of, token(password)))
+    return generated_secret(desired(of), tokens(of, token(password)))
 
 
 def data(of: Resource) -> dict[str, str]:
@@ -56,7 +56,7 @@ def test_the_whole_pull_secret() -> None:
             "annotations": {
                 "ecr.mobb.redhat.com/token-issued-at": "2026-03-01T12:00:00.000000Z",
                 "ecr.mobb.redhat.com/token-expires-at": "2026-03-02T00:00:00.000000Z",
-                "ecr.mobb.redhat.com/spec-fingerprint": fingerprint(of, desired(of)),
+                "ecr.mobb.redhat.com/spec-fingerprint": fingerprint(desired(of)),
                 "ecr.mobb.redhat.com/owner": "Secret/web",
                 "ecr.mobb.redhat.com/owner-uid": "uid-of-web",
             },
@@ -152,7 +152,7 @@ RECORDED: Final[dict[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("kind", RECORDED)
 def test_the_fields_that_count_as_ours_are_those_that_a_real_server_noted(kind: str) -> None:
     of = resource(kind, uid="026df86a-1b41-4106-91ea-dafe2ae258f9")
-    assert owned_fields(of, desired(of)) == applied_fields(RECORDED[kind])
+    assert owned_fields(desired(of)) == applied_fields(RECORDED[kind])
     # So the builder that other tests trust makes what the server makes.
     assert secret_metadata(of)["managedFields"][0]["fieldsV1"] == RECORDED[kind]
 
@@ -167,11 +167,11 @@ def test_the_fields_that_count_as_ours_are_those_that_a_real_server_noted(kind: 
     ],
 )
 def test_the_fingerprint_changes_with(other: Resource) -> None:
-    assert fingerprint(other, desired(other)) != fingerprint(resource(), desired(resource()))
+    assert fingerprint(desired(other)) != fingerprint(desired(resource()))
 
 
 def test_the_fingerprint_does_not_change_with_the_frequency_and_is_the_same_for_ever() -> None:
-    assert fingerprint(resource(frequency="1h"), desired(resource(frequency="1h"))) == "fa2082dc568a1609"
+    assert fingerprint(desired(resource(frequency="1h"))) == "fa2082dc568a1609"
 
 
 def test_the_times_survive_a_restart_to_the_microsecond() -> None:
@@ -208,14 +208,14 @@ def test_the_key_that_fetched_the_oldest_token_is_named_by_a_hash_which_changes_
     first, second = (login.key for login in desired(of).logins)
     old = replace(token(issued_at=NOW), key_hash="old")
     new = replace(token(issued_at=NOW + timedelta(hours=1)), key_hash="new")
-    made = generated_secret(of, desired(of), {first: new, second: old})
+    made = generated_secret(desired(of), {first: new, second: old})
     assert made["metadata"]["annotations"][KEY_HASH] == "old"
     assert view_secret(secret_metadata(of, new)).key_hash == "new"
     plain = secret_metadata(of)
     assert KEY_HASH not in plain["annotations"]
     assert view_secret(plain).key_hash is None
     assert plain["annotations"][FINGERPRINT] == made["metadata"]["annotations"][FINGERPRINT]
-    assert f"f:metadata/f:annotations/f:{KEY_HASH}" not in owned_fields(of, desired(of))
+    assert f"f:metadata/f:annotations/f:{KEY_HASH}" not in owned_fields(desired(of))
 
 
 @pytest.mark.parametrize("value", ["x" * 65, 5, None])

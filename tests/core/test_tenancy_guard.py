@@ -16,7 +16,7 @@ NAMED = resource(service_account={"name": "ci"})
 
 async def allowed(policy: TenancyPolicy, tenants: FakeTenants | None = None) -> bool:
     try:
-        await TenancyGuard(policy, tenants or FakeTenants()).check(OWN, desired(OWN))
+        await TenancyGuard(policy, tenants or FakeTenants()).check(desired(OWN))
     except PermanentError as error:
         return error.reason is not Reason.ROLE_NOT_PERMITTED or "--ambient-credentials" not in error.message
     return True
@@ -41,7 +41,7 @@ async def test_a_selector_is_held_against_the_labels_of_now() -> None:
 
 
 async def test_who_names_an_identity_needs_no_leave() -> None:
-    await TenancyGuard(TenancyPolicy(ambient_namespaces=()), FakeTenants()).check(NAMED, desired(NAMED))
+    await TenancyGuard(TenancyPolicy(ambient_namespaces=()), FakeTenants()).check(desired(NAMED))
 
 
 async def test_a_refusal_asks_aws_for_nothing_and_is_told() -> None:

@@ -14,8 +14,9 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.drop_bounds import DropBounds
+from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
-from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, transient
+from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, resource, transient
 from tests.fakes import FakeClock, FakeIssuer, settle
 
 
@@ -37,6 +38,11 @@ class Till:
             lambda keys: self.landed.append(list(keys)),
             random.Random(7),
         )
+        self._users: dict[int, ResourceState] = {}
+
+    def user(self, number: int = 0) -> ResourceState:
+        """Return the record of a resource."""
+        return self._users.setdefault(number, ResourceState(resource(name=f"r{number}")))
 
     def ask(
         self,
@@ -49,7 +55,7 @@ class Till:
     ) -> RegistryToken | TokenFailure | RateLimited | None:
         """Ask for a token, as the owner of one that is alive for so long."""
         expires_at = None if lives is None else NOW + lives
-        return self.cache.get(source, key(number), basis, expires_at, lambda _: good)
+        return self.cache.get(source, self.user(number), basis, expires_at, lambda _: good)
 
     async def fail(self, source: TokenSource = OHIO, *, lives: timedelta | None = None) -> TokenFailure:
         """Ask in vain and return the failure that is remembered."""
@@ -279,7 +285,7 @@ async def test_who_is_gone_is_not_named_when_a_source_recovers(till: Till) -> No
     failure = await till.fail()
     till.ask(number=7)
     till.ask(number=8)
-    till.cache.release(key(7))
+    till.cache.release(till.user(7))
     del till.aws.failing[OHIO.region]
     await till.clock.advance(failure.retry_at - till.clock.monotonic())
     till.ask()
@@ -333,9 +339,9 @@ async def test_the_operators_own_identity_needs_no_read(till: Till) -> None:
 async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(till: Till) -> None:
     await fetch(till)
     till.ask(OF_ROLE, 1, basis="before")
-    till.cache.release(key(0))
+    till.cache.release(till.user(0))
     assert isinstance(till.ask(OF_ROLE, 1, basis="before"), RegistryToken)
-    till.cache.release(key(1))
+    till.cache.release(till.user(1))
     assert till.aws.released == [ROLE]
     await till.clock.advance(1.25)
     assert till.ask(OF_ROLE, 2, basis="before") is None
@@ -344,7 +350,7 @@ async def test_a_token_of_a_namespace_goes_with_the_last_resource_that_uses_it(t
 async def test_a_token_of_the_operators_own_identity_outlasts_the_resources(till: Till) -> None:
     till.ask()
     await settle()
-    till.cache.release(key())
+    till.cache.release(till.user())
     assert isinstance(till.ask(number=1), RegistryToken)
 
 
@@ -352,7 +358,7 @@ async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(til
     till.aws.hold()
     till.ask(OF_ROLE, basis="before")
     await settle()
-    till.cache.release(key())
+    till.cache.release(till.user())
     till.aws.answer()
     await till.clock.advance(1.25)
     assert till.landed == []
@@ -364,7 +370,7 @@ async def test_a_call_under_way_is_of_no_account_once_its_last_user_has_gone(til
 
 async def test_a_call_that_is_withdrawn_before_it_began_leaves_its_place(till: Till) -> None:
     till.ask(OF_ROLE, basis="")
-    till.cache.release(key())
+    till.cache.release(till.user())
     till.ask(OF_ROLE, 1, basis="")
     await till.clock.advance(2)
     till.ask(OF_ROLE, 1, basis="")
@@ -381,7 +387,7 @@ async def test_dropping_it_again_and_again_asks_once_a_second_and_ten_times_in_f
     for number in range(3000):
         till.ask(OF_ROLE, number, basis="")
         await till.clock.advance(0.1)
-        till.cache.release(key(number))
+        till.cache.release(till.user(number))
         if number == 80:
             assert len(till.aws.asked) <= 9
     assert len(till.aws.asked) <= 11
@@ -392,7 +398,7 @@ async def test_asking_while_a_cancelled_call_is_not_over_yet_makes_no_more_calls
     for number in range(50):
         till.ask(OF_ROLE, number, basis="")
         await settle()
-        till.cache.release(key(number))
+        till.cache.release(till.user(number))
         # The call was cancelled, and is over with the loop's next turn.
         assert not isinstance(till.ask(OF_ROLE, number + 1, basis=""), RegistryToken)
         await till.clock.advance(0.1)

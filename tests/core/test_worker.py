@@ -84,7 +84,6 @@ async def test_who_leads_again_spends_nothing_on_what_another_has_refreshed(worl
     # Past the deadline that is known of the earlier term.
     await world.clock.advance(11 * 3600)
     world.has_secret(of, version="500", uid=uid, applied_at=world.clock.now())
-    world.hire()
     async with world.working():
         await world.clock.advance(600)
     assert (len(world.aws.asked), world.secrets.calls) == (1, [])

@@ -20,11 +20,10 @@ from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
-from ecr_operator.core.refresh_metrics import RefreshMetrics
-from ecr_operator.core.result import Result
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_view import view_secret
 from ecr_operator.core.secret_writer import SecretWriter
+from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
@@ -86,7 +85,7 @@ class World:
             self.named,
             most=self._most,
             orphan_gone=self._orphan_gone,
-            identity_left=lambda key: self.tokens.release(key),  # noqa: PLW0108 - they are made below
+            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
         )
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
@@ -99,20 +98,18 @@ class World:
             rng=rng,
         )
         self.metrics = Metrics()
-        self.refresh_metrics = RefreshMetrics(self.metrics, self.clock)
-        self.hire(rng)
+        self._build_workers(rng)
         self._watched = {
             kind: ResourceStore(kind, "", self.cache) for kind in ("Secret", "ArgoHelmRepoSecret")
         }
         self._watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
-    def hire(self, rng: random.Random | None = None) -> None:
-        """Begin as a replica does that is elected again: what it saw is known, and what it did is not."""
-        self.rotation.clear()
+    def _build_workers(self, rng: random.Random) -> None:
         self.reconciler = Reconciler(
             cache=self.cache,
             secrets=self.secrets,
+            resources=self.resources,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.cache, self.secrets, self.links, self.resources),
             ownership=Ownership(self.cache, self.secrets, self.resources),
@@ -128,14 +125,15 @@ class World:
             statuses=self.resources,
             resources=self.resources,
             events=self.events,
+            metrics=self.metrics,
             clock=self.clock,
-            refresh_metrics=self.refresh_metrics,
-            rng=rng or random.Random(7),
+            rng=rng,
         )
 
-    def _gone(self, resource: Resource) -> None:
-        self.workers.remove(resource)
-        self.links.forget(resource.key)
+    def _gone(self, state: ResourceState) -> None:
+        self.tokens.release(state)
+        self.queue.remove(state.key)
+        self.links.forget(state.key)
 
     def _orphan_gone(self, key: ResourceKey) -> None:
         self.links.forget(key)
@@ -263,9 +261,16 @@ class World:
 
     async def refresh(self, of: Resource, *, due: bool = False) -> Result:
         """Refresh a resource until AWS has answered."""
-        result = await self.reconciler.refresh(of, due=due)
+        state = self.state(of)
+        result = await self.reconciler.reconcile(state, of, due=due)
         await settle()
-        return await self.reconciler.refresh(of, due=due) if result.pending else result
+        return await self.reconciler.reconcile(state, of, due=due) if result.pending else result
+
+    def state(self, of: Resource) -> ResourceState:
+        """Return what is remembered of a resource."""
+        state = self.cache.get(of.key)
+        assert state is not None
+        return state
 
 
 def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:

@@ -48,7 +48,7 @@ def store(client: KubeClient) -> SecretStore:
 
 
 def manifest() -> Mapping[str, Any]:
-    return generated_secret(OF, desired(OF), tokens(OF))
+    return generated_secret(desired(OF), tokens(OF))
 
 
 async def test_a_secret_is_created_only_where_nothing_is(server: ScriptedServer, store: SecretStore) -> None:

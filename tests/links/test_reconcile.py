@@ -14,7 +14,7 @@ import structlog.testing
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import TransientError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.result import Result
+from ecr_operator.core.state import Result
 from ecr_operator.links.account import AccountReconciler
 from ecr_operator.links.plan import LABEL, LINKS, Link, plan, view_account
 from tests.builders import HOUR, permanent, transient
@@ -491,7 +491,7 @@ async def test_the_outcome_of_a_refresh_keeps_all_but_its_success(world: World) 
     assert told.outcome is not None
     assert (told.outcome.times, told.outcome.fits) == (result.outcome.times, True)
     assert (told.outcome.reason, told.outcome.succeeded) == (Reason.LINK_FAILED, False)
-    assert told.deadline == result.deadline
+    assert told.refresh_at == result.refresh_at
     unknown = Result(outcome=None, error=TransientError(Reason.PENDING, "x"))
     assert world.links.after(of, unknown) is unknown
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.core.fitting import fits, held_times, usable_times
+from ecr_operator.core.drift import held_times, is_up_to_date, usable_times
 from ecr_operator.core.secret_view import view_secret
 from tests.builders import desired, resource, secret_metadata, times
 
@@ -43,32 +43,32 @@ def test_a_changed_secret_does_not_fit_and_its_login_may_still_be_good(
     metadata: Mapping[str, Any], *, usable: bool
 ) -> None:
     seen = view_secret(metadata)
-    assert not fits(seen, OURS, desired(OURS))
-    assert usable_times(seen, OURS, desired(OURS)) == (times() if usable else None)
+    assert not is_up_to_date(seen, desired(OURS), None)
+    assert usable_times(seen, desired(OURS)) == (times() if usable else None)
 
 
 def test_argo_cd_finds_no_login_without_its_label() -> None:
     seen = view_secret(changed("f:metadata", "f:labels", "f:argocd.argoproj.io/secret-type", of=ARGO))
-    assert usable_times(seen, ARGO, desired(ARGO)) is None
+    assert usable_times(seen, desired(ARGO)) is None
 
 
 def test_a_secret_of_an_earlier_spec_or_of_another_resource_is_not_usable() -> None:
     later = resource(secret_labels={"team": "blue"}, ecr_registry="other.example.com", region="us-east-2")
-    assert usable_times(view_secret(secret_metadata(OURS)), later, desired(later)) is None
+    assert usable_times(view_secret(secret_metadata(OURS)), desired(later)) is None
     again = resource(uid="u2", secret_labels={"team": "blue"})
-    assert usable_times(view_secret(secret_metadata(OURS)), again, desired(again)) is None
-    assert usable_times(None, OURS, desired(OURS)) is None
+    assert usable_times(view_secret(secret_metadata(OURS)), desired(again)) is None
+    assert usable_times(None, desired(OURS)) is None
 
 
 def test_a_label_that_an_admission_overwrites_is_all_that_does_not_fit() -> None:
     metadata = secret_metadata(OURS)
     metadata["labels"][LABEL] = "Helm"
-    assert fits(view_secret(metadata), OURS, desired(OURS))
+    assert is_up_to_date(view_secret(metadata), desired(OURS), None)
 
 
 def test_a_time_that_somebody_wrote_at_the_end_of_all_time_holds_no_token() -> None:
     pair = resource(additional_registries=["210987654321.dkr.ecr.us-east-2.amazonaws.com"])
     metadata = secret_metadata(pair)
     metadata["annotations"][f"{GROUP}/tokens"] = "0:9999-12-31T23:59:59Z,1:2026-03-01T12:00:00Z"
-    held = held_times(view_secret(metadata), pair, desired(pair))
+    held = held_times(view_secret(metadata), desired(pair))
     assert list(held) == ["210987654321.dkr.ecr.us-east-2.amazonaws.com"]

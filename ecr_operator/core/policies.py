@@ -1,0 +1,186 @@
+"""What one pass does with a Secret, decided from what it has gathered.
+
+Pure functions of `Facts`, in the order in which `reconcile` asks them: keep the Secret as it is, leave it to
+another writer for a while, or write it; then with which tokens, and what that write is called.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ecr_operator.api.desired import Desired, Resource
+from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.api.token import RegistryToken
+from ecr_operator.core import outcomes
+from ecr_operator.core.drift import is_intact, usable_times
+from ecr_operator.core.repair_limit import SECRETS, Repairs
+from ecr_operator.core.schedule import (
+    is_alive,
+    minimum_interval,
+    refresh_deadline,
+    serves_renewal,
+    spread_overdue,
+)
+from ecr_operator.core.secret import has_all_tokens
+from ecr_operator.core.secret_view import SecretView
+from ecr_operator.core.state import Result
+
+LABEL_RECHECK = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a pass has gathered about a resource and the Secret that it may write.
+
+    Attributes:
+        resource: as last seen.
+        desired: what it asks for.
+        present: the Secret by that name; None where there is none.
+        own: the resource's own Secret, by an earlier name perhaps.
+        times: those of the tokens in `present`, if that is up to date.
+        untouched: nobody has changed `present` since we wrote it, though it may lack tokens.
+        due: the deadline has passed, whatever the wall clock says now.
+        first_pass: the first one of this term.
+        was_well: this very spec was reconciled before, so that drift is somebody else's doing.
+        rotation_due: the keys that fetched the token have changed.
+        relabel: whether the label stays is to be tried now.
+        repairs: of the Secret until now.
+        now: UTC.
+        monotonic: seconds.
+    """
+
+    resource: Resource
+    desired: Desired
+    present: SecretView | None
+    own: SecretView | None
+    times: TokenTimes | None
+    untouched: bool
+    due: bool
+    first_pass: bool
+    was_well: bool
+    rotation_due: bool
+    relabel: bool
+    repairs: Repairs
+    now: datetime
+    monotonic: float
+
+    @property
+    def request_open(self) -> bool:
+        """Whether a person asks for a fresh token that the Secret does not have."""
+        answered = self.present.refresh_requested if self.present else None
+        return self.present is not None and self.desired.refresh_requested not in (None, answered)
+
+    @property
+    def intact(self) -> SecretView | None:
+        """The Secret whose logins may stay: by its new name, or by the one before a rename."""
+        uid = self.desired.uid
+        return next((view for view in (self.present, self.own) if view and is_intact(view, uid)), None)
+
+    def deadline(self, times: TokenTimes) -> datetime:
+        """When a token of these times is to be replaced."""
+        return refresh_deadline(times, self.desired.frequency, self.desired.uid)
+
+    def alive(self, times: TokenTimes | None) -> datetime | None:
+        """When a token expires; None if it has expired or there is none."""
+        return times.expires_at if times and is_alive(times, self.now) else None
+
+    def settled(self, times: TokenTimes, reason: Reason) -> Result:
+        """The result of a Secret that is as it should be."""
+        outcome = outcomes.settled(self.resource, self.desired, times, reason)
+        return Result(outcome=outcome, refresh_at=self.deadline(times))
+
+
+def keep(facts: Facts) -> Result | None:
+    """The result where the Secret stays as it is; None where it has drifted or its token is due."""
+    times = facts.times
+    if times is None or facts.due or facts.relabel or facts.rotation_due:
+        return None
+    deadline = facts.deadline(times)
+    if facts.request_open:
+        # Not later than it was due anyway.
+        allowed = min(deadline, times.issued_at + minimum_interval(times.expires_at - times.issued_at))
+        if allowed <= facts.now:
+            return None
+        return replace(facts.settled(times, Reason.REFRESHED), refresh_at=allowed)
+    if facts.now < deadline:
+        return facts.settled(times, Reason.REFRESHED)
+    if facts.first_pass and is_alive(times, facts.now):
+        # Overdue since before the start: nearest to expiry first, and not all at once.
+        return Result(outcome=None, refresh_at=spread_overdue(times, facts.now, facts.desired.uid))
+    return None
+
+
+def contested(facts: Facts) -> Result | None:
+    """The result where others have undone our repairs too often; None where the Secret is written now."""
+    if facts.times:
+        return None
+    wait = SECRETS.wait(facts.repairs, facts.monotonic)
+    if times := usable_times(facts.present, facts.desired):
+        wait = min(wait, max((facts.deadline(times) - facts.now).total_seconds(), 0.0))
+    if not wait:
+        return None
+    outcome = outcomes.contested(facts.desired, facts.present, times)
+    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.alive(times))
+
+
+def may_be_garbage(facts: Facts) -> bool:
+    """Whether somebody has changed, released or deleted the Secret: the garbage collector perhaps."""
+    if facts.times:
+        return False
+    if facts.was_well:
+        return True
+    if facts.present is None:
+        return facts.resource.status.get("secretName") == facts.desired.secret_name
+    owner = facts.present.owner
+    return not facts.desired.orphan and not (owner and owner.controller)
+
+
+def accepts(facts: Facts, token: RegistryToken) -> bool:
+    """Whether a cached token serves, so that AWS need not be called."""
+    present = None if facts.relabel else facts.times
+    if present is None and SECRETS.is_contested(facts.repairs, facts.monotonic):
+        # However long the fight lasts, the token in it is renewed in time.
+        usable = usable_times(facts.present, facts.desired)
+        present = usable if usable and facts.now >= facts.deadline(usable) else None
+    if not is_alive(token.times, facts.now):
+        return False
+    if present is None:
+        # A repair takes what is there, so that it never waits for AWS; what is due stays due. While a login
+        # is missing that lasts, and must not keep the others from their renewal.
+        partial = facts.present is not None and not has_all_tokens(facts.desired, facts.present.tokens)
+        return not partial or facts.now < facts.deadline(token.times)
+    if facts.request_open:
+        return token.issued_at > present.issued_at
+    return serves_renewal(token.times, present, facts.now)
+
+
+def answers_request(facts: Facts, fresh: list[RegistryToken]) -> bool:
+    """Whether a write with these tokens answers the request for a fresh one.
+
+    A repair or a changed spec that takes a cached token leaves the request open.
+    """
+    times = facts.present.times if facts.present else None
+    if times is None or not facts.request_open:
+        return True
+    return all(token.issued_at > times.issued_at for token in fresh)
+
+
+def reason_of_write(facts: Facts) -> Reason:
+    """What a write of the Secret is called."""
+    if facts.untouched:
+        return Reason.REFRESHED
+    owner = facts.present.owner if facts.present else None
+    if facts.present and not (owner and owner.uid == facts.desired.uid):
+        return Reason.ADOPTED
+    return Reason.REPAIRED if facts.was_well else Reason.REFRESHED
+
+
+def report_label(desired: Desired, view: SecretView, result: Result, outcome: Outcome) -> Result:
+    """The result for a Secret whose label an admission webhook or policy overwrites: no watch shows it.
+
+    The token in it is renewed like any other, and it is read every 30 s.
+    """
+    if outcome.succeeded:
+        report = outcomes.label_contested(desired, view.times)
+        return replace(result, outcome=report, requeue_after=LABEL_RECHECK)
+    again = LABEL_RECHECK if result.requeue_after is None else min(result.requeue_after, LABEL_RECHECK)
+    return replace(result, requeue_after=again)

@@ -1,0 +1,100 @@
+"""All that is remembered of one resource, in one record, and what one pass over it comes to.
+
+Invariant: the cache creates the record with the resource and drops it with the resource; nothing else keeps
+anything by resource but the queue. Whatever another leader may have made untrue is reset by `begin_term`.
+"""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
+from ecr_operator.api.token import TokenSource
+from ecr_operator.core.repair_limit import Repairs
+from ecr_operator.core.secret_view import AppliedEntry
+
+SpecVersion = tuple[str, int]
+"""A resource's uid and generation."""
+
+
+@dataclass(slots=True, eq=False)
+class ResourceState:
+    """What is remembered of a resource. Times are monotonic seconds where they are not datetimes.
+
+    Attributes:
+        resource: as last seen.
+        sources: the token sources that it uses; kept by the token cache.
+        removed: the resource is gone, and with it this record.
+        reconciled: the spec that the last pass worked on; None before the first pass of a term.
+        applied: our managedFields entry as our last apply left it: an apply under our manager's name by
+            somebody else shows in nothing but its time.
+        stale_secret: name of a Secret that the watch has shown wrongly: read before the next attempt.
+        repairs: of the Secret.
+        label_repairs: attempts to set the label that an admission webhook overwrites.
+        answered_request: the request for a fresh token that has shortened a backoff: each does so once.
+        rotation_due: when changed keys make its token due, UTC.
+        due: its deadline has passed, and no pass has settled it since.
+        failures: errors of Kubernetes in a row, all permanent or all transient.
+        failures_permanent: which of the two.
+        held_until: no pass before, since the server asked for that.
+        asking_since: when the call to AWS began that it waits for.
+        refused_status: the spec whose status can't be written, which was reported once.
+        logged: an outcome was logged: the CRDs of v0.6.0 let no status say so.
+        failing: the reason of the last outcome, if that was a failure.
+    """
+
+    resource: Resource
+    sources: set[TokenSource] = field(default_factory=set)
+    removed: bool = False
+    reconciled: SpecVersion | None = None
+    applied: AppliedEntry | None = None
+    stale_secret: str | None = None
+    repairs: Repairs = ()
+    label_repairs: Repairs = ()
+    answered_request: str | None = None
+    rotation_due: datetime | None = None
+    due: bool = False
+    failures: int = 0
+    failures_permanent: bool = False
+    held_until: float = 0.0
+    asking_since: float | None = None
+    refused_status: SpecVersion | None = None
+    logged: bool = False
+    failing: Reason | None = None
+
+    @property
+    def key(self) -> ResourceKey:
+        """The resource's."""
+        return self.resource.key
+
+    def begin_term(self) -> None:
+        """Reset what another leader may have made untrue."""
+        fresh = ResourceState(self.resource, sources=self.sources, removed=self.removed)
+        for each in fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one pass came to, and when the next is due.
+
+    Attributes:
+        outcome: what is reported; None where there is nothing new.
+        pending: AWS is being asked; the key is enqueued when the answer is there.
+        refresh_at: when the token is due next, UTC.
+        requeue_after: seconds until another try.
+        error: of Kubernetes, to be tried again with backoff.
+        expires_at: when the present token expires, where a refresh is still to come.
+        applied: the Secret was brought to what it should be; False where it was so already.
+        replaced: the times of the token that a fresh one has replaced.
+    """
+
+    outcome: Outcome | None
+    pending: bool = False
+    refresh_at: datetime | None = None
+    requeue_after: float | None = None
+    error: OperatorError | None = None
+    expires_at: datetime | None = None
+    applied: bool = False
+    replaced: TokenTimes | None = None

@@ -4,10 +4,8 @@ Turns watch events into keys to enqueue: a key travels on, never the event. Hold
 Leaves out: when a key is due (queue) and what is done then (reconcile).
 """
 
-from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
+from ecr_operator.core.indexes import AgeIndex
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
@@ -26,8 +25,6 @@ AccountName = tuple[str, str]
 
 # Of one namespace; of further ones the name alone is kept.
 MOST_RESOURCES: Final = 10_000
-# Of all resources that name one Secret, these are enqueued when something happens to it.
-_CONTENDERS: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +59,10 @@ class Cache:
         self._most = most
         self._states: dict[ResourceKey, ResourceState] = {}
         self._secrets: dict[SecretName, SecretView] = {}
-        # The resources that name a Secret, the oldest first.
-        self._claimants: dict[SecretName, list[_Claimant]] = {}
+        self._claimants: AgeIndex[SecretName] = AgeIndex()
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
-        # Argo CD's twins, the oldest first.
-        self._argo: dict[tuple[str, ...], list[_Claimant]] = {}
+        self._twins: AgeIndex[tuple[str, ...]] = AgeIndex()
         self._counts: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
         self._beyond: dict[str, dict[ResourceKey, None]] = {}
@@ -129,8 +124,8 @@ class Cache:
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
-        same = self._argo.get(resource.argo_login or ("",), ())
-        return next((key for *_, key in same[:_CONTENDERS] if key != resource.key), None)
+        same = self._twins.contenders(resource.argo_login or ("",))
+        return next((key for key in same if key != resource.key), None)
 
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""
@@ -138,15 +133,12 @@ class Cache:
 
     def older_claimant(self, resource: Resource, name: str) -> Resource | None:
         """The oldest resource that names a Secret of the same namespace, if it is older than this one."""
-        claimants = self._claimants.get((resource.key.namespace, name))
-        if not claimants or claimants[0][2] == resource.key or claimants[0] >= _claimant(resource):
-            return None
-        return self._states[claimants[0][2]].resource
+        older = self._claimants.older((resource.key.namespace, name), resource)
+        return self.resource(older) if older else None
 
     def is_contender(self, resource: Resource) -> bool:
         """Whether the resource is among the oldest that name its Secret."""
-        claimants = self._claimants.get(_desired_name(resource) or ("", ""), ())
-        return any(key == resource.key for *_, key in claimants[:_CONTENDERS])
+        return resource.key in self._claimants.contenders(_desired_name(resource) or ("", ""))
 
     def is_beyond(self, key: ResourceKey) -> bool:
         """Whether a resource is known by name only, because its namespace has too many."""
@@ -304,29 +296,23 @@ class Cache:
         for account in _linked_accounts(resource):
             self._linking[account].add(resource.key)
         if desired := _desired_name(resource):
-            insort(self._claimants.setdefault(desired, []), _claimant(resource))
+            self._claimants.add(desired, resource)
         if argo := resource.argo_login:
-            insort(self._argo.setdefault(argo, []), _claimant(resource))
+            self._twins.add(argo, resource)
             self._enqueue_twins(argo)
 
     def _unindex(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):
             _release(self._linking, account, resource.key)
         if desired := _desired_name(resource):
-            claimants = self._claimants[desired]
-            del claimants[bisect_left(claimants, _claimant(resource))]
-            if not claimants:
-                del self._claimants[desired]
+            self._claimants.remove(desired, resource)
         if argo := resource.argo_login:
-            twins = self._argo[argo]
-            del twins[bisect_left(twins, _claimant(resource))]
+            self._twins.remove(argo, resource)
             self._enqueue_twins(argo)
-            if not twins:
-                del self._argo[argo]
 
     def _enqueue_twins(self, argo: tuple[str, ...]) -> None:
         """Enqueue those whose status names a twin, or no longer does."""
-        for *_, key in self._argo[argo][:_CONTENDERS]:
+        for key in self._twins.contenders(argo):
             self._enqueue(key)
 
     def _disown(self, name: SecretName) -> None:
@@ -339,15 +325,11 @@ class Cache:
 
     def _enqueue_contenders(self, name: SecretName, owner: Owner | None = None) -> None:
         """Enqueue the oldest resources that name the Secret, and its owner, by another name perhaps."""
-        keys = [key for *_, key in self._claimants.get(name, ())[:_CONTENDERS]]
+        keys = self._claimants.contenders(name)
         if owner and owner.of_ours and owner.key(name[0]) in self._states:
             keys.append(owner.key(name[0]))
         for key in dict.fromkeys(keys):
             self._enqueue(key)
-
-
-# Uids differ, so that keys are never compared.
-_Claimant = tuple[datetime, str, ResourceKey]
 
 
 def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
@@ -377,10 +359,6 @@ def _release(index: dict[tuple[str, str], set[ResourceKey]], name: tuple[str, st
     index[name].discard(key)
     if not index[name]:
         del index[name]
-
-
-def _claimant(resource: Resource) -> _Claimant:
-    return resource.created_at, resource.uid, resource.key
 
 
 def _differs(known: SecretView, view: SecretView) -> bool:

@@ -11,7 +11,7 @@ from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
-from ecr_operator.core.drift import is_intact, usable_times
+from ecr_operator.core.drift import has_target_token, is_intact, usable_times
 from ecr_operator.core.repair_limit import SECRETS, Repairs
 from ecr_operator.core.schedule import (
     is_alive,
@@ -22,7 +22,7 @@ from ecr_operator.core.schedule import (
 )
 from ecr_operator.core.secret import has_all_tokens
 from ecr_operator.core.secret_view import SecretView
-from ecr_operator.core.state import Result
+from ecr_operator.core.state import ResourceState, Result, spec_version
 
 LABEL_RECHECK = 30.0
 
@@ -87,6 +87,23 @@ class Facts:
         """The result of a Secret that is as it should be."""
         outcome = outcomes.settled(self.resource, self.desired, times, reason)
         return Result(outcome=outcome, refresh_at=self.deadline(times))
+
+
+def was_well(state: ResourceState, resource: Resource, monotonic: float) -> bool:
+    """Whether this very spec was settled before: then somebody has changed or deleted the Secret."""
+    if resource.status.get("observedGeneration", resource.generation) != resource.generation:
+        return False
+    if state.reconciled not in (None, spec_version(resource)):
+        return False
+    return resource.status.get("phase") == "Updated" or SECRETS.is_contested(state.repairs, monotonic)
+
+
+def has_login(state: ResourceState, desired: Desired, view: SecretView | None) -> bool:
+    """Whether the Secret has the spec's first login as we wrote it, of whatever age."""
+    if view is None or view.entry is None or not has_target_token(view, desired):
+        return False
+    # Others who take fields out of our entry leave its time; an apply in our name does not.
+    return state.applied is None or state.applied.time == view.entry.time
 
 
 def keep(facts: Facts) -> Result | None:

@@ -27,10 +27,12 @@ from ecr_operator.core.policies import (
     accepts,
     answers_request,
     contested,
+    has_login,
     keep,
     may_be_garbage,
     reason_of_write,
     report_label,
+    was_well,
 )
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.repair_limit import LABELS, SECRETS
@@ -39,7 +41,7 @@ from ecr_operator.core.schedule import is_alive
 from ecr_operator.core.secret import earliest
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
-from ecr_operator.core.state import ResourceState, Result, SpecVersion
+from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
 
@@ -105,10 +107,11 @@ class Reconciler:
         except OperatorError as error:
             result = self._failed(error, self._own_times(resource), error=error)
         finally:
-            state.reconciled = _spec_version(resource)
+            state.reconciled = spec_version(resource)
             if state.removed:
                 self._logins.release(state)
-        return self._complete(resource, desired, result, fits=self._fits(state, desired))
+        fits = desired is not None and has_login(state, desired, self._named_secret(desired))
+        return self._complete(resource, desired, result, fits=fits)
 
     async def _desired(self, state: ResourceState, resource: Resource) -> Desired | None:
         """What the spec asks for, with what the Secret has for fields that are not valid.
@@ -148,7 +151,7 @@ class Reconciler:
         if desired.suspended:
             outcome = outcomes.suspended(resource, None)
             return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
-        if state.reconciled not in (None, _spec_version(resource)):
+        if state.reconciled not in (None, spec_version(resource)):
             state.repairs, state.applied = (), None
         if refusal := self._guard.refuse_prefix(desired):
             # Argo CD would offer the login to hosts that are not the registry.
@@ -219,7 +222,7 @@ class Reconciler:
             untouched=present is not None and is_as_applied(present, desired, state.applied),
             due=due,
             first_pass=first_pass,
-            was_well=self._was_well(state, resource),
+            was_well=was_well(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
             relabel=self._try_label(state, present) if present and up_to_date else False,
             repairs=state.repairs,
@@ -333,19 +336,9 @@ class Reconciler:
         )
         return replace(result, outcome=outcome)
 
-    def _fits(self, state: ResourceState, desired: Desired | None) -> bool:
-        """Whether the Secret has the spec's first login as we wrote it, of whatever age."""
-        if desired is None:
-            return False
-        view = self._cache.secret(desired.key.namespace, desired.secret_name)
-        if view is None or view.entry is None or not has_target_token(view, desired):
-            return False
-        # Others who take fields out of our entry leave its time; an apply in our name does not.
-        return state.applied is None or state.applied.time == view.entry.time
-
     def _with_label(self, state: ResourceState, desired: Desired, result: Result) -> Result:
         """The result, unless an admission webhook overwrites the label of the Secret."""
-        view = self._cache.secret(desired.key.namespace, desired.secret_name)
+        view = self._named_secret(desired)
         if view is None or view.labelled or result.outcome is None or result.pending:
             return result
         if result.applied:
@@ -360,14 +353,8 @@ class Reconciler:
         state.label_repairs = LABELS.note(state.label_repairs, now)
         return state.reconciled is not None
 
-    def _was_well(self, state: ResourceState, resource: Resource) -> bool:
-        """Whether this very spec was settled before: then somebody has changed or deleted the Secret."""
-        if resource.status.get("observedGeneration", resource.generation) != resource.generation:
-            return False
-        if state.reconciled not in (None, _spec_version(resource)):
-            return False
-        contested = SECRETS.is_contested(state.repairs, self._clock.monotonic())
-        return resource.status.get("phase") == "Updated" or contested
+    def _named_secret(self, desired: Desired) -> SecretView | None:
+        return self._cache.secret(desired.key.namespace, desired.secret_name)
 
     def _own_times(self, resource: Resource) -> TokenTimes | None:
         view = self._cache.own_secret(resource)
@@ -389,7 +376,3 @@ def _without_expired(facts: Facts, gathered: Gathered) -> Gathered:
         if key == facts.desired.target or is_alive(token.times, facts.now)
     }
     return replace(gathered, tokens=tokens)
-
-
-def _spec_version(resource: Resource) -> SpecVersion:
-    return resource.uid, resource.generation

@@ -18,6 +18,11 @@ SpecVersion = tuple[str, int]
 """A resource's uid and generation."""
 
 
+def spec_version(resource: Resource) -> SpecVersion:
+    """Which spec of which object a resource is."""
+    return resource.uid, resource.generation
+
+
 @dataclass(slots=True, eq=False)
 class ResourceState:
     """What is remembered of a resource. Times are monotonic seconds where they are not datetimes.

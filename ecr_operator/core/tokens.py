@@ -26,8 +26,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError, TransientErro
 from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.calls import SLOW, Calls
-from ecr_operator.core.drop_bounds import DropBounds
+from ecr_operator.core.flow_control import SLOW, DropLimit, FlowControl
 from ecr_operator.core.ports import Clock, TokenIssuer
 from ecr_operator.core.schedule import (
     FASTEST_RETRY,
@@ -124,8 +123,8 @@ class TokenCache:
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that nobody uses at present, and that may be used again.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
-        self._bounds = DropBounds()
-        self._calls = Calls(issuer.is_listed, clock.monotonic, self._start)
+        self._bounds = DropLimit()
+        self._calls = FlowControl(issuer.is_listed, clock.monotonic, self._start)
         self._flights: dict[TokenSource, asyncio.Task[RegistryToken]] = {}
         self._pump: asyncio.Task[None] | None = None
         self._bases = SharedReads(read_basis)

@@ -13,7 +13,7 @@ from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.drop_bounds import DropBounds
+from ecr_operator.core.flow_control import DropLimit
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
 from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, resource, transient
@@ -407,7 +407,7 @@ async def test_asking_while_a_cancelled_call_is_not_over_yet_makes_no_more_calls
 
 
 def test_the_bound_after_a_drop_ends_though_calls_go_on() -> None:
-    bounds = DropBounds()
+    bounds = DropLimit()
     bounds.dropped(OF_ROLE, 1000.0, 999.0, 300.0)
     for number in range(30):
         bounds.called(OF_ROLE, 1000.0 + 10 * number)
@@ -416,7 +416,7 @@ def test_the_bound_after_a_drop_ends_though_calls_go_on() -> None:
 
 
 def test_one_that_is_still_called_does_not_keep_those_dropped_after_it() -> None:
-    bounds = DropBounds()
+    bounds = DropLimit()
     for number, source in enumerate((OHIO, IRELAND)):
         bounds.dropped(source, 1000.0 + number, 999.0, None)
     bounds.called(OHIO, 1400.0)

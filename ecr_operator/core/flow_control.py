@@ -1,4 +1,4 @@
-"""Which source is asked next: calls to AWS under way, shared fairly by namespace.
+"""Flow control of the calls to AWS: which source is called next, and how soon after a drop.
 
 Guarantees:
 - namespaces that wait start calls in turn, one each, and within a namespace its regions do;
@@ -7,9 +7,12 @@ Guarantees:
 - in that lane a namespace has a third as many calls under way as there are slots, at most, with or without a
   slot: each may hold one of the few threads that look up names for as long as a name server is slow;
 - a call without an answer after SLOW seconds gives its slot back, and a region that has not answered holds
-  one call of each namespace, so regions that hang delay no other.
+  one call of each namespace, so regions that hang delay no other;
+- after tokens were dropped an identity and region are called once a second at most and ten times in five
+  minutes, beyond that at the usual interval of their tokens; this limit ends five minutes after the last
+  drop, and forms of one region (FIPS) count as one.
 
-Leaves out: making the call, and what comes of it (token_cache).
+Leaves out: making the call, and what comes of it (tokens).
 """
 
 from collections import Counter, OrderedDict, deque
@@ -17,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
 
 SLOW: Final = 1.9  # seconds
@@ -25,6 +29,10 @@ _OTHER_SLOTS: Final = 24
 _MOST_OTHERS_OF_ONE: Final = _OTHER_SLOTS // 3
 _SHARE_OF_RESERVE: Final = 4
 _REMEMBERED: Final = 256
+WINDOW: Final = 300.0  # seconds
+_CALLS_IN_WINDOW: Final = 10
+# A call may reach AWS late, and the next one must keep its distance all the same.
+_DISTANCE: Final = 1.25
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +128,7 @@ class _Lane:
         return self.free > reserve
 
 
-class Calls:
+class FlowControl:
     """Decides when a source is asked.
 
     Args:
@@ -206,3 +214,63 @@ class Calls:
             self._answered[region] = None
             if len(self._answered) > _REMEMBERED:
                 self._answered.popitem(last=False)
+
+
+_Place = tuple[Identity, str, str]
+"""Identity, service and plain region."""
+
+
+@dataclass(slots=True)
+class _DroppedCalls:
+    """The last drop and the latest calls, as monotonic seconds, and the usual interval between two calls."""
+
+    dropped_at: float
+    interval: float = WINDOW
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=_CALLS_IN_WINDOW))
+
+
+class DropLimit:
+    """The calls of sources that were dropped."""
+
+    def __init__(self) -> None:
+        # The one dropped last is last.
+        self._calls: OrderedDict[_Place, _DroppedCalls] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._calls)
+
+    def dropped(self, source: TokenSource, now: float, called_at: float, interval: float | None) -> None:
+        """Note a drop.
+
+        Args:
+            source: whose token or failure is dropped.
+            now: monotonic seconds.
+            called_at: when it was asked last.
+            interval: the usual one of its token, in seconds; None if it had none.
+        """
+        calls = self._calls.setdefault(_place(source), _DroppedCalls(now))
+        calls.dropped_at = now
+        calls.interval = interval or calls.interval
+        if not calls.starts or calls.starts[-1] < called_at:
+            calls.starts.append(called_at)
+        self._calls.move_to_end(_place(source))
+        while self._calls and next(iter(self._calls.values())).dropped_at < now - WINDOW:
+            self._calls.popitem(last=False)
+
+    def called(self, source: TokenSource, now: float) -> None:
+        """Note a call, if its source was dropped before."""
+        if calls := self._calls.get(_place(source)):
+            calls.starts.append(now)
+
+    def soonest(self, source: TokenSource, now: float) -> float:
+        """When a source may be asked, in monotonic seconds; 0 if it was not dropped lately."""
+        calls = self._calls.get(_place(source))
+        if calls is None or now - calls.dropped_at >= WINDOW:
+            return 0.0
+        are_many = len(calls.starts) == _CALLS_IN_WINDOW and now - calls.starts[0] < WINDOW
+        return calls.starts[-1] + (calls.interval if are_many else _DISTANCE)
+
+
+def _place(source: TokenSource) -> _Place:
+    return source.identity, source.service, source.plain_region

@@ -2,7 +2,7 @@
 
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
-from ecr_operator.core.calls import SLOW, Calls
+from ecr_operator.core.flow_control import SLOW, FlowControl
 
 
 class Exchange:
@@ -12,7 +12,9 @@ class Exchange:
         self.now = 1000.0
         self.started: list[TokenSource] = []
         self.unneeded = unneeded
-        self.calls = Calls(lambda region: not region.startswith("made-up"), lambda: self.now, self._start)
+        self.calls = FlowControl(
+            lambda region: not region.startswith("made-up"), lambda: self.now, self._start
+        )
 
     def _start(self, source: TokenSource) -> bool:
         if source in self.unneeded:

@@ -152,9 +152,9 @@ class Operator:
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._cache = Cache(
             self._queue.schedule_now,
-            self._gone,
+            self._removed,
             self._named,
-            orphan_gone=self._orphan_gone,
+            orphan_gone=self._orphan_removed,
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
         )
         self._rotation = Rotation(self._cache, self._named.keys, self._queue.schedule_at, self._clock)
@@ -211,18 +211,18 @@ class Operator:
     async def run(self) -> None:
         """Watch, and work while leading, until cancelled."""
         await self._log_identity()
-        # Before any resource is looked at, which compares these keys with those of its Secret.
+        # Before the first pass, which compares these keys with those of each Secret.
         await self._read_own_keys()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._warm(), name="warm")
             group.create_task(self._watch_credentials(), name="credentials")
-            group.create_task(self._look_for_namespaces(), name="namespaces")
+            group.create_task(self._warn_of_missing_namespaces(), name="namespaces")
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
             group.create_task(self._watches.run(), name="watches")
             keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
             group.create_task(keys, name="keys of Secrets")
-            group.create_task(self._named.tell_of_more(self._clock), name="changes of Secrets")
+            group.create_task(self._named.pass_on_later(self._clock), name="changes of Secrets")
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""
@@ -238,7 +238,7 @@ class Operator:
                     await self._events.all_sent()
 
     async def _work(self) -> None:
-        """All that writes or asks AWS."""
+        """Everything that writes or calls AWS."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._statuses.announce_old_crds(), name="old CRDs")
@@ -249,7 +249,7 @@ class Operator:
             self.tokens.end_term()
 
     async def _watch_credentials(self) -> None:
-        """Let go of tokens and failures when the operator becomes somebody else, or gets valid keys."""
+        """Drop tokens and failures when the operator's credentials change."""
         changes = self._credential_changes(0)
         while True:
             await self._clock.sleep(_CREDENTIALS_CHECK)
@@ -269,20 +269,20 @@ class Operator:
         try:
             return self._rotation.operator_keys(await self._issuer.long_lived(OPERATOR))
         except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
-            log.debug("the operator's AWS keys not looked at", error=type(error).__name__)
+            log.debug("the operator's AWS keys can't be read", error=type(error).__name__)
             return 0
 
     async def _log_identity(self) -> None:
-        """Log where the operator's AWS credentials come from; nobody is asked for them yet."""
+        """Log where the operator's AWS credentials come from, without fetching them."""
         try:
             log.info("AWS credentials are configured", origin=await self._issuer.origin())
         except PermanentError as error:
             log.warning("no AWS credentials are configured", error=error.message)
         except Exception as error:  # noqa: BLE001 - the same
-            log.warning("AWS credentials can't be looked at", error=type(error).__name__)
+            log.warning("AWS credentials can't be inspected", error=type(error).__name__)
 
-    async def _look_for_namespaces(self) -> None:
-        """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would tell of a typing error."""
+    async def _warn_of_missing_namespaces(self) -> None:
+        """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would show a typing error."""
         for name in await self._tenants.missing_namespaces(filter(None, self._settings.namespaces)):
             log.warning(
                 "WATCH_NAMESPACE names a namespace that does not exist; it is served once it is created",
@@ -292,14 +292,14 @@ class Operator:
     async def _warm(self) -> None:
         try:
             await self._issuer.warm()
-        except Exception as error:  # noqa: BLE001 - the first call then does it, or says what is wrong
+        except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
             log.debug("not warmed up", error=type(error).__name__)
 
     def _credential_changes(self, known: int) -> int:
         try:
             return self._issuer.changes()
         except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
-            log.debug("credential files not looked at", error=type(error).__name__)
+            log.debug("credential files can't be read", error=type(error).__name__)
             return known
 
     def regions(self) -> list[str]:
@@ -313,7 +313,7 @@ class Operator:
         leading = self.leading.is_leader()
         return State(
             resources=snapshot(self._cache, self._clock.now()),
-            # Who stands by takes nothing from the queue, and what failed for it once is another's concern.
+            # A standby gets nothing from the queue, and its old failures are another replica's concern.
             failing=failing(self._cache) if leading else {},
             queue_depth=self._queue.waiting() if leading else 0,
             leading=leading,
@@ -329,12 +329,12 @@ class Operator:
         view = self._cache.own_secret(resource) if resource else None
         return view.times.expires_at if view and view.times else None
 
-    def _gone(self, state: ResourceState) -> None:
+    def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self._queue.remove(state.key)
         self._links.forget(state.key)
 
-    def _orphan_gone(self, key: ResourceKey) -> None:
+    def _orphan_removed(self, key: ResourceKey) -> None:
         self._links.forget(key)
 
     def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:

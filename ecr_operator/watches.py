@@ -29,12 +29,12 @@ class Watches:
     Args:
         client: the API server.
         namespaces: to watch; a single empty string means all.
-        cache: told of resources and Secrets.
-        links: told of ServiceAccounts.
+        cache: gets resources and Secrets.
+        links: get ServiceAccounts.
         named: the Secrets and ServiceAccounts that resources name as their identity.
         clock: the time.
         metrics: where restarts of watches are counted.
-        probes: told that watches are attempted, and when all have been seen.
+        probes: know when each watch was attempted, and when all are synced.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -57,7 +57,7 @@ class Watches:
         self._clock = clock
         self._metrics = metrics
         self._probes = probes
-        # Of all watches from the start: ready is who has seen everything.
+        # Of all watches from the start: ready once all are synced.
         self._heartbeats = {
             path: self._heartbeat(path)
             for namespace in namespaces
@@ -74,7 +74,7 @@ class Watches:
                     group.create_task(self._watch_named(source, namespace), name=name)
 
     async def _watch(self, namespace: str) -> None:
-        """Secrets first: with them known, a resource whose Secret is well costs nothing."""
+        """Secrets first: with them known, a resource whose Secret is up to date costs nothing."""
         async with asyncio.TaskGroup() as group:
             secrets = self._secrets(namespace)
             group.create_task(secrets.run(), name=f"secrets {namespace}")
@@ -86,7 +86,7 @@ class Watches:
                     group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
 
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
-        """Only where links are or have been; and after the resources, so that no link looks like nobody's."""
+        """Only where there are or were links; after the resources, so that each link has its resource."""
         await resources.synced.wait()
         await self._links.used(namespace).wait()
         await Informer(

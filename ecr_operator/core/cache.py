@@ -35,7 +35,7 @@ class Cache:
     Args:
         enqueue: called with a key that something happened to.
         gone: called with the record of a resource that no longer exists.
-        orphan_gone: called with the resource of a Secret that outlived it, when that is gone too.
+        orphan_gone: called with the resource of a Secret that outlived it, when that is deleted too.
         identity_left: called with the record of a resource that has another identity now, or none.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
@@ -102,7 +102,7 @@ class Cache:
         return self._secrets.get((namespace, name))
 
     def keys_of_operator(self) -> list[ResourceKey]:
-        """Every resource that asks AWS with the operator's own credentials, be it for a role."""
+        """Every resource that calls AWS with the operator's own credentials, also for a role."""
         return [
             key
             for key, state in self._states.items()
@@ -160,7 +160,7 @@ class Cache:
             self._enqueue(resource.key)
 
     def read_beyond(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
-        """Take in a resource that was known by name only, and has been read (None: it is gone)."""
+        """Take in a resource that was known by name only, and has been read (None: it is deleted)."""
         self._remove_beyond(key)
         if raw is not None:
             self.put_resources([parse_resource(key.kind, raw)])
@@ -220,7 +220,7 @@ class Cache:
                 self._orphan_gone(view.owner.key(name[0]))
 
     def _store(self, resource: Resource) -> bool:
-        """Whether the resource is new, has another spec, or asks for a fresh token."""
+        """Whether the resource is new, has another spec, or requests a fresh token."""
         resource = resource.abridged()
         state = self._states.get(resource.key)
         if state is None:

@@ -1,4 +1,4 @@
-"""Drift: whether a live Secret still is what its resource asks for, told from its metadata alone."""
+"""Drift: whether a live Secret still is what its resource asks for, from its metadata alone."""
 
 from collections.abc import Mapping
 from contextlib import suppress

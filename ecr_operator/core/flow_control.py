@@ -31,7 +31,7 @@ _SHARE_OF_RESERVE: Final = 4
 _REMEMBERED: Final = 256
 WINDOW: Final = 300.0  # seconds
 _CALLS_IN_WINDOW: Final = 10
-# A call may reach AWS late, and the next one must keep its distance all the same.
+# A call may reach AWS late; the next one must still come a second after it.
 _DISTANCE: Final = 1.25
 
 
@@ -45,13 +45,13 @@ class _Call:
 
 @dataclass(slots=True)
 class _Waiting:
-    """What a namespace waits for: its sources by region, in the order of their turns."""
+    """The sources that a namespace waits for, by region, in the order of their turns."""
 
     regions: OrderedDict[str, OrderedDict[TokenSource, None]] = field(default_factory=OrderedDict)
 
 
 class _Lane:
-    """Slots, and who waits for one or has one.
+    """Slots, the calls that have one, and the sources that wait for one.
 
     Args:
         slots: how many there are.
@@ -108,7 +108,7 @@ class _Lane:
         return call
 
     def give_back(self, call: _Call) -> None:
-        """Take a call's slot, unless it has none any more."""
+        """Free a call's slot, unless it has none any more."""
         if not call.has_slot:
             return
         call.has_slot = False
@@ -129,12 +129,12 @@ class _Lane:
 
 
 class FlowControl:
-    """Decides when a source is asked.
+    """Decides when a source is called.
 
     Args:
         is_listed: whether the SDK lists a region.
         monotonic: seconds that never step.
-        start: asks a source, and calls `ended` when that is over; False if nobody needs it any more.
+        start: calls a source, and calls `ended` afterwards; False if no resource waits for it any more.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class FlowControl:
         return bool(self._listed.waiting or self._others.waiting)
 
     def request(self, source: TokenSource, namespace: str) -> None:
-        """Have a source asked in a namespace's turn; to request it again changes nothing."""
+        """Have a source called in a namespace's turn; requesting it again changes nothing."""
         lane = self._lane(source)
         if source not in lane.calls:
             lane.add(source, namespace)
@@ -169,14 +169,14 @@ class FlowControl:
         """A call is over, by its answer or because it was cancelled."""
         lane = self._lane(source)
         if call := lane.end(source):
-            # Whatever came of it: who answers in time does not hang. One cancelled early tells nothing.
+            # Any answer in time shows that the region does not hang. A call cancelled early shows nothing.
             is_slow = self._monotonic() - call.started_at >= SLOW
             if is_slow or not cancelled:
                 self._note(call.region, answers=not is_slow)
         self._start_next(lane)
 
     def start_waiting(self) -> None:
-        """Start what may be started by now; to be called about once a second while any waits."""
+        """Start the calls that are allowed by now; call it about once a second while any wait."""
         for lane in (self._listed, self._others):
             self._start_next(lane)
 
@@ -199,7 +199,7 @@ class FlowControl:
                 lane.begin(source, namespace, self._monotonic())
 
     def _choose(self, lane: _Lane, namespace: str, waiting: _Waiting) -> TokenSource | None:
-        """A source that the namespace may have asked now; its region is the last to have another turn."""
+        """A source that may be called for the namespace now; its region gets its next turn last."""
         if not lane.has_slot_for(namespace):
             return None
         for region, sources in waiting.regions.items():
@@ -230,7 +230,7 @@ class _DroppedCalls:
 
 
 class DropLimit:
-    """The calls of sources that were dropped."""
+    """Limits the calls of sources that were dropped."""
 
     def __init__(self) -> None:
         # The one dropped last is last.
@@ -246,7 +246,7 @@ class DropLimit:
         Args:
             source: whose token or failure is dropped.
             now: monotonic seconds.
-            called_at: when it was asked last.
+            called_at: when it was called last.
             interval: the usual one of its token, in seconds; None if it had none.
         """
         calls = self._calls.setdefault(_place(source), _DroppedCalls(now))
@@ -264,7 +264,7 @@ class DropLimit:
             calls.starts.append(now)
 
     def soonest(self, source: TokenSource, now: float) -> float:
-        """When a source may be asked, in monotonic seconds; 0 if it was not dropped lately."""
+        """When a source may be called, in monotonic seconds; 0 if it was not dropped lately."""
         calls = self._calls.get(_place(source))
         if calls is None or now - calls.dropped_at >= WINDOW:
             return 0.0

@@ -25,10 +25,10 @@ class Gathered:
     """What there is for the logins of one Secret.
 
     Attributes:
-        tokens: by registry key; those that stay because their source fails are among them.
+        tokens: by registry key; including those that stay because their source fails.
         failures: by registry key.
-        rate_limited: monotonic seconds at which a source may be asked again that may not be asked yet.
-        pending: a source is being asked.
+        rate_limited: monotonic seconds at which a rate-limited source may be called again.
+        pending: a call is under way.
     """
 
     tokens: Mapping[str, RegistryToken]
@@ -43,7 +43,7 @@ class Gathered:
 
     @property
     def retry_at(self) -> float:
-        """Monotonic seconds of the earliest retry; only where something failed or is too soon."""
+        """Monotonic seconds of the earliest retry; only where a call failed or is rate-limited."""
         ends = [failure.retry_at for failure in self.failures.values()]
         return min(ends) if self.rate_limited is None else min([*ends, self.rate_limited])
 
@@ -73,7 +73,7 @@ class Logins:
         present: SecretView | None,
         acceptable: Callable[[RegistryToken], bool],
     ) -> Gathered:
-        """Read what permits the identity, then ask the cache for every source of the logins.
+        """Read what permits the identity, then get a token of every source from the cache.
 
         Args:
             state: of the resource.
@@ -85,16 +85,16 @@ class Logins:
             OperatorError: nothing permits the identity, or it or the present Secret can't be read.
         """
         expires_at = present.times.expires_at if present and present.times else None
-        asked = {source: self._tagged(source, desired) for source in desired.sources}
-        self._tokens.release(state, keep=set(asked.values()))
+        tagged = {source: self._tagged(source, desired) for source in desired.sources}
+        self._tokens.release(state, keep=set(tagged.values()))
         # All logins of a Secret have one identity.
-        basis = await self._tokens.basis(next(iter(asked.values())).identity)
+        basis = await self._tokens.basis(next(iter(tagged.values())).identity)
         if _is_new_request(state, desired, present):
-            for source in asked.values():
+            for source in tagged.values():
                 self._tokens.reset_backoff(source)
         found = {
-            source: self._tokens.get(tagged, state, basis, expires_at, acceptable)
-            for source, tagged in asked.items()
+            source: self._tokens.get(own, state, basis, expires_at, acceptable)
+            for source, own in tagged.items()
         }
         gathered = _sort(desired, found)
         if gathered.tokens and gathered.failures and present and not gathered.pending:

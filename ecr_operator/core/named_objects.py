@@ -1,7 +1,7 @@
 """The Secrets and ServiceAccounts that resources name as their AWS identity, by a watch of their metadata.
 
-Guarantees: there is a watch only while a resource names one; of objects that nobody names nothing is kept;
-what is wrong with a named object is asked again only when the object has changed; a Secret with keys is read
+Guarantees: there is a watch only while a resource names one; nothing is kept of other objects;
+a failure of a named object is remembered until the object changes; a Secret with keys is read
 once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
 that changes all the time one change in a second is passed on, and no other object waits for that.
 Leaves out: reading them (kube.tenants), what permits an identity (aws), and what other keys mean (rotation).
@@ -33,11 +33,11 @@ _Name = tuple[str, str, str]
 
 
 class Demand:
-    """Whether anybody needs a watch.
+    """Whether a watch is needed.
 
     Attributes:
-        on: set while somebody does.
-        off: set while nobody does.
+        on: set while it is.
+        off: set while it is not.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Demand:
 
 @dataclass(slots=True)
 class _Named:
-    """One object: who names it, its uid and version (None if absent), what is wrong with it, its keys."""
+    """One object: the resources that name it, its uid and version (None if absent), its failures and keys."""
 
     users: dict[ResourceKey, Identity] = field(default_factory=dict)
     version: str | None = _UNKNOWN
@@ -79,9 +79,9 @@ class NamedObjects:
         self._changed = changed
         self._unread: dict[_Name, None] = {}
         self._any_unread = asyncio.Event()
-        # What was reported within the last second, and whether it has changed again since.
-        self._told: dict[_Name, bool] = {}
-        self._any_told = asyncio.Event()
+        # What was passed on within the last second, and whether it has changed again since.
+        self._passed_on: dict[_Name, bool] = {}
+        self._any_passed_on = asyncio.Event()
         self._named: dict[_Name, _Named] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._synced: set[tuple[str, str]] = set()
@@ -121,7 +121,7 @@ class NamedObjects:
             self._count(name, -1)
 
     async def basis(self, identity: Identity) -> str:
-        """What permits an identity, read now; what was wrong with its object is raised until that changes.
+        """What permits an identity, read now; a failure is raised again until the object changes.
 
         Raises:
             OperatorError: nothing permits it, or it can't be read.
@@ -168,7 +168,7 @@ class NamedObjects:
                 name = next(iter(self._unread))
                 del self._unread[name]
                 if (known := self._named.get(name)) is None or known.failures:
-                    continue  # nobody names it any more, or it has no keys as far as is known
+                    continue  # not named any more, or known to have no keys
                 try:
                     keys = await read(Identity(source="iam_secret", namespace=name[1], name=name[2]))
                 except TransientError:
@@ -178,7 +178,7 @@ class NamedObjects:
                 except PermanentError:
                     pass  # reported by the refreshes that need them
                 except Exception as error:  # noqa: BLE001 - must not keep other Secrets from being read
-                    # The type alone: what an unknown exception says may hold a key.
+                    # The type alone: the text of an unknown exception may contain a key.
                     log.error("unexpected error", error=type(error).__name__, namespace=name[1], name=name[2])  # noqa: TRY400
                 else:
                     if named := self._named.get(name):
@@ -206,27 +206,27 @@ class NamedObjects:
             self._read_later(name)
         if is_news or named.failures:
             named.failures.clear()
-            self._tell(name, named)
+            self._pass_on(name, named)
 
-    def _tell(self, name: _Name, named: _Named) -> None:
+    def _pass_on(self, name: _Name, named: _Named) -> None:
         """Pass a change on: at once, or with all others of the same second where one has been in it."""
-        if name in self._told:
-            self._told[name] = True
+        if name in self._passed_on:
+            self._passed_on[name] = True
             return
-        self._told[name] = False
-        self._any_told.set()
+        self._passed_on[name] = False
+        self._any_passed_on.set()
         self._changed(set(named.users.values()), list(named.users))
 
-    async def tell_of_more(self, clock: Clock) -> None:
+    async def pass_on_later(self, clock: Clock) -> None:
         """Pass on what has changed again within a second, at its end, until cancelled."""
         while True:
-            await self._any_told.wait()
+            await self._any_passed_on.wait()
             await clock.sleep(_TOGETHER)
-            self._any_told.clear()
-            told, self._told = self._told, {}
-            for name, again in told.items():
+            self._any_passed_on.clear()
+            passed_on, self._passed_on = self._passed_on, {}
+            for name, again in passed_on.items():
                 if again and (named := self._named.get(name)):
-                    self._tell(name, named)
+                    self._pass_on(name, named)
 
     def saw_all(self, source: str, scope: str, versions: Mapping[_Name, str]) -> None:
         """All named objects that there are of a kind in a scope."""
@@ -267,7 +267,7 @@ class NamedObjectStore:
         self._objects = objects
 
     def read(self, raw: Mapping[str, Any]) -> tuple[_Name, str] | None:
-        """An object of a list; None if nobody names it."""
+        """An object of a list; None if no resource names it."""
         name = self._name(raw)
         return (name, _version(raw)) if self._objects.is_named(name) else None
 
@@ -280,7 +280,7 @@ class NamedObjectStore:
         self._objects.saw(self._name(raw), _version(raw))
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone."""
+        """An object that was deleted."""
         self._objects.saw(self._name(raw), None)
 
     def _name(self, raw: Mapping[str, Any]) -> _Name:

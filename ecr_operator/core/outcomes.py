@@ -1,4 +1,4 @@
-"""The outcomes that a refresh can have, in words."""
+"""The outcomes that a pass can have, in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,16 +14,16 @@ from ecr_operator.core.secret_view import SecretView
 
 
 def settled(resource: Resource, desired: Desired, times: TokenTimes, reason: Reason) -> Outcome:
-    """The Secret is as it should be; or as far as the spec can be understood."""
+    """The Secret is as it should be, as far as the spec is valid."""
     if resource.problem:
         return invalid(resource, times)
     done = f"Secret {desired.secret_name}{_DONE[reason]}"
-    message = f"{done} holds a token that lives until {format_time(times.expires_at)}."
+    message = f"{done} has a token that expires at {format_time(times.expires_at)}."
     return Outcome(reason=reason, message=message, succeeded=True, fits=True, times=times)
 
 
 def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
-    """The attempt came to nothing; `times` are those of the Secret that stays, if it fits."""
+    """The attempt failed; `times` are those of the Secret that stays, if it fits."""
     return Outcome(
         reason=error.reason,
         message=error.message,
@@ -41,7 +41,7 @@ def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | No
     )
     return Outcome(
         reason=Reason.PARTLY_REFRESHED,
-        message=f"These registries failed, the others are fresh. {failed_ones}",
+        message=f"These registries failed; all others are up to date. {failed_ones}",
         succeeded=False,
         fits=times is not None,
         times=times,
@@ -62,17 +62,17 @@ def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
 
 
 def hint(desired: Desired, twin: ResourceKey | None) -> str:
-    """What the author of a spec should know though all is well."""
+    """What the author of a valid spec should know."""
     same = "has the same url, credential_scope and project; Argo CD uses one of the two"
     other = f"{twin.kind} {twin.name} {same}." if twin else ""
     return " ".join(part for part in (desired.hint, other) if part)
 
 
 def pending(times: TokenTimes | None) -> Outcome:
-    """AWS is being asked."""
+    """A call to AWS is under way."""
     return Outcome(
         reason=Reason.PENDING,
-        message="AWS is being asked for a token.",
+        message="Waiting for AWS to return a token.",
         succeeded=False,
         fits=times is not None,
         times=times,
@@ -80,7 +80,7 @@ def pending(times: TokenTimes | None) -> Outcome:
 
 
 def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
-    """The user said to leave everything as it is."""
+    """spec.suspend is true."""
     message = "spec.suspend is true: nothing is refreshed or repaired."
     return Outcome(
         reason=Reason.SUSPENDED,
@@ -118,8 +118,8 @@ def label_contested(desired: Desired, times: TokenTimes | None) -> Outcome:
 
 
 def contested(desired: Desired, view: SecretView | None, times: TokenTimes | None) -> Outcome:
-    """Somebody else keeps changing or deleting the Secret; `times` are those of a login that is intact."""
-    who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by somebody"
+    """Another client keeps changing or deleting the Secret; `times` are those of a login that is intact."""
+    who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by another client"
     return Outcome(
         reason=Reason.FIELDS_CONTESTED,
         message=f"Secret {desired.secret_name} keeps being changed {who}. It is restored at a limited rate; "
@@ -130,4 +130,4 @@ def contested(desired: Desired, view: SecretView | None, times: TokenTimes | Non
     )
 
 
-_DONE = {Reason.REFRESHED: "", Reason.REPAIRED: " was put right and", Reason.ADOPTED: " was adopted and"}
+_DONE = {Reason.REFRESHED: "", Reason.REPAIRED: " was restored and", Reason.ADOPTED: " was adopted and"}

@@ -59,8 +59,8 @@ class Ownership:
 
     Args:
         cache: what was last seen.
-        secrets: to look at a Secret that the watch does not show.
-        resources: to make sure that an owner is gone.
+        secrets: reads a Secret that the watch does not show.
+        resources: finds out whether an owner still exists.
     """
 
     def __init__(self, cache: Cache, secrets: SecretStore, resources: ResourceReader) -> None:
@@ -72,7 +72,7 @@ class Ownership:
         """The Secret as the resource may write it.
 
         Raises:
-            ForeignSecretError: it is somebody else's; the message names whose.
+            ForeignSecretError: it is not the resource's; the message names the owner.
             OperatorError: from the API server.
         """
         view = await self._view(state, desired)
@@ -87,7 +87,7 @@ class Ownership:
         return await self._stranger(state, desired, view)
 
     async def recall(self, resource: Resource) -> SecretView | None:
-        """The resource's own Secret; one that no watch shows is looked for where the status tells of it.
+        """The resource's own Secret; one that no watch shows is read if the status names it.
 
         Raises:
             OperatorError: from the API server.
@@ -152,7 +152,7 @@ class Ownership:
         raise self._foreign(desired, view, is_gone=gone)
 
     def _foreign(self, desired: Desired, view: SecretView, *, is_gone: bool) -> ForeignSecretError:
-        """Whose it is, and what helps: a Secret whose controller exists can't be adopted."""
+        """Names the owner and what helps: a Secret whose controller exists can't be adopted."""
         owner, words = view.owner, view.owner_in_words
         if owner is None:
             return _conflict(desired, f"it belongs to {words}" if view.writers else f"it has {words}", _FREE)
@@ -171,7 +171,7 @@ class Ownership:
         return _conflict(desired, f"it belongs to {words}", _SHARED)
 
     async def _check_losses(self, state: ResourceState, desired: Desired, view: SecretView) -> None:
-        """Refuse to adopt what would be lost; a Secret that changes meanwhile is looked at again."""
+        """Refuse an adoption that would lose logins; a Secret that changes meanwhile is read again."""
         if view.adopt == ADOPT_DROPPING:
             return
         secret = await self._secrets.read(view.namespace, view.name)
@@ -204,5 +204,5 @@ def _reported_name(resource: Resource) -> str | None:
 
 def _conflict(desired: Desired, why: str, advice: str) -> ForeignSecretError:
     return ForeignSecretError(
-        f"Secret {desired.secret_name} is not this resource's: {why}. It is left as it is. {advice}"
+        f"Secret {desired.secret_name} is not this resource's: {why}. It is not changed. {advice}"
     )

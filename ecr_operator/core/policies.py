@@ -1,6 +1,6 @@
 """What one pass does with a Secret, decided from what it has gathered.
 
-Pure functions of `Facts`, in the order in which `reconcile` asks them: keep the Secret as it is, leave it to
+Pure functions of `Facts`, in the order in which `reconcile` calls them: keep the Secret as it is, leave it to
 another writer for a while, or write it; then with which tokens, and what that write is called.
 """
 
@@ -37,10 +37,10 @@ class Facts:
         present: the Secret by that name; None where there is none.
         own: the resource's own Secret, by an earlier name perhaps.
         times: those of the tokens in `present`, if that is up to date.
-        untouched: nobody has changed `present` since we wrote it, though it may lack tokens.
-        due: the deadline has passed, whatever the wall clock says now.
+        untouched: `present` is as we wrote it, though it may lack tokens.
+        due: the deadline has passed, whatever the wall clock shows now.
         first_pass: the first one of this term.
-        was_well: this very spec was reconciled before, so that drift is somebody else's doing.
+        was_well: this very spec was reconciled before, so that another client caused the drift.
         rotation_due: the keys that fetched the token have changed.
         relabel: whether the label stays is to be tried now.
         repairs: of the Secret until now.
@@ -65,7 +65,7 @@ class Facts:
 
     @property
     def request_open(self) -> bool:
-        """Whether a person asks for a fresh token that the Secret does not have."""
+        """Whether a fresh token was requested that the Secret does not have."""
         answered = self.present.refresh_requested if self.present else None
         return self.present is not None and self.desired.refresh_requested not in (None, answered)
 
@@ -90,7 +90,7 @@ class Facts:
 
 
 def was_well(state: ResourceState, resource: Resource, monotonic: float) -> bool:
-    """Whether this very spec was settled before: then somebody has changed or deleted the Secret."""
+    """Whether this very spec was settled before: then another client has changed or deleted the Secret."""
     if resource.status.get("observedGeneration", resource.generation) != resource.generation:
         return False
     if state.reconciled not in (None, spec_version(resource)):
@@ -140,7 +140,7 @@ def contested(facts: Facts) -> Result | None:
 
 
 def may_be_garbage(facts: Facts) -> bool:
-    """Whether somebody has changed, released or deleted the Secret: the garbage collector perhaps."""
+    """Whether the garbage collector may have changed, released or deleted the Secret."""
     if facts.times:
         return False
     if facts.was_well:

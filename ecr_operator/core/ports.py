@@ -1,4 +1,4 @@
-"""What control asks of the world; kube, aws and the tests fulfil it."""
+"""The interfaces of the API server and AWS; implemented in kube and aws, and in memory by the tests."""
 
 import asyncio
 import time
@@ -58,7 +58,7 @@ class WakefulClock(SystemClock):
 
 
 class TokenIssuer(Protocol):
-    """Fetches tokens; fulfilled by `aws.ecr.EcrTokenIssuer`."""
+    """Fetches tokens; implemented by `aws.ecr.EcrTokenIssuer`."""
 
     async def issue(self, source: TokenSource) -> RegistryToken:
         """Ask AWS once for a fresh token; its `basis` is that of what was used for this call.
@@ -69,7 +69,7 @@ class TokenIssuer(Protocol):
         ...
 
     async def basis(self, identity: Identity) -> str:
-        """Read from the cluster what permits the identity now, and return a digest of it; AWS is not asked.
+        """Digest what permits the identity now, read from the cluster without a call to AWS.
 
         The digest covers the key Secret's uid and keys, the ServiceAccount's uid and role, or, for a role of
         the operator's identity, the uid of the namespace whose annotation permits it. It is empty, and
@@ -81,9 +81,9 @@ class TokenIssuer(Protocol):
         ...
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
-        """Digest the long-lived keys that an identity has now; AWS, agents and processes are not asked.
+        """Digest the long-lived keys that an identity has now; without a call to AWS, an agent or a process.
 
-        It is empty for other credentials, and where there are none or they make no sense.
+        It is empty for other credentials, and where there are none or they are not valid.
 
         Raises:
             OperatorError: the named Secret can't be read.
@@ -95,7 +95,7 @@ class TokenIssuer(Protocol):
         ...
 
     def check(self, source: TokenSource) -> None:
-        """Refuse a region that must not be asked; without I/O.
+        """Refuse a region that must not be called; without I/O.
 
         Raises:
             PermanentError: `InvalidSpec`.
@@ -109,10 +109,10 @@ class TokenIssuer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceFacts:
-    """What counts of a namespace: who may use which identity in it.
+    """The facts of a namespace that decide which identities it may use.
 
     Attributes:
-        uid: another one after the namespace was made anew.
+        uid: changes when the namespace is recreated.
         labels: all of them.
         permitted_roles: the annotation `ecr.mobb.redhat.com/permitted-roles`; empty for none.
     """
@@ -127,9 +127,9 @@ class KeySecret:
     """A Secret with AWS keys.
 
     Attributes:
-        uid: another one after the Secret was made anew.
+        uid: changes when the Secret is recreated.
         data: the decoded values of its keys that are `model.identities.IAM_KEYS` in any case, and the names
-            of those that somebody may have taken for them, without their values.
+            of keys that look like misspellings of these, without their values.
     """
 
     uid: str
@@ -138,10 +138,10 @@ class KeySecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountFacts:
-    """What counts of a ServiceAccount.
+    """The facts of a ServiceAccount that decide its identity.
 
     Attributes:
-        uid: another one after the ServiceAccount was made anew.
+        uid: changes when the ServiceAccount is recreated.
         role: the annotation `eks.amazonaws.com/role-arn`, if it has one.
     """
 
@@ -150,7 +150,7 @@ class ServiceAccountFacts:
 
 
 class TenantReader(Protocol):
-    """Reads, one by one and afresh, what a resource names in its namespace; fulfilled by `kube.tenants`.
+    """Reads, one by one and afresh, what a resource names in its namespace; implemented by `kube.tenants`.
 
     Every method raises OperatorError: of the API server, or with words on what is missing.
     """
@@ -173,7 +173,7 @@ class TenantReader(Protocol):
 
 
 class SecretStore(Protocol):
-    """Reads and writes generated Secrets; fulfilled by `kube.secrets.KubeSecrets`."""
+    """Reads and writes generated Secrets; implemented by `kube.secrets.KubeSecrets`."""
 
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
         """Create the Secret, or change the one last seen, and return it as it is now.
@@ -193,7 +193,7 @@ class SecretStore(Protocol):
         ...
 
     async def delete(self, view: SecretView) -> None:
-        """Delete that very Secret, in that very version; it may be gone already.
+        """Delete that very Secret, in that very version; it may be deleted already.
 
         Raises:
             StaleObjectError: it has changed since.
@@ -203,7 +203,7 @@ class SecretStore(Protocol):
 
 
 class ResourceReader(Protocol):
-    """Reads custom resources one by one; fulfilled by `kube.statuses.KubeStatuses`."""
+    """Reads custom resources one by one; implemented by `kube.statuses.KubeStatuses`."""
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """The uid of the resource that has this name now; None if there is none.
@@ -230,15 +230,15 @@ class ResourceReader(Protocol):
         ...
 
     async def keeps_details(self, kind: str) -> bool:
-        """Whether the server keeps more of a status than v0.6.0 wrote."""
+        """Whether the CRD keeps more of a status than v0.6.0 wrote."""
         ...
 
 
 class StatusWriter(Protocol):
-    """Writes a resource's status; fulfilled by `kube.statuses.KubeStatuses`."""
+    """Writes a resource's status; implemented by `kube.statuses.KubeStatuses`."""
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace the status and return what the server keeps of it; a resource that is gone is no error.
+        """Replace the status and return what the server keeps of it; a deleted resource is not an error.
 
         Raises:
             OperatorError: from the API server.
@@ -246,12 +246,12 @@ class StatusWriter(Protocol):
         ...
 
     async def keeps_details(self, kind: str) -> bool:
-        """Whether the server keeps more of a status than v0.6.0 wrote."""
+        """Whether the CRD keeps more of a status than v0.6.0 wrote."""
         ...
 
 
 class EventSink(Protocol):
-    """Tells users of changed outcomes; fulfilled by `kube.events.KubeEvents`."""
+    """Emits Events for changed outcomes; implemented by `kube.events.KubeEvents`."""
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Queue an Event; never waits, never fails."""
@@ -259,7 +259,7 @@ class EventSink(Protocol):
 
 
 class Links(Protocol):
-    """Has service accounts name a resource's Secret; fulfilled by `links.reconcile`."""
+    """Has service accounts name a resource's Secret; implemented by `links.reconcile`."""
 
     def after(self, resource: Resource, result: Result) -> Result:
         """Have the links of a resource made after its Secret, and report those that are known to fail."""

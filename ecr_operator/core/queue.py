@@ -37,7 +37,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Due(Generic[K]):
-    """A key whose time has come; `by_deadline` if a UTC deadline brought it, not an event or a retry."""
+    """A key that is due; `by_deadline` because of a UTC deadline, not of an event or a retry."""
 
     key: K
     by_deadline: bool
@@ -160,7 +160,7 @@ class DeadlineQueue(Generic[K]):
         self._changed.set()
 
     def _next(self) -> tuple[K | None, float]:
-        """The key whose turn it is, or none and the seconds to wait."""
+        """The next key, or none and the seconds to wait."""
         self._follow_wall_clock()
         if self._closed:
             return None, _LONGEST_WAIT
@@ -187,7 +187,7 @@ class DeadlineQueue(Generic[K]):
         return _LONGEST_WAIT
 
     def _urgency(self, key: K, at: float) -> float:
-        """When what it stands for expires, in monotonic seconds; what has nothing to lose waits a little."""
+        """When what the key stands for expires, in monotonic seconds; without an expiry, a few seconds on."""
         expires_at = self._expires_at(key)
         return at + _PATIENCE if expires_at is None else expires_at.timestamp() - self._offset
 

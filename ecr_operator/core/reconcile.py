@@ -55,7 +55,7 @@ class Reconciler:
     Args:
         cache: resources and Secrets as last seen.
         secrets: reads what a Secret has of a field that is not valid.
-        resources: tells whether a resource still exists.
+        resources: finds out whether a resource still exists.
         logins: gets the tokens.
         writer: writes the Secrets.
         ownership: decides whether the Secret may be written.
@@ -93,7 +93,7 @@ class Reconciler:
         Args:
             state: what is remembered of it.
             resource: as last seen, and whole where the cache keeps a part of a large spec only.
-            due: its deadline has passed, whatever the wall clock says now.
+            due: its deadline has passed, whatever the wall clock shows now.
         """
         try:
             desired = await self._desired(state, resource)
@@ -277,7 +277,7 @@ class Reconciler:
             return Result(outcome=outcome, pending=True, expires_at=expires_at)
         requeue_after = self._seconds_until(gathered.retry_at)
         if not gathered.failures:
-            # AWS may not be called yet: what the status says of the last attempt is still so.
+            # AWS may not be called yet: what the status reports of the last attempt still holds.
             return Result(outcome=None, requeue_after=requeue_after, expires_at=expires_at)
         failure = next(iter(gathered.failures.values()))
         return self._failed(failure.error, times, requeue_after=requeue_after)
@@ -308,7 +308,7 @@ class Reconciler:
         )
 
     def _unread(self, resource: Resource, error: OperatorError) -> Result:
-        """The result where the Secret can't be read: the status of this spec tells how it is."""
+        """The result where the Secret can't be read: the status of this spec is believed."""
         status = resource.status
         result = self._failed(error, self._own_times(resource), error=error)
         is_known = status.get("observedGeneration", resource.generation) == resource.generation

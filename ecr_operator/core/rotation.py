@@ -1,4 +1,4 @@
-"""Which tokens are to be renewed because the long-lived keys behind them have changed.
+"""Rotation: which tokens are renewed because the long-lived keys behind them have changed.
 
 Guarantees: they come up within two minutes, spread, and stay due until a token of the new keys is in their
 Secret; what the keys were when a token was fetched is read from its Secret, so a restart finds it too.
@@ -22,7 +22,7 @@ class Rotation:
     Args:
         cache: the resources and their Secrets.
         named_keys: the keys of an identity that a namespace names; None while they have not been read.
-        schedule_at: has a resource looked at by then.
+        schedule_at: enqueues a resource for then.
         clock: the time.
     """
 
@@ -53,12 +53,12 @@ class Rotation:
             keys: the resources.
         """
         if before == now:
-            return 0  # whoever writes the Secret in another way costs no look at each of them
+            return 0  # a write that changes no key enqueues nothing
         found = [state for key in keys if (state := self._cache.get(key))]
         return sum(self._mark(state, before, now) for state in found)
 
     def compare(self, state: ResourceState) -> None:
-        """Compare the keys now with those that its Secret names: nobody else has since the start."""
+        """Compare the keys now with those that its Secret names: nothing else has since the start."""
         if (identity := identity_of(state.resource)) is None:
             return
         now = self._operator if identity.source == "operator" else self._named_keys(identity)

@@ -56,9 +56,9 @@ def minimum_interval(life: timedelta) -> timedelta:
 
 
 def serves_renewal(candidate: TokenTimes, present: TokenTimes | None, now: datetime) -> bool:
-    """Whether a cached token may take the place of one that is due, without asking AWS.
+    """Whether a cached token may replace one that is due, without a call to AWS.
 
-    It may while it is too young to ask again, and where it is newer than the present one and
+    It may while AWS may not be called again, and where it is newer than the present one and
     fetched within the last tenth of its life: so resources that are due together share one call.
     """
     life = candidate.expires_at - candidate.issued_at
@@ -86,7 +86,7 @@ def rotation_deadline(times: TokenTimes, now: datetime, seed: str) -> datetime:
 
 
 def is_alive(times: TokenTimes, now: datetime) -> bool:
-    """Whether the token still lets anybody in."""
+    """Whether the token is still valid."""
     return now < times.expires_at
 
 
@@ -98,7 +98,7 @@ def retry_delay(
     Args:
         error: what came of the last attempt.
         failures: how many came in a row, 1 or more.
-        remaining: how long the present token still lives; None if there is none alive.
+        remaining: how long the present token is still valid; None if there is none.
         rng: the source of jitter.
     """
     base, cap = _backoff_range(error, remaining)
@@ -110,7 +110,7 @@ def retry_delay(
 
 
 def longest_retry_delay(remaining: timedelta) -> float:
-    """Seconds to wait at the most for a token that lives so long: it leaves room for several attempts."""
+    """The longest delay for a token that is valid for so long: it leaves room for several attempts."""
     return max(remaining.total_seconds() / _SHARE_OF_REMAINING_LIFE, FASTEST_RETRY)
 
 

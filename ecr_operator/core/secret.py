@@ -23,10 +23,10 @@ ISSUED_AT: Final = f"{GROUP}/token-issued-at"
 EXPIRES_AT: Final = f"{GROUP}/token-expires-at"
 TOKENS: Final = f"{GROUP}/tokens"
 FINGERPRINT: Final = f"{GROUP}/spec-fingerprint"
-# Whose the Secret is where no ownerReference says it: with deletion_policy Orphan, or if one is taken off.
+# The owner where there is no ownerReference: with deletion_policy Orphan, or if it was removed.
 OWNER: Final = f"{GROUP}/owner"
 OWNER_UID: Final = f"{GROUP}/owner-uid"
-# Which long-lived access key fetched the token: tells after a restart whether the keys have been rotated.
+# Which long-lived access key fetched the token: shows after a restart whether the keys were rotated.
 KEY_HASH: Final = f"{GROUP}/access-key-hash"
 
 DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
@@ -40,7 +40,7 @@ def generated_secret(desired: Desired, tokens: Mapping[str, RegistryToken]) -> d
 
     Args:
         desired: what the resource asks for.
-        tokens: by registry key; an annotation tells which are missing.
+        tokens: by registry key; an annotation lists those that there are.
     """
     times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
     manifest: dict[str, Any] = {

@@ -21,7 +21,7 @@ class SecretWriter:
         cache: gets each Secret as the API server returns it.
         secrets: the API server's.
         links: moves links before an old Secret is deleted.
-        resources: tells whether a resource still exists before its Secret is deleted for recreation.
+        resources: finds out whether a resource still exists before its Secret is deleted for recreation.
     """
 
     def __init__(self, cache: Cache, secrets: SecretStore, links: Links, resources: ResourceReader) -> None:

@@ -1,4 +1,4 @@
-"""Reads that many ask for at once: each is answered by a read that began after it was asked for."""
+"""Shared reads: many requests at once get the result of one read that began after each of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class SharedReads(Generic[K, V]):
-    """Reads by key, one at a time; who asks during one shares the next.
+    """Reads by key, one at a time; requests during one share the next.
 
     Args:
         read: reads what belongs to a key.
@@ -44,7 +44,7 @@ class SharedReads(Generic[K, V]):
         try:
             await turn.acquire()
         finally:
-            # From here on who asks needs another read.
+            # From here on a request needs another read.
             del self._next[key]
         try:
             return await self._read(key)

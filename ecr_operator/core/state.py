@@ -42,10 +42,10 @@ class ResourceState:
         due: its deadline has passed, and no pass has settled it since.
         failures: errors of Kubernetes in a row, all permanent or all transient.
         failures_permanent: which of the two.
-        held_until: no pass before, since the server asked for that.
+        held_until: no pass before, as the server requested.
         asking_since: when the call to AWS began that it waits for.
         refused_status: the spec whose status can't be written, which was reported once.
-        logged: an outcome was logged: the CRDs of v0.6.0 let no status say so.
+        logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
         failing: the reason of the last outcome, if that was a failure.
     """
 
@@ -86,7 +86,7 @@ class Result:
 
     Attributes:
         outcome: what is reported; None where there is nothing new.
-        pending: AWS is being asked; the key is enqueued when the answer is there.
+        pending: a call to AWS is under way; the key is enqueued when it ends.
         refresh_at: when the token is due next, UTC.
         requeue_after: seconds until another try.
         error: of Kubernetes, to be tried again with backoff.

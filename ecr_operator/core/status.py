@@ -59,7 +59,7 @@ def next_status(
 
 
 def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
-    """Whether v0.6.0's status is all that tells that a Secret, not adopted yet, is the resource's."""
+    """Whether v0.6.0's status is the only evidence that a Secret, not adopted yet, is the resource's."""
     return (
         has_legacy_status(resource)
         and outcome.times is None
@@ -69,7 +69,7 @@ def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
 
 
 def is_ready(outcome: Outcome, now: datetime) -> bool:
-    """Whether the generated Secret holds a live token that fits the spec, and some client can use it."""
+    """Whether the generated Secret has a live token for the spec, and some client can use it."""
     return not outcome.unusable and _is_live(outcome, now)
 
 
@@ -78,14 +78,14 @@ def _is_live(outcome: Outcome, now: datetime) -> bool:
 
 
 def reported_ready(status: Mapping[str, Any]) -> bool | None:
-    """What a status says of Ready; by its phase where the CRD is v0.6.0's and knows no conditions."""
+    """Ready, as a status has it; from its phase where the CRD is v0.6.0's and has no conditions."""
     if (condition := by_type(status.get("conditions")).get("Ready")) is not None:
         return {"True": True, "False": False}.get(str(condition.get("status")))
     return {"Updated": True, "Failed": False}.get(str(status.get("phase")))
 
 
-def dying(outcome: Outcome, old: Mapping[str, Any], now: datetime) -> Outcome:
-    """The outcome as an Event tells it: that the token has died comes before why there is no other."""
+def as_event(outcome: Outcome, old: Mapping[str, Any], now: datetime) -> Outcome:
+    """The outcome as an Event reports it: that the token has expired comes before the cause."""
     was_ready = by_type(old.get("conditions")).get("Ready", {}).get("status") == "True"
     if not (was_ready and outcome.fits and outcome.times and not is_alive(outcome.times, now)):
         return outcome
@@ -97,20 +97,20 @@ def _expired(outcome: Outcome, times: TokenTimes) -> str:
 
 
 def is_legacy_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the old status says of the new one just what v0.6.0's CRDs can hold."""
+    """Whether the old status is what v0.6.0's CRDs keep of the new one."""
     return dict(old) == {key: new[key] for key in ("phase", "lastUpdatedTime") if key in new}
 
 
 def outcome_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two statuses tell of different outcomes: the moment for an Event.
+    """Whether two statuses have different outcomes, which is when an Event is emitted.
 
-    A first success is none: it would cost a third write per resource in every mass start.
+    A first success has none: it would cost a third write per resource in every mass start.
     """
-    before, after = _told(old), _told(new)
+    before, after = _reasons(old), _reasons(new)
     return before != after and (bool(before) or after != _FIRST_SUCCESS)
 
 
-def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _reasons(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {
         condition_type: (condition.get("status"), condition.get("reason"))
         for condition_type, condition in by_type(status.get("conditions")).items()
@@ -118,7 +118,7 @@ def _told(status: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def _phase(outcome: Outcome, *, live: bool) -> str:
-    # A login that no client can use is Updated all the same, as v0.6.0 had it.
+    # A login that no client can use is Updated too, as in v0.6.0.
     if outcome.reason is Reason.SUSPENDED:
         return "Suspended"
     if live:
@@ -127,19 +127,19 @@ def _phase(outcome: Outcome, *, live: bool) -> str:
 
 
 def _conditions(resource: Resource, outcome: Outcome, now: datetime, *, ready: bool) -> list[dict[str, Any]]:
-    told = [_ready(outcome, now, ready=ready), _refreshed(outcome, now)]
+    entries = [_ready(outcome, now, ready=ready), _refreshed(outcome, now)]
     if outcome.permanent:
-        told.append(("Stalled", "True", outcome.reason, outcome.message))
+        entries.append(("Stalled", "True", outcome.reason, outcome.message))
     old = by_type(resource.status.get("conditions"))
-    return [_condition(old.get(entry[0]), entry, resource.generation, now) for entry in told]
+    return [_condition(old.get(entry[0]), entry, resource.generation, now) for entry in entries]
 
 
-_Told = tuple[str, str, Reason, str]
+_Entry = tuple[str, str, Reason, str]
 
 
-def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Told:
+def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Entry:
     if ready and outcome.times:
-        message = f"The Secret holds a token that lives until {format_time(outcome.times.expires_at)}."
+        message = f"The Secret has a token that expires at {format_time(outcome.times.expires_at)}."
         return "Ready", "True", Reason.REFRESHED, message
     if outcome.fits and outcome.times and not is_alive(outcome.times, now):
         message = (
@@ -151,9 +151,9 @@ def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Told:
     return "Ready", "False", outcome.reason, outcome.message
 
 
-def _refreshed(outcome: Outcome, now: datetime) -> _Told:
+def _refreshed(outcome: Outcome, now: datetime) -> _Entry:
     if outcome.succeeded:
-        # A repair is told by an Event; here it would cost a write of the status and say nothing new.
+        # A repair has an Event; here it would cost a write of the status and add nothing.
         reason = Reason.REFRESHED if outcome.reason in _SUCCESSES else outcome.reason
         return "Refreshed", "True", reason, f"{SUCCEEDED} {outcome.hint}".rstrip()
     status = "Unknown" if outcome.reason in (Reason.PENDING, Reason.SUSPENDED) else "False"
@@ -163,12 +163,14 @@ def _refreshed(outcome: Outcome, now: datetime) -> _Told:
 def _left(outcome: Outcome, now: datetime) -> str:
     if outcome.times is None:
         return ""
-    verb = "lives until" if is_alive(outcome.times, now) else "expired at"
+    verb = "expires at" if is_alive(outcome.times, now) else "expired at"
     return f" The present token {verb} {format_time(outcome.times.expires_at)}."
 
 
-def _condition(old: Mapping[str, Any] | None, told: _Told, generation: int, now: datetime) -> dict[str, Any]:
-    condition_type, status, reason, message = told
+def _condition(
+    old: Mapping[str, Any] | None, entry: _Entry, generation: int, now: datetime
+) -> dict[str, Any]:
+    condition_type, status, reason, message = entry
     same = old is not None and old.get("status") == status and "lastTransitionTime" in old
     return {
         "type": condition_type,
@@ -181,7 +183,7 @@ def _condition(old: Mapping[str, Any] | None, told: _Told, generation: int, now:
 
 
 def by_type(conditions: object) -> dict[str, Mapping[str, Any]]:
-    """The conditions that make sense of a status, by their type."""
+    """The valid conditions of a status, by their type."""
     if not isinstance(conditions, Sequence) or isinstance(conditions, str):
         return {}
     entries = (entry for entry in conditions if isinstance(entry, Mapping))

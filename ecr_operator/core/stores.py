@@ -1,4 +1,4 @@
-"""What informers see of resources and generated Secrets, as it goes into the inventory."""
+"""How informers put resources and generated Secrets into the cache."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ class ResourceStore:
         return parse_resource(self._kind, raw)
 
     def replaced(self, listed: Sequence[Resource]) -> None:
-        """A list: what is not in it is gone."""
+        """A list: what is not in it was deleted."""
         present = {resource.key for resource in listed}
         for key in self._cache.keys(self._kind, self._scope) - present:
             self._cache.remove_resource(key)
@@ -39,7 +39,7 @@ class ResourceStore:
         self._cache.put_resources([self._cache.parse(self._kind, raw)])
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone."""
+        """An object that was deleted."""
         self._cache.remove_resource(key_of(self._kind, raw))
 
 
@@ -55,7 +55,7 @@ class SecretViewStore:
         return view_secret(raw["metadata"])
 
     def replaced(self, listed: Sequence[SecretView]) -> None:
-        """A list: what is not in it is gone, and versions may have gone back with a restored etcd."""
+        """A list: what is not in it was deleted, and versions may have gone back with a restored etcd."""
         present = {(view.namespace, view.name) for view in listed}
         for name in self._cache.secret_names(self._scope) - present:
             if self._shows(name):
@@ -72,13 +72,13 @@ class SecretViewStore:
         self._cache.see_secret(view)
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone, or has lost our label."""
+        """An object that was deleted, or has lost our label."""
         name = (raw["metadata"]["namespace"], raw["metadata"]["name"])
         known = self._cache.secret(*name)
         if known and known.uid == raw["metadata"]["uid"] and self._shows(name):
             self._cache.remove_secret(name)
 
     def _shows(self, name: SecretName) -> bool:
-        """Whether this watch tells of a Secret: not of one that is known by reading it, without our label."""
+        """Whether this watch shows a Secret: not one without our label, known by reading it."""
         known = self._cache.secret(*name)
         return known is not None and known.labelled

@@ -1,4 +1,4 @@
-"""Whether a resource may have what it wants, asked before anybody asks AWS for it."""
+"""The cluster admin's limits, checked before AWS is called."""
 
 from ecr_operator.api.desired import Desired, Problem
 from ecr_operator.api.errors import PermanentError
@@ -32,14 +32,14 @@ class TenancyGuard:
         return refuse_prefix(self._policy, desired)
 
     def without_refused(self, desired: Desired) -> tuple[Desired, tuple[Problem, ...]]:
-        """The spec without the additional registries that are not allowed, and what to say of each."""
+        """The spec without the additional registries that are not allowed, and the problem of each."""
         return without_refused(self._policy, desired)
 
     async def check(self, desired: Desired) -> None:
         """Refuse what is not allowed.
 
         Raises:
-            PermanentError: `InvalidRegistry` or `RoleNotPermitted`, in words that say who must change what.
+            PermanentError: `InvalidRegistry` or `RoleNotPermitted`, with a message on who must change what.
             OperatorError: from reading the namespace.
         """
         check_hosts(self._policy, desired)

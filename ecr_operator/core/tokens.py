@@ -1,13 +1,13 @@
 """One token per source: single flight, shared result, one stream of retries.
 
 Guarantees:
-- at most one call to AWS per source is under way, whatever asks, and namespaces share the calls fairly;
+- at most one call to AWS per source is under way, and namespaces share the calls fairly;
 - a token is handed out only on the basis on which it was fetched: what permits its identity is read from the
   cluster before, and another basis drops the token;
 - what a namespace's identity got goes with the last resource that uses it, and such drops make no more calls
   than the bound after a drop allows;
-- after a failure a source is left alone until its retry is due, and no other source is slowed;
-- nobody waits in here for AWS: who asks in vain is passed to `on_fetched` when the call is over.
+- after a failure a source is not called until its retry is due, and no other source is slowed;
+- no caller waits for AWS: the key of one that gets no token is passed to `on_fetched` when the call ends.
 
 So a worker is never held up by a source that is slow. Rejected: awaiting the flight, which lets one
 hanging region take every worker.
@@ -49,7 +49,7 @@ class TokenFailure:
 
     Attributes:
         error: what came of it.
-        retry_at: monotonic seconds before which AWS is not asked again.
+        retry_at: monotonic seconds before which AWS is not called again.
         failed_at: monotonic seconds at which it failed.
         unanswered: the call is still under way.
     """
@@ -62,10 +62,10 @@ class TokenFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited:
-    """The cached token will not do, and AWS may not be asked for another yet.
+    """The cached token is not acceptable, and AWS may not be called for another yet.
 
     Attributes:
-        retry_at: monotonic seconds at which AWS may be asked again.
+        retry_at: monotonic seconds at which AWS may be called again.
     """
 
     retry_at: float
@@ -91,7 +91,7 @@ class _Source:
     refused: set[ResourceKey] = field(default_factory=set)
 
     def clear(self) -> None:
-        """Drop what was fetched; what is under way counts no more."""
+        """Drop what was fetched; a call under way is ignored."""
         self.token, self.failure, self.failures = None, None, 0
         self.epoch += 1
 
@@ -103,7 +103,7 @@ class TokenCache:
         issuer: makes the calls.
         clock: both times.
         read_basis: reads what permits an identity from the cluster.
-        on_fetched: called with the keys that asked in vain, once a call is over.
+        on_fetched: called with the keys that got no token, when a call ends.
         rng: the source of jitter.
     """
 
@@ -121,7 +121,7 @@ class TokenCache:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._sources: dict[TokenSource, _Source] = {}
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
-        # The operator's own that nobody uses at present, and that may be used again.
+        # The operator's own that no resource uses at present.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
         self._bounds = DropLimit()
         self._calls = FlowControl(issuer.is_listed, clock.monotonic, self._start)
@@ -152,14 +152,14 @@ class TokenCache:
         expires_at: datetime | None,
         acceptable: Callable[[RegistryToken], bool],
     ) -> RegistryToken | TokenFailure | RateLimited | None:
-        """A token, what stands in its way, or None while AWS is being asked.
+        """A token, why there is none, or None while a call to AWS is under way.
 
         Args:
-            source: whom to ask.
-            user: asks, and uses the source until `release`; `on_fetched` gets its key if there is no token.
+            source: identity, region and service.
+            user: uses the source until `release`; `on_fetched` gets its key if there is no token.
             basis: what permits the source's identity, as `basis` has just read it.
-            expires_at: when the asker's present token expires, if it is alive; retries get denser towards it.
-            acceptable: whether a cached token will do.
+            expires_at: when the user's present token expires; retries get more frequent towards it.
+            acceptable: whether a cached token is acceptable.
         """
         try:
             self._issuer.check(source)
@@ -205,7 +205,7 @@ class TokenCache:
             self._remove(source)
 
     def reset_backoff(self, source: TokenSource) -> None:
-        """A person asks for a fresh token: the next try may come as soon as it ever may after a failure."""
+        """A fresh token was requested: the next call may come as soon as any after a failure."""
         entry = self._sources.get(source)
         if entry and (failure := entry.failure) and not failure.error.retry_after:
             soonest = min(failure.retry_at, failure.failed_at + FASTEST_RETRY)
@@ -217,7 +217,7 @@ class TokenCache:
             self.drop(identity)
 
     def drop(self, identity: Identity) -> None:
-        """Drop an identity's tokens and failures, and have those look again that were refused."""
+        """Drop an identity's tokens and failures, and enqueue the resources that were refused."""
         for source in list(self._of_identity.get(identity, ())):
             self._drop(source)
             entry = self._sources[source]
@@ -225,7 +225,7 @@ class TokenCache:
             self._on_fetched(refused)
 
     def end_term(self) -> None:
-        """Start no call for those who wait: this replica does not lead any more, or stops."""
+        """Start no more calls: this replica no longer leads, or stops."""
         for entry in self._sources.values():
             entry.waiting.clear()
 
@@ -253,7 +253,7 @@ class TokenCache:
         return entry
 
     def _shorten_backoff(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:
-        """Bring the next try forward if who asks has less time left than those who asked before."""
+        """Bring the next call forward if this user has less time left than those before."""
         if expires_at is None or (remaining := expires_at - self._clock.now()) <= timedelta(0):
             return
         latest = self._clock.monotonic() + longest_retry_delay(remaining)
@@ -261,7 +261,7 @@ class TokenCache:
             entry.failure = replace(failure, retry_at=latest)
 
     def _soonest(self, source: TokenSource, entry: _Source) -> float:
-        """When AWS may be asked, in monotonic seconds, where no failure says it."""
+        """When AWS may be called, in monotonic seconds, unless the last call failed."""
         if entry.token and is_alive(entry.token.times, self._clock.now()):
             return entry.fetched_at + _usual_interval(entry.token)
         return self._bounds.soonest(source, self._clock.monotonic())
@@ -308,7 +308,7 @@ class TokenCache:
         self._pump = None
 
     def _start(self, source: TokenSource) -> bool:
-        """Begin a call, if somebody still waits for it."""
+        """Begin a call, if a resource still waits for it."""
         entry = self._sources.get(source)
         if entry is None or not entry.waiting or source in self._flights:
             return False
@@ -325,26 +325,26 @@ class TokenCache:
         # A callback, not the end of the task: one that is cancelled before its first step never runs.
         del self._flights[source]
         known = self._sources.get(source)
-        asked_since: list[ResourceKey] = []
+        waiting_since: list[ResourceKey] = []
         if known is entry and not flight.cancelled():
             self._take_in(entry, flight, is_current=entry.epoch == epoch)
         elif known and known is not entry:
-            # The source was dropped and is used again: what was under way is of no account. Who waits has to
-            # ask once more, and meets the bound after a drop.
-            asked_since, known.waiting = list(known.waiting), {}
+            # The source was dropped and is used again: the old call is ignored. Waiting resources are
+            # enqueued, and meet the limit after a drop.
+            waiting_since, known.waiting = list(known.waiting), {}
         self._calls.ended(source, cancelled=flight.cancelled())
-        if asked_since:
-            self._on_fetched(asked_since)
+        if waiting_since:
+            self._on_fetched(waiting_since)
 
     def _take_in(self, entry: _Source, flight: "asyncio.Task[RegistryToken]", *, is_current: bool) -> None:
         error = flight.exception()
         waiting, refused = list(entry.waiting), set[ResourceKey]()
         if not is_current:
-            pass  # dropped meanwhile: what the old credentials got or did not get is of no account
+            pass  # dropped meanwhile: the result of the old credentials is ignored
         elif error:
             self._failed(entry, error if isinstance(error, OperatorError) else _unexpected(error))
         else:
-            # Those too that were sent away before: what they were refused for is over.
+            # Also those that were refused before: the failure is over.
             refused, entry.refused = entry.refused, set()
             entry.failure, entry.failures = None, 0
             entry.token, entry.fetched_at = flight.result(), self._clock.monotonic()
@@ -367,14 +367,14 @@ def _usual_interval(token: RegistryToken) -> float:
 
 def _unanswered(source: TokenSource, known: TokenFailure | None, now: float) -> TokenFailure:
     words = f"AWS in {source.region} has not answered yet. Check the network and the region."
-    # What is known of the last try holds during the next one, so that the status does not go to and fro.
+    # What is known of the last try holds during the next one, so that the status does not alternate.
     error = known.error if known else TransientError(Reason.AWS_UNAVAILABLE, words)
     return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now, unanswered=True)
 
 
 def _unexpected(error: BaseException) -> TransientError:
-    # Only the type: what an unknown exception says may hold a token.
+    # Only the type: the text of an unknown exception may contain a token.
     return TransientError(
         Reason.AWS_UNAVAILABLE,
-        f"Asking AWS failed with an unexpected error ({type(error).__name__}); trying again.",
+        f"The call to AWS failed with an unexpected error ({type(error).__name__}); trying again.",
     )

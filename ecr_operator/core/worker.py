@@ -24,7 +24,7 @@ from ecr_operator.core.queue import DeadlineQueue, Due
 from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.schedule import kubernetes_retry_delay, longest_retry_delay, refresh_deadline
 from ecr_operator.core.state import ResourceState, Result
-from ecr_operator.core.status import dying, is_legacy_part, is_ready, next_status, outcome_changed
+from ecr_operator.core.status import as_event, is_legacy_part, is_ready, next_status, outcome_changed
 from ecr_operator.telemetry.metrics import Metrics
 
 _REPORT_PENDING_AFTER = 2.0
@@ -179,7 +179,7 @@ class Workers:
         if state.removed:
             return
         permanent = isinstance(error, PermanentError)
-        # How long an outage lasts says nothing of how long a refusal will, nor the other way round.
+        # The length of an outage does not predict that of a refusal, nor the other way round.
         state.failures = state.failures + 1 if state.failures_permanent is permanent else 1
         state.failures_permanent = permanent
         if error.retry_after:
@@ -223,7 +223,7 @@ class Workers:
         self._log(state, resource, outcome, began)
         changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
         if changed or outcome.reason in _EVENT_ONLY:
-            self._events.emit(resource, dying(outcome, resource.status, now))
+            self._events.emit(resource, as_event(outcome, resource.status, now))
 
     async def _is_reported(self, resource: Resource, status: dict[str, Any]) -> bool:
         """Whether the status has all of this that the resource's CRD can hold."""

@@ -61,7 +61,7 @@ async def test_each_failure_is_told_by_its_reason_while_the_last_token_stays_unt
         renewed = await _secrets(scene)
     assert _reasons(failed) == {name: ("False", reason) for name, (_, reason, _) in FAILURES.items()}
     assert {name for name, (_, _, words) in FAILURES.items() if words not in _message(failed[name])} == set()
-    assert {name for name in FAILURES if "lives until" not in _message(failed[name])} == set()
+    assert {name for name in FAILURES if "expires at" not in _message(failed[name])} == set()
     assert {
         name
         for name in FAILURES

@@ -61,7 +61,7 @@ async def test_a_wrong_edit_of_the_mounted_file_keeps_the_token_and_is_told_unti
         assert await scene.token("pull-login") == before
         message = reading.condition(resource, "Refreshed")["message"]
         assert f"{tmp_path}/credentials, line 1 comes before any section; put [default] above it" in message
-        assert "lives until" in message
+        assert "expires at" in message
         assert "AKIA" not in message
         mount(tmp_path, "three", KEYS.replace("AKIAFROMAFILE", "AKIAMENDEDNOW"))
         await scene.ready("pull", within=10)

@@ -58,7 +58,7 @@ async def test_wrong_keys_in_the_mounted_file_show_and_leave_the_tokens_and_righ
         for name in (*names, "role"):
             resource = await scene.told(name, "False", "AccessDenied", within=WITHIN)
             assert reading.verdict(resource, "Ready") == ("True", "Refreshed")
-            assert "lives until" in message(resource)
+            assert "expires at" in message(resource)
         assert [await scene.secret(f"{name}-login") for name in (*names, "role")] == before
         # One that the plain identity shares, and one for the role.
         assert scene.aws.count() == 2

@@ -138,7 +138,7 @@ async def test_an_object_that_changes_all_the_time_is_told_of_once_a_second_and_
     register.named.name(key("shop"), other)
     relist(register.secrets, [secret(), secret("other")])
     clock = FakeClock()
-    telling = asyncio.create_task(register.named.tell_of_more(clock))
+    telling = asyncio.create_task(register.named.pass_on_later(clock))
     for version in range(100):
         register.secrets.changed(secret(version=f"1{version}"))
         await clock.advance(0.03)

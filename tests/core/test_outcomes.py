@@ -13,14 +13,14 @@ from tests.builders import NOW, desired, foreign_metadata, outcome, permanent, r
 
 OF = resource()
 TIMES = times()
-UNTIL = "holds a token that lives until 2026-03-02T00:00:00Z."
+UNTIL = "has a token that expires at 2026-03-02T00:00:00Z."
 
 
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
         (Reason.REFRESHED, f"Secret web-pull {UNTIL}"),
-        (Reason.REPAIRED, f"Secret web-pull was put right and {UNTIL}"),
+        (Reason.REPAIRED, f"Secret web-pull was restored and {UNTIL}"),
         (Reason.ADOPTED, f"Secret web-pull was adopted and {UNTIL}"),
     ],
 )
@@ -101,7 +101,7 @@ def test_whatever_is_no_success(told: Outcome, reason: Reason, fits: bool, lasti
 def test_a_contest_names_the_other_writer() -> None:
     seen = view_secret(foreign_metadata())
     assert "by field manager kubectl-create" in outcomes.contested(desired(OF), seen, None).message
-    assert "by somebody" in outcomes.contested(desired(OF), None, None).message
+    assert "by another client" in outcomes.contested(desired(OF), None, None).message
 
 
 def test_links_that_fail_leave_the_secret_as_good_as_it_is() -> None:

@@ -300,7 +300,7 @@ async def test_while_the_login_can_t_be_known_the_secret_stays_and_shows(
         assert (world.told(of)[0], world.told(of, "Refreshed")[0]) == ("False", "False")
         assert world.told(of, "Stalled")[0] == "True"
         assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-01T12:12:00Z")
-        assert "lives until 2026-03-01T12:12:00Z" in message(world, of)
+        assert "expires at 2026-03-01T12:12:00Z" in message(world, of)
         await world.clock.advance(DEAD)
         assert (lasting(world), pulls(world), metric(world)) == (before, ["web-pull"], shown)
         assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"

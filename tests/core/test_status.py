@@ -53,7 +53,7 @@ def test_the_whole_status_after_the_first_token() -> None:
                 "observedGeneration": 2,
                 "lastTransitionTime": "2026-03-01T12:00:00Z",
                 "reason": "Refreshed",
-                "message": "The Secret holds a token that lives until 2026-03-02T00:00:00Z.",
+                "message": "The Secret has a token that expires at 2026-03-02T00:00:00Z.",
             },
             {
                 "type": "Refreshed",
@@ -153,7 +153,7 @@ def test_phase_and_conditions(after: Outcome, phase: str, conditions: dict[str, 
 
 def test_a_failure_says_how_long_the_present_token_lives() -> None:
     message = (condition(status_after(DENIED), "Refreshed") or {})["message"]
-    assert message == "You may not. The present token lives until 2026-03-02T00:00:00Z."
+    assert message == "You may not. The present token expires at 2026-03-02T00:00:00Z."
 
 
 def test_after_the_expiry_it_says_since_when() -> None:

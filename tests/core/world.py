@@ -151,7 +151,7 @@ class World:
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Have workers at work for a while."""
         keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
-        changes = self.named.tell_of_more(self.clock)
+        changes = self.named.pass_on_later(self.clock)
         running = (self.workers.run(workers), self.links.run(), keys, changes)
         tasks = [asyncio.create_task(each) for each in running]
         try:

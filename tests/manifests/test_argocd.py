@@ -110,7 +110,7 @@ async def test_what_the_operator_writes_is_understood(stage: Installation) -> No
     assert said == {"pull": "Suspended", "wrong": "Degraded"}
     status, message = health(await stage.resource("charts", ARGO_SECRETS))
     assert status == "Healthy"
-    assert "lives until" in message
+    assert "expires at" in message
 
 
 @pytest.mark.parametrize("name", sorted(render()))

@@ -123,7 +123,7 @@ async def test_a_wrong_clock_is_named_while_the_token_lives_on(scene: Scene) -> 
         await scene.ready("pull")
     message = reading.condition(told, "Refreshed")["message"]
     assert "clock" in message
-    assert "lives until" in message
+    assert "expires at" in message
     assert scene.aws.count(outcome="InvalidSignatureException") >= 1
 
 

@@ -66,7 +66,7 @@ def test_it_goes_from_iam_to_a_secret_that_is_waited_for(guide: str) -> None:
 
 @for_each_guide
 def test_it_says_who_changes_what_when_it_is_denied(guide: str) -> None:
-    table = (DOCS / guide).read_text(encoding="utf-8").partition("\n## When it")[2]
+    table = (DOCS / guide).read_text(encoding="utf-8").partition("\n## Troubleshooting")[2]
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert rows[0].endswith("| Who changes what |")
     assert len(rows) > 5

@@ -1,4 +1,4 @@
-# Everything runs in .venv, from locked packages. Needs Python 3.11 or later (with venv) and make.
+# Everything runs in .venv, with locked packages. Needs Python 3.11 or later (with venv) and make.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 ASSETS_CACHE = $${XDG_CACHE_HOME:-$$HOME/.cache}/ecr-secret-operator
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header
-# The package registry is asked for what is missing, not for a newer pip.
+# Don't ask the package registry for a newer pip.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export KEEP
@@ -33,14 +33,14 @@ help: ## List these targets
 		printf '%-25s %s\n' "$$target" "$$text"; \
 	done
 
-demo: $(INSTALLED) ## See the operator at work on a real API server, about a minute (KEEP=1: until Ctrl-C)
+demo: $(INSTALLED) ## Run the operator on a real API server for about a minute (KEEP=1: until Ctrl-C)
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.demo
 
-test: $(INSTALLED) ## Run all tests but those of test-programs
+test: $(INSTALLED) ## Run all tests except test-programs
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m pytest
-	@echo "Those with other people's programs (a registry, skopeo, Helm, Prometheus, OLM): make test-programs"
+	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
@@ -61,35 +61,35 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
 	@if [ -x $(VENV)/bin/hadolint ]; then echo "Dockerfiles…"; $(VENV)/bin/hadolint *Dockerfile; fi
 
-crds: $(INSTALLED) ## Write the CRDs of config/crd from the models
+crds: $(INSTALLED) ## Generate the CRDs in config/crd from the models
 	@$(PY) -m tools.crds
 
-reference: $(INSTALLED) ## Write docs/reference.md from the models and the flags
+reference: $(INSTALLED) ## Generate docs/reference.md from the models and the flags
 	@$(PY) -m tools.reference
 
 diagrams: $(INSTALLED) ## Draw docs/diagrams/*.svg from the text beside them
 	@$(PY) -m tools.diagrams
 
-argocd: $(INSTALLED) ## Write the forms of config/argocd/health.lua that Argo CD takes
+argocd: $(INSTALLED) ## Generate the YAML files with config/argocd/health.lua for Argo CD
 	@$(PY) -m tools.argocd
 
 .PHONY: bundle bundle-build bundle-push catalog-build catalog-push
-bundle: $(INSTALLED) ## Write the OLM bundle and its catalog (IMG=… and BUNDLE_IMG=… name other images)
+bundle: $(INSTALLED) ## Generate the OLM bundle and its catalog (IMG=… and BUNDLE_IMG=… set the images)
 	@$(PY) -m tools.bundle --image "$(IMG)" --bundle-image "$(BUNDLE_IMG)"
 
-bundle-build: bundle ## Build the bundle's image (BUNDLE_IMG=…), with docker or CONTAINER_TOOL=podman
+bundle-build: bundle ## Build the bundle image (BUNDLE_IMG=…), with docker or CONTAINER_TOOL=podman
 	$(CONTAINER_TOOL) build -f bundle.Dockerfile -t $(BUNDLE_IMG) .
 
-bundle-push: ## Push the bundle's image
+bundle-push: ## Push the bundle image
 	$(CONTAINER_TOOL) push $(BUNDLE_IMG)
 
-catalog-build: bundle ## Build the catalog's image (CATALOG_IMG=…); the bundle's must be pushed
+catalog-build: bundle ## Build the catalog image (CATALOG_IMG=…); push the bundle image first
 	$(CONTAINER_TOOL) build -f catalog.Dockerfile -t $(CATALOG_IMG) .
 
-catalog-push: ## Push the catalog's image
+catalog-push: ## Push the catalog image
 	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
-soak: $(INSTALLED) ## Change, break and restart things at random for minutes (ARGS="--minutes 10 --seed 7")
+soak: $(INSTALLED) ## Change, break and restart things at random (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m lab.soak $(ARGS)
 
@@ -97,25 +97,25 @@ bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resource
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.bench $(ARGS)
 
-run: $(INSTALLED) ## Run the operator against the cluster of the current kubeconfig (ARGS=… adds flags)
+run: $(INSTALLED) ## Run the operator with the current kubeconfig (ARGS=… adds flags)
 	@$(PY) -m ecr_operator $(ARGS)
 
-install: $(INSTALLED) ## Install the CRDs in the cluster of the current kubeconfig
+install: $(INSTALLED) ## Install the CRDs with the current kubeconfig
 	@$(KUBECTL) apply -k config/crd
 
-uninstall: $(INSTALLED) ## Take the CRDs away, and with them all resources and their generated Secrets
+uninstall: $(INSTALLED) ## Delete the CRDs, all resources and their generated Secrets
 	@$(KUBECTL) delete --ignore-not-found -k config/crd
 
-deploy: $(INSTALLED) ## Install CRDs, rights and the operator as config/default has them (IMG=… is its image)
+deploy: $(INSTALLED) ## Install config/default: CRDs, RBAC and the operator (IMG=… sets its image)
 	@$(KUBECTL) kustomize config/default | \
 		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" | $(KUBECTL) apply -f -
 
-manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one file (IMG=… is its image)
+manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one file (IMG=… sets its image)
 	@mkdir -p dist && $(VENV)/bin/kubectl kustomize config/default | \
 		sed "s|image: quay.io/rh-mobb/ecr-secret-operator:.*|image: $(IMG)|" >dist/install.yaml
 	@echo "dist/install.yaml is written."
 
-undeploy: $(INSTALLED) ## Take all of it away again, resources and generated Secrets included
+undeploy: $(INSTALLED) ## Delete config/default, all resources and their generated Secrets
 	@$(KUBECTL) delete --ignore-not-found -k config/default
 
 picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
@@ -125,13 +125,13 @@ picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
 dashboard-picture: $(INSTALLED) ## Draw docs/dashboard.svg anew from five minutes of Prometheus and two operators
 	@$(PY) -m lab.dashboard docs/dashboard.svg
 
-venv: $(INSTALLED) ## Make .venv with the project and all it needs (PYTHON=… chooses the interpreter)
+venv: $(INSTALLED) ## Create .venv with the project and its dependencies (PYTHON=… sets the interpreter)
 	@echo "$(VENV) is complete."
 
-assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… chooses the version)
+assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… sets the version)
 	@$(PY) -m lab.assets
 
-sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX bill of materials of the image's packages, with licences
+sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image's packages, with licences
 	@mkdir -p dist; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PY) -m venv --without-pip "$$folder" && \
 	$(PY) -m pip --python "$$folder/bin/python" install --quiet --no-deps --require-hashes -r requirements.lock && \
@@ -146,7 +146,7 @@ image: ## Build the image for this machine's architecture (IMG=name:tag, PLATFOR
 image-push: ## Push the image (IMG=name:tag)
 	$(CONTAINER_TOOL) push $(IMG)
 
-lock: $(INSTALLED) ## Renew both lock files within the bounds of pyproject.toml, and CI's pip-audit
+lock: $(INSTALLED) ## Update both lock files within the bounds of pyproject.toml, and CI's pip-audit
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(UV_COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	echo pip-audit | $(UV_COMPILE) --upgrade --no-annotate - -o .github/pip-audit.lock
@@ -155,25 +155,25 @@ clean: ## Remove .venv and all caches in this folder
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* \
 		build dist ./*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@echo "Done. The lab's binaries stay in $(ASSETS_CACHE); make clean-assets removes them."
+	@echo "Done. make clean-assets removes the lab's binaries from $(ASSETS_CACHE)."
 
 clean-assets: ## Remove the lab's binaries from the user's cache
 	@rm -rf "$(ASSETS_CACHE)"
-	@echo "Done. What Go fetched and compiled for them stays in its own caches; go clean -cache -modcache empties those."
+	@echo "Done. To empty Go's caches too: go clean -cache -modcache"
 
 # --- .venv -----------------------------------------------------------------------------------------------
-# A stamp is written when its step is complete, so an interrupted one is done again from its start.
-# The lock file is whole, so nothing is resolved anew: a version that came out since would be refused.
+# A stamp is written when its step is complete, so an interrupted step starts again.
+# --no-deps: the lock file is complete, and pip would refuse a newer version without a hash.
 
 $(LOCKED): requirements-dev.lock
 	@rm -f $(LOCKED) $(INSTALLED)
 	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
-		echo "Making $(VENV) with $$("$$python" --version)…"; \
+		echo "Creating $(VENV) with $$("$$python" --version)…"; \
 		"$$python" -m venv --clear $(VENV) && exit 0; \
-		echo "$$python cannot make it; on Debian and Ubuntu this needs the package python3-venv." >&2; exit 1; \
+		echo "$$python can't create it; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; \
 	done; \
-	echo "Python 3.11 or later is needed. Install it, or name it: make venv PYTHON=/path/to/python3" >&2; exit 1
+	echo "Python 3.11 or later is required. Install it, or set it: make venv PYTHON=/path/to/python3" >&2; exit 1
 	@count=0; echo "Fetching about $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) packages…"; \
 	{ $(PY) -m pip install --progress-bar off --no-deps --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
 	tee $(VENV)/pip.log | while IFS= read -r line; do \

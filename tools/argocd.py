@@ -8,8 +8,8 @@ import yaml
 from ecr_operator.api.kinds import GROUP, KINDS
 
 FOLDER = Path(__file__).parents[1] / "config" / "argocd"
-_MADE = "# Made from health.lua by `make argocd`.\n"
-_ADD = "# For OpenShift GitOps: add both to the list in your ArgoCD resource; a patch would replace it.\n"
+_MADE = "# Generated from health.lua by `make argocd`.\n"
+_ADD = "# For OpenShift GitOps: add both to the list in your ArgoCD resource; a patch replaces the list.\n"
 
 
 def render() -> dict[str, str]:

@@ -1,10 +1,10 @@
--- Health of both kinds for Argo CD, in its sandbox: no string library there.
+-- Health check of both kinds for Argo CD. Its sandbox has no string library.
 local hs = { status = "Progressing", message = "Waiting for the operator" }
 local status = obj.status
 if status == nil or status.phase == nil then
   return hs
 end
--- v0.6.0's CRDs keep no observedGeneration.
+-- v0.6.0's CRDs drop observedGeneration.
 if status.observedGeneration ~= nil and obj.metadata.generation ~= nil
     and status.observedGeneration < obj.metadata.generation then
   hs.message = "Waiting for the operator to see the changed spec"
@@ -29,7 +29,7 @@ elseif status.phase == "Updated" and ready ~= nil and ready.status == "False" th
   -- A login that no client can use.
   hs.status = "Degraded"
 end
--- A live token is healthy, and what keeps it from being renewed is worth knowing.
+-- With a valid token the resource is Healthy; the message still reports a failed refresh.
 if refreshed ~= nil and refreshed.status ~= "True" and refreshed.message ~= nil then
   hs.message = refreshed.message
 elseif ready ~= nil and ready.message ~= nil then

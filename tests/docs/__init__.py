@@ -1,1 +1,1 @@
-"""The documents: their commands run, their links lead somewhere."""
+"""The documentation: commands run, links resolve."""

@@ -1,7 +1,7 @@
-"""The fenced blocks of the documents, and what keeps a command from being run by a test. Pure.
+"""The fenced blocks of the documentation, and why a test skips one. Pure.
 
-A block is run unless one of the programs that it names is not here or would not come to an end; so a new
-block is run without being listed anywhere.
+A block is run unless it names a program that is not installed or that does not end, so new blocks are run
+without being listed.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-# `bash` is all commands; in `console` they stand after a `$ `, and what they print below.
+# `bash` has only commands; `console` has commands after `$ `, and their output.
 SHELLS: Final = frozenset({"bash", "console"})
 LANGUAGES: Final = SHELLS | {"yaml", "json", "text"}
 
@@ -31,21 +31,15 @@ _KUBECTL: Final = "kubectl"
 _OPERATOR: Final = "ecr-secret-operator"
 _COMMANDS: Final = frozenset({"status", "check", "render", "refresh", "--help", "--version"})
 _ENDLESS: Final = frozenset({"-w", "--watch", "-f", "--follow"})
-# The lab has no nodes, so there is no pod to talk to, and no Deployment becomes ready.
+# The lab has no nodes, so no pods, and no Deployment becomes ready.
 _NEED_PODS: Final = frozenset({"attach", "cp", "debug", "exec", "logs", "port-forward", "run", "top"})
-# Those that talk to a cluster; the others build and test, and are at home in CI.
+# Targets that use a cluster; CI runs the others, which build and test.
 _TARGETS: Final = frozenset({"install", "uninstall", "deploy", "undeploy"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One fenced block.
-
-    Attributes:
-        document, line: where it begins.
-        language: after the fence.
-        text: what is in it, without its indentation.
-    """
+    """One fenced block; `line` is that of its fence, `text` has no indentation."""
 
     document: Path
     line: int
@@ -54,19 +48,19 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Document and line, for a person."""
+        """Document and line, for messages."""
         return f"{self.document.relative_to(ROOT)}:{self.line}"
 
     @property
     def script(self) -> str:
-        """The commands alone."""
+        """The commands without output."""
         if self.language == "bash":
             return self.text
         return "".join(f"{line[2:]}\n" for line in self.text.splitlines() if line.startswith("$ "))
 
 
 def blocks(document: Path) -> list[Block]:
-    """Return the blocks of a document, in order."""
+    """All blocks of a document, in order."""
     text = document.read_text(encoding="utf-8")
     return [
         Block(
@@ -80,14 +74,14 @@ def blocks(document: Path) -> list[Block]:
 
 
 def shell_blocks(document: Path) -> list[Block]:
-    """Return those that hold commands."""
+    """The blocks with commands."""
     return [block for block in blocks(document) if block.language in SHELLS]
 
 
 def simple_commands(script: str) -> Iterator[list[str]]:
-    """The words of each command of a script, those of pipes and substitutions too, with their variables."""
-    said = _COMMENT.sub(r"\1", _HEREDOC.sub(r"\1", script)).replace("\\\n", " ")
-    lexer = shlex.shlex(said, posix=True, punctuation_chars=";|&()\n")
+    """The words of each command, including those in pipes and substitutions, without assignments."""
+    plain = _COMMENT.sub(r"\1", _HEREDOC.sub(r"\1", script)).replace("\\\n", " ")
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars=";|&()\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t", "", True
     words: list[str] = []
     for token in lexer:
@@ -106,30 +100,30 @@ def _without_assignments(words: list[str]) -> Iterator[list[str]]:
         yield words
 
 
-def obstacle(script: str) -> str | None:
-    """What keeps the tests from running these commands, or None."""
+def skip_reason(script: str) -> str | None:
+    """Why the tests skip these commands, or None."""
     if "…" in _COMMENT.sub("", script):
-        return "something is to be filled in"
-    return next((why for words in simple_commands(script) if (why := _obstacle(words))), None)
+        return "it has a placeholder"
+    return next((why for words in simple_commands(script) if (why := _skip_reason(words))), None)
 
 
-def _obstacle(words: list[str]) -> str | None:
+def _skip_reason(words: list[str]) -> str | None:
     program, *arguments = words
     if program in _ORDINARY:
         return None
     if program == _KUBECTL:
-        return _obstacle_for_kubectl(arguments)
+        return _kubectl_skip_reason(arguments)
     if program == "make":
-        foreign = [each for each in arguments if "=" not in each and each not in _TARGETS]
-        return f"make {foreign[0]} is not for a cluster" if foreign else None
+        others = [each for each in arguments if "=" not in each and each not in _TARGETS]
+        return f"make {others[0]} does not use a cluster" if others else None
     if program == _OPERATOR:
         if not arguments or arguments[0] not in _COMMANDS:
             return "it starts the operator"
         return "it does not end" if _ENDLESS & {*arguments} - {"-f"} else None
-    return f"{program} is not here"
+    return f"{program} is not installed"
 
 
-def _obstacle_for_kubectl(arguments: list[str]) -> str | None:
+def _kubectl_skip_reason(arguments: list[str]) -> str | None:
     if any("https://" in each for each in arguments):
         return "it needs the network"
     verbs = {each for each in arguments if not each.startswith("-")}

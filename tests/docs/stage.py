@@ -1,7 +1,7 @@
-"""What the documents take for granted: a cluster, an AWS, the operator at work, and other people's kinds.
+"""The environment that the documentation assumes: a cluster, an AWS, a running operator, and foreign CRDs.
 
-Every document begins on the same stage, in the namespace `default`: the operator is installed, `builds` has
-the resource of the first sample, and `argocd` an Argo CD. What a document makes goes with it.
+Every page starts with the same state, in the namespace `default`: the operator is installed, `builds` has the
+resource of the first sample, and `argocd` an Argo CD. `clear` removes what a page created.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ from tests.docs.blocks import ROOT, Block
 
 ACCOUNT: Final = "123456789012"
 KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
-# Not in the repository but named in the documents.
+# Kinds of other projects in the documentation.
 _FOREIGN: Final = (
     ("argoproj.io", "v1alpha1", "Application"),
     ("monitoring.coreos.com", "v1", "ServiceMonitor"),
     ("monitoring.coreos.com", "v1", "PrometheusRule"),
 )
 _LIMIT: Final = 100.0
-# Folders that are only read, and nothing that a command may write to by its name.
+# Only paths that the commands read.
 _OF_THE_REPOSITORY: Final = ("Makefile", "config", "ecr_operator", "samples")
 _OF_THE_SYSTEM: Final = ("default", "kube-", "ecr-secret-operator")
 _PRELUDE: Final = """\
@@ -50,7 +50,7 @@ make() { command make -o "$VENV/.installed" VENV="$VENV" "$@"; }
 
 
 async def set_up(plane: ControlPlane) -> None:
-    """Bring about what every document begins with, whatever is there already."""
+    """Create the initial state, idempotently."""
     async with plane.api() as api:
         if await api.find(CRDS, KINDS[0]) is None:
             await kubectl("apply", "-k", "config/default", kubeconfig=plane.kubeconfig, home=plane.folder)
@@ -67,18 +67,18 @@ async def set_up(plane: ControlPlane) -> None:
 
 
 async def ready(plane: ControlPlane) -> None:
-    """Wait until the operator has done its work on the stage."""
+    """Wait until the resource of the initial state is Ready."""
 
     async def look() -> bool:
         resource = await api.get(ECR_SECRETS, "ecr-secret", "builds")
         return reading.verdict(resource, "Ready") == ("True", "Refreshed")
 
     async with plane.api() as api:
-        await wait_for(look, 30, "the resource of the stage")
+        await wait_for(look, 30, "the resource of the initial state")
 
 
 async def clear(plane: ControlPlane) -> None:
-    """Take away what a document has made."""
+    """Delete what a page created."""
     async with plane.api() as api:
         for namespace in [each["metadata"]["name"] for each in await api.list(NAMESPACES)]:
             if await api.find(CRDS, KINDS[0]) is not None:
@@ -91,7 +91,7 @@ async def clear(plane: ControlPlane) -> None:
 
 
 def _foreign(group: str, version: str, kind: str) -> Json:
-    """A CRD of somebody else's, that takes everything."""
+    """A CRD of another project, with any schema."""
     plural = f"{kind.lower()}s"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {
@@ -110,10 +110,10 @@ def _foreign(group: str, version: str, kind: str) -> Json:
 
 
 async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:
-    """Run blocks as one script, in a folder that looks like the repository. Raises LabError if one fails."""
+    """Run blocks as one script, in a folder like the repository. Raises LabError if a command fails."""
     for name in _OF_THE_REPOSITORY:
         (folder / name).symlink_to(ROOT / name)
-    # As the guides make it.
+    # As the guides create it.
     (folder / "credentials").write_text("[default]\naws_access_key_id=AKIA...\naws_secret_access_key=...\n")
     script = folder / "commands.sh"
     script.write_text(_PRELUDE + "".join(f"echo '== {each.place}'\n{each.script}\n" for each in blocks))

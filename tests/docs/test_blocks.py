@@ -1,4 +1,4 @@
-"""What may be copied from the documents is whole, and only what can't run here is left out."""
+"""Blocks: commands and manifests in the documentation are valid, and few commands are skipped."""
 
 import re
 import subprocess
@@ -15,9 +15,9 @@ from tests.docs.blocks import (
     ROOT,
     Block,
     blocks,
-    obstacle,
     shell_blocks,
     simple_commands,
+    skip_reason,
 )
 
 SHELL = [block for document in DOCUMENTS for block in shell_blocks(document)]
@@ -26,19 +26,19 @@ for_each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda pa
 
 
 @for_each_document
-def test_every_fence_is_closed_and_says_what_is_in_it(document: Path) -> None:
+def test_every_fence_is_closed_and_names_its_language(document: Path) -> None:
     fences = re.findall(r"^ *```", document.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(fences) == 2 * len(blocks(document))
     assert [block.place for block in blocks(document) if block.language not in LANGUAGES] == []
 
 
 @for_each_document
-def test_bash_understands_the_commands(document: Path) -> None:
+def test_commands_are_valid_bash(document: Path) -> None:
     script = "\n".join(block.script for block in shell_blocks(document))
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
-def test_every_target_of_make_is_there() -> None:
+def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = {
@@ -59,7 +59,7 @@ def test_every_target_of_make_is_there() -> None:
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
-def test_manifests_are_yaml_and_those_of_our_kinds_make_sense(block: Block) -> None:
+def test_manifests_are_yaml_and_those_of_our_kinds_are_valid(block: Block) -> None:
     for manifest in yaml.safe_load_all(block.text):
         if manifest.get("apiVersion") == API_VERSION:
             stored = manifest | {"metadata": manifest["metadata"] | {"uid": "u", "generation": 1}}
@@ -67,9 +67,9 @@ def test_manifests_are_yaml_and_those_of_our_kinds_make_sense(block: Block) -> N
             assert parse_resource(manifest["kind"], stored).problem is None
 
 
-def test_most_of_what_names_kubectl_alone_is_run() -> None:
+def test_most_blocks_with_only_kubectl_are_run() -> None:
     alone = [block for block in SHELL if {words[0] for words in simple_commands(block.script)} == {"kubectl"}]
-    run = [block for block in alone if obstacle(block.script) is None]
+    run = [block for block in alone if skip_reason(block.script) is None]
     assert len(run) > 0.8 * len(alone) > 15
 
 
@@ -86,7 +86,7 @@ def test_most_of_what_names_kubectl_alone_is_run() -> None:
     ],
     ids=["separators", "substitution", "assignment", "assignment alone", "lines", "here document", "quotes"],
 )
-def test_the_programs_of_a_script(script: str, programs: str) -> None:
+def test_simple_commands_of_a_script(script: str, programs: str) -> None:
     expected = programs.split() if " " in programs else list(programs)
     assert [words[0] for words in simple_commands(script)] == expected
 
@@ -99,19 +99,19 @@ def test_the_programs_of_a_script(script: str, programs: str) -> None:
         ("ecr-secret-operator status -A\n", None),
         ("ecr-secret-operator render -f samples/x.yaml\n", None),
         ("make deploy IMG=registry.example.com/x:1\n", None),
-        ("aws iam create-user\n", "aws is not here"),
-        ("kubectl get x -o json | jq .\n", "jq is not here"),
-        ("export X=$(oc whoami)\n", "oc is not here"),
-        ("export X=…\n", "something is to be filled in"),
+        ("aws iam create-user\n", "aws is not installed"),
+        ("kubectl get x -o json | jq .\n", "jq is not installed"),
+        ("export X=$(oc whoami)\n", "oc is not installed"),
+        ("export X=…\n", "it has a placeholder"),
         ("kubectl apply -k 'https://github.com/a//b'\n", "it needs the network"),
         ("kubectl -n x logs deploy/y\n", "kubectl logs needs a pod"),
         ("kubectl rollout status deployment x\n", "no Deployment becomes ready without nodes"),
         ("kubectl get ecr -w\n", "it does not end"),
         ("ecr-secret-operator --leader-elect\n", "it starts the operator"),
         ("ecr-secret-operator status -w\n", "it does not end"),
-        ("make image IMG=x\n", "make image is not for a cluster"),
+        ("make image IMG=x\n", "make image does not use a cluster"),
     ],
     ids=lambda value: str(value).strip(),
 )
-def test_what_keeps_a_command_from_being_run(script: str, why: str | None) -> None:
-    assert obstacle(script) == why
+def test_skip_reason(script: str, why: str | None) -> None:
+    assert skip_reason(script) == why

@@ -1,27 +1,27 @@
-"""Every link leads somewhere."""
+"""Links: every target exists, every page and image is linked."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.docs.blocks import DOCUMENTS, ROOT
-from tests.docs.links import anchors, fault_of, faults, links
+from tests.docs.links import anchors, link_error, link_errors, links
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_all_links_lead_to_a_file_a_heading_or_a_public_host(document: Path) -> None:
-    assert list(faults(document)) == []
+def test_links_target_an_existing_file_a_heading_or_a_public_host(document: Path) -> None:
+    assert list(link_errors(document)) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_readme_leads_to_every_document(document: Path) -> None:
+def test_the_readme_links_every_page(document: Path) -> None:
     assert document.name == "README.md" or str(document.relative_to(ROOT)) in links(README)
 
 
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=lambda path: path.name)
-def test_every_picture_is_shown(picture: Path) -> None:
+def test_every_image_is_used(picture: Path) -> None:
     shown = {
         (document.parent / target).resolve()
         for document in DOCUMENTS
@@ -32,27 +32,27 @@ def test_every_picture_is_shown(picture: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "fault"),
+    ("target", "error"),
     [
         ("nowhere.md", "no such file"),
-        ("/", "outside of the repository"),
+        ("/", "outside the repository"),
         ("#nothing", "no such heading"),
         ("alerts.md#nothing", "no such heading"),
         ("http://example.com", "not https"),
         ("mailto:a@example.com", "not https"),
-        ("https://localhost:8080/x", "no public host"),
+        ("https://localhost:8080/x", "not a public host"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_found(target: str, fault: str) -> None:
+def test_a_broken_link_is_an_error(target: str, error: str) -> None:
     document = ROOT / "docs" / "metrics.md"
-    assert fault_of(document, target) == fault
+    assert link_error(document, target) == error
 
 
 @pytest.mark.parametrize(
     "target", ["#probes", "alerts.md", "alerts.md#ecrtokenexpired", "https://example.com/x"]
 )
-def test_one_that_leads_somewhere_is_not(target: str) -> None:
-    assert fault_of(ROOT / "docs" / "metrics.md", target) is None
+def test_a_valid_link_is_no_error(target: str) -> None:
+    assert link_error(ROOT / "docs" / "metrics.md", target) is None
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_one_that_leads_somewhere_is_not(target: str) -> None:
         ("## A - B", "a---b"),
     ],
 )
-def test_a_headings_anchor_is_githubs(heading: str, anchor: str) -> None:
+def test_anchors_follow_githubs_rules(heading: str, anchor: str) -> None:
     assert anchors(heading) == {anchor}
 
 
-def test_headings_of_one_name_are_numbered() -> None:
+def test_equal_headings_get_numbered_anchors() -> None:
     assert anchors("# A\n\n## A\n\n```text\n# B\n```\n") == {"a", "a-1"}
 
 
-def test_what_stands_in_code_is_no_link() -> None:
+def test_links_in_code_are_ignored() -> None:
     assert links("`[a](b)` [c](d)\n\n```text\n[e](f)\n```\n\n![g](h.svg)\n") == ["d", "h.svg"]

@@ -1,4 +1,4 @@
-"""The commands of each document, in its order, against a real API server with the operator at work."""
+"""Commands of each page, in order, with a real API server and a running operator."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,27 +10,27 @@ from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
 from tests.docs import stage
-from tests.docs.blocks import DOCUMENTS, obstacle, shell_blocks
+from tests.docs.blocks import DOCUMENTS, shell_blocks, skip_reason
 
 NAMESPACE = "ecr-secret-operator"
-# AWS may be asked again after a quarter of it, which `refresh` waits for.
+# `refresh` waits for a quarter of it.
 TOKEN_LIFE = 16
 RUNNABLE = {
-    document: [each for each in shell_blocks(document) if obstacle(each.script) is None]
+    document: [each for each in shell_blocks(document) if skip_reason(each.script) is None]
     for document in DOCUMENTS
 }
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    """A control plane that finishes what is deleted."""
+    """A control plane with garbage collection."""
     with ControlPlane(controller_manager=True) as started:
         yield started
 
 
 @pytest.fixture
 async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
-    """A local AWS, and an operator at work with the rights of an installation."""
+    """A local AWS, and an operator with the permissions of an installation."""
     await stage.set_up(plane)
     kubeconfig = plane.write_kubeconfig("operator", groups=(rights.OPERATORS,))
     async with (
@@ -42,7 +42,7 @@ async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
         await stage.ready(plane)
         yield local
         print(operator.tail(40))
-        # In order, so that the next need not wait for its Lease.
+        # Releases the Lease, so that the next operator need not wait for it.
         await operator.stop()
     await stage.clear(plane)
 
@@ -50,5 +50,7 @@ async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
 @pytest.mark.parametrize(
     "document", [each for each in DOCUMENTS if RUNNABLE[each]], ids=lambda path: path.name
 )
-async def test_its_commands_work(document: Path, plane: ControlPlane, aws: LocalAws, tmp_path: Path) -> None:
+async def test_the_commands_of_a_page_succeed(
+    document: Path, plane: ControlPlane, aws: LocalAws, tmp_path: Path
+) -> None:
     await stage.run(RUNNABLE[document], plane=plane, aws=aws.url, folder=tmp_path)

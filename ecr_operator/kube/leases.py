@@ -81,8 +81,8 @@ def _record(answer: Mapping[str, Any]) -> LeaseRecord:
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
         duration=float(duration) if isinstance(duration, int) else 0.0,
-        acquired_at=_time(spec.get("acquireTime")),
-        renewed_at=_time(spec.get("renewTime")),
+        acquire_time=_time(spec.get("acquireTime")),
+        renew_time=_time(spec.get("renewTime")),
         transitions=transitions if isinstance(transitions, int) else 0,
         version=version,
         metadata=metadata,
@@ -99,8 +99,8 @@ def _manifest(record: LeaseRecord, namespace: str) -> dict[str, Any]:
         "spec": {
             "holderIdentity": record.holder,
             "leaseDurationSeconds": int(record.duration),
-            "acquireTime": _micro_time(record.acquired_at),
-            "renewTime": _micro_time(record.renewed_at),
+            "acquireTime": _micro_time(record.acquire_time),
+            "renewTime": _micro_time(record.renew_time),
             "leaseTransitions": record.transitions,
         },
     }

@@ -1,4 +1,4 @@
-"""The loop around a candidacy: what it does when, and what it says."""
+"""The loop around the state: when it reads, writes and works, and what it logs."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ AWAY = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server did not do 
 FORBIDDEN = PermanentError(Reason.KUBERNETES_FORBIDDEN, "Apply the Role.")
 
 
-class FakeLeases:
+class FakeLeaseStore:
     """One Lease with the API server's rules about versions; fulfils `LeaseStore`.
 
     Attributes:
@@ -74,74 +74,69 @@ class FakeLeases:
 
 
 class Work:
-    """What a leader does: nothing, but it tells when.
-
-    Attributes:
-        terms: how often it was begun.
-        at_it: how many are at it now.
-    """
+    """The work of a leader, which only counts: terms begun, and how many run now."""
 
     def __init__(self) -> None:
         self.terms = 0
-        self.at_it = 0
+        self.running = 0
 
     async def __call__(self) -> None:
         """Work until cancelled."""
         self.terms += 1
-        self.at_it += 1
+        self.running += 1
         try:
             await asyncio.Event().wait()
         finally:
-            self.at_it -= 1
+            self.running -= 1
 
 
 @asynccontextmanager
 async def candidate(
-    leases: FakeLeases,
+    store: FakeLeaseStore,
     clock: FakeClock,
     work: Work,
     name: str = "ours_1",
 ) -> AsyncIterator[Elector]:
-    """Run a leadership until the block ends."""
-    leadership = Elector(leases, clock, name, random.Random(1))  # noqa: S311 - repeatable jitter
-    running = asyncio.create_task(leadership.run(work))
+    """Run an elector until the block ends."""
+    elector = Elector(store, clock, name, random.Random(1))  # noqa: S311 - repeatable jitter
+    running = asyncio.create_task(elector.run(work))
     try:
         await settle()
-        yield leadership
+        yield elector
     finally:
         running.cancel()
         await asyncio.wait((running,))
 
 
-def told(logs: list[MutableMapping[str, Any]]) -> list[Any]:
-    """Choose what was said."""
+def events(logs: list[MutableMapping[str, Any]]) -> list[Any]:
+    """Choose the lines."""
     return [each["event"] for each in logs]
 
 
-async def test_who_finds_no_lease_leads_and_says_so_once() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
+async def test_absent_lease_elects_and_is_logged_once() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
     with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
+        async with candidate(store, clock, work) as ours:
             await clock.advance(60)
             assert ours.is_leader()
-    assert told(logs) == ["elected"]
+    assert events(logs) == ["elected"]
     assert work.terms == 1
 
 
-async def test_a_leader_renews_every_two_seconds_by_one_write() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work):
-        leases.calls.clear()
+async def test_leader_renews_every_retry_period_by_one_write() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work):
+        store.calls.clear()
         await clock.advance(20)
-    assert leases.calls == ["write"] * 10
+    assert store.calls == ["write"] * 10
 
 
-async def test_a_standby_works_at_nothing_and_says_once_who_leads() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work, "first"):
+async def test_standby_does_no_work_and_logs_the_leader_once() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work, "first"):
         with capture_logs() as logs:
             standing = Work()
-            async with candidate(leases, clock, standing, "second") as second:
+            async with candidate(store, clock, standing, "second") as second:
                 await clock.advance(120)
                 assert not second.is_leader()
     assert [(each["event"], each["leader"]) for each in logs] == [("standing by", "first")]
@@ -149,180 +144,180 @@ async def test_a_standby_works_at_nothing_and_says_once_who_leads() -> None:
     assert work.terms == 1
 
 
-async def test_after_a_release_a_standby_leads_within_two_seconds() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_standby_leads_within_the_retry_period_of_a_release() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(OTHERS), Work()
+    async with candidate(store, clock, work) as ours:
         await clock.advance(13)
-        leases.record = replace(OTHERS, holder="", version="6")
+        store.record = replace(OTHERS, holder="", version="6")
         await clock.advance(2.0)
         assert ours.is_leader()
 
 
-async def test_a_lease_that_nobody_renews_is_taken_after_its_time() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_lease_that_is_not_renewed_is_acquired_after_its_duration() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(OTHERS), Work()
+    async with candidate(store, clock, work) as ours:
         await clock.advance(14.9)
         assert not ours.is_leader()
         await clock.advance(0.2)
         assert ours.is_leader()
 
 
-async def test_a_leader_whose_renewals_fail_stops_after_ten_seconds_and_leads_again_later() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
+async def test_leader_that_fails_to_renew_stops_at_the_deadline_and_leads_again_later() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
     with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
-            leases.failing = {"read": AWAY, "write": AWAY}
+        async with candidate(store, clock, work) as ours:
+            store.failing = {"read": AWAY, "write": AWAY}
             await clock.advance(9.9)
             assert ours.is_leader()
             await clock.advance(0.7)
             assert not ours.is_leader()
-            assert work.at_it == 0
+            assert work.running == 0
             await clock.advance(20)
-            leases.failing = {}
+            store.failing = {}
             await clock.advance(2.1)
             assert ours.is_leader()
-            assert work.at_it == 1
-    assert told(logs) == [
+            assert work.running == 1
+    assert events(logs) == [
         "elected",
-        "no use of the lease",
+        "lease unavailable",
         "lost the lease",
-        "the lease is of use again",
+        "lease available again",
         "elected",
     ]
 
 
-async def test_a_leader_whose_renewals_hang_stops_after_ten_seconds() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.hang()
+async def test_leader_whose_renewals_hang_stops_at_the_deadline() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
+        store.hang()
         await clock.advance(10.6)
         assert not ours.is_leader()
-        assert work.at_it == 0
+        assert work.running == 0
 
 
-async def test_renewals_that_are_done_without_an_answer_keep_the_lead() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.losing, leases.failing = True, {"write": AWAY}
+async def test_renewals_without_an_answer_keep_the_leader() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
+        store.losing, store.failing = True, {"write": AWAY}
         await clock.advance(60)
         assert ours.is_leader()
     assert work.terms == 1
 
 
-async def test_who_wakes_after_its_lease_does_not_lead_before_it_has_written() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.record = replace(OTHERS, version="99")
+async def test_leader_that_wakes_after_its_deadline_leads_only_after_a_write() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
+        store.record = replace(OTHERS, version="99")
         clock.skip(20)
         assert not ours.is_leader()
         await clock.advance(1.0)
         assert not ours.is_leader()
-        assert work.at_it == 0
+        assert work.running == 0
 
 
-async def test_a_lease_that_another_took_ends_the_work() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
+async def test_lease_of_another_ends_the_work() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
     with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
-            leases.record = replace(OTHERS, version="99")
+        async with candidate(store, clock, work) as ours:
+            store.record = replace(OTHERS, version="99")
             await clock.advance(4)
             assert not ours.is_leader()
-            assert work.at_it == 0
-    assert told(logs) == ["elected", "standing by", "lost the lease"]
+            assert work.running == 0
+    assert events(logs) == ["elected", "standing by", "lost the lease"]
 
 
-async def test_conflicts_without_end_are_no_hot_loop() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
+async def test_endless_conflicts_are_retried_at_a_bounded_rate() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
     stale = StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict.")
-    leases.failing = {"write": stale}
-    async with candidate(leases, clock, work):
+    store.failing = {"write": stale}
+    async with candidate(store, clock, work):
         await clock.advance(60)
-    assert len(leases.calls) <= 2 * 60 / 0.5 + 2
+    assert len(store.calls) <= 2 * 60 / 0.5 + 2
 
 
-async def test_without_rights_it_says_so_once_and_asks_seldom() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.failing = {"write": FORBIDDEN}
+async def test_missing_rights_are_logged_once_and_retried_slowly() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    store.failing = {"write": FORBIDDEN}
     with capture_logs() as logs:
-        async with candidate(leases, clock, work):
+        async with candidate(store, clock, work):
             await clock.advance(300)
-    assert [(each["event"], each["error"]) for each in logs] == [("no use of the lease", "Apply the Role.")]
-    assert len(leases.calls) <= 2 * 300 / 15 + 2
+    assert [(each["event"], each["error"]) for each in logs] == [("lease unavailable", "Apply the Role.")]
+    assert len(store.calls) <= 2 * 300 / 15 + 2
 
 
-async def test_an_answer_of_nonsense_ends_nothing() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.failing = {"read": KeyError("metadata")}
-    async with candidate(leases, clock, work) as ours:
+async def test_malformed_answer_ends_nothing() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    store.failing = {"read": KeyError("metadata")}
+    async with candidate(store, clock, work) as ours:
         await clock.advance(5)
-        leases.failing = {}
+        store.failing = {}
         await clock.advance(2.1)
         assert ours.is_leader()
 
 
-async def test_a_fault_of_the_work_is_not_hidden() -> None:
+async def test_error_of_the_work_is_raised() -> None:
     async def fail() -> None:
         raise LookupError
 
-    leadership = Elector(FakeLeases(), FakeClock(), "ours_1")
+    elector = Elector(FakeLeaseStore(), FakeClock(), "ours_1")
     with pytest.RaisesGroup(LookupError):
-        await leadership.run(fail)
+        await elector.run(fail)
 
 
-async def test_a_release_leaves_a_lease_without_holder_and_is_the_end_of_leading() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_release_removes_the_holder_and_ends_leading() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
         pass
     await ours.release()
     assert not ours.is_leader()
-    assert leases.record is not None
-    assert (leases.record.holder, leases.record.duration) == ("", 1)
+    assert store.record is not None
+    assert (store.record.holder, store.record.duration) == ("", 1)
 
 
-async def test_who_may_have_got_the_lease_unknowingly_looks_and_releases_it() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.losing, leases.failing = True, {"write": AWAY}
-    async with candidate(leases, clock, work) as ours:
+async def test_release_after_a_lost_answer_reads_first() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    store.losing, store.failing = True, {"write": AWAY}
+    async with candidate(store, clock, work) as ours:
         assert not ours.is_leader()
-    leases.losing, leases.failing = False, {}
+    store.losing, store.failing = False, {}
     await ours.release()
-    assert leases.record is not None
-    assert leases.record.holder == ""
+    assert store.record is not None
+    assert store.record.holder == ""
 
 
-async def test_a_standby_leaves_the_lease_alone_when_it_goes() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_release_of_a_standby_writes_nothing() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(OTHERS), Work()
+    async with candidate(store, clock, work) as ours:
         pass
     await ours.release()
-    assert leases.calls == ["read"]
+    assert store.calls == ["read"]
 
 
-async def test_a_release_that_fails_is_survived() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_release_that_fails_raises_nothing() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
         pass
-    leases.failing = {"write": AWAY, "read": AWAY}
+    store.failing = {"write": AWAY, "read": AWAY}
     await ours.release()
     assert not ours.is_leader()
 
 
-async def test_a_release_after_somebody_labelled_the_lease_looks_again() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
+async def test_release_after_a_label_on_the_lease_reads_again() -> None:
+    clock, store, work = FakeClock(), FakeLeaseStore(), Work()
+    async with candidate(store, clock, work) as ours:
         pass
-    assert leases.record is not None
-    leases.record = replace(leases.record, version="77")
+    assert store.record is not None
+    store.record = replace(store.record, version="77")
     await ours.release()
-    assert leases.record.holder == ""
+    assert store.record.holder == ""
 
 
-async def test_one_replica_without_leader_election_always_leads() -> None:
+async def test_without_election_the_process_always_leads() -> None:
     alone, work = NoElection(), Work()
     assert alone.is_leader()
     working = asyncio.create_task(alone.run(work))
     await settle()
-    assert work.at_it == 1
+    assert work.running == 1
     working.cancel()
     await asyncio.wait((working,))
     await alone.release()

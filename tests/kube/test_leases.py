@@ -24,7 +24,7 @@ SPEC = {
     "leaseTransitions": 3,
 }
 RECORD = LeaseRecord(
-    holder="pod_1", duration=15, acquired_at=TIME, renewed_at=TIME, transitions=3, version="7"
+    holder="pod_1", duration=15, acquire_time=TIME, renew_time=TIME, transitions=3, version="7"
 )
 
 
@@ -60,7 +60,7 @@ async def test_there_may_be_none(server: ScriptedServer, client: KubeClient) -> 
 
 async def test_a_record_without_a_version_is_created(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [reply(lease(), 201)]
-    record = LeaseRecord(holder="pod_1", acquired_at=TIME, renewed_at=TIME)
+    record = LeaseRecord(holder="pod_1", acquire_time=TIME, renew_time=TIME)
     assert await KubeLeases(client, "ops").write(record) == RECORD
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", COLLECTION)

@@ -224,9 +224,8 @@ class Elector:
             log.info("standing by", leader=self._reported_leader)
 
     def _report_error(self, error: Exception) -> None:
-        is_ours = isinstance(error, OperatorError)
-        message = error.message if is_ours else type(error).__name__
-        kind = str(error.reason) if is_ours else message
+        message = error.message if isinstance(error, OperatorError) else type(error).__name__
+        kind = str(error.reason) if isinstance(error, OperatorError) else message
         if kind != self._reported_error:
             self._reported_error = kind
             log.warning("lease unavailable", error=message)

@@ -1,8 +1,8 @@
 """An election in memory: candidates with clocks of their own, and a network with the faults of a test.
 
 True time passes in one queue of events. A request takes time each way, and is lost on either; a paused
-candidate does nothing, whatever arrives. Two kinds of candidate: ours, and one that follows client-go's rules,
-which is safe only where its requests and its process are not held up.
+candidate does nothing, whatever arrives. Two kinds of candidate: ours, and one that follows client-go's
+rules, which is safe only where its requests and its process are not held up.
 """
 
 import heapq

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from ecr_operator.kube import access_review
+from ecr_operator.kube.access_review import Right
+from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.failures import ApiError
-from ecr_operator.kube.rights import Right
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 RIGHT = Right(group="", resource="secrets", verb="get", namespace="a", name="b")
@@ -15,7 +15,7 @@ RIGHT = Right(group="", resource="secrets", verb="get", namespace="a", name="b")
 
 async def test_a_right_is_asked_for_by_an_access_review(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [reply({"status": {"allowed": True}})]
-    assert await access_review.may(client, RIGHT)
+    assert await access_review.is_allowed(client, RIGHT)
     asked = server.asked[0]
     assert (asked.method, asked.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
     assert asked.body["spec"] == {
@@ -32,7 +32,7 @@ async def test_anything_but_a_yes_is_no_right(
     server: ScriptedServer, client: KubeClient, answer: Any
 ) -> None:
     server.others = [reply(answer)]
-    assert not await access_review.may(client, RIGHT)
+    assert not await access_review.is_allowed(client, RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ async def test_the_kinds_that_are_served(
     server: ScriptedServer, client: KubeClient, answer: Answer, kinds: list[str]
 ) -> None:
     server.others = [answer]
-    assert await access_review.known_kinds(client) == kinds
+    assert await access_review.served_kinds(client) == kinds
 
 
 async def test_a_server_that_fails_is_no_server_without_the_kinds(
@@ -61,7 +61,7 @@ async def test_a_server_that_fails_is_no_server_without_the_kinds(
 ) -> None:
     server.others = [refuse(503, "ServiceUnavailable")]
     with pytest.raises(ApiError):
-        await access_review.known_kinds(client)
+        await access_review.served_kinds(client)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ async def test_a_server_that_fails_is_no_server_without_the_kinds(
 )
 async def test_our_name(server: ScriptedServer, client: KubeClient, answer: Answer, name: str) -> None:
     server.others = [answer]
-    assert await access_review.user(client) == name
+    assert await access_review.username(client) == name
 
 
 async def test_a_login_that_is_not_known_has_no_name(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [refuse(401, "Unauthorized")]
     with pytest.raises(ApiError):
-        await access_review.user(client)
+        await access_review.username(client)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ async def test_the_servers_version(
     server: ScriptedServer, client: KubeClient, answer: dict[str, Any], version: str
 ) -> None:
     server.others = [reply(answer)]
-    assert (await access_review.version(client)).startswith(version)
+    assert (await access_review.server_version(client)).startswith(version)

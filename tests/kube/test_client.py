@@ -13,8 +13,8 @@ from aiohttp import web
 from kubernetes_asyncio.config import ConfigException
 
 from ecr_operator import __version__
+from ecr_operator.kube.api_error import ApiError, sanitize
 from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
-from ecr_operator.kube.failures import ApiError, short
 from ecr_operator.telemetry.metrics import Metrics
 from tests.kube.conftest import TOKEN, configuration
 from tests.kube.server import (
@@ -35,7 +35,7 @@ HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 async def failure(client: KubeClient, *, limit: float = 5) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        await client.request("GET", "/api", limit=limit)
+        await client.request("GET", "/api", seconds=limit)
     return caught.value
 
 
@@ -162,12 +162,12 @@ async def test_a_reason_that_is_no_word_holds_no_secret_either(
 
 
 def test_what_is_shown_of_a_message() -> None:
-    assert short("a\n b\t c") == "a b c"
-    assert short(f'"password":"{SECRET}"') == '"password":"…"'
-    assert short("x" * 59) == "x" * 59
-    assert short("plain words " * 100) == ("plain words " * 100)[:399] + "…"
-    assert short("a\x1b[31mb\ud800") == "a?[31mb?"
-    assert short("x" * 3950 + " " + SECRET * 10_000) == "… …"
+    assert sanitize("a\n b\t c") == "a b c"
+    assert sanitize(f'"password":"{SECRET}"') == '"password":"…"'
+    assert sanitize("x" * 59) == "x" * 59
+    assert sanitize("plain words " * 100) == ("plain words " * 100)[:399] + "…"
+    assert sanitize("a\x1b[31mb\ud800") == "a?[31mb?"
+    assert sanitize("x" * 3950 + " " + SECRET * 10_000) == "… …"
 
 
 async def test_a_redirect_is_a_failure_and_nothing_goes_to_the_other_place(
@@ -211,7 +211,7 @@ async def test_a_page_is_read_up_to_its_own_limit_and_told_with_its_size(
     for most, expected in ((len(body), len(body)), (len(body) - 1, "TooLarge")):
         server.others = [text(body)]
         try:
-            _, size = await client.page("/api", query=(), accept=JSON, limit=5, most_bytes=most)
+            _, size = await client.page("/api", query=(), accept=JSON, seconds=5, max_bytes=most)
         except ApiError as refused:
             assert refused.reason == expected  # noqa: PT017 - one of two is refused
         else:
@@ -439,7 +439,7 @@ async def test_every_request_is_counted_and_timed_by_what_came_of_it(server: Scr
         with pytest.raises(ApiError):
             await client.request("PATCH", path)
         with pytest.raises(ApiError):
-            await client.request("GET", path, limit=0.05)
+            await client.request("GET", path, seconds=0.05)
         await watch(client)
         await watch_failure(client)
     seen = scrape(metrics.registry)

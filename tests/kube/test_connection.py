@@ -67,7 +67,7 @@ async def test_the_watches_of_many_namespaces_take_no_connection_from_requests(
         for _ in range(watches):
             watch = client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=20)
             stack.push_async_callback((await stack.enter_async_context(watch)).aclose)
-        await client.request("PATCH", "/api/v1/namespaces/team-1/secrets/web", body={}, limit=5)
+        await client.request("PATCH", "/api/v1/namespaces/team-1/secrets/web", body={}, seconds=5)
 
 
 @pytest.mark.parametrize(

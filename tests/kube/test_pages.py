@@ -1,6 +1,6 @@
 """How many objects the next page of a list has."""
 
-from ecr_operator.kube.pages import PageSize
+from ecr_operator.kube.informer import PageSize
 
 MIB = 2**20
 
@@ -9,7 +9,7 @@ def after(*sizes: int) -> list[int]:
     """Return how many objects are asked for after pages of these sizes."""
     size, asked = PageSize(), []
     for each in sizes:
-        size.read(each)
+        size.adapt(each)
         asked.append(size.objects)
     return asked
 
@@ -29,5 +29,5 @@ def test_it_is_never_less_than_one() -> None:
 def test_a_page_that_is_too_large_is_asked_for_with_ever_less_down_to_one() -> None:
     size, asked = PageSize(), []
     while size.shrink():
-        asked.append((size.objects, size.most_bytes // MIB))
+        asked.append((size.objects, size.max_bytes // MIB))
     assert asked == [(5, 4), (1, 16)]

@@ -30,25 +30,25 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
 def test_no_hostile_name_enters_a_path(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a Kubernetes object"):
+    with pytest.raises(ValueError, match="is not a valid name of a Kubernetes object"):
         paths.segment(name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.secrets("team", name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.resources("Secret", "team", name, "status")
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.service_account("team", name)
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE.values() if name])
 def test_no_hostile_namespace_does_either(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.secrets(name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.events(name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.service_accounts(name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         paths.lease(name, "lease")
 
 

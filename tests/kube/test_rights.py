@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ecr_operator.kube.rights import NEEDS, Need, rights
+from ecr_operator.kube.access_review import NEEDS, Need
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,12 +15,12 @@ def need(resource: str) -> Need:
 
 
 def test_a_right_is_asked_for_in_each_namespace_that_is_served() -> None:
-    asked = rights(need("events"), ("a", "b"), "own")
+    asked = need("events").rights(("a", "b"), "own")
     assert [(each.verb, each.namespace) for each in asked] == [("create", "a"), ("create", "b")]
 
 
 def test_all_namespaces_are_asked_for_by_naming_none() -> None:
-    (asked,) = rights(need("secrets/status"), ("",), "own")
+    (asked,) = need("secrets/status").rights(("",), "own")
     assert asked.attributes() == {
         "group": "ecr.mobb.redhat.com",
         "resource": "secrets",
@@ -30,7 +30,7 @@ def test_all_namespaces_are_asked_for_by_naming_none() -> None:
 
 
 def test_the_lease_is_asked_for_in_the_operators_namespace_and_by_name_but_for_its_making() -> None:
-    asked = rights(need("leases"), ("a", "b"), "own")
+    asked = need("leases").rights(("a", "b"), "own")
     assert [(each.verb, each.namespace, each.name) for each in asked] == [
         ("get", "own", "bc9c1120.mobb.redhat.com"),
         ("create", "own", ""),
@@ -39,7 +39,7 @@ def test_the_lease_is_asked_for_in_the_operators_namespace_and_by_name_but_for_i
 
 
 def test_a_namespace_is_asked_for_by_its_own_name() -> None:
-    (asked,) = rights(need("namespaces"), ("a",), "own")
+    (asked,) = need("namespaces").rights(("a",), "own")
     assert asked.attributes() == {"resource": "namespaces", "verb": "get", "namespace": "a", "name": "a"}
 
 

@@ -162,7 +162,7 @@ async def test_a_secret_that_has_changed_is_not_deleted(server: ScriptedServer, 
 @pytest.mark.parametrize("verb", ["look", "read"])
 async def test_reading_that_fails_is_told(server: ScriptedServer, store: SecretStore, verb: str) -> None:
     server.others = [refuse(500, "InternalError")]
-    with pytest.raises(TransientError, match="reading"):
+    with pytest.raises(TransientError, match="failed to read"):
         await getattr(store, verb)("team", "web-pull")
 
 
@@ -170,8 +170,8 @@ async def test_reading_that_fails_is_told(server: ScriptedServer, store: SecretS
 async def test_no_name_that_is_none_reaches_the_server(
     server: ScriptedServer, store: SecretStore, name: str
 ) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await store.look("team", name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await store.delete(view(OF, name=name or " "))
     assert server.asked == []

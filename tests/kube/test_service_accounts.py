@@ -115,8 +115,8 @@ async def test_what_bears_the_label_is_looked_for_by_one_small_request(
 async def test_no_name_that_is_none_reaches_the_server(
     server: ScriptedServer, accounts: ServiceAccounts, name: str
 ) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await accounts.read("team", name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await accounts.patch(view_account(service_account(name)), {})
     assert server.asked == []

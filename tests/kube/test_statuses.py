@@ -72,7 +72,7 @@ async def test_a_status_that_is_refused(
     server: ScriptedServer, statuses: KubeStatuses, answer: Answer, kind: type[OperatorError]
 ) -> None:
     server.others = [answer, reply({"metadata": {"uid": "uid-of-web"}})]
-    with pytest.raises(kind, match="writing the status of Secret team/web"):
+    with pytest.raises(kind, match="write the status of Secret team/web"):
         await statuses.write(resource(), FULL)
 
 
@@ -80,7 +80,7 @@ async def test_an_owner_is_read_by_its_metadata(server: ScriptedServer, statuses
     server.others = [reply({"metadata": {"uid": "u"}}), refuse(404, "NotFound"), refuse(500, "InternalError")]
     assert await statuses.uid_of(resource().key) == "u"
     assert await statuses.uid_of(resource().key) is None
-    with pytest.raises(TransientError, match="reading Secret team/web"):
+    with pytest.raises(TransientError, match="read Secret team/web"):
         await statuses.uid_of(resource().key)
     assert (server.asked[0].path, server.asked[0].headers["Accept"]) == (PATH, METADATA)
 

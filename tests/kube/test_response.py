@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 
-from ecr_operator.kube.decoding import flattened, parse
+from ecr_operator.kube.response import limit_depth, parse_json
 from tests.api.json_values import json_values
 
 UNHURRIED: Final = settings(deadline=None)
@@ -29,7 +29,7 @@ def nested(inside: str, levels: int = LEVELS, opened: str = '{"f:a":', closed: s
     ],
 )
 def test_what_is_too_deep_is_null_and_all_else_is_there(deep: str) -> None:
-    parsed = parse(f'{{"before": "{{[", "deep": {deep}, "after": [1, {{}}]}}'.encode())
+    parsed = parse_json(f'{{"before": "{{[", "deep": {deep}, "after": [1, {{}}]}}'.encode())
     assert (parsed["before"], parsed["after"]) == ("{[", [1, {}])
     assert "null" in json.dumps(parsed["deep"])
 
@@ -37,24 +37,24 @@ def test_what_is_too_deep_is_null_and_all_else_is_there(deep: str) -> None:
 @pytest.mark.parametrize("text", ["[" * LEVELS, nested("1") + "}", nested("x"), '{"a": "' + "[" * LEVELS])
 def test_what_is_not_json_stays_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse(f"[{text}".encode())
+        parse_json(f"[{text}".encode())
 
 
 def test_what_is_not_utf_8_is_replaced() -> None:
-    assert parse(b'{"a": {"f:\xff\xfe": 1}, "b": "\xc3\xa4"}') == {"a": {"f:\ufffd\ufffd": 1}, "b": "ä"}
+    assert parse_json(b'{"a": {"f:\xff\xfe": 1}, "b": "\xc3\xa4"}') == {"a": {"f:\ufffd\ufffd": 1}, "b": "ä"}
 
 
 @UNHURRIED
 @given(json_values)
 def test_what_is_not_too_deep_stays_as_it_is(value: Any) -> None:
     text = json.dumps(value).encode()
-    assert flattened(text) == text
+    assert limit_depth(text) == text
 
 
 @UNHURRIED
 @given(json_values)
 def test_of_what_is_too_deep_the_rest_stays_as_it_is(value: Any) -> None:
     text = json.dumps([value, "here", value])
-    parsed = flattened(text.replace('"here"', nested(json.dumps(value))).encode())
-    shallow = flattened(text.replace('"here"', nested("[]", 63)).encode())
+    parsed = limit_depth(text.replace('"here"', nested(json.dumps(value))).encode())
+    shallow = limit_depth(text.replace('"here"', nested("[]", 63)).encode())
     assert parsed.decode().replace("null", "[]") == shallow.decode().replace("null", "[]")

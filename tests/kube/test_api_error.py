@@ -4,8 +4,7 @@ import pytest
 
 from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.api_error import ApiError, translate
 
 RBAC = 'secrets "x" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "secrets"'
 QUOTA = 'secrets "x" is forbidden: exceeded quota: q, requested: secrets=1'
@@ -142,13 +141,13 @@ TERMINATING = (
 def test_an_error_is_told_with_its_reason(  # noqa: PLR0913, PLR0917 - a table
     code: int, reason: str, said: str, kind: type[OperatorError], expected: Reason, words: str
 ) -> None:
-    error = translate(ApiError(code, reason, said), "writing Secret x")
+    error = translate(ApiError(code, reason, said), "write Secret x")
     assert type(error) is kind
     assert error.reason is expected
     assert words in error.message
-    assert "writing Secret x" in error.message
+    assert "write Secret x" in error.message
 
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_what_the_server_asks_us_to_wait_is_kept(code: int) -> None:
-    assert translate(ApiError(code, "x", "y", retry_after=7.0), "writing").retry_after == 7
+    assert translate(ApiError(code, "x", "y", retry_after=7.0), "write").retry_after == 7

@@ -10,7 +10,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectEr
 from ecr_operator.api.outcome import Reason
 from ecr_operator.election.lease import LEASE_NAME, LeaseRecord
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.leases import KubeLeases
+from ecr_operator.kube.lease_store import KubeLeaseStore
 from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/ops/leases"
@@ -38,7 +38,7 @@ def lease(spec: Any = SPEC, **metadata: Any) -> dict[str, Any]:
 
 
 async def refusal(client: KubeClient, record: LeaseRecord | None = None) -> OperatorError:
-    leases = KubeLeases(client, "ops")
+    leases = KubeLeaseStore(client, "ops")
     with pytest.raises(OperatorError) as caught:
         await (leases.write(record) if record else leases.read())
     return caught.value
@@ -48,20 +48,20 @@ async def test_it_is_v0_6_0s_lease_in_the_operators_namespace(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     server.others = [reply(lease())]
-    assert await KubeLeases(client, "ops").read() == RECORD
+    assert await KubeLeaseStore(client, "ops").read() == RECORD
     assert [(each.method, each.path) for each in server.asked] == [("GET", PATH)]
-    assert str(KubeLeases(client, "ops")) == "ops/bc9c1120.mobb.redhat.com"
+    assert str(KubeLeaseStore(client, "ops")) == "ops/bc9c1120.mobb.redhat.com"
 
 
 async def test_there_may_be_none(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [refuse(404, "NotFound")]
-    assert await KubeLeases(client, "ops").read() is None
+    assert await KubeLeaseStore(client, "ops").read() is None
 
 
 async def test_a_record_without_a_version_is_created(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [reply(lease(), 201)]
     record = LeaseRecord(holder="pod_1", acquire_time=TIME, renew_time=TIME)
-    assert await KubeLeases(client, "ops").write(record) == RECORD
+    assert await KubeLeaseStore(client, "ops").write(record) == RECORD
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", COLLECTION)
     assert asked.body == {
@@ -76,7 +76,7 @@ async def test_a_record_with_a_version_replaces_that_version_and_keeps_labels(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     server.others = [reply(lease(labels={"a": "b"}, uid="u")), reply(lease())]
-    leases = KubeLeases(client, "ops")
+    leases = KubeLeaseStore(client, "ops")
     found = await leases.read()
     assert found
     await leases.write(found)
@@ -117,7 +117,7 @@ async def test_whatever_a_lease_says_is_read(
     server: ScriptedServer, client: KubeClient, spec: Any, expected: LeaseRecord
 ) -> None:
     server.others = [reply(lease(spec))]
-    assert await KubeLeases(client, "ops").read() == expected
+    assert await KubeLeaseStore(client, "ops").read() == expected
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("render -f a -o wide", "'wide'"),
         ("refresh", "NAME"),
         ("refresh -A", "--all"),
-        ("refresh a --all", "one of the two"),
+        ("refresh a --all", "either NAME or --all"),
         ("refresh A", '"A" is not a valid resource name'),
         ("refresh secret/", '"secret/" is not a valid resource name'),
         ("refresh ../x", "not a kind"),

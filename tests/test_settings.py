@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ecr_operator import __version__
-from ecr_operator.settings import BindAddress, Settings, SettingsError, check_proxies, parse_settings
+from ecr_operator.settings import BindAddress, Settings, SettingsError, parse_settings
+from ecr_operator.settings.proxies import check_proxies
 
 HOME = "~/.kube/config"
 

@@ -1,5 +1,7 @@
 """No name leads a path astray."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ ROOT = "/apis/ecr.mobb.redhat.com/v1alpha1"
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
-    made = [
+    made: list[Callable[[], str]] = [
         lambda: paths.segment(name),
         lambda: paths.secrets("team", name),
         lambda: paths.resources("Secret", "team", name, "status"),

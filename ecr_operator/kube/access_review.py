@@ -148,7 +148,7 @@ async def is_allowed(client: KubeClient, right: Right) -> bool:
 
 
 async def username(client: KubeClient) -> str:
-    """Our name on the server; empty where it does not tell. Raises ApiError."""
+    """Our name on the server; empty where it gives none. Raises ApiError."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         answer = await client.request("POST", paths.SELF_REVIEW, body=body)

@@ -1,8 +1,8 @@
 """Events: what happened to a resource, for `kubectl describe`.
 
-Emitting never waits and never fails: Events go out one after another in the background. Dropped, since the
-status tells the same, is what does not fit into the queue or into the share of its namespace; and what has
-waited for so long, while another led perhaps, that it may no longer be true.
+Emitting never waits and never fails: Events go out one after another in the background. One is dropped if
+the queue, or its namespace's share of it, is full; and if it has waited so long, perhaps while another led,
+that it may no longer be true. The status has the same text.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ class KubeEvents:
     def _warn_once(self, why: str) -> None:
         level = log.debug if self._has_warned else log.warning
         self._has_warned = True
-        level("Events can't be written; the status tells the same", error=why)
+        level("Events can't be written; the status has the same text", error=why)
 
 
 def event_of(

@@ -258,7 +258,7 @@ class Informer:
     async def _back_off(self, error: ApiError) -> None:
         if error.code == HTTPStatus.GONE or error.reason in ("Refused", "Cut", TOO_LARGE):
             # A server that was away may come back with an older etcd, and with versions that have passed ours
-            # when we ask: nothing would tell what was undone. So one list after each interruption.
+            # when we ask: nothing would show what was undone. So one list after each interruption.
             self._version = None
         if error.is_not_found:
             # The collection itself is gone, and everything in it.

@@ -103,7 +103,7 @@ def check_proxies(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def _aws_urls(environment: Mapping[str, str], exceptions: str) -> Iterator[str]:
-    """Where AWS is, as far as the environment tells; without hosts of AWS that NO_PROXY may name."""
+    """URLs of AWS that are known from the environment; no host of AWS that NO_PROXY may name."""
     for name in _ENDPOINTS:
         url = environment.get(name, "")
         if url.startswith(("http://", "https://")) and _is_url(url):

@@ -1,6 +1,6 @@
 """No name leads a path astray."""
 
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -33,20 +33,20 @@ ROOT = "/apis/ecr.mobb.redhat.com/v1alpha1"
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
-    made: list[Callable[[], str]] = [
-        lambda: paths.segment(name),
-        lambda: paths.secrets("team", name),
-        lambda: paths.resources("Secret", "team", name, "status"),
-        lambda: paths.service_account("team", name),
-        lambda: paths.service_account(name, "a"),
-        lambda: paths.namespace_object(name),
-        lambda: paths.lease(name, "lease"),
+    made = [
+        partial(paths.segment, name),
+        partial(paths.secrets, "team", name),
+        partial(paths.resources, "Secret", "team", name, "status"),
+        partial(paths.service_account, "team", name),
+        partial(paths.service_account, name, "a"),
+        partial(paths.namespace_object, name),
+        partial(paths.lease, name, "lease"),
     ]
     if name:  # else all namespaces
         made += [
-            lambda: paths.secrets(name),
-            lambda: paths.events(name),
-            lambda: paths.service_accounts(name),
+            partial(paths.secrets, name),
+            partial(paths.events, name),
+            partial(paths.service_accounts, name),
         ]
     for make in made:
         with pytest.raises(ValueError, match="is not a valid name of a Kubernetes object"):

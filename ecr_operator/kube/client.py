@@ -116,16 +116,10 @@ class KubeClient:
         accept: str = JSON,
         seconds: float = _REQUEST_TIMEOUT,
     ) -> Mapping[str, Any]:
-        """Make one request and return the parsed response.
+        """Make one request, of at most so many seconds, and return the parsed response.
 
-        Args:
-            method: GET, PATCH, POST, PUT or DELETE.
-            path: of this API, with every name in it checked (`paths`).
-            query: names and values.
-            body: sent as JSON, whatever the content type.
-            content_type: of the body; never left to the library, whose default for a patch is refused.
-            accept: the form of the response.
-            seconds: the most that all of it may take.
+        Paths come from `paths`, which checks every name. The body is sent as JSON, whatever its content type,
+        which is never left to the library: its default for a patch is refused.
 
         Raises:
             ApiError: for every response but 2xx, for none, and for one over 16 MiB.
@@ -140,14 +134,8 @@ class KubeClient:
     ) -> Mapping[str, Any] | None:
         """Read one object; None if there is none.
 
-        Args:
-            path: of the object.
-            action: for the message of an error, as in `translate`.
-            accept: the form of the response.
-            grant: as in `translate`.
-
         Raises:
-            OperatorError: for everything else that goes wrong.
+            OperatorError: for everything else that goes wrong; `action` and `grant` are those of `translate`.
         """
         with translated(action, grant):
             try:
@@ -185,16 +173,10 @@ class KubeClient:
     async def stream(
         self, path: str, *, query: Query, accept: str, silence: float
     ) -> AsyncIterator[AsyncGenerator[Mapping[str, Any], None]]:
-        """Open a watch and iterate over its events.
-
-        Args:
-            path: of the collection.
-            query: names and values.
-            accept: the form of the events.
-            silence: seconds without a byte after which the connection counts as dead.
+        """Open a watch; after `silence` seconds without a byte the connection counts as dead.
 
         Raises:
-            ApiError: from opening or from iterating.
+            ApiError: from opening or from iterating over the events.
         """
         limits = aiohttp.ClientTimeout(
             connect=_CONNECT_TIMEOUT, sock_connect=_CONNECT_TIMEOUT, sock_read=silence

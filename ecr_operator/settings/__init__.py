@@ -57,8 +57,8 @@ class Settings:
     pod_name: str
     namespace: str = ""
     leader_elect: bool = False
-    metrics: BindAddress | None = flags.METRICS
-    probes: BindAddress | None = flags.PROBES
+    metrics: BindAddress | None = flags.DEFAULT_METRICS
+    probes: BindAddress | None = flags.DEFAULT_PROBES
     resource_metrics: bool = True
     logs: LogOptions = field(default_factory=LogOptions)
     identities: IdentityPolicy = field(default_factory=IdentityPolicy)

@@ -12,8 +12,8 @@ from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
 COMMANDS: Final = ("status", "check", "render", "refresh")
-METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
-PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
+DEFAULT_METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
+DEFAULT_PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
 
 _Value = TypeVar("_Value")
 _UNKNOWN: Final = "unrecognized arguments: "
@@ -116,15 +116,15 @@ def _add_serving(parser: Parser) -> None:
         "--metrics-bind-address",
         metavar="ADDRESS",
         # An empty one as controller-runtime has it, here and below.
-        type=flag_type(lambda text: values.bind_address(text) if text else METRICS),
-        default=METRICS,
+        type=flag_type(lambda text: values.bind_address(text) if text else DEFAULT_METRICS),
+        default=DEFAULT_METRICS,
         help="where Prometheus reads metrics (default: :8080; 0 switches them off)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
         type=flag_type(lambda text: values.bind_address(text) if text else None),
-        default=PROBES,
+        default=DEFAULT_PROBES,
         help="where /healthz and /readyz answer (default: :8081; 0 switches them off)",
     )
     each = "export metrics of each resource, not of all together only (default: true)"

@@ -14,6 +14,7 @@ from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents, event_of
 from tests.builders import NOW, outcome, resource
 from tests.fakes import FakeClock
+from tests.kube.conftest import configuration
 from tests.kube.server import ScriptedServer, hold, refuse, reply, text
 
 DNS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -126,6 +127,18 @@ async def test_refused_event_is_logged_once_and_those_after_it_are_sent(
             await scene.events.all_sent()
     assert len(server.asked) == 3
     assert [each["error"] for each in logs if each["log_level"] == "warning"] == ["events is forbidden"]
+
+
+async def test_event_of_a_replica_that_does_not_lead_is_dropped_silently(server: ScriptedServer) -> None:
+    client = KubeClient(configuration(server.url))
+    client.guard_writes(lambda: False)
+    with structlog.testing.capture_logs() as logs:
+        async with client:
+            scene = Scene(client)
+            scene.events.emit(resource(), DENIED)
+            async with scene.sending():
+                await scene.events.all_sent()
+    assert (server.asked, logs) == ([], [])
 
 
 async def test_emit_never_waits_and_a_namespace_leaves_room_for_others(

@@ -6,16 +6,17 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ecr_operator.settings import Settings, SettingsError, check_proxies, parse_settings
+from ecr_operator.settings import Settings, SettingsError, parse_settings
 from ecr_operator.settings.flags import COMMANDS
+from ecr_operator.settings.proxies import check_proxies
 
 
 def main() -> int:
     """Run the operator, or one of the user's commands.
 
     Returns:
-        0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a mistake in a flag or variable; or what the
-        command says.
+        0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a mistake in a flag or variable; or the exit
+        code of the command.
     """
     arguments = sys.argv[1:]
     try:
@@ -30,7 +31,7 @@ def main() -> int:
 
 
 def _run_command(arguments: Sequence[str]) -> int:
-    # The operator does without the commands, and a mistake without libraries.
+    # Imported here: the operator needs no commands, and a mistake no libraries.
     from ecr_operator.settings.commands import parse_command  # noqa: PLC0415
 
     command = parse_command(arguments)
@@ -40,13 +41,13 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def _run_operator(settings: Settings) -> int:
-    # Until the event loop takes over, a stop is a stop.
+    # Until the event loop handles signals, the process ends at once.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for. What
-    # they define stays for ever, so collecting garbage meanwhile, and looking at it later, is time lost.
+    # Imported here: the libraries take a quarter of a second, which --help and a mistake need not wait for.
+    # Their definitions stay for good, so collecting garbage meanwhile, or scanning them later, wastes time.
     gc.disable()
-    # structlog would load it, 5 MiB and 0.1 s, for tracebacks that it does not get to print.
-    sys.modules["rich"] = None  # type: ignore[assignment] # as Python's way to say that there is no such module
+    # structlog would import it, 5 MiB and 0.1 s, for tracebacks that are never printed.
+    sys.modules["rich"] = None  # type: ignore[assignment] # Python's way to say that there is no such module
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415
     from ecr_operator.telemetry import logs  # noqa: PLC0415

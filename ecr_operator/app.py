@@ -32,7 +32,7 @@ from ecr_operator.election.elector import Elector, Leading, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
-from ecr_operator.kube.leases import KubeLeases
+from ecr_operator.kube.lease_store import KubeLeaseStore
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
@@ -101,7 +101,7 @@ async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack
         return NoElection()
     namespace = settings.namespace or client.namespace or _DEFAULT_NAMESPACE
     # Connections of its own: nothing may keep a renewal waiting.
-    leases = KubeLeases(await stack.enter_async_context(client.sibling()), namespace)
+    leases = KubeLeaseStore(await stack.enter_async_context(client.sibling()), namespace)
     return Elector(leases, WakefulClock(), f"{settings.pod_name}_{uuid.uuid4()}")
 
 

@@ -1,4 +1,4 @@
-"""How the process ends: asked by a signal, in order, in time whatever hangs, at once when asked twice.
+"""How the process ends: after a signal in order, in bounded time whatever hangs, after a second one at once.
 
 v0.6.0's Deployment gives 10 s between SIGTERM and SIGKILL, of which the kubelet may need 2.
 """
@@ -13,7 +13,7 @@ import threading
 from types import FrameType
 from typing import Final
 
-# Seconds from the signal; what the parts of a stop may take adds up to less than LIMIT.
+# Seconds from the signal; the limits of the parts add up to less than LIMIT.
 LIMIT: Final = 7.0
 DRAIN_LIMIT: Final = 2.5
 CANCEL_LIMIT: Final = 1.0
@@ -22,7 +22,7 @@ _FLUSH_LIMIT: Final = 0.3
 
 
 class Stop:
-    """The wish to stop. Made on the main thread, inside the event loop.
+    """A request to stop by a signal. To be created on the main thread, inside the event loop.
 
     Attributes:
         requested: set by the first SIGTERM or SIGINT.
@@ -31,21 +31,21 @@ class Stop:
     def __init__(self) -> None:
         self.requested = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._asked = False
+        self._is_requested = False
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT from now on, to the end of the process."""
-        # Not by the loop's own handlers: these are called also while something holds the loop up.
+        """Handle SIGTERM and SIGINT from now on, to the end of the process."""
+        # Not by the loop's own handlers: these also run while something blocks the loop.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._on_signal)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self._asked or self._loop.is_closed():
+        if self._is_requested or self._loop.is_closed():
             end_now()
-        self._asked = True
+        self._is_requested = True
         self._loop.call_soon_threadsafe(self.requested.set)
-        # A thread, since nothing is sure to run on the loop; a daemon, since it must not hold up a good end.
+        # A thread, since the loop may be blocked; a daemon, since it must not delay an end in order.
         last_resort = threading.Timer(LIMIT, end_now)
         last_resort.daemon = True
         last_resort.start()
@@ -64,10 +64,10 @@ async def end(task: "asyncio.Task[None]", limit: float) -> None:
 
 
 def end_now() -> None:
-    """End the process with exit code 0, with its log flushed and nothing else seen to."""
-    # Who writes to a log that nobody reads hangs, and holds what is needed to flush it.
+    """End the process with exit code 0; of its work only the log is flushed."""
+    # In a thread: a write to a log that nobody reads hangs, and holds the lock that a flush needs.
     flushing = threading.Thread(target=_flush, daemon=True)
-    # The interpreter may be at its end already, and start none.
+    # At its end the interpreter starts no thread.
     with contextlib.suppress(RuntimeError):
         flushing.start()
         flushing.join(_FLUSH_LIMIT)
@@ -75,7 +75,7 @@ def end_now() -> None:
 
 
 def _flush() -> None:
-    # Any of it may be in the middle of being done.
+    # The signal may have interrupted either.
     with contextlib.suppress(Exception):
         logging.shutdown()
         sys.stderr.flush()

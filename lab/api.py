@@ -18,7 +18,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from ecr_operator.kube import decoding
+from ecr_operator.kube.response import parse_json
 from lab.waiting import wait_for
 
 Json = dict[str, Any]
@@ -250,7 +250,7 @@ def _namespace(manifest: Json) -> str:
 
 
 def _parsed(text: str) -> Json:
-    answer: Json = decoding.parse(text.encode()) if text.startswith("{") else {"text": text}
+    answer: Json = parse_json(text.encode()) if text.startswith("{") else {"text": text}
     return answer
 
 

@@ -1,4 +1,4 @@
-"""The program as a user starts it: its exit codes, and what it says."""
+"""The program as a user starts it: exit codes and messages."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ async def ended(*arguments: str, **environment: str) -> tuple[int | None, str, s
         pytest.param([], {"HTTPS_PROXY": "socks5://127.0.0.1:1080"}, "HTTPS_PROXY: a SOCKS", id="SOCKS"),
     ],
 )
-async def test_a_mistake_is_one_line_and_exit_2(
+async def test_mistake_is_one_line_and_exit_2(
     arguments: list[str], environment: dict[str, str], words: str
 ) -> None:
     code, out, err = await ended(*arguments, **environment)
@@ -75,19 +75,19 @@ async def test_a_mistake_is_one_line_and_exit_2(
     assert words in err
 
 
-async def test_the_version_is_exit_0() -> None:
+async def test_version_is_exit_0() -> None:
     code, out, err = await ended("--version")
     assert (code, err) == (0, "")
     assert out.startswith("ecr-secret-operator ")
 
 
-async def test_no_kubeconfig_is_one_line_and_exit_1() -> None:
+async def test_missing_kubeconfig_is_one_line_and_exit_1() -> None:
     code, out, err = await ended()
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "Set KUBECONFIG" in err
 
 
-async def test_a_server_that_is_not_there_is_one_line_and_exit_1(tmp_path: Path) -> None:
+async def test_unreachable_server_is_one_line_and_exit_1(tmp_path: Path) -> None:
     code, _, err = await ended("--kubeconfig", write(tmp_path, "http://127.0.0.1:1"))
     assert code == 1
     said = [line for line in err.splitlines() if line.startswith("ecr-secret-operator: ")]
@@ -97,7 +97,7 @@ async def test_a_server_that_is_not_there_is_one_line_and_exit_1(tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-async def test_a_signal_ends_it_with_exit_0_while_it_watches(tmp_path: Path, number: signal.Signals) -> None:
+async def test_signal_while_watching_is_exit_0(tmp_path: Path, number: signal.Signals) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"major": "1"})]
         # Two kinds, our Secrets, and the first look for links.
@@ -111,7 +111,7 @@ async def test_a_signal_ends_it_with_exit_0_while_it_watches(tmp_path: Path, num
     assert b"Traceback" not in err
 
 
-async def test_a_signal_ends_it_while_the_server_says_nothing(tmp_path: Path) -> None:
+async def test_signal_while_the_server_is_silent_is_exit_0(tmp_path: Path) -> None:
     async with (
         ScriptedServer() as server,
         started("--kubeconfig", write(tmp_path, server.url)) as process,

@@ -1,4 +1,4 @@
-"""A process that is asked to end ends, whatever it is at."""
+"""After a signal the process ends, whatever it does."""
 
 import asyncio
 import signal
@@ -48,7 +48,7 @@ def run(body: str, *, lines: int = 1, limit: float = 0.5) -> tuple[int, str, flo
         return process.wait(20), said, time.monotonic() - asked_at
 
 
-def test_who_waits_for_it_is_told() -> None:
+def test_stop_is_requested_by_the_first_signal() -> None:
     code, said, _ = run("await stop.requested.wait()", limit=60)
     assert (code, said) == (0, "ended by itself\n")
 
@@ -56,8 +56,8 @@ def test_who_waits_for_it_is_told() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param("time.sleep(30)", id="the loop is held up"),
-        pytest.param("await asyncio.Event().wait()", id="nobody cares"),
+        pytest.param("time.sleep(30)", id="the loop is blocked"),
+        pytest.param("await asyncio.Event().wait()", id="the request is ignored"),
         pytest.param(
             'logging.basicConfig(stream=open(os.pipe()[1], "w"))\n    while True: logging.error("x" * 999)',
             id="nobody reads the log",
@@ -65,25 +65,25 @@ def test_who_waits_for_it_is_told() -> None:
         pytest.param("asyncio.get_running_loop().run_in_executor(None, time.sleep, 30)", id="a thread hangs"),
     ],
 )
-def test_it_ends_with_0_when_its_time_is_up(body: str) -> None:
+def test_process_ends_with_0_at_the_limit(body: str) -> None:
     code, _, seconds = run(body)
     assert code == 0
     assert 0.4 < seconds < 10
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_second_signal_ends_the_process_at_once() -> None:
     body = "await stop.requested.wait(); print('asked', flush=True); await asyncio.Event().wait()"
     code, said, seconds = run(body, lines=2, limit=60)
     assert (code, said) == (0, "")
     assert seconds < 10
 
 
-def test_what_a_stop_may_take_adds_up_to_less_than_8_seconds() -> None:
+def test_limits_of_a_stop_add_up_to_less_than_8_seconds() -> None:
     parts = shutdown.DRAIN_LIMIT + shutdown.CANCEL_LIMIT + shutdown.RELEASE_LIMIT
     assert parts + 1 < shutdown.LIMIT < 8
 
 
-async def test_a_task_that_will_not_end_is_not_waited_for() -> None:
+async def test_end_waits_no_longer_than_its_limit() -> None:
     released = asyncio.Event()
 
     async def stubborn() -> None:
@@ -101,7 +101,7 @@ async def test_a_task_that_will_not_end_is_not_waited_for() -> None:
     await task
 
 
-async def test_a_fault_is_not_hidden_by_the_end() -> None:
+async def test_end_raises_the_error_of_the_task() -> None:
     async def fail() -> None:
         raise LookupError
 

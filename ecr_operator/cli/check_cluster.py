@@ -9,9 +9,9 @@ from ecr_operator.cli.findings import Finding, of_right
 from ecr_operator.cli.reading import own_namespace
 from ecr_operator.cli.refusals import INSTALL_CRDS
 from ecr_operator.kube import access_review, connection
+from ecr_operator.kube.access_review import NEEDS, Right
+from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.failures import ApiError
-from ecr_operator.kube.rights import NEEDS, Right, rights
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.settings import Settings
 
@@ -46,7 +46,7 @@ async def look(settings: Settings, context: str) -> AsyncIterator[Finding]:
 
 async def _server(client: KubeClient) -> Finding:
     try:
-        version, user = await access_review.version(client), await access_review.user(client)
+        version, user = await access_review.server_version(client), await access_review.username(client)
     except ApiError as failure:
         refused = failure.code != 0
         return Finding(
@@ -63,7 +63,7 @@ async def _server(client: KubeClient) -> Finding:
 
 
 async def _crds(client: KubeClient) -> Finding:
-    known = await access_review.known_kinds(client)
+    known = await access_review.served_kinds(client)
     missing = [kind for kind in KINDS if kind not in known]
     if missing:
         text = f"the cluster does not know {' and '.join(missing)}"
@@ -83,12 +83,12 @@ async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Findi
 
     async def is_missing(right: Right) -> bool:
         async with slots:
-            return not await access_review.may(client, right)
+            return not await access_review.is_allowed(client, right)
 
     for need in NEEDS:
         if need.place == "own" and not settings.leader_elect:
             continue
-        asked = rights(need, settings.namespaces, own)
+        asked = need.rights(settings.namespaces, own)
         answers = await asyncio.gather(*map(is_missing, asked))
         missing = [right for right, lacks in zip(asked, answers, strict=True) if lacks]
         yield of_right(need, missing)

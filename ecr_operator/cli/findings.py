@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ecr_operator.cli.terminal import Marks, Piece
-from ecr_operator.kube.rights import Need, Right
+from ecr_operator.kube.access_review import Need, Right
 
 ErrorMeaning = Literal["good", "bad", "optional"]
 

@@ -10,8 +10,8 @@ from ecr_operator.api.kinds import KINDS
 from ecr_operator.cli.errors import CommandError
 from ecr_operator.cli.refusals import explain
 from ecr_operator.kube import connection, paths
+from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.failures import ApiError
 from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place
 

@@ -19,8 +19,8 @@ from ecr_operator.cli.spans import in_words
 from ecr_operator.cli.terminal import Terminal
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import MERGE_PATCH, KubeClient
-from ecr_operator.kube.failures import ApiError
 from ecr_operator.settings.commands import Refresh
 
 _EVERY: Final = 0.5

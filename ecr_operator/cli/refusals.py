@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from ecr_operator.api.kinds import GROUP, PLURALS
 from ecr_operator.cli.errors import CommandError
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.api_error import ApiError
 
 INSTALL_CRDS = "kubectl apply -k config/crd"
 

@@ -1,14 +1,14 @@
-"""Leader election by a Lease: what one candidate knows, believes and does next. No I/O, no clock.
+"""Leader election by a Lease: the state of one candidate and its next action. No I/O, no clock.
 
-Never two believe that they lead, whatever their clocks say:
-- a leader believes for RENEW_DEADLINE from before the write was sent that gave it the Lease or renewed it;
-- a candidate takes the Lease of another only after it has seen one and the same version for the Lease's
-  own duration, by its own clock; that begins after the write, and lasts longer than the belief;
-- every write names the version that it replaces, so that of two only one is done.
+Invariant: never two candidates consider themselves leader, whatever their clocks say:
+- a leader leads for RENEW_DEADLINE from before the write was sent that acquired or renewed the Lease;
+- a candidate acquires the Lease of another only after it has seen one and the same version for the Lease's
+  own duration, by its own clock; that begins after the write, and lasts longer than RENEW_DEADLINE;
+- every write names the version that it replaces, so that of two only one succeeds.
 So clocks may be apart by any time, and as fast or slow as 3 to 2.
 
-A write whose answer was lost is known again by its renewTime when the Lease is read. client-go's candidates
-follow the same rules, and take a Lease without a holder at once, as this one does.
+A write whose answer was lost is recognised by its renewTime when the Lease is read. client-go's candidates
+follow the same rules, and acquire a Lease without a holder at once, as this one does.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from enum import Enum, auto
 from math import inf
 from typing import Any, Final
 
-# v0.6.0's; it must stay, so that never two of either write.
+# v0.6.0's; it must stay, so that the two never lead together.
 LEASE_NAME: Final = "bc9c1120.mobb.redhat.com"
 # v0.6.0's, in seconds.
 LEASE_DURATION: Final = 15.0
@@ -28,7 +28,7 @@ RETRY_PERIOD: Final = 2.0
 JITTER_FACTOR: Final = 1.2
 
 _RELEASED_DURATION: Final = 1.0  # as client-go writes it
-_MOST_UNANSWERED: Final = 16
+_MAX_PENDING: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,10 @@ class LeaseRecord:
     """What a Lease says.
 
     Attributes:
-        holder: the identity that holds it; empty when it was released.
-        duration: seconds without a change after which it may be taken.
-        acquired_at: when the holder got it, by the holder's clock.
-        renewed_at: when the holder last wrote it, by the holder's clock.
+        holder: the identity of the leader; empty when it was released.
+        duration: seconds without a change after which another may acquire it.
+        acquire_time: when the holder acquired it, by the holder's clock.
+        renew_time: when the holder last wrote it, by the holder's clock.
         transitions: how often it changed hands.
         version: the resourceVersion; empty for a Lease that does not exist yet.
         metadata: the rest of the object's metadata, carried along.
@@ -47,182 +47,173 @@ class LeaseRecord:
 
     holder: str
     duration: float = LEASE_DURATION
-    acquired_at: datetime | None = None
-    renewed_at: datetime | None = None
+    acquire_time: datetime | None = None
+    renew_time: datetime | None = None
     transitions: int = 0
     version: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Action(Enum):
-    """What to do next."""
+    """What a candidate does next."""
 
     WAIT = auto()
-    LOOK = auto()
+    READ = auto()
     WRITE = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    stamp: datetime
+class _Write:
+    renew_time: datetime
     begun: float
 
 
-def patience(luck: float) -> float:
-    """Seconds between two looks of a standby, so that candidates don't act in step.
+def retry_delay(jitter: float) -> float:
+    """Seconds between two reads of a standby, so that candidates don't act in step.
 
-    Spread as client-go's with JITTER_FACTOR, but RETRY_PERIOD is the longest and not the shortest: so a Lease
-    that was released is taken within that time.
+    Spread as client-go's with JITTER_FACTOR, but RETRY_PERIOD is the longest and not the shortest delay: so a
+    released Lease is acquired within that time.
 
     Args:
-        luck: a random number from 0 to 1.
+        jitter: a random number from 0 to 1.
     """
-    return RETRY_PERIOD * (1.0 + JITTER_FACTOR * luck) / (1.0 + JITTER_FACTOR)
+    return RETRY_PERIOD * (1.0 + JITTER_FACTOR * jitter) / (1.0 + JITTER_FACTOR)
 
 
 class ElectorState:
-    """One process that wants the Lease, or has it.
+    """One candidate for the Lease, or its holder.
 
     Times named `now`, `begun` and `at` are seconds of one steady clock of the process, `wall` is UTC. The
-    caller does what `next_action` says, and tells how it went by `saw`, `wrote` or `failed`.
+    caller does what `next_action` says, and reports the result by `on_read`, `on_written` or `on_failed`.
     """
 
     def __init__(self, identity: str) -> None:
         self.identity = identity
         self._record: LeaseRecord | None = None
-        self._mine = False
-        self._informed = False
-        self._free_at = -inf
+        self._is_holder = False
+        # Whether the record is recent enough to be replaced without another read.
+        self._may_write = False
+        self._expires_at = -inf
         self._next_at = -inf
-        self._believed_until = -inf
-        self._unanswered: deque[_Sent] = deque(maxlen=_MOST_UNANSWERED)
+        self._leads_until = -inf
+        self._pending: deque[_Write] = deque(maxlen=_MAX_PENDING)
 
     @property
     def holder(self) -> str:
         """Who held the Lease when it was last read or written; empty if nobody."""
         return self._record.holder if self._record else ""
 
-    def believed_until(self) -> float:
-        """The end of the time in which this process leads, unless it renews before."""
-        return self._believed_until
+    @property
+    def leads_until(self) -> float:
+        """When this process stops to lead, unless it renews before."""
+        return self._leads_until
 
-    def leads(self, now: float) -> bool:
+    def is_leader(self, now: float) -> bool:
         """Whether this process may act as leader at this very moment."""
-        return now < self._believed_until
+        return now < self._leads_until
 
     def next_action(self, now: float) -> tuple[Action, float]:
         """What to do, and for WAIT for how many seconds."""
         if now < self._next_at:
             return Action.WAIT, self._next_at - now
-        return (Action.WRITE if self._informed else Action.LOOK), 0.0
+        return (Action.WRITE if self._may_write else Action.READ), 0.0
 
-    def draft(self, now: float, wall: datetime) -> LeaseRecord:
-        """The record to write, which counts as sent from now on."""
-        while any(sent.stamp == wall for sent in self._unanswered):
+    def acquire_or_renew(self, now: float, wall: datetime) -> LeaseRecord:
+        """The record to write; from now on it counts as sent."""
+        while any(write.renew_time == wall for write in self._pending):
             wall += timedelta(microseconds=1)
-        self._unanswered.append(_Sent(wall, now))
-        self._informed = False
+        self._pending.append(_Write(wall, now))
+        self._may_write = False
         old = self._record
         if old is None:
-            return LeaseRecord(holder=self.identity, acquired_at=wall, renewed_at=wall)
-        if self._mine:
-            return replace(old, duration=LEASE_DURATION, renewed_at=wall)
-        return replace(
-            old,
-            holder=self.identity,
-            duration=LEASE_DURATION,
-            acquired_at=wall,
-            renewed_at=wall,
-            transitions=old.transitions + 1,
-        )
+            return LeaseRecord(holder=self.identity, acquire_time=wall, renew_time=wall)
+        renewed = replace(old, duration=LEASE_DURATION, renew_time=wall)
+        if self._is_holder:
+            return renewed
+        return replace(renewed, holder=self.identity, acquire_time=wall, transitions=old.transitions + 1)
 
-    def wrote(self, stored: LeaseRecord) -> bool:
-        """Note that the server has stored the last draft; False if that is not what it stored."""
-        sent = self._unanswered[-1]
-        if (stored.holder, stored.renewed_at) != (self.identity, sent.stamp):
+    def on_written(self, stored: LeaseRecord) -> bool:
+        """Note what the server stored; False if that is not the record of the last `acquire_or_renew`."""
+        write = self._pending[-1]
+        if (stored.holder, stored.renew_time) != (self.identity, write.renew_time):
             return False
-        self._hold(stored, sent)
-        self._next_at = sent.begun + RETRY_PERIOD
+        self._hold(stored, write)
+        self._next_at = write.begun + RETRY_PERIOD
         return True
 
-    def saw(self, record: LeaseRecord | None, at: float, wait: float) -> None:
+    def on_read(self, record: LeaseRecord | None, at: float, wait: float) -> None:
         """Note what the Lease says.
 
         Args:
             record: as read; None if there is no Lease.
-            at: when the answer was there: the record may be as young as that.
-            wait: seconds to the next look if another holds it.
+            at: when the answer had arrived: the record may be as young as that.
+            wait: seconds to the next read if another holds it.
         """
         if record is None:
-            self._saw_none()
-        elif sent := self._known_again(record):
-            self._hold(record, sent)
-        elif self._is_as_we_left_it(record):
+            self._on_absent()
+        elif write := self._pending_write(record):
+            self._hold(record, write)
+        elif self._is_unchanged(record):
             self._record = record
         elif self._record is None or record.version != self._record.version:
-            self._saw_other(record, at)
-        self._informed = self._mine or at >= self._free_at
-        self._next_at = at if self._informed else min(at + wait, self._free_at)
+            self._on_changed(record, at)
+        self._may_write = self._is_holder or at >= self._expires_at
+        self._next_at = at if self._may_write else min(at + wait, self._expires_at)
 
-    def failed(self, begun: float, at: float, wait: float) -> None:
-        """Note that looking or writing failed, or that its outcome is not known.
+    def on_failed(self, begun: float, at: float, wait: float) -> None:
+        """Note that a read or write failed, or that its outcome is unknown.
 
         Args:
             begun: when it began.
             at: when it failed.
-            wait: seconds from its beginning to the next look.
+            wait: seconds from its beginning to the next read.
         """
-        self._informed = False
+        self._may_write = False
         self._next_at = max(at, begun + wait)
 
-    def resign(self) -> None:
-        """Lead no more, from now on."""
-        self._believed_until = -inf
-
-    def may_hold(self) -> bool:
-        """Whether the Lease is this process's, or may be by a write whose answer is not known."""
-        return self._mine or bool(self._unanswered)
+    def may_be_holder(self) -> bool:
+        """Whether the Lease is this process's, perhaps by a write whose answer was lost."""
+        return self._is_holder or bool(self._pending)
 
     def must_read(self) -> bool:
         """Whether the Lease has to be read before it can be released."""
-        return not self._informed
+        return not self._may_write
 
-    def farewell(self, wall: datetime) -> LeaseRecord | None:
-        """The record that releases the Lease, as client-go writes it; None if it is not this process's."""
-        if not self._mine or self._record is None:
+    def release(self, wall: datetime) -> LeaseRecord | None:
+        """The record that releases the Lease, as client-go writes it; None if another holds it."""
+        if not self._is_holder or self._record is None:
             return None
-        self._informed = False
+        self._may_write = False
         return replace(
-            self._record, holder="", duration=_RELEASED_DURATION, acquired_at=wall, renewed_at=wall
+            self._record, holder="", duration=_RELEASED_DURATION, acquire_time=wall, renew_time=wall
         )
 
-    def _saw_none(self) -> None:
-        """Somebody deleted it, or it never was: the time that the last holder was given still counts."""
-        if self._mine:
-            self._free_at = -inf
-        self._record, self._mine = None, False
+    def _on_absent(self) -> None:
+        """It was deleted, or never created: the last holder's time still counts."""
+        if self._is_holder:
+            self._expires_at = -inf
+        self._record, self._is_holder = None, False
 
-    def _saw_other(self, record: LeaseRecord, at: float) -> None:
-        """Also a record of our own that we don't know: with a restored etcd an old one comes back."""
-        self._record, self._mine = record, False
+    def _on_changed(self, record: LeaseRecord, at: float) -> None:
+        """Also for an unknown record of our own: a restored etcd brings an old one back."""
+        self._record, self._is_holder = record, False
         # They named a version that is past.
-        self._unanswered.clear()
-        self._believed_until = -inf
-        self._free_at = at + (record.duration if record.duration > 0 else LEASE_DURATION)
-        if not record.holder:
-            self._free_at = -inf
+        self._pending.clear()
+        self._leads_until = -inf
+        duration = record.duration if record.duration > 0 else LEASE_DURATION
+        self._expires_at = at + duration if record.holder else -inf
 
-    def _known_again(self, record: LeaseRecord) -> _Sent | None:
+    def _pending_write(self, record: LeaseRecord) -> _Write | None:
         if record.holder != self.identity:
             return None
-        return next((sent for sent in self._unanswered if sent.stamp == record.renewed_at), None)
+        return next((write for write in self._pending if write.renew_time == record.renew_time), None)
 
-    def _is_as_we_left_it(self, record: LeaseRecord) -> bool:
-        """Whether only its metadata has changed, which somebody may have labelled."""
-        known = self._record if self._mine else None
-        return known is not None and (known.holder, known.renewed_at) == (record.holder, record.renewed_at)
+    def _is_unchanged(self, record: LeaseRecord) -> bool:
+        """Whether we hold it and only its metadata has changed, such as a label."""
+        known = self._record if self._is_holder else None
+        return known is not None and (known.holder, known.renew_time) == (record.holder, record.renew_time)
 
-    def _hold(self, record: LeaseRecord, sent: _Sent) -> None:
-        self._record, self._mine, self._informed = record, True, True
-        self._unanswered.clear()
-        self._believed_until = max(self._believed_until, sent.begun + RENEW_DEADLINE)
+    def _hold(self, record: LeaseRecord, write: _Write) -> None:
+        self._record, self._is_holder, self._may_write = record, True, True
+        self._pending.clear()
+        self._leads_until = max(self._leads_until, write.begun + RENEW_DEADLINE)

@@ -1,8 +1,8 @@
 """Events: what happened to a resource, for `kubectl describe`.
 
-Emitting never waits and never fails: Events go out one after another in the background, and what
-does not fit into the queue, or into the share of its namespace, is dropped, since the status tells the same;
-so is what has waited for so long, while another led perhaps, that it may not be true any more.
+Emitting never waits and never fails: Events go out one after another in the background. One is dropped if
+the queue, or its namespace's share of it, is full; and if it has waited so long, perhaps while another led,
+that it may no longer be true. The status has the same text.
 """
 
 import asyncio
@@ -19,22 +19,23 @@ from ecr_operator.api.outcome import Outcome
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import NOT_LEADING, ApiError
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.failures import NOT_LEADING, ApiError
 
-_MOST_WAITING: Final = 1000
-_LONGEST_NOTE: Final = 1000  # bytes; the API server takes 1,024
-_LONGEST_INSTANCE: Final = 128
+_MAX_QUEUED: Final = 1000
+_MAX_AGE: Final = 300.0  # seconds in the queue
+_MAX_NOTE: Final = 1000  # bytes; the API server takes 1,024
+_MAX_INSTANCE: Final = 128
+# Of one resource: so many in so many seconds, and none twice.
 _WINDOW: Final = 60.0
-_MOST_IN_WINDOW: Final = 4
-_MOST_REMEMBERED: Final = 1000
-_LONGEST_WAIT: Final = 300.0  # seconds
+_MAX_IN_WINDOW: Final = 4
+_MAX_REMEMBERED: Final = 1000
 
 log = structlog.get_logger(__name__)
 
 
 class KubeEvents:
-    """Events on the API server; fulfils `control.ports.EventSink`.
+    """Events on the API server; fulfils `core.ports.EventSink`.
 
     Args:
         client: the API server.
@@ -46,42 +47,39 @@ class KubeEvents:
         self._client = client
         self._clock = clock
         self._instance = instance
-        self._waiting: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue(_MOST_WAITING)
+        self._queue: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue(_MAX_QUEUED)
+        self._queued_of: Counter[str] = Counter()
         self._numbers = itertools.count(1)
-        self._told = False
-        self._waiting_of: Counter[str] = Counter()
-        # By uid, what was told when: a hash, as texts may be long. The one told last is last.
+        self._has_warned = False
+        # By uid, when and what: a hash, as texts may be long. The latest is last.
         self._recent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
-        """Queue an Event about an outcome, unless it says again what was said lately, or is one too many."""
+        """Queue an Event about an outcome, unless it repeats a recent one, or is one too many."""
         namespace = resource.key.namespace
-        if not self._is_worth(resource.uid, hash((outcome.reason, outcome.message))):
+        if not self._admit(resource.uid, hash((outcome.reason, outcome.message))):
             return
         event = event_of(resource, outcome, self._clock.now(), self._instance, next(self._numbers))
         # A share that leaves room for one namespace more than there are.
-        share = _MOST_WAITING // (len(self._waiting_of) + 1)
-        if self._waiting.full() or self._waiting_of[namespace] >= share:
+        share = _MAX_QUEUED // (len(self._queued_of) + 1)
+        if self._queue.full() or self._queued_of[namespace] >= share:
             log.debug("event dropped", reason=outcome.reason)
             return
-        self._waiting_of[namespace] += 1
-        self._waiting.put_nowait((self._clock.monotonic(), namespace, event))
+        self._queued_of[namespace] += 1
+        self._queue.put_nowait((self._clock.monotonic(), namespace, event))
 
-    def _is_worth(self, uid: str, said: int) -> bool:
+    def _admit(self, uid: str, content: int) -> bool:
         now = self._clock.monotonic()
-        recent = self._recent.get(uid) or deque(maxlen=_MOST_IN_WINDOW)
-        lately = [(at, what) for at, what in recent if at > now - _WINDOW]
-        if len(lately) >= _MOST_IN_WINDOW or any(what == said for _, what in lately):
+        recent = self._recent.get(uid) or deque(maxlen=_MAX_IN_WINDOW)
+        in_window = [seen for at, seen in recent if at > now - _WINDOW]
+        if len(in_window) >= _MAX_IN_WINDOW or content in in_window:
             return False
-        recent.append((now, said))
+        recent.append((now, content))
         self._recent[uid] = recent
         self._recent.move_to_end(uid)
-        self._forget_old(now)
-        return True
-
-    def _forget_old(self, now: float) -> None:
-        while len(self._recent) > _MOST_REMEMBERED or self._oldest() <= now - _WINDOW:
+        while len(self._recent) > _MAX_REMEMBERED or self._oldest() <= now - _WINDOW:
             self._recent.popitem(last=False)
+        return True
 
     def _oldest(self) -> float:
         return next(iter(self._recent.values()))[-1][0]
@@ -89,29 +87,29 @@ class KubeEvents:
     async def run(self) -> None:
         """Send what is queued, until cancelled."""
         while True:
-            since, namespace, event = await self._waiting.get()
-            self._waiting_of[namespace] -= 1
-            if not self._waiting_of[namespace]:
-                del self._waiting_of[namespace]
+            since, namespace, event = await self._queue.get()
+            self._queued_of[namespace] -= 1
+            if not self._queued_of[namespace]:
+                del self._queued_of[namespace]
             try:
-                if self._clock.monotonic() - since < _LONGEST_WAIT:
+                if self._clock.monotonic() - since < _MAX_AGE:
                     await self._client.request("POST", paths.events(namespace), body=event)
-            except ApiError as failure:
-                if failure.reason != NOT_LEADING:
-                    self._tell_once(failure.message)
-            except Exception as error:  # noqa: BLE001 - an Event is not worth the operator's life
-                self._tell_once(type(error).__name__)
+            except ApiError as error:
+                if error.reason != NOT_LEADING:
+                    self._warn_once(error.message)
+            except Exception as error:  # noqa: BLE001 - no Event may end the operator
+                self._warn_once(type(error).__name__)
             finally:
-                self._waiting.task_done()
+                self._queue.task_done()
 
     async def all_sent(self) -> None:
-        """Wait until nothing is queued any more."""
-        await self._waiting.join()
+        """Wait until the queue is empty and its last Event sent."""
+        await self._queue.join()
 
-    def _tell_once(self, why: str) -> None:
-        level = log.debug if self._told else log.warning
-        self._told = True
-        level("Events can't be written; the status tells the same", error=why)
+    def _warn_once(self, why: str) -> None:
+        level = log.debug if self._has_warned else log.warning
+        self._has_warned = True
+        level("Events can't be written; the status has the same text", error=why)
 
 
 def event_of(
@@ -128,11 +126,11 @@ def event_of(
         },
         "eventTime": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         "reportingController": MANAGER,
-        "reportingInstance": instance[:_LONGEST_INSTANCE],
+        "reportingInstance": instance[:_MAX_INSTANCE],
         "action": "Refresh",
         "reason": str(outcome.reason),
         "type": "Warning" if outcome.is_failure else "Normal",
-        "note": outcome.message.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
+        "note": outcome.message.encode()[:_MAX_NOTE].decode(errors="ignore"),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": key.kind,

@@ -1,11 +1,11 @@
 """List-watch of one collection.
 
 Guarantees:
-- a list first, then a watch from its version; another list only when the server has forgotten that
-  version (410), when the versions can't be trusted (a watch that ended in silence), never in a hot loop;
-- a dead connection is noticed within `_SILENCE` seconds, since each watch ends and says so sooner;
-- pages of a list and events are of bounded size, and others have their turn between objects;
-- every failure is survived: waited out with backoff, told once, and told again when it is over.
+- a list first, then a watch from its version; another list only when the server has dropped that version
+  (410), when versions can't be trusted (a watch that ended in silence), and never in a hot loop;
+- a dead connection is noticed within `_SILENCE` seconds, since each watch ends sooner;
+- pages of a list and events are of bounded size, and other tasks run between objects;
+- every failure is survived: retried with backoff, logged once, and logged again when it is over.
 """
 
 import asyncio
@@ -19,48 +19,85 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from ecr_operator.core.ports import Clock
+from ecr_operator.kube.api_error import TOO_LARGE, ApiError
 from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
-from ecr_operator.kube.failures import TOO_LARGE, ApiError
-from ecr_operator.kube.pages import PageSize
+from ecr_operator.kube.response import LARGEST_OBJECT
 from ecr_operator.telemetry.probes import Heartbeat
 
 # Bookmarks come before a watch's end at the latest; so silence beyond the end is a dead connection.
-_SHORTEST_WATCH: Final = 40
-_LONGEST_WATCH: Final = 55
+_MIN_WATCH: Final = 40
+_MAX_WATCH: Final = 55
 _SILENCE: Final = 60.0
-_LIST_LIMIT: Final = 60.0
-# How long objects are taken in at a stretch.
-_STRETCH: Final = 0.005
+_LIST_TIMEOUT: Final = 60.0
+# How long objects are processed before other tasks run.
+_TIME_SLICE: Final = 0.005
 # A server or proxy that ends each watch at once is not asked more often.
-_SHORTEST_ROUND: Final = 1.0
+_MIN_ROUND: Final = 1.0
 _BACKOFF_BASE: Final = 0.2
 _BACKOFF_CAP: Final = 5.0
-_WHEN_FORBIDDEN: Final = "grant it; the command `check` tells of all rights that are missing"
+_MAX_RETRY_AFTER: Final = 60.0
+_WHEN_FORBIDDEN: Final = "grant it; the command `check` lists all missing rights"
+
+_FIRST_PAGE: Final = 20
+_MAX_PAGE: Final = 500
+_PAGE_GROWTH: Final = 5
+_PAGE_SHRINKING: Final = 4
+_TARGET_BYTES: Final = 2**20
+_MAX_BYTES: Final = 4 * _TARGET_BYTES
 
 log = structlog.get_logger(__name__)
-
 
 Kept = TypeVar("Kept")
 
 
 class Store(Protocol[Kept]):
-    """Takes in what the informer sees."""
+    """Receives what the informer sees."""
 
     def read(self, raw: Mapping[str, Any]) -> Kept:
         """Make of an object in a list what is kept of it."""
         ...
 
     def replaced(self, listed: Sequence[Kept]) -> None:
-        """Everything there is, as `read`; what is not in it is gone."""
+        """Everything there is, as `read`; what is not in it was deleted."""
         ...
 
     def changed(self, raw: Mapping[str, Any]) -> None:
-        """An object that was added or modified."""
+        """An object was added or modified."""
         ...
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
-        """An object that is gone."""
+        """An object was deleted."""
         ...
+
+
+class PageSize:
+    """The number of objects on the next page of a list.
+
+    The API server bounds a page by its number of objects alone, and one object may have some MiB.
+
+    Attributes:
+        objects: at most so many, for the query's `limit`.
+    """
+
+    def __init__(self) -> None:
+        self.objects = _FIRST_PAGE
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes after which the next page is not read on."""
+        return LARGEST_OBJECT if self.objects == 1 else _MAX_BYTES
+
+    def adapt(self, size: int) -> None:
+        """Note that a page had that many bytes; the next is to have about 1 MiB."""
+        fitting = self.objects * _TARGET_BYTES // max(size, 1)
+        self.objects = max(1, min(fitting, self.objects * _PAGE_GROWTH, _MAX_PAGE))
+
+    def shrink(self) -> bool:
+        """Ask for the same page again with fewer objects; False if it had no more than one."""
+        if self.objects == 1:
+            return False
+        self.objects = max(self.objects // _PAGE_SHRINKING, 1)
+        return True
 
 
 class Informer:
@@ -75,6 +112,9 @@ class Informer:
         metadata_only: ask for metadata, so that the rest never enters memory.
         when_missing: what a user does if the server knows no such collection.
         heartbeat: where the informer shows that it goes on.
+
+    Attributes:
+        synced: set when the store has seen everything once.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -95,12 +135,12 @@ class Informer:
         self._clock = clock
         self._selector = [("labelSelector", label_selector)] if label_selector else []
         self._accepts = (METADATA_LIST, METADATA) if metadata_only else (JSON, JSON)
-        self._when_missing = when_missing
+        self._hints: dict[int, str] = {404: when_missing, 403: _WHEN_FORBIDDEN}
         self._heartbeat = heartbeat or Heartbeat()
         self._version: str | None = None
         self._failures = 0
-        self._told: tuple[int, str] | None = None
-        self._stretch_since = 0.0
+        self._reported: tuple[int, str] | None = None
+        self._slice_began = 0.0
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -110,12 +150,11 @@ class Informer:
                 if self._version is None:
                     await self._list()
                 await self._watch()
-            except ApiError as failure:
-                await self._wait_out(failure)
+            except ApiError as error:
+                await self._back_off(error)
             except Exception as error:  # noqa: BLE001 - no answer whatever may end the operator
-                await self._wait_out(
-                    ApiError(0, "NotAnObject", f"the server sent what is no object ({error!r:.60})")
-                )
+                message = f"the server sent something that is not an object ({error!r:.60})"
+                await self._back_off(ApiError(0, "NotAnObject", message))
 
     async def _list(self) -> None:
         found: list[Any] = []
@@ -125,42 +164,43 @@ class Informer:
             # Read page by page: of a long list, one page at most is in memory as it came.
             for raw in page.get("items") or ():
                 found.append(self._store.read(raw))
-                await self._let_others()
+                await self._yield()
             token = page["metadata"].get("continue") or ""
             if not token:
                 break
         version = page["metadata"]["resourceVersion"]
-        self._store.replaced(found)
+        self._replace(found)
         self._version = version
-        self._synced()
-        self._tell_recovery()
+        self._report_recovery()
 
     async def _page(self, token: str, size: PageSize) -> Mapping[str, Any]:
         """One page, asked for again with fewer objects while it is too large."""
+        proceed = [("continue", token)] if token else []
         while True:
-            self._heartbeat.beat(_LIST_LIMIT)
+            self._heartbeat.beat(_LIST_TIMEOUT)
             try:
                 page, read = await self._client.page(
                     self._path,
-                    query=self._list_query(token, size.objects),
+                    query=[*self._selector, ("limit", str(size.objects)), *proceed],
                     accept=self._accepts[0],
-                    limit=_LIST_LIMIT,
-                    most_bytes=size.most_bytes,
+                    seconds=_LIST_TIMEOUT,
+                    max_bytes=size.max_bytes,
                 )
-            except ApiError as failure:
-                if failure.reason != TOO_LARGE or not size.shrink():
+            except ApiError as error:
+                if error.reason != TOO_LARGE or not size.shrink():
                     raise
             else:
-                size.read(read)
+                size.adapt(read)
                 return page
 
-    async def _let_others(self) -> None:
-        """Give all other tasks a turn, once objects have been taken in for some milliseconds."""
-        if self._clock.monotonic() - self._stretch_since >= _STRETCH:
+    async def _yield(self) -> None:
+        """Let all other tasks run, once objects have been processed for some milliseconds."""
+        if self._clock.monotonic() - self._slice_began >= _TIME_SLICE:
             await asyncio.sleep(0)
-            self._stretch_since = self._clock.monotonic()
+            self._slice_began = self._clock.monotonic()
 
-    def _synced(self) -> None:
+    def _replace(self, found: Sequence[Any]) -> None:
+        self._store.replaced(found)
         self.synced.set()
         self._heartbeat.synced = True
 
@@ -168,36 +208,44 @@ class Informer:
         """One watch, to its end."""
         self._heartbeat.beat(_SILENCE)
         heard, begun = False, self._clock.monotonic()
-        async with (
-            self._client.stream(
-                self._path, query=self._watch_query(), accept=self._accepts[1], silence=_SILENCE
-            ) as events,
-            aclosing(events),
-        ):
+        watch = self._client.stream(
+            self._path, query=self._watch_query(), accept=self._accepts[1], silence=_SILENCE
+        )
+        async with watch as events, aclosing(events):
             async for event in events:
-                self._take_in(event)
+                self._process(event)
                 self._heartbeat.beat(_SILENCE)
                 heard = True
                 # Only now: a list that works before a watch that fails must not reset the backoff.
                 self._failures = 0
-                self._tell_recovery()
-                await self._let_others()
+                self._report_recovery()
+                await self._yield()
         lasted = self._clock.monotonic() - begun
-        if not heard and lasted < _SHORTEST_WATCH / 2:
-            # No server ends a watch so soon without a word, but a proxy may, or one whose etcd is older
-            # than our version: nothing that we know can be trusted, and asking at once would be a hot loop.
-            # A watch that was quiet to its end is another thing: bookmarks are no promise.
+        if not heard and lasted < _MIN_WATCH / 2:
+            # No server ends a watch so soon in silence, but a proxy may, or a server whose etcd is older than
+            # our version: nothing that we know can be trusted, and asking at once would be a hot loop. A
+            # watch that was quiet to its end differs: bookmarks are no promise.
             self._version = None
-            raise ApiError(0, "SilentWatch", "the watch ended without a word")
+            raise ApiError(0, "SilentWatch", "the watch ended in silence")
         self._failures = 0
-        await self._clock.sleep(max(_SHORTEST_ROUND - lasted, 0.0))
+        await self._clock.sleep(max(_MIN_ROUND - lasted, 0.0))
 
-    def _take_in(self, event: Mapping[str, Any]) -> None:
+    def _watch_query(self) -> list[tuple[str, str]]:
+        seconds = _MIN_WATCH + secrets.randbelow(_MAX_WATCH - _MIN_WATCH)
+        return [
+            *self._selector,
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", self._version or ""),
+            ("timeoutSeconds", str(seconds)),
+        ]
+
+    def _process(self, event: Mapping[str, Any]) -> None:
         kind, raw = event.get("type"), event.get("object")
         if not isinstance(raw, Mapping):
-            raise ApiError(0, "NotAnEvent", "the watch sent something that is no event")
+            raise ApiError(0, "NotAnEvent", "the watch sent something that is not an event")
         if kind == "ERROR":
-            raise _failure_in(raw)
+            raise _error_of(raw)
         version = raw["metadata"]["resourceVersion"]
         if self._version and int(version) < int(self._version):
             raise ApiError(HTTPStatus.GONE, "Backwards", "versions went back: an older etcd was restored")
@@ -207,59 +255,39 @@ class Informer:
         elif kind == "DELETED":
             self._store.deleted(raw)
 
-    def _list_query(self, token: str, objects: int) -> list[tuple[str, str]]:
-        return [*self._selector, ("limit", str(objects)), *([("continue", token)] if token else [])]
-
-    def _watch_query(self) -> list[tuple[str, str]]:
-        seconds = _SHORTEST_WATCH + secrets.randbelow(_LONGEST_WATCH - _SHORTEST_WATCH)
-        return [
-            *self._selector,
-            ("watch", "true"),
-            ("allowWatchBookmarks", "true"),
-            ("resourceVersion", self._version or ""),
-            ("timeoutSeconds", str(seconds)),
-        ]
-
-    async def _wait_out(self, failure: ApiError) -> None:
-        if failure.code == HTTPStatus.GONE or failure.reason in ("Refused", "Cut", TOO_LARGE):
-            # A server that was away may come back with an older etcd, and versions that have passed ours by
-            # the time that we ask: nothing would tell what was undone. So one list whenever it was lost.
+    async def _back_off(self, error: ApiError) -> None:
+        if error.code == HTTPStatus.GONE or error.reason in ("Refused", "Cut", TOO_LARGE):
+            # A server that was away may come back with an older etcd, and with versions that have passed ours
+            # when we ask: nothing would show what was undone. So one list after each interruption.
             self._version = None
-        if failure.code == HTTPStatus.NOT_FOUND:
-            # The collection itself is gone, and all that was in it.
+        if error.is_not_found:
+            # The collection itself is gone, and everything in it.
             self._version = None
-            self._store.replaced(())
-            self._synced()
-        self._tell(failure)
+            self._replace(())
+        self._report(error)
         self._failures += 1
         ceiling = min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0 ** min(self._failures, 20))
         delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
-        delay = max(delay, min(failure.retry_after or 0.0, 60.0))
+        delay = max(delay, min(error.retry_after or 0.0, _MAX_RETRY_AFTER))
         self._heartbeat.restarts(delay)
         await self._clock.sleep(delay)
 
-    def _tell(self, failure: ApiError) -> None:
-        told = (failure.code, failure.reason)
-        if told == self._told or (failure.reason == "SilentWatch" and self._failures == 0):
+    def _report(self, error: ApiError) -> None:
+        kind = (error.code, error.reason)
+        if kind == self._reported or (error.reason == "SilentWatch" and self._failures == 0):
             return
-        self._told = told
-        hint = {404: self._when_missing, 403: _WHEN_FORBIDDEN}.get(failure.code)
-        log.warning(
-            "can't watch",
-            path=self._path,
-            error=failure.message,
-            **({"next": hint} if hint else {}),
-        )
+        self._reported = kind
+        hint = self._hints.get(error.code)
+        log.warning("can't watch", path=self._path, error=error.message, **({"next": hint} if hint else {}))
 
-    def _tell_recovery(self) -> None:
-        if self._told:
+    def _report_recovery(self) -> None:
+        if self._reported:
             log.info("watching again", path=self._path)
-        self._told = None
+        self._reported = None
 
 
-def _failure_in(status: Mapping[str, Any]) -> ApiError:
-    code = status.get("code")
-    details = status.get("details")
+def _error_of(status: Mapping[str, Any]) -> ApiError:
+    code, details = status.get("code"), status.get("details")
     seconds = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
     return ApiError(
         code if isinstance(code, int) else 0,

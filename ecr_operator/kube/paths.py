@@ -23,13 +23,9 @@ _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": 
 
 
 def segment(name: str) -> str:
-    """The name itself, if it is a DNS-1123 name.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """The name itself, if it is a DNS-1123 name; else raises ValueError."""
     if len(name) > _LENGTH or ".." in name or not _NAME.fullmatch(name):
-        message = f"{name[:60]!r} is no name of a Kubernetes object"
+        message = f"{name[:60]!r} is not a valid name of a Kubernetes object"
         raise ValueError(message)
     return name
 
@@ -41,19 +37,17 @@ def secrets(namespace: str, name: str | None = None) -> str:
 
 def resources(kind: str, namespace: str, name: str | None = None, subresource: str = "") -> str:
     """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them."""
-    path = _path(f"/apis/{GROUP}/{VERSION}", PLURALS[kind], namespace, name)
-    return f"{path}/{subresource}" if subresource else path
+    return _path(KINDS, PLURALS[kind], namespace, name, subresource)
 
 
 def service_accounts(namespace: str) -> str:
     """ServiceAccounts of all namespaces (an empty one), or of one."""
-    return _path("/api/v1", "serviceaccounts", namespace, None)
+    return _path("/api/v1", "serviceaccounts", namespace)
 
 
 def service_account(namespace: str, name: str, subresource: str = "") -> str:
     """One ServiceAccount, or a subresource of it."""
-    path = _path("/api/v1", "serviceaccounts", segment(namespace), name)
-    return f"{path}/{subresource}" if subresource else path
+    return _path("/api/v1", "serviceaccounts", namespace, name, subresource)
 
 
 def namespace_object(name: str) -> str:
@@ -68,7 +62,7 @@ def lease(namespace: str, name: str | None = None) -> str:
 
 def events(namespace: str) -> str:
     """Events of a namespace."""
-    return _path("/apis/events.k8s.io/v1", "events", namespace, None)
+    return _path("/apis/events.k8s.io/v1", "events", namespace)
 
 
 def request_labels(method: str, path: str, *, watch: bool = False) -> tuple[str, str]:
@@ -86,7 +80,7 @@ def resource_of(path: str) -> str:
     return request_labels("GET", path)[1]
 
 
-def _path(root: str, plural: str, namespace: str, name: str | None) -> str:
+def _path(root: str, plural: str, namespace: str, name: str | None = None, subresource: str = "") -> str:
     within = f"/namespaces/{segment(namespace)}" if namespace or name is not None else ""
-    last = f"/{segment(name)}" if name is not None else ""
-    return f"{root}{within}/{plural}{last}"
+    parts = (f"{root}{within}/{plural}", name if name is None else segment(name), subresource)
+    return "/".join(part for part in parts if part)

@@ -1,8 +1,8 @@
 """Writing generated Secrets by server-side apply.
 
 Invariant: a Secret is created only where nothing is, and changed only in the very version last seen:
-so nobody else's Secret is touched, and a late write of a leader that lost its lease fails.
-Answers are asked for as metadata, so no Secret's data comes back into memory.
+so nobody else's Secret is touched, and a late write of a leader that lost its Lease fails.
+Responses are asked for as metadata, so no Secret's data comes back into memory.
 """
 
 import re
@@ -15,20 +15,19 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.core.secret import MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.api_error import ApiError, translate
+from ecr_operator.kube.client import APPLY, METADATA, KubeClient
 
 # An apply of this version creates an absent object and answers 409 for any that is present.
 _ABSENT: Final = "1"
-# Only the API server's own validation begins like this: what a policy or webhook says of a Secret comes after
-# words of the server, and must never have a Secret deleted.
+# Only the API server's own validation begins like this: the words of a policy or webhook come after words of
+# the server, and must never have a Secret deleted.
 _IMMUTABLE: Final = re.compile(r'Secret "[^"]*" is invalid: .*\bfield is immutable\b')
 _APPLY_QUERY: Final = (("fieldManager", MANAGER), ("force", "true"))
 
 
 class KubeSecrets:
-    """Generated Secrets on the API server; fulfils `control.ports.SecretStore`."""
+    """Generated Secrets on the API server; fulfils `core.ports.SecretStore`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -36,68 +35,55 @@ class KubeSecrets:
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
         """Create the Secret, or change the one last seen; see the port."""
         metadata = manifest["metadata"]
-        guard = (
-            {"uid": present.uid, "resourceVersion": present.resource_version}
-            if present
-            else {"resourceVersion": _ABSENT}
-        )
+        name = metadata["name"]
+        guard = _precondition(present) if present else {"resourceVersion": _ABSENT}
         try:
             answer = await self._client.request(
                 "PATCH",
-                paths.secrets(metadata["namespace"], metadata["name"]),
+                paths.secrets(metadata["namespace"], name),
                 query=_APPLY_QUERY,
                 body={**manifest, "metadata": {**metadata, **guard}},
                 content_type=APPLY,
                 accept=METADATA,
             )
-        except ApiError as failure:
-            raise _refusal(failure, metadata["name"], present) from failure
+        except ApiError as error:
+            raise _immutable(error, name, present) or translate(error, f"write Secret {name}") from error
         return view_secret(answer["metadata"])
 
     async def look(self, namespace: str, name: str) -> SecretView | None:
         """Read one Secret's metadata; None if there is none."""
-        try:
-            answer = await self._client.request("GET", paths.secrets(namespace, name), accept=METADATA)
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return None
-            raise translate(failure, f"reading the metadata of Secret {name}") from failure
-        return view_secret(answer["metadata"])
+        path = paths.secrets(namespace, name)
+        action = f"read the metadata of Secret {name}"
+        found = await self._client.get_or_none(path, action, accept=METADATA)
+        return view_secret(found["metadata"]) if found is not None else None
 
     async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read one whole Secret; None if there is none."""
-        try:
-            secret: Mapping[str, Any] = await self._client.request("GET", paths.secrets(namespace, name))
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return None
-            raise translate(failure, f"reading Secret {name}") from failure
-        return secret
+        return await self._client.get_or_none(paths.secrets(namespace, name), f"read Secret {name}")
 
     async def delete(self, view: SecretView) -> None:
         """Delete that very Secret in that very version; see the port."""
-        preconditions = {"uid": view.uid, "resourceVersion": view.resource_version}
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _precondition(view)}
+        path = paths.secrets(view.namespace, view.name)
         try:
-            await self._client.request(
-                "DELETE",
-                paths.secrets(view.namespace, view.name),
-                body=body,
-                content_type=JSON,
-                accept=METADATA,
-            )
-        except ApiError as failure:
-            if failure.code != HTTPStatus.NOT_FOUND:
-                raise translate(failure, f"deleting Secret {view.name}") from failure
+            await self._client.request("DELETE", path, body=body, accept=METADATA)
+        except ApiError as error:
+            if not error.is_not_found:
+                raise translate(error, f"delete Secret {view.name}") from error
 
 
-def _refusal(failure: ApiError, name: str, present: SecretView | None) -> OperatorError:
-    """What a refused apply means for a Secret that we have seen."""
-    if present and failure.code == HTTPStatus.UNPROCESSABLE_ENTITY:
-        if "metadata.uid" in failure.message:
-            message = f"Secret {name} has been made anew by somebody; looking again."
-            return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
-        if failure.reason == "Invalid" and _IMMUTABLE.match(failure.message):
-            message = f"Secret {name} can't be changed in place; it is made anew."
-            return ImmutableSecretError(Reason.KUBERNETES_REFUSED, message)
-    return translate(failure, f"writing Secret {name}")
+def _precondition(view: SecretView) -> dict[str, str]:
+    return {"uid": view.uid, "resourceVersion": view.resource_version}
+
+
+def _immutable(error: ApiError, name: str, present: SecretView | None) -> OperatorError | None:
+    """What a refused apply says of a Secret that we have seen: created again, or immutable."""
+    if not present or error.code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return None
+    if "metadata.uid" in error.message:
+        message = f"Secret {name} was deleted and created again by somebody; reading it again."
+        return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
+    if error.reason == "Invalid" and _IMMUTABLE.match(error.message):
+        message = f"Secret {name} can't be changed in place; it is deleted and created again."
+        return ImmutableSecretError(Reason.KUBERNETES_REFUSED, message)
+    return None

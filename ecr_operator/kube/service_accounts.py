@@ -5,40 +5,33 @@ so the lists that it replaces lose no entry of others.
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.errors import StaleObjectError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import ApiError, translate, translated
 from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
 from ecr_operator.links.plan import SELECTOR, Account, view_account
 
-_COMPONENT: Final = "Apply the component config/rbac/link-service-accounts, which grants it"
+_GRANT: Final = "Apply the component config/rbac/link-service-accounts, which grants it"
 
 
 class KubeServiceAccounts:
-    """ServiceAccounts on the API server; fulfils `control.ports.ServiceAccounts`."""
+    """ServiceAccounts on the API server; fulfils `links.ports.ServiceAccounts`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
     async def read(self, namespace: str, name: str) -> Account | None:
         """One ServiceAccount as it is now; None if there is none."""
-        try:
-            answer = await self._client.request("GET", paths.service_account(namespace, name))
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return None
-            raise _refusal(failure, f"reading ServiceAccount {name}") from failure
-        return view_account(answer)
+        path = paths.service_account(namespace, name)
+        found = await self._client.get_or_none(path, f"read ServiceAccount {name}", grant=_GRANT)
+        return view_account(found) if found is not None else None
 
     async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
         """Change that very version of it; see the port."""
-        doing = f"linking to ServiceAccount {account.name}"
         try:
             answer = await self._client.request(
                 "PATCH",
@@ -47,28 +40,17 @@ class KubeServiceAccounts:
                 body=patch,
                 content_type=MERGE_PATCH,
             )
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                message = f"ServiceAccount {account.name} is gone; looking again."
-                raise StaleObjectError(Reason.LINK_FAILED, message) from failure
-            raise _refusal(failure, doing) from failure
+        except ApiError as error:
+            if error.is_not_found:
+                message = f"ServiceAccount {account.name} was deleted; reading it again."
+                raise StaleObjectError(Reason.LINK_FAILED, message) from error
+            raise translate(error, f"link to ServiceAccount {account.name}", _GRANT) from error
         return view_account(answer)
 
     async def any_linked(self, namespace: str) -> bool:
-        """Whether any bears our label."""
+        """Whether any has our label; an empty namespace is all."""
         query = (("labelSelector", SELECTOR), ("limit", "1"))
-        try:
-            answer = await self._client.request(
-                "GET", paths.service_accounts(namespace), query=query, accept=METADATA_LIST
-            )
-        except ApiError as failure:
-            raise _refusal(failure, "listing ServiceAccounts") from failure
+        path = paths.service_accounts(namespace)
+        with translated("list ServiceAccounts", _GRANT):
+            answer = await self._client.request("GET", path, query=query, accept=METADATA_LIST)
         return bool(answer.get("items"))
-
-
-def _refusal(failure: ApiError, doing: str) -> OperatorError:
-    error = translate(failure, doing)
-    if isinstance(error, PermanentError) and error.reason is Reason.KUBERNETES_FORBIDDEN:
-        message = f"The operator lacks permission for {doing}. {_COMPONENT}."
-        return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
-    return error

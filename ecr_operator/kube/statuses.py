@@ -12,18 +12,17 @@ from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
 from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import ApiError, translate
 from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
-_DETAIL: Final = "observedGeneration"
+_NEW_FIELD: Final = "observedGeneration"
 
 log = structlog.get_logger(__name__)
 
 
 class KubeStatuses:
-    """Statuses on the API server; fulfils `control.ports.StatusWriter` and `ResourceReader`."""
+    """Resources and statuses on the API server; fulfils `core.ports.StatusWriter` and `ResourceReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -31,13 +30,13 @@ class KubeStatuses:
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """The uid of the resource that has this name now; None if there is none."""
-        answer = await self._get(key, METADATA)
-        return str(answer["metadata"]["uid"]) if answer else None
+        found = await self._get(key, METADATA)
+        return str(found["metadata"]["uid"]) if found else None
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:
         """Whether that very resource exists and is not being deleted."""
-        answer = await self._get(key, METADATA)
-        return answer is not None and answer["metadata"]["uid"] == uid and not is_deleting(answer["metadata"])
+        found = await self._get(key, METADATA)
+        return found is not None and found["metadata"]["uid"] == uid and not is_deleting(found["metadata"])
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """The resource as the API server has it; None if there is none."""
@@ -45,33 +44,16 @@ class KubeStatuses:
 
     async def _get(self, key: ResourceKey, accept: str) -> Mapping[str, Any] | None:
         path = paths.resources(key.kind, key.namespace, key.name)
-        try:
-            found: Mapping[str, Any] = await self._client.request("GET", path, accept=accept)
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
-                return None
-            raise translate(failure, f"reading {key}") from failure
-        return found
-
-    async def announce_old_crds(self) -> None:
-        """Log once if the CRDs are v0.6.0's, whatever is written later; to be called at the start."""
-        for kind in KINDS:
-            await self.keeps_details(kind)
-
-    async def keeps_details(self, kind: str) -> bool:
-        """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""
-        if kind not in self._keeps:
-            keeps = await self._ask_schema(kind)
-            if keeps is None:
-                return True
-            self._learn(kind, keeps=keeps)
-        return self._keeps[kind]
+        return await self._client.get_or_none(path, f"read {key}", accept=accept)
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace the status by a merge patch of what differs, and return what the server keeps of it.
+        """Replace the whole status by a JSON patch, and return what the server keeps of it.
 
-        A test of the uid keeps it off a resource that was deleted and made again (a merge patch's uid is not
-        looked at, seen on the real server); one that is gone is no error.
+        The patch tests the uid first, which keeps it off a resource that was deleted and created again (a
+        merge patch's uid is not looked at, seen on the real server). A deleted resource is no error.
+
+        Raises:
+            OperatorError: it was not written, or the answer is not the resource.
         """
         key = resource.key
         patch: list[Mapping[str, Any]] = [
@@ -86,30 +68,48 @@ class KubeStatuses:
                 body=patch,
                 content_type=JSON_PATCH,
             )
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
+        except ApiError as error:
+            if await self._is_gone(resource, error):
                 return resource.status
-            if failure.code == HTTPStatus.UNPROCESSABLE_ENTITY and await self.uid_of(key) != resource.uid:
-                return resource.status
-            raise translate(failure, f"writing the status of {key}") from failure
+            raise translate(error, f"write the status of {key}") from error
         if (answer.get("metadata") or {}).get("uid") != resource.uid:
             stray = ApiError(0, "NotAnObject", "the answer is not the resource: is a proxy in between?")
-            raise translate(stray, f"writing the status of {key}")
+            raise translate(stray, f"write the status of {key}")
         kept = status_of(answer)
-        if _DETAIL in status:
-            self._learn(key.kind, keeps=_DETAIL in kept)
+        if _NEW_FIELD in status:
+            self._learn(key.kind, keeps=_NEW_FIELD in kept)
         return kept
 
-    async def _ask_schema(self, kind: str) -> bool | None:
+    async def _is_gone(self, resource: Resource, error: ApiError) -> bool:
+        """Whether a patch failed since that very resource was deleted: 404, or the test of its uid."""
+        if error.code == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return await self.uid_of(resource.key) != resource.uid
+        return error.is_not_found
+
+    async def announce_old_crds(self) -> None:
+        """Log once if the CRDs are v0.6.0's, whatever is written later; to be called at the start."""
+        for kind in KINDS:
+            await self.keeps_details(kind)
+
+    async def keeps_details(self, kind: str) -> bool:
+        """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""
+        if kind not in self._keeps:
+            keeps = await self._read_schema(kind)
+            if keeps is None:
+                return True
+            self._learn(kind, keeps=keeps)
+        return self._keeps[kind]
+
+    async def _read_schema(self, kind: str) -> bool | None:
         """Whether the schema has more than v0.6.0's; None if the API server can't be asked now."""
         try:
             answer = await self._client.request("GET", paths.OPENAPI)
             for schema in answer["components"]["schemas"].values():
                 kinds = [found["kind"] for found in schema.get("x-kubernetes-group-version-kind", ())]
                 if kind in kinds:
-                    return _DETAIL in schema["properties"]["status"].get("properties", {})
-        except ApiError as failure:
-            if failure.code == 0 or failure.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return _NEW_FIELD in schema["properties"]["status"].get("properties", {})
+        except ApiError as error:
+            if error.code == 0 or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return None
         except (KeyError, TypeError, AttributeError):
             pass

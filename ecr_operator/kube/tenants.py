@@ -5,10 +5,9 @@ Invariant: nothing outside of the namespace that is asked for can be reached, wh
 
 import base64
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.identity import (
     PERMITTED_ROLES,
     ROLE_ANNOTATION,
@@ -19,28 +18,27 @@ from ecr_operator.api.identity import (
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import ADD_RULE, ApiError, translate, translated
 from ecr_operator.kube.client import JSON, METADATA, KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
 
 AUDIENCE: Final = "sts.amazonaws.com"
 # The token is used at once; an hour is what the API server gives by default, ten minutes the least.
 _TOKEN_SECONDS: Final = 3600
-# Of base64; far beyond any AWS key, so that what is cut here is refused as no key.
-_LONGEST_VALUE: Final = 1 << 14
-# What is kept of an annotation, in characters; the model ignores the last glob of one that is longer.
-_LONGEST_ANNOTATION: Final = 1 << 14
-_COMPONENT: Final = "Apply the component config/rbac/service-account, which grants it"
+# Characters of base64; far beyond any AWS key, so that what is cut here is refused as no key.
+_MAX_VALUE: Final = 1 << 14
+# Characters that are kept; the model ignores the last glob of a longer one.
+_MAX_ANNOTATION: Final = 1 << 14
+_GRANT: Final = "Apply the component config/rbac/service-account, which grants it"
 
 
 class KubeTenants:
-    """Reads what tenants have; fulfils `control.ports.TenantReader`."""
+    """Reads what tenants have; fulfils `core.ports.TenantReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
-        """The AWS keys in one Secret, decoded; of nothing else there is more than a name kept."""
+        """The AWS keys in one Secret, decoded; of other keys at most the name is kept."""
         secret = await self._get(paths.secrets(namespace, name), f"Secret {namespace}/{name}")
         data: Mapping[str, str] = secret.get("data") or {}
         found = {key: _decode(value) for key, value in data.items() if is_iam_key(key)}
@@ -49,8 +47,8 @@ class KubeTenants:
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """The ServiceAccount's uid, and its annotation with a role, if it has one."""
-        what = f"ServiceAccount {namespace}/{name}"
-        account = await self._get(paths.service_account(namespace, name), what, accept=METADATA)
+        path, what = paths.service_account(namespace, name), f"ServiceAccount {namespace}/{name}"
+        account = await self._get(path, what, accept=METADATA, grant=_GRANT)
         metadata = account["metadata"]
         return ServiceAccountFacts(uid=metadata["uid"], role=_annotation(metadata, ROLE_ANNOTATION))
 
@@ -65,8 +63,10 @@ class KubeTenants:
         path = paths.service_account(namespace, name, "token")
         try:
             answer = await self._client.request("POST", path, body=body)
-        except ApiError as failure:
-            raise _refusal(failure, what, f"asking for a token of {what}") from failure
+        except ApiError as error:
+            if error.is_not_found:
+                raise _missing(what) from error
+            raise translate(error, f"request a token of {what}", _GRANT) from error
         token = (answer.get("status") or {}).get("token")
         if not isinstance(token, str) or not token:
             message = f"The API server returned no token for {what}; retrying."
@@ -75,10 +75,8 @@ class KubeTenants:
 
     async def namespace(self, name: str) -> NamespaceFacts:
         """The uid, labels and permission of a namespace."""
-        try:
+        with translated(f"read namespace {name}"):
             answer = await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
-        except ApiError as failure:
-            raise translate(failure, f"reading namespace {name}") from failure
         metadata = answer["metadata"]
         return NamespaceFacts(
             uid=metadata["uid"],
@@ -92,35 +90,30 @@ class KubeTenants:
         for name in names:
             try:
                 await self._client.request("GET", paths.namespace_object(name), accept=METADATA)
-            except ApiError as failure:
-                if failure.code == HTTPStatus.NOT_FOUND:
+            except ApiError as error:
+                if error.is_not_found:
                     missing.append(name)
         return missing
 
-    async def _get(self, path: str, what: str, accept: str = JSON) -> Mapping[str, Any]:
-        try:
-            found: Mapping[str, Any] = await self._client.request("GET", path, accept=accept)
-        except ApiError as failure:
-            raise _refusal(failure, what, f"reading {what}") from failure
+    async def _get(
+        self, path: str, what: str, *, accept: str = JSON, grant: str = ADD_RULE
+    ) -> Mapping[str, Any]:
+        found = await self._client.get_or_none(path, f"read {what}", accept=accept, grant=grant)
+        if found is None:
+            raise _missing(what)
         return found
 
 
-def _refusal(failure: ApiError, what: str, doing: str) -> OperatorError:
-    if failure.code == HTTPStatus.NOT_FOUND:
-        message = f"{what} does not exist. Create it, or name another in the spec."
-        return PermanentError(Reason.CREDENTIALS_MISSING, message)
-    error = translate(failure, doing)
-    if error.reason is Reason.KUBERNETES_FORBIDDEN and what.startswith("ServiceAccount"):
-        message = f"The operator lacks permission for {doing}. {_COMPONENT}."
-        return PermanentError(Reason.KUBERNETES_FORBIDDEN, message)
-    return error
+def _missing(what: str) -> PermanentError:
+    message = f"{what} does not exist. Create it, or name another in the spec."
+    return PermanentError(Reason.CREDENTIALS_MISSING, message)
 
 
 def _annotation(metadata: Mapping[str, Any], name: str) -> str | None:
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
-    return annotations[name][:_LONGEST_ANNOTATION] if name in annotations else None
+    return annotations[name][:_MAX_ANNOTATION] if name in annotations else None
 
 
 def _decode(value: str) -> str:
-    # What is no text becomes text that is no key, and is reported as such.
-    return base64.b64decode(value[:_LONGEST_VALUE]).decode(errors="replace")
+    # What is not text becomes text that is no key, and is reported as such.
+    return base64.b64decode(value[:_MAX_VALUE]).decode(errors="replace")

@@ -3,9 +3,9 @@
 Leaves out: the operator's own flags (flags).
 """
 
-import argparse
 import difflib
 import os
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,12 +17,13 @@ from ecr_operator.api.names import is_name
 from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import excerpt
 from ecr_operator.settings import ALL_NAMESPACES, Settings, parse_settings, values
-from ecr_operator.settings.flags import Parser, told
+from ecr_operator.settings.flags import Parser, flag_type
 from ecr_operator.settings.values import SettingsError
 
 Part = Literal["aws", "cluster"]
 TableOutput = Literal["table", "wide", "json", "yaml"]
 ManifestOutput = Literal["yaml", "json"]
+Environment = Mapping[str, str]
 
 _PARTS: Final[tuple[Part, ...]] = ("aws", "cluster")
 _ALIASES: Final = {
@@ -30,7 +31,7 @@ _ALIASES: Final = {
     for kind in KINDS
     for alias in (kind.lower(), PLURALS[kind], f"{PLURALS[kind]}.{GROUP}", SHORT_NAMES[kind])
 }
-_LONGEST_TIMEOUT: Final = timedelta(days=1)
+_MAX_TIMEOUT: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Show all resources.
-
-    Attributes:
-        watch: go on until interrupted.
-    """
+    """Show all resources, once or until interrupted."""
 
     place: Place
     output: TableOutput = "table"
@@ -63,12 +60,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """See whether the operator could work here.
-
-    Attributes:
-        parts: what to look at.
-        region: to ask AWS in; empty for the SDK's own.
-    """
+    """Test whether the operator could work here; the region to ask AWS in is empty for the SDK's own."""
 
     place: Place
     parts: tuple[Part, ...] = _PARTS
@@ -77,12 +69,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Render:
-    """Show what would be written.
-
-    Attributes:
-        files: to read; `-` is standard input.
-        show_token: ask AWS, and show its answer.
-    """
+    """Show what would be written, of files or `-` for standard input; with AWS's answer if `show_token`."""
 
     place: Place
     files: tuple[str, ...]
@@ -96,7 +83,7 @@ class Refresh:
 
     Attributes:
         names: kind and name; the kind is None where the user named none. Empty for all resources.
-        kinds: of which to take all.
+        kinds: of which to refresh all.
         timeout: the longest wait; None for a minute from when AWS may be asked again.
     """
 
@@ -109,7 +96,7 @@ class Refresh:
 Command = Status | Check | Render | Refresh
 
 
-def parse_command(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Command:
+def parse_command(arguments: Sequence[str], environment: Environment = os.environ) -> Command:
     """Read the command line.
 
     Args:
@@ -120,34 +107,47 @@ def parse_command(arguments: Sequence[str], environment: Mapping[str, str] = os.
         SettingsError: for a mistake.
         SystemExit: after `--help`.
     """
-    parser, build = _COMMANDS[arguments[0]]
-    return build(parser().parse_args(arguments[1:]), environment)
+    return _COMMANDS[arguments[0]](arguments[1:], environment)
 
 
-def _status_parser() -> Parser:
+def _status(arguments: Sequence[str], environment: Environment) -> Command:
     parser = _parser("status", "Show all resources, the most urgent first. Exit code 1 if any is not ready.")
     _add_namespace(parser, everywhere=True)
-    parser.add_argument(
-        "-o", "--output", choices=("wide", "json", "yaml"), default="table", help="another form"
-    )
+    outputs = ("wide", "json", "yaml")
+    parser.add_argument("-o", "--output", choices=outputs, default="table", help="another form")
     parser.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
-    return parser
+    given = parser.parse_args(arguments)
+    return Status(place=_place(given, environment), output=given.output, watch=given.watch)
 
 
-def _check_parser() -> Parser:
+def _check(arguments: Sequence[str], environment: Environment) -> Command:
     parser = _parser(
         "check",
-        "See whether the operator could work here, with this AWS identity and kubeconfig or service account. "
+        "Test whether the operator could work here with this AWS identity and kubeconfig or service account. "
         "Exit code 1 if something is missing.",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="aws, cluster, or both (default)")
     _add_namespace(parser, everywhere=True, words="namespace to be served (default: WATCH_NAMESPACE, or all)")
-    parser.add_argument("--region", type=told(_region), help="AWS region to ask in")
+    parser.add_argument("--region", type=flag_type(_region), help="AWS region to ask in")
     parser.add_argument("--leader-elect", action="store_true", help="with the rights for that flag")
-    return parser
+    given = parser.parse_args(arguments)
+    for part in given.parts:
+        if part not in _PARTS:
+            raise SettingsError(f"{excerpt(part)} is neither aws nor cluster. See --help.")
+    place = _place(given, environment)
+    settings = replace(place.settings, leader_elect=given.leader_elect)
+    if place.namespace is not None:
+        settings = replace(settings, namespaces=(place.namespace or ALL_NAMESPACES,))
+    # AWS_REGION, which the SDK itself does not read, if it holds a region.
+    region = environment.get("AWS_REGION", "")
+    return Check(
+        place=replace(place, settings=settings),
+        parts=tuple(part for part in _PARTS if not given.parts or part in given.parts),
+        region=given.region or (region if is_region(region) else ""),
+    )
 
 
-def _render_parser() -> Parser:
+def _render(arguments: Sequence[str], environment: Environment) -> Command:
     parser = _parser("render", "Show the Secrets that would be written, without a cluster and without AWS.")
     parser.add_argument(
         "-f",
@@ -157,26 +157,47 @@ def _render_parser() -> Parser:
         required=True,
         help="manifests of resources, YAML or JSON; - for standard input; may be given again",
     )
-    _add_namespace(parser, words="namespace for what names none (default: default)")
-    parser.add_argument(
-        "-o", "--output", choices=("yaml", "json"), default="yaml", help="form (default: yaml)"
-    )
+    _add_namespace(parser, words="namespace of resources that name none (default: default)")
+    outputs = ("yaml", "json")
+    parser.add_argument("-o", "--output", choices=outputs, default="yaml", help="form (default: yaml)")
     parser.add_argument("--show-token", action="store_true", help="ask AWS for tokens and show them in clear")
-    return parser
+    given = parser.parse_args(arguments)
+    return Render(
+        place=_place(given, environment),
+        files=tuple(given.filename),
+        output=given.output,
+        show_token=given.show_token,
+    )
 
 
-def _refresh_parser() -> Parser:
+def _refresh(arguments: Sequence[str], environment: Environment) -> Command:
     parser = _parser("refresh", "Ask for fresh tokens and wait for them. Exit code 1 if one does not come.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
     parser.add_argument("--all", action="store_true", help="all resources of the namespace")
     _add_namespace(parser, everywhere=True)
-    parser.add_argument("-k", "--kind", type=told(_kind), help="kind of what is named without one, or of all")
-    parser.add_argument(
-        "--timeout",
-        type=told(_timeout),
-        help="longest wait, such as 90s (default: a minute from when AWS may be asked again)",
+    kinds = "kind of what is named without one, or of all"
+    parser.add_argument("-k", "--kind", type=flag_type(_kind), help=kinds)
+    timeout = "longest wait, such as 90s (default: a minute from when AWS may be asked again)"
+    parser.add_argument("--timeout", type=flag_type(_timeout), help=timeout)
+    given = parser.parse_args(arguments)
+    if bool(given.names) == given.all:
+        raise SettingsError("Expected either NAME or --all. See --help.")
+    if given.names and given.all_namespaces:
+        raise SettingsError("-A/--all-namespaces goes with --all; a NAME is looked up in one namespace.")
+    return Refresh(
+        place=_place(given, environment),
+        names=tuple(dict.fromkeys(_named(text, given.kind) for text in given.names)),
+        kinds=(given.kind,) if given.kind else KINDS,
+        timeout=given.timeout,
     )
-    return parser
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Environment], Command]]] = {
+    "status": _status,
+    "check": _check,
+    "render": _render,
+    "refresh": _refresh,
+}
 
 
 def _parser(name: str, description: str) -> Parser:
@@ -189,63 +210,18 @@ def _parser(name: str, description: str) -> Parser:
 def _add_namespace(
     parser: Parser, *, everywhere: bool = False, words: str = "namespace (default: that of the context)"
 ) -> None:
-    parser.add_argument("-n", "--namespace", type=told(_namespace), help=words)
+    parser.add_argument("-n", "--namespace", type=flag_type(_namespace), help=words)
     if everywhere:
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
 
 
-def _status(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
-    return Status(place=_place(given, environment), output=given.output, watch=given.watch)
-
-
-def _check(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
-    for part in given.parts:
-        if part not in _PARTS:
-            raise SettingsError(f"{excerpt(part)} is neither aws nor cluster. See --help.")
-    place = _place(given, environment)
-    settings = replace(place.settings, leader_elect=given.leader_elect)
-    if place.namespace is not None:
-        settings = replace(settings, namespaces=(place.namespace or ALL_NAMESPACES,))
-    return Check(
-        place=replace(place, settings=settings),
-        parts=tuple(part for part in _PARTS if not given.parts or part in given.parts),
-        region=given.region or _region_of(environment),
-    )
-
-
-def _render(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
-    return Render(
-        place=_place(given, environment),
-        files=tuple(given.filename),
-        output=given.output,
-        show_token=given.show_token,
-    )
-
-
-def _refresh(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
-    if bool(given.names) == given.all:
-        raise SettingsError("Name the resources (NAME), or take --all: one of the two. See --help.")
-    if given.names and given.all_namespaces:
-        raise SettingsError("-A/--all-namespaces goes with --all; a NAME is looked up in one namespace.")
-    names = dict.fromkeys(_named(text, given.kind) for text in given.names)
-    return Refresh(
-        place=_place(given, environment),
-        names=tuple(names),
-        kinds=(given.kind,) if given.kind else KINDS,
-        timeout=given.timeout,
-    )
-
-
-def _place(given: argparse.Namespace, environment: Mapping[str, str]) -> Place:
+def _place(given: Namespace, environment: Environment) -> Place:
     settings = parse_settings([f"--kubeconfig={given.kubeconfig}"], environment)
     if given.context:
         settings = replace(settings, in_cluster=False)
     everywhere = getattr(given, "all_namespaces", False)
-    return Place(
-        settings=settings,
-        context=given.context,
-        namespace=ALL_NAMESPACES if everywhere else given.namespace,
-    )
+    namespace = ALL_NAMESPACES if everywhere else given.namespace
+    return Place(settings=settings, context=given.context, namespace=namespace)
 
 
 def _named(text: str, kind: str | None) -> tuple[str | None, str]:
@@ -275,27 +251,11 @@ def _region(text: str) -> str:
     return text
 
 
-def _region_of(environment: Mapping[str, str]) -> str:
-    """AWS_REGION, which the SDK itself does not look at, if it holds a region."""
-    region = environment.get("AWS_REGION", "")
-    return region if is_region(region) else ""
-
-
 def _timeout(text: str) -> timedelta:
     try:
         timeout = parse_go_duration(text)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    if not timedelta(0) < timeout <= _LONGEST_TIMEOUT:
+    if not timedelta(0) < timeout <= _MAX_TIMEOUT:
         raise SettingsError(f"{excerpt(text)} is not above 0 and within a day")
     return timeout
-
-
-_COMMANDS: Final[
-    Mapping[str, tuple[Callable[[], Parser], Callable[[argparse.Namespace, Mapping[str, str]], Command]]]
-] = {
-    "status": (_status_parser, _status),
-    "check": (_check_parser, _check),
-    "render": (_render_parser, _render),
-    "refresh": (_refresh_parser, _refresh),
-}

@@ -1,4 +1,4 @@
-"""The flags of the operator itself, those of v0.6.0 among them, in Go's spellings too."""
+"""The operator's own flags, those of v0.6.0 among them, in Go's spellings too."""
 
 import argparse
 import difflib
@@ -12,15 +12,18 @@ from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
 COMMANDS: Final = ("status", "check", "render", "refresh")
-METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
-PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
+DEFAULT_METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
+DEFAULT_PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
 
 _Value = TypeVar("_Value")
 _UNKNOWN: Final = "unrecognized arguments: "
+# zap's, without effect here: no user's mistake prints a stack trace, and every time is RFC 3339.
+_STACK_TRACE_LEVELS: Final = ("info", "warn", "error", "panic")
+_TIME_ENCODINGS: Final = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
 _EPILOG: Final = """\
 commands, in place of running the operator; each has --help:
   status            show all resources, with the time that their tokens have left
-  check             see whether the operator could work here
+  check             test whether the operator could work here
   render            show the Secrets that would be written
   refresh           ask for fresh tokens and wait for them
 
@@ -37,41 +40,50 @@ environment:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, with the nearest name that there is.
+    """Reports a mistake in one line, with the nearest name that there is.
 
     Attributes:
-        words: what else may stand in place of a flag.
+        words: what else is accepted in place of a flag.
     """
 
     words: tuple[str, ...] = ()
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
-        text = message
-        if message.startswith(_UNKNOWN):
-            unknown = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
-            if unknown in self.words:
-                raise SettingsError(f"the command {unknown} goes before all flags. See --help.")
-            flags = [name for name in self._option_string_actions if name.startswith("--")]
-            names = flags if unknown.startswith("-") else self.words
-            near = difflib.get_close_matches(unknown, names, n=1)
-            text = f"unknown {'flag' if unknown.startswith('-') else 'argument'} {excerpt(unknown)}"
-            text += f", did you mean {near[0]}?" if near else "."
-            raise SettingsError(f"{text} See --help.")
-        raise SettingsError(f"{text}. See --help.")
+        if not message.startswith(_UNKNOWN):
+            raise SettingsError(f"{message}. See --help.")
+        unknown = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
+        if unknown in self.words:
+            raise SettingsError(f"the command {unknown} goes before all flags. See --help.")
+        flags = [name for name in self._option_string_actions if name.startswith("--")]
+        kind, names = ("flag", flags) if unknown.startswith("-") else ("argument", self.words)
+        near = difflib.get_close_matches(unknown, names, n=1)
+        advice = f", did you mean {near[0]}?" if near else "."
+        raise SettingsError(f"unknown {kind} {excerpt(unknown)}{advice} See --help.")
+
+
+def flag_type(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """For argparse's `type`: a SettingsError then names the flag."""
+
+    def converted(text: str) -> _Value:
+        try:
+            return convert(text)
+        except SettingsError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return converted
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line.
-
-    Args:
-        arguments: without the program's name.
+    """Read the command line, without the program's name.
 
     Raises:
         SettingsError: for a mistake.
         SystemExit: after `--help` and `--version`.
     """
-    return operator_parser().parse_args(_as_go_has_it(arguments))
+    # Go accepts -flag for --flag.
+    spelled = [f"-{each}" if re.match(r"-[a-z]{2}", each) else each for each in arguments]
+    return operator_parser().parse_args(spelled)
 
 
 def operator_parser() -> Parser:
@@ -91,42 +103,35 @@ def operator_parser() -> Parser:
     return parser
 
 
-def _add_serving(parser: argparse.ArgumentParser) -> None:
+def _add_serving(parser: Parser) -> None:
     parser.add_argument(
         "--kubeconfig",
         metavar="FILE",
         default="",
         help="kubeconfig of the cluster (default: KUBECONFIG, the pod's own account, ~/.kube/config)",
     )
-    _add_boolean(
-        parser,
-        "--leader-elect",
-        "write only while holding the Lease bc9c1120.mobb.redhat.com, for two replicas or more",
-    )
+    lease = "write only while holding the Lease bc9c1120.mobb.redhat.com, for two replicas or more"
+    _add_boolean(parser, "--leader-elect", lease)
     parser.add_argument(
         "--metrics-bind-address",
         metavar="ADDRESS",
-        # As controller-runtime takes an empty one here, and below.
-        type=told(lambda text: values.bind_address(text) if text else METRICS),
-        default=METRICS,
+        # An empty one as controller-runtime has it, here and below.
+        type=flag_type(lambda text: values.bind_address(text) if text else DEFAULT_METRICS),
+        default=DEFAULT_METRICS,
         help="where Prometheus reads metrics (default: :8080; 0 switches them off)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
-        type=told(lambda text: values.bind_address(text) if text else None),
-        default=PROBES,
+        type=flag_type(lambda text: values.bind_address(text) if text else None),
+        default=DEFAULT_PROBES,
         help="where /healthz and /readyz answer (default: :8081; 0 switches them off)",
     )
-    _add_boolean(
-        parser,
-        "--resource-metrics",
-        "have metrics of each resource, not of all together only (default: true)",
-        default=True,
-    )
+    each = "export metrics of each resource, not of all together only (default: true)"
+    _add_boolean(parser, "--resource-metrics", each, default=True)
 
 
-def _add_tenancy(parser: argparse.ArgumentParser) -> None:
+def _add_tenancy(parser: Parser) -> None:
     parser.add_argument(
         "--permitted-roles",
         metavar="GLOB,GLOB",
@@ -141,9 +146,8 @@ def _add_tenancy(parser: argparse.ArgumentParser) -> None:
         default="",
         help="sent with each role that the operator's identity assumes",
     )
-    _add_boolean(
-        parser, "--session-tags", "tag those sessions with kubernetes-namespace and kubernetes-resource"
-    )
+    tags = "tag those sessions with kubernetes-namespace and kubernetes-resource"
+    _add_boolean(parser, "--session-tags", tags)
     parser.add_argument(
         "--ambient-credentials",
         metavar="NAMESPACES",
@@ -158,56 +162,34 @@ def _add_tenancy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_logs(parser: argparse.ArgumentParser) -> None:
+def _add_logs(parser: Parser) -> None:
     parser.add_argument(
         "--zap-log-level",
         metavar="LEVEL",
-        type=told(values.log_level),
+        type=flag_type(values.log_level),
         help="debug, info, warn, error, panic, or a number for debug (default: info)",
     )
+    encoder = "json or console (default: console on a terminal, json elsewhere)"
+    _add_choice(parser, "--zap-encoder", "FORM", ("json", "console"), encoder)
+    devel = "console and debug, unless the two flags above say otherwise"
+    _add_boolean(parser, "--zap-devel", devel, default=None)
+    unused = "accepted for compatibility; no effect"
+    _add_choice(parser, "--zap-stacktrace-level", "LEVEL", _STACK_TRACE_LEVELS, unused)
+    unused = "accepted for compatibility; times are RFC 3339"
+    _add_choice(parser, "--zap-time-encoding", "FORM", _TIME_ENCODINGS, unused)
+
+
+def _add_boolean(parser: Parser, name: str, words: str, *, default: bool | None = False) -> None:
     parser.add_argument(
-        "--zap-encoder",
-        metavar="FORM",
-        type=told(values.encoder),
-        help="json or console (default: console on a terminal, json elsewhere)",
-    )
-    _add_boolean(
-        parser, "--zap-devel", "console and debug, unless the two flags above say otherwise", default=None
-    )
-    parser.add_argument(
-        "--zap-stacktrace-level",
-        metavar="LEVEL",
-        type=told(values.stack_trace_level),
-        help="taken for compatibility; no effect",
-    )
-    parser.add_argument(
-        "--zap-time-encoding",
-        metavar="FORM",
-        type=told(values.time_encoding),
-        help="taken for compatibility; times are RFC 3339",
+        name,
+        metavar="true",
+        nargs="?",
+        type=flag_type(values.boolean),
+        const=True,
+        default=default,
+        help=words,
     )
 
 
-def _add_boolean(
-    parser: argparse.ArgumentParser, name: str, words: str, *, default: bool | None = False
-) -> None:
-    parser.add_argument(
-        name, metavar="true", nargs="?", type=told(values.boolean), const=True, default=default, help=words
-    )
-
-
-def told(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """Lets argparse name the flag of a wrong value."""
-
-    def converted(text: str) -> _Value:
-        try:
-            return convert(text)
-        except SettingsError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted
-
-
-def _as_go_has_it(arguments: Sequence[str]) -> list[str]:
-    """Go takes -flag for --flag."""
-    return [f"-{argument}" if re.match(r"-[a-z]{2}", argument) else argument for argument in arguments]
+def _add_choice(parser: Parser, name: str, metavar: str, choices: Sequence[str], words: str) -> None:
+    parser.add_argument(name, metavar=metavar, type=str.lower, choices=choices, help=words)

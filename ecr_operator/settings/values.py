@@ -1,10 +1,13 @@
-"""What the values of flags and variables mean; each function says in words what is wrong with one."""
+"""The types of settings, and how the text of a flag or variable becomes a value of each.
+
+Every function raises SettingsError, which says what is wrong with the text.
+"""
 
 import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from ecr_operator.api.tenancy import TenancyPolicy, parse_selector
 from ecr_operator.api.text import excerpt
@@ -17,7 +20,7 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROLE_GLOB: Final = re.compile(r"(arn:|[*?])[A-Za-z0-9:+=.@_/*?-]*")
 _EXTERNAL_ID: Final = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}")
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^\[\]:\s]*)):(?P<port>\d{1,5})")
-_HIGHEST_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 _BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -26,9 +29,6 @@ _LEVELS: Final = {
     "error": logging.ERROR,
     "panic": logging.CRITICAL,
 }
-# zap's, which have no effect here: no user's mistake prints a stack trace, and every time is RFC 3339.
-_STACK_TRACE_LEVELS: Final = ("info", "warn", "error", "panic")
-_TIME_ENCODINGS: Final = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
 
 
 class SettingsError(Exception):
@@ -42,7 +42,7 @@ class BindAddress:
     Attributes:
         host: address or name; None means all addresses of the machine.
         port: TCP port; 0 lets the system choose.
-        explicit: somebody asked for it, so it is a failure not to have it.
+        explicit: set by a flag, so that a failure to listen ends the process.
     """
 
     host: str | None
@@ -56,7 +56,7 @@ class LogOptions:
 
     Attributes:
         level: the least severe that is shown, of the standard library's numbers.
-        encoder: `json` or `console`; None means console on a terminal and JSON elsewhere.
+        encoder: None means console on a terminal and JSON elsewhere.
     """
 
     level: int = logging.INFO
@@ -65,10 +65,9 @@ class LogOptions:
 
 def boolean(text: str) -> bool:
     """Go's booleans."""
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError:
-        raise SettingsError(f"{excerpt(text)} is neither true nor false") from None
+    if text.lower() not in _BOOLEANS:
+        raise SettingsError(f"{excerpt(text)} is neither true nor false")
+    return _BOOLEANS[text.lower()]
 
 
 def bind_address(text: str) -> BindAddress | None:
@@ -76,7 +75,7 @@ def bind_address(text: str) -> BindAddress | None:
     if text == "0":
         return None
     found = _ADDRESS.fullmatch(text)
-    if not found or int(found["port"]) > _HIGHEST_PORT:
+    if not found or int(found["port"]) > _MAX_PORT:
         raise SettingsError(
             f"{excerpt(text)} is not a valid address; expected one such as :8080, 127.0.0.1:8080 or "
             "[::1]:8080, or 0 for off"
@@ -85,7 +84,7 @@ def bind_address(text: str) -> BindAddress | None:
 
 
 def log_level(text: str) -> int:
-    """One of zap's levels: a name, or a number that stands for ever more of debug."""
+    """One of zap's levels: a name, or a number for ever more of debug."""
     known = _LEVELS.get(text.lower())
     if known is None and not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
         raise SettingsError(
@@ -94,44 +93,26 @@ def log_level(text: str) -> int:
     return known if known is not None else logging.DEBUG
 
 
-def encoder(text: str) -> Encoder:
-    """One of zap's encoders."""
-    for name in get_args(Encoder):
-        if text == name:
-            return name  # type: ignore[no-any-return] # get_args gives Any
-    raise SettingsError(f"{excerpt(text)} is neither json nor console")
-
-
-def stack_trace_level(text: str) -> str:
-    """Checked, and of no effect."""
-    return _one_of(text, _STACK_TRACE_LEVELS)
-
-
-def time_encoding(text: str) -> str:
-    """Checked, and of no effect."""
-    return _one_of(text, _TIME_ENCODINGS)
-
-
-def namespaces(text: str, where: str) -> tuple[str, ...]:
-    """Names between commas, each once."""
-    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
-    return tuple(namespace(name, where) for name in names)
-
-
-def namespace(text: str, where: str) -> str:
-    """One name of a namespace."""
-    if not is_namespace(text):
-        raise SettingsError(f"{where}: {excerpt(text)} is not a valid namespace name.")
-    return text
-
-
 def is_namespace(text: str) -> bool:
-    """Whether a namespace may be called that."""
+    """Whether the text is a valid name of a namespace."""
     return _NAMESPACE.fullmatch(text) is not None
 
 
+def namespaces(text: str, source: str) -> tuple[str, ...]:
+    """Names between commas, each once; `source` is the flag or variable."""
+    names = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+    return tuple(namespace(name, source) for name in names)
+
+
+def namespace(text: str, source: str) -> str:
+    """One name."""
+    if not is_namespace(text):
+        raise SettingsError(f"{source}: {excerpt(text)} is not a valid namespace name.")
+    return text
+
+
 def tenancy(ambient: str | None, hosts: str) -> TenancyPolicy:
-    """Who may use the operator's own identity, and for which hosts."""
+    """The policy that `--ambient-credentials` and `--allowed-registry-hosts` describe."""
     globs = tuple(glob.strip() for glob in hosts.split(",") if glob.strip())
     if ambient is None:
         return TenancyPolicy(registry_hosts=globs)
@@ -158,13 +139,7 @@ def permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:
 
 
 def external_id(text: str) -> str:
-    """What AWS takes for one; empty is none."""
+    """An external id that AWS accepts; empty is none."""
     if text and not _EXTERNAL_ID.fullmatch(text):
         raise SettingsError("--external-id: AWS accepts 2 to 1224 letters, digits and any of _+=,.@:/-")
     return text
-
-
-def _one_of(text: str, known: Sequence[str]) -> str:
-    if text.lower() not in known:
-        raise SettingsError(f"{excerpt(text)} is not valid; expected one of {', '.join(known)}")
-    return text.lower()

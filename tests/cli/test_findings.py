@@ -4,7 +4,7 @@ import pytest
 
 from ecr_operator.cli.findings import Finding, conclusion, of_right
 from ecr_operator.cli.terminal import Marks
-from ecr_operator.kube.rights import Need, Right
+from ecr_operator.kube.access_review import Need, Right
 
 MARKS = Marks(good="ok", bad="NO", optional="--", next="->", full="#", empty=".")
 NEED = Need(group="", resource="secrets", verbs=("get", "list"), purpose="the generated Secrets")

@@ -3,7 +3,7 @@
 import pytest
 
 from ecr_operator.cli.refusals import explain, is_unknown_kind
-from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.api_error import ApiError
 
 
 def refusal(code: int, message: str = "said") -> ApiError:

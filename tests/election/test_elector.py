@@ -1,4 +1,4 @@
-"""The loop around a candidacy: what it does when, and what it says."""
+"""The loop around the state: when it reads, writes and works, and what it logs."""
 
 import asyncio
 import itertools
@@ -18,11 +18,13 @@ from ecr_operator.election.lease import LeaseRecord
 from tests.fakes import FakeClock, settle
 
 OTHERS = LeaseRecord(holder="another_1", version="5")
+RELEASED = replace(OTHERS, holder="", version="6")
 AWAY = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server did not do it.")
 FORBIDDEN = PermanentError(Reason.KUBERNETES_FORBIDDEN, "Apply the Role.")
+STALE = StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict.")
 
 
-class FakeLeases:
+class FakeLeaseStore:
     """One Lease with the API server's rules about versions; fulfils `LeaseStore`.
 
     Attributes:
@@ -30,6 +32,7 @@ class FakeLeases:
         calls: `read` or `write`, each in its order.
         failing: raised in place of an answer, by call.
         losing: whether a write is done before it fails.
+        hanging: whether requests stay without an answer.
     """
 
     def __init__(self, record: LeaseRecord | None = None) -> None:
@@ -37,15 +40,8 @@ class FakeLeases:
         self.calls: list[str] = []
         self.failing: dict[str, Exception] = {}
         self.losing = False
+        self.hanging = False
         self._versions = itertools.count(10)
-        self._hanging: asyncio.Event | None = None
-
-    def __str__(self) -> str:
-        return "team/lease"
-
-    def hang(self) -> None:
-        """Leave requests without an answer."""
-        self._hanging = asyncio.Event()
 
     async def read(self) -> LeaseRecord | None:
         """Read it."""
@@ -61,268 +57,251 @@ class FakeLeases:
 
     async def _begin(self, call: str) -> None:
         self.calls.append(call)
-        if self._hanging:
-            await self._hanging.wait()
+        if self.hanging:
+            await asyncio.Event().wait()
         if call in self.failing:
             raise self.failing[call]
 
     def _store(self, record: LeaseRecord) -> LeaseRecord:
         if record.version != (self.record.version if self.record else ""):
-            raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict.")
+            raise STALE
         self.record = replace(record, version=str(next(self._versions)))
         return self.record
 
 
 class Work:
-    """What a leader does: nothing, but it tells when.
-
-    Attributes:
-        terms: how often it was begun.
-        at_it: how many are at it now.
-    """
+    """The work of a leader, which only counts: terms begun, and how many run now."""
 
     def __init__(self) -> None:
         self.terms = 0
-        self.at_it = 0
+        self.running = 0
 
     async def __call__(self) -> None:
         """Work until cancelled."""
         self.terms += 1
-        self.at_it += 1
+        self.running += 1
         try:
             await asyncio.Event().wait()
         finally:
-            self.at_it -= 1
+            self.running -= 1
 
 
-@asynccontextmanager
-async def candidate(
-    leases: FakeLeases,
-    clock: FakeClock,
-    work: Work,
-    name: str = "ours_1",
-) -> AsyncIterator[Elector]:
-    """Run a leadership until the block ends."""
-    leadership = Elector(leases, clock, name, random.Random(1))  # noqa: S311 - repeatable jitter
-    running = asyncio.create_task(leadership.run(work))
-    try:
-        await settle()
-        yield leadership
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))
+class Scene:
+    """One Lease in virtual time, and the lines that are logged."""
+
+    def __init__(self, logs: list[MutableMapping[str, Any]]) -> None:
+        self.clock = FakeClock()
+        self.store = FakeLeaseStore()
+        self.work = Work()
+        self.logs = logs
+
+    @property
+    def events(self) -> list[str]:
+        """What was logged."""
+        return [each["event"] for each in self.logs]
+
+    @asynccontextmanager
+    async def candidate(self, name: str = "ours_1", work: Work | None = None) -> AsyncIterator[Elector]:
+        """Run an elector until the block ends."""
+        jitter = random.Random(1)  # noqa: S311 - repeatable
+        elector = Elector(self.store, self.clock, name, jitter)
+        running = asyncio.create_task(elector.run(work or self.work))
+        try:
+            await settle()
+            yield elector
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+
+    async def former(self) -> Elector:
+        """Return an elector that led, and whose process is about to end."""
+        async with self.candidate() as ours:
+            pass
+        return ours
 
 
-def told(logs: list[MutableMapping[str, Any]]) -> list[Any]:
-    """Choose what was said."""
-    return [each["event"] for each in logs]
-
-
-async def test_who_finds_no_lease_leads_and_says_so_once() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """A Lease that does not exist yet."""
     with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
-            await clock.advance(60)
-            assert ours.is_leader()
-    assert told(logs) == ["elected"]
-    assert work.terms == 1
+        yield Scene(logs)
 
 
-async def test_a_leader_renews_every_two_seconds_by_one_write() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work):
-        leases.calls.clear()
-        await clock.advance(20)
-    assert leases.calls == ["write"] * 10
+async def test_absent_lease_elects_and_is_logged_once(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        await scene.clock.advance(60)
+        assert ours.is_leader()
+    assert scene.events == ["elected"]
+    assert scene.work.terms == 1
 
 
-async def test_a_standby_works_at_nothing_and_says_once_who_leads() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work, "first"):
-        with capture_logs() as logs:
-            standing = Work()
-            async with candidate(leases, clock, standing, "second") as second:
-                await clock.advance(120)
-                assert not second.is_leader()
-    assert [(each["event"], each["leader"]) for each in logs] == [("standing by", "first")]
-    assert standing.terms == 0
-    assert work.terms == 1
+async def test_leader_renews_every_retry_period_by_one_write(scene: Scene) -> None:
+    async with scene.candidate():
+        scene.store.calls.clear()
+        await scene.clock.advance(20)
+    assert scene.store.calls == ["write"] * 10
 
 
-async def test_after_a_release_a_standby_leads_within_two_seconds() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
-        await clock.advance(13)
-        leases.record = replace(OTHERS, holder="", version="6")
-        await clock.advance(2.0)
+async def test_standby_does_no_work_and_logs_the_leader_once(scene: Scene) -> None:
+    async with scene.candidate("first"):
+        scene.logs.clear()
+        work = Work()
+        async with scene.candidate("second", work) as second:
+            await scene.clock.advance(120)
+            assert not second.is_leader()
+    assert [(each["event"], each["leader"]) for each in scene.logs] == [("standing by", "first")]
+    assert (work.terms, scene.work.terms) == (0, 1)
+
+
+async def test_standby_leads_within_the_retry_period_of_a_release(scene: Scene) -> None:
+    scene.store.record = OTHERS
+    async with scene.candidate() as ours:
+        await scene.clock.advance(13)
+        scene.store.record = RELEASED
+        await scene.clock.advance(2.0)
         assert ours.is_leader()
 
 
-async def test_a_lease_that_nobody_renews_is_taken_after_its_time() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
-        await clock.advance(14.9)
+async def test_lease_that_is_not_renewed_is_acquired_after_its_duration(scene: Scene) -> None:
+    scene.store.record = OTHERS
+    async with scene.candidate() as ours:
+        await scene.clock.advance(14.9)
         assert not ours.is_leader()
-        await clock.advance(0.2)
+        await scene.clock.advance(0.2)
         assert ours.is_leader()
 
 
-async def test_a_leader_whose_renewals_fail_stops_after_ten_seconds_and_leads_again_later() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
-            leases.failing = {"read": AWAY, "write": AWAY}
-            await clock.advance(9.9)
-            assert ours.is_leader()
-            await clock.advance(0.7)
-            assert not ours.is_leader()
-            assert work.at_it == 0
-            await clock.advance(20)
-            leases.failing = {}
-            await clock.advance(2.1)
-            assert ours.is_leader()
-            assert work.at_it == 1
-    assert told(logs) == [
-        "elected",
-        "no use of the lease",
-        "lost the lease",
-        "the lease is of use again",
-        "elected",
-    ]
-
-
-async def test_a_leader_whose_renewals_hang_stops_after_ten_seconds() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.hang()
-        await clock.advance(10.6)
-        assert not ours.is_leader()
-        assert work.at_it == 0
-
-
-async def test_renewals_that_are_done_without_an_answer_keep_the_lead() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.losing, leases.failing = True, {"write": AWAY}
-        await clock.advance(60)
+async def test_leader_that_fails_to_renew_stops_at_the_deadline_and_leads_again_later(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        scene.store.failing = {"read": AWAY, "write": AWAY}
+        await scene.clock.advance(9.9)
         assert ours.is_leader()
-    assert work.terms == 1
-
-
-async def test_who_wakes_after_its_lease_does_not_lead_before_it_has_written() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        leases.record = replace(OTHERS, version="99")
-        clock.skip(20)
+        await scene.clock.advance(0.7)
         assert not ours.is_leader()
-        await clock.advance(1.0)
+        assert scene.work.running == 0
+        await scene.clock.advance(20)
+        scene.store.failing = {}
+        await scene.clock.advance(2.1)
+        assert ours.is_leader()
+        assert scene.work.running == 1
+    lost = ["lease unavailable", "lost the lease", "lease available again"]
+    assert scene.events == ["elected", *lost, "elected"]
+
+
+async def test_leader_whose_renewals_hang_stops_at_the_deadline(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        scene.store.hanging = True
+        await scene.clock.advance(10.6)
         assert not ours.is_leader()
-        assert work.at_it == 0
+        assert scene.work.running == 0
 
 
-async def test_a_lease_that_another_took_ends_the_work() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    with capture_logs() as logs:
-        async with candidate(leases, clock, work) as ours:
-            leases.record = replace(OTHERS, version="99")
-            await clock.advance(4)
-            assert not ours.is_leader()
-            assert work.at_it == 0
-    assert told(logs) == ["elected", "standing by", "lost the lease"]
+async def test_renewals_without_an_answer_keep_the_leader(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        scene.store.losing, scene.store.failing = True, {"write": AWAY}
+        await scene.clock.advance(60)
+        assert ours.is_leader()
+    assert scene.work.terms == 1
 
 
-async def test_conflicts_without_end_are_no_hot_loop() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    stale = StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict.")
-    leases.failing = {"write": stale}
-    async with candidate(leases, clock, work):
-        await clock.advance(60)
-    assert len(leases.calls) <= 2 * 60 / 0.5 + 2
+async def test_leader_that_wakes_after_its_deadline_leads_only_after_a_write(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        scene.store.record = replace(OTHERS, version="99")
+        scene.clock.skip(20)
+        assert not ours.is_leader()
+        await scene.clock.advance(1.0)
+        assert not ours.is_leader()
+        assert scene.work.running == 0
 
 
-async def test_without_rights_it_says_so_once_and_asks_seldom() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.failing = {"write": FORBIDDEN}
-    with capture_logs() as logs:
-        async with candidate(leases, clock, work):
-            await clock.advance(300)
-    assert [(each["event"], each["error"]) for each in logs] == [("no use of the lease", "Apply the Role.")]
-    assert len(leases.calls) <= 2 * 300 / 15 + 2
+async def test_lease_of_another_ends_the_work(scene: Scene) -> None:
+    async with scene.candidate() as ours:
+        scene.store.record = replace(OTHERS, version="99")
+        await scene.clock.advance(4)
+        assert not ours.is_leader()
+        assert scene.work.running == 0
+    assert scene.events == ["elected", "standing by", "lost the lease"]
 
 
-async def test_an_answer_of_nonsense_ends_nothing() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.failing = {"read": KeyError("metadata")}
-    async with candidate(leases, clock, work) as ours:
-        await clock.advance(5)
-        leases.failing = {}
-        await clock.advance(2.1)
+async def test_endless_conflicts_are_retried_at_a_bounded_rate(scene: Scene) -> None:
+    scene.store.failing = {"write": STALE}
+    async with scene.candidate():
+        await scene.clock.advance(60)
+    assert len(scene.store.calls) <= 2 * 60 / 0.5 + 2
+
+
+async def test_missing_rights_are_logged_once_and_retried_slowly(scene: Scene) -> None:
+    scene.store.failing = {"write": FORBIDDEN}
+    async with scene.candidate():
+        await scene.clock.advance(300)
+    logged = [(each["event"], each["error"]) for each in scene.logs]
+    assert logged == [("lease unavailable", "Apply the Role.")]
+    assert len(scene.store.calls) <= 2 * 300 / 15 + 2
+
+
+async def test_malformed_answer_ends_nothing(scene: Scene) -> None:
+    scene.store.failing = {"read": KeyError("metadata")}
+    async with scene.candidate() as ours:
+        await scene.clock.advance(5)
+        scene.store.failing = {}
+        await scene.clock.advance(2.1)
         assert ours.is_leader()
 
 
-async def test_a_fault_of_the_work_is_not_hidden() -> None:
+async def test_error_of_the_work_is_raised(scene: Scene) -> None:
     async def fail() -> None:
         raise LookupError
 
-    leadership = Elector(FakeLeases(), FakeClock(), "ours_1")
     with pytest.RaisesGroup(LookupError):
-        await leadership.run(fail)
+        await Elector(scene.store, scene.clock, "ours_1").run(fail)
 
 
-async def test_a_release_leaves_a_lease_without_holder_and_is_the_end_of_leading() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        pass
+async def test_release_removes_the_holder_and_ends_leading(scene: Scene) -> None:
+    ours = await scene.former()
     await ours.release()
     assert not ours.is_leader()
-    assert leases.record is not None
-    assert (leases.record.holder, leases.record.duration) == ("", 1)
+    assert scene.store.record is not None
+    assert (scene.store.record.holder, scene.store.record.duration) == ("", 1)
 
 
-async def test_who_may_have_got_the_lease_unknowingly_looks_and_releases_it() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    leases.losing, leases.failing = True, {"write": AWAY}
-    async with candidate(leases, clock, work) as ours:
-        assert not ours.is_leader()
-    leases.losing, leases.failing = False, {}
+async def test_release_after_a_lost_answer_reads_first(scene: Scene) -> None:
+    scene.store.losing, scene.store.failing = True, {"write": AWAY}
+    ours = await scene.former()
+    assert not ours.is_leader()
+    scene.store.losing, scene.store.failing = False, {}
     await ours.release()
-    assert leases.record is not None
-    assert leases.record.holder == ""
+    assert not ours.is_leader()
+    assert scene.store.record is not None
+    assert scene.store.record.holder == ""
 
 
-async def test_a_standby_leaves_the_lease_alone_when_it_goes() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(OTHERS), Work()
-    async with candidate(leases, clock, work) as ours:
-        pass
+async def test_release_after_a_label_on_the_lease_reads_again(scene: Scene) -> None:
+    ours = await scene.former()
+    assert scene.store.record is not None
+    scene.store.record = replace(scene.store.record, version="77")
     await ours.release()
-    assert leases.calls == ["read"]
+    assert scene.store.record.holder == ""
 
 
-async def test_a_release_that_fails_is_survived() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        pass
-    leases.failing = {"write": AWAY, "read": AWAY}
+async def test_release_of_a_standby_writes_nothing(scene: Scene) -> None:
+    scene.store.record = OTHERS
+    await (await scene.former()).release()
+    assert scene.store.calls == ["read"]
+
+
+async def test_release_that_fails_raises_nothing(scene: Scene) -> None:
+    ours = await scene.former()
+    scene.store.failing = {"write": AWAY, "read": AWAY}
     await ours.release()
     assert not ours.is_leader()
 
 
-async def test_a_release_after_somebody_labelled_the_lease_looks_again() -> None:
-    clock, leases, work = FakeClock(), FakeLeases(), Work()
-    async with candidate(leases, clock, work) as ours:
-        pass
-    assert leases.record is not None
-    leases.record = replace(leases.record, version="77")
-    await ours.release()
-    assert leases.record.holder == ""
-
-
-async def test_one_replica_without_leader_election_always_leads() -> None:
+async def test_without_election_the_process_always_leads() -> None:
     alone, work = NoElection(), Work()
     assert alone.is_leader()
     working = asyncio.create_task(alone.run(work))
     await settle()
-    assert work.at_it == 1
+    assert work.running == 1
     working.cancel()
     await asyncio.wait((working,))
     await alone.release()

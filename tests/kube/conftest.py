@@ -1,13 +1,15 @@
-"""A scripted API server and a client of it."""
+"""A scripted API server, a client of it, and requests to it."""
 
-# ruff: noqa: S105 - names of Secrets and made-up tokens
+# ruff: noqa: S105 - made-up tokens
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from kubernetes_asyncio.client import Configuration
 
-from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.api_error import ApiError
+from ecr_operator.kube.client import JSON, KubeClient
 from tests.kube.server import ScriptedServer
 
 TOKEN = "the-operators-own-token"
@@ -33,3 +35,23 @@ async def client(server: ScriptedServer) -> AsyncIterator[KubeClient]:
     """The operator's client."""
     async with KubeClient(configuration(server.url)) as made:
         yield made
+
+
+async def failure(client: KubeClient, *, seconds: float = 5) -> ApiError:
+    """Make a request that fails."""
+    with pytest.raises(ApiError) as caught:
+        await client.request("GET", "/api", seconds=seconds)
+    return caught.value
+
+
+async def watch(client: KubeClient, *, silence: float = 5) -> list[Any]:
+    """Return the events of a watch, to its end."""
+    async with client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=silence) as events:
+        return [each async for each in events]
+
+
+async def watch_failure(client: KubeClient, *, silence: float = 5) -> ApiError:
+    """Make a watch that fails."""
+    with pytest.raises(ApiError) as caught:
+        await watch(client, silence=silence)
+    return caught.value

@@ -136,9 +136,9 @@ def status_object(code: int, reason: str, message: str = "no", **more: Any) -> d
     return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, **more}
 
 
-def listing(*names: str, version: str = "5", token: str = "") -> Answer:
+def listing(*names: str, version: str = "5", more: str = "") -> Answer:
     """Answer a list with objects of these names."""
-    metadata = {"resourceVersion": version, **({"continue": token} if token else {})}
+    metadata = {"resourceVersion": version, **({"continue": more} if more else {})}
     return reply({"kind": "List", "metadata": metadata, "items": [thing(name, version) for name in names]})
 
 
@@ -165,11 +165,11 @@ def line(content: Any) -> bytes:
     return json.dumps(content).encode() + b"\n"
 
 
-def stream(*parts: bytes, then: str = "end") -> Answer:
+def stream(*parts: bytes, then: str = "end", status: int = 200) -> Answer:
     """Answer a watch with these bytes; then `end` it properly, `cut` the connection, or `hold` it open."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
         await response.prepare(request)
         for part in parts:
             await response.write(part)

@@ -1,12 +1,16 @@
-"""Where the API server is, and what is said when it can't be found."""
+"""Where the API server is, what is reported when it can't be found, and logins of an exec plug-in."""
 
+import json
+import sys
 import textwrap
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.times import format_time
 from ecr_operator.kube.client import JSON, KubeClient
 from ecr_operator.kube.connection import ConnectionSetupError, check, connect
 from ecr_operator.settings import Settings
@@ -22,15 +26,12 @@ KUBECONFIG = """
     clusters: [{{name: c, cluster: {{server: "{url}"}}}}]
     users: [{{name: u, user: {{token: t0ken}}}}]
 """
+REMOTE = KUBECONFIG.format(url="https://api.example")
 
 
 def settings(*files: Path, in_cluster: bool = False, namespaces: tuple[str, ...] = ("",)) -> Settings:
-    return Settings(
-        kubeconfig=tuple(str(file) for file in files),
-        in_cluster=in_cluster,
-        namespaces=namespaces,
-        pod_name="pod",
-    )
+    kubeconfig = tuple(str(file) for file in files)
+    return Settings(kubeconfig=kubeconfig, in_cluster=in_cluster, namespaces=namespaces, pod_name="pod")
 
 
 def write(folder: Path, content: str) -> Path:
@@ -39,13 +40,14 @@ def write(folder: Path, content: str) -> Path:
     return path
 
 
-async def refusal(of: Settings) -> str:
+async def refusal(of: Settings, context: str = "") -> str:
     with pytest.raises(ConnectionSetupError) as caught:
-        await connect(of)
+        await connect(of, context=context)
+    assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path: Path) -> None:
+async def test_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path: Path) -> None:
     server.others = [reply({"major": "1"})]
     path = write(tmp_path, KUBECONFIG.format(url=server.url))
     async with await connect(settings(tmp_path / "missing", path)) as client:
@@ -55,7 +57,7 @@ async def test_a_kubeconfig_leads_to_the_server(server: ScriptedServer, tmp_path
     assert server.asked[0].headers["Authorization"] == "Bearer t0ken"
 
 
-async def test_the_watches_of_many_namespaces_take_no_connection_from_requests(
+async def test_watches_of_many_namespaces_take_no_connection_from_requests(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     watches = 4 * 30
@@ -67,26 +69,28 @@ async def test_the_watches_of_many_namespaces_take_no_connection_from_requests(
         for _ in range(watches):
             watch = client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=20)
             stack.push_async_callback((await stack.enter_async_context(watch)).aclose)
-        await client.request("PATCH", "/api/v1/namespaces/team-1/secrets/web", body={}, limit=5)
+        await client.request("PATCH", "/api/v1/namespaces/team-1/secrets/web", body={}, seconds=5)
 
 
 @pytest.mark.parametrize(
-    ("context", "expected"),
+    ("context", "namespace"),
     [
-        pytest.param("namespace: ops", "ops", id="named"),
-        pytest.param("cluster: c", "", id="not named"),
-        pytest.param("namespace: ../kube-system", "", id="no name"),
-        pytest.param("namespace: [ops]", "", id="no text"),
+        ("namespace: ops", "ops"),
+        ("cluster: c", ""),
+        ("namespace: ../kube-system", ""),
+        ("namespace: [ops]", ""),
     ],
 )
-async def test_the_contexts_namespace_is_known(tmp_path: Path, context: str, expected: str) -> None:
-    content = KUBECONFIG.format(url="http://api.example").replace("user: u}}]", f"user: u, {context}}}}}]")
+async def test_namespace_of_the_context_is_known_if_it_is_valid(
+    tmp_path: Path, context: str, namespace: str
+) -> None:
+    content = REMOTE.replace("user: u}}]", f"user: u, {context}}}}}]")
     client = await connect(settings(write(tmp_path, content)))
-    assert client.namespace == expected
-    assert client.sibling().namespace == expected
+    assert client.namespace == namespace
+    assert client.sibling().namespace == namespace
 
 
-async def test_a_proxys_login_travels_in_a_header_and_stands_in_no_error(
+async def test_login_of_a_proxy_is_sent_in_a_header_and_is_in_no_error(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     proxy = server.url.replace("//", "//user:hunter2@")
@@ -102,134 +106,161 @@ async def test_a_proxys_login_travels_in_a_header_and_stands_in_no_error(
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "quic"])
 @pytest.mark.parametrize("by", ["the kubeconfig", "HTTPS_PROXY"])
-async def test_a_proxy_of_another_kind_is_refused_in_a_line_without_its_login(
-    tmp_path: Path, scheme: str, by: str
-) -> None:
-    proxy, content = f"{scheme}://user:hunter2@127.0.0.1:1080", KUBECONFIG.format(url="https://api.example")
-    if by == "the kubeconfig":
+async def test_unsupported_proxy_is_refused_without_its_login(tmp_path: Path, scheme: str, by: str) -> None:
+    proxy, content, proxies = f"{scheme}://user:hunter2@127.0.0.1:1080", REMOTE, Proxies()
+    if by == "HTTPS_PROXY":
+        proxies = Proxies(https=proxy)
+    else:
         content = content.replace("api.example", f'api.example", proxy-url: "{proxy}')
-    proxies = Proxies(https=proxy if by == "HTTPS_PROXY" else "")
     said = await refusal(replace(settings(write(tmp_path, content)), proxies=proxies))
-    assert f'"{scheme}://"' in said
-    assert "is not supported" in said
-    assert "proxy-url" in said
-    assert "HTTPS_PROXY" in said
+    for words in (f'"{scheme}://"', "is not supported", "proxy-url", "HTTPS_PROXY"):
+        assert words in said
     assert "hunter2" not in said
-    assert "\n" not in said
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
-async def test_a_proxy_that_refuses_is_named_with_its_number(tmp_path: Path, status: int) -> None:
+async def test_refusal_of_a_proxy_is_reported_with_its_status(tmp_path: Path, status: int) -> None:
     async with ConnectProxy(1) as proxy:
         proxy.refuse = status
-        of = settings(write(tmp_path, KUBECONFIG.format(url="https://api.example")))
-        of = replace(of, proxies=Proxies(https=proxy.url("user:hunter2")))
-        async with await connect(of) as client:
+        proxies = Proxies(https=proxy.url("user:hunter2"))
+        async with await connect(replace(settings(write(tmp_path, REMOTE)), proxies=proxies)) as client:
             with pytest.raises(ConnectionSetupError) as caught:
                 await check(client)
-    assert f"the proxy answered HTTP {status}." in str(caught.value)
-    assert "NO_PROXY" in str(caught.value)
-    assert "Is it running?" not in str(caught.value)
-    assert "hunter2" not in str(caught.value)
+    said = str(caught.value)
+    assert f"the proxy answered HTTP {status}." in said
+    assert "NO_PROXY" in said
+    assert "Is it running?" not in said
+    assert "hunter2" not in said
 
 
-async def test_without_a_kubeconfig_it_says_what_to_set(tmp_path: Path) -> None:
+async def test_missing_kubeconfig_is_reported_with_what_to_set(tmp_path: Path) -> None:
     said = await refusal(settings(tmp_path / "missing"))
     assert f"no such file: {tmp_path}/missing" in said
     assert "Set KUBECONFIG, or pass --kubeconfig FILE" in said
+    assert f"a folder, not a file: {tmp_path}" in await refusal(settings(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param("", id="nothing"),
-        pytest.param("just text", id="text"),
-        pytest.param("[1, 2]", id="a list"),
-        pytest.param("a: [", id="no YAML"),
-        pytest.param("\x00", id="a NUL"),
-        pytest.param("apiVersion: v1\nkind: Config\n", id="no context"),
-        pytest.param(
-            "current-context: gone\ncontexts: []\nclusters: []\nusers: []\n", id="a context that is gone"
-        ),
-        pytest.param("current-context: 7\ncontexts: 7\n", id="numbers"),
-        pytest.param(
-            "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
-            "clusters: []\nusers: []\n",
-            id="a cluster that is gone",
-        ),
-        pytest.param(
-            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
-            id="an authority that is no certificate",
-        ),
-        pytest.param(
-            KUBECONFIG.format(url="https://api.example").replace(
-                "token: t0ken", "client-certificate-data: bm9uZQ==, client-key-data: bm9uZQ=="
-            ),
-            id="a client certificate that is none",
-        ),
-    ],
+NO_CLUSTER = (
+    "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\nclusters: []\nusers: []\n"
 )
-async def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, content: str) -> None:
-    said = await refusal(settings(write(tmp_path, content)))
-    assert "kubeconfig" in said
-    assert "\n" not in said
+BROKEN = {
+    "nothing": ("", "kubeconfig"),
+    "text": ("just text", "it is not a kubeconfig"),
+    "a list": ("[1, 2]", "kubeconfig"),
+    "an open list": ("users:\n- name: u\n  token: [t0ken\n", "it is not valid YAML (line 4)"),
+    "a NUL": ("\x00", "it is not valid YAML"),
+    "no context": ("apiVersion: v1\nkind: Config\n", "kubeconfig"),
+    "a missing context": ("current-context: b\ncontexts: []\nclusters: []\nusers: []\n", "kubeconfig"),
+    "numbers": ("current-context: 7\ncontexts: 7\n", "kubeconfig"),
+    "a missing cluster": (NO_CLUSTER, "kubeconfig"),
+    "an authority that is not base64": (
+        KUBECONFIG.format(url='https://api.example", certificate-authority-data: "abcde'),
+        "a value in it can't be decoded",
+    ),
+    "an authority that is not a certificate": (
+        KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
+        "a certificate or key that it names is invalid",
+    ),
+    "a client certificate that is none": (
+        REMOTE.replace("token: t0ken", "client-certificate-data: bm9uZQ==, client-key-data: bm9uZQ=="),
+        "a certificate or key that it names is invalid",
+    ),
+    "a missing file": (
+        REMOTE.replace("token: t0ken", "client-certificate: /gone, client-key: /gone"),
+        "kubeconfig",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        pytest.param("users:\n- name: u\n  token: [t0ken\n", "it is not valid YAML (line 4)", id="no YAML"),
-        pytest.param("\x00", "it is not valid YAML", id="no text"),
-        pytest.param("just text", "it is not a kubeconfig", id="another YAML"),
-        pytest.param(
-            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "abcde'),
-            "a value in it can't be decoded",
-            id="no base64",
-        ),
-        pytest.param(
-            KUBECONFIG.format(url='https://api.example", certificate-authority-data: "bm9uZQ=='),
-            "a certificate or key that it names is invalid",
-            id="no certificate",
-        ),
-    ],
-)
-async def test_it_says_what_is_wrong_with_a_kubeconfig(tmp_path: Path, content: str, words: str) -> None:
+@pytest.mark.parametrize(("content", "words"), BROKEN.values(), ids=BROKEN)
+async def test_broken_kubeconfig_is_one_line_with_its_flaw(tmp_path: Path, content: str, words: str) -> None:
     said = await refusal(settings(write(tmp_path, content)))
     assert words in said
     assert "t0ken" not in said
 
 
-async def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
-    assert f"a folder, not a file: {tmp_path}" in await refusal(settings(tmp_path))
+async def test_unknown_context_is_reported(tmp_path: Path) -> None:
+    assert 'no usable context "gone"' in await refusal(settings(write(tmp_path, REMOTE)), context="gone")
 
 
 async def test_outside_a_cluster_there_is_no_service_account() -> None:
     assert "The pod's service account can't be used" in await refusal(settings(in_cluster=True))
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        pytest.param(
-            refuse(401, "Unauthorized", "Unauthorized"),
-            "Unauthorized. Log in again.",
-            id="credentials that are not known",
-        ),
-        pytest.param(text("<html>", 502), "Is it running?", id="a proxy without a server"),
-        pytest.param(text("<html>"), "not JSON", id="something else"),
-    ],
-)
-async def test_a_server_that_can_not_be_used_is_told(
+UNUSABLE = {
+    "unknown credentials": (refuse(401, "Unauthorized", "Unauthorized"), "Unauthorized. Log in again."),
+    "a proxy without a server": (text("<html>", 502), "Is it running?"),
+    "something else": (text("<html>"), "not JSON"),
+}
+
+
+@pytest.mark.parametrize(("answer", "words"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_unusable_server_is_reported(
     server: ScriptedServer, client: KubeClient, answer: Answer, words: str
 ) -> None:
     server.others = [answer]
     with pytest.raises(ConnectionSetupError) as caught:
         await check(client)
-    assert server.url in str(caught.value)
-    assert words in str(caught.value)
-    assert "Check the kubeconfig" in str(caught.value)
+    for expected in (server.url, words, "Check the kubeconfig"):
+        assert expected in str(caught.value)
 
 
-async def test_a_server_that_hides_its_version_is_good(server: ScriptedServer, client: KubeClient) -> None:
+async def test_server_that_hides_its_version_is_usable(server: ScriptedServer, client: KubeClient) -> None:
     server.others = [refuse(403, "Forbidden")]
     await check(client)
+
+
+# Each run gives another token; after so many runs it fails.
+PLUGIN = """
+import json, pathlib, sys
+runs = pathlib.Path({runs!r})
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+number = len(runs.read_text())
+if number > {good}:
+    sys.exit("no more")
+status = {{"token": f"login-{{number}}", **{status}}}
+version = "client.authentication.k8s.io/v1"
+print(json.dumps({{"apiVersion": version, "kind": "ExecCredential", "status": status}}))
+"""
+
+
+async def logins(
+    server: ScriptedServer, folder: Path, valid_for: timedelta | None, *, good: int = 9
+) -> list[str]:
+    """Make three requests with a plug-in, and return the token of each."""
+    plugin = folder / "plugin.py"
+    status = {"expirationTimestamp": format_time(datetime.now(UTC) + valid_for)} if valid_for else {}
+    plugin.write_text(PLUGIN.format(runs=str(folder / "runs"), good=good, status=status), encoding="utf-8")
+    run = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": [str(plugin)],
+        "interactiveMode": "Never",
+    }
+    content = KUBECONFIG.format(url=server.url).replace("token: t0ken", f"exec: {json.dumps(run)}")
+    server.others = [reply({})] * 3
+    async with await connect(settings(write(folder, content))) as client:
+        for _ in range(3):
+            await client.request("GET", "/version")
+    return [asked.headers["Authorization"].removeprefix("Bearer ") for asked in server.asked]
+
+
+@pytest.mark.parametrize(
+    ("valid_for", "login"),
+    [
+        pytest.param(timedelta(hours=1), "login-1", id="is run once for a login of an hour"),
+        pytest.param(None, "login-1", id="is run once for a login without an end"),
+        pytest.param(
+            timedelta(seconds=5), "login-2", id="is run again before the end, not with each request"
+        ),
+    ],
+)
+async def test_exec_plugin(
+    server: ScriptedServer, tmp_path: Path, valid_for: timedelta | None, login: str
+) -> None:
+    assert await logins(server, tmp_path, valid_for) == [login] * 3
+
+
+async def test_last_login_is_used_while_the_exec_plugin_fails(server: ScriptedServer, tmp_path: Path) -> None:
+    assert await logins(server, tmp_path, timedelta(seconds=5), good=1) == ["login-1"] * 3
+    assert (tmp_path / "runs").read_text(encoding="utf-8") == "xx"

@@ -1,5 +1,7 @@
 """No name leads a path astray."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,35 +28,34 @@ HOSTILE = {
     "digits of other scripts": "a\u0661",
     "one too long": "a" * 254,
 }
+ROOT = "/apis/ecr.mobb.redhat.com/v1alpha1"
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
-def test_no_hostile_name_enters_a_path(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a Kubernetes object"):
-        paths.segment(name)
-    with pytest.raises(ValueError, match="is no name"):
-        paths.secrets("team", name)
-    with pytest.raises(ValueError, match="is no name"):
-        paths.resources("Secret", "team", name, "status")
-    with pytest.raises(ValueError, match="is no name"):
-        paths.service_account("team", name)
-
-
-@pytest.mark.parametrize("name", [name for name in HOSTILE.values() if name])
-def test_no_hostile_namespace_does_either(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name"):
-        paths.secrets(name)
-    with pytest.raises(ValueError, match="is no name"):
-        paths.events(name)
-    with pytest.raises(ValueError, match="is no name"):
-        paths.service_accounts(name)
-    with pytest.raises(ValueError, match="is no name"):
-        paths.lease(name, "lease")
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
+    made = [
+        partial(paths.segment, name),
+        partial(paths.secrets, "team", name),
+        partial(paths.resources, "Secret", "team", name, "status"),
+        partial(paths.service_account, "team", name),
+        partial(paths.service_account, name, "a"),
+        partial(paths.namespace_object, name),
+        partial(paths.lease, name, "lease"),
+    ]
+    if name:  # else all namespaces
+        made += [
+            partial(paths.secrets, name),
+            partial(paths.events, name),
+            partial(paths.service_accounts, name),
+        ]
+    for make in made:
+        with pytest.raises(ValueError, match="is not a valid name of a Kubernetes object"):
+            make()
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_what_enters_a_path_is_one_segment(name: str) -> None:
+def test_every_name_in_a_path_is_one_segment(name: str) -> None:
     try:
         path = paths.secrets("team", name)
     except ValueError:
@@ -65,22 +66,21 @@ def test_what_enters_a_path_is_one_segment(name: str) -> None:
     assert path.isprintable()
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (paths.secrets(""), "/api/v1/secrets"),
-        (paths.secrets("team"), "/api/v1/namespaces/team/secrets"),
-        (paths.secrets("team", "a.b-c"), "/api/v1/namespaces/team/secrets/a.b-c"),
-        (paths.resources("Secret", ""), "/apis/ecr.mobb.redhat.com/v1alpha1/secrets"),
-        (
-            paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
-            "/apis/ecr.mobb.redhat.com/v1alpha1/namespaces/team/argohelmreposecrets/x/status",
-        ),
-        (paths.lease("team"), "/apis/coordination.k8s.io/v1/namespaces/team/leases"),
-        (paths.lease("team", "x.y"), "/apis/coordination.k8s.io/v1/namespaces/team/leases/x.y"),
-        (paths.events("team"), "/apis/events.k8s.io/v1/namespaces/team/events"),
-    ],
-)
+PATHS = {
+    paths.secrets(""): "/api/v1/secrets",
+    paths.secrets("team"): "/api/v1/namespaces/team/secrets",
+    paths.secrets("team", "a.b-c"): "/api/v1/namespaces/team/secrets/a.b-c",
+    paths.resources("Secret", ""): f"{ROOT}/secrets",
+    paths.resources("ArgoHelmRepoSecret", "team", "x", "status"): (
+        f"{ROOT}/namespaces/team/argohelmreposecrets/x/status"
+    ),
+    paths.lease("team"): "/apis/coordination.k8s.io/v1/namespaces/team/leases",
+    paths.lease("team", "x.y"): "/apis/coordination.k8s.io/v1/namespaces/team/leases/x.y",
+    paths.events("team"): "/apis/events.k8s.io/v1/namespaces/team/events",
+}
+
+
+@pytest.mark.parametrize(("path", "expected"), PATHS.items())
 def test_paths(path: str, expected: str) -> None:
     assert path == expected
 
@@ -101,21 +101,17 @@ def test_paths(path: str, expected: str) -> None:
         ),
         ("POST", paths.events("team"), ("create", "events.events.k8s.io")),
         ("POST", paths.service_account("team", "x", "token"), ("create", "serviceaccounts/token")),
-        (
-            "PUT",
-            "/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
-            ("update", "leases.coordination.k8s.io"),
-        ),
+        ("PUT", paths.lease("a", "b"), ("update", "leases.coordination.k8s.io")),
         ("GET", paths.namespace_object("team"), ("get", "namespaces")),
         ("GET", "/version", ("get", "version")),
         ("GET", paths.OPENAPI, ("get", "openapi")),
     ],
 )
-def test_a_request_is_labelled_without_anybodys_name(method: str, path: str, labels: tuple[str, str]) -> None:
+def test_request_labels_hold_no_name(method: str, path: str, labels: tuple[str, str]) -> None:
     assert paths.request_labels(method, path) == labels
 
 
-def test_a_watch_is_labelled_as_one() -> None:
+def test_request_labels_of_a_watch() -> None:
     path = paths.resources("Secret", "secrets")
     assert paths.request_labels("GET", path, watch=True) == ("watch", "secrets.ecr.mobb.redhat.com")
     assert paths.resource_of(path) == "secrets.ecr.mobb.redhat.com"

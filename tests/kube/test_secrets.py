@@ -1,4 +1,4 @@
-"""Secrets are written under guard, and only their metadata comes back."""
+"""Secrets are written under a precondition, and only their metadata comes back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,21 +24,6 @@ OF = resource()
 PATH = "/api/v1/namespaces/team/secrets/web-pull"
 STORED = reply({"kind": "PartialObjectMetadata", "metadata": secret_metadata(OF, version="11")})
 PRESENT = view(OF, version="10")
-NEW_UID = refuse(
-    422, "Invalid", 'Secret "x" is invalid: metadata.uid: Invalid value: "u": field is immutable'
-)
-NEW_TYPE = refuse(422, "Invalid", 'Secret "x" is invalid: type: Invalid value: "Opaque": field is immutable')
-
-SEALED = refuse(
-    422, "Invalid", 'Secret "x" is invalid: data: Forbidden: field is immutable when `immutable` is set'
-)
-DENIED = "denied request: Secret is invalid: field is immutable"
-BY_POLICY = refuse(
-    422, "Invalid", f"secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' {DENIED}"
-)
-BY_WEBHOOK = refuse(
-    422, "Invalid", 'admission webhook "w" denied the request: Secret "x" is invalid: field is immutable'
-)
 
 
 @pytest.fixture
@@ -51,7 +36,7 @@ def manifest() -> Mapping[str, Any]:
     return generated_secret(desired(OF), tokens(OF))
 
 
-async def test_a_secret_is_created_only_where_nothing_is(server: ScriptedServer, store: SecretStore) -> None:
+async def test_secret_is_created_only_where_nothing_is(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [STORED]
     applied = await store.apply(manifest(), None)
     (asked,) = server.asked
@@ -64,114 +49,119 @@ async def test_a_secret_is_created_only_where_nothing_is(server: ScriptedServer,
     assert applied == view(OF, version="11")
 
 
-async def test_a_secret_is_changed_only_in_the_version_last_seen(
+async def test_secret_is_changed_only_in_the_version_last_seen(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [STORED]
     await store.apply(manifest(), PRESENT)
-    metadata = server.asked[0].body["metadata"]
-    assert (metadata["resourceVersion"], metadata["uid"]) == ("10", PRESENT.uid)
-    assert {**metadata, **manifest()["metadata"]} == metadata
+    precondition = {"resourceVersion": "10", "uid": PRESENT.uid}
+    assert server.asked[0].body["metadata"] == {**manifest()["metadata"], **precondition}
 
 
-async def apply_error(store: SecretStore, *, present: bool) -> OperatorError:
-    with pytest.raises(OperatorError) as caught:
-        await store.apply(manifest(), PRESENT if present else None)
-    return caught.value
+def invalid(message: str) -> Answer:
+    """Answer that the Secret is not valid."""
+    return refuse(422, "Invalid", message)
 
 
-@pytest.mark.parametrize(
-    ("answer", "present", "kind"),
-    [
-        pytest.param(refuse(409, "Conflict"), False, StaleObjectError, id="something is there already"),
-        pytest.param(refuse(409, "Conflict"), True, StaleObjectError, id="it has changed"),
-        pytest.param(NEW_UID, True, StaleObjectError, id="it was made anew"),
-        pytest.param(NEW_TYPE, True, ImmutableSecretError, id="its type can't be changed"),
-        pytest.param(SEALED, True, ImmutableSecretError, id="somebody has made it immutable"),
-        pytest.param(BY_POLICY, True, PermanentError, id="a policy speaks of immutable Secrets"),
-        pytest.param(BY_WEBHOOK, True, PermanentError, id="a webhook uses the API server's words"),
-        pytest.param(NEW_UID, False, PermanentError, id="a refusal of what we have not seen is just that"),
-        pytest.param(
-            refuse(422, "Invalid", "data: too long"), True, PermanentError, id="any other refusal too"
-        ),
-        pytest.param(refuse(404, "NotFound"), False, TransientError, id="its namespace is gone"),
-        pytest.param(refuse(503, "ServiceUnavailable", Retry_After="3"), True, TransientError, id="not now"),
-    ],
-)
-async def test_an_apply_that_is_refused(
-    server: ScriptedServer,
-    store: SecretStore,
-    answer: Answer,
-    present: bool,  # noqa: FBT001 - a table
-    kind: type[OperatorError],
+NEW_UID = invalid('Secret "x" is invalid: metadata.uid: Invalid value: "u": field is immutable')
+DENIED = "denied request: Secret is invalid: field is immutable"
+REFUSED = {
+    "something is there already": (refuse(409, "Conflict"), False, StaleObjectError),
+    "it has changed": (refuse(409, "Conflict"), True, StaleObjectError),
+    "it was created again": (NEW_UID, True, StaleObjectError),
+    "its type can't be changed": (
+        invalid('Secret "x" is invalid: type: Invalid value: "Opaque": field is immutable'),
+        True,
+        ImmutableSecretError,
+    ),
+    "it was made immutable": (
+        invalid('Secret "x" is invalid: data: Forbidden: field is immutable when `immutable` is set'),
+        True,
+        ImmutableSecretError,
+    ),
+    "a policy mentions immutable Secrets": (
+        invalid(f"secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' {DENIED}"),
+        True,
+        PermanentError,
+    ),
+    "a webhook uses the API server's words": (
+        invalid('admission webhook "w" denied the request: Secret "x" is invalid: field is immutable'),
+        True,
+        PermanentError,
+    ),
+    "a Secret that we have not seen": (NEW_UID, False, PermanentError),
+    "any other refusal": (invalid("data: too long"), True, PermanentError),
+    "its namespace was deleted": (refuse(404, "NotFound"), False, TransientError),
+    "not now": (refuse(503, "ServiceUnavailable", Retry_After="3"), True, TransientError),
+}
+
+
+@pytest.mark.parametrize(("answer", "present", "kind"), REFUSED.values(), ids=REFUSED)
+async def test_apply_that_is_refused(
+    server: ScriptedServer, store: SecretStore, answer: Answer, kind: type[OperatorError], *, present: bool
 ) -> None:
     server.others = [answer]
-    assert type(await apply_error(store, present=present)) is kind
+    with pytest.raises(OperatorError) as caught:
+        await store.apply(manifest(), PRESENT if present else None)
+    assert type(caught.value) is kind
 
 
-async def test_a_token_that_a_webhook_sends_back_stays_out_of_the_message(
+async def test_token_that_a_webhook_sends_back_is_not_in_the_message(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [refuse(400, "BadRequest", f"denied: {manifest()}")]
-    error = await apply_error(store, present=False)
-    assert error.reason is Reason.KUBERNETES_REFUSED
-    assert manifest()["data"][".dockerconfigjson"][:60] not in error.message
+    with pytest.raises(PermanentError) as caught:
+        await store.apply(manifest(), None)
+    assert caught.value.reason is Reason.KUBERNETES_REFUSED
+    assert manifest()["data"][".dockerconfigjson"][:60] not in caught.value.message
 
 
-async def test_a_look_reads_metadata_only(server: ScriptedServer, store: SecretStore) -> None:
-    server.others = [STORED]
+async def test_look_reads_metadata_and_read_the_whole_secret(
+    server: ScriptedServer, store: SecretStore
+) -> None:
+    whole = {"metadata": {}, "data": {"a": "b"}}
+    server.others = [STORED, reply(whole)]
     assert await store.look("team", "web-pull") == view(OF, version="11")
-    assert (server.asked[0].method, server.asked[0].path, server.asked[0].headers["Accept"]) == (
-        "GET",
-        PATH,
-        METADATA,
-    )
+    assert await store.read("team", "web-pull") == whole
+    asked = [(each.method, each.path, each.headers["Accept"]) for each in server.asked]
+    assert asked == [("GET", PATH, METADATA), ("GET", PATH, JSON)]
 
 
-async def test_a_whole_secret_is_read_where_asked_for(server: ScriptedServer, store: SecretStore) -> None:
-    server.others = [reply({"metadata": {}, "data": {"a": "b"}})]
-    found = await store.read("team", "web-pull")
-    assert found is not None
-    assert found["data"] == {"a": "b"}
-    assert server.asked[0].headers["Accept"] == JSON
-
-
-async def test_what_is_not_there_is_none(server: ScriptedServer, store: SecretStore) -> None:
+async def test_absent_secret_is_none_and_need_not_be_deleted(
+    server: ScriptedServer, store: SecretStore
+) -> None:
     server.others = [refuse(404, "NotFound")] * 3
     assert await store.look("team", "web-pull") is None
     assert await store.read("team", "web-pull") is None
     await store.delete(PRESENT)
 
 
-async def test_only_the_very_secret_in_the_very_version_is_deleted(
+async def test_read_that_fails_is_an_error(server: ScriptedServer, store: SecretStore) -> None:
+    server.others = [refuse(500, "InternalError")] * 2
+    with pytest.raises(TransientError, match="failed to read the metadata of Secret web-pull"):
+        await store.look("team", "web-pull")
+    with pytest.raises(TransientError, match="failed to read Secret web-pull"):
+        await store.read("team", "web-pull")
+
+
+async def test_secret_is_deleted_only_in_the_version_last_seen(
     server: ScriptedServer, store: SecretStore
 ) -> None:
-    server.others = [reply({"kind": "Status", "status": "Success"})]
+    server.others = [reply({"kind": "Status", "status": "Success"}), refuse(409, "Conflict")]
     await store.delete(PRESENT)
-    (asked,) = server.asked
+    asked = server.asked[0]
     assert (asked.method, asked.path) == ("DELETE", PATH)
     assert asked.body["preconditions"] == {"uid": PRESENT.uid, "resourceVersion": "10"}
-
-
-async def test_a_secret_that_has_changed_is_not_deleted(server: ScriptedServer, store: SecretStore) -> None:
-    server.others = [refuse(409, "Conflict")]
     with pytest.raises(StaleObjectError):
         await store.delete(PRESENT)
 
 
-@pytest.mark.parametrize("verb", ["look", "read"])
-async def test_reading_that_fails_is_told(server: ScriptedServer, store: SecretStore, verb: str) -> None:
-    server.others = [refuse(500, "InternalError")]
-    with pytest.raises(TransientError, match="reading"):
-        await getattr(store, verb)("team", "web-pull")
-
-
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a?b"])
-async def test_no_name_that_is_none_reaches_the_server(
+async def test_invalid_name_never_reaches_the_server(
     server: ScriptedServer, store: SecretStore, name: str
 ) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await store.look("team", name)
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         await store.delete(view(OF, name=name or " "))
     assert server.asked == []

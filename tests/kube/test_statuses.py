@@ -1,4 +1,4 @@
-"""A status is replaced as a whole, for that very object."""
+"""A status is replaced as a whole, for that very object; and what the CRDs keep of it is known."""
 
 from typing import Any
 
@@ -13,6 +13,13 @@ from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 
 PATH = "/apis/ecr.mobb.redhat.com/v1alpha1/namespaces/team/secrets/web"
 FULL = {"phase": "Updated", "observedGeneration": 1, "conditions": []}
+KEY = resource().key
+GONE = refuse(404, "NotFound")
+
+
+def stored(uid: str = "uid-of-web", **more: Any) -> Answer:
+    """Answer with a resource."""
+    return reply({"metadata": {"uid": uid}, **more})
 
 
 @pytest.fixture
@@ -21,18 +28,15 @@ def statuses(client: KubeClient) -> KubeStatuses:
     return KubeStatuses(client)
 
 
-async def test_the_whole_status_is_replaced_on_that_very_object(
+async def test_write_replaces_the_whole_status_of_that_very_object(
     server: ScriptedServer, statuses: KubeStatuses
 ) -> None:
-    server.others = [reply({"metadata": {"uid": "uid-of-web"}, "status": FULL})]
+    server.others = [stored(status=FULL)]
     new = {"phase": "Updated", "secretName": "web-pull", "conditions": [1, 2]}
     assert await statuses.write(resource(status={"phase": "Failed"}), new) == FULL
     (asked,) = server.asked
-    assert (asked.method, asked.path, asked.query) == (
-        "PATCH",
-        f"{PATH}/status",
-        {"fieldManager": "ecr-secret-operator"},
-    )
+    assert (asked.method, asked.path) == ("PATCH", f"{PATH}/status")
+    assert asked.query == {"fieldManager": "ecr-secret-operator"}
     assert asked.headers["Content-Type"] == JSON_PATCH
     assert asked.body == [
         {"op": "test", "path": "/metadata/uid", "value": "uid-of-web"},
@@ -40,70 +44,60 @@ async def test_the_whole_status_is_replaced_on_that_very_object(
     ]
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [
-        [refuse(404, "NotFound")],
-        [refuse(422, "Invalid"), reply({"metadata": {"uid": "another"}})],
-        [refuse(422, "Invalid"), refuse(404, "NotFound")],
-    ],
-    ids=["gone", "made anew", "made anew and gone"],
-)
-async def test_a_resource_that_is_gone_is_no_error(
+DELETED = {
+    "deleted": [GONE],
+    "created again": [refuse(422, "Invalid"), stored("another")],
+    "created again and deleted": [refuse(422, "Invalid"), GONE],
+}
+
+
+@pytest.mark.parametrize("answers", DELETED.values(), ids=DELETED)
+async def test_write_to_a_deleted_resource_is_no_error(
     server: ScriptedServer, statuses: KubeStatuses, answers: list[Answer]
 ) -> None:
-    server.others = answers
+    server.others = list(answers)
     assert await statuses.write(resource(status={"phase": "Failed"}), FULL) == {"phase": "Failed"}
 
 
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        pytest.param(
-            refuse(422, "Invalid", "spec: Invalid value"), PermanentError, id="a spec that no longer passes"
-        ),
-        pytest.param(
-            refuse(403, "Forbidden", "x is forbidden: User y cannot"), PermanentError, id="a missing right"
-        ),
-        pytest.param(refuse(500, "InternalError"), TransientError, id="a failure"),
-    ],
-)
-async def test_a_status_that_is_refused(
+REFUSED = {
+    "a spec that is no longer valid": (refuse(422, "Invalid", "spec: Invalid value"), PermanentError),
+    "a missing right": (refuse(403, "Forbidden", "x is forbidden: User y cannot"), PermanentError),
+    "a failure": (refuse(500, "InternalError"), TransientError),
+    "a stray answer": (reply({"kind": "Status", "status": "Success"}), TransientError),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind"), REFUSED.values(), ids=REFUSED)
+async def test_write_that_is_refused(
     server: ScriptedServer, statuses: KubeStatuses, answer: Answer, kind: type[OperatorError]
 ) -> None:
-    server.others = [answer, reply({"metadata": {"uid": "uid-of-web"}})]
-    with pytest.raises(kind, match="writing the status of Secret team/web"):
+    server.others = [answer, stored()]
+    with pytest.raises(kind, match="write the status of Secret team/web"):
         await statuses.write(resource(), FULL)
 
 
-async def test_an_owner_is_read_by_its_metadata(server: ScriptedServer, statuses: KubeStatuses) -> None:
-    server.others = [reply({"metadata": {"uid": "u"}}), refuse(404, "NotFound"), refuse(500, "InternalError")]
-    assert await statuses.uid_of(resource().key) == "u"
-    assert await statuses.uid_of(resource().key) is None
-    with pytest.raises(TransientError, match="reading Secret team/web"):
-        await statuses.uid_of(resource().key)
+async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: KubeStatuses) -> None:
+    server.others = [stored("u"), GONE, refuse(500, "InternalError")]
+    assert await statuses.uid_of(KEY) == "u"
+    assert await statuses.uid_of(KEY) is None
+    with pytest.raises(TransientError, match="read Secret team/web"):
+        await statuses.uid_of(KEY)
     assert (server.asked[0].path, server.asked[0].headers["Accept"]) == (PATH, METADATA)
 
 
-@pytest.mark.parametrize(
-    ("answer", "active"),
-    [
-        pytest.param(reply({"metadata": {"uid": "u"}}), True, id="there"),
-        pytest.param(reply({"metadata": {"uid": "other"}}), False, id="another object of that name"),
-        pytest.param(
-            reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}}),
-            False,
-            id="being deleted",
-        ),
-        pytest.param(refuse(404, "NotFound"), False, id="gone"),
-    ],
-)
-async def test_whether_a_resource_is_active(
-    server: ScriptedServer, statuses: KubeStatuses, answer: Answer, *, active: bool
+async def test_resource_is_active_while_it_exists_and_is_not_being_deleted(
+    server: ScriptedServer, statuses: KubeStatuses
 ) -> None:
-    server.others = [answer]
-    assert await statuses.is_active(resource().key, "u") is active
+    deleting = reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}})
+    server.others = [stored("u"), stored("other"), deleting, GONE]
+    assert [await statuses.is_active(KEY, "u") for _ in range(4)] == [True, False, False, False]
     assert server.asked[0].headers["Accept"] == METADATA
+
+
+async def test_resource_is_read_whole(server: ScriptedServer, statuses: KubeStatuses) -> None:
+    server.others = [stored("u", spec={}), GONE]
+    assert await statuses.read(KEY) == {"metadata": {"uid": "u"}, "spec": {}}
+    assert await statuses.read(KEY) is None
 
 
 def schema(*fields: str, kind: str = "Secret") -> Answer:
@@ -113,23 +107,20 @@ def schema(*fields: str, kind: str = "Secret") -> Answer:
     return reply({"components": {"schemas": {"other": {}, "found": found}}})
 
 
-@pytest.mark.parametrize(
-    ("answer", "keeps"),
-    [
-        pytest.param(schema("phase", "observedGeneration"), True, id="our CRD"),
-        pytest.param(schema("phase", "lastUpdatedTime"), False, id="v0.6.0's CRD"),
-        pytest.param(schema("phase", kind="Other"), True, id="a document without the kind"),
-        pytest.param(reply({}), True, id="an empty document"),
-        pytest.param(refuse(403, "Forbidden"), True, id="no right to read it"),
-        pytest.param(reply({"components": {"schemas": {"x": 7}}}), True, id="a document of another form"),
-        pytest.param(reply({"components": None}), True, id="a null in it"),
-    ],
-)
-async def test_what_the_crd_keeps_is_asked_once(
-    server: ScriptedServer,
-    statuses: KubeStatuses,
-    answer: Answer,
-    keeps: bool,  # noqa: FBT001 - a table
+SCHEMAS = {
+    "our CRD": (schema("phase", "observedGeneration"), True),
+    "v0.6.0's CRD": (schema("phase", "lastUpdatedTime"), False),
+    "a document without the kind": (schema("phase", kind="Other"), True),
+    "an empty document": (reply({}), True),
+    "no right to read it": (refuse(403, "Forbidden"), True),
+    "a document of another form": (reply({"components": {"schemas": {"x": 7}}}), True),
+    "a null in it": (reply({"components": None}), True),
+}
+
+
+@pytest.mark.parametrize(("answer", "keeps"), SCHEMAS.values(), ids=SCHEMAS)
+async def test_schema_of_the_crd_is_read_once(
+    server: ScriptedServer, statuses: KubeStatuses, answer: Answer, *, keeps: bool
 ) -> None:
     server.others = [answer, hold]
     assert await statuses.keeps_details("Secret") is keeps
@@ -137,20 +128,8 @@ async def test_what_the_crd_keeps_is_asked_once(
     assert len(server.asked) == 1
 
 
-async def test_old_crds_are_announced_at_the_start_once_for_both_kinds(
-    server: ScriptedServer, statuses: KubeStatuses
-) -> None:
-    old = schema("phase", "lastUpdatedTime")
-    server.others = [old, schema("phase", kind="ArgoHelmRepoSecret")]
-    with structlog.testing.capture_logs() as logs:
-        await statuses.announce_old_crds()
-    (line,) = logs
-    assert "aws_iam_secret" in line["event"]
-    assert "operator's own identity" in line["event"]
-
-
 @pytest.mark.parametrize("answer", [refuse(503, "ServiceUnavailable"), text("<html>")], ids=["503", "HTML"])
-async def test_of_a_server_that_is_away_nothing_is_learnt(
+async def test_schema_is_read_again_after_a_failure(
     server: ScriptedServer, statuses: KubeStatuses, answer: Answer
 ) -> None:
     server.others = [answer, schema("phase")]
@@ -158,9 +137,22 @@ async def test_of_a_server_that_is_away_nothing_is_learnt(
     assert not await statuses.keeps_details("Secret")
 
 
-async def test_an_old_crd_is_told_of_once(server: ScriptedServer, statuses: KubeStatuses) -> None:
-    pruned: dict[str, Any] = {"metadata": {"uid": "uid-of-web"}, "status": {"phase": "Updated"}}
-    server.others = [reply(pruned), reply(pruned), reply({"metadata": {"uid": "uid-of-web"}, "status": FULL})]
+async def test_old_crds_are_announced_once_at_the_start(
+    server: ScriptedServer, statuses: KubeStatuses
+) -> None:
+    server.others = [schema("phase", "lastUpdatedTime"), schema("phase", kind="ArgoHelmRepoSecret")]
+    with structlog.testing.capture_logs() as logs:
+        await statuses.announce_old_crds()
+    (line,) = logs
+    assert "aws_iam_secret" in line["event"]
+    assert "operator's own identity" in line["event"]
+
+
+async def test_pruned_status_shows_an_old_crd_which_is_logged_once(
+    server: ScriptedServer, statuses: KubeStatuses
+) -> None:
+    pruned = stored(status={"phase": "Updated"})
+    server.others = [pruned, pruned, stored(status=FULL)]
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             await statuses.write(resource(), FULL)
@@ -168,17 +160,11 @@ async def test_an_old_crd_is_told_of_once(server: ScriptedServer, statuses: Kube
     assert await statuses.keeps_details("Secret")
 
 
-async def test_a_stray_answer_is_no_success(server: ScriptedServer, statuses: KubeStatuses) -> None:
-    server.others = [reply({"kind": "Status", "status": "Success"})]
-    with pytest.raises(TransientError, match="is a proxy in between"):
-        await statuses.write(resource(), FULL)
-
-
-async def test_a_status_without_details_teaches_nothing_of_the_crd(
+async def test_status_without_details_shows_nothing_of_the_crd(
     server: ScriptedServer, statuses: KubeStatuses
 ) -> None:
     legacy = {"phase": "Updated", "conditions": []}
-    server.others = [reply({"metadata": {"uid": "uid-of-web"}, "status": legacy})]
+    server.others = [stored(status=legacy)]
     with structlog.testing.capture_logs() as logs:
         await statuses.write(resource(), legacy)
     assert logs == []

@@ -1,21 +1,26 @@
-"""What is read of a tenant's Secret and of namespaces, where a real API server has nothing to say to it."""
+"""What is read of a tenant's objects; tests/cluster/identities has what only a real API server can refuse."""
 
 import base64
 
 import pytest
 
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.tenants import KubeTenants
 from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
 
-
-def secret(**data: str) -> Answer:
-    encoded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
-    return reply({"metadata": {"uid": "u", "name": "keys"}, "data": encoded})
+GONE = refuse(404, "NotFound")
 
 
-async def test_aws_s_names_are_read_in_any_case_and_of_others_the_name_alone(
-    server: ScriptedServer, client: KubeClient
+@pytest.fixture
+def tenants(client: KubeClient) -> KubeTenants:
+    """The operator's reader."""
+    return KubeTenants(client)
+
+
+async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
+    server: ScriptedServer, tenants: KubeTenants
 ) -> None:
     data = {
         "aws_access_key_id": "one",
@@ -25,20 +30,46 @@ async def test_aws_s_names_are_read_in_any_case_and_of_others_the_name_alone(
         "credentials": "never",
         "password": "never",
     }
-    server.others = [secret(**data)]
-    found = await KubeTenants(client).iam_keys("team", "keys")
-    assert found.data == {
-        "aws_access_key_id": "one",
-        "AWS_ACCESS_KEY_ID": "two",
-        "Aws_Session_Token": "three",
-        "secretAccessKey": "",
-        "credentials": "",
-    }
+    encoded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+    server.others = [reply({"metadata": {"uid": "u", "name": "keys"}, "data": encoded})]
+    read = {name: "" if value == "never" else value for name, value in data.items() if name != "password"}
+    assert (await tenants.iam_keys("team", "keys")).data == read
 
 
-ANSWERS = {
+async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
+    server: ScriptedServer, tenants: KubeTenants
+) -> None:
+    server.others = [refuse(401, "Unauthorized")] * 2
+    for request in (tenants.service_account("team", "ci"), tenants.service_account_token("team", "ci")):
+        with pytest.raises(TransientError, match="credentials"):
+            await request
+
+
+async def test_object_that_is_missing_is_reported_as_such(
+    server: ScriptedServer, tenants: KubeTenants
+) -> None:
+    server.others = [GONE] * 3
+    for request in (
+        tenants.iam_keys("team", "x"),
+        tenants.service_account("team", "x"),
+        tenants.service_account_token("team", "x"),
+    ):
+        with pytest.raises(PermanentError, match=r"team/x does not exist\. Create it") as caught:
+            await request
+        assert caught.value.reason is Reason.CREDENTIALS_MISSING
+
+
+async def test_answer_without_a_token_is_a_transient_error(
+    server: ScriptedServer, tenants: KubeTenants
+) -> None:
+    server.others = [reply({"status": {"token": 7}})]
+    with pytest.raises(TransientError, match="no token"):
+        await tenants.service_account_token("team", "ci")
+
+
+NAMESPACES = {
     "there": (reply({"metadata": {"uid": "u", "name": "team"}}), False),
-    "absent": (refuse(404, "NotFound"), True),
+    "absent": (GONE, True),
     "forbidden": (refuse(403, "Forbidden", 'namespaces "team" is forbidden: User "x" cannot get'), False),
     "unauthorized": (refuse(401, "Unauthorized"), False),
     "an error": (refuse(400, "BadRequest"), False),
@@ -46,16 +77,11 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("answer", "missing"), ANSWERS.values(), ids=ANSWERS)
-async def test_a_namespace_is_missing_only_where_the_api_server_says_so(
-    server: ScriptedServer, client: KubeClient, answer: Answer, *, missing: bool
+@pytest.mark.parametrize(("answer", "missing"), NAMESPACES.values(), ids=NAMESPACES)
+async def test_namespace_is_missing_only_where_the_api_server_says_so(
+    server: ScriptedServer, tenants: KubeTenants, answer: Answer, *, missing: bool
 ) -> None:
-    server.others = [answer, refuse(404, "NotFound")]
-    found = await KubeTenants(client).missing_namespaces(["team", "gone"])
+    server.others = [answer, GONE]
+    found = await tenants.missing_namespaces(["team", "gone"])
     assert found == (["team", "gone"] if missing else ["gone"])
     assert [asked.path for asked in server.asked] == ["/api/v1/namespaces/team", "/api/v1/namespaces/gone"]
-
-
-async def test_without_names_nothing_is_asked(server: ScriptedServer, client: KubeClient) -> None:
-    assert await KubeTenants(client).missing_namespaces([]) == []
-    assert server.asked == []

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecr_operator.kube.rights import NEEDS
+from ecr_operator.kube.access_review import NEEDS
 from lab import commands
 from lab.api import CRDS, Json
 from lab.commands import Ended

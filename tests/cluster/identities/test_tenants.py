@@ -137,7 +137,7 @@ async def test_a_name_that_is_a_path_never_reaches_the_server(
 ) -> None:
     for within, called in ((namespace, name), (name, "keys")):
         for ask in (tenants.iam_keys, tenants.service_account, tenants.service_account_token):
-            with pytest.raises(ValueError, match="no name of a Kubernetes object"):
+            with pytest.raises(ValueError, match="not a valid name of a Kubernetes object"):
                 await ask(within, called)
 
 

@@ -172,6 +172,6 @@ async def test_without_rights_to_leases_it_says_once_what_to_apply(scene: Scene)
     async with acting(scene, "--leader-elect", KUBECONFIG=str(nobody)) as operator:
         await wait_for(lambda: "config/rbac" in operator.log.read_text(), 20, "a word on the missing right")
         await asyncio.sleep(5)
-        assert operator.log.read_text().count("no use of the lease") == 1
+        assert operator.log.read_text().count("lease unavailable") == 1
         assert operator.running
         assert await operator.stop() == 0

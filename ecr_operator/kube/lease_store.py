@@ -1,39 +1,36 @@
 """The Lease on the API server: read, create, replace.
 
-Invariant: a write is done only on the version that it names, or where nothing is; an answer that is not the
+Invariant: a write succeeds only on the version that it names, or where nothing is; an answer that is not the
 Lease is an error. Every request ends within a time that leaves the leader another try.
 """
 
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.errors import StaleObjectError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.election.lease import LEASE_NAME, LeaseRecord
 from ecr_operator.kube import paths
+from ecr_operator.kube.api_error import ApiError, translate
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.errors import translate
-from ecr_operator.kube.failures import ApiError
 
-_LIMIT: Final = 4.0
-_ROLE: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"
+_REQUEST_TIMEOUT: Final = 4.0
+_GRANT: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"
 
 
-class KubeLeases:
-    """One Lease; fulfils `control.ports.LeaseStore`.
+class KubeLeaseStore:
+    """One Lease; fulfils `election.elector.LeaseStore`.
 
     Args:
-        client: of the operator's leader alone, so that nothing else can keep its requests waiting.
+        client: of the elector alone, so that nothing else can delay its requests.
         namespace: where the Lease is.
     """
 
     def __init__(self, client: KubeClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
-        self._doing = f"the Lease {namespace}/{LEASE_NAME}"
 
     def __str__(self) -> str:
         return f"{self._namespace}/{LEASE_NAME}"
@@ -41,30 +38,30 @@ class KubeLeases:
     async def read(self) -> LeaseRecord | None:
         """Read the Lease; None if there is none."""
         try:
-            return await self._ask("GET", paths.lease(self._namespace, LEASE_NAME))
-        except ApiError as failure:
-            if failure.code == HTTPStatus.NOT_FOUND:
+            return await self._request("GET", paths.lease(self._namespace, LEASE_NAME))
+        except ApiError as error:
+            if error.is_not_found:
                 return None
-            raise _refusal(failure, f"reading {self._doing}") from failure
+            raise translate(error, f"read the Lease {self}", _GRANT) from error
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
         """Create or replace the Lease; see the port."""
         body = _manifest(record, self._namespace)
         try:
             if not record.version:
-                return await self._ask("POST", paths.lease(self._namespace), body)
-            return await self._ask("PUT", paths.lease(self._namespace, LEASE_NAME), body)
-        except ApiError as failure:
-            if record.version and failure.code == HTTPStatus.NOT_FOUND:
-                message = f"{self._doing} is gone; looking again."
-                raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message) from failure
-            raise _refusal(failure, f"writing {self._doing}") from failure
+                return await self._request("POST", paths.lease(self._namespace), body)
+            return await self._request("PUT", paths.lease(self._namespace, LEASE_NAME), body)
+        except ApiError as error:
+            if record.version and error.is_not_found:
+                message = f"The Lease {self} was deleted; reading it again."
+                raise StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message) from error
+            raise translate(error, f"write the Lease {self}", _GRANT) from error
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> LeaseRecord:
+    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> LeaseRecord:
         try:
-            # Also around what the client does before it sends, such as asking a plug-in for credentials.
-            async with asyncio.timeout(_LIMIT):
-                answer = await self._client.request(method, path, body=body, limit=_LIMIT)
+            # Also around what the client does before it sends, such as running an exec plug-in.
+            async with asyncio.timeout(_REQUEST_TIMEOUT):
+                answer = await self._client.request(method, path, body=body, seconds=_REQUEST_TIMEOUT)
         except TimeoutError as error:
             raise ApiError(0, "Timeout", "no answer in time") from error
         return _record(answer)
@@ -81,8 +78,8 @@ def _record(answer: Mapping[str, Any]) -> LeaseRecord:
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
         duration=float(duration) if isinstance(duration, int) else 0.0,
-        acquired_at=_time(spec.get("acquireTime")),
-        renewed_at=_time(spec.get("renewTime")),
+        acquire_time=_time(spec.get("acquireTime")),
+        renew_time=_time(spec.get("renewTime")),
         transitions=transitions if isinstance(transitions, int) else 0,
         version=version,
         metadata=metadata,
@@ -90,17 +87,18 @@ def _record(answer: Mapping[str, Any]) -> LeaseRecord:
 
 
 def _manifest(record: LeaseRecord, namespace: str) -> dict[str, Any]:
-    identity = {"name": LEASE_NAME, "namespace": namespace}
-    version = {"resourceVersion": record.version} if record.version else {}
+    metadata = {"name": LEASE_NAME, "namespace": namespace}
+    if record.version:
+        metadata = {**record.metadata, **metadata, "resourceVersion": record.version}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {**record.metadata, **identity, **version} if record.version else identity,
+        "metadata": metadata,
         "spec": {
             "holderIdentity": record.holder,
             "leaseDurationSeconds": int(record.duration),
-            "acquireTime": _micro_time(record.acquired_at),
-            "renewTime": _micro_time(record.renewed_at),
+            "acquireTime": _micro_time(record.acquire_time),
+            "renewTime": _micro_time(record.renew_time),
             "leaseTransitions": record.transitions,
         },
     }
@@ -115,10 +113,3 @@ def _time(text: object) -> datetime | None:
         return datetime.fromisoformat(str(text)).astimezone(UTC) if text else None
     except (ValueError, OverflowError):
         return None
-
-
-def _refusal(failure: ApiError, doing: str) -> OperatorError:
-    error = translate(failure, doing)
-    if isinstance(error, PermanentError) and error.reason is Reason.KUBERNETES_FORBIDDEN:
-        return PermanentError(error.reason, f"The operator lacks permission for {doing}. {_ROLE}.")
-    return error

@@ -45,7 +45,9 @@ def test_status(line: str, namespace: str | None, output: str, *, watch: bool) -
         ("status --kubeconfig /b --context c", {"KUBECONFIG": "/a"}, ("/b",), "c"),
     ],
 )
-def test_the_cluster(line: str, environment: dict[str, str], files: tuple[str, ...], context: str) -> None:
+def test_cluster_of_a_command(
+    line: str, environment: dict[str, str], files: tuple[str, ...], context: str
+) -> None:
     place = parsed(line, **environment).place
     assert (place.settings.kubeconfig, place.context) == (files, context)
 
@@ -121,7 +123,7 @@ def test_refresh_of_all(line: str, kinds: tuple[str, ...], namespace: str | None
     assert (command.names, command.kinds, command.place.namespace) == ((), kinds, namespace)
 
 
-def test_the_timeout_is_a_go_duration() -> None:
+def test_timeout_is_a_go_duration() -> None:
     assert parsed("refresh a --timeout 1m30s").timeout == timedelta(seconds=90)
 
 
@@ -138,7 +140,7 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("render -f a -o wide", "'wide'"),
         ("refresh", "NAME"),
         ("refresh -A", "--all"),
-        ("refresh a --all", "one of the two"),
+        ("refresh a --all", "either NAME or --all"),
         ("refresh A", '"A" is not a valid resource name'),
         ("refresh secret/", '"secret/" is not a valid resource name'),
         ("refresh ../x", "not a kind"),
@@ -150,5 +152,5 @@ def test_the_timeout_is_a_go_duration() -> None:
         ("refresh x -A", "-A/--all-namespaces goes with --all"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_it(line: str, words: str) -> None:
+def test_mistake_is_one_line_that_names_it(line: str, words: str) -> None:
     assert words in mistake(line)

@@ -1,8 +1,8 @@
-"""An election in memory: candidates with clocks of their own, and a network that does what a test says.
+"""An election in memory: candidates with clocks of their own, and a network with the faults of a test.
 
-True time passes in one queue of events. A request is on its way twice: each way takes a while, and either can
-be lost; a paused candidate does nothing, whatever arrives. Two kinds of candidate: ours, and one that follows
-client-go's rules, which is safe only where its requests and its process are not held up.
+True time passes in one queue of events. A request takes time each way, and is lost on either; a paused
+candidate does nothing, whatever arrives. Two kinds of candidate: ours, and one that follows client-go's
+rules, which is safe only where its requests and its process are not held up.
 """
 
 import heapq
@@ -19,7 +19,7 @@ from ecr_operator.election.lease import (
     Action,
     ElectorState,
     LeaseRecord,
-    patience,
+    retry_delay,
 )
 
 REQUEST_LIMIT = 4.0
@@ -72,7 +72,7 @@ class Election:
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), event))
 
     def run(self, until: float) -> None:
-        """Let time pass, and check after each event that at most one believes."""
+        """Let time pass, and check after each event that at most one leads."""
         while self._events and self._events[0][0] <= until:
             self.now, _, event = heapq.heappop(self._events)
             event()
@@ -81,12 +81,12 @@ class Election:
         self.now = until
 
     def leaders(self) -> list[str]:
-        """Who believes to lead now."""
-        return [each.identity for each in self.candidates if each.leads()]
+        """Who considers itself leader now."""
+        return [each.identity for each in self.candidates if each.is_leader()]
 
 
 class Ours:
-    """A process of ours: the candidacy and the loop around it.
+    """A process of ours: the elector's state and a loop around it.
 
     Args:
         election: which it takes part in.
@@ -101,16 +101,16 @@ class Ours:
         self._offset = offset
         self._rate = rate
         self._paused_until = 0.0
-        self._gone = False
+        self._ended = False
         self._request = 0
-        self._luck = itertools.cycle((0.0, 0.7, 0.3, 1.0))
-        self._candidacy = ElectorState(identity)
+        self._jitter = itertools.cycle((0.0, 0.7, 0.3, 1.0))
+        self._state = ElectorState(identity)
         election.candidates.append(self)
-        election.after(0.0, self._go_on)
+        election.after(0.0, self._act)
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether it would begin to write if it ran at this moment."""
-        return not self._gone and self._candidacy.leads(self._clock())
+        return not self._ended and self._state.is_leader(self._clock())
 
     def pause(self, seconds: float) -> None:
         """SIGSTOP, for that long."""
@@ -118,15 +118,14 @@ class Ours:
 
     def stop(self, *, release: bool) -> None:
         """End it by SIGTERM, which releases, or by SIGKILL."""
-        if self._gone:
+        if self._ended:
             return
-        self._candidacy.resign()
-        farewell = self._candidacy.farewell(self._wall())
-        self._gone = True
-        if release and farewell:
+        self._ended = True
+        record = self._state.release(self._wall())
+        if release and record:
             trip = next(self._election.trips, Trip())
             if trip.lost != "out":
-                self._election.after(trip.out, lambda: _ignore(self._election.lease.write(farewell)))
+                self._election.after(trip.out, lambda: _ignore(self._election.lease.write(record)))
 
     def _clock(self) -> float:
         return self._offset + self._election.now * self._rate
@@ -135,7 +134,7 @@ class Ours:
         return _EPOCH + timedelta(seconds=self._clock())
 
     def _when_awake(self, event: Callable[[], None]) -> None:
-        if self._gone:
+        if self._ended:
             return
         if (left := self._paused_until - self._election.now) > 0:
             self._election.after(left, lambda: self._when_awake(event))
@@ -146,58 +145,55 @@ class Ours:
         """Have something happen in seconds of its own clock."""
         self._election.after(seconds / self._rate, lambda: self._when_awake(event))
 
-    def _go_on(self) -> None:
-        move, seconds = self._candidacy.next_action(self._clock())
-        if move is Action.WAIT:
-            self._later(seconds + 1e-6, self._go_on)
-        elif move is Action.LOOK:
-            self._ask(lambda: self._election.lease.record, self._has_seen)
+    def _act(self) -> None:
+        action, seconds = self._state.next_action(self._clock())
+        if action is Action.WAIT:
+            self._later(seconds + 1e-6, self._act)
+        elif action is Action.READ:
+            self._ask(lambda: self._election.lease.record, self._on_read)
         else:
-            draft = self._candidacy.draft(self._clock(), self._wall())
-            self._ask(lambda: self._election.lease.write(draft), self._has_written)
+            record = self._state.acquire_or_renew(self._clock(), self._wall())
+            self._ask(lambda: self._election.lease.write(record), self._on_written)
 
     def _ask(
-        self,
-        serve: Callable[[], LeaseRecord | None],
-        answered: Callable[[LeaseRecord | None, float], None],
+        self, serve: Callable[[], LeaseRecord | None], answered: Callable[[LeaseRecord | None, float], None]
     ) -> None:
         self._request += 1
         number, begun, trip = self._request, self._clock(), next(self._election.trips, Trip())
 
+        def end(event: Callable[[], None]) -> None:
+            # Whichever comes first, the answer or the end of patience.
+            if self._request == number:
+                self._request += 1
+                event()
+                self._act()
+
         def arrive() -> None:
             answer = serve()
             if trip.lost != "back":
-                self._election.after(trip.back, lambda: self._when_awake(lambda: come_back(answer)))
-
-        def come_back(answer: LeaseRecord | None) -> None:
-            if self._request == number:
-                self._request += 1
-                answered(answer, begun)
-                self._go_on()
-
-        def give_up() -> None:
-            if self._request == number:
-                self._request += 1
-                self._candidacy.failed(begun, self._clock(), patience(next(self._luck)))
-                self._go_on()
+                come_back = lambda: end(lambda: answered(answer, begun))  # noqa: E731 - one of three
+                self._election.after(trip.back, lambda: self._when_awake(come_back))
 
         if trip.lost != "out":
             self._election.after(trip.out, arrive)
-        self._later(REQUEST_LIMIT, give_up)
+        self._later(REQUEST_LIMIT, lambda: end(lambda: self._on_failed(begun)))
 
-    def _has_seen(self, record: LeaseRecord | None, _: float) -> None:
-        self._candidacy.saw(record, self._clock(), patience(next(self._luck)))
+    def _on_read(self, record: LeaseRecord | None, _: float) -> None:
+        self._state.on_read(record, self._clock(), retry_delay(next(self._jitter)))
 
-    def _has_written(self, stored: LeaseRecord | None, begun: float) -> None:
-        if stored is None or not self._candidacy.wrote(stored):
-            self._candidacy.failed(begun, self._clock(), patience(next(self._luck)))
+    def _on_written(self, stored: LeaseRecord | None, begun: float) -> None:
+        if stored is None or not self._state.on_written(stored):
+            self._on_failed(begun)
+
+    def _on_failed(self, begun: float) -> None:
+        self._state.on_failed(begun, self._clock(), retry_delay(next(self._jitter)))
 
 
 class ClientGo:
-    """A candidate by client-go's rules, as v0.6.0 is one; its requests take 10 ms, and `losing` are lost.
+    """A candidate by client-go's rules, such as v0.6.0; its requests take no time, and `losing` are lost.
 
-    It reads the Lease before each write, notes by its own clock when it last saw it change, takes one without
-    a holder at once, and counts its deadline anew from each round of renewals.
+    It reads the Lease before each write, notes by its own clock when it last saw it change, acquires one
+    without a holder at once, and counts its deadline anew from each round of renewals.
     """
 
     def __init__(self, election: Election, identity: str, losing: Iterator[bool]) -> None:
@@ -206,44 +202,44 @@ class ClientGo:
         self._losing = losing
         self._observed: LeaseRecord | None = None
         self._observed_at = 0.0
-        self._believed_until = -inf
-        self._luck = itertools.cycle((0.1, 0.9, 0.5))
+        self._leads_until = -inf
+        self._jitter = itertools.cycle((0.1, 0.9, 0.5))
         election.candidates.append(self)
         election.after(0.0, self._try)
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether it writes at this moment."""
-        return self._election.now < self._believed_until
+        return self._election.now < self._leads_until
 
     def _try(self) -> None:
-        was_leader = self._believed_until > -inf
-        if was_leader and not self.leads():
+        was_leader = self._leads_until > -inf
+        if was_leader and not self.is_leader():
             return  # as a process that has lost its lease ends
-        if self._acquire_or_renew():
-            self._believed_until = self._election.now + RETRY_PERIOD + RENEW_DEADLINE
-        wait = RETRY_PERIOD if was_leader else RETRY_PERIOD * (1 + 1.2 * next(self._luck))
+        if self._try_acquire_or_renew():
+            self._leads_until = self._election.now + RETRY_PERIOD + RENEW_DEADLINE
+        wait = RETRY_PERIOD if was_leader else RETRY_PERIOD * (1 + 1.2 * next(self._jitter))
         self._election.after(wait, self._try)
 
-    def _acquire_or_renew(self) -> bool:
+    def _try_acquire_or_renew(self) -> bool:
         now, record = self._election.now, self._election.lease.record
         wall = _EPOCH + timedelta(seconds=now)
         if next(self._losing, False):
             return False
         if record is None:
-            fresh = LeaseRecord(holder=self.identity, acquired_at=wall, renewed_at=wall)
-            return self._write(fresh)
+            return self._write(LeaseRecord(holder=self.identity, acquire_time=wall, renew_time=wall))
         if self._observed != record:
             self._observed, self._observed_at = record, now
         ours = record.holder == self.identity
         if record.holder and not ours and self._observed_at + record.duration > now:
             return False
+        transitions = record.transitions + (not ours)
         return self._write(
             replace(
                 record,
                 holder=self.identity,
                 duration=LEASE_DURATION,
-                renewed_at=wall,
-                transitions=record.transitions + (not ours),
+                renew_time=wall,
+                transitions=transitions,
             )
         )
 

@@ -1,0 +1,287 @@
+"""The operator's flags and variables."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from ecr_operator import __version__
+from ecr_operator.api.identity import IdentityPolicy
+from ecr_operator.settings import BindAddress, Settings, SettingsError, parse_settings
+
+HOME = "~/.kube/config"
+PROXY = "http://proxy.example:3128"
+ONE, TWO = "arn:aws:iam::123456789012:role/one", "arn:aws:iam::*:role/two-*"
+
+
+def settings(*arguments: str, **environment: str) -> Settings:
+    return parse_settings(arguments, environment)
+
+
+def mistake(*arguments: str, **environment: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings(*arguments, **environment)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_with_nothing_set_it_serves_the_whole_cluster_of_the_kubeconfig() -> None:
+    expected = Settings(
+        kubeconfig=(HOME,), in_cluster=False, namespaces=("",), pod_name="ecr-secret-operator"
+    )
+    assert settings() == expected
+    assert expected.metrics == BindAddress(host=None, port=8080, explicit=False)
+    assert expected.probes == BindAddress(host=None, port=8081, explicit=False)
+    assert expected.identities == IdentityPolicy()
+
+
+@pytest.mark.parametrize(
+    ("value", "namespaces"),
+    [
+        pytest.param("", ("",), id="empty is all"),
+        pytest.param(" ", ("",), id="a space is empty"),
+        pytest.param(",", ("",), id="a comma is empty"),
+        pytest.param("a", ("a",), id="one"),
+        pytest.param(" a , b ,", ("a", "b"), id="a list with spaces"),
+        pytest.param("b,a,b", ("b", "a"), id="each once, in order"),
+        pytest.param("a" * 63, ("a" * 63,), id="the longest"),
+    ],
+)
+def test_watch_namespace(value: str, namespaces: tuple[str, ...]) -> None:
+    assert settings(WATCH_NAMESPACE=value).namespaces == namespaces
+
+
+@pytest.mark.parametrize("value", ["A", "a/b", "..", "a b", "-a", "a.b", "a" * 64, "ok,NOT", "a\nb"])
+def test_invalid_namespace_is_one_short_line(value: str) -> None:
+    for name in ("WATCH_NAMESPACE", "POD_NAMESPACE"):
+        said = mistake(**{name: value})
+        assert said.startswith(f"{name}: ")
+        assert said.isprintable()
+        assert len(said) < 140
+
+
+@pytest.mark.parametrize(("value", "expected"), [("team-a", "team-a"), (" team-a ", "team-a"), ("", "")])
+def test_own_namespace(value: str, expected: str) -> None:
+    assert settings(POD_NAMESPACE=value).namespace == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kubeconfig", "expected"),
+    [
+        pytest.param([], "/a", ("/a",), id="the variable"),
+        pytest.param([], f"/a{os.pathsep}{os.pathsep}/b", ("/a", "/b"), id="a list in the variable"),
+        pytest.param(["--kubeconfig", "/c"], "/a", ("/c",), id="the flag wins"),
+        pytest.param(["--kubeconfig=/c"], "", ("/c",), id="with an equals sign"),
+        pytest.param(["-kubeconfig", "/c"], "", ("/c",), id="Go's spelling"),
+        pytest.param(["-kubeconfig=/c"], "", ("/c",), id="Go's spelling with an equals sign"),
+        pytest.param(["--kubeconfig="], "/a", ("/a",), id="empty is not set"),
+    ],
+)
+def test_kubeconfig(arguments: list[str], kubeconfig: str, expected: tuple[str, ...]) -> None:
+    assert settings(*arguments, KUBECONFIG=kubeconfig).kubeconfig == expected
+
+
+def test_without_the_service_accounts_token_it_is_not_in_a_cluster() -> None:
+    assert not Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+    assert not settings(KUBERNETES_SERVICE_HOST="10.0.0.1").in_cluster
+
+
+def test_pod_name() -> None:
+    assert settings(POD_NAME="p", HOSTNAME="h").pod_name == "p"
+    assert settings(POD_NAME="", HOSTNAME="h").pod_name == "h"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--no-such-flag"], ["-no-such-flag"], ["word"], ["--kubeconfig"], ["--kube", "x"], ["--version=7"]],
+    ids=" ".join,
+)
+def test_mistake_points_to_help(arguments: list[str]) -> None:
+    assert mistake(*arguments).endswith((". See --help.", "? See --help."))
+
+
+def test_command_after_a_flag_is_explained() -> None:
+    assert "the command status goes before all flags" in mistake("--metrics-bind-address=0", "status")
+
+
+@pytest.mark.parametrize(
+    ("argument", "near"),
+    [
+        ("--metrics-bind-adress=:1", "--metrics-bind-address"),
+        ("-leader-elected", "--leader-elect"),
+        ("--zap-loglevel=debug", "--zap-log-level"),
+        ("--permitted-role=x", "--permitted-roles"),
+        ("statsu", "status"),
+    ],
+)
+def test_mistyped_flag_or_command_is_reported_with_the_nearest(argument: str, near: str) -> None:
+    assert f"did you mean {near}?" in mistake(argument)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(":8443", BindAddress(host=None, port=8443), id="all addresses"),
+        pytest.param("127.0.0.1:8080", BindAddress(host="127.0.0.1", port=8080), id="the loopback"),
+        pytest.param("[::1]:8080", BindAddress(host="::1", port=8080), id="IPv6"),
+        pytest.param("[fe80::1%eth0]:1", BindAddress(host="fe80::1%eth0", port=1), id="IPv6 with a zone"),
+        pytest.param("localhost:0", BindAddress(host="localhost", port=0), id="any free port"),
+        pytest.param("0", None, id="off"),
+    ],
+)
+def test_bind_address_is_gos(value: str, expected: BindAddress | None) -> None:
+    assert settings(f"--metrics-bind-address={value}").metrics == expected
+    assert settings("-health-probe-bind-address", value).probes == expected
+
+
+@pytest.mark.parametrize(
+    "value", [" ", "8080", "::1:8080", "[::1]", "a b:1", ":65536", ":-1", "http://a:1", ":x"]
+)
+def test_invalid_bind_address_names_the_flag_and_the_form(value: str) -> None:
+    said = mistake(f"--metrics-bind-address={value}")
+    assert "--metrics-bind-address" in said
+    assert "[::1]:8080" in said
+
+
+def test_empty_bind_address_is_what_it_was_in_v0_6_0() -> None:
+    assert settings("--metrics-bind-address=").metrics == settings().metrics
+    assert settings("--health-probe-bind-address=").probes is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ([], False),
+        (["--leader-elect", "--session-tags"], True),
+        (["-leader-elect", "-session-tags"], True),
+        (["--leader-elect=true", "--session-tags=T"], True),
+        (["--leader-elect=F", "-session-tags=false"], False),
+        (["-leader-elect=1", "-session-tags=1"], True),
+        (["--leader-elect", "--leader-elect=false"], False),
+    ],
+)
+def test_boolean_is_gos(arguments: list[str], *, value: bool) -> None:
+    taken = settings(*arguments)
+    assert (taken.leader_elect, taken.identities.session_tags) == (value, value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "level", "encoder"),
+    [
+        pytest.param([], logging.INFO, None, id="nothing"),
+        pytest.param(["--zap-log-level=debug"], logging.DEBUG, None, id="debug"),
+        pytest.param(["--zap-log-level=ERROR"], logging.ERROR, None, id="in any case"),
+        pytest.param(["--zap-log-level=5"], logging.DEBUG, None, id="a number is ever more debug"),
+        pytest.param(["-zap-encoder", "json"], logging.INFO, "json", id="an encoder"),
+        pytest.param(["--zap-encoder=Console"], logging.INFO, "console", id="an encoder in any case"),
+        pytest.param(["--zap-devel"], logging.DEBUG, "console", id="development"),
+        pytest.param(["--zap-devel=false"], logging.INFO, "json", id="production"),
+        pytest.param(
+            ["--zap-devel", "--zap-log-level=info", "--zap-encoder=json"],
+            logging.INFO,
+            "json",
+            id="other flags win over development",
+        ),
+        pytest.param(
+            ["--zap-stacktrace-level=error", "--zap-time-encoding=rfc3339"],
+            logging.INFO,
+            None,
+            id="flags without effect are accepted",
+        ),
+    ],
+)
+def test_zap_flags(arguments: list[str], level: int, encoder: str | None) -> None:
+    assert (settings(*arguments).logs.level, settings(*arguments).logs.encoder) == (level, encoder)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--zap-log-level=loud",
+        "--zap-log-level=0",
+        "--zap-log-level=-1",
+        "--zap-encoder=xml",
+        "--zap-devel=perhaps",
+        "--zap-stacktrace-level=never",
+        "--zap-time-encoding=stardate",
+        "--resource-metrics=some",
+        "--permitted-roles=",
+        "--permitted-roles=puller",
+        f"--permitted-roles={ONE},",
+        f"--permitted-roles={ONE} {TWO}",
+        "--permitted-roles=arn:aws:iam::1:role/\u0430",
+        "--external-id=x",
+        "--external-id=a b",
+        f"--external-id={'x' * 1225}",
+        "--session-tags=maybe",
+        "--ambient-credentials=Upper",
+        "--ambient-credentials=team==a=b",
+    ],
+)
+def test_invalid_value_is_reported_with_its_flag(argument: str) -> None:
+    assert argument.partition("=")[0] in mistake(argument)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (f"--permitted-roles={ONE},{TWO}",),
+        ("--permitted-roles", f"{ONE}, {TWO}"),
+        (f"-permitted-roles={ONE}", f"--permitted-roles={TWO}"),
+    ],
+)
+def test_permitted_roles_are_a_list_or_given_again(arguments: tuple[str, ...]) -> None:
+    assert settings(*arguments).identities.permitted_roles == (ONE, TWO)
+
+
+def test_external_id_is_used_as_it_is() -> None:
+    assert settings("-external-id=a:b/c@d").identities.external_id == "a:b/c@d"
+
+
+def test_ambient_credentials_are_names_or_a_selector() -> None:
+    names = settings("--ambient-credentials=a, b", "--allowed-registry-hosts=x, *.y").tenancy
+    assert (names.ambient_namespaces, names.registry_hosts) == (("a", "b"), ("x", "*.y"))
+    selector = settings("--ambient-credentials=team=platform").tenancy
+    assert (selector.ambient_namespaces, bool(selector.ambient_selector)) == ((), True)
+    assert settings().tenancy.ambient_namespaces is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "warned"),
+    [
+        ({"ALL_PROXY": PROXY}, True),
+        ({"all_proxy": "socks5://127.0.0.1:1080"}, True),
+        ({"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}, False),
+        ({"HTTPS_PROXY": PROXY}, False),
+    ],
+)
+def test_all_proxy_alone_is_warned_of(environment: dict[str, str], *, warned: bool) -> None:
+    said = settings(**environment).warnings
+    assert ["ALL_PROXY is not used" in line for line in said] == ([True] if warned else [])
+
+
+def test_arguments_of_v0_6_0s_deployment_are_accepted() -> None:
+    taken = settings(
+        "--health-probe-bind-address=:8081", "--metrics-bind-address=127.0.0.1:8080", "--leader-elect"
+    )
+    assert taken.probes == BindAddress(host=None, port=8081)
+    assert taken.metrics == BindAddress(host="127.0.0.1", port=8080)
+    assert taken.leader_elect
+
+
+@pytest.mark.parametrize("flag", ["--version", "-version"])
+def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        settings(flag)
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"ecr-secret-operator {__version__}\n")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-help", "-h"])
+def test_help_names_flags_and_variables(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        settings(flag)
+    shown = capsys.readouterr().out
+    assert caught.value.code == 0
+    for word in ("--kubeconfig", "--version", "WATCH_NAMESPACE", "KUBECONFIG", "AWS_"):
+        assert word in shown

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ecr_operator.api.bounds import mapping_in
 from ecr_operator.api.desired import REPO_CREDS, ArgoOptions, Desired
 from ecr_operator.api.kinds import GROUP
+from ecr_operator.api.text import mapping_in
 from ecr_operator.core.secret import ARGO_LABEL, MANAGED_BY
 from ecr_operator.core.secret_view import SecretView
 

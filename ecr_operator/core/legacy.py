@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.desired import ArgoOptions, Desired, Resource
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import USERNAME, RegistryToken
 from ecr_operator.core.secret import (
     ARGO_LABEL,

@@ -17,7 +17,7 @@ from ecr_operator.api.errors import (
     TransientError,
 )
 from ecr_operator.api.outcome import Reason, ResourceKey, TokenTimes
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache

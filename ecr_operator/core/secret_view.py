@@ -9,14 +9,19 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final
 
-from ecr_operator.api.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.interning import share_text
 from ecr_operator.api.kinds import GROUP, KINDS
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey, TokenTimes
 from ecr_operator.api.parsing import requested_refresh
-from ecr_operator.api.text import excerpt_unless_word
+from ecr_operator.api.text import (
+    LONGEST_NAME,
+    excerpt_unless_word,
+    intern_text,
+    mapping_in,
+    mappings_in,
+    text_in,
+)
 from ecr_operator.core.secret import (
     FINGERPRINT,
     KEY_HASH,
@@ -171,7 +176,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
         refresh_requested=requested_refresh(metadata),
         adopt=next((word for word in _ADOPTIONS if annotations.get(ADOPT) == word), None),
-        key_hash=share_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
+        key_hash=intern_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
     )
 
 
@@ -201,7 +206,7 @@ def applied_fields(fields: Mapping[str, Any]) -> frozenset[str] | None:
         left -= len(path)
         if len(found) >= _MOST_FIELDS or left < 0 or path == _BEYOND:
             return None
-        found.add(share_text(path))
+        found.add(intern_text(path))
     return frozenset(found)
 
 

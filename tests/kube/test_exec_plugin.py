@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.kube.connection import connect
 from ecr_operator.settings import Settings
 from tests.kube.server import ScriptedServer, reply

@@ -4,6 +4,7 @@ Invariants: a check costs no more than its limit, however large the value is; wh
 short printable line. Leaves out the limits of single fields, which kinds and parsing hold.
 """
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -74,6 +75,14 @@ def text_in(value: Mapping[str, Any], key: str, longest: int) -> str | None:
     """The text below a key; None where there is none, or where it is longer."""
     found = value.get(key)
     return found if isinstance(found, str) and len(found) <= longest else None
+
+
+def base64_in(value: object) -> str | None:
+    """The text that a base64 string encodes; None where it is not valid base64 of UTF-8."""
+    try:
+        return base64.b64decode(value, validate=True).decode() if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 # --- messages -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is written for Argo CD, held against its documents; docs/argocd.md tells users the same."""
+"""The Secret for Argo CD, against Argo CD's documentation; docs/argocd.md says the same to users."""
 
 import base64
 import itertools
@@ -20,7 +20,7 @@ SCOPES: Final = (None, "repository", "repo-creds")
 TYPES: Final = (None, "helm", "oci")
 PROJECTS: Final = (None, "team-a")
 HOST: Final = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
-# What Argo CD puts on all that it deploys, and prunes what bears it.
+# Argo CD sets these on all that it deploys, and prunes objects that bear them.
 TRACKING: Final = (
     "argocd.argoproj.io/tracking-id",
     "app.kubernetes.io/instance",
@@ -58,7 +58,7 @@ def test_every_key_is_among_those_that_argo_cd_documents(
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_the_label_is_one_of_those_that_argo_cd_looks_for(scope: str | None) -> None:
+def test_the_label_is_the_scope_by_which_argo_cd_finds_the_secret(scope: str | None) -> None:
     labels = made(credential_scope=scope)["metadata"]["labels"]
     assert labels["argocd.argoproj.io/secret-type"] == (scope or "repository")
 
@@ -84,7 +84,7 @@ def test_the_url_is_verbatim(url: str, repo_type: str | None) -> None:
 
 @pytest.mark.parametrize("field", ["secret_labels", "secret_annotations"])
 @pytest.mark.parametrize("mark", TRACKING)
-def test_argo_cds_mark_can_t_be_put_on_the_secret(field: str, mark: str) -> None:
+def test_the_tracking_mark_of_argo_cd_is_reserved(field: str, mark: str) -> None:
     of = resource("ArgoHelmRepoSecret", **{field: {mark: "app"}})
     assert (desired(of).labels, desired(of).annotations) == ({}, {})
     assert of.problem is not None
@@ -92,12 +92,12 @@ def test_argo_cds_mark_can_t_be_put_on_the_secret(field: str, mark: str) -> None
 
 
 @pytest.mark.parametrize("key", ["argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"])
-def test_how_argo_cd_treats_the_secret_may_be_said(key: str) -> None:
+def test_the_options_of_argo_cd_for_an_object_are_permitted(key: str) -> None:
     of = resource("ArgoHelmRepoSecret", secret_annotations={key: "Prune=false"})
     assert (of.problem, desired(of).annotations) == (None, {key: "Prune=false"})
 
 
 @pytest.mark.parametrize("mark", TRACKING)
-def test_argo_cds_mark_on_the_resource_is_not_copied(mark: str) -> None:
+def test_the_tracking_mark_on_the_resource_is_not_copied(mark: str) -> None:
     metadata = made(annotations={mark: "app:ecr.mobb.redhat.com/ArgoHelmRepoSecret:argocd/web"})["metadata"]
     assert mark not in {**metadata["labels"], **metadata["annotations"]}

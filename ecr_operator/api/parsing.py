@@ -146,7 +146,8 @@ def _parse_spec(key: ResourceKey, raw: object) -> tuple[Desired | None, Sequence
         _check_size(raw)
         spec = _validate(SPECS[key.kind], raw, findings)
         check_name("generated_secret_name", spec.generated_secret_name, "Secret")
-        source = replace(_target_source(spec), identity=_parse_identity(spec, key.namespace))
+        identity = _parse_identity(spec, key.namespace)
+        source = replace(_target_source(spec), identity=identity)
     except ValueError as error:
         return None, (Problem(reason=Reason.INVALID_SPEC, message=str(error)),)
     except OperatorError as error:

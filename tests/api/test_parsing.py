@@ -16,7 +16,7 @@ from ecr_operator.api.desired import ArgoOptions, Problem, Resource
 from ecr_operator.api.kinds import KINDS, SPECS, ArgoHelmRepoSecretSpec, SecretSpec
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, parse_resource, requested_refresh
-from ecr_operator.api.text import LARGEST_STATUS
+from ecr_operator.api.text import LARGEST_STATUS, excerpt
 from ecr_operator.core import outcomes
 from ecr_operator.core.secret import generated_secret
 from ecr_operator.core.status import next_status
@@ -71,76 +71,50 @@ def test_a_frequency_that_go_parses_is_valid(frequency: str | None, expected: ti
     assert (of.problem, desired(of).frequency) == (None, expected)
 
 
-@pytest.mark.parametrize("frequency", ["abc", "10", "1 h", "10H", "1d", "1h" * 33])
-def test_a_frequency_that_go_refuses_is_reported(frequency: str) -> None:
-    assert desired(resource(frequency=frequency)).frequency is None
-    found = problem(frequency=frequency)
-    assert found.reason is Reason.INVALID_SPEC
-    assert found.message.startswith("spec.frequency: ")
-    assert found.message.endswith("expected a duration such as 10h or 90m.")
-
-
 NAME: Final = "is not a valid Secret name; expected at most 253"
-# Each is a spec without a known login.
-INVALID: Final[dict[str, tuple[dict[str, Any], Reason, str]]] = {
-    "an empty registry": ({"ecr_registry": ""}, Reason.INVALID_REGISTRY, "is empty"),
-    "a registry with a space": ({"ecr_registry": "a b"}, Reason.INVALID_REGISTRY, "space"),
-    "a registry too long": ({"ecr_registry": "x" * 2049}, Reason.INVALID_REGISTRY, "longer than 2048"),
-    "a sample's registry": (
-        {"ecr_registry": "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"},
-        Reason.INVALID_REGISTRY,
-        "12 digits",
-    ),
-    "a host in another region": ({"region": "eu-west-1"}, Reason.REGION_MISMATCH, "us-east-2"),
-    "a proxy without a region": (
-        {"ecr_registry": "proxy.example.com"},
-        Reason.INVALID_SPEC,
-        "Set spec.region",
-    ),
-    "not a region": ({"region": "Ohio"}, Reason.INVALID_SPEC, '"Ohio" is not a valid AWS region'),
-    "a region too long": ({"region": "x" * 64}, Reason.INVALID_SPEC, "is not a valid AWS region"),
-    **{
-        f"the name {ascii(name)[:20]}": ({"generated_secret_name": name}, Reason.INVALID_SPEC, NAME)
-        for name in ("Web", "", "a..b", "../x", "-a", "a\n", "a" * 254)
-    },
-    "no name": ({"generated_secret_name": None}, Reason.INVALID_SPEC, "generated_secret_name is missing"),
-    "no registry": ({"ecr_registry": None}, Reason.INVALID_SPEC, "spec.ecr_registry is missing"),
-    "a number for a name": (
-        {"generated_secret_name": 7},
-        Reason.INVALID_SPEC,
-        "spec.generated_secret_name must be a string; put quotes",
-    ),
-    "a list of registries": ({"ecr_registry": [HOST]}, Reason.INVALID_SPEC, "ecr_registry must be a string"),
-    "a boolean for a region": ({"region": True}, Reason.INVALID_SPEC, "spec.region must be a string"),
-    "not a role": ({"role_arn": "x"}, Reason.INVALID_SPEC, "is not a valid IAM role ARN"),
-    "a role too long": ({"role_arn": "x" * 2049}, Reason.INVALID_SPEC, "is longer than 2048 characters."),
-    "an empty reference": ({"aws_iam_secret": {}}, Reason.INVALID_SPEC, "is not a valid Secret name"),
-    "text for a reference": ({"aws_iam_secret": ""}, Reason.INVALID_SPEC, "must be an object with fields"),
-    "text for the other": ({"service_account": ""}, Reason.INVALID_SPEC, "must be an object with fields"),
-    "a reference with a path": (
-        {"service_account": {"name": "a/b"}},
-        Reason.INVALID_SPEC,
-        "is not a valid ServiceAccount name",
-    ),
-    "a reference too long": (
-        {"service_account": {"name": "x" * 254}},
-        Reason.INVALID_SPEC,
-        "spec.service_account.name is longer than 253 characters.",
-    ),
-    "a list for a spec": ({"spec": []}, Reason.INVALID_SPEC, "spec must be an object"),
-    "text for a spec": ({"spec": "x"}, Reason.INVALID_SPEC, "spec must be an object"),
-    "a number for a spec": ({"spec": 7}, Reason.INVALID_SPEC, "spec must be an object"),
-    "an empty spec": ({"spec": {}}, Reason.INVALID_SPEC, "is missing; spec.ecr_registry is missing"),
-    "half a character": ({"other": "\ud800"}, Reason.INVALID_SPEC, "not valid Unicode"),
-}
+ACCOUNT_ID: Final = "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"
 
 
-@pytest.mark.parametrize(("said", "reason", "words"), INVALID.values(), ids=INVALID)
-def test_a_spec_without_a_known_login_is_reported(said: dict[str, Any], reason: Reason, words: str) -> None:
-    found = problem(**said)
-    assert (resource(**said).desired, found.reason) == (None, reason)
-    assert words in found.message
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("ecr_registry", "", "InvalidRegistry: The registry or URL is empty"),
+        ("ecr_registry", "a b", "InvalidRegistry: The registry or URL contains a space"),
+        ("ecr_registry", "x" * 2049, "InvalidRegistry: The registry or URL is longer than 2048"),
+        ("ecr_registry", ACCOUNT_ID, "InvalidRegistry: The registry host account_id."),
+        ("ecr_registry", "proxy.example.com", "InvalidSpec: The registry host"),
+        ("ecr_registry", None, "InvalidSpec: spec.ecr_registry is missing."),
+        ("ecr_registry", [HOST], "InvalidSpec: spec.ecr_registry must be a string; put quotes around it."),
+        ("region", "eu-west-1", "RegionMismatch: The registry"),
+        ("region", "Ohio", 'InvalidSpec: spec.region "Ohio" is not a valid AWS region'),
+        ("region", "x" * 64, "InvalidSpec: spec.region"),
+        ("region", True, "InvalidSpec: spec.region must be a string"),
+        *(
+            ("generated_secret_name", name, f"InvalidSpec: spec.generated_secret_name {excerpt(name)} {NAME}")
+            for name in ("Web", "", "a..b", "../x", "-a", "a\n", "a" * 254)
+        ),
+        ("generated_secret_name", None, "InvalidSpec: spec.generated_secret_name is missing."),
+        ("generated_secret_name", 7, "InvalidSpec: spec.generated_secret_name must be a string"),
+        ("role_arn", "x" * 2049, "InvalidSpec: spec.role_arn is longer than 2048 characters."),
+        ("aws_iam_secret", "", "InvalidSpec: spec.aws_iam_secret must be an object with fields."),
+        ("service_account", "", "InvalidSpec: spec.service_account must be an object with fields."),
+        ("service_account", {"name": "x" * 254}, "InvalidSpec: spec.service_account.name is longer than 253"),
+        ("spec", [], "InvalidSpec: spec must be an object with fields."),
+        ("spec", "x", "InvalidSpec: spec must be an object"),
+        ("spec", {}, "InvalidSpec: spec.generated_secret_name is missing; spec.ecr_registry is missing."),
+        (
+            "other",
+            "\ud800",
+            "InvalidSpec: spec.other makes the spec larger than 64 KiB, or is not valid Unicode",
+        ),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_a_spec_without_a_known_login_is_reported(field: str, value: Any, words: str) -> None:
+    found = problem(**{field: value})
+    assert f"{found.reason}: {found.message}".startswith(words)
     assert found.message.endswith("."), "another sentence may follow"
+    assert resource(**{field: value}).desired is None
 
 
 @pytest.mark.parametrize("field", ["region", "frequency"])
@@ -244,112 +218,67 @@ def test_a_spec_beyond_64_kib_is_not_read_to_its_end() -> None:
     assert Counted.taken < 64 * 1024 // 4
 
 
-# Each field by itself: (kind, fields, which of them keep what the Secret has, what the message says).
-SLIPS: Final[dict[str, tuple[str, dict[str, Any], set[str], str]]] = {
-    "a reserved annotation": (
-        "Secret",
-        {"secret_annotations": {"kubernetes.io/x": "y"}},
-        {"secret_annotations"},
-        "is reserved",
-    ),
-    "an annotation too long": (
-        "Secret",
-        {"secret_annotations": {"a b\n" + "c" * 90: "x" * 2049}},
-        {"secret_annotations"},
-        f'spec.secret_annotations."a b?{"c" * 36}…" is longer than 2048 characters.',
-    ),
-    "a label value with a space": (
-        "Secret",
-        {"secret_labels": {"a": "b c"}},
-        {"secret_labels"},
-        "is not a valid label value",
-    ),
-    "labels that are numbers": (
-        "Secret",
-        {"secret_labels": {f"a{number}": 7 for number in range(20)}},
-        {"secret_labels"},
-        "spec.secret_labels.a4 must be a string; put quotes around it; and 15 more.",
-    ),
-    "101 labels": (
-        "Secret",
-        {"secret_labels": {f"a{n}": "" for n in range(101)}},
-        {"secret_labels"},
-        "spec.secret_labels has more than 100 entries.",
-    ),
-    "text for labels": ("Secret", {"secret_labels": ""}, {"secret_labels"}, "must be a map of strings"),
-    "text for annotations": ("Secret", {"secret_annotations": ""}, {"secret_annotations"}, "must be a map"),
-    "a policy with a typo": (
-        "Secret",
-        {"deletion_policy": "orphan"},
-        {"deletion_policy"},
-        '"orphan" is not valid; expected Delete or Orphan.',
-    ),
-    "a frequency with a typo": ("Secret", {"frequency": "10 hours"}, {"frequency"}, "unknown unit"),
-    "a frequency that is a number": ("Secret", {"frequency": 10}, {"frequency"}, "put quotes around it"),
-    "a frequency that is an object": ("Secret", {"frequency": {"h": 1}}, {"frequency"}, "must be a string"),
-    "text for links": ("Secret", {"link_service_accounts": ""}, {"link_service_accounts"}, "must be a list"),
-    "a link without a use": (
-        "Secret",
-        {"link_service_accounts": [{"name": "a"}]},
-        {"link_service_accounts"},
-        "for is missing",
-    ),
-    "an unknown use": (
-        "Secret",
-        {"link_service_accounts": [{"name": "a", "for": ["push"]}]},
-        {"link_service_accounts"},
-        "expected pull or mount",
-    ),
-    "a dead extra registry": (
-        "Secret",
-        {"additional_registries": ["oci://x.example"]},
-        set(),
-        "spec.additional_registries[0] is not used: The registry x.example begins with oci://",
-    ),
-    "an extra registry without a region": (
-        "Secret",
-        {"additional_registries": ["proxy.example.com"]},
-        set(),
-        "Set spec.region",
-    ),
-    "an extra registry with a space": ("Secret", {"additional_registries": ["a b"]}, set(), "a space"),
-    "an extra registry that is a number": ("Secret", {"additional_registries": [7]}, set(), "only strings"),
-    "101 extra registries": (
-        "Secret",
-        {"additional_registries": [HOST] * 101},
-        set(),
-        "spec.additional_registries: only the first 100 entries",
-    ),
-    "a scope with a typo": (ARGO, {"credential_scope": "repo_creds"}, {"credential_scope"}, "repo-creds"),
-    "a type with a typo": (ARGO, {"repo_type": "OCI"}, {"repo_type"}, "expected helm or oci"),
-    "a project with a space": (ARGO, {"project": "team a"}, {"project"}, "is not a valid Argo CD project"),
-    "a project too long": (ARGO, {"project": "x" * 254}, {"project"}, "spec.project is longer than 253"),
-    "a project with repo-creds": (
-        ARGO,
-        {"project": "a", "credential_scope": "repo-creds"},
-        {"project", "credential_scope"},
-        "Argo CD ignores it",
-    ),
-    "two slips": (
-        "Secret",
-        {"secret_labels": {"a": "b c"}, "frequency": "x"},
-        {"secret_labels", "frequency"},
-        "spec.frequency",
-    ),
-    "text for suspend": ("Secret", {"suspend": "no"}, {"suspend"}, "must be true or false"),
-}
+ENTRY: Final = "spec.additional_registries[0] is not used: The registry"
 
 
-@pytest.mark.parametrize(("kind", "said", "kept", "words"), SLIPS.values(), ids=SLIPS)
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("secret_annotations", {"kubernetes.io/x": "y"}, "is reserved"),
+        ("secret_annotations", {"a b\n" + "c" * 90: "x" * 2049}, f'"a b?{"c" * 36}…" is longer than 2048'),
+        ("secret_annotations", "", "must be a map of strings"),
+        ("secret_labels", {"a": "b c"}, "is not a valid label value"),
+        (
+            "secret_labels",
+            {f"a{n}": 7 for n in range(20)},
+            "a4 must be a string; put quotes around it; and 15 more.",
+        ),
+        ("secret_labels", {f"a{n}": "" for n in range(101)}, "spec.secret_labels has more than 100 entries."),
+        ("deletion_policy", "orphan", '"orphan" is not valid; expected Delete or Orphan.'),
+        *(
+            ("frequency", text, "expected a duration such as 10h or 90m.")
+            for text in ("abc", "10", "1 h", "10H", "1d", "1h" * 33)
+        ),
+        ("frequency", 10, "spec.frequency must be a string; put quotes around it."),
+        ("frequency", {"h": 1}, "spec.frequency must be a string"),
+        ("link_service_accounts", "", "must be a list"),
+        ("suspend", "no", "spec.suspend must be true or false."),
+        ("additional_registries", ["oci://x.example"], f"{ENTRY} x.example begins with oci://"),
+        ("additional_registries", ["proxy.example.com"], "Set spec.region"),
+        ("additional_registries", ["a b"], f"{ENTRY} or URL contains a space"),
+        ("additional_registries", [7], "only strings of at most 2048 characters"),
+        ("additional_registries", [HOST] * 101, "only the first 100 entries are used"),
+        ("credential_scope", "repo_creds", '"repo_creds" is not valid; expected repository or repo-creds.'),
+        ("repo_type", "OCI", "expected helm or oci"),
+        ("project", "team a", "is not a valid Argo CD project name"),
+        ("project", "x" * 254, "spec.project is longer than 253 characters."),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
 def test_a_field_that_is_not_valid_is_reported_and_leaves_the_login(
-    kind: str, said: dict[str, Any], kept: set[str], words: str
+    field: str, value: Any, words: str
 ) -> None:
-    of = resource(kind, **said)
+    kind = "Secret" if field in SecretSpec.model_fields else ARGO
+    of, found = resource(kind, **{field: value}), problem(kind, **{field: value})
     assert desired(of).logins == desired(resource(kind)).logins
-    assert desired(of).kept == kept
+    assert desired(of).kept == (set() if field == "additional_registries" else {field})
+    assert found.reason in {Reason.INVALID_SPEC, Reason.INVALID_REGISTRY}
+    assert words in found.message
     assert len(repr(of)) < 20_000, "nothing of it is kept in memory"
-    assert problem(kind, **said).reason in {Reason.INVALID_SPEC, Reason.INVALID_REGISTRY}
-    assert words in problem(kind, **said).message
+
+
+def test_several_fields_that_are_not_valid_are_all_reported() -> None:
+    of = resource(secret_labels={"a": "b c"}, frequency="x")
+    assert desired(of).kept == {"secret_labels", "frequency"}
+    assert (desired(of).labels, desired(of).frequency) == ({}, None)
+    assert "spec.secret_labels: " in str(of.problem)
+    assert "spec.frequency: " in str(of.problem)
+
+
+def test_a_project_with_repo_creds_keeps_both_from_the_secret() -> None:
+    of = resource(ARGO, project="a", credential_scope="repo-creds")
+    assert desired(of).kept == {"project", "credential_scope"}
+    assert "Argo CD ignores it" in problem(ARGO, project="a", credential_scope="repo-creds").message
 
 
 @pytest.mark.parametrize("kind", KINDS)

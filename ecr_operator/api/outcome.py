@@ -124,5 +124,5 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
-        """Whether an attempt failed; waiting and being suspended are no attempts."""
+        """Whether an attempt failed; waiting and suspended are not."""
         return not self.succeeded and self.reason not in _NO_ATTEMPTS

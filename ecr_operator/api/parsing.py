@@ -124,9 +124,9 @@ class _Findings:
         self.kept.update(fields)
 
     def judge(self, name: str, parse: Callable[[], T], default: T) -> T:
-        """The value of a field, or the default if it is not valid."""
+        """The value of a field, or the default if it is not valid, by its parser or its type."""
         try:
-            return parse()
+            return default if name in self.kept else parse()
         except ValueError as error:
             self.add((name,), str(error))
             return default
@@ -165,7 +165,7 @@ def _parse_fields(spec: Spec, login: Login, findings: _Findings) -> Desired:
     """Judge the fields that are not needed to know the login."""
     judge, choose = findings.judge, findings.choose
     links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
-    desired = Desired(
+    return Desired(
         secret_name=spec.generated_secret_name,
         logins=_parse_logins(spec, login, findings),
         frequency=judge("frequency", lambda: _parse_frequency(spec.frequency), None),
@@ -175,9 +175,8 @@ def _parse_fields(spec: Spec, login: Login, findings: _Findings) -> Desired:
         suspended=bool(spec.suspend),
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
         links=judge("link_service_accounts", lambda: parse_links(links or ()), None),
+        kept=frozenset(findings.kept),  # last, since the others add to it
     )
-    kept = frozenset(findings.kept)
-    return replace(desired, kept=kept, links=None if "link_service_accounts" in kept else desired.links)
 
 
 def _check_size(raw: object) -> None:

@@ -51,7 +51,7 @@ _PRIVATE_HOST: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """What a registry key or URL says by itself.
+    """What a registry key or URL names by itself.
 
     Attributes:
         host: in lower case, without scheme, login, port and path.

@@ -26,7 +26,7 @@ IMAGES: Final[list[str]] = RECORDED["images"]
 ANSWERS: Final[dict[str, dict[str, list[str]]]] = RECORDED["keys"]
 ZONE: Final = "dkr.ecr.us-east-2.amazonaws.com"
 HOST: Final = f"123456789012.{ZONE}"
-# A busy machine is no failure.
+# A busy machine is not a failure.
 UNHURRIED: Final = settings(deadline=None)
 LONGEST_MESSAGE: Final = 500
 ENOUGH: Final = 40
@@ -79,6 +79,7 @@ PROBLEMS: Final = [
     (f"{HOST}/Team", "has capital letters in its path", f"write {HOST}."),
     (f"{HOST}//team", "has two slashes in a row", f"write {HOST}."),
     (f"{HOST}/te*", "has a path that begins no repository", f"write {HOST}."),
+    (f"{HOST}/%25zz", "has a path that begins no repository", f"write {HOST}."),
     ("/team", "The registry contains no host", "write for example"),
     (f"{'a' * 250}.example.com", "is not a host name", "write"),
     (f"{HOST};{HOST}", "is not a host name", "write for example"),
@@ -143,7 +144,7 @@ HELM: Final = "only for Helm sources"
         (f"{HOST}/", "repo-creds", "helm", [BEHIND]),
         (f"{HOST}:443", "repo-creds", "helm", [PORT]),
         (f"{HOST}:443/charts", "repo-creds", "oci", [PORT, HELM]),
-        # Go's url.Parse takes what begins with a letter for a scheme, and so it matches itself.
+        # Go's url.Parse reads what begins with a letter as a scheme, and so it matches itself.
         ("ecr.example.com:8443", "repo-creds", "helm", []),
         (f"oci://{HOST}", "repo-creds", "helm", [OCI]),
         (f"oci://{HOST}", "repo-creds", "oci", []),

@@ -24,7 +24,7 @@ from tests.api.json_values import json_values, lists_of, objects, texts
 from tests.builders import HOST, NOW, OHIO, desired, raw_resource, resource, tokens
 
 ARGO: Final = "ArgoHelmRepoSecret"
-# A busy machine is no failure.
+# A busy machine is not a failure.
 UNHURRIED: Final = settings(deadline=None)
 LONGEST_NAME: Final = 253
 HUGE: Final = 1_300_000
@@ -35,8 +35,8 @@ links = lists_of(objects(name=texts | st.just("builder"), **{"for": lists_of(st.
 good = st.fixed_dictionaries({"generated_secret_name": st.just("a"), "ecr_registry": st.just(HOST)})
 
 
-def problem(kind: str = "Secret", **said: Any) -> Problem:
-    found = resource(kind, **said).problem
+def problem(kind: str = "Secret", **spec: Any) -> Problem:
+    found = resource(kind, **spec).problem
     assert found is not None
     return found
 
@@ -183,7 +183,7 @@ def test_any_object_parses_to_a_usable_spec_or_a_printable_problem(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "spec",
     [
         pytest.param({"frequency": "1h" * HUGE}, id="a frequency"),
         pytest.param({"project": "x" * HUGE}, id="a project"),
@@ -197,11 +197,11 @@ def test_any_object_parses_to_a_usable_spec_or_a_printable_problem(
         pytest.param({f"f{number}": 1 for number in range(HUGE // 100)}, id="fields"),
     ],
 )
-def test_a_spec_beyond_64_kib_is_reported_and_not_kept(said: dict[str, Any]) -> None:
-    of = resource(**said)
-    assert (of.desired, problem(**said).reason) == (None, Reason.INVALID_SPEC)
-    assert "makes the spec larger than 64 KiB" in problem(**said).message
-    assert problem(**said).message.isprintable()
+def test_a_spec_beyond_64_kib_is_reported_and_not_kept(spec: dict[str, Any]) -> None:
+    of = resource(**spec)
+    assert (of.desired, problem(**spec).reason) == (None, Reason.INVALID_SPEC)
+    assert "makes the spec larger than 64 KiB" in problem(**spec).message
+    assert problem(**spec).message.isprintable()
     assert len(repr(of)) < 1000
 
 
@@ -294,8 +294,8 @@ def test_an_empty_string_means_absent(kind: str) -> None:
 
 
 def test_a_project_that_is_not_valid_is_never_among_the_options() -> None:
-    for said in ({"project": "team a"}, {"project": "a", "credential_scope": "repo-creds"}):
-        of = desired(resource(ARGO, repo_type="oci", **said))
+    for spec in ({"project": "team a"}, {"project": "a", "credential_scope": "repo-creds"}):
+        of = desired(resource(ARGO, repo_type="oci", **spec))
         assert of.argo == ArgoOptions(repo_type="oci")
         assert not of.may_create
 
@@ -323,7 +323,7 @@ def test_a_url_without_a_region_is_judged_as_argo_cd_does(url: str, reason: Reas
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "spec"),
     [
         ("Secret", {"ecr_registry": f"oci://{HOST}"}),
         ("Secret", {"ecr_registry": f"{HOST}/my-app:latest"}),
@@ -334,14 +334,14 @@ def test_a_url_without_a_region_is_judged_as_argo_cd_does(url: str, reason: Reas
     ],
     ids=str,
 )
-def test_a_key_that_no_client_can_use_is_reported_and_still_written(kind: str, said: dict[str, Any]) -> None:
-    of = resource(kind, **said)
+def test_a_key_that_no_client_can_use_is_reported_and_still_written(kind: str, spec: dict[str, Any]) -> None:
+    of = resource(kind, **spec)
     assert desired(of).unusable
-    assert problem(kind, **said).reason is Reason.INVALID_REGISTRY
+    assert problem(kind, **spec).reason is Reason.INVALID_REGISTRY
 
 
 @pytest.mark.parametrize(
-    "said",
+    "spec",
     [
         {"url": HOST, "repo_type": "oci"},
         {"url": f"oci://{HOST}"},
@@ -350,8 +350,8 @@ def test_a_key_that_no_client_can_use_is_reported_and_still_written(kind: str, s
     ],
     ids=str,
 )
-def test_a_url_that_argo_cd_finds_from_other_sources_only_has_a_hint(said: dict[str, Any]) -> None:
-    of = resource(ARGO, **said)
+def test_a_url_that_argo_cd_finds_from_other_sources_only_has_a_hint(spec: dict[str, Any]) -> None:
+    of = resource(ARGO, **spec)
     assert (of.problem, desired(of).unusable) == (None, None)
     assert "Argo CD" in desired(of).hint
 

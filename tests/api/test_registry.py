@@ -14,7 +14,7 @@ from ecr_operator.api.token import TokenSource
 
 ACCOUNT: Final = "123456789012"
 PLAIN: Final = f"{ACCOUNT}.dkr.ecr.us-east-2.amazonaws.com"
-# A busy machine is no failure.
+# A busy machine is not a failure.
 UNHURRIED: Final = settings(deadline=None)
 SAFE_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 LONGEST_MESSAGE: Final = 400

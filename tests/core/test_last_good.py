@@ -87,7 +87,7 @@ def test_labels_and_annotations_of_others_are_not_taken_over() -> None:
 
 
 def edited(present: dict[str, Any], **data: str | None) -> dict[str, Any]:
-    """Have somebody write the data of a Secret; None takes a key out."""
+    """Change the data of a Secret as another writer; None removes a key."""
     for key, value in data.items():
         present["metadata"]["managedFields"][0]["fieldsV1"]["f:data"].pop(f"f:{key}", None)
         present["data"].pop(key, None)

@@ -53,11 +53,7 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
 def selects(selector: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
     """Whether labels meet every requirement."""
     return all(
-        {
-            "exists": key in labels,
-            "=": labels.get(key) == value,
-            "!=": labels.get(key) != value,
-        }[operator]
+        key in labels if operator == "exists" else (labels.get(key) == value) is (operator == "=")
         for key, operator, value in selector
     )
 

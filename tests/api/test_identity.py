@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import (
     OPERATOR,
+    PERMITTED_ROLES,
     Identity,
     KeyDigest,
     check_permitted,
@@ -166,10 +167,7 @@ def test_a_namespace_permits_roles_by_its_annotation(annotation: str, *, permitt
     with pytest.raises(PermanentError, match="--permitted-roles nor the annotation") as refused:
         check_permitted(identity, annotation)
     assert refused.value.reason is Reason.ROLE_NOT_PERMITTED
-    assert (
-        f"kubectl annotate --overwrite namespace team '{'ecr.mobb.redhat.com/permitted-roles'}={ROLE}'"
-        in str(refused.value)
-    )
+    assert f"kubectl annotate --overwrite namespace team '{PERMITTED_ROLES}={ROLE}'" in str(refused.value)
 
 
 @pytest.mark.parametrize(

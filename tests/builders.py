@@ -1,4 +1,4 @@
-"""Makes what tests talk about; each says only what it cares about."""
+"""Builders of resources, tokens, Secrets and ServiceAccounts; a test names only what it cares about."""
 
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
@@ -12,7 +12,7 @@ from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.kinds import API_VERSION
 from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.parsing import parse_resource
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.secret import MANAGER, generated_secret
 from ecr_operator.core.secret_view import SecretView, view_secret
@@ -67,9 +67,9 @@ def raw_resource(  # noqa: PLR0913 - a builder
     return raw if status is None else raw | {"status": status}
 
 
-def resource(kind: str = "Secret", **said: Any) -> Resource:
+def resource(kind: str = "Secret", **fields: Any) -> Resource:
     """Make a resource, parsed; see `raw_resource`."""
-    return parse_resource(kind, raw_resource(kind, **said))
+    return parse_resource(kind, raw_resource(kind, **fields))
 
 
 def desired(of: Resource) -> Desired:
@@ -86,8 +86,8 @@ def token(
 
 
 def tokens(of: Resource, login: RegistryToken | None = None) -> dict[str, RegistryToken]:
-    """Give each login that a resource wants the same token."""
-    return {wished.key: login or token() for wished in desired(of).logins}
+    """Give each login of a resource the same token."""
+    return {each.key: login or token() for each in desired(of).logins}
 
 
 def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> TokenTimes:
@@ -96,7 +96,7 @@ def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> Token
 
 
 def outcome(
-    reason: Reason = Reason.REFRESHED, *, fits: bool = True, permanent: bool = False, **said: Any
+    reason: Reason = Reason.REFRESHED, *, fits: bool = True, permanent: bool = False, **fields: Any
 ) -> Outcome:
     """Make an outcome: success with a young token, or a failure for any other reason."""
     usual: dict[str, Any] = {
@@ -104,16 +104,16 @@ def outcome(
         "message": "What happened.",
         "times": times(),
     }
-    return Outcome(reason=reason, fits=fits, permanent=permanent, **(usual | said))
+    return Outcome(reason=reason, fits=fits, permanent=permanent, **(usual | fields))
 
 
 def transient(reason: Reason = Reason.AWS_UNAVAILABLE, *, retry_after: float | None = None) -> TransientError:
-    """Make an error that mends itself."""
+    """Make an error that a retry may end."""
     return TransientError(reason, "It did not work this time.", retry_after=retry_after)
 
 
 def permanent(reason: Reason = Reason.ACCESS_DENIED) -> PermanentError:
-    """Make an error that a person mends."""
+    """Make an error that only a change ends."""
     return PermanentError(reason, "You may not.")
 
 
@@ -155,7 +155,7 @@ def stored_metadata(
 
 
 def without(metadata: dict[str, Any], field: str) -> dict[str, Any]:
-    """Take a field out of our entry, as the server does when somebody else writes it."""
+    """Remove a field from our entry, as the API server does when somebody else writes it."""
     del metadata["managedFields"][0]["fieldsV1"][field]
     return metadata
 
@@ -175,13 +175,13 @@ def _fields(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def view(of: Resource, login: RegistryToken | None = None, **said: Any) -> SecretView:
+def view(of: Resource, login: RegistryToken | None = None, **fields: Any) -> SecretView:
     """Make the view of the Secret that was applied for a resource."""
-    return view_secret(secret_metadata(of, login, **said))
+    return view_secret(secret_metadata(of, login, **fields))
 
 
 def foreign_metadata(name: str = "web-pull", *, version: str = "7", **more: Any) -> dict[str, Any]:
-    """Make the metadata of a Secret that somebody else made with kubectl."""
+    """Make the metadata of a Secret that somebody else created with kubectl."""
     return {
         "name": name,
         "namespace": NAMESPACE,
@@ -232,5 +232,5 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 
 def relist(store: Store[Any], raws: Iterable[Mapping[str, Any]]) -> None:
-    """Have a store take in a list, as its informer does."""
+    """Put a list into a store, as its informer does."""
     store.replaced([store.read(raw) for raw in raws])

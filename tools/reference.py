@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ecr_operator.api.bounds import (
+from ecr_operator.api.kinds import ABSENT, API_VERSION, CONDITIONS, KINDS, SPECS
+from ecr_operator.api.outcome import MEANINGS
+from ecr_operator.api.text import (
     LARGEST_SPEC,
     LONGEST_DURATION,
     LONGEST_NAME,
     LONGEST_TEXT,
     MOST_ENTRIES,
 )
-from ecr_operator.api.kinds import ABSENT, API_VERSION, CONDITIONS, KINDS, SPECS
-from ecr_operator.api.outcome import MEANINGS
 from tools.crd_schema import custom_resource_definition
 from tools.reference_flags import flag_rows, variable_rows
 from tools.reference_words import MARKS, SDK_VARIABLES

@@ -1,7 +1,7 @@
 """`python -m tools.registry_keys`: ask the real clients which images they use a registry key for.
 
 `kubelet_keyring` asks the kubelet's own code. For containers/image skopeo is asked for images, behind a proxy
-that notes which login it sends. The answers are committed in tests/model/registry_keys.json; to have another
+that notes which login it sends. The answers are committed in tests/api/registry_keys.json; to have another
 key or image asked for, add it there with any answer.
 """
 

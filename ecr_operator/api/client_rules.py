@@ -1,4 +1,4 @@
-"""Which images and charts the clients use a registry key or URL for, by their own rules.
+"""Which images and charts clients use a registry key or URL for, by the clients' own rules.
 
 The clients are the kubelet, containers/image (podman, buildah, skopeo, CRI-O, OpenShift builds) and Argo CD.
 Docker's fallback to whatever precedes the first `/` doesn't count. Invariant: any text gets an answer, and no
@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from ecr_operator.api.registry import host_in
+from ecr_operator.api.registry import EXAMPLE_HOST, host_in
 from ecr_operator.api.text import excerpt
 
 _MOST_SHOWN: Final = 100
-_MOST_CHARACTERS: Final = 255  # of a host, and of a repository's path
-_EXAMPLE: Final = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
+_LONGEST_PART: Final = 255  # characters of a host, and of a repository's path
 
 _PART: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _COMPONENT: Final = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST: Final = re.compile(rf"{_PART}(?:\.{_PART})*(?::[0-9]+)?")
-# Without a dot, a port or a capital letter the first part of a name is not a host but an owner at Docker Hub.
-# In lower case a host may have underscores, since it then passes for the beginning of a path.
+# Without a dot, a port or a capital letter the first part of a name is an owner at Docker Hub, not a host.
+# A host in lower case may have underscores, since it then passes as the beginning of a path.
 _REPOSITORY: Final = re.compile(
     rf"(?=[^/]*[.:A-Z]|localhost/)(?:{_HOST.pattern}|\[[0-9A-Fa-f:]+\](?::[0-9]+)?|{_COMPONENT})"
     rf"(?:/{_COMPONENT})+"
@@ -44,7 +43,7 @@ _AUTHORITY: Final = re.compile(r"(?P<host>[A-Za-z0-9.*_-]+)(?::(?P<port>[0-9]*))
 _DIGEST: Final = re.compile("@sha[0-9]+:")
 _ADDRESS: Final = re.compile(r"\[(?P<host>[0-9A-Fa-f:]+)\]:(?P<port>[0-9]+)")
 
-# ECR's name for a registry, whatever stands for the account, and the names of its API.
+# ECR's name for a registry, with whatever stands for the account, and the names of its API.
 _ECR: Final = re.compile(r"(?:(?P<account>.+?)\.)?dkr[.-]ecr(?:-fips)?(?:\.|$)")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}|\*|vpce-[a-z0-9-]+")
 _API: Final = re.compile(
@@ -53,81 +52,17 @@ _API: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """What the readers of a docker config use one of its keys for.
-
-    Attributes:
-        kubelet: the images that the kubelet uses it for, in words; None for none.
-        containers: the same of containers/image.
-        problem: why no client can use the key, and what to write instead; None where some client can.
-    """
-
-    kubelet: str | None
-    containers: str | None
-    problem: str | None = None
+# --- docker config -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArgoReach:
-    """What Argo CD uses the login of a repository Secret for.
-
-    Attributes:
-        problem: why it never uses it, and what to write instead.
-        hint: which sources find it, where they are not those that the spec suggests.
-    """
-
-    problem: str | None = None
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pattern:
-    """What the kubelet makes of a key: globs for the parts of a host, a port, the beginning of a path."""
-
-    host: str
-    port: str
-    path: str
-    is_docker_hub: bool
-
-    @property
-    def example(self) -> str:
-        """An image that it would match, if any does."""
-        port = f":{self.port}" if self.port else ""
-        # Of a host without a dot and port, capital letters make one at all.
-        host = self.host.replace("*", "0" if port or "." in self.host else "A")
-        host = f"[{host}]" if ":" in host else host
-        # A name may go on behind a letter or digit with a part of its own only, as far as anybody can tell.
-        slash = "/" if not self.path or self.path[-1].isalnum() else ""
-        return f"{'docker.io' if self.is_docker_hub else host}{port}{self.path}{slash}app/app"
-
-    @property
-    def words(self) -> str:
-        """The images, for messages."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        host = _shown(f"{host}:{self.port}" if self.port else host)
-        return f"images of {host} whose path begins with {_shown(self.path[1:])}" if self.path else _all(host)
-
-    def serves(self, repository: str) -> bool:
-        """Whether it matches the repository of an image."""
-        authority, _, path = repository.partition("/")
-        if self.is_docker_hub and (authority == "docker.io" or not {".", ":"} & set(authority)):
-            return True
-        found = _IMAGE_HOST.fullmatch(authority)
-        if found is None or (found[2] or "") != self.port or not f"/{path}".startswith(self.path):
-            return False
-        host = found[1].strip("[]") if self.port else found[1]
-        globs, parts = self.host.split("."), host.split(".")
-        return len(globs) == len(parts) and all(map(fnmatch.fnmatchcase, parts, globs))
-
-
-def docker_reach(key: str) -> Reach:
-    """Tell what a key of a docker config serves; any text has an answer."""
-    pattern = _pattern(key)
-    kubelet = pattern.words if pattern and kubelet_serves(key, pattern.example) else None
-    containers = _containers_words(key)
-    problem = _ecr_problem(host_in(key)) or (None if kubelet or containers else _dead(key))
-    return Reach(kubelet=kubelet, containers=containers, problem=problem)
+def docker_problem(key: str) -> str | None:
+    """Why no reader of a docker config can use a key, and what to write instead; None where one can."""
+    if problem := _ecr_problem(host_in(key)):
+        return problem
+    pattern, prefix = _pattern(key), _hub(_compared_host(key))
+    if pattern and kubelet_serves(key, pattern.example):
+        return None
+    return None if containers_serves(key, f"{prefix}/app/app") else _dead_key(key)
 
 
 def kubelet_serves(key: str, repository: str) -> bool:
@@ -139,60 +74,44 @@ def kubelet_serves(key: str, repository: str) -> bool:
 def containers_serves(key: str, repository: str) -> bool:
     """Whether containers/image uses a key for the images of a repository, given as host and path."""
     host = repository.partition("/")[0]
-    # It knows no IPv6 addresses, and by its capital letters alone no host.
+    # It knows no IPv6 addresses, and capital letters alone don't make a host.
     if not _is_repository(repository) or not _HOST.fullmatch(host) or not re.search("[.:]|^localhost$", host):
         return False
     is_above = repository == key or repository.startswith(f"{key}/")
-    return len(repository) <= _MOST_CHARACTERS and (is_above or _hub(_whole_host(key)) == _hub(host))
+    return len(repository) <= _LONGEST_PART and (is_above or _hub(_compared_host(key)) == _hub(host))
 
 
-def argo_reach(url: str, *, scope: str = "repository", repo_type: str = "helm") -> ArgoReach:
-    """Tell what Argo CD uses the login of a Secret with this URL for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pattern:
+    """What the kubelet reads in a key: globs for the labels of a host, a port, the beginning of a path."""
 
-    Args:
-        url: `spec.url`.
-        scope: `repository` for this very URL, `repo-creds` for all that begin with it.
-        repo_type: `helm` or `oci`.
-    """
-    if problem := _ecr_problem(host_in(url)) or _argo_problem(url):
-        return ArgoReach(problem=problem)
-    is_oci, is_prefix = url.lower().startswith("oci://"), scope == "repo-creds"
-    bare = url[len("oci://") :] if is_oci else url
-    if is_oci and not is_prefix and "/" not in bare.strip("/"):
-        return ArgoReach(hint=_NO_PATH)
-    hints = (
-        (url.endswith("/"), _SLASH_PREFIX if is_prefix else _SLASH),
-        # Go's url.Parse refuses a colon in what begins with a digit and has no scheme.
-        (is_prefix and re.match("[0-9][^/]*:", url), _PORT),
-        (is_oci and repo_type == "helm", _OCI_ONLY),
-        (not is_oci and repo_type == "oci", _HELM_ONLY),
-    )
-    return ArgoReach(hint=" ".join(text for applies, text in hints if applies) or None)
+    host: str
+    port: str
+    path: str
+    is_docker_hub: bool
 
+    @property
+    def example(self) -> str:
+        """An image that it would match, if any does."""
+        port = f":{self.port}" if self.port else ""
+        # Without a dot and a port only capital letters make it a host.
+        host = self.host.replace("*", "0" if port or "." in self.host else "A")
+        host = f"[{host}]" if ":" in host else host
+        # Behind a letter or digit a path is sure to go on only with a new component.
+        slash = "/" if not self.path or self.path[-1].isalnum() else ""
+        return f"{'docker.io' if self.is_docker_hub else host}{port}{self.path}{slash}app/app"
 
-_NO_PATH: Final = (
-    "Without a repository in the url Argo CD uses the login for no OCI artifact. Write oci://HOST/PATH, "
-    "for Helm charts HOST, or set credential_scope: repo-creds for all of the host."
-)
-_SLASH: Final = (
-    "Argo CD uses the login only for sources and chart dependencies whose URL also ends with a slash: remove "
-    "it from the url."
-)
-_SLASH_PREFIX: Final = (
-    "Argo CD uses the login only for URLs that go on behind the slash at the end, not for the url without it."
-)
-_PORT: Final = (
-    "With a port and credential_scope: repo-creds Argo CD uses the login only for chart dependencies, not "
-    "for the repoURL of an Application: remove the port, or use credential_scope: repository."
-)
-_OCI_ONLY: Final = (
-    "Argo CD uses the login only for OCI sources (repoURL with oci://); for Helm sources (repoURL and chart) "
-    "and chart dependencies write the url without oci://."
-)
-_HELM_ONLY: Final = (
-    "Argo CD uses the login only for Helm sources (repoURL and chart) and chart dependencies; for OCI "
-    "sources begin the url with oci://."
-)
+    def serves(self, repository: str) -> bool:
+        """Whether it matches the repository of an image."""
+        authority, _, path = repository.partition("/")
+        if self.is_docker_hub and (authority == "docker.io" or not {".", ":"} & set(authority)):
+            return True
+        found = _IMAGE_HOST.fullmatch(authority)
+        if found is None or (found[2] or "") != self.port or not f"/{path}".startswith(self.path):
+            return False
+        host = found[1].strip("[]") if self.port else found[1]
+        globs, labels = self.host.split("."), host.split(".")
+        return len(globs) == len(labels) and all(map(fnmatch.fnmatchcase, labels, globs))
 
 
 def _pattern(key: str) -> _Pattern | None:
@@ -207,7 +126,7 @@ def _pattern(key: str) -> _Pattern | None:
     found = _ADDRESS.fullmatch(authority) or _AUTHORITY.fullmatch(authority)
     if (
         found is None
-        or len(authority) > _MOST_CHARACTERS
+        or len(authority) > _LONGEST_PART
         or (authority[0] == "[" and not _is_ipv6(found["host"]))
     ):
         return None
@@ -225,14 +144,7 @@ def _go_url(url: str) -> tuple[str, str] | None:
     return host, unquote(slash + path)
 
 
-def _containers_words(key: str) -> str | None:
-    above = _hub(_whole_host(key))
-    if not containers_serves(key, f"{above}/app/app"):
-        return None
-    return f"{_shown(above)} and all images under it" if "/" in above else _all(_shown(above))
-
-
-def _whole_host(key: str) -> str:
+def _compared_host(key: str) -> str:
     """What containers/image compares with the host of an image: of a URL, what precedes the first slash."""
     bare = key.removeprefix("http://").removeprefix("https://")
     return key if bare == key else bare.partition("/")[0]
@@ -243,10 +155,10 @@ def _hub(host: str) -> str:
 
 
 def _is_repository(name: str) -> bool:
-    """Whether it is the whole name of a repository; at Docker Hub docker.io, owner and name."""
+    """Whether it is the full name of a repository; at Docker Hub docker.io, owner and name."""
     host, _, path = name.partition("/")
     is_short = host == "index.docker.io" or (host == "docker.io" and "/" not in path)
-    return len(path) <= _MOST_CHARACTERS and not is_short and _REPOSITORY.fullmatch(name) is not None
+    return len(path) <= _LONGEST_PART and not is_short and _REPOSITORY.fullmatch(name) is not None
 
 
 def _is_ipv6(text: str) -> bool:
@@ -256,61 +168,73 @@ def _is_ipv6(text: str) -> bool:
         return False
 
 
-def _ecr_problem(host: str) -> str | None:
-    """Why a host of ECR is not a registry."""
-    if _API.match(host):
-        return f"{_shown(host)} is the address of ECR's API, not a registry: write for example {_EXAMPLE}."
-    ecr = _ECR.match(host)
-    if ecr is None or _ACCOUNT.fullmatch(account := ecr["account"] or ""):
-        return None
-    counted = f", not {len(account)}" if account.isdigit() else ""
-    return (
-        f"The registry host {_shown(host)} does not begin with an AWS account: write its 12 digits{counted}, "
-        f"for example {_EXAMPLE}."
-    )
-
-
-def _dead(key: str) -> str:
+def _dead_key(key: str) -> str:
     """Why neither the kubelet nor containers/image can use a key, and what to write."""
     host = host_in(_DIGEST.split(key)[0])
-    instead = (
-        f"write {_shown(host)}" if _HOST.fullmatch(host) and "." in host else f"write for example {_EXAMPLE}"
-    )
+    instead = _shown(host) if _HOST.fullmatch(host) and "." in host else f"for example {EXAMPLE_HOST}"
     if "," in key:
-        instead = "write one registry in ecr_registry and the others in additional_registries"
+        instead = "one registry in ecr_registry and the others in additional_registries"
     subject = f"The registry {_shown(host)}" if host else "The registry"
     effect = "so that neither the kubelet nor podman finds its login for any image"
-    return f"{subject} {_cause(key, host)}, {effect}: {instead}."
+    return f"{subject} {_flaw(key, host)}, {effect}: write {instead}."
 
 
-def _cause(key: str, host: str) -> str:
+def _flaw(key: str, host: str) -> str:
     scheme = _SCHEME.match(key)
     rest = key[scheme.end() :] if scheme else key
     authority, _, path = rest.partition("/")
-    causes = (
-        (not host, "names no host"),
+    flaws = (
+        (not host, "contains no host"),
         (scheme and not _HTTP.match(key), f"begins with {_shown(scheme[0]) if scheme else ''}"),
-        ("," in rest, "holds a comma"),
-        (_DIGEST.search(rest) or re.search("(?:^|/)[^/@]*:", path), "holds a tag or a digest"),
+        ("," in rest, "contains a comma"),
+        (_DIGEST.search(rest) or re.search("(?:^|/)[^/@]*:", path), "contains a tag or a digest"),
         (authority.endswith("."), "ends with a dot"),
-        (len(host) > _MOST_CHARACTERS or not _HOST.fullmatch(host.replace("*", "A")), "is not a host name"),
+        (len(host) > _LONGEST_PART or not _HOST.fullmatch(host.replace("*", "A")), "is not a host name"),
         (re.search(":(?![0-9]+$)", authority), "has a port that is not a number"),
         ("." not in host and ":" not in authority, "has neither a dot nor a port"),
         (re.search("[A-Z]", path), "has capital letters in its path"),
         ("//" in rest, "has two slashes in a row"),
     )
-    return next(
-        (cause for applies, cause in causes if applies), "has a path that no repository's name begins with"
-    )
+    return next((flaw for applies, flaw in flaws if applies), "has a path that begins no repository name")
 
 
-def _argo_problem(url: str) -> str | None:
+# --- Argo CD ------------------------------------------------------------------------------------------------
+
+_NO_PATH: Final = (
+    "Without a repository in the url Argo CD uses the login for no OCI artifact. Write oci://HOST/PATH, "
+    "for Helm charts HOST, or set credential_scope: repo-creds for the whole host."
+)
+_SLASH: Final = (
+    "Argo CD uses the login only for sources and chart dependencies whose URL also ends with a slash: remove "
+    "it from the url."
+)
+_SLASH_PREFIX: Final = (
+    "Argo CD uses the login only for URLs that continue after the slash at the end, not for the url without "
+    "it."
+)
+_PORT: Final = (
+    "With a port and credential_scope: repo-creds Argo CD uses the login only for chart dependencies, not "
+    "for the repoURL of an Application: remove the port, or use credential_scope: repository."
+)
+_OCI_ONLY: Final = (
+    "Argo CD uses the login only for OCI sources (repoURL with oci://); for Helm sources (repoURL and chart) "
+    "and chart dependencies write the url without oci://."
+)
+_HELM_ONLY: Final = (
+    "Argo CD uses the login only for Helm sources (repoURL and chart) and chart dependencies; for OCI "
+    "sources begin the url with oci://."
+)
+
+
+def argo_problem(url: str) -> str | None:
+    """Why Argo CD never uses the login of a repository Secret with this URL, and what to write instead."""
+    if problem := _ecr_problem(host_in(url)):
+        return problem
     host = host_in(url)
     scheme = _SCHEME.match(url)
-    bare = url[scheme.end() :] if scheme else url
-    authority = re.split("[/?#]", bare, maxsplit=1)[0]
+    authority = re.split("[/?#]", url[scheme.end() :] if scheme else url, maxsplit=1)[0]
     if "@" in authority:
-        return f"Argo CD can't use a url that holds a login: write {_shown(host)}, without what precedes it."
+        return f"Argo CD can't use a url that contains a login: write {_shown(host)}, without the login."
     if scheme and scheme[0].lower() != "oci://":
         return (
             f"Argo CD uses no login for charts in OCI registries whose url begins with {_shown(scheme[0])}: "
@@ -320,15 +244,50 @@ def _argo_problem(url: str) -> str | None:
         return None
     return (
         f"Argo CD finds no chart under this url, since {_shown(authority)} is not a host name: write for "
-        f"example {_EXAMPLE}."
+        f"example {EXAMPLE_HOST}."
     )
 
 
-def _all(host: str) -> str:
-    return f"every image of {host}"
+def argo_hint(url: str, *, scope: str, repo_type: str) -> str:
+    """Which sources find the login, where they are not those that the spec suggests; else empty.
+
+    Args:
+        url: `spec.url`, without an `argo_problem`.
+        scope: `repository` for this very URL, `repo-creds` for all that begin with it.
+        repo_type: `helm` or `oci`.
+    """
+    is_oci, is_prefix = url.lower().startswith("oci://"), scope == "repo-creds"
+    bare = url[len("oci://") :] if is_oci else url
+    if is_oci and not is_prefix and "/" not in bare.strip("/"):
+        return _NO_PATH
+    hints = (
+        (url.endswith("/"), _SLASH_PREFIX if is_prefix else _SLASH),
+        # Go's url.Parse refuses a colon in what begins with a digit and has no scheme.
+        (is_prefix and re.match("[0-9][^/]*:", url), _PORT),
+        (is_oci and repo_type == "helm", _OCI_ONLY),
+        (not is_oci and repo_type == "oci", _HELM_ONLY),
+    )
+    return " ".join(text for applies, text in hints if applies)
+
+
+# --- both ---------------------------------------------------------------------------------------------------
+
+
+def _ecr_problem(host: str) -> str | None:
+    """Why a host of ECR is not a registry."""
+    if _API.match(host):
+        return f"{_shown(host)} is a host of ECR's API, not a registry: write for example {EXAMPLE_HOST}."
+    ecr = _ECR.match(host)
+    if ecr is None or _ACCOUNT.fullmatch(account := ecr["account"] or ""):
+        return None
+    counted = f", not {len(account)}" if account.isdigit() else ""
+    return (
+        f"The registry host {_shown(host)} does not begin with an AWS account: write its 12 digits{counted}, "
+        f"for example {EXAMPLE_HOST}."
+    )
 
 
 def _shown(text: str) -> str:
-    """Part of a key in a message: bare as far as it is plain and short."""
+    """Part of a key in a message: unquoted if it is plain and short."""
     is_plain = len(text) <= _MOST_SHOWN and re.fullmatch(r"[A-Za-z0-9.*:/_\[\]-]+", text)
     return text if is_plain else excerpt(text, _MOST_SHOWN)

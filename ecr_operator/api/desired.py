@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ecr_operator.api.link_spec import LinkSpec
+from ecr_operator.api.names import LinkSpec
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.text import one_line
 from ecr_operator.api.token import TokenSource

@@ -1,13 +1,13 @@
-"""What can go wrong, sorted by who mends it.
+"""The hierarchy of errors, by what ends them.
 
-    OperatorError             every error of ours; has a Reason and a message for the user
-      TransientError          mends itself: try again
-      PermanentError          a person has to change something
-        ForeignSecretError    the Secret is somebody else's
-      StaleObjectError        Kubernetes: another writer was there first; look again (transient)
-      ImmutableSecretError    Kubernetes: a field can't be changed; delete and make anew (transient)
+    OperatorError               every error of ours; has a Reason and a message for the user
+      TransientError            a retry may succeed
+        StaleObjectError        Kubernetes: another writer was first; read again
+        ImmutableSecretError    Kubernetes: a field can't be changed; delete and recreate
+      PermanentError            someone has to change something
+        ForeignSecretError      the Secret is not the resource's own
 
-Messages are shown to users as they are: no token, key or server reply goes into them.
+Messages are shown to users as they are: no token, key or answer of a server enters them.
 """
 
 from ecr_operator.api.outcome import Reason
@@ -18,9 +18,9 @@ class OperatorError(Exception):
     """Every error that the operator raises on purpose.
 
     Attributes:
-        reason: the one word for conditions, Events and logs.
-        message: a sentence that says what failed and what to do next; one printable line of bounded length.
-        retry_after: seconds that the server asked us to wait, if it did.
+        reason: for conditions, Events, metrics and logs.
+        message: a sentence that says what failed and what to do next; cut to one printable line.
+        retry_after: seconds to wait, where the server says so.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
@@ -31,23 +31,23 @@ class OperatorError(Exception):
 
 
 class TransientError(OperatorError):
-    """Mends itself: worth another try soon."""
+    """A retry may succeed soon."""
 
 
 class PermanentError(OperatorError):
-    """A person has to change something; tried again slowly, since it is mended elsewhere."""
+    """Someone has to change something; retried slowly, since that may happen elsewhere."""
 
 
 class StaleObjectError(TransientError):
-    """The object has changed or appeared since we last saw it."""
+    """The object has changed or appeared since it was last read."""
 
 
 class ImmutableSecretError(TransientError):
-    """A Secret of ours can't be changed in place, by its type or because it is immutable."""
+    """A Secret of ours can't be changed in place: it has another type, or is immutable."""
 
 
 class ForeignSecretError(PermanentError):
-    """The Secret is not this resource's."""
+    """The Secret is not this resource's own."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.SECRET_CONFLICT, message)

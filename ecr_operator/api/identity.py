@@ -1,7 +1,7 @@
-"""Who asks AWS: the operator, or a resource by what it names; and which of them is allowed.
+"""The identities that AWS is called with: the operator's, or one that a resource names.
 
-Invariants: an identity that uses anything of a tenant's carries the tenant's namespace, so tokens are never
-shared across namespaces by it; nothing in it can name another namespace.
+Invariant: an identity that uses anything of a tenant carries the tenant's namespace and can't name another,
+so it never shares a token across namespaces.
 """
 
 import fnmatch
@@ -18,16 +18,16 @@ from ecr_operator.api.text import excerpt
 PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
 
-# The keys of a Secret with AWS keys, in any case; the last is optional.
+# The keys in a Secret with AWS keys, in any case; the last is optional.
 IAM_KEYS: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
-# What people write in their place, as small letters and digits: named in messages, not accepted.
+# Likely mistakes, as lower case letters and digits: named in messages, not accepted.
 _NEAR_IAM_KEYS: Final = {
     **dict.fromkeys(("awsaccesskeyid", "awsaccesskey", "accesskeyid", "accesskey"), IAM_KEYS[0]),
     **dict.fromkeys(("awssecretaccesskey", "awssecretkey", "secretaccesskey", "secretkey"), IAM_KEYS[1]),
     **dict.fromkeys(("awssessiontoken", "sessiontoken"), IAM_KEYS[2]),
 }
-# A whole file, as `kubectl create secret --from-file` makes it.
+# A whole file, as `kubectl create secret --from-file` creates it.
 _CREDENTIAL_FILES: Final = frozenset({"credentials", "config"})
 
 _LONGEST_NEAR: Final = 64  # characters
@@ -36,19 +36,20 @@ _ROLE_ARN: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9
 _SESSION_PREFIX: Final = "ecr-secret-operator"
 _LONGEST_SESSION: Final = 64  # characters, of AWS's RoleSessionName
 _KEY_HASH: Final = 12  # hexadecimal digits
-_HASH: Final = 16  # hexadecimal digits; whoever may name a namespace must not find one with the same
+_HASH: Final = 16  # hexadecimal digits; enough that nobody finds two namespaces with the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """An identity towards AWS.
+    """An identity for calls to AWS.
 
     Attributes:
-        source: where the first credentials come from: the operator's own chain, a ServiceAccount of the
-            resource's namespace, or a Secret of it with keys.
+        source: of the first credentials: the operator's own chain, or a ServiceAccount or a Secret with keys
+            in the resource's namespace.
         namespace: the resource's; empty for the operator's own identity without a role.
         name: of the ServiceAccount or Secret; empty for the operator.
-        role_arn: the role to assume; empty for none, or, with a ServiceAccount, for its annotation.
+        role_arn: the role to assume; empty for none, or, with a ServiceAccount, for the one it is annotated
+            with.
         resource: name of the custom resource, for the session's tags; empty without them.
     """
 
@@ -83,11 +84,11 @@ class KeyDigest:
     contents: str = ""
 
     def replaces(self, before: "KeyDigest | None", id_hash: str | None) -> bool:
-        """Whether a token has to be renewed because these keys took the place of others.
+        """Whether a token has to be renewed because these keys replaced others.
 
         Args:
-            before: the keys until now; None at a start, when only other access key ids can be told apart.
-            id_hash: of the key that fetched the token; None if that is not known.
+            before: the keys until now; None at a start, when only access key ids can be compared.
+            id_hash: of the key that fetched the token; None if it is not known.
         """
         if before is None:
             return bool(id_hash and self.id_hash) and id_hash != self.id_hash
@@ -108,8 +109,8 @@ class IdentityPolicy:
 
     Attributes:
         permitted_roles: globs of the roles that it may assume for any namespace.
-        external_id: goes with every role that it assumes; empty for none.
-        session_tags: tag those sessions with namespace and name of the resource.
+        external_id: sent with every role that it assumes; empty for none.
+        session_tags: tag those sessions with the namespace and name of the resource.
     """
 
     permitted_roles: tuple[str, ...] = ()
@@ -123,7 +124,7 @@ def is_iam_key(name: str) -> bool:
 
 
 def near_iam_key(name: str) -> str:
-    """Which of `IAM_KEYS` somebody may have meant by another name, as `access-key-id`; empty for none."""
+    """Which of `IAM_KEYS` a name such as `access-key-id` probably means; empty for none."""
     plain = re.sub(r"[^a-z0-9]", "", name[:_LONGEST_NEAR].lower())
     return "" if is_iam_key(name) else _NEAR_IAM_KEYS.get(plain, "")
 
@@ -134,7 +135,7 @@ def is_credentials_file(name: str) -> bool:
 
 
 def check_role_arn(text: str) -> None:
-    """Refuse what is no ARN of a role.
+    """Refuse anything but the ARN of an IAM role.
 
     Raises:
         ValueError: in words for the author of the spec.
@@ -147,25 +148,25 @@ def check_role_arn(text: str) -> None:
 
 
 def is_role_arn(text: str) -> bool:
-    """Whether it is the ARN of one role, to the letter."""
+    """Whether it is exactly the ARN of one role."""
     return _ROLE_ARN.fullmatch(text) is not None
 
 
 def permits(globs: Iterable[str], role_arn: str) -> bool:
-    """Whether one of the globs covers the role. Case counts; `*` and `?` are all that is special."""
+    """Whether one of the globs matches the role. Case counts; only `*` and `?` are special."""
     return any(fnmatch.fnmatchcase(role_arn, glob.replace("[", "[[]")) for glob in globs)
 
 
 def check_permitted(identity: Identity, annotation: str) -> None:
-    """Refuse a role that neither the operator's settings (asked before) nor its namespace permits.
+    """Refuse a role that neither the operator's settings (checked before) nor its namespace permits.
 
     Args:
         identity: the operator's, with a role.
-        annotation: the namespace's, of globs between commas or spaces; empty for none. Globs beyond the
+        annotation: the namespace's globs, separated by commas or spaces; empty for none. Globs beyond the
             first 8,192 characters are ignored.
 
     Raises:
-        PermanentError: `RoleNotPermitted`, in words that say who must change what.
+        PermanentError: `RoleNotPermitted`; the message says who has to change what.
     """
     if permits(_globs(annotation), identity.role_arn):
         return
@@ -173,8 +174,7 @@ def check_permitted(identity: Identity, annotation: str) -> None:
     raise PermanentError(
         Reason.ROLE_NOT_PERMITTED,
         f"The operator is not permitted to assume {identity.role_arn} for namespace {namespace}: neither "
-        "its flag "
-        f"--permitted-roles nor the annotation {PERMITTED_ROLES} of the namespace covers it. "
+        f"its flag --permitted-roles nor the annotation {PERMITTED_ROLES} of the namespace covers it. "
         f"A cluster admin can permit it: kubectl annotate --overwrite namespace {namespace} "
         f"'{PERMITTED_ROLES}={identity.role_arn}' (separate several with commas).",
     )
@@ -182,21 +182,21 @@ def check_permitted(identity: Identity, annotation: str) -> None:
 
 def _globs(annotation: str) -> list[str]:
     globs = annotation[:_MOST_PERMITTED].replace(",", " ").split()
-    # The last one may be cut, and would then cover other roles.
+    # The last one may be cut off, and would then match other roles.
     return globs if len(annotation) <= _MOST_PERMITTED else globs[:-1]
 
 
 def session_tags(identity: Identity) -> dict[str, str]:
-    """Tags of a session, for conditions in policies; AWS's limit of 256 characters fits every name."""
+    """Tags of a session, for conditions in policies; every name is within AWS's 256 characters."""
     tags = {"kubernetes-namespace": identity.namespace, "kubernetes-resource": identity.resource}
     return {key: value for key, value in tags.items() if value}
 
 
 def session_name(identity: Identity) -> str:
-    """The RoleSessionName: says in CloudTrail which namespace it is for, within AWS's 64 characters.
+    """The RoleSessionName, which names the namespace in CloudTrail, within AWS's 64 characters.
 
-    No two namespaces share one: a `+`, which no namespace's name can have, marks what is cut. What belongs to
-    no namespace needs another character than `@` after the prefix.
+    No two namespaces share one: a `+`, which no namespace name contains, marks a name that is cut. A session
+    that belongs to no namespace needs another character than `@` behind the prefix.
     """
     name = f"{_SESSION_PREFIX}@{identity.namespace}"
     if len(name) <= _LONGEST_SESSION:

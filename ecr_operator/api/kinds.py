@@ -1,7 +1,7 @@
-"""The two custom resources, as users write them and read them.
+"""The custom resources as users write and read them.
 
-The CRDs are made from these models, so a description here is what users read.
-Leaves out: what the values mean, and whether they make sense (parsing).
+The CRDs and docs/reference.md are generated from these models, so a description here is what users read.
+Leaves out: whether the values are valid (parsing).
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from ecr_operator.api.bounds import LONGEST_NAME, LONGEST_TEXT, MOST_ENTRIES
+from ecr_operator.api.text import LONGEST_NAME, LONGEST_TEXT, MOST_ENTRIES
 
 GROUP: Final = "ecr.mobb.redhat.com"
 VERSION: Final = "v1alpha1"
@@ -20,10 +20,10 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "Ready": "the generated Secret holds a live token for the spec's registry or URL, and some client can "
     "use it.",
     "Refreshed": "the last attempt succeeded.",
-    "Stalled": "a person has to correct something.",
+    "Stalled": "someone has to change something; retries alone will not succeed.",
 }
 
-# For fields that v0.6.0 lacks: its own five have no limits in the CRDs, and their parsers know them.
+# For fields that v0.6.0 lacks. Its own five have no limits in the CRDs; parsing checks theirs.
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Texts = Annotated[list[Text], Field(max_length=MOST_ENTRIES)]
@@ -32,17 +32,17 @@ Time = Annotated[str, StringConstraints(), Field(json_schema_extra={"format": "d
 
 
 def _absent(value: str) -> dict[str, JsonValue]:
-    """Note what leaving a field out amounts to; for docs/reference.md, since the CRDs set nothing."""
+    """The default, for docs/reference.md: the CRDs set none."""
     return {ABSENT: value}
 
 
 def _in_crd(**limits: int) -> dict[str, JsonValue]:
-    """Limits for the CRDs alone: the field's own parser checks the same, and spoils no other field."""
+    """Limits for the CRDs alone; parsing checks the same without refusing the other fields."""
     return dict(limits)
 
 
 class Reference(BaseModel):
-    """Names an object of the resource's own namespace; another namespace can't be named."""
+    """An object in the resource's own namespace; another namespace can't be named."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class Reference(BaseModel):
 
 
 class ServiceAccountLink(BaseModel):
-    """Names a ServiceAccount of the resource's own namespace to link the generated Secret to."""
+    """A ServiceAccount in the resource's own namespace to link the generated Secret to."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -61,62 +61,64 @@ class ServiceAccountLink(BaseModel):
     uses: list[Annotated[str, Field(json_schema_extra=_in_crd(maxLength=LONGEST_TEXT))]] = Field(
         alias="for",
         json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
-        description="What the link is for: pull (imagePullSecrets), mount (secrets), or both; "
-        "as oc secrets link --for has it.",
+        description="What the link is for: pull (imagePullSecrets), mount (secrets), or both, as with "
+        "oc secrets link --for.",
     )
 
 
 class Spec(BaseModel):
-    """What both kinds have in common."""
+    """The fields that all kinds have."""
 
     target_field: ClassVar[str]
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     generated_secret_name: str = Field(
-        description="Name of the Secret that the operator writes, in the namespace of this resource."
+        description="Name of the Secret that the operator creates, in the namespace of this resource."
     )
     region: str | None = Field(
         default=None,
-        description="AWS region to ask for the token. When absent, it is read from the registry's host name; "
-        "needed for a host that is not ECR's own, such as a proxy in front of it.",
+        description="AWS region to request the token from. When absent, it is read from the registry's host "
+        "name. Required for hosts that don't name it, such as a proxy in front of ECR.",
     )
     frequency: str | None = Field(
         default=None,
         description="The longest time between two refreshes, as a Go duration such as 10h or 90m. "
-        f"{DEFAULT_FREQUENCY} when absent. A token is refreshed before it expires whatever stands here, "
-        "and AWS is not asked more often than is safe.",
+        f"{DEFAULT_FREQUENCY} when absent. Whatever the value, a token is refreshed before it expires, and "
+        "calls to AWS are rate limited.",
         json_schema_extra=_absent(DEFAULT_FREQUENCY),
     )
     role_arn: Text | None = Field(
         default=None,
-        description="ARN of an IAM role to assume before ECR is asked, for another account or fewer rights. "
-        "From the operator's own identity only roles are assumed that the operator's flag --permitted-roles "
-        "or the namespace's annotation ecr.mobb.redhat.com/permitted-roles permits.",
+        description="ARN of an IAM role to assume before requesting the token, for another account or fewer "
+        "permissions. From the operator's own identity, only roles that the operator's flag "
+        "--permitted-roles or the namespace's annotation ecr.mobb.redhat.com/permitted-roles permits can be "
+        "assumed.",
     )
     service_account: Reference | None = Field(
         default=None,
-        description="A ServiceAccount of this namespace to act as, in place of the operator: its token for "
-        "the audience sts.amazonaws.com is exchanged for the role in role_arn, or for that in its annotation "
-        "eks.amazonaws.com/role-arn.",
+        description="A ServiceAccount in this namespace to use in place of the operator's identity. Its "
+        "token for the audience sts.amazonaws.com is exchanged for the role in role_arn, or for the one in "
+        "its annotation eks.amazonaws.com/role-arn.",
     )
     aws_iam_secret: Reference | None = Field(
         default=None,
-        description="A Secret of this namespace with AWS keys to use, in place of the operator's: "
+        description="A Secret in this namespace with AWS keys to use in place of the operator's identity: "
         "aws_access_key_id, aws_secret_access_key and, for temporary keys, aws_session_token. "
-        "With role_arn, that role is assumed with them.",
+        "If role_arn is set, that role is assumed with them.",
     )
     secret_labels: TextMap | None = Field(
         default=None,
-        description="Labels to put on the generated Secret; taken off again when they go from here.",
+        description="Labels to add to the generated Secret. Removed from it when removed here.",
     )
     secret_annotations: TextMap | None = Field(
         default=None,
-        description="Annotations to put on the generated Secret; taken off again when they go from here.",
+        description="Annotations to add to the generated Secret. Removed from it when removed here.",
     )
     deletion_policy: Text | None = Field(
         default=None,
-        description="Delete (the default): the generated Secret goes with this resource. Orphan: it stays.",
+        description="Delete (the default): the generated Secret is deleted with this resource. Orphan: it "
+        "is kept.",
         json_schema_extra=_absent("Delete"),
     )
     suspend: bool | None = Field(
@@ -132,34 +134,33 @@ class Spec(BaseModel):
 
 
 class SecretSpec(Spec):
-    """What a Secret for image pulls and pushes should be."""
+    """A pull secret: a login for image pulls and pushes."""
 
     target_field = "ecr_registry"
 
     ecr_registry: str = Field(
-        description="Registry host that the login is for, such as "
-        "123456789012.dkr.ecr.us-east-2.amazonaws.com. "
-        "Written verbatim as the key of the generated dockerconfigjson."
+        description="Registry host to log in to, such as 123456789012.dkr.ecr.us-east-2.amazonaws.com. "
+        "Written verbatim as the key in the generated dockerconfigjson."
     )
 
     additional_registries: Texts | None = Field(
         default=None,
-        description="More registry hosts to log in to with the same Secret, of any account and region. "
-        "Each must be an ECR host, which names its own region, or a host of spec.region; one that can't be "
-        "used is reported and left out.",
+        description="More registry hosts to log in to with the same Secret, in any account and region. "
+        "Each must be an ECR host, which names its own region, or a host in spec.region. A host that "
+        "can't be used is reported and left out.",
     )
 
     link_service_accounts: list[ServiceAccountLink] | None = Field(
         default=None,
-        description="ServiceAccounts of this namespace that the generated Secret is linked to. A link goes "
-        "when it goes from here or when this resource is deleted; one that somebody else made stays. "
-        "Needs the rules of config/rbac/link-service-accounts.",
+        description="ServiceAccounts in this namespace to link the generated Secret to. A link is removed "
+        "when it is removed here or this resource is deleted; links that others made are kept. "
+        "Requires the RBAC rules in config/rbac/link-service-accounts.",
         json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
     )
 
 
 class ArgoHelmRepoSecretSpec(Spec):
-    """What an Argo CD repository Secret should be."""
+    """An Argo CD repository Secret."""
 
     target_field = "url"
 
@@ -170,52 +171,50 @@ class ArgoHelmRepoSecretSpec(Spec):
 
     credential_scope: Text | None = Field(
         default=None,
-        description="repository (the default): the login is for this very URL. repo-creds: it serves every "
-        "repository under the URL.",
+        description="repository (the default): the login is for exactly this URL. repo-creds: it is for "
+        "every repository under the URL.",
         json_schema_extra=_absent("repository"),
     )
     repo_type: Text | None = Field(
         default=None,
-        description="What Argo CD takes the repository for: helm (the default) or oci.",
+        description="How Argo CD treats the repository: helm (the default) or oci.",
         json_schema_extra=_absent("helm"),
     )
     project: Name | None = Field(
         default=None,
-        description="The Argo CD project that alone may use the repository. Any when absent. Not "
-        "with credential_scope: repo-creds, where Argo CD ignores it.",
+        description="The only Argo CD project that may use the repository. Any project when absent. Not "
+        "valid with credential_scope: repo-creds, where Argo CD ignores it.",
     )
 
 
 class Condition(BaseModel):
-    """One condition, as the Kubernetes API conventions have it."""
+    """One condition, by the Kubernetes API conventions."""
 
-    type: str = Field(description="What is told: Ready, Refreshed or Stalled.", min_length=1, max_length=316)
+    type: str = Field(description="Ready, Refreshed or Stalled.", min_length=1, max_length=316)
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     observedGeneration: int | None = Field(
-        default=None, description="The generation of the spec that this was told of.", ge=0
+        default=None, description="The generation of the spec that the condition was set for.", ge=0
     )
-    lastTransitionTime: Time = Field(description="When the status last changed.")
-    reason: str = Field(description="The reason in one word.", max_length=1024)
-    message: str = Field(description="What happened and what to do next.", max_length=32768)
+    lastTransitionTime: Time = Field(description="When the condition's status last changed.")
+    reason: str = Field(description="The reason, in one word.", max_length=1024)
+    message: str = Field(description="What happened and what to do about it.", max_length=32768)
 
 
 class Status(BaseModel):
-    """What the operator tells of a resource. Every time is UTC."""
+    """What the operator reports. Every time is UTC."""
 
-    phase: str | None = Field(
-        default=None, description="The state in one word: Updated, Failed, Pending or Suspended."
-    )
+    phase: str | None = Field(default=None, description="Updated, Failed, Pending or Suspended.")
     lastUpdatedTime: Time | None = Field(
         default=None, description="When the token in the generated Secret was fetched from AWS."
     )
     observedGeneration: int | None = Field(
-        default=None, description="The generation of the spec that this status tells of."
+        default=None, description="The generation of the spec that this status was set for."
     )
-    secretName: str | None = Field(default=None, description="Name of the generated Secret that exists.")
+    secretName: str | None = Field(default=None, description="Name of the generated Secret, once it exists.")
     expirationTime: Time | None = Field(
         default=None, description="When the token in the generated Secret expires."
     )
-    nextRefreshTime: Time | None = Field(default=None, description="When the token is refreshed next.")
+    nextRefreshTime: Time | None = Field(default=None, description="When the token will be refreshed next.")
     conditions: list[Condition] | None = Field(
         default=None,
         description=" ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items()),

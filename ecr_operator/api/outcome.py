@@ -1,6 +1,6 @@
-"""The result of one refresh, from which condition, Event and log line all derive.
+"""The result of one reconcile, from which condition, Event, metric and log line all derive.
 
-Leaves out: how each of them words it (conditions, kube.events, telemetry.logs).
+Leaves out: how each is written (core.status, kube.events, telemetry).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ecr_operator.api.text import one_line
 
 
 class Reason(StrEnum):
-    """Why something is as it is; the one enumeration that users see everywhere."""
+    """The one enumeration for conditions, Events, metrics and logs."""
 
     REFRESHED = "Refreshed"
     PENDING = "Pending"
@@ -40,45 +40,40 @@ class Reason(StrEnum):
     LINK_FAILED = "LinkFailed"
 
 
-# What users read of each reason, in docs/reference.md and docs/troubleshooting.md.
+# For docs/reference.md and docs/troubleshooting.md.
 MEANINGS: Final[Mapping[Reason, str]] = {
-    Reason.REFRESHED: "The Secret holds a token that fits the spec",
-    Reason.PENDING: "AWS is being asked and takes its time",
+    Reason.REFRESHED: "The Secret holds a token as the spec describes it",
+    Reason.PENDING: "The call to AWS has not finished yet",
     Reason.SUSPENDED: "`spec.suspend` is true",
     Reason.INVALID_SPEC: "A field of the spec is not valid",
-    Reason.INVALID_REGISTRY: "No client finds the login by this registry or URL, or the cluster admin does "
-    "not allow it",
-    Reason.REGION_MISMATCH: "`region` is not the one in the host name",
-    Reason.SECRET_CONFLICT: "A Secret of that name is somebody else's",
-    Reason.CREDENTIALS_MISSING: "There is no AWS identity, or what tells it can't be read",
-    Reason.ROLE_NOT_PERMITTED: "The cluster admin's settings do not allow this role, or the operator's "
-    "identity, to this namespace",
-    Reason.ACCESS_DENIED: "IAM denies, or does not know the keys or the signature",
-    Reason.CREDENTIALS_EXPIRED: "AWS says that the session has expired",
-    Reason.THROTTLED: "AWS asks for patience",
-    Reason.AWS_UNAVAILABLE: "DNS, TLS, network, proxy, a timeout or a 5xx",
-    Reason.INVALID_TOKEN_RESPONSE: "An answer that is no token, or one that is dead already",
-    Reason.TOKEN_EXPIRED: "The token in the Secret is dead",
-    Reason.KUBERNETES_FORBIDDEN: "The operator's role does not allow it",
-    Reason.KUBERNETES_REFUSED: "Admission, a quota, or a namespace that is going",
-    Reason.KUBERNETES_UNAVAILABLE: "The API server is away, throttles, or another writer was first",
-    Reason.ADOPTED: "A Secret that was there already became the resource's own",
-    Reason.REPAIRED: "A Secret that was edited or deleted was put right",
+    Reason.INVALID_REGISTRY: "No client can match this registry or URL with an image or chart, or the "
+    "cluster admin does not allow it",
+    Reason.REGION_MISMATCH: "`region` is not the region in the host name",
+    Reason.SECRET_CONFLICT: "A Secret of that name exists and is not the resource's own",
+    Reason.CREDENTIALS_MISSING: "There is no AWS identity, or its source can't be read",
+    Reason.ROLE_NOT_PERMITTED: "The cluster admin's settings do not permit this role, or the operator's "
+    "identity, for this namespace",
+    Reason.ACCESS_DENIED: "IAM denies the call, or AWS does not accept the keys or the signature",
+    Reason.CREDENTIALS_EXPIRED: "AWS reports that the session has expired",
+    Reason.THROTTLED: "AWS throttles the calls",
+    Reason.AWS_UNAVAILABLE: "DNS, TLS, network or proxy failure, a timeout, or a 5xx answer",
+    Reason.INVALID_TOKEN_RESPONSE: "AWS answered without a token, or with one that has already expired",
+    Reason.TOKEN_EXPIRED: "The token in the Secret has expired",
+    Reason.KUBERNETES_FORBIDDEN: "The operator lacks a permission in the cluster",
+    Reason.KUBERNETES_REFUSED: "An admission webhook or policy, a quota, or a namespace in deletion refused "
+    "the write",
+    Reason.KUBERNETES_UNAVAILABLE: "The API server is unreachable or throttles, or another writer was faster",
+    Reason.ADOPTED: "An existing Secret became the resource's own",
+    Reason.REPAIRED: "A Secret that was edited or deleted has been restored",
     Reason.FIELDS_CONTESTED: "Another writer keeps changing the Secret",
     Reason.PARTLY_REFRESHED: "Some of the registries failed, the others are fresh",
-    Reason.LINK_FAILED: "The Secret is well, but not linked to a service account",
+    Reason.LINK_FAILED: "The Secret is up to date, but not linked to a ServiceAccount",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceKey:
-    """Names one custom resource.
-
-    Attributes:
-        kind: `Secret` or `ArgoHelmRepoSecret`.
-        namespace: its namespace.
-        name: its name.
-    """
+    """Names one custom resource; `kind` is one of `KINDS`."""
 
     kind: str
     namespace: str
@@ -90,7 +85,7 @@ class ResourceKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenTimes:
-    """When the token in a generated Secret was fetched and when it dies, in UTC."""
+    """When the token in a generated Secret was fetched and when it expires, in UTC."""
 
     issued_at: datetime
     expires_at: datetime
@@ -101,19 +96,17 @@ _NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one refresh did and why.
+    """What one reconcile did and why.
 
     Attributes:
-        reason: the one word for it.
-        message: a sentence for the user, with no secret in it; one printable line of bounded length, whatever
-            it is made from.
-        succeeded: whether the generated Secret now is as the spec wants it.
-        fits: whether the generated Secret that exists fits the spec (its token may be dead).
-        permanent: a person has to change something.
-        times: those of the token in the generated Secret, where there is one.
-        secret: name of the resource's own generated Secret that exists, by whatever spec it was made.
+        message: a sentence for the user, with nothing secret in it; cut to one printable line.
+        succeeded: the generated Secret now is as the spec describes it.
+        fits: the generated Secret that exists matches the spec; its token may have expired.
+        permanent: someone has to change something.
+        times: of the token in the generated Secret, where there is one.
+        secret: name of the resource's own generated Secret, whichever spec it was made from.
         unusable: why no client can use the login; empty where one can.
-        hint: what to know of a success; empty for nothing.
+        hint: what to know about a success.
     """
 
     reason: Reason
@@ -131,5 +124,5 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
-        """Whether something was tried in vain; to wait, or to leave all as the user wishes, is none."""
+        """Whether an attempt failed; waiting and suspended are not."""
         return not self.succeeded and self.reason not in _NO_ATTEMPTS

@@ -1,26 +1,18 @@
-"""From what the API server holds to a Resource.
+"""Object from the API server → Resource, spec → Desired.
 
-Invariant: whatever that may be, it parses; what is wrong with it is a Problem on that one resource.
+Invariant: any object parses. Each field is judged by itself: what is wrong with one is a Problem on that
+resource, and the others are used; only where the login itself can't be known is there no Desired.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ecr_operator.api.bounds import (
-    LARGEST_SPEC,
-    LARGEST_STATUS,
-    LONGEST_TEXT,
-    MOST_ENTRIES,
-    is_within,
-    left_after,
-    mapping_in,
-)
-from ecr_operator.api.client_rules import argo_reach, docker_reach
+from ecr_operator.api.client_rules import argo_hint, argo_problem, docker_problem
 from ecr_operator.api.desired import (
     ORPHAN,
     REPO_CREDS,
@@ -34,7 +26,6 @@ from ecr_operator.api.desired import (
 from ecr_operator.api.duration import parse_go_duration
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.identity import OPERATOR, Identity, check_role_arn
-from ecr_operator.api.interning import share
 from ecr_operator.api.kinds import (
     DEFAULT_FREQUENCY,
     GROUP,
@@ -43,31 +34,49 @@ from ecr_operator.api.kinds import (
     SecretSpec,
     Spec,
 )
-from ecr_operator.api.labels import check_annotations, check_labels
-from ecr_operator.api.link_spec import LinkSpec, parse_links
-from ecr_operator.api.names import check_name, is_name
+from ecr_operator.api.names import check_annotations, check_labels, check_name, parse_links
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import parse_registry, token_source
-from ecr_operator.api.text import excerpt, excerpt_unless_word
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import (
+    LARGEST_SPEC,
+    LARGEST_STATUS,
+    LONGEST_TEXT,
+    MOST_ENTRIES,
+    excerpt,
+    excerpt_unless_word,
+    intern_json,
+    is_within,
+    mapping_in,
+    parse_time,
+    remaining_bytes,
+)
 from ecr_operator.api.token import TokenSource
 
+# Without a valid value of one of these, or of the registry or URL, the login can't be known.
 _LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")
-# An empty string means absent. Not so for the required ones, nor for what is no string.
+# An empty string means absent. Not so for the required ones, nor for other types.
 _OPTIONAL_STRINGS: Final = frozenset(
     {"region", "frequency", "role_arn", "deletion_policy", "credential_scope", "repo_type", "project"}
 )
+# The first is the default.
+_CHOICES: Final = {
+    "deletion_policy": ("Delete", ORPHAN),
+    "credential_scope": ("repository", REPO_CREDS),
+    "repo_type": ("helm", "oci"),
+}
 REFRESH_REQUESTED: Final = f"{GROUP}/refresh-requested-at"
 _LONGEST_REQUEST: Final = 64
 _MOST_MISTAKES: Final = 5
 
+T = TypeVar("T")
+
 
 def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
-    """Make a Resource of what the API server sent.
+    """Make a Resource of an object from the API server.
 
     Args:
         kind: which of `KINDS` the object was listed as.
-        raw: the object; `metadata` is the server's and trusted, all else is not.
+        raw: the object; `metadata` is the server's and trusted, the rest is not.
     """
     metadata = raw["metadata"]
     key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
@@ -86,35 +95,51 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
 
 
 def is_deleting(metadata: Mapping[str, Any]) -> bool:
-    """Whether the API server is deleting the object: a finalizer is all that keeps it."""
+    """Whether the object is being deleted, and exists only until its finalizers are done."""
     return metadata.get("deletionTimestamp") is not None
 
 
 def requested_refresh(metadata: Mapping[str, Any]) -> str | None:
-    """The value of the annotation that asks for a fresh token, cut to what an annotation should hold."""
+    """The annotation that asks for a fresh token, cut to 64 characters."""
     value = mapping_in(metadata, "annotations").get(REFRESH_REQUESTED)
     return value[:_LONGEST_REQUEST] if isinstance(value, str) and value else None
 
 
 def status_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of an object; empty where it makes no sense or is larger than any of ours."""
+    """The status of an object; empty where it is not an object or is larger than any of ours."""
     status = mapping_in(raw, "status")
-    return share(status) if is_within(status, LARGEST_STATUS) else {}
+    return intern_json(status) if is_within(status, LARGEST_STATUS) else {}
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong with single fields of a spec, and which of them keep what the Secret has."""
+    """What is wrong with single fields, and which of them keep what the generated Secret has."""
 
     problems: list[Problem] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
 
     def add(self, fields: Iterable[str], message: str, reason: Reason = Reason.INVALID_SPEC) -> None:
+        """Note a problem, and the fields that keep their last valid value."""
         self.problems.append(Problem(reason=reason, message=message))
         self.kept.update(fields)
 
+    def judge(self, name: str, parse: Callable[[], T], default: T) -> T:
+        """The value of a field, or the default if it is not valid, by its parser or its type."""
+        try:
+            return default if name in self.kept else parse()
+        except ValueError as error:
+            self.add((name,), str(error))
+            return default
 
-def _parse_spec(key: ResourceKey, uid: str, raw: object) -> tuple[Desired | None, tuple[Problem, ...]]:
+    def choose(self, name: str, value: str | None) -> str:
+        """The value of a field with a few choices, or the first of them."""
+        choices = _CHOICES[name]
+        if value is not None and value not in choices:
+            self.add((name,), f"spec.{name} {excerpt(value)} is not valid; expected {' or '.join(choices)}.")
+        return value if value in choices else choices[0]
+
+
+def _parse_spec(key: ResourceKey, uid: str, raw: object) -> tuple[Desired | None, Sequence[Problem]]:
     """Judge each field by itself; None where the login itself can't be known."""
     findings = _Findings()
     try:
@@ -122,38 +147,61 @@ def _parse_spec(key: ResourceKey, uid: str, raw: object) -> tuple[Desired | None
         spec = _validate(SPECS[key.kind], raw, findings)
         check_name("generated_secret_name", spec.generated_secret_name, "Secret")
         identity = _parse_identity(spec, key.namespace)
-        first = Login(key=spec.target, source=_with_identity(_target_source(spec), identity))
-    except ValidationError as error:
-        return None, (Problem(reason=Reason.INVALID_SPEC, message=_in_words(error)),)
+        source = replace(_target_source(spec), identity=identity)
     except ValueError as error:
         return None, (Problem(reason=Reason.INVALID_SPEC, message=str(error)),)
     except OperatorError as error:
         return None, (Problem(reason=error.reason, message=error.message),)
-    desired = Desired(
+    desired = _parse_fields(key, uid, spec, Login(key=spec.target, source=source), findings)
+    if problem := _target_problem(spec):
+        unusable = Problem(reason=Reason.INVALID_REGISTRY, message=problem)
+        return replace(desired, unusable=unusable), (unusable, *findings.problems)
+    argo = desired.argo
+    hint = argo_hint(spec.target, scope=argo.scope, repo_type=argo.repo_type) if argo else ""
+    return replace(desired, hint=hint), findings.problems
+
+
+def _parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings: _Findings) -> Desired:
+    """Judge the fields that are not needed to know the login."""
+    judge, choose = findings.judge, findings.choose
+    links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
+    return Desired(
         key=key,
         uid=uid,
         secret_name=spec.generated_secret_name,
-        logins=_logins(first, spec, findings),
-        frequency=_parse_frequency(spec.frequency, findings),
-        labels=_checked(check_labels, "secret_labels", spec.secret_labels or {}, findings),
-        annotations=_checked(
-            check_annotations, "secret_annotations", spec.secret_annotations or {}, findings
-        ),
-        orphan=_choice("deletion_policy", spec.deletion_policy, ("Delete", ORPHAN), findings) == ORPHAN,
+        logins=_parse_logins(spec, login, findings),
+        frequency=judge("frequency", lambda: _parse_frequency(spec.frequency), None),
+        labels=judge("secret_labels", lambda: check_labels(spec.secret_labels or {}), {}),
+        annotations=judge("secret_annotations", lambda: check_annotations(spec.secret_annotations or {}), {}),
+        orphan=choose("deletion_policy", spec.deletion_policy) == ORPHAN,
         suspended=bool(spec.suspend),
-        argo=_argo_options(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
-        links=_parse_links(spec, findings),
+        argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
+        links=judge("link_service_accounts", lambda: parse_links(links or ()), None),
+        kept=frozenset(findings.kept),  # last, since the others add to it
     )
-    unusable, hint = _judge_target(spec, desired)
-    problems = (*([unusable] if unusable else []), *findings.problems)
-    return replace(desired, kept=frozenset(findings.kept), unusable=unusable, hint=hint), problems
+
+
+def _check_size(raw: object) -> None:
+    """Before anything else is done with a spec, so that one that is too large is not looked through.
+
+    Raises:
+        ValueError: naming the field with which it became too large.
+    """
+    left = LARGEST_SPEC
+    for name, value in raw.items() if isinstance(raw, Mapping) else ():
+        left = remaining_bytes(value, remaining_bytes(name, left))
+        if left < 0:
+            raise ValueError(
+                f"spec.{excerpt_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
+                "or is not valid Unicode text."
+            )
 
 
 def _validate(model: type[Spec], raw: object, findings: _Findings) -> Spec:
     """Read a spec without the fields whose values are not valid.
 
     Raises:
-        ValidationError: one of them is needed to know the login.
+        ValueError: the login can't be known without one of them.
     """
     given = dict(_filtered(raw, findings)) if isinstance(raw, Mapping) else raw
     try:
@@ -161,13 +209,13 @@ def _validate(model: type[Spec], raw: object, findings: _Findings) -> Spec:
     except ValidationError as error:
         bad = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
         if not isinstance(given, Mapping) or not bad or bad & {*_LOGIN_FIELDS, model.target_field}:
-            raise
+            raise ValueError(_in_words(error)) from None
         findings.add(bad, _in_words(error))
         return model.model_validate({name: value for name, value in given.items() if name not in bad})
 
 
 def _filtered(raw: Mapping[str, Any], findings: _Findings) -> Iterator[tuple[str, Any]]:
-    """The fields of a spec without empty strings, which mean absent, and without registries too many."""
+    """The fields of a spec without empty strings, which mean absent, and without excess registries."""
     for name, value in raw.items():
         if name == "additional_registries" and isinstance(value, list):
             yield name, _bounded_registries(value, findings)
@@ -180,8 +228,8 @@ def _bounded_registries(registries: list[Any], findings: _Findings) -> list[str]
     if len(fit) < len(registries):
         findings.add(
             (),
-            f"spec.additional_registries: only the first {MOST_ENTRIES} entries, of at most {LONGEST_TEXT} "
-            "characters each, are used. Remove the others.",
+            f"spec.additional_registries: only the first {MOST_ENTRIES} entries are used, and of them only "
+            f"strings of at most {LONGEST_TEXT} characters. Remove the others.",
         )
     return fit
 
@@ -191,42 +239,15 @@ def _target_source(spec: Spec) -> TokenSource:
         return token_source(spec.target, spec.region)
     except OperatorError as error:
         # Where a wrong host hides the region, the host is what has to be corrected.
-        hidden = error.reason is Reason.INVALID_SPEC and not spec.region
-        if not hidden or (problem := _target_problem(spec)) is None:
+        hides_region = error.reason is Reason.INVALID_SPEC and not spec.region
+        if not hides_region or (problem := _target_problem(spec)) is None:
             raise
         raise PermanentError(Reason.INVALID_REGISTRY, problem) from None
 
 
 def _target_problem(spec: Spec) -> str | None:
     """Why no client can use a login for the spec's registry or URL."""
-    is_argo = isinstance(spec, ArgoHelmRepoSecretSpec)
-    return (argo_reach if is_argo else docker_reach)(spec.target).problem
-
-
-def _judge_target(spec: Spec, desired: Desired) -> tuple[Problem | None, str]:
-    """Why no client can use the login, and which sources of Argo CD find it where that is not obvious."""
-    if problem := _target_problem(spec):
-        return Problem(reason=Reason.INVALID_REGISTRY, message=problem), ""
-    if desired.argo is None:
-        return None, ""
-    reach = argo_reach(spec.target, scope=desired.argo.scope, repo_type=desired.argo.repo_type)
-    return None, reach.hint or ""
-
-
-def _check_size(raw: object) -> None:
-    """Before anything else is done with a spec: what is too large is not looked through.
-
-    Raises:
-        ValueError: naming the field with which it became too large.
-    """
-    left = LARGEST_SPEC
-    for name, value in raw.items() if isinstance(raw, Mapping) else ():
-        left = left_after(value, left_after(name, left))
-        if left < 0:
-            raise ValueError(
-                f"spec.{excerpt_unless_word(name)} makes the spec larger than {LARGEST_SPEC // 1024} KiB, "
-                "or is not valid Unicode text."
-            )
+    return (argo_problem if isinstance(spec, ArgoHelmRepoSecretSpec) else docker_problem)(spec.target)
 
 
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
@@ -234,106 +255,67 @@ def _parse_identity(spec: Spec, namespace: str) -> Identity:
         raise ValueError(
             "spec.service_account and spec.aws_iam_secret are mutually exclusive; remove one of them."
         )
-    role = spec.role_arn
-    if role is not None:
+    role = spec.role_arn or ""
+    if role:
         check_role_arn(role)
     if spec.service_account:
         name = check_name("service_account.name", spec.service_account.name, "ServiceAccount")
-        return Identity(source="service_account", namespace=namespace, name=name, role_arn=role or "")
+        return Identity(source="service_account", namespace=namespace, name=name, role_arn=role)
     if spec.aws_iam_secret:
         name = check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
-        return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role or "")
+        return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role)
     return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
 
 
-def _logins(first: Login, spec: Spec, findings: _Findings) -> tuple[Login, ...]:
+def _parse_logins(spec: Spec, first: Login, findings: _Findings) -> tuple[Login, ...]:
     """The spec's registry first, then the additional ones that can be used, each key once."""
     more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
     logins = {first.key: first}
     for place, key in enumerate(more):
         try:
-            source = _with_identity(_additional_source(key, spec.region), first.source.identity)
+            source = replace(_additional_source(key, spec.region), identity=first.source.identity)
         except OperatorError as error:
             # Without the key itself, which may hold a login.
-            where = f"spec.additional_registries[{place}] is not used"
-            findings.add((), f"{where}: {error.message}", error.reason)
+            message = f"spec.additional_registries[{place}] is not used: {error.message}"
+            findings.add((), message, error.reason)
             continue
         logins.setdefault(key, Login(key=key, source=source))
     return tuple(logins.values())
-
-
-def _with_identity(source: TokenSource, identity: Identity) -> TokenSource:
-    return replace(source, identity=identity)
 
 
 def _additional_source(key: str, region: str | None) -> TokenSource:
     """An ECR host names its own region; spec.region is for hosts that name none.
 
     Raises:
-        OperatorError: no client or no region can be known for it.
+        OperatorError: no client can use the key, or its region can't be known.
     """
     known = parse_registry(key).region
-    if problem := docker_reach(key).problem:
+    if problem := docker_problem(key):
         raise PermanentError(Reason.INVALID_REGISTRY, problem)
     return token_source(key, known or region)
 
 
-def _choice(name: str, value: str | None, choices: tuple[str, ...], findings: _Findings) -> str:
-    """The value of a field, or its default, the first choice."""
-    if value is not None and value not in choices:
-        findings.add({name}, f"spec.{name} {excerpt(value)} is not valid; expected {' or '.join(choices)}.")
-    return value if value in choices else choices[0]
-
-
-def _checked(
-    check: Callable[[Mapping[str, str]], None], name: str, values: Mapping[str, str], findings: _Findings
-) -> Mapping[str, str]:
-    try:
-        check(values)
-    except ValueError as error:
-        findings.add({name}, str(error))
-        return {}
-    return values
-
-
-def _argo_options(spec: ArgoHelmRepoSecretSpec, findings: _Findings) -> ArgoOptions:
-    scope = _choice("credential_scope", spec.credential_scope, ("repository", REPO_CREDS), findings)
-    repo_type = _choice("repo_type", spec.repo_type, ("helm", "oci"), findings)
-    project = spec.project or ""
-    if project and scope == REPO_CREDS:
-        findings.add(
-            {"credential_scope", "project"},
-            f"spec.project has no effect with credential_scope: {REPO_CREDS}: Argo CD ignores it there. "
-            "Remove it and limit the project's sourceRepos, or set credential_scope: repository.",
-        )
-        return ArgoOptions(repo_type=repo_type)
-    if project and not is_name(project):
-        findings.add(
-            {"project"},
-            f"spec.project {excerpt(project)} is not a valid name of an Argo CD project; use lower case "
-            "letters, digits, '-' and '.'.",
-        )
-        return ArgoOptions(scope=scope, repo_type=repo_type)
-    return ArgoOptions(scope=scope, repo_type=repo_type, project=project)
-
-
-def _parse_frequency(text: str | None, findings: _Findings) -> timedelta | None:
+def _parse_frequency(text: str | None) -> timedelta | None:
     try:
         return parse_go_duration(DEFAULT_FREQUENCY if text is None else text)
     except ValueError as error:
-        findings.add({"frequency"}, f"spec.frequency: {error}.")
-        return None
+        raise ValueError(f"spec.frequency: {error}.") from None
 
 
-def _parse_links(spec: Spec, findings: _Findings) -> tuple[LinkSpec, ...] | None:
-    links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
-    if "link_service_accounts" in findings.kept:
-        return None
-    try:
-        return parse_links(links or ())
-    except ValueError as error:
-        findings.add({"link_service_accounts"}, str(error))
-        return None
+def _parse_argo(spec: ArgoHelmRepoSecretSpec, findings: _Findings) -> ArgoOptions:
+    scope = findings.choose("credential_scope", spec.credential_scope)
+    repo_type = findings.choose("repo_type", spec.repo_type)
+    project = spec.project or ""
+    if project and scope == REPO_CREDS:
+        findings.add(
+            ("credential_scope", "project"),
+            f"spec.project has no effect with credential_scope: {REPO_CREDS}, where Argo CD ignores it. "
+            "Remove it and limit the project's sourceRepos, or set credential_scope: repository.",
+        )
+        return ArgoOptions(repo_type=repo_type)
+    if project:
+        project = findings.judge("project", lambda: check_name("project", project, "Argo CD project"), "")
+    return ArgoOptions(scope=scope, repo_type=repo_type, project=project)
 
 
 def _in_words(error: ValidationError) -> str:

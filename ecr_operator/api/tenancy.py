@@ -1,4 +1,4 @@
-"""Which namespaces may use the operator's own AWS identity, and which registries anybody may ask for."""
+"""The cluster admin's policy: which namespaces use the operator's AWS identity, which hosts are served."""
 
 import fnmatch
 import re
@@ -25,7 +25,7 @@ class TenancyPolicy:
     Attributes:
         ambient_namespaces: those that may use the operator's identity without a role; None for all.
         ambient_selector: label requirements `(key, operator, value)` of such namespaces; empty for none.
-        registry_hosts: globs of the hosts that may be asked for; empty for all.
+        registry_hosts: globs of the hosts that are served; empty for all.
     """
 
     ambient_namespaces: tuple[str, ...] | None = None
@@ -43,7 +43,9 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
     for part in text.split(","):
         found = _REQUIREMENT.fullmatch(part.strip())
         if found is None:
-            raise ValueError(f"{excerpt(part)} is no requirement of a label selector: write key=value")
+            raise ValueError(
+                f"{excerpt(part)} is not a valid label requirement; expected key=value, key!=value or key"
+            )
         requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
     return tuple(requirements)
 
@@ -51,22 +53,18 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
 def selects(selector: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
     """Whether labels meet every requirement."""
     return all(
-        {
-            "exists": key in labels,
-            "=": labels.get(key) == value,
-            "!=": labels.get(key) != value,
-        }[operator]
+        key in labels if operator == "exists" else (labels.get(key) == value) is (operator == "=")
         for key, operator, value in selector
     )
 
 
 def uses_operator(desired: Desired) -> bool:
-    """Whether the operator's own identity, without a role, would ask for any of the logins."""
+    """Whether any of the logins needs the operator's own identity without a role."""
     return any(login.source.identity == OPERATOR for login in desired.logins)
 
 
 def check_hosts(policy: TenancyPolicy, desired: Desired) -> None:
-    """Refuse a registry that the policy does not name, where it is the spec's first.
+    """Refuse a spec whose registry or URL the policy does not allow.
 
     Raises:
         PermanentError: `InvalidRegistry`.
@@ -76,7 +74,7 @@ def check_hosts(policy: TenancyPolicy, desired: Desired) -> None:
 
 
 def without_refused(policy: TenancyPolicy, desired: Desired) -> tuple[Desired, tuple[Problem, ...]]:
-    """The spec without the additional registries that the policy does not name, and what to say of each."""
+    """The spec without the additional registries that the policy does not allow, and a problem for each."""
     refusals = {login.key: _refuse_host(policy, login.key) for login in desired.logins[1:]}
     problems = [Problem(reason=each.reason, message=each.message) for each in refusals.values() if each]
     if not problems:
@@ -97,11 +95,11 @@ def _refuse_host(policy: TenancyPolicy, key: str) -> PermanentError | None:
 
 
 def refuse_prefix(policy: TenancyPolicy, desired: Desired) -> PermanentError | None:
-    """The error for a repo-creds URL that does not name a whole host; None for all else.
+    """The error for a repo-creds URL that is not a full host name; None for any other spec.
 
-    Argo CD offers a login of repo-creds to every URL that begins with its URL, without a boundary, so that
-    `h` or `https:` would offer it to any host. ECR's own hosts are whole, and so are names of two labels or
-    more, for which the spec must name the region.
+    Argo CD sends a login of repo-creds to every URL that begins with its URL, without a boundary, so that
+    `h` or `https:` would send it to any host. ECR's own hosts are full names, and so are names of two labels
+    or more, for which the spec must name the region.
     """
     if desired.argo is None or desired.argo.scope != REPO_CREDS:
         return None
@@ -112,8 +110,8 @@ def refuse_prefix(policy: TenancyPolicy, desired: Desired) -> PermanentError | N
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,
-        f"With credential_scope: {REPO_CREDS} the url must name a whole host. "
-        f"{excerpt(registry.host, 100)} is not one, and Argo CD would offer the login to every host that "
+        f"With credential_scope: {REPO_CREDS} the url must contain a full host name. "
+        f"{excerpt(registry.host, 100)} is not one, and Argo CD would send the login to every host that "
         "begins with it. Write the registry's full host name.",
     )
 

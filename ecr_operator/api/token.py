@@ -1,6 +1,6 @@
-"""The registry token, and the checking of ECR's answer.
+"""Registry tokens, their sources, and the check of ECR's answer.
 
-Invariant: a RegistryToken is whole, decodable and alive at the moment it is made.
+Invariant: a RegistryToken from an answer is complete, decodable and not expired at that moment.
 """
 
 import base64
@@ -22,11 +22,11 @@ Service = Literal["ecr", "ecr-public"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSource:
-    """Where a token comes from; one token of a source serves every registry it reaches.
+    """Where a token comes from; one token serves every registry of its source.
 
     Attributes:
-        identity: who asks.
-        region: AWS region, checked to be one DNS label; perhaps with `fips-` before or `-fips` after it.
+        identity: that AWS is called with.
+        region: AWS region, checked to be one DNS label; may begin with `fips-` or end with `-fips`.
         service: private ECR or ECR Public.
     """
 
@@ -36,11 +36,11 @@ class TokenSource:
 
     @property
     def plain_region(self) -> str:
-        """The region without `fips-` and `-fips`: what bounds and shares are counted by."""
+        """The region without `fips-` and `-fips`, by which rate limits and shares count."""
         return plain_region(self.region)
 
     def __str__(self) -> str:
-        # It enters the fingerprint of generated Secrets: the operator's own must read like this for ever.
+        # Part of the fingerprint of generated Secrets, so the operator's own must never change.
         identity = "operator" if self.identity == OPERATOR else self.identity
         return f"{self.service} in {self.region} as {identity}"
 
@@ -51,11 +51,11 @@ class RegistryToken:
 
     Attributes:
         password: the token itself; never shown.
-        issued_at: when we fetched it, UTC.
-        expires_at: when AWS lets it die, UTC.
-        proxy_endpoint: the registry URL that AWS named, or an empty string.
-        basis: a digest of what in the cluster permitted the call that got it; see `TokenIssuer.basis`.
-        key_hash: of the long-lived access key id that fetched it, by itself or for a role; empty for others.
+        issued_at: when it was fetched, UTC.
+        expires_at: UTC.
+        proxy_endpoint: the registry URL in AWS's answer, or empty.
+        basis: a digest of what in the cluster permitted the call that fetched it; see `TokenIssuer.basis`.
+        key_hash: of the long-lived access key id that fetched it, directly or for a role; empty for others.
     """
 
     password: str = field(repr=False)
@@ -67,24 +67,24 @@ class RegistryToken:
 
     @property
     def times(self) -> TokenTimes:
-        """The token without the token."""
+        """When it was issued and when it expires, without the token."""
         return TokenTimes(issued_at=self.issued_at, expires_at=self.expires_at)
 
 
 def plain_region(region: str) -> str:
-    """The region that a FIPS form such as `fips-us-east-1` names; any other as it is."""
+    """The region that a FIPS form such as `fips-us-east-1` names; any other unchanged."""
     return region.removeprefix("fips-").removesuffix("-fips")
 
 
 def decode_answer(answer: object, now: datetime) -> RegistryToken:
-    """Check an answer of GetAuthorizationToken and take the token out of it.
+    """Check an answer of GetAuthorizationToken and return its token.
 
     Args:
         answer: the parsed answer of ECR (a list of data) or ECR Public (one datum).
-        now: the present, UTC; becomes `issued_at`.
+        now: UTC; becomes `issued_at`.
 
     Raises:
-        TransientError: `InvalidTokenResponse`, in words that hold nothing of the answer.
+        TransientError: `InvalidTokenResponse`; the message contains nothing of the answer.
     """
     data = answer.get("authorizationData") if isinstance(answer, Mapping) else None
     if isinstance(data, list):
@@ -96,8 +96,8 @@ def decode_answer(answer: object, now: datetime) -> RegistryToken:
         raise _invalid("it has no expiresAt")
     expires_at = expires_at.astimezone(UTC)
     if expires_at <= now:
-        # Without the time, which would make each retry say something new.
-        raise _invalid("its token's expiry is in the past: check the clock of the operator's node")
+        # Without the time, which would make the message differ at each retry.
+        raise _invalid("its token has already expired: check the clock of the operator's node")
     return RegistryToken(
         password=_password(data.get("authorizationToken")),
         issued_at=now,
@@ -123,5 +123,5 @@ def _text(value: object) -> str:
 def _invalid(what: str) -> TransientError:
     return TransientError(
         Reason.INVALID_TOKEN_RESPONSE,
-        f"AWS answered GetAuthorizationToken, but {what}. The present token stays; retrying.",
+        f"AWS answered GetAuthorizationToken, but {what}. The current token stays in use; retrying.",
     )

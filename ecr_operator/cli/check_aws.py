@@ -5,7 +5,7 @@ from typing import Final
 
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.registry import is_region
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.whoami import WhoAmI

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
-from ecr_operator.api.times import format_time, parse_time
+from ecr_operator.api.text import format_time, parse_time
 from ecr_operator.cli.rows import printable
 from ecr_operator.core.schedule import minimum_interval
 from ecr_operator.core.status import by_type

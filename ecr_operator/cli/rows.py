@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from ecr_operator.api.kinds import SPECS
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.parsing import status_of
-from ecr_operator.api.times import format_time, parse_time
+from ecr_operator.api.text import format_time, parse_time
 from ecr_operator.core.status import SUCCEEDED, by_type
 
 State = Literal["Ready", "Failing", "Not ready"]

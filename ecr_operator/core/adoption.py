@@ -1,17 +1,16 @@
-"""What a Secret of somebody else would lose by being adopted.
+"""What a foreign Secret would lose by being adopted.
 
-Invariant: what can't be read counts as something to lose; a message names no value, and few keys.
-Leaves out: data keys that stay, since server-side apply changes only those that it names.
+Invariant: what can't be read counts as a loss; a message contains no value, and few keys.
+Leaves out: data keys that stay, since a server-side apply changes only those that it names.
 """
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.api.desired import Desired
-from ecr_operator.api.text import excerpt
+from ecr_operator.api.text import base64_in, excerpt
 from ecr_operator.core.secret import DOCKER_KEY, data_keys, secret_type
 
 _OLD_DOCKER_KEY: Final = ".dockercfg"
@@ -21,10 +20,10 @@ _LONGEST_NAMED: Final = 60
 
 
 def losses(desired: Desired, secret: Mapping[str, Any]) -> str:
-    """What adoption would drop, in words; empty if that is nothing.
+    """The data keys and logins that adoption would drop, in words; empty if there are none.
 
     Args:
-        desired: the checked spec of the resource that adopts it.
+        desired: the spec of the resource that adopts it.
         secret: the whole core Secret.
     """
     found = list(islice(_losses(desired, secret), _MOST_NAMED + 1))
@@ -35,21 +34,21 @@ def losses(desired: Desired, secret: Mapping[str, Any]) -> str:
 
 def _losses(desired: Desired, secret: Mapping[str, Any]) -> Iterator[str]:
     data = secret.get("data") or {}
-    remade = secret.get("type") != secret_type(desired) or bool(secret.get("immutable"))
-    dropped = data.keys() if remade else data.keys() & set(data_keys(desired))
+    is_recreated = secret.get("type") != secret_type(desired) or bool(secret.get("immutable"))
+    dropped = data.keys() if is_recreated else data.keys() & set(data_keys(desired))
     for key in sorted(dropped):
         if key in (DOCKER_KEY, _OLD_DOCKER_KEY):
             yield from _lost_logins(desired, key, data[key])
         elif key == _URL and desired.argo:
             yield from _lost_url(desired, data[key])
         elif not (desired.argo and _URL in data and key in data_keys(desired)):
-            # Beside a url the other keys of a repository tell of that url.
+            # Beside a url, the other keys of a repository belong to that url.
             yield f"data key {_named(key)}"
 
 
 def _lost_logins(desired: Desired, key: str, value: object) -> Iterator[str]:
     try:
-        config = json.loads(_decoded(value))
+        config = json.loads(base64_in(value) or "")
         auths = (config.get("auths") or {}) if key == DOCKER_KEY else config
         helpers = (config.get("credHelpers") or {}) if key == DOCKER_KEY else {}
         hosts = [host for host, login in auths.items() if login] + list(helpers.keys())
@@ -64,21 +63,15 @@ def _lost_logins(desired: Desired, key: str, value: object) -> Iterator[str]:
 
 
 def _lost_url(desired: Desired, value: object) -> Iterator[str]:
-    try:
-        url = _decoded(value)
-    except (ValueError, TypeError):
+    url = base64_in(value)
+    if url is None:
         yield f"data key {_URL}, which can't be read"
-        return
-    if url.rstrip("/") != desired.target.rstrip("/"):
+    elif url.rstrip("/") != desired.target.rstrip("/"):
         yield f"the login for {_named(url)}"
 
 
-def _decoded(value: object) -> str:
-    return base64.b64decode(value if isinstance(value, str) else "", validate=True).decode()
-
-
 def _place(key: str) -> tuple[str, str]:
-    """Host and path of a key of a docker config; `https://` and `/v2/` around a host mean nothing."""
+    """Host and path of a key of a docker config; `https://` and `/v2/` around a host make no difference."""
     host, _, path = key.removeprefix("https://").removeprefix("http://").partition("/")
     path = path.strip("/")
     return host.lower(), "" if path in ("v1", "v2") else path

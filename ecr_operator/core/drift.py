@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from ecr_operator.api.desired import Desired
 from ecr_operator.api.outcome import TokenTimes
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.secret import (
     fingerprint,

@@ -1,18 +1,16 @@
-"""What the generated Secret has from the last valid value of a field whose present one is not valid.
+"""What the generated Secret has from the last valid value of a field whose current value is not valid.
 
-Only what the operator itself applied counts: what others have put there is neither made the operator's own
-nor taken for the spec's. Where managedFields no longer tell, the options for Argo CD are taken as they are.
+Invariant: only what the operator itself applied counts; what others wrote becomes neither the operator's nor
+the spec's. Without managedFields the options for Argo CD are read as they are.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ecr_operator.api.bounds import mapping_in
 from ecr_operator.api.desired import REPO_CREDS, ArgoOptions, Desired
 from ecr_operator.api.kinds import GROUP
+from ecr_operator.api.text import base64_in, mapping_in
 from ecr_operator.core.secret import ARGO_LABEL, MANAGED_BY
 from ecr_operator.core.secret_view import SecretView
 
@@ -23,11 +21,11 @@ _OWN: Final = (MANAGED_BY, ARGO_LABEL)
 
 
 def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]) -> Desired:
-    """The spec with what the Secret has for each of the fields that are not valid.
+    """The spec with what the Secret has for each of `FIELDS` that is not valid.
 
     Args:
-        desired: the spec, with defaults for these fields.
-        view: the resource's own Secret.
+        desired: has defaults for these fields.
+        view: of the resource's own Secret.
         secret: the same Secret, whole.
     """
     metadata, kept = mapping_in(secret, "metadata"), desired.kept
@@ -48,6 +46,7 @@ def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]
 
 
 def _applied(view: SecretView, present: Mapping[str, Any], parent: str) -> dict[str, str]:
+    """Those of the values below a field that the operator applied and still owns."""
     fields = view.entry.fields if view.entry else frozenset()
     return {
         key: value
@@ -66,16 +65,9 @@ def _argo(
     if "credential_scope" in kept:
         changes["scope"] = REPO_CREDS if labels.get(ARGO_LABEL) == REPO_CREDS else "repository"
     if "repo_type" in kept:
-        # enableOCI is written for helm alone, and so tells the type where somebody has changed that.
-        type_ = _decoded(data.get("type")) or ("helm" if "enableOCI" in data else "oci")
+        # enableOCI is written for helm only, and so gives the type where somebody has changed that.
+        type_ = base64_in(data.get("type")) or ("helm" if "enableOCI" in data else "oci")
         changes["repo_type"] = "oci" if type_ == "oci" else "helm"
     if "project" in kept:
-        changes["project"] = _decoded(data.get("project"))
+        changes["project"] = base64_in(data.get("project")) or ""
     return replace(options, **changes)
-
-
-def _decoded(value: object) -> str:
-    try:
-        return base64.b64decode(value, validate=True).decode() if isinstance(value, str) else ""
-    except (binascii.Error, ValueError):
-        return ""

@@ -1,12 +1,10 @@
-"""Telling a Secret that v0.6.0 wrote from one that only looks like it.
+"""Recognizes a Secret that v0.6.0 wrote, and not one that only looks like it.
 
-v0.6.0 left no ownerReference and no label. So its Secrets are known by the exact form that its code
-writes, for this very host or URL, and by a status that only it leaves behind. Under v0.6.0's CRDs our own
-status looks the same; there the login must also have been written with the status, as v0.6.0 did.
+v0.6.0 set no ownerReference and no label. Its Secrets are known by the exact data that its code writes for
+this very host or URL, and by a status that only it leaves. Under v0.6.0's CRDs our own status looks the same;
+there the login must also have been written at the same time as the status, as v0.6.0 did.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.desired import ArgoOptions, Desired, Resource
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import base64_in, parse_time
 from ecr_operator.api.token import USERNAME, RegistryToken
 from ecr_operator.core.secret import (
     ARGO_LABEL,
@@ -41,14 +39,14 @@ def has_legacy_status(resource: Resource) -> bool:
 def legacy_token(
     resource: Resource, desired: Desired, secret: Mapping[str, Any], *, old_crds: bool = False
 ) -> RegistryToken | None:
-    """The token in a Secret that v0.6.0 plainly wrote for this resource; None for any other Secret.
+    """The token in a Secret that v0.6.0 wrote for this resource; None for any other Secret.
 
     Args:
-        resource: whose status tells the token's age.
-        desired: its checked spec.
+        resource: its status gives the token's age.
+        desired: the resource's spec.
         secret: the whole core Secret, with its managedFields.
-        old_crds: the status may be our own; require managedFields to show an update of the login at its time.
-            Not required elsewhere, since a Secret restored from a backup shows the time of the restore.
+        old_crds: the status may be our own, so managedFields must show an update of the login at its time.
+            Not required otherwise, since a Secret restored from a backup has the time of the restore.
     """
     issued_at = parse_time(resource.status.get("lastUpdatedTime"))
     if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
@@ -61,16 +59,13 @@ def legacy_token(
         return None
     try:
         token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
-    except OverflowError:  # a time near the year 9999, which nobody fetched a token at
+    except OverflowError:  # a time near the year 9999, which no token has
         return None
-    if data != generated_data(_as_then(desired), {desired.target: token}) or not _has_form(desired, secret):
+    # v0.6.0 knew no options for Argo CD.
+    then = replace(desired, argo=ArgoOptions() if desired.argo else None)
+    if data != generated_data(then, {desired.target: token}) or not _has_form(desired, secret):
         return None
     return token
-
-
-def _as_then(desired: Desired) -> Desired:
-    """What v0.6.0 made of the spec: it knew no options for Argo CD."""
-    return replace(desired, argo=ArgoOptions() if desired.argo else None)
 
 
 def _has_controller(secret: Mapping[str, Any]) -> bool:
@@ -79,7 +74,7 @@ def _has_controller(secret: Mapping[str, Any]) -> bool:
 
 
 def _is_written_at(time: datetime, desired: Desired, secret: Mapping[str, Any]) -> bool:
-    """Whether the login was last changed by an update around that time, under whatever manager's name."""
+    """Whether the login was last changed by an update around that time; the manager's name proves nothing."""
     field = f"f:{'password' if desired.argo else DOCKER_KEY}"
     writers = [
         entry
@@ -102,12 +97,11 @@ def _has_form(desired: Desired, secret: Mapping[str, Any]) -> bool:
 
 
 def _decoded(data: object) -> dict[str, str]:
-    if not isinstance(data, Mapping):
-        return {}
-    try:
-        return {key: base64.b64decode(value, validate=True).decode() for key, value in data.items()}
-    except (binascii.Error, ValueError, TypeError):
-        return {}
+    """The Secret's data in clear; empty where any of it is not text."""
+    texts = {key: base64_in(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
+    return (
+        {key: text for key, text in texts.items() if text is not None} if None not in texts.values() else {}
+    )
 
 
 def _password(desired: Desired, data: Mapping[str, str]) -> str | None:

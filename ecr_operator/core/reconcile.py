@@ -13,7 +13,7 @@ from functools import partial
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import ForeignSecretError, OperatorError, StaleObjectError, TransientError
 from ecr_operator.api.outcome import Reason, TokenTimes
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache

@@ -14,7 +14,7 @@ from ecr_operator.api.desired import ORPHAN, ArgoOptions, Desired
 from ecr_operator.api.kinds import API_VERSION, GROUP
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.api.parsing import REFRESH_REQUESTED
-from ecr_operator.api.times import parse_time
+from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import USERNAME, RegistryToken
 
 MANAGER: Final = "ecr-secret-operator"

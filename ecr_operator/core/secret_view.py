@@ -1,6 +1,7 @@
-"""Whose a Secret is, told from its metadata alone.
+"""What the operator keeps of a core Secret, and whose it is by its metadata.
 
-Invariant: a Secret that is not this resource's is never written; see the contract, section 3.
+Invariants: a view holds no data of the Secret, and no more than the operator may have written itself,
+whatever others write; a Secret that is not this resource's own is never written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +10,19 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final
 
-from ecr_operator.api.bounds import LONGEST_NAME, mapping_in, mappings_in, text_in
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.interning import share_text
 from ecr_operator.api.kinds import GROUP, KINDS
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey, TokenTimes
 from ecr_operator.api.parsing import requested_refresh
-from ecr_operator.api.text import excerpt_unless_word
+from ecr_operator.api.text import (
+    LONGEST_NAME,
+    excerpt_unless_word,
+    intern_text,
+    mapping_in,
+    mappings_in,
+    text_in,
+)
 from ecr_operator.core.secret import (
     FINGERPRINT,
     KEY_HASH,
@@ -42,7 +48,7 @@ _LONGEST_SHOWN: Final = 60
 _MOST_WRITERS: Final = 5
 _MOST_MANAGERS: Final = 200
 _LABEL: Final = f"f:metadata/f:labels/f:{MANAGED_BY}"
-# Of our own entry: a spec of the largest size, with its labels and annotations as paths, is well within.
+# Of our own entry; the largest spec, with its labels and annotations as paths, is well within.
 _MOST_FIELDS: Final = 500
 _DEEPEST_FIELD: Final = 8
 _LONGEST_FIELD: Final = 512
@@ -60,12 +66,12 @@ class Relation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who has a Secret, by its controller ownerReference, or by our annotations where it has none.
+    """The owner of a Secret, by its controller ownerReference, or by our annotations where it has none.
 
     Attributes:
-        uid: of the owner; empty where the reference can't be one of ours.
-        kind: of the owner; short, and in quotes if it is not a plain word.
-        name: of the owner; the same.
+        uid: empty where the reference can't be to one of our resources.
+        kind: short, and in quotes if it is not a plain word.
+        name: the same.
         of_ours: it is one of our custom resources.
         controller: by ownerReference.
     """
@@ -86,9 +92,9 @@ class AppliedEntry:
     """Our entry in a Secret's managedFields: what we applied and still own.
 
     Attributes:
-        time: of our last apply that changed something. An apply by somebody else under our
-            manager's name shows only here.
-        fields: paths, as `manifests.owned_fields` writes them.
+        time: of the last apply that changed something. An apply by somebody else under our manager's name
+            shows only here.
+        fields: paths, as `secret.owned_fields` writes them.
     """
 
     time: str
@@ -97,25 +103,22 @@ class AppliedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretView:
-    """What the operator keeps of a core Secret: never its data.
+    """What the operator keeps of a core Secret; the last six from its annotations.
 
     Attributes:
-        namespace: its namespace.
-        name: its name.
-        uid: of this very object.
         resource_version: as last seen; every later write carries it.
-        owner: who has it, if anybody says so.
+        owner: None where there is none.
         labelled: it bears our label, so that the watch shows it.
         managed: it bears our field manager's entry, and our label or another value of it that an admission
-            webhook or policy put in its place: a change by anybody else takes the label out of our entry.
-        entry: our own entry in managedFields, if there is one.
+            webhook or policy set instead: a change by anyone else removes the label from our entry.
+        entry: our own entry in managedFields.
         writers: the other field managers that own some of its data.
-        times: of the token in it, by our annotations.
-        fingerprint: of the spec that it was made from, by our annotation.
-        tokens: which login holds a token of when, where it holds several.
-        refresh_requested: the request for a fresh token that was met last, by our annotation.
-        adopt: how it may be adopted, `ADOPT_KEEPING` or `ADOPT_DROPPING`; None where nobody allows it.
-        key_hash: of the long-lived access key id that fetched its token, by our annotation.
+        times: of the token in it.
+        fingerprint: of the spec that it was made from.
+        tokens: which login has a token from when, where it has several.
+        refresh_requested: the last request for a fresh token that was fulfilled.
+        adopt: how it may be adopted, `ADOPT_KEEPING` or `ADOPT_DROPPING`; None where it may not.
+        key_hash: of the long-lived access key id that fetched its token.
     """
 
     namespace: str
@@ -135,22 +138,19 @@ class SecretView:
     key_hash: str | None = None
 
     def is_owned_by(self, uid: str) -> bool:
-        """Whether the resource with that uid has it."""
+        """Whether its owner is the resource with that uid."""
         return self.owner is not None and self.owner.uid == uid
 
     @property
     def owner_in_words(self) -> str:
-        """Whose it seems to be, for a message."""
+        """The owner, or who wrote its data, for a message."""
         if self.owner:
             return f"{self.owner.kind} {self.owner.name}"
         return f"field manager {', '.join(self.writers)}" if self.writers else "no owner"
 
 
 def view_secret(metadata: Mapping[str, Any]) -> SecretView:
-    """Make a view of a Secret's `metadata`, whose name, uid and version alone are the server's.
-
-    Never raises, and keeps no more than the operator itself may have written.
-    """
+    """Make a view of a Secret's `metadata`, of which only namespace, name, uid and version are trusted."""
     annotations = mapping_in(metadata, "annotations")
     entry = _our_entry(mappings_in(metadata, "managedFields"))
     label = mapping_in(metadata, "labels").get(MANAGED_BY)
@@ -171,7 +171,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         tokens=text_in(annotations, TOKENS, _LONGEST_TOKENS),
         refresh_requested=requested_refresh(metadata),
         adopt=next((word for word in _ADOPTIONS if annotations.get(ADOPT) == word), None),
-        key_hash=share_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
+        key_hash=intern_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
     )
 
 
@@ -180,7 +180,7 @@ def relation_of(view: SecretView, resource: Resource, *, owner_is_gone: bool) ->
 
     Args:
         view: the Secret.
-        resource: who wants it.
+        resource: whose spec names it.
         owner_is_gone: the owner that the Secret names was one of our resources and no longer exists.
     """
     owner = view.owner
@@ -201,7 +201,7 @@ def applied_fields(fields: Mapping[str, Any]) -> frozenset[str] | None:
         left -= len(path)
         if len(found) >= _MOST_FIELDS or left < 0 or path == _BEYOND:
             return None
-        found.add(share_text(path))
+        found.add(intern_text(path))
     return frozenset(found)
 
 
@@ -209,7 +209,7 @@ _BEYOND: Final = ""
 
 
 def _leaves(prefix: str, fields: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Paths one by one, so that no more are made than are looked at; `_BEYOND` for one that is too long."""
+    """Paths one by one, so that no more are made than are read; `_BEYOND` for one too long or deep."""
     for key, inner in fields.items():
         if len(key) > _LONGEST_FIELD or depth > _DEEPEST_FIELD:
             yield _BEYOND
@@ -259,7 +259,7 @@ def _controller(references: Iterable[Mapping[str, Any]]) -> Owner | None:
 
 
 def _shown(mapping: Mapping[str, Any], key: str, longest: int) -> str:
-    """What others wrote below a key, for a message."""
+    """A text that others wrote, for a message."""
     text = mapping.get(key)
     return excerpt_unless_word(text if isinstance(text, str) else "", longest)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.schedule import is_alive
 

@@ -17,7 +17,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.parsing import parse_resource
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.ports import Clock, EventSink, Links, ResourceReader, StatusWriter
 from ecr_operator.core.queue import DeadlineQueue, Due

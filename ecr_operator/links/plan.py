@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ecr_operator.api.bounds import mapping_in, mappings_in
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.interning import share_text
 from ecr_operator.api.kinds import GROUP
-from ecr_operator.api.link_spec import FIELDS
-from ecr_operator.api.names import is_name
+from ecr_operator.api.names import LINK_FIELDS, is_name
+from ecr_operator.api.text import intern_text, mapping_in, mappings_in
 
 # By the label the operator finds again what it tends; in the annotation stands what it added.
 LABEL: Final = f"{GROUP}/linked"
@@ -35,7 +33,7 @@ class Link:
 
     Attributes:
         secret: name of the Secret.
-        use: which of `FIELDS`.
+        use: which of `LINK_FIELDS`.
         by: name of the resource that wishes it.
     """
 
@@ -92,7 +90,7 @@ def _names(
     names = [name for entry in entries if isinstance(name := entry.get("name"), str) and is_name(name)]
     first = [name for name in names if (name, use) in recorded]
     others = [name for name in names if (name, use) not in recorded]
-    return tuple({"name": share_text(name)} for name in [*first, *others[:_MOST_KEPT]])
+    return tuple({"name": intern_text(name)} for name in [*first, *others[:_MOST_KEPT]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +143,7 @@ def view_account(raw: Mapping[str, Any]) -> Account:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        entries={use: tuple(mappings_in(raw, field)) for use, field in FIELDS.items()},
+        entries={use: tuple(mappings_in(raw, field)) for use, field in LINK_FIELDS.items()},
         record=_read_record(annotation),
         annotation=annotation,
         labelled=mapping_in(metadata, "labels").get(LABEL) == "true",
@@ -230,7 +228,7 @@ def _patch(
     labelled: bool,
 ) -> dict[str, Any]:
     patch: dict[str, Any] = {
-        FIELDS[use]: list(found)
+        LINK_FIELDS[use]: list(found)
         for use, found in entries.items()
         if list(found) != list(account.entries[use])
     }
@@ -296,5 +294,5 @@ def _read_record(annotation: str | None) -> frozenset[Link]:
         for secret, bys in uses
         if isinstance(bys, Mapping)
         for use, by in bys.items()
-        if use in FIELDS and isinstance(by, str) and is_name(by) and is_name(secret)
+        if use in LINK_FIELDS and isinstance(by, str) and is_name(by) and is_name(secret)
     )

@@ -1,40 +1,34 @@
-"""Who asks AWS, by the spec; which roles are permitted; and how a session is called."""
+"""The identity that a spec names, the roles that are permitted, and the name of a session."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecr_operator.api.desired import Resource
+from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import (
     OPERATOR,
+    PERMITTED_ROLES,
     Identity,
     KeyDigest,
+    check_permitted,
     check_role_arn,
     hash_key_id,
+    is_credentials_file,
+    is_iam_key,
     is_role_arn,
+    near_iam_key,
     permits,
     session_name,
     session_tags,
 )
 from ecr_operator.api.outcome import Reason
-from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.token import TokenSource
+from tests.builders import desired, host, resource
 
-ROLE = "arn:aws:iam::123456789012:role/ecr-puller"
-
-
-def parsed(kind: str = "Secret", **spec: Any) -> Resource:
-    """Parse a resource of namespace `team` with these fields of the spec."""
-    host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-    target = {"ecr_registry": host} if kind == "Secret" else {"url": host}
-    metadata = {"name": "pull", "namespace": "team", "uid": "u"}
-    return parse_resource(
-        kind, {"metadata": metadata, "spec": {"generated_secret_name": "x", **target, **spec}}
-    )
-
+ROLE: Final = "arn:aws:iam::123456789012:role/ecr-puller"
 
 IDENTITIES: dict[str, tuple[dict[str, Any], Identity]] = {
     "nothing named": ({}, OPERATOR),
@@ -63,40 +57,46 @@ IDENTITIES: dict[str, tuple[dict[str, Any], Identity]] = {
 @pytest.mark.parametrize("kind", ["Secret", "ArgoHelmRepoSecret"])
 @pytest.mark.parametrize(("spec", "identity"), IDENTITIES.values(), ids=IDENTITIES)
 def test_the_spec_names_the_identity(kind: str, spec: dict[str, Any], identity: Identity) -> None:
-    resource = parsed(kind, **spec)
-    assert resource.problem is None
-    assert resource.desired
-    assert resource.desired.sources[0] == TokenSource(identity=identity, region="eu-west-1")
+    target = {"url" if kind == "ArgoHelmRepoSecret" else "ecr_registry": host("eu-west-1")}
+    of = resource(kind, **target, **spec)
+    assert of.problem is None
+    assert desired(of).sources == (TokenSource(identity=identity, region="eu-west-1"),)
 
 
-BAD: dict[str, tuple[dict[str, Any], str]] = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "two sources": (
         {"service_account": {"name": "ci"}, "aws_iam_secret": {"name": "keys"}},
-        "spec.service_account and spec.aws_iam_secret",
+        "spec.service_account and spec.aws_iam_secret are mutually exclusive; remove one of them.",
     ),
-    "a name that is a path": ({"service_account": {"name": "../x"}}, "spec.service_account.name"),
-    "a name in another namespace": ({"aws_iam_secret": {"name": "other/keys"}}, "spec.aws_iam_secret.name"),
+    "a path": ({"service_account": {"name": "../x"}}, 'spec.service_account.name "../x" is not a valid'),
+    "another namespace": ({"aws_iam_secret": {"name": "other/keys"}}, "spec.aws_iam_secret.name"),
     "an empty name": ({"aws_iam_secret": {"name": ""}}, 'spec.aws_iam_secret.name ""'),
     "no name": ({"service_account": {}}, 'spec.service_account.name ""'),
     "two dots": ({"aws_iam_secret": {"name": "a..b"}}, "spec.aws_iam_secret.name"),
-    "a long name": ({"aws_iam_secret": {"name": "a" * 254}}, "spec.aws_iam_secret.name"),
-    "a name with a line break": ({"aws_iam_secret": {"name": "a\n"}}, "spec.aws_iam_secret.name"),
-    "a name that is a number": ({"aws_iam_secret": {"name": 7}}, "spec.aws_iam_secret.name must be a string"),
-    "a name in place of an object": ({"service_account": "ci"}, "spec.service_account must be an object"),
+    "a line break": ({"aws_iam_secret": {"name": "a\n"}}, "spec.aws_iam_secret.name"),
+    "a number": ({"aws_iam_secret": {"name": 7}}, "spec.aws_iam_secret.name must be a string"),
+    "text for an object": ({"service_account": "ci"}, "spec.service_account must be an object"),
 }
 
 
-@pytest.mark.parametrize(("spec", "words"), BAD.values(), ids=BAD)
-def test_a_spec_that_makes_no_sense_is_invalid_in_words(spec: dict[str, Any], words: str) -> None:
-    problem = parsed(**spec).problem
+@pytest.mark.parametrize(("spec", "words"), INVALID.values(), ids=INVALID)
+def test_an_invalid_reference_is_reported(spec: dict[str, Any], words: str) -> None:
+    problem = resource(**spec).problem
     assert problem
     assert problem.reason is Reason.INVALID_SPEC
     assert words in problem.message
     assert len(problem.message) < 300
 
 
-ARNS = [ROLE, "arn:aws-cn:iam::123456789012:role/a/path/r", "arn:aws-us-gov:iam::123456789012:role/a+=,.@_-b"]
-NO_ARNS = {
+@pytest.mark.parametrize(
+    "text",
+    [ROLE, "arn:aws-cn:iam::123456789012:role/a/path/r", "arn:aws-us-gov:iam::123456789012:role/a+=,.@_-b"],
+)
+def test_the_arn_of_a_role_is_accepted(text: str) -> None:
+    check_role_arn(text)
+
+
+NOT_ARNS: Final = {
     "a user": "arn:aws:iam::123456789012:user/x",
     "a wildcard": "arn:aws:iam::123456789012:role/*",
     "any account": "arn:aws:iam::*:role/x",
@@ -114,21 +114,17 @@ NO_ARNS = {
 }
 
 
-@pytest.mark.parametrize("text", ARNS)
-def test_the_arn_of_a_role_is_one(text: str) -> None:
-    check_role_arn(text)
-
-
-@pytest.mark.parametrize("text", NO_ARNS.values(), ids=NO_ARNS)
-def test_anything_else_is_none_and_refused(text: str) -> None:
+@pytest.mark.parametrize("text", NOT_ARNS.values(), ids=NOT_ARNS)
+def test_anything_but_the_arn_of_a_role_is_refused(text: str) -> None:
     assert not is_role_arn(text)
-    problem = parsed(role_arn=text).problem
+    problem = resource(role_arn=text).problem
     assert problem
     assert problem.message.startswith("spec.role_arn ")
+    assert "is not a valid IAM role ARN; expected arn:aws:iam::" in problem.message
 
 
 @pytest.mark.parametrize(
-    ("glob", "covers"),
+    ("glob", "matches"),
     [
         (ROLE, True),
         ("*", True),
@@ -144,38 +140,81 @@ def test_anything_else_is_none_and_refused(text: str) -> None:
         ("arn.aws.iam..123456789012.role.ecr-puller", False),
     ],
 )
-def test_a_glob_covers_to_the_letter(glob: str, *, covers: bool) -> None:
-    assert permits([glob], ROLE) is covers
-
-
-def test_no_globs_permit_nothing() -> None:
+def test_a_glob_matches_case_and_takes_brackets_literally(glob: str, *, matches: bool) -> None:
+    assert permits([glob], ROLE) is matches
     assert not permits([], ROLE)
 
 
-SESSION = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # AWS's rule
+@pytest.mark.parametrize(
+    ("annotation", "permitted"),
+    [
+        (ROLE, True),
+        (f"other, {ROLE}", True),
+        (f"other {ROLE}", True),
+        ("", False),
+        ("other", False),
+        # The glob at the limit may be cut off, and would then match more.
+        (f"{'x' * 8190} **{ROLE}", False),
+        (f"{ROLE} {'x' * 9000}", True),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_namespace_permits_roles_by_its_annotation(annotation: str, *, permitted: bool) -> None:
+    identity = Identity(namespace="team", role_arn=ROLE)
+    if permitted:
+        check_permitted(identity, annotation)
+        return
+    with pytest.raises(PermanentError, match="--permitted-roles nor the annotation") as refused:
+        check_permitted(identity, annotation)
+    assert refused.value.reason is Reason.ROLE_NOT_PERMITTED
+    assert f"kubectl annotate --overwrite namespace team '{PERMITTED_ROLES}={ROLE}'" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("access-key-id", "aws_access_key_id"),
+        ("AWS_SECRET_KEY", "aws_secret_access_key"),
+        ("sessionToken", "aws_session_token"),
+        ("aws_access_key_id", ""),
+        ("password", ""),
+        ("access_key" + "x" * 9999, ""),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_likely_mistake_in_a_key_s_name_is_recognized(name: str, near: str) -> None:
+    assert near_iam_key(name) == near
+
+
+def test_keys_count_in_any_case_and_whole_files_are_recognized() -> None:
+    assert is_iam_key("AWS_ACCESS_KEY_ID")
+    assert not is_iam_key("access-key-id")
+    assert is_credentials_file("Credentials")
+    assert not is_credentials_file("aws_access_key_id")
+
+
+SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # AWS's rule
+PREFIX: Final = "ecr-secret-operator@"
 
 
 @pytest.mark.parametrize("namespace", ["a", "team", "a" * 43, "a" * 44, "a" * 63])
 def test_a_session_names_the_namespace_within_awss_rule(namespace: str) -> None:
     name = session_name(Identity(namespace=namespace, role_arn=ROLE))
     assert SESSION.fullmatch(name)
-    assert name.startswith(f"ecr-secret-operator@{namespace[:27]}")
-    assert (name == f"ecr-secret-operator@{namespace}") is (len(namespace) <= 44)
+    assert name.startswith(f"{PREFIX}{namespace[:27]}")
+    assert (name == f"{PREFIX}{namespace}") is (len(namespace) <= 44)
 
 
-def test_long_namespaces_that_begin_alike_have_sessions_of_their_own() -> None:
+def test_long_namespaces_that_begin_alike_have_different_sessions() -> None:
     names = {session_name(Identity(namespace=f"{'a' * 60}{number}", role_arn=ROLE)) for number in range(100)}
     assert len(names) == 100
 
 
-NAMESPACES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
-
-
-@given(NAMESPACES)
-def test_what_a_long_namespaces_session_is_called_no_other_namespace_can_be(namespace: str) -> None:
-    called = session_name(Identity(namespace=namespace, role_arn=ROLE))
-    uncut = called.removeprefix("ecr-secret-operator@")
-    assert SESSION.fullmatch(called)
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True))
+def test_a_cut_session_name_is_that_of_no_other_namespace(namespace: str) -> None:
+    name = session_name(Identity(namespace=namespace, role_arn=ROLE))
+    assert SESSION.fullmatch(name)
+    uncut = name.removeprefix(PREFIX)
     assert uncut == namespace or "+" in uncut
 
 
@@ -187,25 +226,25 @@ def test_tags_name_namespace_and_resource_where_known() -> None:
     }
 
 
-def test_identities_differ_in_words_and_so_in_the_fingerprint_of_a_secret() -> None:
+def test_identities_differ_as_text_and_so_in_the_fingerprint_of_a_secret() -> None:
     sources = [TokenSource(identity=each, region="eu-west-1") for _, each in IDENTITIES.values()]
     assert len({str(source) for source in sources}) == len(set(sources)) > 4
 
 
-def test_the_operators_own_reads_as_it_always_did() -> None:
+def test_the_text_of_the_operators_own_source_never_changes() -> None:
     assert str(TokenSource(region="eu-west-1")) == "ecr in eu-west-1 as operator"
 
 
 OLD = KeyDigest(id_hash="old", contents="1")
 SAME_ID = KeyDigest(id_hash="old", contents="2")
 NEW = KeyDigest(id_hash="new", contents="3")
-OTHER = KeyDigest()  # session keys, a web identity, or what makes no sense
+OTHER = KeyDigest()  # session keys, a web identity, or what can't be read
 
 
 @pytest.mark.parametrize(
     ("before", "now", "fetched_by", "renewed"),
     [
-        # A start: only the ids tell.
+        # At a start only ids can be compared.
         (None, NEW, "old", True),
         (None, NEW, "new", False),
         (None, NEW, None, False),
@@ -222,11 +261,11 @@ OTHER = KeyDigest()  # session keys, a web identity, or what makes no sense
         (OTHER, OTHER, "old", False),
         (OTHER, OTHER, None, False),
         (OTHER, NEW, None, True),
-        # A file that was away for a while.
+        # A file that was missing for a while.
         (OTHER, OLD, "old", False),
     ],
 )
-def test_which_tokens_other_keys_make_due(
+def test_a_token_is_renewed_when_other_keys_replaced_those_that_fetched_it(
     before: KeyDigest | None, now: KeyDigest, fetched_by: str | None, *, renewed: bool
 ) -> None:
     assert now.replaces(before, fetched_by) is renewed

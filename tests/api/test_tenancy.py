@@ -1,4 +1,4 @@
-"""What the cluster admin allows."""
+"""The cluster admin's policy on namespaces and hosts."""
 
 import pytest
 
@@ -8,8 +8,10 @@ from ecr_operator.api.tenancy import (
     TenancyPolicy,
     check_hosts,
     parse_selector,
+    refuse_ambient,
     refuse_prefix,
     selects,
+    uses_operator,
     without_refused,
 )
 from tests.builders import HOST, desired, host, resource
@@ -29,32 +31,32 @@ OTHER = host("eu-west-1")
         pytest.param("team=a,tier", {"team": "a"}, False, id="and is not"),
     ],
 )
-def test_which_namespaces_a_selector_takes(selector: str, labels: dict[str, str], *, expected: bool) -> None:
+def test_a_selector_matches_labels(selector: str, labels: dict[str, str], *, expected: bool) -> None:
     assert selects(parse_selector(selector), labels) is expected
 
 
 @pytest.mark.parametrize("text", ["", "a=b,", "a in (b)", "=b", "a = b"])
-def test_another_form_of_selector_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="write key=value"):
+def test_any_other_form_of_selector_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected key=value"):
         parse_selector(text)
 
 
 @pytest.mark.parametrize("glob", [HOST, "*.dkr.ecr.us-east-2.amazonaws.com", "*"])
-def test_a_host_that_a_glob_covers_is_allowed(glob: str) -> None:
+def test_a_host_that_a_glob_matches_is_allowed(glob: str) -> None:
     check_hosts(TenancyPolicy(registry_hosts=("other.example", glob)), desired(resource()))
 
 
-def test_any_host_is_allowed_where_none_is_named() -> None:
+def test_every_host_is_allowed_without_globs() -> None:
     check_hosts(TenancyPolicy(), desired(resource()))
 
 
-def test_a_host_that_no_glob_covers_is_refused_and_says_who_can_change_it() -> None:
+def test_a_host_that_no_glob_matches_is_refused_and_the_message_names_the_flag() -> None:
     with pytest.raises(PermanentError, match=r"1234.*--allowed-registry-hosts") as found:
         check_hosts(TenancyPolicy(registry_hosts=(OTHER,)), desired(resource()))
     assert found.value.reason == "InvalidRegistry"
 
 
-def test_additional_hosts_that_no_glob_covers_are_left_out_and_named() -> None:
+def test_additional_hosts_that_no_glob_matches_are_left_out_and_named() -> None:
     third = OTHER.replace("eu-west-1", "eu-west-2")
     more = desired(resource(additional_registries=[OTHER, third]))
     policy = TenancyPolicy(registry_hosts=(HOST, third))
@@ -80,12 +82,24 @@ REPO_CREDS_URLS = {
 }
 
 
-@pytest.mark.parametrize(("spec", "is_whole"), REPO_CREDS_URLS.values(), ids=REPO_CREDS_URLS)
-def test_repo_creds_name_a_whole_host(spec: dict[str, str], *, is_whole: bool) -> None:
+@pytest.mark.parametrize(("spec", "is_full"), REPO_CREDS_URLS.values(), ids=REPO_CREDS_URLS)
+def test_repo_creds_need_a_full_host_name(spec: dict[str, str], *, is_full: bool) -> None:
     of = desired(resource("ArgoHelmRepoSecret", credential_scope="repo-creds", **spec))
     refusal = refuse_prefix(TenancyPolicy(), of)
-    assert (refusal is None) == is_whole
+    assert (refusal is None) == is_full
     if refusal:
         assert refusal.reason is Reason.INVALID_REGISTRY
         assert refuse_prefix(TenancyPolicy(registry_hosts=("*",)), of) is None, "named by the cluster admin"
     assert refuse_prefix(TenancyPolicy(), desired(resource("ArgoHelmRepoSecret", **spec))) is None
+
+
+def test_a_namespace_without_permission_is_told_the_ways_out() -> None:
+    refusal = refuse_ambient("team")
+    assert refusal.reason is Reason.ROLE_NOT_PERMITTED
+    assert "Namespace team" in refusal.message
+    assert "--ambient-credentials" in refusal.message
+
+
+def test_only_the_operators_identity_without_a_role_is_ambient() -> None:
+    assert uses_operator(desired(resource()))
+    assert not uses_operator(desired(resource(role_arn="arn:aws:iam::123456789012:role/x")))

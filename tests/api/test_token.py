@@ -1,4 +1,4 @@
-"""What is taken for a token of ECR, and what is not."""
+"""Which answers of ECR hold a token, and which are refused."""
 
 # ruff: noqa: S105 - names of Secrets and made-up tokens
 
@@ -12,24 +12,24 @@ from ecr_operator.api.errors import TransientError
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import RegistryToken, TokenSource, decode_answer
-from tests.builders import NOW, TWELVE_HOURS, token
+from tests.builders import NOW, TWELVE_HOURS, times, token
 
 PASSWORD: Final = "eyJwYXlsb2FkIjoiVE9LRU4ifQ"
 LATER: Final = NOW + TWELVE_HOURS
 ENDPOINT: Final = "https://123456789012.dkr.ecr.us-east-2.amazonaws.com"
 
 
-def login(text: str = f"AWS:{PASSWORD}") -> str:
-    return base64.b64encode(text.encode()).decode()
+def encoded(text: str = f"AWS:{PASSWORD}") -> str:
+    return base64.b64encode(text.encode("latin-1")).decode()
 
 
-def datum(**said: object) -> dict[str, Any]:
-    usual = {"authorizationToken": login(), "expiresAt": LATER, "proxyEndpoint": ENDPOINT}
-    return {key: value for key, value in (usual | said).items() if value is not None}
+def datum(**changes: object) -> dict[str, Any]:
+    usual = {"authorizationToken": encoded(), "expiresAt": LATER, "proxyEndpoint": ENDPOINT}
+    return {key: value for key, value in (usual | changes).items() if value is not None}
 
 
-def answer(**said: object) -> dict[str, Any]:
-    return {"authorizationData": [datum(**said)]}
+def answer(**changes: object) -> dict[str, Any]:
+    return {"authorizationData": [datum(**changes)]}
 
 
 def refusal(of: object) -> TransientError:
@@ -41,15 +41,13 @@ def refusal(of: object) -> TransientError:
 @pytest.mark.parametrize(
     "good",
     [
-        pytest.param(answer(), id="ECR answers with a list of one"),
-        pytest.param({"authorizationData": datum()}, id="ECR Public answers without a list"),
-        pytest.param(
-            {"authorizationData": [datum(), datum(authorizationToken="?")]}, id="the first one counts"
-        ),
-        pytest.param(answer() | {"ResponseMetadata": {}}, id="what else is in it does not matter"),
+        pytest.param(answer(), id="ECR: a list of one"),
+        pytest.param({"authorizationData": datum()}, id="ECR Public: no list"),
+        pytest.param({"authorizationData": [datum(), datum(authorizationToken="?")]}, id="the first counts"),
+        pytest.param(answer() | {"ResponseMetadata": {}}, id="other fields are ignored"),
     ],
 )
-def test_a_good_answer_gives_the_token(good: object) -> None:
+def test_a_valid_answer_gives_the_token(good: object) -> None:
     expected = RegistryToken(password=PASSWORD, issued_at=NOW, expires_at=LATER, proxy_endpoint=ENDPOINT)
     assert decode_answer(good, NOW) == expected
 
@@ -57,98 +55,73 @@ def test_a_good_answer_gives_the_token(good: object) -> None:
 @pytest.mark.parametrize(
     ("expires_at", "expected"),
     [
-        pytest.param(
-            LATER.astimezone(timezone(timedelta(hours=5))), LATER, id="of another zone it is turned into UTC"
-        ),
-        pytest.param(
-            NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=1), id="just ahead it is alive"
-        ),
+        pytest.param(LATER.astimezone(timezone(timedelta(hours=5))), LATER, id="another zone"),
+        pytest.param(NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=1), id="just ahead"),
         pytest.param(
             datetime(2026, 3, 2, 12),  # noqa: DTZ001 - the point
             datetime(2026, 3, 2, 12).astimezone(UTC),
-            id="naive it is local time",
+            id="naive, so local time",
         ),
-        pytest.param(
-            datetime(9999, 12, 31, tzinfo=UTC),
-            datetime(9999, 12, 31, tzinfo=UTC),
-            id="in 8,000 years it is taken",
-        ),
+        pytest.param(datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), id="far ahead"),
     ],
 )
-def test_the_expiry(expires_at: datetime, expected: datetime) -> None:
-    taken = decode_answer(answer(expiresAt=expires_at), NOW).expires_at
-    assert (taken, taken.tzinfo) == (expected, UTC)
+def test_the_expiry_is_in_utc(expires_at: datetime, expected: datetime) -> None:
+    found = decode_answer(answer(expiresAt=expires_at), NOW).expires_at
+    assert (found, found.tzinfo) == (expected, UTC)
 
 
-@pytest.mark.parametrize("endpoint", [None, 7, ["x"]], ids=["absent", "a number", "a list"])
-def test_a_token_without_a_sensible_endpoint_is_good(endpoint: object) -> None:
+@pytest.mark.parametrize("endpoint", [None, 7, ["x"]])
+def test_the_endpoint_may_be_missing(endpoint: object) -> None:
     assert decode_answer(answer(proxyEndpoint=endpoint), NOW).proxy_endpoint == ""
+
+
+def bad_tokens(*texts: object) -> list[dict[str, Any]]:
+    return [answer(authorizationToken=text) for text in texts]
+
+
+BAD: Final[dict[str, list[object]]] = {
+    "has no authorizationData": [
+        *(None, [], f"AWS:{PASSWORD}", {}, {"authorizationData": None}, {"authorizationData": []}),
+        *({"authorizationData": [PASSWORD]}, {"authorizationData": PASSWORD}),
+    ],
+    "has no expiresAt": [answer(expiresAt=time) for time in (None, "2026-03-02T00:00:00Z", 1.8e9)],
+    "has already expired: check the clock": [answer(expiresAt=time) for time in (NOW, NOW - TWELVE_HOURS)],
+    "is not base64": [
+        *bad_tokens("<html>", encoded()[:-3], f" {encoded()}", "QVdTOü==", encoded("AWS:\xff"))
+    ],
+    "not a login of the user AWS": [
+        *bad_tokens(None, "", b"QVdTOng=", 7),
+        *bad_tokens(encoded(PASSWORD), encoded(f"aws:{PASSWORD}"), encoded("AWS:")),
+    ],
+}
 
 
 @pytest.mark.parametrize(
     ("bad", "words"),
-    [
-        pytest.param(None, "has no authorizationData", id="nothing"),
-        pytest.param([], "has no authorizationData", id="a list"),
-        pytest.param(f"AWS:{PASSWORD}", "has no authorizationData", id="text"),
-        pytest.param({}, "has no authorizationData", id="an empty object"),
-        pytest.param({"authorizationData": None}, "has no authorizationData", id="no data"),
-        pytest.param({"authorizationData": []}, "has no authorizationData", id="an empty list of data"),
-        pytest.param({"authorizationData": [PASSWORD]}, "has no authorizationData", id="a list of text"),
-        pytest.param({"authorizationData": PASSWORD}, "has no authorizationData", id="text for data"),
-        pytest.param(answer(expiresAt=None), "has no expiresAt", id="no expiry"),
-        pytest.param(answer(expiresAt="2026-03-02T00:00:00Z"), "has no expiresAt", id="an expiry in text"),
-        pytest.param(answer(expiresAt=1.8e9), "has no expiresAt", id="an expiry in seconds"),
-        pytest.param(answer(expiresAt=NOW), "in the past: check the clock", id="an expiry right now"),
-        pytest.param(
-            answer(expiresAt=NOW - TWELVE_HOURS), "in the past: check the clock", id="a past expiry"
-        ),
-        pytest.param(answer(authorizationToken=None), "not a login of the user AWS", id="no token"),
-        pytest.param(answer(authorizationToken=""), "not a login of the user AWS", id="an empty token"),
-        pytest.param(answer(authorizationToken=b"QVdTOng="), "not a login of the user AWS", id="bytes"),
-        pytest.param(answer(authorizationToken=7), "not a login of the user AWS", id="a number for a token"),
-        pytest.param(answer(authorizationToken="<html>"), "is not base64", id="HTML for a token"),
-        pytest.param(answer(authorizationToken=login()[:-3]), "is not base64", id="a cut token"),
-        pytest.param(answer(authorizationToken=f" {login()}"), "is not base64", id="a space in the token"),
-        pytest.param(
-            answer(authorizationToken="QVdTOü=="), "is not base64", id="letters that base64 has not"
-        ),
-        pytest.param(
-            answer(authorizationToken=base64.b64encode(b"AWS:\xff").decode()), "is not base64", id="no text"
-        ),
-        pytest.param(answer(authorizationToken=login(PASSWORD)), "not a login of the user AWS", id="no user"),
-        pytest.param(
-            answer(authorizationToken=login(f"aws:{PASSWORD}")),
-            "not a login of the user AWS",
-            id="another user",
-        ),
-        pytest.param(
-            answer(authorizationToken=login("AWS:")), "not a login of the user AWS", id="no password"
-        ),
-    ],
+    [(bad, words) for words, answers in BAD.items() for bad in answers],
+    ids=lambda value: ascii(value)[:60],
 )
-def test_a_bad_answer_is_refused_in_words_that_hold_nothing_of_it(bad: object, words: str) -> None:
+def test_a_bad_answer_is_refused_and_the_message_contains_nothing_of_it(bad: object, words: str) -> None:
     error = refusal(bad)
     assert error.reason is Reason.INVALID_TOKEN_RESPONSE
     assert words in error.message
-    assert "The present token stays" in error.message
-    assert not any(secret in error.message for secret in (PASSWORD, login(), login(PASSWORD), "html", "QVdT"))
+    assert "The current token stays in use" in error.message
+    assert not any(part in error.message for part in (PASSWORD, encoded(), encoded(PASSWORD), "html", "QVdT"))
 
 
-def test_the_message_is_the_same_whatever_moment_has_passed() -> None:
+def test_the_message_does_not_change_with_time() -> None:
     early, late = (refusal(answer(expiresAt=NOW - TWELVE_HOURS * factor)).message for factor in (1, 2))
     assert early == late
 
 
-def test_the_password_shows_in_no_rendering_of_the_token() -> None:
+def test_the_password_is_in_no_rendering_of_the_token() -> None:
     shown = token(PASSWORD)
     assert PASSWORD not in f"{shown!r}{shown!s}{shown.times}"
+    assert shown.times == times()
 
 
 def test_a_source_reads_as_words() -> None:
-    source = TokenSource(
-        identity=Identity(source="iam_secret", namespace="team", name="keys"),
-        region="us-east-1",
-        service="ecr-public",
-    )
-    assert str(source) == "ecr-public in us-east-1 as Secret team/keys"
+    identity = Identity(source="iam_secret", namespace="team", name="keys")
+    source = TokenSource(identity=identity, region="fips-us-east-1", service="ecr-public")
+    assert str(source) == "ecr-public in fips-us-east-1 as Secret team/keys"
+    assert source.plain_region == "us-east-1"

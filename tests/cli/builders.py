@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.cli.rows import Row
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

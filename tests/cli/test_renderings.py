@@ -113,7 +113,9 @@ def chart(**spec: Any) -> Resource:
         pytest.param(chart(project="a b"), "No Secret is created until", id="a slip without a default"),
         pytest.param(chart(project="a b", suspend=True), "", id="a suspended one is shown all the same"),
         pytest.param(
-            chart(url="h", region="us-east-1", credential_scope="repo-creds"), "a whole host", id="a prefix"
+            chart(url="h", region="us-east-1", credential_scope="repo-creds"),
+            "a full host name",
+            id="a prefix",
         ),
         pytest.param(chart(url=""), "", id="no login"),
     ],

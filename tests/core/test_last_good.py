@@ -1,4 +1,4 @@
-"""What a Secret tells of fields whose present values are not valid."""
+"""The last valid values of fields, from the Secret that was made of them."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def kept(kind: str, present: dict[str, Any], **slips: Any) -> Desired:
         ),
     ],
 )
-def test_the_secret_tells_the_last_good_value_of_every_field(
+def test_the_secret_has_the_last_valid_value_of_every_field(
     kind: str, good: dict[str, Any], slips: dict[str, Any]
 ) -> None:
     found, before = kept(kind, secret(kind, **good), **slips), desired(resource(kind, **good))
@@ -60,7 +60,7 @@ def test_the_secret_tells_the_last_good_value_of_every_field(
 
 
 @pytest.mark.parametrize("field", sorted(ALL_ARGO))
-def test_only_what_is_not_valid_is_taken_from_the_secret(field: str) -> None:
+def test_only_fields_that_are_not_valid_are_read_from_the_secret(field: str) -> None:
     old = {"secret_labels": {"old": "x"}, "secret_annotations": {"old": "x"}, "project": "old"}
     present = secret(ARGO, deletion_policy="Orphan", repo_type="oci", **old)
     new: dict[str, Any] = {
@@ -78,7 +78,7 @@ def test_only_what_is_not_valid_is_taken_from_the_secret(field: str) -> None:
     )
 
 
-def test_what_others_put_on_the_secret_is_not_made_the_operator_s() -> None:
+def test_labels_and_annotations_of_others_are_not_taken_over() -> None:
     present = secret("Secret", secret_labels=LABELS)
     present["metadata"]["labels"]["theirs"] = "x"
     present["metadata"]["annotations"]["theirs"] = "x"
@@ -87,7 +87,7 @@ def test_what_others_put_on_the_secret_is_not_made_the_operator_s() -> None:
 
 
 def edited(present: dict[str, Any], **data: str | None) -> dict[str, Any]:
-    """Have somebody write the data of a Secret; None takes a key out."""
+    """Change the data of a Secret as another writer; None removes a key."""
     for key, value in data.items():
         present["metadata"]["managedFields"][0]["fieldsV1"]["f:data"].pop(f"f:{key}", None)
         present["data"].pop(key, None)
@@ -106,20 +106,20 @@ def edited(present: dict[str, Any], **data: str | None) -> dict[str, Any]:
         pytest.param({"project": "a"}, {"project": "theirs"}, ArgoOptions(), id="another project"),
     ],
 )
-def test_data_that_others_wrote_is_not_taken_for_the_spec_s(
+def test_data_of_others_is_not_read_as_the_spec_s(
     good: dict[str, Any], data: dict[str, str | None], expected: ArgoOptions
 ) -> None:
     assert kept(ARGO, edited(secret(ARGO, **good), **data), **ALL_ARGO).argo == expected
 
 
-def test_a_label_of_argo_cd_that_others_wrote_does_not_widen_the_login() -> None:
+def test_a_label_of_others_does_not_widen_the_scope_of_the_login() -> None:
     present, label = secret(ARGO), "argocd.argoproj.io/secret-type"
     present["metadata"]["labels"][label] = "repo-creds"
     del present["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"][f"f:{label}"]
     assert kept(ARGO, present, **ALL_ARGO).argo == ArgoOptions()
 
 
-def test_without_managed_fields_the_options_for_argo_cd_are_as_they_are() -> None:
+def test_without_managed_fields_the_options_for_argo_cd_are_read_as_they_are() -> None:
     present = secret(ARGO, repo_type="oci", project="team-a", secret_labels=LABELS)
     del present["metadata"]["managedFields"]
     found = kept(ARGO, present, **ALL_ARGO)
@@ -129,7 +129,7 @@ def test_without_managed_fields_the_options_for_argo_cd_are_as_they_are() -> Non
 
 
 @pytest.mark.parametrize("value", ["%%%", "//8=", None, 7, ["a"]], ids=repr)
-def test_data_of_any_form_is_survived(value: object) -> None:
+def test_data_of_any_form_gives_options(value: object) -> None:
     present = secret(ARGO, project="team-a")
     present["data"] = {"project": value, "type": value}
     assert kept(ARGO, present, **ALL_ARGO).argo is not None

@@ -1,4 +1,4 @@
-"""Which Secrets v0.6.0 plainly wrote, and which only look like it."""
+"""Which Secrets v0.6.0 wrote, and which only look like it."""
 
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
@@ -50,79 +50,73 @@ def argo(labels: object = None, **values: str) -> dict[str, Any]:
     }
 
 
-def taken(secret: dict[str, Any], of: Resource) -> str | None:
+def adopted(secret: dict[str, Any], of: Resource) -> str | None:
     token = legacy_token(of, desired(of), secret)
     return token.password if token else None
 
 
-@pytest.mark.parametrize(
-    ("kind", "secret"), [("Secret", docker()), (ARGO, argo())], ids=["a pull secret", "an Argo secret"]
-)
-def test_what_v0_6_0_wrote_is_taken_with_its_token_and_twelve_hours(
-    kind: str, secret: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(("kind", "secret"), [("Secret", docker()), (ARGO, argo())])
+def test_a_secret_of_v0_6_0_gives_its_token_with_twelve_hours(kind: str, secret: dict[str, Any]) -> None:
     of = resource(kind, status=STATUS)
     token = legacy_token(of, desired(of), secret)
     assert token is not None
     assert (token.password, token.issued_at, token.expires_at) == ("old", NOW, NOW + TWELVE_HOURS)
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        pytest.param(docker(type="Opaque"), id="another type"),
-        pytest.param(docker({"auths": {"other.example": login()}}), id="a login for another host"),
-        pytest.param(docker({"auths": {HOST: login(), "x": login()}}), id="a second login"),
-        pytest.param(docker({"auths": {HOST: login(username="me")}}), id="another user"),
-        pytest.param(docker({"auths": {HOST: login(auth=b64("AWS:new"))}}), id="two tokens that differ"),
-        pytest.param(docker({"auths": {HOST: login(email="a@b")}}), id="a field more"),
-        pytest.param(docker({"auths": {HOST: login("")}}), id="no password"),
-        pytest.param(docker({"auths": {HOST: login() | {"password": 7}}}), id="a number for a password"),
-        pytest.param(docker({"auths": {HOST: "AWS"}}), id="text for a login"),
-        pytest.param(docker({"auths": []}), id="a list of logins"),
-        pytest.param(docker([1]), id="a list for a config"),
-        pytest.param(docker(data={".dockerconfigjson": b64("{")}), id="half a config"),
-        pytest.param(docker(data={".dockerconfigjson": "%"}), id="no base64"),
-        pytest.param(docker(data={".dockerconfigjson": None}), id="a null"),
-        pytest.param(docker(data=None), id="no data"),
-        pytest.param(docker(data={**docker()["data"], "more": ""}), id="a key more"),
-        pytest.param(docker(metadata={"ownerReferences": [{"controller": True}]}), id="a controller"),
-    ],
-)
-def test_what_only_looks_like_a_pull_secret_of_v0_6_0_is_left_alone(secret: dict[str, Any]) -> None:
-    assert taken(secret, resource(status=STATUS)) is None
+PULL_SECRETS: Final = {
+    "another type": docker(type="Opaque"),
+    "a login for another host": docker({"auths": {"other.example": login()}}),
+    "a second login": docker({"auths": {HOST: login(), "x": login()}}),
+    "another user": docker({"auths": {HOST: login(username="me")}}),
+    "two tokens that differ": docker({"auths": {HOST: login(auth=b64("AWS:new"))}}),
+    "one more field": docker({"auths": {HOST: login(email="a@b")}}),
+    "no password": docker({"auths": {HOST: login("")}}),
+    "a number for a password": docker({"auths": {HOST: login() | {"password": 7}}}),
+    "text for a login": docker({"auths": {HOST: "AWS"}}),
+    "a list of logins": docker({"auths": []}),
+    "a list for a config": docker([1]),
+    "half a config": docker(data={".dockerconfigjson": b64("{")}),
+    "not base64": docker(data={".dockerconfigjson": "%"}),
+    "null": docker(data={".dockerconfigjson": None}),
+    "no data": docker(data=None),
+    "one more key": docker(data={**docker()["data"], "more": ""}),
+    "a controller": docker(metadata={"ownerReferences": [{"controller": True}]}),
+}
+ARGO_SECRETS: Final = {
+    "no label": argo(labels={}),
+    "another label": argo(labels={"argocd.argoproj.io/secret-type": "cluster"}),
+    "another user": argo(username="me"),
+    "another URL": argo(url="other.example"),
+    "one more key": argo(project="p"),
+    "another type": argo() | {"type": "custom"},
+    "no data": argo() | {"data": {}},
+}
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        pytest.param(argo(labels={}), id="no label"),
-        pytest.param(argo(labels={"argocd.argoproj.io/secret-type": "cluster"}), id="another label"),
-        pytest.param(argo(username="me"), id="another user"),
-        pytest.param(argo(url="other.example"), id="another URL"),
-        pytest.param(argo(project="p"), id="a key more"),
-        pytest.param(argo() | {"type": "custom"}, id="another type"),
-        pytest.param(argo() | {"data": {}}, id="no data"),
-    ],
-)
-def test_what_only_looks_like_an_argo_secret_of_v0_6_0_is_left_alone(secret: dict[str, Any]) -> None:
-    assert taken(secret, resource(ARGO, status=STATUS)) is None
+@pytest.mark.parametrize("secret", PULL_SECRETS.values(), ids=PULL_SECRETS)
+def test_a_pull_secret_that_only_looks_like_v0_6_0_s_is_foreign(secret: dict[str, Any]) -> None:
+    assert adopted(secret, resource(status=STATUS)) is None
+
+
+@pytest.mark.parametrize("secret", ARGO_SECRETS.values(), ids=ARGO_SECRETS)
+def test_an_argo_secret_that_only_looks_like_v0_6_0_s_is_foreign(secret: dict[str, Any]) -> None:
+    assert adopted(secret, resource(ARGO, status=STATUS)) is None
 
 
 @pytest.mark.parametrize(
     "status",
     [
-        pytest.param(None, id="none"),
-        pytest.param({"phase": "Updated"}, id="no time"),
-        pytest.param(STATUS | {"lastUpdatedTime": "today"}, id="a time that is none"),
-        pytest.param(STATUS | {"phase": "Failed"}, id="a failure"),
-        pytest.param(STATUS | {"observedGeneration": 1}, id="a newer operator's"),
+        None,
+        {"phase": "Updated"},
+        STATUS | {"lastUpdatedTime": "today"},
+        STATUS | {"phase": "Failed"},
+        STATUS | {"observedGeneration": 1},
     ],
 )
-def test_by_such_a_status_nothing_is_of_v0_6_0(status: object) -> None:
+def test_a_status_that_v0_6_0_did_not_write_makes_every_secret_foreign(status: object) -> None:
     of = resource(status=status)
     assert not has_legacy_status(of)
-    assert taken(docker(), of) is None
+    assert adopted(docker(), of) is None
 
 
 def entry(time: str = "2026-03-01T12:00:00Z", operation: str = "Update", key: str = "") -> dict[str, Any]:
@@ -132,7 +126,7 @@ def entry(time: str = "2026-03-01T12:00:00Z", operation: str = "Update", key: st
 
 
 def written(*entries: dict[str, Any], kind: str = "Secret") -> str | None:
-    """Return the token that is taken under v0.6.0's CRDs, with these managedFields."""
+    """The token that is adopted under v0.6.0's CRDs, with these managedFields."""
     of = resource(kind, status=STATUS)
     secret = docker() if kind == "Secret" else argo()
     secret["metadata"]["managedFields"] = list(entries)
@@ -152,7 +146,7 @@ LABELLED: Final = {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:m
         pytest.param([LABELLED | {"time": "2026-03-02T12:00:00Z"}, entry()], id="and labelled later"),
     ],
 )
-def test_under_old_crds_a_login_that_was_updated_with_the_status_is_taken(
+def test_under_old_crds_a_login_updated_together_with_the_status_is_v0_6_0_s(
     entries: list[dict[str, Any]],
 ) -> None:
     assert written(*entries) == "old"
@@ -172,19 +166,19 @@ def test_under_old_crds_a_login_that_was_updated_with_the_status_is_taken(
         pytest.param([entry() | {"fieldsV1": None}], id="no fields"),
     ],
 )
-def test_under_old_crds_any_other_login_may_be_hand_made_and_is_left(entries: list[dict[str, Any]]) -> None:
+def test_under_old_crds_any_other_login_is_foreign(entries: list[dict[str, Any]]) -> None:
     assert written(*entries) is None
 
 
-def test_under_old_crds_the_password_of_an_argo_secret_counts() -> None:
+def test_under_old_crds_the_time_of_an_argo_secret_s_password_counts() -> None:
     assert written(entry(key="password"), kind=ARGO) == "old"
     assert written(entry(key="url"), kind=ARGO) is None
 
 
-def test_an_owner_that_does_not_control_is_no_owner() -> None:
+def test_an_owner_that_is_not_the_controller_is_ignored() -> None:
     secret = docker(metadata={"ownerReferences": [{"kind": "Pod"}]})
-    assert taken(secret, resource(status=STATUS)) == "old"
+    assert adopted(secret, resource(status=STATUS)) == "old"
 
 
-def test_a_time_at_the_end_of_all_time_is_that_of_no_token() -> None:
-    assert taken(docker(), resource(status=STATUS | {"lastUpdatedTime": "9999-12-31T23:59:59Z"})) is None
+def test_a_time_that_overflows_is_that_of_no_token() -> None:
+    assert adopted(docker(), resource(status=STATUS | {"lastUpdatedTime": "9999-12-31T23:59:59Z"})) is None

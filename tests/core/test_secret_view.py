@@ -1,4 +1,4 @@
-"""Whose a Secret is, and what is kept of it."""
+"""Whose a Secret is by its metadata, and how much of that is kept."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -44,53 +44,35 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return foreign_metadata(ownerReferences=list(references), **more)
 
 
-@pytest.mark.parametrize(
-    ("metadata", "gone", "expected"),
-    [
-        pytest.param(owned(CONTROLLER), False, Relation.OURS, id="controlled by this very object it is ours"),
-        pytest.param(foreign(CONTROLLER), False, Relation.OURS, id="that is enough, whatever else it bears"),
-        pytest.param(
-            owned({**THEIRS, "controller": False}, CONTROLLER),
-            False,
-            Relation.OURS,
-            id="beside an owner that does not control it",
-        ),
-        pytest.param(owned(GONE), True, Relation.TAKE_OVER, id="of a resource that is gone it is taken over"),
-        pytest.param(owned(GONE), False, Relation.FOREIGN, id="of a resource that is there it is not"),
-        pytest.param(
-            foreign(GONE), True, Relation.FOREIGN, id="without our label and entry it is not taken over"
-        ),
-        pytest.param(owned(GONE, labels={}), True, Relation.FOREIGN, id="without our label alone neither"),
-        pytest.param(
-            owned(GONE, managedFields=[]), True, Relation.FOREIGN, id="without our entry alone neither"
-        ),
-        pytest.param(owned(THEIRS), True, Relation.FOREIGN, id="the controller of others keeps it"),
-        pytest.param(
-            owned({**GONE, "kind": "Other"}),
-            True,
-            Relation.FOREIGN,
-            id="another kind of our group is of others",
-        ),
-        pytest.param(owned(), False, Relation.OURS, id="without an owner our annotation tells whose it is"),
-        pytest.param(
-            owned(annotations={}), False, Relation.FOREIGN, id="our label without any owner proves nothing"
-        ),
-        pytest.param(foreign(), False, Relation.FOREIGN, id="what somebody made by hand is theirs"),
-        pytest.param(foreign(**ADOPT), False, Relation.ADOPT, id="unless they say that it may be adopted"),
-        pytest.param(
-            foreign(annotations={"ecr.mobb.redhat.com/adopt": "yes"}),
-            False,
-            Relation.FOREIGN,
-            id="in the very word",
-        ),
-        pytest.param(
-            foreign(THEIRS, **ADOPT), False, Relation.FOREIGN, id="a controller's Secret can't be given away"
-        ),
-        pytest.param(foreign(GONE, **ADOPT), True, Relation.ADOPT, id="but one whose controller is gone can"),
-        pytest.param(foreign(GONE, **ADOPT), False, Relation.FOREIGN, id="and not while it is there"),
-    ],
-)
-def test_what_a_resource_may_do(metadata: Mapping[str, Any], gone: bool, expected: Relation) -> None:  # noqa: FBT001 - a table
+RELATIONS: Final[dict[str, tuple[dict[str, Any], bool, Relation]]] = {
+    "controlled by this very resource": (owned(CONTROLLER), False, Relation.OURS),
+    "controlled by it, without our label and entry": (foreign(CONTROLLER), False, Relation.OURS),
+    "beside an owner that is not the controller": (
+        owned({**THEIRS, "controller": False}, CONTROLLER),
+        False,
+        Relation.OURS,
+    ),
+    "of a deleted resource": (owned(GONE), True, Relation.TAKE_OVER),
+    "of a resource that exists": (owned(GONE), False, Relation.FOREIGN),
+    "of a deleted resource, without our label and entry": (foreign(GONE), True, Relation.FOREIGN),
+    "of a deleted resource, without our label": (owned(GONE, labels={}), True, Relation.FOREIGN),
+    "of a deleted resource, without our entry": (owned(GONE, managedFields=[]), True, Relation.FOREIGN),
+    "of another controller": (owned(THEIRS), True, Relation.FOREIGN),
+    "of another kind in our group": (owned({**GONE, "kind": "Other"}), True, Relation.FOREIGN),
+    "without an owner, by our annotation": (owned(), False, Relation.OURS),
+    "our label without any owner": (owned(annotations={}), False, Relation.FOREIGN),
+    "made by hand": (foreign(), False, Relation.FOREIGN),
+    "made by hand, to be adopted": (foreign(**ADOPT), False, Relation.ADOPT),
+    "of another controller, to be adopted": (foreign(THEIRS, **ADOPT), False, Relation.FOREIGN),
+    "of a deleted resource, to be adopted": (foreign(GONE, **ADOPT), True, Relation.ADOPT),
+    "of a resource that exists, to be adopted": (foreign(GONE, **ADOPT), False, Relation.FOREIGN),
+}
+
+
+@pytest.mark.parametrize(("metadata", "gone", "expected"), RELATIONS.values(), ids=RELATIONS)
+def test_a_resource_may_write_its_own_orphaned_or_given_secrets_only(
+    metadata: Mapping[str, Any], *, gone: bool, expected: Relation
+) -> None:
     assert relation_of(view_secret(metadata), OURS, owner_is_gone=gone) is expected
 
 
@@ -99,7 +81,7 @@ def orphaned(**more: Any) -> dict[str, Any]:
     return secret_metadata(resource(deletion_policy="Orphan")) | more
 
 
-def test_a_secret_that_outlives_its_resource_is_known_by_our_annotations() -> None:
+def test_a_secret_that_outlives_its_resource_is_found_by_our_annotations() -> None:
     metadata = orphaned()
     assert "ownerReferences" not in metadata
     owner = view_secret(metadata).owner
@@ -109,57 +91,44 @@ def test_a_secret_that_outlives_its_resource_is_known_by_our_annotations() -> No
 
 
 @pytest.mark.parametrize(
-    "metadata",
+    "change",
     [
-        pytest.param(orphaned(labels={}), id="without our label"),
-        pytest.param(orphaned(managedFields=[]), id="without our entry"),
-        pytest.param(
-            orphaned(annotations={"ecr.mobb.redhat.com/owner-uid": "uid-of-web"}), id="without a kind"
-        ),
-        pytest.param(orphaned(annotations={"ecr.mobb.redhat.com/owner": "Secret/web"}), id="without a uid"),
-        pytest.param(
-            orphaned(
-                annotations={"ecr.mobb.redhat.com/owner": "Pod/web", "ecr.mobb.redhat.com/owner-uid": "u"}
-            ),
-            id="of a kind that is not ours",
-        ),
+        {"labels": {}},
+        {"managedFields": []},
+        {"annotations": {f"{GROUP}/owner-uid": "uid-of-web"}},
+        {"annotations": {f"{GROUP}/owner": "Secret/web"}},
+        {"annotations": {f"{GROUP}/owner": "Pod/web", f"{GROUP}/owner-uid": "u"}},
+        {"annotations": {f"{GROUP}/owner": "Secret/W b", f"{GROUP}/owner-uid": "u"}},
     ],
 )
-def test_annotations_alone_prove_nothing(metadata: Mapping[str, Any]) -> None:
-    assert view_secret(metadata).owner is None
+def test_annotations_name_an_owner_only_with_our_label_and_entry(change: Mapping[str, Any]) -> None:
+    assert view_secret(orphaned(**change)).owner is None
+
+
+def writes(*managers: str, field: str = "f:data") -> dict[str, Any]:
+    return {"managedFields": [{"manager": name, "fieldsV1": {field: {}}} for name in managers]}
+
+
+NULLS: Final[dict[str, Any]] = dict.fromkeys(("managedFields", "annotations", "ownerReferences", "labels"))
 
 
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        pytest.param(foreign(THEIRS), "Certificate web", id="its controller"),
-        pytest.param(foreign(), "field manager kubectl-create", id="else who wrote its data"),
-        pytest.param(
-            foreign(
-                managedFields=[
-                    {"manager": name, "fieldsV1": {"f:data": {}}} for name in ("helm", "vim", "helm")
-                ]
-            ),
-            "field manager helm, vim",
-            id="each once",
-        ),
-        pytest.param(
-            foreign(managedFields=[{"manager": "x", "fieldsV1": {"f:type": {}}}, {}]),
-            "no owner",
-            id="but not who wrote other things",
-        ),
-        pytest.param(
-            foreign_metadata(managedFields=None, annotations=None, ownerReferences=None, labels=None),
-            "no owner",
-            id="nulls",
-        ),
+        (foreign(THEIRS), "Certificate web"),
+        (foreign(), "field manager kubectl-create"),
+        (foreign(**writes("helm", "vim", "helm")), "field manager helm, vim"),
+        (foreign(**writes("x", field="f:type")), "no owner"),
+        (foreign_metadata(**NULLS), "no owner"),
     ],
 )
-def test_the_owner_is_told_in_words(metadata: Mapping[str, Any], words: str) -> None:
+def test_the_owner_in_words_is_the_controller_or_who_wrote_data(
+    metadata: Mapping[str, Any], words: str
+) -> None:
     assert view_secret(metadata).owner_in_words == words
 
 
-def test_a_view_of_our_own_secret_tells_all_that_decides() -> None:
+def test_a_view_of_our_own_secret_has_all_that_decides_and_no_data() -> None:
     seen = view(OURS, token("s3cret"), version="42")
     assert (seen.resource_version, seen.times, seen.managed, seen.writers) == ("42", times(), True, ())
     assert seen.owner == Owner(uid="uid-of-web", kind="Secret", name="web", of_ours=True, controller=True)
@@ -176,50 +145,45 @@ HELM: Final = {"labels": {"app.kubernetes.io/managed-by": "Helm"}}
     ("metadata", "labelled", "managed"),
     [
         pytest.param(owned(), True, True, id="as we wrote it"),
-        pytest.param(owned(**HELM), False, True, id="overwritten by an admission"),
+        pytest.param(owned(**HELM), False, True, id="overwritten by an admission webhook"),
         pytest.param(
             owned(**HELM, managedFields=without(owned(), "f:metadata")["managedFields"]),
             False,
             False,
             id="overwritten by somebody else",
         ),
-        pytest.param(owned(labels={}), False, False, id="taken off"),
+        pytest.param(owned(labels={}), False, False, id="removed"),
         pytest.param(foreign(labels=owned()["labels"]), True, False, id="without our entry"),
     ],
 )
-def test_our_label(metadata: Mapping[str, Any], *, labelled: bool, managed: bool) -> None:
+def test_our_label_may_be_overwritten_by_an_admission_webhook_only(
+    metadata: Mapping[str, Any], *, labelled: bool, managed: bool
+) -> None:
     seen = view_secret(metadata)
     assert (seen.labelled, seen.managed) == (labelled, managed)
 
 
-@pytest.mark.parametrize("word", ["true", "replace"])
-def test_the_words_of_adoption(word: str) -> None:
-    assert view_secret(foreign(annotations={"ecr.mobb.redhat.com/adopt": word})).adopt == word
-
-
-@pytest.mark.parametrize("word", ["", "True", "false", "yes", "replace ", None, 1, ["true"]], ids=str)
-def test_no_other_word_is_one(word: object) -> None:
-    assert view_secret(foreign(annotations={"ecr.mobb.redhat.com/adopt": word})).adopt is None
+@pytest.mark.parametrize(
+    "word", ["true", "replace", "", "True", "false", "yes", "replace ", None, 1, ["true"]], ids=str
+)
+def test_adoption_needs_the_exact_word(word: object) -> None:
+    expected = word if word in ("true", "replace") else None
+    assert view_secret(foreign(annotations={f"{GROUP}/adopt": word})).adopt == expected
 
 
 @pytest.mark.parametrize(
-    "entry",
+    ("manager", "operation", "entry"),
     [
-        pytest.param({"manager": "kubectl", "operation": "Apply"}, id="another manager's"),
-        pytest.param(
-            {"manager": "ecr-secret-operator", "operation": "Update"}, id="an update under our name"
-        ),
+        ("kubectl", "Apply", None),
+        ("ecr-secret-operator", "Update", None),
+        ("ecr-secret-operator", "Apply", AppliedEntry(time="", fields=frozenset())),
     ],
 )
-def test_an_entry_is_not_ours(entry: Mapping[str, Any]) -> None:
-    assert view_secret(foreign_metadata(managedFields=[entry])).entry is None
-
-
-def test_an_entry_without_time_or_fields_is_ours_and_owns_nothing() -> None:
-    bare = {"manager": "ecr-secret-operator", "operation": "Apply"}
-    assert view_secret(foreign_metadata(managedFields=[bare])).entry == AppliedEntry(
-        time="", fields=frozenset()
-    )
+def test_only_an_apply_under_our_name_is_our_entry(
+    manager: str, operation: str, entry: AppliedEntry | None
+) -> None:
+    managed = [{"manager": manager, "operation": operation}]
+    assert view_secret(foreign_metadata(managedFields=managed)).entry == entry
 
 
 def test_fields_are_paths_to_the_leaves() -> None:
@@ -235,36 +199,27 @@ def test_a_value_changed_by_others_leaves_our_entry() -> None:
     assert not any(field.startswith("f:data") for field in entry.fields)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-14:00",
-        "2026-99-99T00:00:00Z",
-        "2026-03-01T12:00:00",
-        "tomorrow",
-        "",
-    ],
-)
-def test_an_annotation_that_is_no_time_never_raises(text: str) -> None:
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "tomorrow", ""])
+def test_an_annotation_that_is_not_a_time_counts_as_absent(text: str) -> None:
     metadata = secret_metadata(OURS)
-    metadata["annotations"]["ecr.mobb.redhat.com/token-expires-at"] = text
+    metadata["annotations"][f"{GROUP}/token-expires-at"] = text
     assert view_secret(metadata).times is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"name": "x" * HUGE}, id="a name too long"),
-        pytest.param({"name": "web\n\x1b[31mroot"}, id="a name with control characters"),
-        pytest.param({"name": "Web"}, id="a name with capitals"),
-        pytest.param({"name": 7}, id="a number for a name"),
-        pytest.param({"uid": "uid-of-web" + "x" * HUGE}, id="a uid too long"),
-        pytest.param({"kind": "Secret" * HUGE}, id="a kind too long"),
-        pytest.param({"kind": None}, id="no kind"),
+        {"name": "x" * HUGE},
+        {"name": "web\n\x1b[31mroot"},
+        {"name": "Web"},
+        {"name": 7},
+        {"uid": "uid-of-web" + "x" * HUGE},
+        {"kind": "Secret" * HUGE},
+        {"kind": None},
     ],
+    ids=lambda change: ascii(change)[:40],
 )
-def test_a_reference_that_can_not_be_to_one_of_our_resources_is_foreign(change: Mapping[str, Any]) -> None:
+def test_a_reference_that_can_not_be_to_a_resource_of_ours_is_foreign(change: Mapping[str, Any]) -> None:
     seen = view_secret(owned({**CONTROLLER, **change}))
     assert seen.owner is not None
     assert (seen.owner.of_ours, seen.owner.uid) == (False, "")
@@ -273,7 +228,7 @@ def test_a_reference_that_can_not_be_to_one_of_our_resources_is_foreign(change: 
     assert len(seen.owner_in_words) <= 130
 
 
-def test_what_others_wrote_is_shown_in_quotes_unless_it_is_a_word() -> None:
+def test_what_others_wrote_is_quoted_unless_it_is_a_word() -> None:
     seen = view_secret(foreign({**THEIRS, "kind": "Job; now run", "name": "a b"}))
     assert seen.owner_in_words == '"Job; now run" "a b"'
     names = [f"man ager-{number}" * 20 for number in range(300)]
@@ -286,20 +241,20 @@ def test_what_others_wrote_is_shown_in_quotes_unless_it_is_a_word() -> None:
 @pytest.mark.parametrize(
     ("mark", "most"),
     [
-        pytest.param("spec-fingerprint", 64, id="the fingerprint"),
-        pytest.param("tokens", 4096, id="the tokens"),
-        pytest.param("owner-uid", 64, id="the owner's uid"),
-        pytest.param("owner", 316, id="the owner"),
-        pytest.param("refresh-requested-at", 64, id="the request"),
+        ("spec-fingerprint", 64),
+        ("tokens", 4096),
+        ("owner-uid", 64),
+        ("owner", 316),
+        ("refresh-requested-at", 64),
     ],
 )
-def test_of_an_annotation_no_more_is_kept_than_the_operator_writes(mark: str, most: int) -> None:
+def test_no_more_of_an_annotation_is_kept_than_the_operator_writes(mark: str, most: int) -> None:
     metadata = secret_metadata(resource(deletion_policy="Orphan"))
     metadata["annotations"][f"{GROUP}/{mark}"] = "Secret/" + "x" * HUGE
     assert largest_text(view_secret(metadata)) <= most
 
 
-def test_a_secret_that_merely_bears_our_label_takes_little_memory() -> None:
+def test_a_secret_that_only_bears_our_label_needs_little_memory() -> None:
     annotations = {f"{GROUP}/{mark}": "x" * HUGE for mark in ("tokens", "owner", "spec-fingerprint", "adopt")}
     metadata = foreign_metadata(
         labels={"app.kubernetes.io/managed-by": "ecr-secret-operator"}, annotations=annotations
@@ -342,12 +297,12 @@ def nested(depth: int) -> dict[str, Any]:
         pytest.param(nested(50_000), id="deeper than any stack"),
     ],
 )
-def test_an_entry_with_more_fields_than_we_apply_counts_as_none(fields: Mapping[str, Any]) -> None:
+def test_an_entry_with_more_fields_than_we_apply_counts_as_absent(fields: Mapping[str, Any]) -> None:
     seen = view_secret(with_fields(fields))
     assert (seen.entry, seen.managed) == (None, False)
 
 
-def test_no_more_paths_are_made_than_are_looked_at() -> None:
+def test_no_more_paths_are_made_than_are_read() -> None:
     class Counted(dict[str, Any]):
         taken = 0
 
@@ -361,7 +316,6 @@ def test_no_more_paths_are_made_than_are_looked_at() -> None:
 
 
 def test_the_entry_of_the_largest_spec_is_kept() -> None:
-    """Else a Secret with many labels would count as edited by others for ever."""
     keys = [f"{'p' * 63}.{'q' * 63}.{'r' * 63}.example/{number:063}" for number in range(100)]
     labels = dict.fromkeys(keys, "")
     of = resource(secret_labels=labels, secret_annotations=labels)
@@ -394,7 +348,7 @@ annotations = st.dictionaries(
         labels=st.just({"app.kubernetes.io/managed-by": "ecr-secret-operator"}),
     )
 )
-def test_whatever_others_write_into_metadata_a_view_is_made_of_it(metadata: Mapping[str, Any]) -> None:
+def test_any_metadata_makes_a_view(metadata: Mapping[str, Any]) -> None:
     seen = view_secret(foreign_metadata(**metadata))
     assert relation_of(seen, OURS, owner_is_gone=True) in Relation
     assert seen.owner_in_words.isprintable()

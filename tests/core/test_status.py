@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from ecr_operator.api.outcome import Outcome, Reason
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.core.status import is_legacy_part, is_ready, next_status, outcome_changed, reported_ready
 from tests.builders import HOUR, NOW, TWELVE_HOURS, outcome, resource, times
 

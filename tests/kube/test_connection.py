@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ecr_operator.api.times import format_time
+from ecr_operator.api.text import format_time
 from ecr_operator.kube.client import JSON, KubeClient
 from ecr_operator.kube.connection import ConnectionSetupError, check, connect
 from ecr_operator.settings import Settings

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecr_operator.api.bounds import mapping_in
-from ecr_operator.api.link_spec import FIELDS
+from ecr_operator.api.names import LINK_FIELDS
+from ecr_operator.api.text import mapping_in
 from ecr_operator.links.plan import LABEL, LINKS, Change, Link, link_specs, plan, stays, view_account
 from tests.api.json_values import json_values, lists_of, objects, texts
 from tests.builders import merge, resource, service_account
@@ -23,7 +23,7 @@ NONE: Final[frozenset[Link]] = frozenset()
 PULL: Final = Link(secret="login", use="pull", by="web")
 MOUNT: Final = Link(secret="login", use="mount", by="web")
 LABELS: Final = {LABEL: "true"}
-USES: Final = tuple(FIELDS)
+USES: Final = tuple(LINK_FIELDS)
 
 
 def annotation(*links: Link) -> dict[str, str]:
@@ -292,7 +292,7 @@ def test_what_others_add_meanwhile_survives_the_undoing(
     after = done(before, *wished)
     expected = {key: list(value or []) for key, value in fields.items()}
     for number, (use, place) in enumerate(additions):
-        field = FIELDS[use]
+        field = LINK_FIELDS[use]
         theirs = {"name": f"theirs-{number}"}
         after[field] = list(after.get(field) or [])
         after[field].insert(place, theirs)
@@ -316,7 +316,7 @@ def test_nothing_is_lost_but_what_the_record_says_and_once_is_enough(
     change = needs(before, *wished, kept=kept)
     after = merge(before, change.patch) if change else before
     removed = {link.place for link in record if link not in kept} - {link.place for link in wished}
-    for use, field in FIELDS.items():
+    for use, field in LINK_FIELDS.items():
         left = list(after.get(field) or [])
         lost = []
         for entry in before.get(field) or []:

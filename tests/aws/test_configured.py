@@ -158,7 +158,7 @@ WRONG: dict[str, tuple[str | None, str]] = {
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "lacks aws_secret_access_key"),
     "no section": (KEYS, "line 1 comes before any section"),
     "single quotes": (f"[default]\n{KEYS}".replace(ACCESS_KEY, "'A'"), "quoted"),
-    "another profile": (f"[profile x]\n{KEYS}", "none is named [default]"),
+    "another profile": (f"[profile x]\n{KEYS}", "no section is named [default]"),
 }
 
 

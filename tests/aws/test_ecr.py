@@ -19,9 +19,10 @@ from ecr_operator.api.errors import OperatorError, PermanentError, TransientErro
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
-from ecr_operator.aws.clients import ClientPool, Target
-from ecr_operator.aws.ecr import EcrTokenIssuer, Elsewhere
-from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
+from ecr_operator.aws.client import AwsClients, Target
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.ecr import EcrTokenIssuer, RegionMismatches
+from ecr_operator.aws.keys import AwsKeys
 from ecr_operator.core.ports import SystemClock, TokenIssuer
 from ecr_operator.telemetry.metrics import Metrics
 from lab.aws import LocalAws, decode_token
@@ -98,7 +99,7 @@ async def test_a_registry_of_another_region_is_logged_once_per_source_and_not_re
 
 
 def test_what_is_known_of_other_regions_is_bounded_and_told_as_its_namespace_s() -> None:
-    elsewhere = Elsewhere()
+    elsewhere = RegionMismatches()
     of_team = TokenSource(region="eu-west-1", identity=Identity(namespace="team", name="puller"))
     with structlog.testing.capture_logs() as logs:
         elsewhere.compare(of_team, "us-west-2")
@@ -333,7 +334,7 @@ def ecr(region: str) -> Target:
 def session(aws: LocalAws) -> AioSession:
     """A session of the SDK that talks to the local AWS."""
     assert not aws.calls
-    return OperatorIdentity(None, SystemClock(), seconds=1).session
+    return OperatorCredentials(None, SystemClock(), seconds=1).session
 
 
 KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
@@ -344,64 +345,15 @@ OPERATION = "get_authorization_token"
 LISTED = ("eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-east-2")
 
 
-async def test_no_more_clients_are_kept_than_the_bound_and_none_in_the_end(
-    aws: LocalAws, session: AioSession
-) -> None:
-    pool = ClientPool(most=3)
-    for region in LISTED:
-        await pool.call(session, ecr(region), KEYS, OPERATION)
-    assert len(pool) == 3
-    await pool.close()
-    assert len(pool) == 0
-    assert aws.count() == len(LISTED)
-
-
-async def lent(pool: ClientPool, session: AioSession, region: str) -> object:
+async def lent(clients: AwsClients, session: AioSession, region: str) -> object:
     """Make a call, and return the client that would serve the next one."""
-    await pool.call(session, ecr(region), KEYS, OPERATION)
-    async with pool.lend(session, ecr(region)) as entry:
-        return entry
-
-
-async def test_the_least_recently_used_client_goes_first(session: AioSession) -> None:
-    pool = ClientPool(most=2)
-    first = await lent(pool, session, "eu-west-1")
-    second = await lent(pool, session, "eu-west-2")
-    assert await lent(pool, session, "eu-west-1") is first
-    await lent(pool, session, "eu-west-3")
-    assert await lent(pool, session, "eu-west-1") is first
-    assert await lent(pool, session, "eu-west-2") is not second
-    await pool.close()
-
-
-async def test_a_client_of_an_unlisted_region_is_closed_with_its_call_and_takes_no_other_s_place(
-    session: AioSession,
-) -> None:
-    pool = ClientPool(most=2)
-    first, second = [await lent(pool, session, region) for region in LISTED[:2]]
-    for number in range(5):
-        await pool.call(session, ecr(f"eu-lab-{number}"), KEYS, OPERATION)
-        await pool.call(session, ecr(f"fips-eu-lab-{number}"), KEYS, OPERATION)
-        assert len(pool) == 2
-    assert [await lent(pool, session, region) for region in LISTED[:2]] == [first, second]
-    await pool.close()
-
-
-async def test_a_client_whose_region_does_not_answer_is_closed_and_takes_no_other_s_place(
-    aws: LocalAws, session: AioSession
-) -> None:
-    pool = ClientPool(most=1, call_seconds=0.2)
-    first = await lent(pool, session, "eu-west-1")
-    aws.hang(region="eu-west-2")
-    with pytest.raises(TimeoutError):
-        await pool.call(session, ecr("eu-west-2"), KEYS, OPERATION)
-    assert await lent(pool, session, "eu-west-1") is first
-    aws.release()
-    await pool.close()
+    await clients.call(session, ecr(region), KEYS, OPERATION)
+    async with clients.lend(session, ecr(region)) as client:
+        return client
 
 
 async def test_a_region_that_refuses_keeps_its_client(aws: LocalAws, session: AioSession) -> None:
-    pool = ClientPool()
+    pool = AwsClients()
     aws.fail("AccessDeniedException", 403)
     with pytest.raises(ClientError):
         await pool.call(session, ecr("eu-west-1"), KEYS, OPERATION)
@@ -410,24 +362,11 @@ async def test_a_region_that_refuses_keeps_its_client(aws: LocalAws, session: Ai
 
 
 async def test_another_session_closes_the_clients_of_the_last_one(session: AioSession) -> None:
-    pool = ClientPool()
+    pool = AwsClients()
     for region in LISTED:
         await pool.call(session, ecr(region), KEYS, OPERATION)
-    other = OperatorIdentity(None, SystemClock(), seconds=1).session
+    other = OperatorCredentials(None, SystemClock(), seconds=1).session
     await pool.call(other, ecr("eu-west-1"), KEYS, OPERATION)
-    assert len(pool) == 1
-    await pool.close()
-
-
-async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws, session: AioSession) -> None:
-    pool = ClientPool(most=1)
-    aws.hang(region="eu-west-1")
-    first = asyncio.create_task(pool.call(session, ecr("eu-west-1"), KEYS, OPERATION))
-    await wait_for(lambda: aws.count() == 1)
-    await pool.call(session, ecr("us-east-2"), KEYS, OPERATION)
-    assert len(pool) == 1
-    aws.release()
-    assert await first
     assert len(pool) == 1
     await pool.close()
 
@@ -435,7 +374,7 @@ async def test_a_client_in_use_outlives_its_eviction(aws: LocalAws, session: Aio
 async def test_calls_with_different_keys_share_a_client_and_never_their_keys(
     aws: LocalAws, session: AioSession
 ) -> None:
-    pool = ClientPool()
+    pool = AwsClients()
     aws.keys.known = None
     names = [f"AKIA{number:04}" for number in range(60)]
 
@@ -451,7 +390,7 @@ async def test_calls_with_different_keys_share_a_client_and_never_their_keys(
 
 
 async def test_a_call_without_keys_is_never_signed(aws: LocalAws, session: AioSession) -> None:
-    pool = ClientPool()
+    pool = AwsClients()
     with pytest.raises(LookupError):
         await pool.call(session, ecr("eu-west-1"), None, OPERATION)
     await pool.close()

@@ -16,7 +16,7 @@ from yarl import URL
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
-from ecr_operator.aws.errors import invalidates_credentials, quote_aws, shown, translate
+from ecr_operator.aws.call_errors import invalidates_credentials, mask_and_cut, redacted, translate
 
 SOURCE = TokenSource(region="eu-west-1")
 PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
@@ -164,7 +164,7 @@ def test_each_exception_has_its_reason(error: Exception, kind: type[OperatorErro
 )
 def test_no_message_repeats_what_it_should_not(error: Exception) -> None:
     translated = translate(error, SOURCE, "the file")
-    for text in (translated.message, str(shown(error)), repr(shown(error))):
+    for text in (translated.message, str(redacted(error)), repr(redacted(error))):
         assert MARK not in text
         assert "AKIA" not in text
         assert "<html>" not in text
@@ -359,8 +359,8 @@ QUOTES = {
 
 @pytest.mark.parametrize(("said", "quoted"), QUOTES.values(), ids=QUOTES)
 def test_what_aws_says_is_quoted_safely(said: str, quoted: str) -> None:
-    assert quote_aws(said) == quoted
+    assert mask_and_cut(said) == quoted
 
 
 def test_what_aws_says_is_cut_at_300_characters() -> None:
-    assert len(quote_aws("word " * 1000)) == 300
+    assert len(mask_and_cut("word " * 1000)) == 300

@@ -10,8 +10,10 @@ import pytest
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.aws.ecr import EcrTokenIssuer, client_config
-from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.network import client_config
 from lab.aws import LocalAws, decode_token
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
 from tests.fakes import FakeClock
@@ -346,7 +348,7 @@ async def test_a_key_id_alone_in_the_environment_is_named(
 
 async def test_blame_counts_once_in_half_a_minute() -> None:
     clock = FakeClock()
-    identity = OperatorIdentity(client_config(), clock, seconds=1.0)
+    identity = OperatorCredentials(client_config(), clock, seconds=1.0)
     first = identity.generation
     for _ in range(3):
         identity.invalidate(identity.generation)

@@ -7,8 +7,8 @@ import pytest
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.credential_files import find_flaw
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.ini import find_flaw, unquote
 from lab.aws import LocalAws, decode_token
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
 
@@ -30,22 +30,22 @@ KEYS = "aws_access_key_id={key}\naws_secret_access_key={secret}\n"
 BAD = {
     "a byte order mark": (f"\ufeff[default]\n{KEYS}", "line 1 begins with a byte order mark"),
     "no [default]": (f"# mine\n{KEYS}", "line 2 comes before any section; put [default] above it"),
-    "another section": (f"[prod]\n{KEYS}", "line 1 begins a section, but none is named [default]"),
+    "another section": (f"[prod]\n{KEYS}", "no section is named [default]"),
     "single quotes": (
         "[default]\naws_access_key_id='{key}'\naws_secret_access_key='{secret}'\n",
-        "line 2: aws_access_key_id has a quote at its value",
+        "aws_access_key_id has a quote at its value",
     ),
     "half a quote": (
         '[default]\naws_access_key_id={key}\naws_secret_access_key={secret}"\n',
-        "line 3: aws_secret_access_key has a quote at its value",
+        "aws_secret_access_key has a quote at its value",
     ),
     "the guide's empty quotes": (
         '[default]\naws_access_key_id=""\naws_secret_access_key=""\n',
-        "line 2: aws_access_key_id is empty",
+        "aws_access_key_id is empty",
     ),
     "a value that is empty": (
         "[default]\naws_access_key_id={key}\naws_secret_access_key=\n",
-        "line 3: aws_secret_access_key is empty",
+        "aws_secret_access_key is empty",
     ),
 }
 
@@ -121,9 +121,3 @@ def test_a_file_without_a_flaw_has_none(content: bytes) -> None:
 )
 def test_any_bytes_are_survived(content: bytes) -> None:
     find_flaw(content)
-
-
-def test_quotes_come_off_at_every_depth_and_only_in_pairs() -> None:
-    settings = {"a": '"x"', "b": {"c": '"', "d": '""', "e": "'x'", "f": '"a"b"'}, "g": 7}
-    unquote(settings)
-    assert settings == {"a": "x", "b": {"c": '"', "d": "", "e": "'x'", "f": 'a"b'}, "g": 7}

@@ -221,7 +221,7 @@ async def test_an_instance_without_a_role_is_named_as_such(
     metadata: KeyEndpoints, issuer: EcrTokenIssuer
 ) -> None:
     message = (await refusal(issuer)).message
-    assert "no role of the instance" in message
+    assert "no role for the instance" in message
     assert "hop limit" not in message
     assert metadata.asked == [SESSION, ROLES]
 

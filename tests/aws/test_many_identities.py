@@ -12,8 +12,8 @@ from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.identities import AwsKeys
-from ecr_operator.aws.sessions import MOST_SESSIONS, RoleSessions
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.sts import MAX_SESSIONS, RoleSessions
 from ecr_operator.core.ports import SystemClock
 from lab.aws import LocalAws, decode_token
 from tests.aws.tenants import Tenants
@@ -63,7 +63,7 @@ async def test_two_hundred_roles_in_four_regions_cost_one_call_each_and_little_m
 
 
 async def test_no_more_sessions_are_kept_than_the_bound_and_stale_ones_go_first() -> None:
-    sessions = RoleSessions(SystemClock(), most=3)
+    sessions = RoleSessions(SystemClock(), max_sessions=3)
 
     async def assume() -> dict[str, object]:
         return {
@@ -78,7 +78,7 @@ async def test_no_more_sessions_are_kept_than_the_bound_and_stale_ones_go_first(
     for number in range(10):
         assert isinstance(await sessions.keys(role(number), "eu-west-1", None, assume), AwsKeys)
     assert len(sessions) == 3
-    assert MOST_SESSIONS == 1024
+    assert MAX_SESSIONS == 1024
 
 
 async def test_a_thousand_made_up_regions_keep_neither_clients_nor_the_others_from_work(

@@ -14,7 +14,7 @@ from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.resolver import NameResolver
+from ecr_operator.aws.network import NameResolver
 from lab.aws import LocalAws
 from lab.waiting import wait_for
 

@@ -6,7 +6,7 @@ import pytest
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.aws.tenant_keys import read_iam_keys
+from ecr_operator.aws.keys import read_iam_keys
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 GOOD = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}

@@ -52,9 +52,9 @@ async def test_keys_that_aws_does_not_know_are_told_without_being_shown(
     aws.keys.known = {}
     with pytest.raises(OperatorError, match="does not accept the keys") as caught:
         await me.arn(REGION)
-    shown = f"{caught.value!r} {caught.value.__cause__!r}"
-    assert ACCESS_KEY not in shown
-    assert SECRET_KEY not in shown
+    redacted = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert ACCESS_KEY not in redacted
+    assert SECRET_KEY not in redacted
 
 
 @pytest.mark.parametrize("body", ["html", "empty"])

@@ -15,6 +15,7 @@ from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.network import client_config
+from ecr_operator.core.ports import KeySecret
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
@@ -192,8 +193,12 @@ async def test_missing_credentials_name_the_file_and_what_it_lacks_until_it_is_c
 
 
 @pytest.mark.usefixtures("aws")
-async def test_an_absent_file_is_named(config: Path, issuer: EcrTokenIssuer) -> None:
+async def test_an_absent_file_is_named_and_found_when_it_appears(
+    config: Path, issuer: EcrTokenIssuer
+) -> None:
     assert f"{config} (absent)" in (await refusal(issuer)).message
+    config.write_text(keys_file())
+    assert await key_id(issuer) == ACCESS_KEY
 
 
 @pytest.mark.usefixtures("aws")
@@ -452,6 +457,20 @@ async def test_the_digest_of_a_secret_is_of_its_long_lived_keys_alone(aws: Local
         account = Identity(source="service_account", namespace="team", name="ci")
         assert await issuer.long_lived(account) == KeyDigest()
     assert not aws.calls
+
+
+class Away(Tenants):
+    """An API server that does not answer."""
+
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
+        """Fail."""
+        raise TransientError(Reason.KUBERNETES_UNAVAILABLE, f"{namespace}/{name} can't be read.")
+
+
+async def test_a_secret_that_cannot_be_read_has_no_digest() -> None:
+    async with EcrTokenIssuer(tenants=Away()) as issuer:
+        with pytest.raises(TransientError):
+            await issuer.long_lived(NAMED)
 
 
 @pytest.mark.usefixtures("aws", "user")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
@@ -135,6 +136,22 @@ async def test_of_many_regions_that_fail_each_gets_its_turn(aws: LocalAws) -> No
             await refusal(issuer, TokenSource(region="ap-south-1"))
     assert asked(aws)[: len(MANY)] == MANY
     assert set(asked(aws)) == {*MANY, "us-east-1"}
+
+
+@pytest.mark.usefixtures("role")
+async def test_a_resource_in_another_partition_is_denied_and_neither_ecr_nor_its_sts_is_asked(
+    aws: LocalAws,
+) -> None:
+    chained = Identity(namespace="team", role_arn=CHINESE)
+    async with operator("cn-north-1", "eu-west-1", policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
+        for source in (
+            TokenSource(region="cn-north-1"),
+            TokenSource(region="eu-west-1", identity=chained),
+            TokenSource(region="cn-north-1", identity=chained),
+        ):
+            error = await refusal(issuer, source)
+            assert (type(error), error.reason) == (PermanentError, Reason.ACCESS_DENIED)
+    assert (asked(aws), aws.count(ECR)) == (["eu-west-1"], 0)
 
 
 @pytest.mark.usefixtures("role")

@@ -55,8 +55,8 @@ def build_chain(
     """The SDK's providers, in the order in which they are asked.
 
     Args:
-        session: of the SDK.
-        instance_role: the memory of the metadata service.
+        session: its files and variables count.
+        instance_role: takes the place of the SDK's own last member.
         process_seconds: the longest that a credential_process may take.
 
     Raises:
@@ -228,18 +228,17 @@ class InstanceRole:
 
     Where there is no such service, asking costs the SDK's two timeouts each time; so a failure is remembered.
     `AWS_EC2_METADATA_DISABLED=true` turns it off, which the SDK does.
+
+    Attributes:
+        description: the service for a message that keys are missing: why it gave none, as far as its answers
+            show.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Ask nothing yet; the clock's monotonic time limits how often."""
         self._clock = clock
         self._ask_again = float("-inf")
-        self._description = _NAME
-
-    @property
-    def description(self) -> str:
-        """The service for a message that keys are missing: why it gave none, as far as its answers show."""
-        return self._description
+        self.description = _NAME
 
     def replace_provider(self, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
         """Put a provider with this memory at the end of the resolver's chain, in place of the SDK's own."""
@@ -253,7 +252,7 @@ class InstanceRole:
         """Ask the SDK's provider, unless it failed a short while ago; None without a role."""
         if self._clock.monotonic() < self._ask_again:
             return None
-        found, self._description = None, _NAME
+        found, self.description = None, _NAME
         with suppress(Exception):  # However it fails, an absent service is not an error.
             async with asyncio.timeout(_INSTANCE_SECONDS):
                 found = await plain.load()
@@ -270,7 +269,7 @@ class InstanceRole:
             except ReadTimeoutError:
                 # It accepted the connection. The request that follows without a token shows nothing more.
                 if request.method == _TOKEN_METHOD:
-                    self._description = _HOP_LIMIT
+                    self.description = _HOP_LIMIT
                 raise
             self._note(request.method, response.status_code)
             return response
@@ -279,9 +278,9 @@ class InstanceRole:
 
     def _note(self, method: str, status: int) -> None:
         if method == _TOKEN_METHOD and status in _REFUSALS:
-            self._description = _REFUSED.format(int(status))
-        elif method != _TOKEN_METHOD and status == HTTPStatus.NOT_FOUND and self._description == _NAME:
-            self._description = _NO_ROLE
+            self.description = _REFUSED.format(int(status))
+        elif method != _TOKEN_METHOD and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
+            self.description = _NO_ROLE
 
 
 class _InstanceProvider:

@@ -88,11 +88,11 @@ class CredentialResolver:
         """Join the parts; nothing is asked yet.
 
         Args:
-            operator: the operator's own credentials.
-            clients: make the calls to STS.
+            operator: its own credentials.
+            clients: for the calls to STS.
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's own identity may be used for.
-            clock: decides when keys are too old.
+            clock: limits how long a session is used.
         """
         self._operator = operator
         self._clients = clients
@@ -189,11 +189,11 @@ class CredentialResolver:
         try:
             keys = await self._operator.keys()
         except Exception:
-            region = self._operator.failed_in or call.source.region
+            region = self._operator.first_hop.failed_in or call.source.region
             call.source = replace(call.source, region=region)
             raise
         call.key_hash = keys.id_hash
-        check_partition(call.source.region, self._operator.role_arn, identity.role_arn)
+        check_partition(call.source.region, self._operator.first_hop.role_arn, identity.role_arn)
         if not identity.role_arn:
             return keys
 

@@ -64,7 +64,17 @@ class Configured:
 
 
 class OperatorCredentials:
-    """The operator's own credentials. Belongs to one event loop."""
+    """The operator's own credentials. Belongs to one event loop.
+
+    Attributes:
+        session: the SDK's session; another one after the credentials changed.
+        generation: another number after the credentials changed or were invalidated.
+        changes: how often other credentials came; counts up.
+        origin: where the last keys came from or were looked for, for a message.
+        first_hop: assumes the operator's own role, where it has one.
+    """
+
+    session: AioSession
 
     def __init__(
         self,
@@ -77,7 +87,7 @@ class OperatorCredentials:
         """Look at the files; nothing is asked yet.
 
         Args:
-            config: timeouts and retries of every client, of STS too.
+            config: of every client, of STS too.
             clock: limits how long a failure is remembered, and how often `invalidate` counts.
             seconds: the longest that a fetch may take.
             regions: of the resources, oldest first: where STS is asked if no region is set.
@@ -86,46 +96,16 @@ class OperatorCredentials:
         self._clock = clock
         self._seconds = seconds
         self._instance_role = InstanceRole(clock)
-        self._hop = FirstHop(clock, regions, seconds=seconds)
+        self.first_hop = FirstHop(clock, regions, seconds=seconds)
         self._fetching: asyncio.Task[AwsKeys] | None = None
         self._fetches: set[asyncio.Task[AwsKeys]] = set()
         self._loader: Any = create_loader()
-        self._origin = ""
-        self._changes = 0
-        self._generation = 0
+        self.origin = ""
+        self.changes = 0
+        self.generation = 0
         self._works = False
         self._invalidated_at = -math.inf
         self._reset()
-
-    @property
-    def session(self) -> AioSession:
-        """The SDK's session; another one after the credentials changed."""
-        return self._session
-
-    @property
-    def generation(self) -> int:
-        """Another number after the credentials changed or were invalidated."""
-        return self._generation
-
-    @property
-    def changes(self) -> int:
-        """How often other credentials came; counts up."""
-        return self._changes
-
-    @property
-    def origin(self) -> str:
-        """Where the last keys came from or were looked for, for a message."""
-        return self._origin
-
-    @property
-    def role_arn(self) -> str:
-        """The role that the operator assumed for its keys; empty for none."""
-        return self._hop.role_arn
-
-    @property
-    def failed_in(self) -> str:
-        """The region whose STS failed, where the last fetch failed by it; else empty."""
-        return self._hop.failed_in
 
     def preload(self) -> None:
         """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
@@ -140,7 +120,7 @@ class OperatorCredentials:
         # where the last one failed.
         if self._files.changed() or (not self._works and self._files.token_changed()):
             self._reset()
-            self._changes += 1
+            self.changes += 1
         elif self._files.bundle_changed():
             # Clients read it when they are made, and belong to a session.
             self._reset()
@@ -151,7 +131,7 @@ class OperatorCredentials:
         It counts once in `_INVALIDATION_SECONDS` at most; a changed file counts at once all the same.
         """
         now = self._clock.monotonic()
-        if generation == self._generation and now - self._invalidated_at >= _INVALIDATION_SECONDS:
+        if generation == self.generation and now - self._invalidated_at >= _INVALIDATION_SECONDS:
             self._invalidated_at = now
             self._works = False
             self._reset()
@@ -193,16 +173,16 @@ class OperatorCredentials:
         await asyncio.gather(*self._fetches, return_exceptions=True)
 
     def _reset(self) -> None:
-        self._session = OperatorSession(self._hop)
-        self._session.set_default_client_config(self._config)
+        self.session = OperatorSession(self.first_hop)
+        self.session.set_default_client_config(self._config)
         # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
-        self._session.register_component("data_loader", self._loader)
-        self._generation += 1
+        self.session.register_component("data_loader", self._loader)
+        self.generation += 1
         self._credentials: Any = None
         # Whoever waits for the present fetch gets its result; the next caller starts another.
         self._fetching = None
-        self._hop.role_arn = ""
-        self._files = CredentialFiles(self._session)
+        self.first_hop.role_arn = ""
+        self._files = CredentialFiles(self.session)
 
     def _on_fetched(self, fetch: "asyncio.Task[AwsKeys]") -> None:
         self._fetches.discard(fetch)
@@ -212,28 +192,28 @@ class OperatorCredentials:
             fetch.exception()  # Where nobody waits any more, asyncio would print it.
 
     async def _fetch(self) -> AwsKeys:
-        generation, works = self._generation, False
-        self._hop.failed_in = ""
+        generation, works = self.generation, False
+        self.first_hop.failed_in = ""
         try:
             async with asyncio.timeout(self._seconds):
                 frozen = await self._freeze()
-            keys = self._checked(frozen, self._origin)
+            keys = self._checked(frozen, self.origin)
             works = True
         except RuntimeError:
             # The SDK raises it when what it fetched had expired already.
-            message = f"The AWS credentials from {self._origin} have expired. Renew them there."
+            message = f"The AWS credentials from {self.origin} have expired. Renew them there."
             raise TransientError(Reason.CREDENTIALS_EXPIRED, message) from None
         except Exception as error:  # noqa: BLE001 -- raised again where it is not one of ours
             raise self._as_missing(error) from None
         finally:
-            if generation == self._generation:
+            if generation == self.generation:
                 self._works = works
         return keys
 
     async def _freeze(self) -> Any:  # noqa: ANN401 -- the SDK has no types
-        generation = self._generation
+        generation = self.generation
         credentials = self._credentials or await self._find()
-        if generation == self._generation:
+        if generation == self.generation:
             self._credentials = credentials
         try:
             return await credentials.get_frozen_credentials()
@@ -242,17 +222,17 @@ class OperatorCredentials:
             raise
 
     async def _find(self) -> Any:  # noqa: ANN401 -- the SDK has no types
-        self._origin = self._files.describe()
+        self.origin = self._files.describe()
         credentials = await self._walk_chain(self._first)
         if credentials is None:
-            where = f"{self._origin} or {self._instance_role.description}"
+            where = f"{self.origin} or {self._instance_role.description}"
             raise self._missing(f"none in the environment, {where}")
         return credentials
 
     async def _walk_chain(self, look: Callable[[Iterable[Any]], Awaitable[T]]) -> T:
         try:
             # A process has less time than the whole fetch, so that its delay is reported as such.
-            chain = build_chain(self._session, self._instance_role, process_seconds=self._seconds * 2 / 3)
+            chain = build_chain(self.session, self._instance_role, process_seconds=self._seconds * 2 / 3)
             return await look(chain)
         except ValueError:
             what = f"a value in the environment or {self._files.describe()} can't be read"
@@ -266,14 +246,14 @@ class OperatorCredentials:
                 self._raise_explained(provider.METHOD, error)
                 raise
             if found is not None:
-                self._origin = self._describe(found.method)
+                self.origin = self._describe(found.method)
                 return found
         return None
 
     def _raise_explained(self, method: str, error: Exception) -> None:
         """Note which provider failed, and report it in our own words where there are some."""
-        self._origin = self._describe(method)
-        if explained := explain(method, error, self._origin):
+        self.origin = self._describe(method)
+        if explained := explain(method, error, self.origin):
             raise explained from None
 
     def _describe(self, method: str) -> str:
@@ -299,7 +279,7 @@ class OperatorCredentials:
             case PermissionError() | IsADirectoryError():
                 return f"{error.filename} is not readable"
             case UnicodeDecodeError() | ParamValidationError():
-                return f"the role ARN or the token from {self._origin} is malformed"
+                return f"the role ARN or the token from {self.origin} is malformed"
             case ConfigParseError():
                 return f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
             case PartialCredentialsError():

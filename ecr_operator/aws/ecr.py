@@ -48,7 +48,7 @@ class EcrTokenIssuer:
         """Look at the credential files, by the SDK's variables and defaults; nothing is asked yet.
 
         Args:
-            clock: tells `issued_at`; the machine's by default.
+            clock: gives `issued_at`; the machine's by default.
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's identity may be used for; nothing beside itself by default.
             call_seconds: the longest that finding the operator's keys may take, and each call to AWS.

@@ -83,7 +83,7 @@ class WhoAmI:
 
     async def _translated(self, region: str, call: Awaitable[T]) -> T:
         def explain(error: Exception) -> OperatorError:
-            source = TokenSource(region=self._credentials.failed_in or region)
+            source = TokenSource(region=self._credentials.first_hop.failed_in or region)
             return translate(error, source, self._credentials.origin)
 
         return await translated(call, explain)

@@ -41,13 +41,6 @@ def pod_token(agent: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     return path
 
 
-@pytest.mark.usefixtures("pod_token")
-async def test_an_agents_keys_are_used(metadata: KeyEndpoints, issuer: EcrTokenIssuer) -> None:
-    assert await key_id(issuer) == metadata.handed_out[0]
-    await issuer.issue(IRELAND)
-    assert len(metadata.handed_out) == 1
-
-
 async def test_a_renewed_pod_token_is_read_when_the_keys_are_due(
     metadata: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer
 ) -> None:
@@ -293,18 +286,13 @@ async def test_a_cached_sso_login_is_used(
     assert metadata.asked == ["GET /federation/credentials"]
 
 
-@pytest.mark.parametrize(("config", "key"), [(LEGACY, START), (SESSION, "ours")], ids=["legacy", "session"])
 @pytest.mark.parametrize("trouble", ["expired", "refused", "absent"])
 async def test_an_unusable_sso_login_is_reported(
-    metadata: KeyEndpoints, tmp_path: Path, config: str, key: str, trouble: str
+    metadata: KeyEndpoints, tmp_path: Path, trouble: str
 ) -> None:
     metadata.sso_token = "another" if trouble == "refused" else "sso-token"
-    login(
-        tmp_path,
-        config,
-        "elsewhere" if trouble == "absent" else key,
-        life=-60 if trouble == "expired" else 3600,
-    )
+    key = "elsewhere" if trouble == "absent" else "ours"
+    login(tmp_path, SESSION, key, life=-60 if trouble == "expired" else 3600)
     answer = await ask(tmp_path, AWS_ENDPOINT_URL_SSO=metadata.url)
     assert answer["reason"] == "CredentialsMissing"
     assert "sso" in answer["message"].lower()

@@ -490,13 +490,3 @@ async def test_a_token_bears_the_hash_of_the_long_lived_key_that_it_began_with()
             token = await issuer.issue(replace(IRELAND, identity=identity))
             assert token.key_hash == (id_hash(key) if key else "")
             assert ACCESS_KEY not in repr(token)
-
-
-async def test_a_token_of_session_keys_bears_none(aws: LocalAws, config: Path) -> None:
-    session = aws.keys.issue(ROLE, "s", 3600)
-    config.write_text(
-        f"[default]\naws_access_key_id={session.access_key}\naws_secret_access_key={session.secret_key}\n"
-        f"aws_session_token={session.session_token}\n"
-    )
-    async with EcrTokenIssuer() as issuer:
-        assert (await issuer.issue(IRELAND)).key_hash == ""

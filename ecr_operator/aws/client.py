@@ -110,9 +110,8 @@ class AwsClients:
     @asynccontextmanager
     async def lend(self, session: AioSession, target: Target) -> AsyncIterator[_Client]:
         """Lend a client, which is not closed meanwhile."""
-        async with self._making:
-            client = await self._get(session, target)
-            client.users += 1
+        client = await self._get(session, target)
+        client.users += 1
         try:
             yield client
         finally:
@@ -128,15 +127,18 @@ class AwsClients:
                 await client.close()
 
     async def _get(self, session: AioSession, target: Target) -> _Client:
-        if session is not self._session:
-            self._session = session
-            await self.close()
-        if target in self._kept:
+        if session is self._session and target in self._kept:
             return self._kept[target]
-        if not has_known_endpoint(target.region):
-            return await _make(session, target, self._unlisted)
-        client = self._kept[target] = await _make(session, target, None)
-        return client
+        async with self._making:
+            if session is not self._session:
+                self._session = session
+                await self.close()
+            if target in self._kept:
+                return self._kept[target]
+            if not has_known_endpoint(target.region):
+                return await _make(session, target, self._unlisted)
+            client = self._kept[target] = await _make(session, target, None)
+            return client
 
     @contextmanager
     def _noted(self, target: Target, operation: str) -> Iterator[None]:

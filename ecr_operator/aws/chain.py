@@ -1,34 +1,41 @@
-"""The SDK's chain of credential providers, put right where it does not suit an operator.
+"""The SDK's chain of credential providers, corrected where it does not suit an operator.
 
-Invariants: a process that is asked for keys does not outlive its time. What a member of the chain prints or
-answers enters no message.
-Leaves out: the instance's role (aws.metadata), and what comes of the keys (aws.identities).
+- A credential_process that hangs is killed with all that it started: the SDK would leave it behind, two
+  processes for each attempt, for as long as the operator runs.
+- Double quotes around values in files are taken off, as v0.6.0's SDK did.
+- The instance's role comes last, with one short attempt, and a failure is remembered.
+
+Invariant: what a provider prints or answers enters no message.
+Leaves out: which keys result, and how often they are asked for (aws.credentials).
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiobotocore.credentials import create_credential_resolver
 from aiobotocore.session import AioSession
+from botocore.exceptions import ReadTimeoutError
 
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.aws.ini import unquote
-from ecr_operator.aws.metadata import InstanceRole
+from ecr_operator.aws.credential_files import unquote
+from ecr_operator.core.ports import Clock
 
+# The SDK's names of providers.
 _CONTAINER: Final = "container-role"
 _PROCESS: Final = "custom-process"
-# Whose credentials stand in the environment or a file.
-_AT_HAND: Final = ("env", "shared-credentials-file", "config-file", "ec2-credentials-file", "boto-config")
+_INSTANCE: Final = "iam-role"
+# Whose credentials are in the environment or a file.
+_STATIC: Final = ("env", "shared-credentials-file", "config-file", "ec2-credentials-file", "boto-config")
 # Whose credentials are fetched when they are used; `load` only reads the configuration.
 _DEFERRED: Final = ("assume-role-with-web-identity", "sso")
 
-# By the SDK's name of a provider.
 _ORIGINS: Final = {
     "env": "the environment variables (a change of them needs a restart of the operator)",
     "assume-role": "the role in {config_file}",
@@ -38,43 +45,46 @@ _ORIGINS: Final = {
     "sso": "the SSO login of the profile in {config_file}",
     _PROCESS: "the credential_process in {config_file}",
     _CONTAINER: "the container's credentials endpoint",
-    "iam-role": "the instance's metadata service",
+    _INSTANCE: "the instance's metadata service",
 }
 
 
 def build_chain(
-    session: AioSession, instance_role: InstanceRole, *, process_seconds: float
+    session: AioSession, instance_role: "InstanceRole", *, process_seconds: float
 ) -> tuple[Any, ...]:
-    """Make the providers, in the order in which they are to be asked.
+    """The SDK's providers, in the order in which they are asked.
 
     Args:
-        session: of the SDK.
-        instance_role: what is known of the metadata service.
+        session: its files and variables count.
+        instance_role: takes the place of the SDK's own last member.
         process_seconds: the longest that a credential_process may take.
 
     Raises:
         BotoCoreError: a file, a profile or a variable can't be read.
     """
     resolver = create_credential_resolver(session)
-    instance_role.watch_over(resolver)
-    _take_quotes_off(session, resolver)
-    resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- it has no other door
+    instance_role.replace_provider(resolver)
+    _unquote_settings(session.full_config)
+    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
+        provider = resolver.get_provider(method)
+        setattr(provider, parser, _unquoting(getattr(provider, parser)))
+    resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- no public way
     return tuple(resolver.providers)
 
 
 async def first_configured(chain: Iterable[Any]) -> tuple[str, Any] | None:
     """Find the first provider that has credentials, without asking anybody for them.
 
-    The instance's role is left out: only asking tells whether there is one.
+    The instance's role is left out: only asking shows whether there is one.
 
     Returns:
-        The SDK's name of the provider, and its credentials where they are at hand.
+        The SDK's name of the provider, and its credentials where they are in the environment or a file.
 
     Raises:
         Exception: a file, a profile or a variable can't be read.
     """
     for provider in chain:
-        if provider.METHOD in _AT_HAND:
+        if provider.METHOD in _STATIC:
             if found := await provider.load():
                 return provider.METHOD, await found.get_frozen_credentials()
         elif await _is_configured(provider):
@@ -87,7 +97,7 @@ async def _is_configured(provider: Any) -> bool:  # noqa: ANN401 -- the SDK has 
         case method if method in _DEFERRED:
             return await provider.load() is not None
         case "custom-process":
-            return provider._credential_process is not None  # noqa: SLF001 -- it has no other door
+            return provider._credential_process is not None  # noqa: SLF001 -- no public way
         case "container-role":
             return provider.ENV_VAR in os.environ or provider.ENV_VAR_FULL in os.environ
         case "assume-role":
@@ -98,107 +108,190 @@ async def _is_configured(provider: Any) -> bool:  # noqa: ANN401 -- the SDK has 
 
 
 def _profile(provider: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- the SDK has no types
-    profiles: Mapping[str, Any] = provider._load_config().get("profiles", {})  # noqa: SLF001 -- it has no other door
+    profiles: Mapping[str, Any] = provider._load_config().get("profiles", {})  # noqa: SLF001 -- no public way
     found: Mapping[str, Any] = profiles.get(provider._profile_name, {})  # noqa: SLF001 -- the same
     return found
 
 
-def origin_in_words(method: str, paths: Mapping[str, str]) -> str:
-    """Say where keys come from.
+def describe_origin(method: str, paths: Mapping[str, str]) -> str:
+    """Where keys come from, for a message.
 
     Args:
         method: the SDK's name of a provider.
-        paths: of the files, by the SDK's names of them.
+        paths: of the files, by the SDK's names.
     """
     return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(paths)
 
 
 def explain(method: str, error: Exception, origin: str) -> OperatorError | None:
-    """Say what it means that an agent or a process failed to give keys; None for what is explained elsewhere.
+    """What it means that an agent or a process failed to give keys; None for what is explained elsewhere.
 
     Args:
         method: the SDK's name of the provider that failed.
-        error: how it did; with a RuntimeError the SDK says that what it got has expired.
-        origin: that provider, in words.
+        error: a RuntimeError is the SDK's for keys that have expired.
+        origin: the provider, for the message.
     """
     if isinstance(error, OperatorError | RuntimeError):
         return None
-    kind = type(error).__name__
+    kind, what = type(error).__name__, f"No usable AWS credentials: {origin}"
     if method == _PROCESS:
-        return _explain_process(error, kind, origin)
+        if isinstance(error, TimeoutError):
+            return TransientError(Reason.CREDENTIALS_MISSING, f"{what} does not end in time. Retrying.")
+        message = f"{what} fails or prints no keys ({kind}). Correct it there."
+        return PermanentError(Reason.CREDENTIALS_MISSING, message)
     if method == _CONTAINER and not isinstance(error, OSError):
-        return TransientError(
-            Reason.CREDENTIALS_MISSING,
-            f"No usable AWS credentials: {origin} returns none ({kind}). Check its agent, such as EKS Pod "
-            "Identity's, AWS_CONTAINER_CREDENTIALS_FULL_URI and the token for it. Retrying.",
+        message = (
+            f"{what} returns none ({kind}). Check its agent, such as EKS Pod Identity's, "
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI and the token for it. Retrying."
         )
+        return TransientError(Reason.CREDENTIALS_MISSING, message)
     return None
 
 
-def _explain_process(error: Exception, kind: str, origin: str) -> OperatorError:
-    if isinstance(error, TimeoutError):
-        message = f"No usable AWS credentials: {origin} does not end in time. Retrying."
-        return TransientError(Reason.CREDENTIALS_MISSING, message)
-    return PermanentError(
-        Reason.CREDENTIALS_MISSING,
-        f"No usable AWS credentials: {origin} fails or prints no keys ({kind}). Correct it there.",
-    )
+class _BoundedProcess:
+    """What the SDK uses of a process; killed when its time is up, or when nobody waits for it any more."""
 
-
-class _Bounded:
-    """A process that ends when its time is up, or when nobody waits for it any more."""
-
-    def __init__(self, process: asyncio.subprocess.Process, seconds: float) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, seconds: float, *, is_group: bool) -> None:
         self._process = process
         self._seconds = seconds
+        self._is_group = is_group
 
     @property
     def returncode(self) -> int | None:
-        """As of the process."""
         return self._process.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Wait for its end and return what it printed. Raises TimeoutError."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._process.communicate()
         finally:
             if self._process.returncode is None:
-                self._end()
+                with suppress(ProcessLookupError):
+                    kill = os.killpg if self._is_group else os.kill
+                    kill(self._process.pid, signal.SIGKILL)
+                # A child that left the group would hold the pipes, and `wait` waits for those.
+                self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- no public way
                 await self._process.wait()
 
-    def _end(self) -> None:
-        with suppress(ProcessLookupError):
-            if os.getpgid(self._process.pid) == self._process.pid:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
-        # Else one that it has started, and that lives on, holds the pipes and with them whoever waits.
-        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- it has no other door
 
-
-def _bounded(seconds: float) -> Callable[..., Any]:
-    async def start(*command: str, **options: Any) -> _Bounded:  # noqa: ANN401 -- the SDK has no types
-        # With what it starts it is a group, to be ended as one; on a terminal it may have to ask a person.
-        group = None if sys.stdin and sys.stdin.isatty() else 0
+def _bounded(seconds: float) -> Callable[..., Awaitable[_BoundedProcess]]:
+    async def start(*command: str, **options: Any) -> _BoundedProcess:  # noqa: ANN401 -- the SDK has no types
+        # On a terminal it may have to ask a person, which only the foreground group can.
+        is_group = not (sys.stdin and sys.stdin.isatty())
+        group = 0 if is_group else None
         process = await asyncio.create_subprocess_exec(*command, process_group=group, **options)
-        return _Bounded(process, seconds)
+        return _BoundedProcess(process, seconds, is_group=is_group)
 
     return start
 
 
-def _take_quotes_off(session: AioSession, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
-    """Let the SDK see values without their double quotes, as v0.6.0's SDK saw them."""
-    unquote(session.full_config)
-    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
-        provider = resolver.get_provider(method)
-        setattr(provider, parser, _unquoted(getattr(provider, parser)))
-
-
-def _unquoted(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+def _unquoting(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
     def parsed(path: str) -> dict[str, Any]:
         settings = parse(path)
-        unquote(settings)
+        _unquote_settings(settings)
         return settings
 
     return parsed
+
+
+def _unquote_settings(settings: MutableMapping[str, Any]) -> None:
+    """Take double quotes off all values, in place and at every depth."""
+    for name, value in settings.items():
+        if isinstance(value, MutableMapping):
+            _unquote_settings(value)
+        elif isinstance(value, str):
+            settings[name] = unquote(value)
+
+
+# The SDK's own attempt: 1 s for an IMDSv2 token, 1 s for the role. Behind a hop limit of 1 the first always
+# fails and the second may not, so both get their time.
+_INSTANCE_SECONDS: Final = 3.0
+_FAILURE_SECONDS: Final = 300.0  # for which a failure is remembered
+_TOKEN_METHOD: Final = "PUT"  # noqa: S105 -- of a request for an IMDSv2 token
+_REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED)
+_NAME: Final = _ORIGINS[_INSTANCE]
+# The hop limit counts for the answer with the token: a pod does not get it.
+_HOP_LIMIT: Final = (
+    f"{_NAME}, which accepts connections but returns no session token: the usual cause is a hop limit of 1 "
+    "for the EC2 instance, which keeps pods from it (use a web identity or EKS Pod Identity, or set the "
+    "instance's http-put-response-hop-limit to 2)"
+)
+_REFUSED: Final = (
+    f"{_NAME}, which refuses a session token (HTTP {{}}): it is turned off for the instance, or something on "
+    "the node or a proxy keeps pods from it (use a web identity or EKS Pod Identity)"
+)
+_NO_ROLE: Final = f"{_NAME}, which has no role for the instance (give the instance a profile with a role)"
+
+
+class InstanceRole:
+    """The memory of the metadata service, over all sessions and regions.
+
+    Where there is no such service, asking costs the SDK's two timeouts each time; so a failure is remembered.
+    `AWS_EC2_METADATA_DISABLED=true` turns it off, which the SDK does.
+
+    Attributes:
+        description: the service for a message that keys are missing: why it gave none, as far as its answers
+            show.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Ask nothing yet; the clock's monotonic time limits how often."""
+        self._clock = clock
+        self._ask_again = float("-inf")
+        self.description = _NAME
+
+    def replace_provider(self, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
+        """Put a provider with this memory at the end of the resolver's chain, in place of the SDK's own."""
+        plain = resolver.get_provider(_INSTANCE)
+        http = plain._role_fetcher._session  # noqa: SLF001 -- no public way
+        http.send = self._observed(http.send)
+        resolver.remove(_INSTANCE)
+        resolver.providers.append(_InstanceProvider(self, plain))
+
+    async def load(self, plain: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
+        """Ask the SDK's provider, unless it failed a short while ago; None without a role."""
+        if self._clock.monotonic() < self._ask_again:
+            return None
+        found, self.description = None, _NAME
+        with suppress(Exception):  # However it fails, an absent service is not an error.
+            async with asyncio.timeout(_INSTANCE_SECONDS):
+                found = await plain.load()
+        if found is None:
+            self._ask_again = self._clock.monotonic() + _FAILURE_SECONDS
+        return found
+
+    def _observed(self, send: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+        """The SDK's `send`, whose outcomes are noted: the SDK writes them to its debug log only."""
+
+        async def observed(request: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
+            try:
+                response = await send(request)
+            except ReadTimeoutError:
+                # It accepted the connection. The request that follows without a token shows nothing more.
+                if request.method == _TOKEN_METHOD:
+                    self.description = _HOP_LIMIT
+                raise
+            self._note(request.method, response.status_code)
+            return response
+
+        return observed
+
+    def _note(self, method: str, status: int) -> None:
+        if method == _TOKEN_METHOD and status in _REFUSALS:
+            self.description = _REFUSED.format(int(status))
+        elif method != _TOKEN_METHOD and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
+            self.description = _NO_ROLE
+
+
+class _InstanceProvider:
+    """A credential provider as the SDK's resolver expects it."""
+
+    METHOD = _INSTANCE
+    CANONICAL_NAME = "Ec2InstanceMetadata"
+
+    def __init__(self, role: InstanceRole, plain: Any) -> None:  # noqa: ANN401 -- the SDK has no types
+        self._role = role
+        self._plain = plain
+
+    async def load(self) -> Any:  # noqa: ANN401 -- the SDK has no types
+        return await self._role.load(self._plain)

@@ -1,7 +1,7 @@
 """Which of AWS's endpoints may be asked: partitions and regions that the SDK knows, and overrides of them.
 
 Invariant: a region outside of every partition's pattern is asked only where the operator's settings name it,
-or send all calls to one endpoint. Leaves out: whether a region is safe in a host name (model.registries).
+or send all calls to one endpoint. Leaves out: whether a region is safe in a host name (api.registry).
 """
 
 import re
@@ -41,7 +41,7 @@ class Partition:
 
 @cache
 def partitions() -> tuple[Partition, ...]:
-    """All that the SDK knows."""
+    """All partitions that the SDK knows."""
     return tuple(
         Partition(
             name=found["id"],
@@ -104,6 +104,28 @@ def check_region(source: TokenSource, environ: Mapping[str, str]) -> None:
         f"The region {excerpt(source.region)} is not a valid AWS region; expected one such as us-east-2. "
         "Correct spec.region, or the registry's host.",
     )
+
+
+def check_partition(region: str, *role_arns: str) -> None:
+    """Refuse to use roles of one partition in another.
+
+    Args:
+        region: that is to be asked.
+        role_arns: the operator's own role and the resource's; an empty one is none.
+
+    Raises:
+        PermanentError: `AccessDenied`, naming both partitions.
+    """
+    there = partition_of(plain_region(region))
+    for role_arn in role_arns:
+        here = partition_of_arn(role_arn)
+        if here and there and here != there:
+            raise PermanentError(
+                Reason.ACCESS_DENIED,
+                f"{role_arn} is in the AWS partition {here.name}, but the region {region} is in "
+                f"{there.name}, where it can't be used. Name an identity of that partition: service_account "
+                "or aws_iam_secret.",
+            )
 
 
 def plain_http_warning(environ: Mapping[str, str]) -> str | None:

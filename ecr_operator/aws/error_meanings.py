@@ -20,7 +20,7 @@ from ecr_operator.api.outcome import Reason
 class ErrorMeaning:
     """What a failure means.
 
-    `words` may name {operation}, {region}, {partition}, {code}, {origin}, {identity}, {action} and {said}.
+    `words` may name {operation}, {region}, {partition}, {code}, {origin}, {identity}, {action} and {detail}.
     """
 
     kind: type[TransientError | PermanentError]
@@ -28,170 +28,146 @@ class ErrorMeaning:
     words: str
 
 
-DENIED = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS denies {operation} in {region} to {identity}{said}. Allow {action}.",
+def _permanent(reason: Reason, words: str) -> ErrorMeaning:
+    return ErrorMeaning(kind=PermanentError, reason=reason, words=words)
+
+
+def _transient(reason: Reason, words: str) -> ErrorMeaning:
+    return ErrorMeaning(kind=TransientError, reason=reason, words=words)
+
+
+DENIED = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS denies {operation} in {region} to {identity}{detail}. Allow {action}.",
 )
-NOT_ENABLED = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS refuses {operation} because {region} is not enabled for the account of {identity} ({code}). "
+NOT_ENABLED = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS refuses {operation} because {region} is not enabled for the account of {identity} ({code}). "
     "Enable the region in the account settings and, for roles, activate STS for it in IAM's account "
-    "settings; "
-    "or choose another region.",
+    "settings; or choose another region.",
 )
-KEYS_REFUSED = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS does not accept the keys from {origin} in {region} ({code}). Put valid keys there, "
-    "or enable the region for the account.",
+KEYS_REFUSED = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS does not accept the keys from {origin} in {region} ({code}). Put valid keys there, or enable the "
+    "region for the account.",
 )
-BAD_SIGNATURE = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS refuses the signature of {operation} in {region}: the secret access key from {origin} "
-    "does not belong to its access key id. Correct it there.",
+BAD_SIGNATURE = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS refuses the signature of {operation} in {region}: the secret access key from {origin} does not "
+    "belong to its access key id. Correct it there.",
 )
-OTHER_PARTITION = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS does not accept the keys from {origin} in {region} ({code}). That region is in the partition "
+OTHER_PARTITION = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS does not accept the keys from {origin} in {region} ({code}). That region is in the partition "
     "{partition}, where only keys of {partition} accounts are valid. Use an access key id and a secret "
-    "access "
-    "key of such an account.",
+    "access key of such an account.",
 )
-WRONG_SCOPE = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="The endpoint that answered {operation} for {region} belongs to another region or service "
-    "({code}). "
-    "Check AWS_ENDPOINT_URL and its variants for ECR and STS, private DNS names of VPC endpoints, "
-    "and the region.",
+WRONG_SCOPE = _permanent(
+    Reason.ACCESS_DENIED,
+    "The endpoint that answered {operation} for {region} belongs to another region or service ({code}). "
+    "Check AWS_ENDPOINT_URL and its variants for ECR and STS, private DNS names of VPC endpoints, and the "
+    "region.",
 )
-WRONG_CLOCK = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS refuses {operation} in {region} because the clock of the operator's node is wrong ({code}). "
-    "Set the node's clock.",
+WRONG_CLOCK = _transient(
+    Reason.ACCESS_DENIED,
+    "AWS refuses {operation} in {region} because the clock of the operator's node is wrong ({code}). Set "
+    "the node's clock.",
 )
-EXPIRED = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.CREDENTIALS_EXPIRED,
-    words="The AWS credentials from {origin} have expired ({code} in {region}). Renew them there.",
+EXPIRED = _transient(
+    Reason.CREDENTIALS_EXPIRED,
+    "The AWS credentials from {origin} have expired ({code} in {region}). Renew them there.",
 )
-EXPIRED_OR_CLOCK = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.CREDENTIALS_EXPIRED,
-    words="AWS refuses {operation} in {region} as too old ({code}): the credentials from {origin} have "
-    "expired, "
+EXPIRED_OR_CLOCK = _transient(
+    Reason.CREDENTIALS_EXPIRED,
+    "AWS refuses {operation} in {region} as too old ({code}): the credentials from {origin} have expired, "
     "or the clock of the operator's node is wrong.",
 )
-WEB_IDENTITY = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS refuses the web identity token of {identity} in {region} ({code}). Check the IAM OIDC "
-    "provider, the token's audience and the role's trust policy.",
+WEB_IDENTITY = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS refuses the web identity token of {identity} in {region} ({code}). Check the IAM OIDC provider, "
+    "the token's audience and the role's trust policy.",
 )
-THROTTLED = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.THROTTLED,
-    words="AWS throttles {operation} in {region} ({code}). Retrying later.",
+THROTTLED = _transient(
+    Reason.THROTTLED,
+    "AWS throttles {operation} in {region} ({code}). Retrying later.",
 )
-UNAVAILABLE = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="AWS failed to answer {operation} in {region} ({code}). Retrying.",
+UNAVAILABLE = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "AWS failed to answer {operation} in {region} ({code}). Retrying.",
 )
-UNREACHABLE = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="AWS in {region} can't be reached ({code}). Check region, DNS, proxy, "
-    "AWS_ENDPOINT_URL, and AWS_USE_FIPS_ENDPOINT if it is set.",
+UNREACHABLE = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "AWS in {region} can't be reached ({code}). Check region, DNS, proxy, AWS_ENDPOINT_URL, and "
+    "AWS_USE_FIPS_ENDPOINT if it is set.",
 )
-PROXY_UNREACHABLE = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="The proxy to AWS in {region} can't be reached ({code}). Check HTTPS_PROXY, and NO_PROXY for "
-    "hosts that are reached without it.",
+PROXY_UNREACHABLE = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "The proxy to AWS in {region} can't be reached ({code}). Check HTTPS_PROXY, and NO_PROXY for hosts "
+    "that are reached without it.",
 )
-PROXY_LOGIN = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="The proxy to AWS in {region} requires a login ({code}). Put it into HTTPS_PROXY as "
+PROXY_LOGIN = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "The proxy to AWS in {region} requires a login ({code}). Put it into HTTPS_PROXY as "
     "http://USER:PASSWORD@HOST:PORT, with special characters percent-encoded.",
 )
-PROXY_REFUSES = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="The proxy refuses to connect to AWS in {region} ({code}). Allow the hosts of ECR and STS there, "
-    "or add them to NO_PROXY if they are reached without it.",
+PROXY_REFUSES = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "The proxy refuses to connect to AWS in {region} ({code}). Allow the hosts of ECR and STS there, or "
+    "add them to NO_PROXY if they are reached without it.",
 )
-PROXY_FAILS = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="The proxy can't connect to AWS in {region} ({code}). Check the proxy's DNS and network, or "
-    "add the "
+PROXY_FAILS = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "The proxy can't connect to AWS in {region} ({code}). Check the proxy's DNS and network, or add the "
     "hosts of ECR and STS to NO_PROXY if they are reached without it.",
 )
-PROXY_INVALID = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="HTTPS_PROXY (HTTP_PROXY for an http:// endpoint) is not a proxy that can be used. Expected "
+PROXY_INVALID = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "HTTPS_PROXY (HTTP_PROXY for an http:// endpoint) is not a proxy that can be used. Expected "
     "http://HOST:PORT or https://HOST:PORT; SOCKS is not supported.",
 )
-TLS = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="TLS with AWS in {region} fails ({code}). Check AWS_CA_BUNDLE, the proxy and the clock.",
+TLS = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "TLS with AWS in {region} fails ({code}). Check AWS_CA_BUNDLE, the proxy and the clock.",
 )
-SILENT = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="AWS in {region} did not answer in time. If this continues, check the network and the proxy.",
+SILENT = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "AWS in {region} did not answer in time. If this continues, check the network and the proxy.",
 )
-REFUSED = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="AWS refuses {operation} in {region} to {identity} ({code}). "
-    "Check region, identity and AWS_ENDPOINT_URL.",
+REFUSED = _permanent(
+    Reason.ACCESS_DENIED,
+    "AWS refuses {operation} in {region} to {identity} ({code}). Check region, identity and "
+    "AWS_ENDPOINT_URL.",
 )
-NOT_FROM_AWS = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.ACCESS_DENIED,
-    words="{operation} in {region} was refused with {code} and without an error code of AWS, as a proxy or "
+NOT_FROM_AWS = _permanent(
+    Reason.ACCESS_DENIED,
+    "{operation} in {region} was refused with {code} and without an error code of AWS, as a proxy or "
     "firewall does. Check the proxy, the firewall and AWS_ENDPOINT_URL.",
 )
-GARBAGE = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.INVALID_TOKEN_RESPONSE,
-    words="The answer from AWS in {region} can't be read ({code}). "
-    "Check AWS_ENDPOINT_URL and the proxy. The present token stays; retrying.",
+GARBAGE = _transient(
+    Reason.INVALID_TOKEN_RESPONSE,
+    "The answer from AWS in {region} can't be read ({code}). Check AWS_ENDPOINT_URL and the proxy. The "
+    "present token stays; retrying.",
 )
-NO_CREDENTIALS = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.CREDENTIALS_MISSING,
-    words="No usable AWS credentials ({code}) from {origin}. Give the operator keys or a web identity.",
+NO_CREDENTIALS = _permanent(
+    Reason.CREDENTIALS_MISSING,
+    "No usable AWS credentials ({code}) from {origin}. Give the operator keys or a web identity.",
 )
-CREDENTIALS_PENDING = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.CREDENTIALS_MISSING,
-    words="The endpoint that provides AWS credentials does not answer ({code}). Retrying.",
+CREDENTIALS_PENDING = _transient(
+    Reason.CREDENTIALS_MISSING,
+    "The endpoint that provides AWS credentials does not answer ({code}). Retrying.",
 )
-NO_REGION = ErrorMeaning(
-    kind=PermanentError,
-    reason=Reason.INVALID_SPEC,
-    words="{region} is not an AWS region that can be asked ({code}). Correct the resource's region.",
+NO_REGION = _permanent(
+    Reason.INVALID_SPEC,
+    "{region} is not an AWS region that can be asked ({code}). Correct the resource's region.",
 )
-UNEXPECTED = ErrorMeaning(
-    kind=TransientError,
-    reason=Reason.AWS_UNAVAILABLE,
-    words="Unexpected error while asking AWS in {region} ({code}). Retrying; please report it.",
+UNEXPECTED = _transient(
+    Reason.AWS_UNAVAILABLE,
+    "Unexpected error while asking AWS in {region} ({code}). Retrying; please report it.",
 )
 
 
-def _codes(verdict: ErrorMeaning, codes: str) -> dict[str, ErrorMeaning]:
-    return dict.fromkeys(codes.split(), verdict)
+def _codes(meaning: ErrorMeaning, codes: str) -> dict[str, ErrorMeaning]:
+    return dict.fromkeys(codes.split(), meaning)
 
 
 BY_CODE: Final[Mapping[str, ErrorMeaning]] = {
@@ -275,7 +251,7 @@ BY_TYPE: Final[tuple[tuple[tuple[type[Exception], ...], ErrorMeaning], ...]] = (
 )
 
 
-def by_proxy_status(status: int) -> ErrorMeaning:
+def of_proxy_status(status: int) -> ErrorMeaning:
     """What it means that a proxy answered a CONNECT with this HTTP status."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return PROXY_LOGIN

@@ -1,6 +1,6 @@
-"""Who we are to AWS, for a person who wants to know: where the keys come from, whose they are, which region.
+"""The operator's identity in AWS, for `check`: where the keys come from, whose they are, which region.
 
-Invariant: no key leaves this module; its errors are those of aws.ecr, and as free of secrets.
+Invariant: no key leaves this module; its errors are as free of secrets as those of aws.ecr.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -12,25 +12,26 @@ from botocore.exceptions import BotoCoreError
 from ecr_operator.api.errors import OperatorError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
-from ecr_operator.aws.clients import CALL_SECONDS, ClientPool, Target
-from ecr_operator.aws.ecr import client_config
-from ecr_operator.aws.errors import shown, translate
-from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
+from ecr_operator.aws.call_errors import translate, translated
+from ecr_operator.aws.client import CALL_SECONDS, AwsClients, Target
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.network import client_config
 from ecr_operator.core.ports import Clock
 
-_Answer = TypeVar("_Answer")
+T = TypeVar("T")
 
 
 class WhoAmI:
-    """The operator's own identity, looked at. Belongs to one event loop."""
+    """Looks at the operator's own identity. Belongs to one event loop."""
 
     def __init__(self, clock: Clock) -> None:
-        """Args: clock: for how long a failure is remembered."""
+        """Ask nothing yet; the clock limits how long a failure is remembered."""
         self._asked: tuple[str, ...] = ()
-        self._identity = OperatorIdentity(
+        self._credentials = OperatorCredentials(
             client_config(), clock, seconds=CALL_SECONDS, regions=lambda: self._asked
         )
-        self._clients = ClientPool()
+        self._clients = AwsClients()
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,33 +39,33 @@ class WhoAmI:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._identity.close()
+        await self._credentials.close()
         await self._clients.close()
 
     @property
     def region(self) -> str:
-        """The region that the SDK would take: AWS_DEFAULT_REGION, or the profile's; empty for none."""
+        """The region that the SDK uses: AWS_DEFAULT_REGION, or the profile's; empty for none."""
         try:
-            return str(self._identity.session.get_config_variable("region") or "")
+            return str(self._credentials.session.get_config_variable("region") or "")
         except BotoCoreError:
             return ""
 
     async def origin(self, region: str) -> str:
-        """Where the keys come from, in words.
+        """Where the keys come from, for a message.
 
         Raises:
-            OperatorError: there are none, or they can't be had.
+            OperatorError: there are none, or they can't be fetched.
         """
-        await self._told(region, self._keys(region))
-        return self._identity.origin
+        await self._translated(region, self._keys(region))
+        return self._credentials.origin
 
     async def arn(self, region: str) -> str:
         """Whose the keys are, by STS's GetCallerIdentity, which needs no permission.
 
         Raises:
-            OperatorError: AWS does not know them, or can't be reached.
+            OperatorError: AWS does not accept them, or can't be reached.
         """
-        answer = await self._told(region, self._ask(region))
+        answer = await self._translated(region, self._ask(region))
         arn = answer.get("Arn")
         if not isinstance(arn, str) or not arn.isprintable():
             message = "STS answered GetCallerIdentity without an ARN. Check AWS_ENDPOINT_URL and proxies."
@@ -73,22 +74,16 @@ class WhoAmI:
 
     async def _keys(self, region: str) -> AwsKeys:
         self._asked = (region,)
-        return await self._identity.keys()
+        return await self._credentials.keys()
 
     async def _ask(self, region: str) -> Mapping[str, Any]:
         keys = await self._keys(region)
         target = Target("sts", region)
-        return await self._clients.call(self._identity.session, target, keys, "get_caller_identity")
+        return await self._clients.call(self._credentials.session, target, keys, "get_caller_identity")
 
-    async def _told(self, region: str, asking: Awaitable[_Answer]) -> _Answer:
-        failure: OperatorError
-        cause: Exception | None = None
-        try:
-            return await asking
-        except OperatorError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
-            source = TokenSource(region=self._identity.failed_in or region)
-            failure, cause = translate(error, source, self._identity.origin), shown(error)
-        # Raised outside of the handler, with no traceback of before: frames there hold replies and keys.
-        raise failure.with_traceback(None) from cause
+    async def _translated(self, region: str, call: Awaitable[T]) -> T:
+        def explain(error: Exception) -> OperatorError:
+            source = TokenSource(region=self._credentials.first_hop.failed_in or region)
+            return translate(error, source, self._credentials.origin)
+
+        return await translated(call, explain)

@@ -8,11 +8,13 @@ import pytest
 
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from lab.aws import LocalAws
+from lab.key_endpoints import KeyEndpoints
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 -- of AWS's own examples
 OTHER_KEY = "AKIAI44QH8DHBEXAMPLE"
 OTHER_SECRET = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"  # noqa: S105 -- the same
+KEYS = f"aws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,38 @@ def user(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first user's keys in the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+
+@pytest.fixture
+def config(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """v0.6.0's AWS_CONFIG_FILE, which is absent at first."""
+    assert aws.url
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def web_token(tmp_path: Path) -> Path:
+    """A projected service account token."""
+    path = tmp_path / "token"
+    path.write_text("header.payload.signature")
+    return path
+
+
+@pytest.fixture
+async def metadata(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyEndpoints]:
+    """The metadata service of an instance without a role at first; also an agent and an SSO portal."""
+    async with KeyEndpoints(aws.keys) as endpoints:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoints.url)
+        yield endpoints
+
+
+@pytest.fixture
+def agent(metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch) -> KeyEndpoints:
+    """The container's agent, as EKS Pod Identity sets it up, without a token."""
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", metadata.agent)
+    return metadata
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 def web_token(subject: str) -> str:
     """Make a token that the local AWS can read; nobody checks its signature."""
-    ownership = json.dumps({"sub": subject, "aud": ["sts.amazonaws.com"]}).encode()
-    return f"header.{base64.urlsafe_b64encode(ownership).decode().rstrip('=')}.signature"
+    claims = json.dumps({"sub": subject, "aud": ["sts.amazonaws.com"]}).encode()
+    return f"header.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.signature"
 
 
 @dataclass
 class Tenants:
-    """Fulfils `control.ports.TenantReader`.
+    """Implements `core.ports.TenantReader`.
 
     Attributes:
         annotations: of namespaces, by name.
@@ -47,11 +47,6 @@ class Tenants:
         """A Secret's data."""
         data = self._find(self.secrets, "Secret", f"{namespace}/{name}")
         return KeySecret(uid=self._uid(f"Secret {namespace}/{name}"), data=data)
-
-    async def iam_keys_version(self, namespace: str, name: str) -> str | None:
-        """Something that changes with a Secret's data."""
-        found = self.secrets.get(f"{namespace}/{name}")
-        return None if found is None else str(hash(tuple(found.items())))
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """A ServiceAccount's annotation."""

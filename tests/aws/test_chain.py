@@ -1,106 +1,60 @@
-"""The members of the SDK's chain beside keys in a file: agents, processes, profiles, SSO; over real HTTP."""
+"""The members of the SDK's chain beside keys in a file: agents, processes, profiles, SSO, the instance."""
 
 import asyncio
 import hashlib
 import json
 import os
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from ecr_operator.api.errors import OperatorError, TransientError
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from lab.aws import LocalAws, decode_token
+from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
-from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY
+from tests.aws.asking import IRELAND, OHIO, ROLE, JumpingClock, key_id, refusal
+from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY
+from tests.aws.tenants import Tenants
 
-IRELAND = TokenSource(region="eu-west-1")
-ROLE = "arn:aws:iam::123456789012:role/puller"
 WEB = "AssumeRoleWithWebIdentity"
-
-
-@pytest.fixture
-async def endpoints(aws: LocalAws) -> AsyncIterator[KeyEndpoints]:
-    """A container's agent and an SSO portal."""
-    async with KeyEndpoints(aws.keys) as running:
-        yield running
-
-
-@pytest.fixture
-def config(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The operator's file, which is absent at first."""
-    assert aws.url
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    return tmp_path / "config"
-
-
-async def key_id(issuer: EcrTokenIssuer) -> str:
-    """Ask for a token and tell whose keys got it."""
-    return decode_token((await issuer.issue(IRELAND)).password).access_key
-
-
-async def refusal(issuer: EcrTokenIssuer) -> OperatorError:
-    """Ask for a token and return the error that comes in its place."""
-    with pytest.raises(OperatorError) as caught:
-        await issuer.issue(IRELAND)
-    return caught.value
 
 
 # EKS Pod Identity: an agent on the node, and a token that the kubelet renews.
 
 
 @pytest.fixture
-def pod_token(endpoints: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def pod_token(agent: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The pod's token for the agent, and the variables that EKS sets."""
     path = tmp_path / "pod-token"
     path.write_text("first")
-    endpoints.agent_token = "first"  # noqa: S105 -- made up
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoints.agent)
+    agent.agent_token = "first"  # noqa: S105 -- made up
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(path))
     return path
 
 
-@pytest.mark.usefixtures("pod_token")
-async def test_an_agent_s_keys_are_used(endpoints: KeyEndpoints, issuer: EcrTokenIssuer) -> None:
-    assert await key_id(issuer) == endpoints.handed_out[0]
-    await issuer.issue(IRELAND)
-    assert len(endpoints.handed_out) == 1
-
-
 async def test_a_renewed_pod_token_is_read_when_the_keys_are_due(
-    endpoints: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer
+    metadata: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer
 ) -> None:
-    endpoints.key_life = 300
+    metadata.key_life = 300
     await issuer.issue(IRELAND)
-    endpoints.agent_token = "second"  # noqa: S105 -- made up
+    metadata.agent_token = "second"  # noqa: S105 -- made up
     pod_token.write_text("second")
-    fetched = len(endpoints.handed_out)
-    assert await key_id(issuer) in endpoints.handed_out[fetched:]
-
-
-@pytest.mark.usefixtures("pod_token")
-async def test_an_agent_s_keys_that_aws_finds_expired_are_fetched_afresh(
-    aws: LocalAws, endpoints: KeyEndpoints, issuer: EcrTokenIssuer
-) -> None:
-    await issuer.issue(IRELAND)
-    aws.keys.revoke_temporary()
-    assert (await refusal(issuer)).reason is Reason.CREDENTIALS_EXPIRED
-    assert await key_id(issuer) == endpoints.handed_out[1]
+    fetched = len(metadata.handed_out)
+    assert await key_id(issuer) in metadata.handed_out[fetched:]
 
 
 AGENTS = {
     "refuses the token": {"agent_token": "another"},
     "answers garbage": {"garbage": "<html>"},
-    "answers half": {"garbage": '{"AccessKeyId": "x"}'},
-    "answers a list": {"garbage": "[]"},
     "answers a time that is none": {
         "garbage": '{"AccessKeyId": "x", "SecretAccessKey": "y", "Token": "z", "Expiration": "soon"}'
     },
@@ -109,21 +63,21 @@ AGENTS = {
 
 @pytest.mark.usefixtures("pod_token")
 @pytest.mark.parametrize("trouble", AGENTS.values(), ids=AGENTS)
-async def test_an_agent_in_trouble_is_told_as_such_and_tried_again(
-    endpoints: KeyEndpoints, issuer: EcrTokenIssuer, trouble: dict[str, str]
+async def test_an_agent_in_trouble_is_reported_and_asked_again(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer, trouble: dict[str, str]
 ) -> None:
     for name, value in trouble.items():
-        setattr(endpoints, name, value)
+        setattr(metadata, name, value)
     error = await refusal(issuer)
     assert isinstance(error, TransientError)
     assert error.reason is Reason.CREDENTIALS_MISSING
     assert "container's credentials endpoint" in error.message
     assert "own words" not in error.message
-    endpoints.agent_token, endpoints.garbage = "first", None
+    metadata.agent_token, metadata.garbage = "first", None
     assert await key_id(issuer)
 
 
-async def test_a_pod_token_that_is_absent_is_named(pod_token: Path, issuer: EcrTokenIssuer) -> None:
+async def test_an_absent_pod_token_is_named(pod_token: Path, issuer: EcrTokenIssuer) -> None:
     pod_token.unlink()
     error = await refusal(issuer)
     assert error.reason is Reason.CREDENTIALS_MISSING
@@ -132,14 +86,14 @@ async def test_a_pod_token_that_is_absent_is_named(pod_token: Path, issuer: EcrT
     assert await key_id(issuer)
 
 
-async def test_an_address_that_the_sdk_does_not_trust_is_named(
-    endpoints: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+async def test_an_untrusted_agent_address_is_named(
+    metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://agent.example.com/v1/credentials")
     error = await refusal(issuer)
     assert error.reason is Reason.CREDENTIALS_MISSING
     assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in error.message
-    assert endpoints.asked == []
+    assert metadata.asked == []
 
 
 # IRSA: a role and a token that the kubelet renews, by variables.
@@ -191,7 +145,7 @@ CALLS = {
 
 @pytest.mark.usefixtures("pod_token")
 @pytest.mark.parametrize("profile", CALLS)
-async def test_the_profile_that_is_named_is_used_with_what_it_names(
+async def test_a_named_profile_is_used_with_its_sources(
     aws: LocalAws, config: Path, monkeypatch: pytest.MonkeyPatch, profile: str
 ) -> None:
     config.write_text(PROFILES)
@@ -205,7 +159,7 @@ async def test_the_profile_that_is_named_is_used_with_what_it_names(
     assert aws.calls[-1].access_key.startswith("ASIA" if CALLS[profile] else ACCESS_KEY)
 
 
-async def test_a_change_of_another_profile_s_keys_is_followed(
+async def test_a_change_of_another_profiles_keys_is_followed(
     aws: LocalAws, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.write_text(PROFILES)
@@ -226,11 +180,6 @@ def printing(**keys: Any) -> str:
     return f"[default]\ncredential_process = echo '{printed}'\n"
 
 
-async def test_a_process_s_keys_are_used(config: Path, issuer: EcrTokenIssuer) -> None:
-    config.write_text(printing())
-    assert await key_id(issuer) == ACCESS_KEY
-
-
 async def test_a_process_is_run_again_when_its_keys_are_due(config: Path, issuer: EcrTokenIssuer) -> None:
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 300))
     script, runs = config.with_name("script"), config.with_name("runs")
@@ -249,9 +198,6 @@ PROCESSES = {
     "is absent": "/nowhere/aws-keys --now",
     "may not be run": "/etc/hostname",
     "prints no JSON": f"echo {SECRET_KEY}",
-    "prints a list": "echo []",
-    "prints nothing": "true",
-    "prints another version": "echo '{\"Version\": 2}'",
     "prints half": 'echo \'{"Version": 1, "AccessKeyId": "x"}\'',
     "fails": f"/bin/sh -c 'echo {SECRET_KEY} >&2; exit 3'",
     "prints binary": "printf '\\377\\376'",
@@ -259,7 +205,7 @@ PROCESSES = {
 
 
 @pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
-async def test_a_process_that_is_of_no_use_is_told_by_its_file_and_without_what_it_prints(
+async def test_a_failing_process_is_reported_by_its_file_without_its_output(
     config: Path, issuer: EcrTokenIssuer, command: str
 ) -> None:
     config.write_text(f"[default]\ncredential_process = {command}\n")
@@ -279,7 +225,7 @@ async def test_a_process_that_is_of_no_use_is_told_by_its_file_and_without_what_
         pytest.param("sleep 300 & echo $! > {note}; wait", id="with another that it has started"),
     ],
 )
-async def test_a_process_that_hangs_is_ended_when_its_time_is_up(config: Path, hang: str) -> None:
+async def test_a_hanging_process_is_killed_with_its_children(config: Path, hang: str) -> None:
     note = config.with_name("pid")
     script = config.with_name("script")
     script.write_text(hang.format(note=note))
@@ -287,7 +233,7 @@ async def test_a_process_that_hangs_is_ended_when_its_time_is_up(config: Path, h
     async with EcrTokenIssuer(call_seconds=1.0) as issuer:
         error = await refusal(issuer)
     assert isinstance(error, TransientError)
-    # It is told by the limit of the process, not by that of the whole call.
+    # Reported by the limit of the process, not by that of the whole call.
     assert f"the credential_process in {config} does not end in time" in error.message
     pid = int(note.read_text())
     await wait_for(lambda: not psutil.pid_exists(pid), 5, "the end of the process")
@@ -331,28 +277,217 @@ def login(home: Path, config: str, key: str, *, life: float) -> None:
 
 @pytest.mark.parametrize(("config", "key"), [(LEGACY, START), (SESSION, "ours")], ids=["legacy", "session"])
 async def test_a_cached_sso_login_is_used(
-    endpoints: KeyEndpoints, tmp_path: Path, config: str, key: str
+    metadata: KeyEndpoints, tmp_path: Path, config: str, key: str
 ) -> None:
-    endpoints.sso_token = "sso-token"  # noqa: S105 -- made up
+    metadata.sso_token = "sso-token"  # noqa: S105 -- made up
     login(tmp_path, config, key, life=3600)
-    answer = await ask(tmp_path, AWS_ENDPOINT_URL_SSO=endpoints.url)
-    assert answer == {"access_key": endpoints.handed_out[0]}
-    assert endpoints.asked == ["GET /federation/credentials"]
+    answer = await ask(tmp_path, AWS_ENDPOINT_URL_SSO=metadata.url)
+    assert answer == {"access_key": metadata.handed_out[0]}
+    assert metadata.asked == ["GET /federation/credentials"]
 
 
-@pytest.mark.parametrize(("config", "key"), [(LEGACY, START), (SESSION, "ours")], ids=["legacy", "session"])
 @pytest.mark.parametrize("trouble", ["expired", "refused", "absent"])
-async def test_an_sso_login_that_is_over_is_told(
-    endpoints: KeyEndpoints, tmp_path: Path, config: str, key: str, trouble: str
+async def test_an_unusable_sso_login_is_reported(
+    metadata: KeyEndpoints, tmp_path: Path, trouble: str
 ) -> None:
-    endpoints.sso_token = "another" if trouble == "refused" else "sso-token"
-    login(
-        tmp_path,
-        config,
-        "elsewhere" if trouble == "absent" else key,
-        life=-60 if trouble == "expired" else 3600,
-    )
-    answer = await ask(tmp_path, AWS_ENDPOINT_URL_SSO=endpoints.url)
+    metadata.sso_token = "another" if trouble == "refused" else "sso-token"
+    key = "elsewhere" if trouble == "absent" else "ours"
+    login(tmp_path, SESSION, key, life=-60 if trouble == "expired" else 3600)
+    answer = await ask(tmp_path, AWS_ENDPOINT_URL_SSO=metadata.url)
     assert answer["reason"] == "CredentialsMissing"
     assert "sso" in answer["message"].lower()
     assert "sso-token" not in answer["message"]
+
+
+# The instance's metadata service: last, shortly, not for ever, never for a resource's own identity.
+
+SESSION_REQUEST = "PUT /latest/api/token"
+ROLES = "GET /latest/meta-data/iam/security-credentials/"
+# The SDK's own attempt waits 1 s for a session and 1 s for the role; the rest is for a loaded machine.
+SHORT = 4.0
+
+
+async def test_the_instances_role_is_used_where_nothing_else_is_configured(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    metadata.role = "node"
+    assert await key_id(issuer) == metadata.handed_out[0]
+    assert metadata.asked == [SESSION_REQUEST, ROLES, f"{ROLES}node"]
+
+
+OTHERS = {
+    "keys in the environment": {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+    "keys in the config file": {"AWS_CONFIG_FILE": "{folder}/keys"},
+    "keys in the shared file": {"AWS_SHARED_CREDENTIALS_FILE": "{folder}/keys"},
+    "a web identity": {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/token"},
+    "a process": {"AWS_CONFIG_FILE": "{folder}/process"},
+    "a container's agent": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"},
+}
+
+
+@pytest.mark.parametrize("variables", OTHERS.values(), ids=OTHERS)
+async def test_the_instance_is_not_asked_where_anything_else_is_configured(
+    metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    metadata.role = "node"
+    (tmp_path / "keys").write_text(f"[default]\n{KEYS}")
+    (tmp_path / "token").write_text("header.payload.signature")
+    made = f'{{"Version": 1, "AccessKeyId": "{ACCESS_KEY}", "SecretAccessKey": "{SECRET_KEY}"}}'
+    (tmp_path / "process").write_text(f"[default]\ncredential_process = echo '{made}'\n")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(folder=tmp_path, agent=metadata.agent))
+    async with EcrTokenIssuer() as issuer:
+        assert await key_id(issuer)
+    assert not [asked for asked in metadata.asked if "/latest/" in asked]
+
+
+async def test_the_instance_is_not_asked_where_keys_are_incomplete(
+    metadata: KeyEndpoints, config: Path, issuer: EcrTokenIssuer
+) -> None:
+    metadata.role = "node"
+    config.write_text(f"[default]\naws_access_key_id={ACCESS_KEY}\n")
+    assert "lacks aws_secret_access_key" in (await refusal(issuer)).message
+    assert metadata.asked == []
+
+
+NAMED = {
+    "a service account": Identity(source="service_account", namespace="team", name="plain"),
+    "a Secret": Identity(source="iam_secret", namespace="team", name="gone"),
+    "a Secret's role": Identity(source="iam_secret", namespace="team", name="empty", role_arn=ROLE),
+}
+
+
+@pytest.mark.parametrize("identity", NAMED.values(), ids=NAMED)
+async def test_the_instance_is_never_asked_for_a_resource_that_names_an_identity(
+    aws: LocalAws, metadata: KeyEndpoints, identity: Identity
+) -> None:
+    metadata.role = "node"
+    tenants = Tenants(roles={"team/plain": None}, secrets={"team/empty": {}})
+    async with EcrTokenIssuer(tenants=tenants) as issuer:
+        error = await refusal(issuer, TokenSource(region="eu-west-1", identity=identity))
+    assert error.reason is Reason.CREDENTIALS_MISSING
+    assert (metadata.asked, aws.calls) == ([], [])
+
+
+async def test_a_failing_metadata_service_is_left_alone_for_five_minutes(
+    metadata: KeyEndpoints, config: Path
+) -> None:
+    clock = JumpingClock()
+    async with EcrTokenIssuer(clock) as issuer:
+        await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
+        config.write_text("[other]\n")
+        await refusal(issuer)
+        assert metadata.asked.count(SESSION_REQUEST) == 1
+        clock.ahead = 301
+        await refusal(issuer)
+        assert metadata.asked.count(SESSION_REQUEST) == 2
+        clock.ahead = 602
+        metadata.role = "node"
+        assert await key_id(issuer) == metadata.handed_out[0]
+
+
+@pytest.mark.usefixtures("config")
+async def test_a_silent_metadata_service_costs_one_short_attempt(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    metadata.silent = True
+    begun = time.monotonic()
+    errors = await asyncio.gather(*(refusal(issuer, TokenSource(region=f"eu-west-{n}")) for n in range(1, 6)))
+    assert time.monotonic() - begun < SHORT
+    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
+    assert metadata.asked == [SESSION_REQUEST, ROLES]
+
+
+@pytest.mark.usefixtures("config")
+async def test_a_hop_limit_of_one_is_named_in_the_same_time(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    metadata.role, metadata.lost_sessions = "node", True
+    begun = time.monotonic()
+    error = await refusal(issuer)
+    assert time.monotonic() - begun < SHORT
+    assert metadata.asked == [SESSION_REQUEST, ROLES]
+    assert error.reason is Reason.CREDENTIALS_MISSING
+    for word in ("hop limit of 1", "web identity", "EKS Pod Identity", "http-put-response-hop-limit"):
+        assert word in error.message
+    # While the failure is remembered it reads the same.
+    assert (await refusal(issuer)).message == error.message
+    assert metadata.asked == [SESSION_REQUEST, ROLES]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_session_token_is_named_with_its_status(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer, status: int
+) -> None:
+    metadata.role, metadata.refused_sessions = "node", status
+    error = await refusal(issuer)
+    assert f"refuses a session token (HTTP {status})" in error.message
+    assert "hop limit" not in error.message
+
+
+async def test_an_instance_without_a_role_is_named(metadata: KeyEndpoints, issuer: EcrTokenIssuer) -> None:
+    message = (await refusal(issuer)).message
+    assert "no role for the instance" in message
+    assert "hop limit" not in message
+    assert metadata.asked == [SESSION_REQUEST, ROLES]
+
+
+async def test_a_closed_metadata_port_costs_nothing(
+    metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        async with EcrTokenIssuer() as issuer:
+            begun = time.monotonic()
+            error = await refusal(issuer)
+    assert time.monotonic() - begun < 1
+    assert isinstance(error, PermanentError)
+    assert "the instance's metadata service." in error.message
+    assert metadata.asked == []
+
+
+@pytest.mark.parametrize("garbage", ["<html>", '{"Code": "Failed", "Message": "no trust"}'])
+async def test_garbage_from_the_metadata_service_is_not_a_role(
+    metadata: KeyEndpoints, issuer: EcrTokenIssuer, garbage: str
+) -> None:
+    metadata.role, metadata.garbage = "node", garbage
+    error = await refusal(issuer)
+    assert error.reason is Reason.CREDENTIALS_MISSING
+    assert "no trust" not in error.message
+    await refusal(issuer)
+    assert metadata.asked.count(SESSION_REQUEST) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://", "http://metadata.invalid"])
+async def test_an_invalid_metadata_address_is_named(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)
+    async with EcrTokenIssuer() as issuer:
+        error = await refusal(issuer)
+    assert (error.reason, aws.calls) == (Reason.CREDENTIALS_MISSING, [])
+    assert "metadata service" in error.message or "AWS_EC2_METADATA_SERVICE_ENDPOINT" in error.message
+
+
+async def test_the_instances_expired_keys_are_fetched_afresh(
+    aws: LocalAws, metadata: KeyEndpoints, issuer: EcrTokenIssuer
+) -> None:
+    metadata.role = "node"
+    await issuer.issue(IRELAND)
+    aws.keys.revoke_temporary()
+    error = await refusal(issuer)
+    assert isinstance(error, TransientError)
+    assert "the instance's metadata service" in error.message
+    assert await key_id(issuer) == metadata.handed_out[1]
+
+
+async def test_the_instance_is_not_asked_when_turned_off(
+    metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata.role = "node"
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "True")
+    async with EcrTokenIssuer() as issuer:
+        assert (await refusal(issuer)).reason is Reason.CREDENTIALS_MISSING
+    assert metadata.asked == []

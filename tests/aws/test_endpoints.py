@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import is_region
-from ecr_operator.api.token import TokenSource, plain_region
-from ecr_operator.aws.endpoints import check_region, is_listed, partition_of, partitions, plain_http_warning
+from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.endpoints import (
+    check_partition,
+    check_region,
+    is_listed,
+    partition_of,
+    partitions,
+    plain_http_warning,
+)
 
 OVERRIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
@@ -97,14 +104,6 @@ def test_any_safe_region_is_asked_or_refused_in_words(region: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "plain"),
-    [("us-east-1", "us-east-1"), ("fips-us-east-1", "us-east-1"), ("us-east-1-fips", "us-east-1")],
-)
-def test_bounds_count_by_the_plain_region(region: str, plain: str) -> None:
-    assert plain_region(region) == TokenSource(region=region).plain_region == plain
-
-
-@pytest.mark.parametrize(
     "url",
     [
         "https://ecr.example.com",
@@ -130,3 +129,28 @@ def test_an_endpoint_without_tls_on_another_machine_is_warned_of_by_its_variable
     assert warning
     assert warning.startswith("AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS: ")
     assert "pa55word" not in warning
+
+
+EUROPE, CHINA = "arn:aws:iam::123456789012:role/puller", "arn:aws-cn:iam::123456789012:role/puller"
+
+
+@pytest.mark.parametrize(
+    ("region", "roles"),
+    [
+        ("fips-us-east-1", [EUROPE, ""]),
+        ("cn-north-1", [CHINA]),
+        ("lab-one", [CHINA]),
+        ("cn-north-1", ["", "arn:aws-new:iam::1:role/x"]),
+    ],
+)
+def test_a_role_is_used_in_regions_of_its_partition(region: str, roles: list[str]) -> None:
+    check_partition(region, *roles)
+
+
+@pytest.mark.parametrize("roles", [[CHINA], [EUROPE, CHINA], ["", CHINA]])
+def test_a_role_is_denied_in_another_partition_with_both_named(roles: list[str]) -> None:
+    with pytest.raises(PermanentError) as caught:
+        check_partition("eu-west-1", *roles)
+    assert caught.value.reason is Reason.ACCESS_DENIED
+    assert "partition aws-cn," in caught.value.message
+    assert "is in aws," in caught.value.message

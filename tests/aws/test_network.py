@@ -1,24 +1,33 @@
-"""The way to AWS: a proxy, exceptions from it, and a certificate authority of one's own; AWS's real names."""
+"""The way to AWS: proxies and exceptions from them, certificate authorities, name lookups."""
 
+import asyncio
 import base64
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from aiohttp.abc import ResolveResult
 
-from ecr_operator.api.errors import OperatorError, TransientError
+from ecr_operator.api.errors import TransientError
 from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.network import NameResolver
 from lab.aws import LocalAws
 from lab.certificates import Authority
 from lab.connect_proxy import ConnectProxy
+from lab.waiting import wait_for
+from tests.aws.asking import IRELAND, ROLE, refusal
 from tests.aws.tenants import Tenants
 
-ROLE = "arn:aws:iam::123456789012:role/puller"
+T = TypeVar("T")
+
 # Of the SDK's own tables; each must be in the certificate of the local AWS.
 ECR = "api.ecr.eu-west-1.amazonaws.com"
 CHINA = "api.ecr.cn-north-1.amazonaws.com.cn"
@@ -27,7 +36,6 @@ FIPS = "api.ecr-fips.us-east-2.amazonaws.com"
 DUAL = "ecr.eu-west-1.api.aws"
 STS = "sts.eu-west-1.amazonaws.com"
 PASSWORD = "pa55word"  # noqa: S105 -- made up
-IRELAND = TokenSource(region="eu-west-1")
 
 pytestmark = pytest.mark.usefixtures("user")
 
@@ -40,7 +48,7 @@ def authority() -> Authority:
 
 @pytest.fixture
 async def secure(authority: Authority, tmp_path: Path) -> AsyncIterator[LocalAws]:
-    """A local AWS that bears AWS's names; only a proxy leads to it."""
+    """A local AWS with AWS's names, reachable only through a proxy."""
     certificate, key = authority.serving(ECR, CHINA, PUBLIC, FIPS, DUAL, STS)
     (tmp_path / "server.pem").write_bytes(certificate + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -66,13 +74,6 @@ async def proxy(secure: LocalAws, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield running
 
 
-async def refusal(issuer: EcrTokenIssuer, source: TokenSource = IRELAND) -> OperatorError:
-    """Ask for a token and return the error that comes in its place."""
-    with pytest.raises(OperatorError) as caught:
-        await issuer.issue(source)
-    return caught.value
-
-
 NAMES = {
     "ecr": (IRELAND, {}, ECR),
     "ecr in China": (TokenSource(region="cn-north-1"), {}, CHINA),
@@ -91,6 +92,7 @@ async def test_aws_is_asked_by_its_name_through_the_proxy(
     variables: dict[str, str],
     name: str,
 ) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.com,amazonaws.com.cn.example,127.0.0.2")
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     async with EcrTokenIssuer() as issuer:
@@ -99,23 +101,10 @@ async def test_aws_is_asked_by_its_name_through_the_proxy(
 
 
 @pytest.mark.usefixtures("bundle")
-async def test_sts_goes_through_it_too_in_the_region_that_is_asked(proxy: ConnectProxy) -> None:
+async def test_sts_is_asked_through_the_proxy_in_the_region_of_the_token(proxy: ConnectProxy) -> None:
     identity = Identity(namespace="team", role_arn=ROLE)
     async with EcrTokenIssuer(tenants=Tenants(), policy=IdentityPolicy(permitted_roles=(ROLE,))) as issuer:
         await issuer.issue(TokenSource(region="eu-west-1", identity=identity))
-    assert proxy.targets == [f"{STS}:443", f"{ECR}:443"]
-
-
-@pytest.mark.usefixtures("bundle")
-async def test_a_web_identity_is_exchanged_through_it(
-    proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "token").write_text("header.payload.signature")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-    async with EcrTokenIssuer(regions=lambda: ["eu-west-1"]) as issuer:
-        await issuer.issue(IRELAND)
     assert proxy.targets == [f"{STS}:443", f"{ECR}:443"]
 
 
@@ -128,7 +117,7 @@ async def test_a_proxy_s_login_is_sent(proxy: ConnectProxy, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("bundle")
-@pytest.mark.parametrize("status", [403, 407, 502, 503])
+@pytest.mark.parametrize("status", [403, 407, 502])
 async def test_a_proxy_that_refuses_is_named_without_its_login(
     proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
@@ -146,8 +135,8 @@ async def test_a_proxy_that_refuses_is_named_without_its_login(
 
 
 @pytest.mark.usefixtures("bundle", "proxy")
-@pytest.mark.parametrize("url", ["socks5://{}", "socks5h://{}", "http://", "http://proxy:port", "ftp://{}"])
-async def test_a_proxy_that_can_not_be_used_is_named_and_nothing_is_looked_up(
+@pytest.mark.parametrize("url", ["socks5://{}", "http://", "http://proxy:port"])
+async def test_a_proxy_that_cant_be_used_is_named_and_nothing_is_looked_up(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url.format(f"user:{PASSWORD}@127.0.0.1:1080"))
@@ -160,7 +149,7 @@ async def test_a_proxy_that_can_not_be_used_is_named_and_nothing_is_looked_up(
 
 
 @pytest.mark.usefixtures("bundle")
-async def test_a_proxy_that_is_away_is_named_without_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_proxy_is_named_without_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -173,8 +162,8 @@ async def test_a_proxy_that_is_away_is_named_without_its_login(monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("bundle")
-@pytest.mark.parametrize("exceptions", ["127.0.0.1", "*", "localhost,127.0.0.1", "127.0.0.1:{port}"])
-async def test_no_proxy_leads_around_it(
+@pytest.mark.parametrize("exceptions", ["*", "localhost,127.0.0.1", "127.0.0.1:{port}"])
+async def test_no_proxy_bypasses_the_proxy(
     secure: LocalAws, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, exceptions: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", secure.url)
@@ -184,18 +173,7 @@ async def test_no_proxy_leads_around_it(
     assert (proxy.targets, secure.count()) == ([], 1)
 
 
-@pytest.mark.usefixtures("bundle")
-@pytest.mark.parametrize("exceptions", ["example.com", "amazonaws.com.cn", "127.0.0.2"])
-async def test_no_proxy_for_others_changes_nothing(
-    proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, exceptions: str
-) -> None:
-    monkeypatch.setenv("NO_PROXY", exceptions)
-    async with EcrTokenIssuer() as issuer:
-        assert await issuer.issue(IRELAND)
-    assert proxy.targets == [f"{ECR}:443"]
-
-
-async def test_an_authority_that_is_not_known_is_told(secure: LocalAws, proxy: ConnectProxy) -> None:
+async def test_an_unknown_authority_is_reported(secure: LocalAws, proxy: ConnectProxy) -> None:
     async with EcrTokenIssuer() as issuer:
         error = await refusal(issuer)
     assert error.reason is Reason.AWS_UNAVAILABLE
@@ -204,7 +182,7 @@ async def test_an_authority_that_is_not_known_is_told(secure: LocalAws, proxy: C
     assert not secure.calls
 
 
-async def test_a_certificate_for_another_name_is_told(
+async def test_a_certificate_for_another_name_is_reported(
     bundle: Path, secure: LocalAws, proxy: ConnectProxy
 ) -> None:
     assert bundle.exists()
@@ -228,7 +206,119 @@ async def test_a_bundle_that_changed_is_read_again(
         assert await issuer.issue(IRELAND)
         bundle.write_bytes(Authority().certificate)
         assert "TLS" in (await refusal(issuer)).message
-        # The operator is who it was, so that nothing else is renewed for it.
+        # The identity is the same, so nothing else is renewed.
         assert issuer.changes() == changes
     assert proxy.targets
     assert secure.count() == 1
+
+
+# Name lookups.
+
+
+class Names:
+    """A name server in memory, which is silent for names that begin with `slow`.
+
+    Attributes:
+        asked: every name, in order.
+        answering: set it, and the slow ones are answered.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answering = threading.Event()
+
+    def __call__(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+        """Look one up."""
+        self.asked.append(host)
+        if host.startswith("slow"):
+            self.answering.wait(10)
+        if host.endswith("unknown"):
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        found = ResolveResult(hostname=host, host="192.0.2.1", port=port, family=family, proto=0, flags=0)
+        return [found]
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    """The name server; it answers all in the end."""
+    made = Names()
+    yield made
+    made.answering.set()
+
+
+async def test_a_name_is_looked_up_as_the_machine_does() -> None:
+    found = await NameResolver(1).resolve("localhost", 443, socket.AF_INET)
+    assert [(each["hostname"], each["host"], each["port"]) for each in found] == [
+        ("localhost", "127.0.0.1", 443)
+    ]
+
+
+async def test_a_name_is_looked_up_once_for_all_who_wait(names: Names) -> None:
+    resolver = NameResolver(4, names)
+    waiting = [asyncio.create_task(resolver.resolve("slow", 443)) for _ in range(20)]
+    await wait_for(lambda: bool(names.asked))
+    names.answering.set()
+    assert len({tuple(found[0].items()) for found in await asyncio.gather(*waiting)}) == 1
+    assert names.asked == ["slow"]
+
+
+async def test_lookups_are_bounded_and_a_cancelled_wait_leaves_none_queued(
+    names: Names,
+) -> None:
+    resolver = NameResolver(2, names)
+    waiting = [asyncio.create_task(resolver.resolve(f"slow-{number}", 443)) for number in range(50)]
+    await wait_for(lambda: len(names.asked) == 2)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    names.answering.set()
+    assert await resolver.resolve("quick", 443)
+    assert names.asked == ["slow-0", "slow-1", "quick"]
+
+
+async def test_an_unknown_name_is_an_error_and_looked_up_again(names: Names) -> None:
+    resolver = NameResolver(1, names)
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await resolver.resolve("unknown", 443)
+    assert len(names.asked) == 2
+
+
+class Recording(ThreadPoolExecutor):
+    """The loop's own threads, which note what they are given.
+
+    Attributes:
+        given: the functions.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.given: list[object] = []
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Note a function and run it."""
+        self.given.append(fn)
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "eu-lab-1"])
+async def test_the_loops_own_threads_look_up_no_name_of_aws(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, region: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url.replace("127.0.0.1", "localhost"))
+    threads = Recording()
+    asyncio.get_running_loop().set_default_executor(threads)
+    async with EcrTokenIssuer() as issuer:
+        assert await issuer.issue(TokenSource(region=region))
+    assert threads.given
+    assert socket.getaddrinfo not in threads.given
+
+
+async def test_an_endpoint_without_an_address_is_reported_as_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://aws.invalid")
+    async with EcrTokenIssuer() as issuer:
+        error = await refusal(issuer)
+    assert error.reason is Reason.AWS_UNAVAILABLE
+    assert "can't be reached" in error.message

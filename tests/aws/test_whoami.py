@@ -1,6 +1,5 @@
-"""Who we are to AWS, for a person who asks."""
+"""`check`'s look at the operator's own identity."""
 
-import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,32 +22,22 @@ async def me() -> AsyncIterator[WhoAmI]:
         yield made
 
 
-def write(folder: Path, text: str) -> str:
-    path = folder / "config"
-    path.write_text(textwrap.dedent(text), encoding="utf-8")
-    return str(path)
-
-
-async def test_it_tells_where_the_keys_come_from_and_whose_they_are(
-    aws: LocalAws, user: None, me: WhoAmI
-) -> None:
-    assert user is None
+@pytest.mark.usefixtures("user")
+async def test_it_reports_where_the_keys_come_from_and_whose_they_are(aws: LocalAws, me: WhoAmI) -> None:
     assert (await me.origin(REGION)).startswith("the environment variables")
     assert await me.arn(REGION) == "arn:aws:iam::123456789012:user/lab"
     assert [(call.operation, call.region) for call in aws.calls] == [("GetCallerIdentity", REGION)]
 
 
-async def test_without_keys_it_says_where_it_looked(aws: LocalAws, me: WhoAmI) -> None:
+async def test_without_keys_it_reports_where_it_looked(aws: LocalAws, me: WhoAmI) -> None:
     with pytest.raises(OperatorError, match="No usable AWS credentials") as caught:
         await me.origin(REGION)
     assert caught.value.reason is Reason.CREDENTIALS_MISSING
     assert aws.calls == []
 
 
-async def test_keys_that_aws_does_not_know_are_told_without_being_shown(
-    aws: LocalAws, user: None, me: WhoAmI
-) -> None:
-    assert user is None
+@pytest.mark.usefixtures("user")
+async def test_keys_that_aws_refuses_are_reported_without_being_shown(aws: LocalAws, me: WhoAmI) -> None:
     aws.keys.known = {}
     with pytest.raises(OperatorError, match="does not accept the keys") as caught:
         await me.arn(REGION)
@@ -57,34 +46,28 @@ async def test_keys_that_aws_does_not_know_are_told_without_being_shown(
     assert SECRET_KEY not in shown
 
 
+@pytest.mark.usefixtures("user")
 @pytest.mark.parametrize("body", ["html", "empty"])
-async def test_an_answer_that_is_none_is_an_error_of_ours(
-    aws: LocalAws, user: None, me: WhoAmI, body: str
-) -> None:
-    assert user is None
+async def test_an_unreadable_answer_is_an_operator_error(aws: LocalAws, me: WhoAmI, body: str) -> None:
     aws.garble(body)
     with pytest.raises(OperatorError):
         await me.arn(REGION)
 
 
-@pytest.mark.parametrize(
-    ("variables", "region"),
-    [
-        pytest.param({}, "", id="none"),
-        pytest.param({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1", id="the SDK's variable"),
-        pytest.param({"AWS_PROFILE": "nope"}, "", id="a profile that is not there"),
-    ],
-)
-async def test_the_region_of_the_environment(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
+REGIONS = {
+    "none": ({}, ""),
+    "the SDK's variable": ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+    "a profile that is absent": ({"AWS_PROFILE": "nope"}, ""),
+    "the profile's": ({"AWS_CONFIG_FILE": "{folder}/config"}, "eu-north-1"),
+}
+
+
+@pytest.mark.parametrize(("variables", "region"), REGIONS.values(), ids=REGIONS)
+async def test_the_region_is_the_sdks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], region: str
 ) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value.format(folder=tmp_path))
     async with WhoAmI(SystemClock()) as me:
         assert me.region == region
-
-
-async def test_the_region_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", write(tmp_path, "[default]\nregion = eu-north-1\n"))
-    async with WhoAmI(SystemClock()) as me:
-        assert me.region == "eu-north-1"

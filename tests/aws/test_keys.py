@@ -1,14 +1,18 @@
 """The keys in a tenant's Secret: read, trimmed, or refused by name."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.aws.tenant_keys import read_iam_keys
+from ecr_operator.aws.keys import AwsKeys, read_iam_keys
+from tests.aws.conftest import ACCESS_KEY as KEY
+from tests.aws.conftest import SECRET_KEY as SECRET
 
-KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 GOOD = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 
 
@@ -63,7 +67,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("name", "words"), OTHERS.items(), ids=OTHERS)
-def test_another_name_is_not_accepted_and_the_message_says_what_is_expected(name: str, words: str) -> None:
+def test_another_name_is_refused_with_what_is_expected(name: str, words: str) -> None:
     with pytest.raises(PermanentError) as caught:
         read_iam_keys({name: KEY, "aws_secret_access_key": SECRET}, "Secret a/b")
     assert caught.value.message.startswith("Secret a/b has no aws_access_key_id. ")
@@ -79,12 +83,13 @@ BAD = {
     "quotes": ({"aws_access_key_id": f'"{KEY}"'}, "The aws_access_key_id in Secret a/b"),
     "two lines": ({"aws_secret_access_key": f"{SECRET}\n{SECRET}"}, "The aws_secret_access_key in"),
     "a header in a header": ({"aws_session_token": "a\r\nHost: evil"}, "The aws_session_token in"),
+    "a value that is too long": ({"aws_session_token": "t" * 8193}, "longer than any AWS key"),
     "no text": ({"aws_access_key_id": "\ufffd\ufffd"}, "The aws_access_key_id in"),
 }
 
 
 @pytest.mark.parametrize(("changes", "words"), BAD.values(), ids=BAD)
-def test_what_is_no_key_is_named_and_never_shown(changes: dict[str, str | None], words: str) -> None:
+def test_an_invalid_key_is_named_and_never_shown(changes: dict[str, str | None], words: str) -> None:
     data = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
     with pytest.raises(PermanentError) as caught:
         read_iam_keys(data, "Secret a/b")
@@ -93,3 +98,14 @@ def test_what_is_no_key_is_named_and_never_shown(changes: dict[str, str | None],
     assert "Secret a/b" in caught.value.message
     for value in (KEY, SECRET, "evil"):
         assert value not in caught.value.message
+
+
+@given(st.dictionaries(st.sampled_from(["aws_access_key_id", "aws_secret_access_key"]), st.text()))
+def test_no_contents_of_a_secret_are_an_unexpected_error(data: dict[str, str]) -> None:
+    with suppress(PermanentError):
+        assert read_iam_keys({"aws_secret_access_key": SECRET, **data}, "Secret a/b")
+
+
+def test_keys_show_nothing_of_themselves() -> None:
+    keys = AwsKeys(access_key=KEY, secret_key=SECRET, session_token="session")  # noqa: S106
+    assert repr(keys) == "AwsKeys()"

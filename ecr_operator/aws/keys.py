@@ -1,33 +1,46 @@
-"""The AWS keys in a tenant's Secret, checked. Pure.
+"""AWS keys, and how they are read from a tenant's Secret. Pure.
 
-Invariant: messages name the Secret and the key in it, never a value.
+Invariants: keys never show in a repr. Messages name the Secret and the key in it, never a value.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from ecr_operator.api.errors import PermanentError
-from ecr_operator.api.identity import IAM_KEYS, is_credentials_file, near_iam_key
+from ecr_operator.api.identity import IAM_KEYS, hash_key_id, is_credentials_file, near_iam_key
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.text import excerpt
-from ecr_operator.aws.identities import AwsKeys
 
 _ACCESS_KEY, _SECRET_KEY, _SESSION_TOKEN = IAM_KEYS
 
 # Printable ASCII without quotes; anything else could not travel in a header, or is a paste gone wrong.
 _VALUE: Final = re.compile(r"[!#-&(-~]+")
 # Session tokens are the longest, at about 2,000 characters.
-_LONGEST: Final = 8192
+_MAX_LENGTH: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsKeys:
+    """The keys that sign one call; a session token goes with temporary ones."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(repr=False, default=None)
+
+    @property
+    def id_hash(self) -> str:
+        """A short hash of the access key id of long-lived keys; empty for temporary ones."""
+        return "" if self.session_token else hash_key_id(self.access_key)
 
 
 def read_iam_keys(data: Mapping[str, str], secret: str) -> AwsKeys:
-    """Make keys of a Secret's data; white space around a value, such as `echo`'s line break, is ignored.
+    """Read the keys in a Secret; white space around a value, such as `echo`'s line break, is ignored.
 
     Args:
-        data: the decoded data, by the Secret's own names; of other keys only the
-            names count, for the message.
-        secret: what to call the Secret in a message.
+        data: the decoded data; of keys other than `IAM_KEYS` only the names count, for the message.
+        secret: the Secret in a message, as `Secret namespace/name`.
 
     Raises:
         PermanentError: `CredentialsMissing`.
@@ -48,7 +61,7 @@ def _value(data: Mapping[str, str], key: str, secret: str) -> str:
     name, value = names[0], data[names[0]].strip()
     if not value:
         raise _missing(f"{secret} has an empty {name}. Put the AWS key there.")
-    if len(value) > _LONGEST:
+    if len(value) > _MAX_LENGTH:
         raise _missing(f"The {name} in {secret} is longer than any AWS key. Put the bare key there.")
     if not _VALUE.fullmatch(value):
         raise _missing(
@@ -59,7 +72,7 @@ def _value(data: Mapping[str, str], key: str, secret: str) -> str:
 
 
 def _names(data: Mapping[str, str], key: str) -> list[str]:
-    """Under which names the Secret has a key, AWS's own spelling first."""
+    """The names under which the Secret has a key, AWS's own spelling first."""
     return sorted((name for name in data if name.lower() == key), key=lambda name: (name != key, name))
 
 

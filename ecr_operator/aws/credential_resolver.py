@@ -3,7 +3,7 @@
 Invariants: what permits an identity (the namespace's annotation, the Secret, the ServiceAccount's role) is
 read afresh for every call, and nothing that was made on another basis is used. No identity but the operator's
 own ever gets the operator's keys.
-Leaves out: what a failure means (aws.errors), and the call to ECR (aws.ecr).
+Leaves out: what a failure means (aws.call_errors), and the call to ECR (aws.ecr).
 """
 
 import hashlib
@@ -26,11 +26,11 @@ from ecr_operator.api.identity import (
 )
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
-from ecr_operator.aws.clients import ClientPool, Target
-from ecr_operator.aws.first_hop import check_partition
-from ecr_operator.aws.identities import AwsKeys, OperatorIdentity
-from ecr_operator.aws.sessions import SESSION_SECONDS, RoleSessions
-from ecr_operator.aws.tenant_keys import read_iam_keys
+from ecr_operator.aws.client import AwsClients, Target
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.endpoints import check_partition
+from ecr_operator.aws.keys import AwsKeys, read_iam_keys
+from ecr_operator.aws.sts import SESSION_SECONDS, Assume, RoleSessions
 from ecr_operator.core.ports import Clock, TenantReader
 
 _NO_ROLE: Final = (
@@ -41,7 +41,7 @@ _NO_ROLE: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Grant:
+class _Permission:
     """What permits an identity, as read just now.
 
     Attributes:
@@ -57,19 +57,19 @@ class _Grant:
 
 @dataclass(slots=True)
 class CallContext:
-    """One call, and what to say and do if it fails.
+    """One call, and what is needed if it fails.
 
     Attributes:
-        source: whom it is for; with its role, once that is known.
+        source: what the call is for; with its role, once that is known.
         origin: where the keys come from that sign at present; None for the operator's own.
-        forget: lets go of those keys, when AWS finds fault with them.
+        invalidate: drops those keys, when AWS refuses them.
         basis: of the keys; see `TokenIssuer.basis`.
-        key_hash: of the id of the long-lived keys that the attempt begins with; empty for others.
+        key_hash: of the id of the long-lived keys that the call begins with; empty for others.
     """
 
     source: TokenSource
     origin: str | None = None
-    forget: Callable[[], None] = lambda: None
+    invalidate: Callable[[], None] = lambda: None
     basis: str = ""
     key_hash: str = ""
 
@@ -79,8 +79,8 @@ class CredentialResolver:
 
     def __init__(
         self,
-        operator: OperatorIdentity,
-        clients: ClientPool,
+        operator: OperatorCredentials,
+        clients: AwsClients,
         tenants: TenantReader | None,
         policy: IdentityPolicy,
         clock: Clock,
@@ -88,39 +88,39 @@ class CredentialResolver:
         """Join the parts; nothing is asked yet.
 
         Args:
-            operator: the operator's own identity.
-            clients: make the calls to STS.
+            operator: its own credentials.
+            clients: for the calls to STS.
             tenants: reads what resources name; without it only the operator's plain identity works.
             policy: what the operator's own identity may be used for.
-            clock: tells when keys are too old.
+            clock: limits how long a session is used.
         """
         self._operator = operator
         self._clients = clients
         self._reader = tenants
         self._policy = policy
         self._sessions = RoleSessions(clock)
-        # So that a digest gives nothing away, not even by trying keys.
+        # So that a digest reveals nothing, not even to those who try keys.
         self._digest_key = secrets.token_bytes(32)
 
-    async def keys(self, attempt: CallContext) -> AwsKeys:
-        """The keys that sign the attempt's call to ECR; its `origin`, `forget` and `basis` are theirs.
+    async def keys(self, call: CallContext) -> AwsKeys:
+        """The keys that sign a call to ECR; `origin`, `invalidate` and `basis` of the context become theirs.
 
         Raises:
             OperatorError: the identity is not permitted, or lacks something.
-            Exception: what STS's failure comes as; aws.errors translates it.
+            Exception: the failure of STS; aws.call_errors translates it.
         """
-        asked = attempt.source.identity
-        if asked.source != "operator":
-            attempt.origin = _words(asked)
-        grant = await self._read(asked)
-        attempt.basis = grant.basis
+        identity = call.source.identity
+        if identity.source != "operator":
+            call.origin = _name(identity)
+        permission = await self._read(identity)
+        call.basis = permission.basis
         # Messages name the role of an annotation too.
-        attempt.source = replace(attempt.source, identity=replace(asked, role_arn=grant.role_arn))
-        if asked.source == "service_account":
-            return await self._as_service_account(attempt, asked)
-        if grant.keys:
-            return await self._as_secret(attempt, asked, grant.keys)
-        return await self._as_operator(attempt, asked)
+        call.source = replace(call.source, identity=replace(identity, role_arn=permission.role_arn))
+        if identity.source == "service_account":
+            return await self._as_service_account(call, identity)
+        if permission.keys:
+            return await self._as_secret(call, identity, permission.keys)
+        return await self._as_operator(call, identity)
 
     async def basis(self, identity: Identity) -> str:
         """The digest of what permits an identity now; see `TokenIssuer.basis`. Raises OperatorError."""
@@ -129,7 +129,7 @@ class CredentialResolver:
     async def long_lived(self, identity: Identity) -> KeyDigest:
         """The digest of an identity's long-lived keys; see `TokenIssuer.long_lived`. Raises OperatorError."""
         try:
-            keys = await self._at_hand(identity)
+            keys = await self._static_keys(identity)
         except PermanentError as error:
             if error.reason is not Reason.CREDENTIALS_MISSING:
                 raise
@@ -139,114 +139,98 @@ class CredentialResolver:
         contents = self._digest("long-lived", keys.access_key, keys.secret_key)
         return KeyDigest(id_hash=keys.id_hash, contents=contents)
 
-    async def _at_hand(self, identity: Identity) -> AwsKeys | None:
+    def release(self, identity: Identity) -> None:
+        """Drop what is kept for an identity."""
+        self._sessions.release(identity)
+
+    async def _static_keys(self, identity: Identity) -> AwsKeys | None:
         match identity.source:
             case "operator":
                 return (await self._operator.configured()).keys
             case "iam_secret":
                 found = await self._tenants.iam_keys(identity.namespace, identity.name)
-                return read_iam_keys(found.data, _words(identity))
+                return read_iam_keys(found.data, _name(identity))
         return None
 
-    def release(self, identity: Identity) -> None:
-        """Drop what is kept for an identity."""
-        self._sessions.release(identity)
-
-    async def _read(self, identity: Identity) -> _Grant:
+    async def _read(self, identity: Identity) -> _Permission:
         match identity.source:
             case "service_account":
                 return await self._read_service_account(identity)
             case "iam_secret":
                 return await self._read_secret(identity)
         if not identity.role_arn:
-            return _Grant()
+            return _Permission()
         if permits(self._policy.permitted_roles, identity.role_arn):
-            return _Grant(basis=self._digest("flag"), role_arn=identity.role_arn)
+            return _Permission(basis=self._digest("flag"), role_arn=identity.role_arn)
         facts = await self._tenants.namespace(identity.namespace)
         check_permitted(identity, facts.permitted_roles)
-        return _Grant(basis=self._digest("namespace", facts.uid), role_arn=identity.role_arn)
+        return _Permission(basis=self._digest("namespace", facts.uid), role_arn=identity.role_arn)
 
-    async def _read_service_account(self, identity: Identity) -> _Grant:
+    async def _read_service_account(self, identity: Identity) -> _Permission:
         found = await self._tenants.service_account(identity.namespace, identity.name)
-        role = identity.role_arn or _checked_role(found.role, _words(identity))
-        return _Grant(basis=self._digest("service_account", found.uid, role), role_arn=role)
+        role = identity.role_arn or _checked_role(found.role, _name(identity))
+        return _Permission(basis=self._digest("service_account", found.uid, role), role_arn=role)
 
-    async def _read_secret(self, identity: Identity) -> _Grant:
+    async def _read_secret(self, identity: Identity) -> _Permission:
         found = await self._tenants.iam_keys(identity.namespace, identity.name)
-        keys = read_iam_keys(found.data, _words(identity))
+        keys = read_iam_keys(found.data, _name(identity))
         parts = (keys.access_key, keys.secret_key, keys.session_token or "")
-        return _Grant(
-            basis=self._digest("iam_secret", found.uid, *parts), role_arn=identity.role_arn, keys=keys
-        )
+        basis = self._digest("iam_secret", found.uid, *parts)
+        return _Permission(basis=basis, role_arn=identity.role_arn, keys=keys)
 
     def _digest(self, *parts: str) -> str:
         # No part holds a zero byte.
         joined = "\0".join(parts).encode()
         return hashlib.blake2b(joined, digest_size=16, key=self._digest_key).hexdigest()
 
-    async def _as_operator(self, attempt: CallContext, asked: Identity) -> AwsKeys:
+    async def _as_operator(self, call: CallContext, identity: Identity) -> AwsKeys:
         generation = self._operator.generation
-        attempt.forget = lambda: self._operator.invalidate(generation)
+        call.invalidate = lambda: self._operator.invalidate(generation)
         try:
             keys = await self._operator.keys()
         except Exception:
-            region = self._operator.failed_in or attempt.source.region
-            attempt.source = replace(attempt.source, region=region)
+            region = self._operator.first_hop.failed_in or call.source.region
+            call.source = replace(call.source, region=region)
             raise
-        attempt.key_hash = keys.id_hash
-        check_partition(attempt.source.region, self._operator.role_arn, asked.role_arn)
-        if not asked.role_arn:
+        call.key_hash = keys.id_hash
+        check_partition(call.source.region, self._operator.first_hop.role_arn, identity.role_arn)
+        if not identity.role_arn:
             return keys
-        made_from = (attempt.basis, generation)
-        return await self._assume_role(attempt, asked, keys, made_from, **self._marks(asked))
 
-    async def _as_service_account(self, attempt: CallContext, asked: Identity) -> AwsKeys:
-        identity, region = attempt.source.identity, attempt.source.region
+        async def assume() -> Mapping[str, Any]:
+            return await self._ask_sts(call, keys, "assume_role", **self._session_options(identity))
 
+        return await self._session_keys(call, identity, (call.basis, generation), assume)
+
+    async def _as_service_account(self, call: CallContext, identity: Identity) -> AwsKeys:
         async def assume() -> Mapping[str, Any]:
             token = await self._tenants.service_account_token(identity.namespace, identity.name)
-            return await self._ask_sts(
-                region, None, identity, "assume_role_with_web_identity", WebIdentityToken=token
-            )
+            operation = "assume_role_with_web_identity"
+            return await self._ask_sts(call, None, operation, WebIdentityToken=token)
 
-        keys = await self._sessions.keys(asked, region, attempt.basis, assume)
-        self._now_with_role(attempt, asked, keys)
-        return keys
+        return await self._session_keys(call, identity, call.basis, assume)
 
-    async def _as_secret(self, attempt: CallContext, asked: Identity, keys: AwsKeys) -> AwsKeys:
-        attempt.key_hash = keys.id_hash
-        if not asked.role_arn:
+    async def _as_secret(self, call: CallContext, identity: Identity, keys: AwsKeys) -> AwsKeys:
+        call.key_hash = keys.id_hash
+        if not identity.role_arn:
             return keys
-        return await self._assume_role(attempt, asked, keys, attempt.basis)
-
-    async def _assume_role(
-        self,
-        attempt: CallContext,
-        asked: Identity,
-        base: AwsKeys,
-        made_from: object,
-        **marks: Any,  # noqa: ANN401 -- arguments of the SDK
-    ) -> AwsKeys:
-        region = attempt.source.region
 
         async def assume() -> Mapping[str, Any]:
-            return await self._ask_sts(region, base, asked, "assume_role", **marks)
+            return await self._ask_sts(call, keys, "assume_role")
 
-        keys = await self._sessions.keys(asked, region, made_from, assume)
-        self._now_with_role(attempt, asked, keys)
-        return keys
+        return await self._session_keys(call, identity, call.basis, assume)
 
     async def _ask_sts(
         self,
-        region: str,
+        call: CallContext,
         keys: AwsKeys | None,
-        identity: Identity,
         operation: str,
         **arguments: Any,  # noqa: ANN401 -- arguments of the SDK
     ) -> Mapping[str, Any]:
+        identity = call.source.identity
         return await self._clients.call(
             self._operator.session,
-            Target("sts", region),
+            Target("sts", call.source.region),
             keys,
             operation,
             RoleArn=identity.role_arn,
@@ -255,20 +239,24 @@ class CredentialResolver:
             **arguments,
         )
 
-    def _now_with_role(self, attempt: CallContext, asked: Identity, keys: AwsKeys) -> None:
-        """From here on the role's keys sign, and are dropped when AWS refuses them."""
-        region = attempt.source.region
-        attempt.origin = f"the session of {attempt.source.identity.role_arn}"
-        attempt.forget = lambda: self._sessions.forget(asked, region, keys)
+    async def _session_keys(
+        self, call: CallContext, identity: Identity, made_from: object, assume: Assume
+    ) -> AwsKeys:
+        """The role's keys, which sign from here on, and are dropped when AWS refuses them."""
+        region = call.source.region
+        keys = await self._sessions.keys(identity, region, made_from, assume)
+        call.origin = f"the session of {call.source.identity.role_arn}"
+        call.invalidate = lambda: self._sessions.invalidate(identity, region, keys)
+        return keys
 
-    def _marks(self, identity: Identity) -> dict[str, Any]:
-        """What tells the role's owner for whom the operator asks; never sent with a tenant's own keys."""
-        marks: dict[str, Any] = {}
+    def _session_options(self, identity: Identity) -> dict[str, Any]:
+        """What shows the role's owner for whom the operator asks; never sent with a tenant's own keys."""
+        options: dict[str, Any] = {}
         if self._policy.external_id:
-            marks["ExternalId"] = self._policy.external_id
+            options["ExternalId"] = self._policy.external_id
         if self._policy.session_tags:
-            marks["Tags"] = [{"Key": key, "Value": value} for key, value in session_tags(identity).items()]
-        return marks
+            options["Tags"] = [{"Key": key, "Value": value} for key, value in session_tags(identity).items()]
+        return options
 
     @property
     def _tenants(self) -> TenantReader:
@@ -278,7 +266,7 @@ class CredentialResolver:
         return self._reader
 
 
-def _words(identity: Identity) -> str:
+def _name(identity: Identity) -> str:
     kind = "ServiceAccount" if identity.source == "service_account" else "Secret"
     return f"{kind} {identity.namespace}/{identity.name}"
 

@@ -1,14 +1,14 @@
-"""From what AWS and its SDK raise to what the operator says about it. Pure; the table is in aws.verdicts.
+"""From what AWS and its SDK raise to an OperatorError. The table of meanings is in aws.error_meanings.
 
-Invariant: a message holds no key, no token and no server's reply. AWS's own words appear for denials alone,
-which name the missing permission; they are cut and masked first.
-Leaves out: checking a good answer (model.tokens), and when to try again (control).
+Invariant: a message holds no key, no token and no server's reply. AWS's own words appear only for denials,
+which name the missing permission; they are masked and cut first.
+Leaves out: checking a good answer (api.token), and when to try again (core.schedule).
 """
 
 import re
 import ssl
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from aiohttp import ClientHttpProxyError
 from botocore import exceptions as sdk
@@ -38,11 +38,13 @@ from ecr_operator.aws.error_meanings import (
     WRONG_CLOCK,
     WRONG_SCOPE,
     ErrorMeaning,
-    by_proxy_status,
+    of_proxy_status,
 )
 
-_MOST_WORDS: Final = 300  # characters of AWS's own message
-_MOST_PATIENCE: Final = 900.0  # seconds of Retry-After that are honoured
+T = TypeVar("T")
+
+_MAX_WORDS: Final = 300  # characters of AWS's own message
+_MAX_RETRY_AFTER: Final = 900.0  # seconds of Retry-After that are honoured
 _COMMERCIAL: Final = "aws"  # the partition of most accounts
 _TOO_MANY_REQUESTS: Final = 429
 _REQUEST_TIMEOUT: Final = 408
@@ -75,13 +77,34 @@ class AwsCallError(Exception):
     """
 
 
+async def translated(call: Awaitable[T], explain: Callable[[Exception], OperatorError]) -> T:
+    """Await a call; whatever it raises becomes an OperatorError.
+
+    Args:
+        call: to AWS.
+        explain: makes an OperatorError of a foreign exception.
+
+    Raises:
+        OperatorError: its traceback holds no frame of the call, since those hold replies and keys.
+    """
+    failure: OperatorError
+    cause: Exception | None = None
+    try:
+        return await call
+    except OperatorError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
+        failure, cause = explain(error), redacted(error)
+    raise failure.with_traceback(None) from cause
+
+
 def translate(error: Exception, source: TokenSource, origin: str = "its AWS identity") -> OperatorError:
-    """Say what a failed call means.
+    """Make an OperatorError of a failed call.
 
     Args:
         error: what the SDK, the HTTP client or a timeout raised.
         source: what was asked for; gives the region and service.
-        origin: where the credentials come from, in words that may be shown.
+        origin: where the credentials come from, for the message.
 
     Returns:
         A TransientError or PermanentError to raise; an OperatorError is returned as it is.
@@ -89,68 +112,68 @@ def translate(error: Exception, source: TokenSource, origin: str = "its AWS iden
     if isinstance(error, OperatorError):
         return error
     if isinstance(error, sdk.ClientError):
-        return _translate_answer(error, source, origin)
-    return _say(_by_type(error), source, origin, code=_type_name(error))
+        return _translate_client_error(error, source, origin)
+    return _render(_meaning_of_type(error), source, origin, code=_type_name(error))
 
 
 def reason_of(error: Exception) -> Reason:
-    """The reason alone of what `translate` makes of a failed call."""
+    """Only the reason of what `translate` makes of a failed call."""
     if isinstance(error, OperatorError):
         return error.reason
-    return (_by_answer(error) if isinstance(error, sdk.ClientError) else _by_type(error)).reason
+    return (_meaning_of_code(error) if isinstance(error, sdk.ClientError) else _meaning_of_type(error)).reason
 
 
 def invalidates_credentials(error: Exception) -> bool:
-    """Say whether AWS finds fault with the credentials themselves, so that they are better read afresh."""
-    verdict = _by_answer(error) if isinstance(error, sdk.ClientError) else None
-    return verdict in (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
+    """Whether AWS refuses the credentials themselves, so that they have to be read afresh."""
+    meaning = _meaning_of_code(error) if isinstance(error, sdk.ClientError) else None
+    return meaning in (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
 
 
-def shown(error: Exception) -> AwsCallError:
-    """Make what may be shown of a foreign exception."""
+def redacted(error: Exception) -> AwsCallError:
+    """What may be shown of a foreign exception."""
     if isinstance(error, sdk.ClientError):
         return AwsCallError(f"{_error_code(error)}, HTTP {_status(error)}")
     return AwsCallError(_type_name(error))
 
 
-def _translate_answer(error: sdk.ClientError, source: TokenSource, origin: str) -> OperatorError:
-    verdict, said, code = _by_answer(error), _said(error), _error_code(error)
-    if verdict in (KEYS_REFUSED, BAD_SIGNATURE) and _partition(source) != _COMMERCIAL:
-        verdict = OTHER_PARTITION
-    return _say(
-        verdict,
+def _translate_client_error(error: sdk.ClientError, source: TokenSource, origin: str) -> OperatorError:
+    meaning, message, code = _meaning_of_code(error), _aws_message(error), _error_code(error)
+    if meaning in (KEYS_REFUSED, BAD_SIGNATURE) and _partition(source) != _COMMERCIAL:
+        meaning = OTHER_PARTITION
+    return _render(
+        meaning,
         source,
         origin,
         code=f"HTTP {code}" if _STATUS_CODE.fullmatch(code) else code,
         operation=str(error.operation_name),
-        said=f": {quote_aws(said)}" if said and verdict is DENIED else "",
-        retry_after=_retry_after(error) if verdict is THROTTLED or verdict is UNAVAILABLE else None,
+        detail=f": {mask_and_cut(message)}" if message and meaning is DENIED else "",
+        retry_after=_retry_after(error) if meaning is THROTTLED or meaning is UNAVAILABLE else None,
     )
 
 
-def _by_answer(error: sdk.ClientError) -> ErrorMeaning:
+def _meaning_of_code(error: sdk.ClientError) -> ErrorMeaning:
     code = _error_code(error)
-    verdict = BY_CODE.get(code) or _by_status(_status(error))
-    if verdict is BAD_SIGNATURE and _SCOPE.search(_said(error)):
+    meaning = BY_CODE.get(code) or _meaning_of_status(_status(error))
+    if meaning is BAD_SIGNATURE and _SCOPE.search(_aws_message(error)):
         return WRONG_SCOPE
-    if verdict is BAD_SIGNATURE and _CLOCK.search(_said(error)):
+    if meaning is BAD_SIGNATURE and _CLOCK.search(_aws_message(error)):
         return WRONG_CLOCK
-    return NOT_FROM_AWS if verdict is REFUSED and _STATUS_CODE.fullmatch(code) else verdict
+    return NOT_FROM_AWS if meaning is REFUSED and _STATUS_CODE.fullmatch(code) else meaning
 
 
-def _by_type(error: Exception) -> ErrorMeaning:
+def _meaning_of_type(error: Exception) -> ErrorMeaning:
     inner = _inner(error)
     if isinstance(inner, (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)):
         # The CA bundle is read when the connection is made.
         return TLS
     if isinstance(inner, ClientHttpProxyError):
-        return by_proxy_status(inner.status)
+        return of_proxy_status(inner.status)
     if isinstance(inner, sdk.InvalidProxiesConfigError):
         return PROXY_INVALID
-    return next((verdict for types, verdict in BY_TYPE if isinstance(error, types)), UNEXPECTED)
+    return next((meaning for types, meaning in BY_TYPE if isinstance(error, types)), UNEXPECTED)
 
 
-def _by_status(status: int) -> ErrorMeaning:
+def _meaning_of_status(status: int) -> ErrorMeaning:
     if status == _TOO_MANY_REQUESTS:
         return THROTTLED
     if status == _PROXY_LOGIN:
@@ -160,14 +183,14 @@ def _by_status(status: int) -> ErrorMeaning:
     return REFUSED
 
 
-def _say(  # noqa: PLR0913 -- the parts of one sentence
-    verdict: ErrorMeaning,
+def _render(  # noqa: PLR0913 -- the parts of one sentence
+    meaning: ErrorMeaning,
     source: TokenSource,
     origin: str,
     *,
     code: str,
     operation: str = "GetAuthorizationToken",
-    said: str = "",
+    detail: str = "",
     retry_after: float | None = None,
 ) -> OperatorError:
     words = {
@@ -177,10 +200,10 @@ def _say(  # noqa: PLR0913 -- the parts of one sentence
         "code": code,
         "origin": origin,
         "identity": str(source.identity),
-        "said": said,
+        "detail": detail,
         "action": _action(operation, source),
     }
-    return verdict.kind(verdict.reason, verdict.words.format_map(words), retry_after=retry_after)
+    return meaning.kind(meaning.reason, meaning.words.format_map(words), retry_after=retry_after)
 
 
 def _partition(source: TokenSource) -> str:
@@ -206,12 +229,12 @@ def _action(operation: str, source: TokenSource) -> str:
     return f"ecr:GetAuthorizationToken on * for {policy}"
 
 
-def quote_aws(said: str) -> str:
-    """Quote AWS's message: one line of at most 300 characters, without anything that looks like a key."""
-    line = " ".join(said.split()).rstrip(" .")
+def mask_and_cut(message: str) -> str:
+    """AWS's message on one line of at most 300 characters, without anything that looks like a key."""
+    line = " ".join(message.split()).rstrip(" .")
     line = _SECRET.sub("[masked]", _KEY_ID.sub("[masked]", line))
     line = "".join(character for character in line if character.isprintable())
-    return line if len(line) <= _MOST_WORDS else f"{line[: _MOST_WORDS - 1]}…"
+    return line if len(line) <= _MAX_WORDS else f"{line[: _MAX_WORDS - 1]}…"
 
 
 def _error_code(error: sdk.ClientError) -> str:
@@ -220,7 +243,7 @@ def _error_code(error: sdk.ClientError) -> str:
     return code if _CODE.fullmatch(code) and not _KEY_ID.search(code) else "an unreadable error code"
 
 
-def _said(error: sdk.ClientError) -> str:
+def _aws_message(error: sdk.ClientError) -> str:
     return _text(error.response.get("Error"), "Message")
 
 
@@ -232,7 +255,7 @@ def _status(error: sdk.ClientError) -> int:
 def _retry_after(error: sdk.ClientError) -> float | None:
     headers = _mapping(_mapping(error.response.get("ResponseMetadata")).get("HTTPHeaders"))
     seconds = _text(headers, "retry-after")
-    return min(float(seconds), _MOST_PATIENCE) if re.fullmatch(r"\d{1,9}(\.\d+)?", seconds) else None
+    return min(float(seconds), _MAX_RETRY_AFTER) if re.fullmatch(r"\d{1,9}(\.\d+)?", seconds) else None
 
 
 def _type_name(error: Exception) -> str:

@@ -1,27 +1,25 @@
-"""Where the operator's own credentials go, and how often agents and processes are asked for them."""
+"""STS: where the operator's own role is assumed, and how many sessions of other roles are kept."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ecr_operator.api.errors import OperatorError, PermanentError
+from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.sts import MAX_SESSIONS, RoleSessions
 from ecr_operator.core.ports import SystemClock
 from lab.aws import LocalAws
 from lab.connect_proxy import ConnectProxy
-from lab.key_endpoints import KeyEndpoints
-from lab.waiting import wait_for
-from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
+from tests.aws.asking import ROLE, JumpingClock, refusal
+from tests.aws.conftest import KEYS
 from tests.aws.tenants import Tenants
 
-ROLE = "arn:aws:iam::123456789012:role/puller"
 CHINESE = "arn:aws-cn:iam::123456789012:role/puller"
 STS, ECR = "AssumeRole", "GetAuthorizationToken"
 # Each listed by the SDK.
@@ -38,8 +36,7 @@ def role(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def profile(more: str = "") -> str:
     """A profile with a role, and one with keys for it."""
-    base = f"[profile base]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
-    return f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{more}{base}"
+    return f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{more}[profile base]\n{KEYS}"
 
 
 def operator(*regions: str, policy: IdentityPolicy | None = None, seconds: float = 15.0) -> EcrTokenIssuer:
@@ -47,13 +44,6 @@ def operator(*regions: str, policy: IdentityPolicy | None = None, seconds: float
     return EcrTokenIssuer(
         SystemClock(), Tenants(), policy, call_seconds=seconds, regions=lambda: list(regions)
     )
-
-
-async def refusal(issuer: EcrTokenIssuer, source: TokenSource) -> OperatorError:
-    """Ask for a token and return the error that comes in its place."""
-    with pytest.raises(OperatorError) as caught:
-        await issuer.issue(source)
-    return caught.value
 
 
 def asked(aws: LocalAws, operation: str = STS) -> list[str]:
@@ -115,7 +105,7 @@ async def test_where_sts_fails_the_next_region_is_asked_and_first_from_then_on(
     aws: LocalAws, cause: Callable[[LocalAws], object]
 ) -> None:
     cause(aws)
-    async with operator("eu-west-1", "eu-west-2", seconds=3.0) as issuer:
+    async with operator("eu-west-1", "eu-west-2", seconds=6.0) as issuer:
         assert await issuer.issue(TokenSource(region="eu-west-1"))
         assert asked(aws) == ["eu-west-1", "eu-west-2"]
         aws.keys.revoke_temporary()
@@ -149,28 +139,19 @@ async def test_of_many_regions_that_fail_each_gets_its_turn(aws: LocalAws) -> No
 
 
 @pytest.mark.usefixtures("role")
-async def test_a_resource_in_another_partition_is_denied_with_both_named_and_ecr_not_asked(
+async def test_a_resource_in_another_partition_is_denied_and_neither_ecr_nor_its_sts_is_asked(
     aws: LocalAws,
 ) -> None:
-    async with operator("cn-north-1", "eu-west-1") as issuer:
-        error = await refusal(issuer, TokenSource(region="cn-north-1"))
-    assert isinstance(error, PermanentError)
-    assert error.reason is Reason.ACCESS_DENIED
-    assert "partition aws," in error.message
-    assert "is in aws-cn" in error.message
+    chained = Identity(namespace="team", role_arn=CHINESE)
+    async with operator("cn-north-1", "eu-west-1", policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
+        for source in (
+            TokenSource(region="cn-north-1"),
+            TokenSource(region="eu-west-1", identity=chained),
+            TokenSource(region="cn-north-1", identity=chained),
+        ):
+            error = await refusal(issuer, source)
+            assert (type(error), error.reason) == (PermanentError, Reason.ACCESS_DENIED)
     assert (asked(aws), aws.count(ECR)) == (["eu-west-1"], 0)
-
-
-@pytest.mark.usefixtures("aws", "user")
-async def test_a_role_of_another_partition_than_its_region_is_denied_before_sts_is_asked(
-    aws: LocalAws,
-) -> None:
-    identity = Identity(namespace="team", role_arn=CHINESE)
-    async with operator(policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
-        error = await refusal(issuer, TokenSource(region="eu-west-1", identity=identity))
-        assert await issuer.issue(TokenSource(region="cn-north-1", identity=identity))
-    assert error.reason is Reason.ACCESS_DENIED
-    assert asked(aws) == ["cn-north-1"]
 
 
 @pytest.mark.usefixtures("role")
@@ -211,70 +192,31 @@ async def test_a_web_identity_token_is_offered_to_no_other_partition_and_no_made
     assert set(proxy.targets) == {f"sts.{name}.amazonaws.{suffix}:443" for name in names}
 
 
-# The keys are found once for all regions.
+# Sessions of the roles that resources name.
 
 
-@pytest.fixture
-async def endpoints(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyEndpoints]:
-    """A container's agent."""
-    async with KeyEndpoints(aws.keys) as running:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", running.agent)
-        yield running
+async def test_no_more_sessions_are_kept_than_the_bound_and_stale_ones_go_first() -> None:
+    clock = JumpingClock()
+    sessions = RoleSessions(clock, max_sessions=3)
+    made: list[Identity] = []
 
+    async def keys(number: int, life: float = 3600) -> None:
+        identity = Identity(namespace=f"team-{number}", role_arn=ROLE)
 
-SOURCES = [TokenSource(region=f"lab-{number}") for number in range(60)]
+        async def assume() -> dict[str, object]:
+            made.append(identity)
+            expiration = datetime.now(UTC) + timedelta(seconds=life)
+            values = {"AccessKeyId": "ASIA", "SecretAccessKey": "x", "SessionToken": "x"}
+            return {"Credentials": {**values, "Expiration": expiration}}
 
+        assert isinstance(await sessions.keys(identity, "eu-west-1", None, assume), AwsKeys)
 
-async def test_an_agent_is_asked_once_for_sixty_regions(endpoints: KeyEndpoints) -> None:
-    async with operator() as issuer:
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES[:30]))
-        for source in SOURCES[30:]:
-            await issuer.issue(source)
-    assert len(endpoints.asked) == 1
-
-
-async def test_an_agent_that_fails_is_asked_once_by_all_who_wait(endpoints: KeyEndpoints) -> None:
-    endpoints.garbage = "<html>"
-    async with operator() as issuer:
-        errors = await asyncio.gather(*(refusal(issuer, source) for source in SOURCES))
-    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
-    # The SDK's own three attempts.
-    assert len(endpoints.asked) <= 3
-
-
-async def test_an_agent_s_keys_are_refreshed_once_for_all(endpoints: KeyEndpoints) -> None:
-    endpoints.key_life = 60
-    async with operator() as issuer:
-        await issuer.issue(SOURCES[0])
-        endpoints.key_life, fetched = 6 * 3600, len(endpoints.asked)
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
-    assert len(endpoints.asked) == fetched + 1
-
-
-async def test_a_process_is_run_once_for_sixty_regions(
-    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert not aws.calls
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
-    keys = {"AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Expiration": soon, "Version": 1}
-    (tmp_path / "script").write_text(f"echo run >> {tmp_path}/runs\necho '{json.dumps(keys)}'\n")
-    (tmp_path / "config").write_text(f"[default]\ncredential_process = /bin/sh {tmp_path}/script\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    async with operator() as issuer:
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
-        await issuer.issue(SOURCES[0])
-    assert (tmp_path / "runs").read_text().splitlines() == ["run"]
-
-
-async def test_who_gives_up_waiting_leaves_the_others_what_the_attempt_brings(
-    endpoints: KeyEndpoints,
-) -> None:
-    async with operator() as issuer:
-        endpoints.silent = True
-        impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in SOURCES[:2])
-        await wait_for(lambda: bool(endpoints.asked))
-        impatient.cancel()
-        endpoints.silent = False
-        assert await patient
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
+    for number in range(10):
+        await keys(number)
+    assert len(sessions) == 3
+    await keys(7)
+    assert len(made) == 10
+    clock.ahead = 3600
+    await keys(10)
+    assert len(sessions) == 1
+    assert MAX_SESSIONS == 1024

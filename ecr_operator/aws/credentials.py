@@ -1,0 +1,300 @@
+"""The operator's own credentials, found as the SDK finds them.
+
+The order is the SDK's: environment, web identity, shared files, container, and the instance's role last.
+v0.6.0's `AWS_CONFIG_FILE` with a `[default]` section, of keys or of a role with a web identity token file,
+is one of the shared files.
+
+Invariants: a changed file counts from the next call on. The keys are fetched once for all regions, and
+whoever asks meanwhile waits for the same fetch, which ends in bounded time.
+Leaves out: where STS is asked (aws.sts), and what a failed call means (aws.call_errors).
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    ConfigParseError,
+    InvalidConfigError,
+    InvalidIMDSEndpointError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.loaders import create_loader
+
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.outcome import Reason
+from ecr_operator.aws.chain import InstanceRole, build_chain, describe_origin, explain, first_configured
+from ecr_operator.aws.credential_files import CredentialFiles
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.sts import FirstHop, OperatorSession
+from ecr_operator.core.ports import Clock
+
+T = TypeVar("T")
+
+# What every region's client would load anyway.
+_WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
+_WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
+
+# AWS refuses good keys too in a region that is not enabled. Resources in many such regions must not have
+# everybody's keys fetched again and again.
+_INVALIDATION_SECONDS: Final = 30.0
+
+# It warns of a failing STS with a traceback that holds AWS's reply. We report it ourselves.
+logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """The credentials that are configured.
+
+    Attributes:
+        origin: where they come from, for a message.
+        keys: those in the environment or a file; None where they have to be asked for.
+    """
+
+    origin: str
+    keys: AwsKeys | None
+
+
+class OperatorCredentials:
+    """The operator's own credentials. Belongs to one event loop.
+
+    Attributes:
+        session: the SDK's session; another one after the credentials changed.
+        generation: another number after the credentials changed or were invalidated.
+        changes: how often other credentials came; counts up.
+        origin: where the last keys came from or were looked for, for a message.
+        first_hop: assumes the operator's own role, where it has one.
+    """
+
+    session: AioSession
+
+    def __init__(
+        self,
+        config: AioConfig | None,
+        clock: Clock,
+        *,
+        seconds: float,
+        regions: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """Look at the files; nothing is asked yet.
+
+        Args:
+            config: of every client, of STS too.
+            clock: limits how long a failure is remembered, and how often `invalidate` counts.
+            seconds: the longest that a fetch may take.
+            regions: of the resources, oldest first: where STS is asked if no region is set.
+        """
+        self._config = config
+        self._clock = clock
+        self._seconds = seconds
+        self._instance_role = InstanceRole(clock)
+        self.first_hop = FirstHop(clock, regions, seconds=seconds)
+        self._fetching: asyncio.Task[AwsKeys] | None = None
+        self._fetches: set[asyncio.Task[AwsKeys]] = set()
+        self._loader: Any = create_loader()
+        self.origin = ""
+        self.changes = 0
+        self.generation = 0
+        self._works = False
+        self._invalidated_at = -math.inf
+        self._reset()
+
+    def preload(self) -> None:
+        """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
+        for name in _WARM_DATA:
+            self._loader.load_data(name)
+        for name in _WARM_MODELS:
+            self._loader.load_service_model("ecr", name)
+
+    def reload_if_changed(self) -> None:
+        """Read everything afresh if a file with credentials or authorities has other contents than before."""
+        # A renewed web identity token is the same identity, and is read when its session ends. It counts only
+        # where the last one failed.
+        if self._files.changed() or (not self._works and self._files.token_changed()):
+            self._reset()
+            self.changes += 1
+        elif self._files.bundle_changed():
+            # Clients read it when they are made, and belong to a session.
+            self._reset()
+
+    def invalidate(self, generation: int) -> None:
+        """Read everything afresh because AWS refused the keys of that generation.
+
+        It counts once in `_INVALIDATION_SECONDS` at most; a changed file counts at once all the same.
+        """
+        now = self._clock.monotonic()
+        if generation == self.generation and now - self._invalidated_at >= _INVALIDATION_SECONDS:
+            self._invalidated_at = now
+            self._works = False
+            self._reset()
+
+    async def keys(self) -> AwsKeys:
+        """The keys for a call.
+
+        Raises:
+            OperatorError: `CredentialsMissing` or `CredentialsExpired`.
+            TimeoutError: they were not found in time.
+            Exception: the failure of STS or another endpoint; aws.call_errors translates it.
+        """
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch(), name="the operator's keys")
+            self._fetches.add(self._fetching)
+            self._fetching.add_done_callback(self._on_fetched)
+        return await asyncio.shield(self._fetching)
+
+    async def configured(self) -> Configured:
+        """Find what is configured without asking anybody: no agent, no process, no metadata service, no AWS.
+
+        Raises:
+            PermanentError: `CredentialsMissing`: there is nothing, or it is not valid.
+        """
+        try:
+            found = await self._walk_chain(first_configured)
+        except Exception as error:  # noqa: BLE001 -- raised again where it is not one of ours
+            raise self._as_missing(error) from None
+        if found is None:
+            raise self._missing(f"none in the environment or {self._files.describe()}")
+        method, frozen = found
+        keys = self._checked(frozen, self._describe(method)) if frozen else None
+        return Configured(origin=self._describe(method), keys=keys)
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        for fetch in self._fetches:
+            fetch.cancel()
+        await asyncio.gather(*self._fetches, return_exceptions=True)
+
+    def _reset(self) -> None:
+        self.session = OperatorSession(self.first_hop)
+        self.session.set_default_client_config(self._config)
+        # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
+        self.session.register_component("data_loader", self._loader)
+        self.generation += 1
+        self._credentials: Any = None
+        # Whoever waits for the present fetch gets its result; the next caller starts another.
+        self._fetching = None
+        self.first_hop.role_arn = ""
+        self._files = CredentialFiles(self.session)
+
+    def _on_fetched(self, fetch: "asyncio.Task[AwsKeys]") -> None:
+        self._fetches.discard(fetch)
+        if self._fetching is fetch:
+            self._fetching = None
+        if not fetch.cancelled():
+            fetch.exception()  # Where nobody waits any more, asyncio would print it.
+
+    async def _fetch(self) -> AwsKeys:
+        generation, works = self.generation, False
+        self.first_hop.failed_in = ""
+        try:
+            async with asyncio.timeout(self._seconds):
+                frozen = await self._freeze()
+            keys = self._checked(frozen, self.origin)
+            works = True
+        except RuntimeError:
+            # The SDK raises it when what it fetched had expired already.
+            message = f"The AWS credentials from {self.origin} have expired. Renew them there."
+            raise TransientError(Reason.CREDENTIALS_EXPIRED, message) from None
+        except Exception as error:  # noqa: BLE001 -- raised again where it is not one of ours
+            raise self._as_missing(error) from None
+        finally:
+            if generation == self.generation:
+                self._works = works
+        return keys
+
+    async def _freeze(self) -> Any:  # noqa: ANN401 -- the SDK has no types
+        generation = self.generation
+        credentials = self._credentials or await self._find()
+        if generation == self.generation:
+            self._credentials = credentials
+        try:
+            return await credentials.get_frozen_credentials()
+        except Exception as error:
+            self._raise_explained(credentials.method, error)
+            raise
+
+    async def _find(self) -> Any:  # noqa: ANN401 -- the SDK has no types
+        self.origin = self._files.describe()
+        credentials = await self._walk_chain(self._first)
+        if credentials is None:
+            where = f"{self.origin} or {self._instance_role.description}"
+            raise self._missing(f"none in the environment, {where}")
+        return credentials
+
+    async def _walk_chain(self, look: Callable[[Iterable[Any]], Awaitable[T]]) -> T:
+        try:
+            # A process has less time than the whole fetch, so that its delay is reported as such.
+            chain = build_chain(self.session, self._instance_role, process_seconds=self._seconds * 2 / 3)
+            return await look(chain)
+        except ValueError:
+            what = f"a value in the environment or {self._files.describe()} can't be read"
+            raise self._missing(what) from None
+
+    async def _first(self, chain: Iterable[Any]) -> Any:  # noqa: ANN401 -- the SDK has no types
+        for provider in chain:
+            try:
+                found = await provider.load()
+            except Exception as error:
+                self._raise_explained(provider.METHOD, error)
+                raise
+            if found is not None:
+                self.origin = self._describe(found.method)
+                return found
+        return None
+
+    def _raise_explained(self, method: str, error: Exception) -> None:
+        """Note which provider failed, and report it in our own words where there are some."""
+        self.origin = self._describe(method)
+        if explained := explain(method, error, self.origin):
+            raise explained from None
+
+    def _describe(self, method: str) -> str:
+        return describe_origin(method, self._files.paths)
+
+    def _checked(self, frozen: Any, origin: str) -> AwsKeys:  # noqa: ANN401 -- the SDK has no types
+        """Refuse what can't be a key, before AWS does so in worse words."""
+        values = (frozen.access_key, frozen.secret_key)
+        if not all(values) or any(quote in value for value in values for quote in "\"'"):
+            raise self._missing(f"a key from {origin} is empty or quoted")
+        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+
+    def _as_missing(self, error: Exception) -> Exception:
+        """The error to raise: `CredentialsMissing` where it shows what is wrong with the configuration."""
+        what = self._what_is_wrong(error)
+        return self._missing(what) if what else error
+
+    def _what_is_wrong(self, error: Exception) -> str | None:
+        files = self._files.describe()
+        match error:
+            case FileNotFoundError():
+                return f"{error.filename} is absent"
+            case PermissionError() | IsADirectoryError():
+                return f"{error.filename} is not readable"
+            case UnicodeDecodeError() | ParamValidationError():
+                return f"the role ARN or the token from {self.origin} is malformed"
+            case ConfigParseError():
+                return f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
+            case PartialCredentialsError():
+                return f"{self._describe(error.kwargs['provider'])} lacks {error.kwargs['cred_var']}"
+            case ProfileNotFound():
+                return f"the profile {error.kwargs['profile']} is not in {files}"
+            case InvalidConfigError():
+                return f"the profile in {files} is incomplete; a role needs role_arn and a source"
+            case InvalidIMDSEndpointError():
+                return "AWS_EC2_METADATA_SERVICE_ENDPOINT is not a valid URL"
+        return None
+
+    def _missing(self, what: str) -> PermanentError:
+        message = ". ".join([f"No usable AWS credentials: {what}", *self._files.flaws()])
+        return PermanentError(
+            Reason.CREDENTIALS_MISSING,
+            f"{message}. Give the operator keys, a credentials file or a web identity.",
+        )

@@ -1,0 +1,83 @@
+"""Credentials files as people write them: what works, and which flaw is reported."""
+
+from pathlib import Path
+
+import pytest
+
+from ecr_operator.aws.credential_files import find_flaw, unquote
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from lab.aws import LocalAws
+from tests.aws.asking import IRELAND, ROLE, key_id, refusal
+from tests.aws.conftest import ACCESS_KEY, KEYS, SECRET_KEY
+
+GOOD = {
+    "plain": f"[default]\n{KEYS}",
+    "double quotes, which v0.6.0 took off": (
+        f'[default]\naws_access_key_id="{ACCESS_KEY}"\naws_secret_access_key = "{SECRET_KEY}"\n'
+    ),
+    "CRLF": f"[default]\n{KEYS}".replace("\n", "\r\n"),
+    "comments, spaces and no line break at the end": (
+        f"# mine\n\n[default]\n  aws_access_key_id = {ACCESS_KEY}  \naws_secret_access_key={SECRET_KEY}\t"
+    ),
+}
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+async def test_a_well_formed_file_gives_keys_in_either_place(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, text: str
+) -> None:
+    (tmp_path / "credentials").write_bytes(text.encode())
+    monkeypatch.setenv(variable, str(tmp_path / "credentials"))
+    async with EcrTokenIssuer() as issuer:
+        assert await key_id(issuer) == ACCESS_KEY
+    assert aws.count() == 1
+
+
+BAD = {
+    "a byte order mark": (f"\ufeff[default]\n{KEYS}", "line 1 begins with a byte order mark"),
+    "no section": (f"# mine\n{KEYS}", "line 2 comes before any section; put [default] above it"),
+    "another section": (f"[prod]\n{KEYS}", "no section is named [default]"),
+    "single quotes": (f"[default]\naws_access_key_id='{ACCESS_KEY}'\n", "aws_access_key_id has a quote"),
+    "half a quote": (f'[default]\n{KEYS[:-1]}"\n', "aws_secret_access_key has a quote"),
+    "the guide's empty quotes": ('[default]\naws_access_key_id=""\n', "aws_access_key_id is empty"),
+    "an empty value": ("[default]\naws_secret_access_key=\n", "aws_secret_access_key is empty"),
+}
+
+
+@pytest.mark.parametrize(("text", "flaw"), BAD.values(), ids=BAD)
+async def test_a_flaw_is_reported_with_its_file_and_without_a_value(
+    config: Path, issuer: EcrTokenIssuer, text: str, flaw: str
+) -> None:
+    config.write_bytes(text.encode())
+    message = (await refusal(issuer)).message
+    assert f"{config}, {flaw}" in message
+    assert ACCESS_KEY not in message
+    assert SECRET_KEY not in message
+    config.write_text(GOOD["plain"])
+    assert await key_id(issuer) == ACCESS_KEY
+
+
+async def test_a_quoted_web_identity_works(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(f'[default]\nrole_arn="{ROLE}"\nweb_identity_token_file="{web_token}"\n')
+    assert await issuer.issue(IRELAND)
+    assert aws.calls[0].role == ROLE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"# nothing\n", b"[default]\nregion=''\n", b"[profile default]\nrole_arn=x\n", b"[default]"),
+        *(b"\x00\xff\x80=\x81", b"[default]\nx\n", b"[default]\na=1\na=2\n"),
+    ],
+)
+def test_a_file_without_a_flaw_of_ours_and_any_bytes_are_survived(content: bytes) -> None:
+    flaw = find_flaw(content)
+    assert flaw is None or "before any section" in flaw
+
+
+def test_double_quotes_come_off_in_pairs_only() -> None:
+    values = ['"x"', '"', '""', "'x'", '"a"b"', ""]
+    assert [unquote(value) for value in values] == ["x", '"', "", "'x'", 'a"b', ""]

@@ -1,0 +1,492 @@
+"""The operator's own credentials: where they come from, changes of files, and one fetch for all."""
+
+import asyncio
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecr_operator.api.errors import PermanentError, TransientError
+from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy, KeyDigest
+from ecr_operator.api.outcome import Reason
+from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.network import client_config
+from ecr_operator.core.ports import KeySecret
+from lab.aws import LocalAws
+from lab.key_endpoints import KeyEndpoints
+from lab.waiting import wait_for
+from tests.aws.asking import IRELAND, ROLE, key_id, refusal
+from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY
+from tests.aws.tenants import Tenants
+from tests.fakes import FakeClock
+
+NAMED = Identity(source="iam_secret", namespace="team", name="keys")
+STS = "AssumeRoleWithWebIdentity"
+
+
+def keys_file(access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> str:
+    """The `credentials` file of v0.6.0's guide for an IAM user."""
+    return f"[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n"
+
+
+# The `credentials` file of v0.6.0's guide for STS.
+WEB_IDENTITY = f"[default]\nrole_arn={ROLE}\nweb_identity_token_file={{token}}"
+
+
+# Each way of giving the operator an identity.
+
+
+async def test_the_sts_file_of_v060s_guide_works_unchanged(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(WEB_IDENTITY.format(token=web_token))
+    assert (await key_id(issuer)).startswith("ASIA")
+    assert [(call.operation, call.role) for call in aws.calls] == [
+        (STS, ROLE),
+        ("GetAuthorizationToken", ""),
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_profile_is_looked_up_in_the_shared_credentials_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "shared"))
+    monkeypatch.setenv("AWS_PROFILE", "puller")
+    async with EcrTokenIssuer() as issuer:
+        assert await key_id(issuer) == ACCESS_KEY
+
+
+@pytest.mark.usefixtures("user")
+async def test_the_environment_takes_precedence_over_the_file(
+    aws: LocalAws, config: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
+    assert await key_id(issuer) == ACCESS_KEY
+    assert aws.count() == 1
+
+
+async def test_a_refused_role_leaves_nothing_secret_in_the_log(
+    aws: LocalAws, config: Path, caplog: pytest.LogCaptureFixture, issuer: EcrTokenIssuer
+) -> None:
+    base = keys_file().replace("default", "profile base")
+    config.write_text(f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{base}aws_session_token=SESSION\n")
+    aws.keys.known = {ACCESS_KEY: OTHER_SECRET}  # so AWS echoes the signed request
+    await refusal(issuer)
+    assert aws.calls[0].outcome == "SignatureDoesNotMatch"
+    assert "SESSION" not in caplog.text
+    assert ACCESS_KEY not in caplog.text
+
+
+async def test_a_refused_web_identity_points_to_the_trust_policy(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(WEB_IDENTITY.format(token=web_token))
+    aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity", times=1)
+    assert "trust policy" in (await refusal(issuer)).message
+    aws.fail("InvalidIdentityToken", 400, times=1)
+    error = await refusal(issuer)
+    assert error.reason is Reason.ACCESS_DENIED
+    assert "OIDC provider" in error.message
+
+
+# What changes on disk counts from the next call on.
+
+
+@pytest.mark.usefixtures("aws")
+async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
+    config: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(keys_file())
+    before = config.stat()
+    assert await key_id(issuer) == ACCESS_KEY
+    config.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
+    os.utime(config, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert await key_id(issuer) == OTHER_KEY
+
+
+async def test_a_change_from_keys_to_a_role_is_followed(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(keys_file())
+    await issuer.issue(IRELAND)
+    config.write_text(WEB_IDENTITY.format(token=web_token))
+    assert (await key_id(issuer)).startswith("ASIA")
+    assert aws.count(STS) == 1
+
+
+async def test_a_renewed_web_identity_token_changes_nothing_until_its_session_ends(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(WEB_IDENTITY.format(token=web_token))
+    await issuer.issue(IRELAND)
+    changes = issuer.changes()
+    web_token.write_text("header.payload.another")
+    await issuer.issue(IRELAND)
+    assert (issuer.changes(), aws.count(STS)) == (changes, 1)
+    aws.keys.revoke_temporary()
+    error = await refusal(issuer)
+    assert (type(error), error.reason) == (TransientError, Reason.CREDENTIALS_EXPIRED)
+    assert str(web_token) in error.message
+    await issuer.issue(IRELAND)
+    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.another"]
+
+
+async def test_a_new_web_identity_token_counts_where_the_last_one_was_refused(
+    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
+) -> None:
+    config.write_text(WEB_IDENTITY.format(token=web_token))
+    aws.fail("InvalidIdentityToken", 400, times=1)
+    await refusal(issuer)
+    changes = issuer.changes()
+    web_token.write_text("header.payload.another")
+    assert issuer.changes() == changes + 1
+    assert await issuer.issue(IRELAND)
+
+
+# No usable credentials: the message names the file and what it lacks, never a value.
+
+# The file, and what of the message; {file} and {token} are paths.
+MISSING = {
+    "not INI": (f"aws_secret_access_key={SECRET_KEY}\n", "{file} can't be parsed"),
+    "binary": ("[default]\naws_access_key_id=\udcff\udcfe\n", "{file} can't be parsed"),
+    "without a profile": ("[other]\na=b\n", "none in the environment, {file}"),
+    "empty": ("", "{file} and {folder}/home/.aws/credentials (absent) or the instance's metadata service"),
+    "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "{file} lacks aws_secret_access_key"),
+    "a role without a source": (f"[default]\nrole_arn={ROLE}\n", "{file} lacks source_profile"),
+    "a token without a role": (
+        "[default]\nweb_identity_token_file={token}\n",
+        "{file} and {folder}/home/.aws/credentials (absent) is incomplete; a role needs role_arn",
+    ),
+    "an invalid role": (
+        WEB_IDENTITY.replace(ROLE, "puller"),
+        "the role ARN or the token from the web",
+    ),
+    "a token that is absent": (f"{WEB_IDENTITY}-gone\n", "{token}-gone is absent"),
+    "a token that is a folder": (WEB_IDENTITY.replace("{token}", "{folder}"), "{folder} is not readable"),
+    "an unknown source": (
+        f"[default]\nrole_arn={ROLE}\nsource_profile=gone\n",
+        "(absent) is incomplete; a role needs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), MISSING.values(), ids=MISSING)
+async def test_missing_credentials_name_the_file_and_what_it_lacks_until_it_is_corrected(
+    aws: LocalAws, config: Path, web_token: Path, content: str, words: str
+) -> None:
+    places = {"file": config, "token": web_token, "folder": web_token.parent}
+    config.write_text(content.format(**places), errors="surrogateescape")
+    async with EcrTokenIssuer() as issuer:
+        error = await refusal(issuer)
+        config.write_text(keys_file())
+        assert await issuer.issue(IRELAND)
+    assert (type(error), error.reason) == (PermanentError, Reason.CREDENTIALS_MISSING)
+    assert words.format(**places) in error.message
+    assert SECRET_KEY not in error.message
+    assert aws.count() == 1
+
+
+@pytest.mark.usefixtures("aws")
+async def test_an_absent_file_is_named_and_found_when_it_appears(
+    config: Path, issuer: EcrTokenIssuer
+) -> None:
+    assert f"{config} (absent)" in (await refusal(issuer)).message
+    config.write_text(keys_file())
+    assert await key_id(issuer) == ACCESS_KEY
+
+
+@pytest.mark.usefixtures("aws")
+async def test_an_absent_profile_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text(keys_file())
+    monkeypatch.setenv("AWS_PROFILE", "puller")
+    async with EcrTokenIssuer() as issuer:
+        assert "profile puller is not in" in (await refusal(issuer)).message
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_key_id_alone_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    message = (await refusal(issuer)).message
+    assert "environment variables" in message
+    assert "AWS_SECRET_ACCESS_KEY" in message
+
+
+async def test_invalidations_count_once_in_half_a_minute() -> None:
+    clock = FakeClock()
+    identity = OperatorCredentials(client_config(), clock, seconds=1.0)
+    first = identity.generation
+    for _ in range(3):
+        identity.invalidate(identity.generation)
+        clock.skip(9.9)
+    assert identity.generation == first + 1
+    clock.skip(0.4)
+    identity.invalidate(first)
+    assert identity.generation == first + 1, "the keys of before are invalidated"
+    identity.invalidate(identity.generation)
+    assert identity.generation == first + 2
+
+
+# One fetch for all regions.
+
+
+SOURCES = [TokenSource(region=f"lab-{number}") for number in range(60)]
+
+
+async def test_an_agent_is_asked_once_for_sixty_regions(agent: KeyEndpoints) -> None:
+    async with EcrTokenIssuer() as issuer:
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES[:30]))
+        for source in SOURCES[30:]:
+            await issuer.issue(source)
+    assert len(agent.asked) == 1
+
+
+async def test_a_failing_agent_is_asked_once_for_all_who_wait(agent: KeyEndpoints) -> None:
+    agent.garbage = "<html>"
+    async with EcrTokenIssuer() as issuer:
+        errors = await asyncio.gather(*(refusal(issuer, source) for source in SOURCES))
+    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
+    # The SDK's own three attempts.
+    assert len(agent.asked) <= 3
+
+
+async def test_an_agents_keys_are_refreshed_once_for_all(agent: KeyEndpoints) -> None:
+    agent.key_life = 60
+    async with EcrTokenIssuer() as issuer:
+        await issuer.issue(SOURCES[0])
+        agent.key_life, fetched = 6 * 3600, len(agent.asked)
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+    assert len(agent.asked) == fetched + 1
+
+
+async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
+    agent: KeyEndpoints,
+) -> None:
+    async with EcrTokenIssuer() as issuer:
+        agent.silent = True
+        impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in SOURCES[:2])
+        await wait_for(lambda: bool(agent.asked))
+        impatient.cancel()
+        agent.silent = False
+        assert await patient
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+
+
+# What is configured, found without asking anybody; and the digest of long-lived keys.
+
+
+def id_hash(access_key: str) -> str:
+    """What the annotation is to be."""
+    return hashlib.sha256(access_key.encode()).hexdigest()[:12]
+
+
+# Variables, the file after `[default]`, words of the origin, and whose long-lived keys they are.
+ORIGINS: dict[str, tuple[dict[str, str], str, str, str]] = {
+    "variables": (
+        {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+        "",
+        "the environment variables",
+        ACCESS_KEY,
+    ),
+    "variables win over the file": (
+        {"AWS_ACCESS_KEY_ID": OTHER_KEY, "AWS_SECRET_ACCESS_KEY": OTHER_SECRET},
+        KEYS,
+        "the environment variables",
+        OTHER_KEY,
+    ),
+    "session keys in variables": (
+        {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_SESSION_TOKEN": "t",
+            "AWS_CREDENTIAL_EXPIRATION": "2099-01-01T00:00:00Z",
+        },
+        "",
+        "the environment variables",
+        "",
+    ),
+    "a file": ({}, KEYS, "{folder}/config", ACCESS_KEY),
+    "session keys in a file": ({}, f"{KEYS}aws_session_token=t\n", "{folder}/config", ""),
+    "a web identity": (
+        {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/absent"},
+        "",
+        "the web identity token {folder}/absent",
+        "",
+    ),
+    "a web identity in a file": (
+        {},
+        f"role_arn={ROLE}\nweb_identity_token_file=/token\n",
+        "the web identity token /token",
+        "",
+    ),
+    "a role of a profile": (
+        {},
+        f"role_arn={ROLE}\nsource_profile=base\n[profile base]\n{KEYS}",
+        "the role in {folder}/config",
+        "",
+    ),
+    "a role of the instance": (
+        {},
+        f"role_arn={ROLE}\ncredential_source=Ec2InstanceMetadata\n",
+        "the role in {folder}/config",
+        "",
+    ),
+    "a role of the agent": (
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"},
+        f"role_arn={ROLE}\ncredential_source=EcsContainer\n",
+        "the role in {folder}/config",
+        "",
+    ),
+    "a process": (
+        {},
+        "credential_process = touch {folder}/ran\n",
+        "the credential_process in {folder}/config",
+        "",
+    ),
+    "an agent": (
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"},
+        "",
+        "the container's credentials endpoint",
+        "",
+    ),
+    "SSO": (
+        {},
+        "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n",
+        "the SSO login",
+        "",
+    ),
+    "a login": ({}, "login_session = arn:aws:iam::123456789012:user/x\n", "login in {folder}/config", ""),
+}
+
+
+@pytest.mark.parametrize(("variables", "file", "words", "key"), ORIGINS.values(), ids=ORIGINS)
+async def test_each_origin_is_named_and_digested_without_asking_anybody(  # noqa: PLR0913, PLR0917 -- fixtures too
+    aws: LocalAws,
+    metadata: KeyEndpoints,
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    file: str,
+    words: str,
+    key: str,
+) -> None:
+    metadata.role = "node"
+    places = {"folder": tmp_path, "agent": metadata.agent}
+    if file:
+        config.write_text(f"[default]\n{file.format(**places)}")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(**places))
+    async with EcrTokenIssuer() as issuer:
+        assert words.format(**places) in await issuer.origin()
+        found = await issuer.long_lived(OPERATOR)
+        assert await issuer.long_lived(OPERATOR) == found
+    assert found.id_hash == (id_hash(key) if key else "")
+    assert bool(found.contents) is bool(key)
+    assert (metadata.asked, aws.calls) == ([], [])
+    assert not (tmp_path / "ran").exists()
+
+
+WRONG: dict[str, tuple[str | None, str]] = {
+    "nothing": (None, "none in the environment or"),
+    "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "lacks aws_secret_access_key"),
+    "single quotes": (f"[default]\n{KEYS}".replace(ACCESS_KEY, "'A'"), "quoted"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), WRONG.values(), ids=WRONG)
+async def test_flaws_are_named_without_asking_anybody(
+    metadata: KeyEndpoints, config: Path, content: str | None, words: str
+) -> None:
+    metadata.role = "node"
+    if content is not None:
+        config.write_text(content)
+    async with EcrTokenIssuer() as issuer:
+        with pytest.raises(PermanentError) as caught:
+            await issuer.origin()
+        assert await issuer.long_lived(OPERATOR) == KeyDigest()
+    assert caught.value.reason is Reason.CREDENTIALS_MISSING
+    assert words in caught.value.message
+    assert ACCESS_KEY not in caught.value.message
+    assert metadata.asked == []
+
+
+@pytest.mark.usefixtures("aws")
+async def test_the_digest_follows_the_file_by_its_keys_alone(config: Path) -> None:
+    config.write_text(f"[default]\n{KEYS}")
+    async with EcrTokenIssuer() as issuer:
+        digests = [await issuer.long_lived(OPERATOR)]
+        for content in (
+            f"# rotated\n[default]\nregion=eu-west-1\n{KEYS}",
+            f"[default]\n{KEYS}".replace(SECRET_KEY, OTHER_SECRET),
+            f"[default]\n{KEYS}".replace(ACCESS_KEY, OTHER_KEY),
+        ):
+            config.write_text(content)
+            issuer.changes()
+            digests.append(await issuer.long_lived(OPERATOR))
+    first, commented, secret, both = digests
+    assert first == commented
+    assert first.id_hash == secret.id_hash != both.id_hash
+    assert len({digest.contents for digest in digests}) == 3
+
+
+async def test_the_digest_of_a_secret_is_of_its_long_lived_keys_alone(aws: LocalAws) -> None:
+    tenants = Tenants()
+    async with EcrTokenIssuer(tenants=tenants) as issuer:
+        found = await issuer.long_lived(NAMED)
+        assert found.id_hash == id_hash(OTHER_KEY)
+        assert await issuer.long_lived(replace(NAMED, role_arn=ROLE)) == found
+        tenants.remade.update(["Secret team/keys"])
+        assert await issuer.long_lived(NAMED) == found
+        tenants.secrets["team/keys"]["aws_secret_access_key"] = SECRET_KEY
+        assert await issuer.long_lived(NAMED) != found
+        tenants.secrets["team/keys"]["aws_session_token"] = "t"  # noqa: S105 -- made up
+        assert await issuer.long_lived(NAMED) == KeyDigest()
+        del tenants.secrets["team/keys"]["aws_access_key_id"]
+        assert await issuer.long_lived(NAMED) == KeyDigest()
+        tenants.secrets.clear()
+        assert await issuer.long_lived(NAMED) == KeyDigest()
+        account = Identity(source="service_account", namespace="team", name="ci")
+        assert await issuer.long_lived(account) == KeyDigest()
+    assert not aws.calls
+
+
+class Away(Tenants):
+    """An API server that does not answer."""
+
+    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
+        """Fail."""
+        raise TransientError(Reason.KUBERNETES_UNAVAILABLE, f"{namespace}/{name} can't be read.")
+
+
+async def test_a_secret_that_cannot_be_read_has_no_digest() -> None:
+    async with EcrTokenIssuer(tenants=Away()) as issuer:
+        with pytest.raises(TransientError):
+            await issuer.long_lived(NAMED)
+
+
+@pytest.mark.usefixtures("aws", "user")
+async def test_a_token_bears_the_hash_of_the_long_lived_key_that_it_began_with() -> None:
+    policy = IdentityPolicy(permitted_roles=("*",))
+    role = Identity(namespace="team", role_arn=ROLE)
+    account = Identity(source="service_account", namespace="team", name="ci")
+    expected = {
+        OPERATOR: ACCESS_KEY,
+        role: ACCESS_KEY,
+        NAMED: OTHER_KEY,
+        replace(NAMED, role_arn=ROLE): OTHER_KEY,
+        account: "",
+    }
+    async with EcrTokenIssuer(tenants=Tenants(roles={"team/ci": ROLE}), policy=policy) as issuer:
+        for identity, key in expected.items():
+            token = await issuer.issue(replace(IRELAND, identity=identity))
+            assert token.key_hash == (id_hash(key) if key else "")
+            assert ACCESS_KEY not in repr(token)

@@ -146,7 +146,7 @@ NOT_FROM_AWS = _permanent(
 GARBAGE = _transient(
     Reason.INVALID_TOKEN_RESPONSE,
     "The answer from AWS in {region} can't be read ({code}). Check AWS_ENDPOINT_URL and the proxy. The "
-    "present token stays; retrying.",
+    "current token stays in use; retrying.",
 )
 NO_CREDENTIALS = _permanent(
     Reason.CREDENTIALS_MISSING,

@@ -35,8 +35,7 @@ from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAcc
 
 _WORKERS: Final = 4
 _MOST_STALE_WRITES: Final = 8
-# Seconds.
-_AFTER_UNEXPECTED: Final = 30.0
+_AFTER_UNEXPECTED: Final = 30.0  # seconds, as all that follow
 # Of a hundred links each may fail at another moment: within this time the resource is enqueued once.
 _REPORT_DELAY: Final = 0.5
 # The shortest delay of a retry is this times the number of failing ServiceAccounts of the namespace.
@@ -44,7 +43,6 @@ _RETRY_INTERVAL: Final = 0.1
 # Until recorded resources that the watch doesn't show are looked up again, and the next few of many.
 _RECHECK: Final = 5.0
 _NEXT_FEW: Final = 1.0
-
 _ABSENT: Final = (
     "does not exist. Create it, or remove it from spec.link_service_accounts; it is linked when it appears."
 )
@@ -274,10 +272,10 @@ class LinkReconciler:
             if not recheck and self._plan(state):
                 # It was changed with our own write or since: a change by others, so not requested.
                 self._queue.schedule_now(name)
-                return
-            self._succeeded(name, state)
-            if recheck:
-                self._request(name, recheck)
+            else:
+                self._succeeded(name, state)
+                if recheck:
+                    self._request(name, recheck)
 
     async def _read_and_write(self, name: AccountName, state: LinkState) -> float:
         """Read once, write at most once; returns seconds until resources are looked up again, 0 for never."""

@@ -37,7 +37,6 @@ from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
-from ecr_operator.links.account import AccountReconciler
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.collector import State, StateCollector
@@ -162,12 +161,12 @@ class Operator:
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
         self._statuses = KubeStatuses(client)
-        accounts = KubeServiceAccounts(client)
         self._links = LinkReconciler(
-            account_reconciler=AccountReconciler(self._cache, accounts, self._statuses),
-            accounts=accounts,
+            cache=self._cache,
+            accounts=KubeServiceAccounts(client),
+            resources=self._statuses,
             clock=self._clock,
-            enqueue=self._enqueue_all,
+            enqueue=self._queue.schedule_in,
             scopes=settings.namespaces,
         )
         self._workers = self._build_workers()
@@ -332,10 +331,10 @@ class Operator:
     def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self._queue.remove(state.key)
-        self._links.forget(state.key)
+        self._links.unlink(state.key)
 
     def _orphan_removed(self, key: ResourceKey) -> None:
-        self._links.forget(key)
+        self._links.unlink(key)
 
     def _named_changed(self, identities: Collection[Identity], keys: Collection[ResourceKey]) -> None:
         """A Secret or ServiceAccount that gives an identity has changed."""

@@ -19,7 +19,7 @@ _GRANT: Final = "Apply the component config/rbac/link-service-accounts, which gr
 
 
 class KubeServiceAccounts:
-    """ServiceAccounts on the API server; fulfils `links.ports.ServiceAccounts`."""
+    """ServiceAccounts on the API server; implements `links.reconcile.ServiceAccounts`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

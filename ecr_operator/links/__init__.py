@@ -1,1 +1,1 @@
-"""The Secrets that service accounts name."""
+"""Links: ServiceAccounts whose pods pull with or mount a generated Secret (`link_service_accounts`)."""

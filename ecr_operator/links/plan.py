@@ -1,269 +1,240 @@
-"""From a ServiceAccount and what resources wish of it to the patch that it needs.
+"""From a ServiceAccount and the resources that concern it to the patch that it needs.
 
-Invariant: an entry of `imagePullSecrets` or `secrets` that the ServiceAccount's annotation does not say to be
-the operator's is never taken out, and doing then undoing leaves the ServiceAccount as it was.
+Invariant: an entry of `imagePullSecrets` or `secrets` that the account's record does not list is never
+removed, and linking then unlinking leaves the ServiceAccount as it was.
+Leaves out: I/O, and when a ServiceAccount is reconciled (reconcile).
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import GROUP
 from ecr_operator.api.names import LINK_FIELDS, is_name
-from ecr_operator.api.text import intern_text, mapping_in, mappings_in
+from ecr_operator.api.text import mapping_in, mappings_in
 
-# By the label the operator finds again what it tends; in the annotation stands what it added.
+# The label marks the ServiceAccounts to watch; the annotation is the record of the links that were added.
 LABEL: Final = f"{GROUP}/linked"
 LINKS: Final = f"{GROUP}/links"
 SELECTOR: Final = f"{LABEL}=true"
 
 LARGEST_RECORD: Final = 16 * 1024  # characters
-# Of each list, entries beside the operator's own that are kept in memory.
-_MOST_KEPT: Final = 100
+# Of one ServiceAccount, places that are kept in memory beside the recorded and the desired ones.
+_MOST_OTHERS: Final = 200
 
 Place = tuple[str, str]
-"""A Secret's name and a use: where one link stands."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Link:
-    """One entry for a Secret in one of a ServiceAccount's lists.
-
-    Attributes:
-        secret: name of the Secret.
-        use: which of `LINK_FIELDS`.
-        by: name of the resource that wishes it.
-    """
-
-    secret: str
-    use: str
-    by: str
-
-    @property
-    def place(self) -> Place:
-        """Where it stands, whoever wishes it."""
-        return self.secret, self.use
+"""Where a link is: a Secret's name, and which of `LINK_FIELDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What the operator keeps of a ServiceAccount.
+    """A ServiceAccount.
 
     Attributes:
-        namespace: its namespace.
-        name: its name.
         uid: of this very object.
         resource_version: as last seen; a write carries it.
-        entries: by use, its lists as they are.
-        record: the links that the operator added, by the annotation.
-        annotation: the annotation's text, if it is there and not ignored.
-        record_ignored: the annotation is larger than the operator makes it, so it counts as absent.
-        labelled: it bears the operator's label.
+        entries: by use, its lists as they are; only of one that was just read.
+        places: the places that have an entry, whoever added it.
+        record: the links that the operator added, and the name of the resource that each is for.
+        recorded_for: the same by resource.
+        labelled: it has the operator's label.
+        record_ignored: the annotation is larger than the operator makes it, and counts as absent.
     """
 
     namespace: str
     name: str
-    uid: str
-    resource_version: str
+    uid: str = ""
+    resource_version: str = ""
     entries: Mapping[str, Sequence[Mapping[str, Any]]]
-    record: frozenset[Link]
-    annotation: str | None
-    labelled: bool
+    places: AbstractSet[Place]
+    record: Mapping[Place, str]
+    recorded_for: Mapping[str, AbstractSet[Place]]
+    labelled: bool = False
     record_ignored: bool = False
 
-    def abridged(self) -> "Account":
-        """The account as it is kept: of each list the recorded entries and some others, by name only.
+    def is_newer_than(self, other: "Account") -> bool:
+        """Whether it is a later version of the same object."""
+        return self.uid == other.uid and int(self.resource_version) > int(other.resource_version)
 
-        A list may have 1.5 MiB. No write is made of this: each begins with a read.
-        """
-        recorded = {link.place for link in self.record}
-        return replace(
-            self, entries={use: _names(found, use, recorded) for use, found in self.entries.items()}
-        )
-
-
-def _names(
-    entries: Sequence[Mapping[str, Any]], use: str, recorded: set[Place]
-) -> tuple[Mapping[str, Any], ...]:
-    names = [name for entry in entries if isinstance(name := entry.get("name"), str) and is_name(name)]
-    first = [name for name in names if (name, use) in recorded]
-    others = [name for name in names if (name, use) not in recorded]
-    return tuple({"name": intern_text(name)} for name in [*first, *others[:_MOST_KEPT]])
+    def abridged(self, desired: Collection[Place]) -> "Account":
+        """The account as it is kept: its lists may have 1.5 MiB, so only a part of its places."""
+        wanted = {place for place in (*self.record, *desired) if place in self.places}
+        others = (place for place in self.places if place not in wanted and is_name(place[0]))
+        return replace(self, entries={}, places=wanted.union(islice(others, _MOST_OTHERS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkIndex:
-    """The links of one ServiceAccount, each found without a search.
+class Facts:
+    """What a plan for one ServiceAccount is made from.
 
     Attributes:
-        entries: the places that have an entry, whoever added it.
-        record: the recorded link of each place.
-        by_resource: the recorded links of each resource, by its name.
+        account: as last seen or just read.
+        resources: by name, the known resources that name it or that its record names.
+        with_secret: those of them whose Secret exists and is their own.
+        orphaned: Secrets that outlived the resource that its record names (`deletion_policy: Orphan`).
+        assumed: names in its record of resources that our watch doesn't show, and that count as existing.
     """
 
-    entries: frozenset[Place]
-    record: Mapping[Place, Link]
-    by_resource: Mapping[str, Sequence[Link]]
+    account: Account
+    resources: Mapping[str, Resource]
+    with_secret: Collection[str]
+    orphaned: Collection[str] = ()
+    assumed: Collection[str] = ()
 
-    def has(self, links: Iterable[Link]) -> bool:
-        """Whether each of these links has its entry, and no record of another resource."""
-        return all(link.place in self.entries and self.record.get(link.place, link) == link for link in links)
+    @property
+    def desired(self) -> dict[Place, str]:
+        """The links that should exist now, and the resource that each is for."""
+        return {
+            (resource.desired.secret_name, use): name
+            for name, resource in self.resources.items()
+            if resource.desired and not _is_left_alone(resource) and name in self.with_secret
+            for use in _uses(resource, self.account.name)
+        }
+
+    @property
+    def size(self) -> int:
+        """How many resources, links and entries a plan goes through."""
+        return len(self.resources) + len(self.account.record) + len(self.account.places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a ServiceAccount needs.
+    """What has to be written to a ServiceAccount.
 
     Attributes:
-        patch: a merge patch, good for the version that was seen only.
-        added: where links were put in.
-        removed: where links were taken out.
+        added: where entries are added.
+        removed: where entries that the operator added are removed.
+        annotation: the new record; None where nothing is recorded.
+        labelled: whether it has the label from now on.
     """
 
-    patch: Mapping[str, Any]
-    added: frozenset[Place]
-    removed: frozenset[Place]
-
-    @property
-    def can_be_recorded(self) -> bool:
-        """Whether the record that it writes is short enough to be read again."""
-        written = self.patch["metadata"].get("annotations", {}).get(LINKS)
-        return len(written or "") <= LARGEST_RECORD
+    added: AbstractSet[Place]
+    removed: AbstractSet[Place]
+    annotation: str | None
+    labelled: bool
 
 
 def view_account(raw: Mapping[str, Any]) -> Account:
-    """Make an Account of what the API server sent, whose name, uid and version alone are the server's."""
+    """Parse what the API server sent; only its name, uid and version are the server's own."""
     metadata = raw["metadata"]
-    written = mapping_in(metadata, "annotations").get(LINKS)
-    annotation = written if isinstance(written, str) and len(written) <= LARGEST_RECORD else None
+    annotation = mapping_in(metadata, "annotations").get(LINKS)
+    readable = annotation if isinstance(annotation, str) and len(annotation) <= LARGEST_RECORD else None
+    record = _parse_record(readable or "")
+    entries = {use: tuple(mappings_in(raw, field)) for use, field in LINK_FIELDS.items()}
+    names = ((entry.get("name"), use) for use, found in entries.items() for entry in found)
     return Account(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        entries={use: tuple(mappings_in(raw, field)) for use, field in LINK_FIELDS.items()},
-        record=_read_record(annotation),
-        annotation=annotation,
+        entries=entries,
+        places=dict.fromkeys((name, use) for name, use in names if isinstance(name, str)).keys(),
+        record=record,
+        recorded_for=_by_resource(record),
         labelled=mapping_in(metadata, "labels").get(LABEL) == "true",
-        record_ignored=written is not None and annotation is None,
+        record_ignored=annotation is not None and readable is None,
     )
 
 
-def index_links(account: Account) -> LinkIndex:
-    """Index what an account has; linear in its size."""
-    by_resource: dict[str, list[Link]] = {}
-    for link in account.record:
-        by_resource.setdefault(link.by, []).append(link)
-    return LinkIndex(
-        entries=_places(account),
-        record={link.place: link for link in account.record},
-        by_resource=by_resource,
-    )
+def unseen(namespace: str, name: str) -> Account:
+    """A ServiceAccount that does not exist, or of which the watch shows nothing."""
+    return Account(namespace=namespace, name=name, entries={}, places=set(), record={}, recorded_for={})
 
 
-def link_specs(
-    account: str, resources: Iterable[Resource], has_secret: Callable[[Resource], bool]
-) -> frozenset[Link]:
-    """The links to an account that should be there now.
+def plan(facts: Facts) -> Change | None:
+    """What has to be written so that exactly the desired links exist; None for nothing.
 
-    Args:
-        account: its name.
-        resources: those that name it.
-        has_secret: whether the Secret that a resource wants is there and its own.
+    Linear in the links. Links that others made where one is desired stay theirs: they are not recorded. A
+    record that is ignored is replaced with the next write; its links then count as those of others.
     """
-    return frozenset(
-        Link(secret=resource.desired.secret_name, use=use, by=resource.key.name)
-        for resource in resources
-        if resource.desired and not _is_left_alone(resource) and has_secret(resource)
-        for use in _uses(resource, account)
-    )
+    account, desired = facts.account, facts.desired
+    added = desired.keys() - account.places
+    ours = added | account.record.keys()
+    record = {place: by for place, by in account.record.items() if _is_kept(facts, place, by, desired)}
+    record |= {place: by for place, by in desired.items() if place in ours}
+    named = any(_uses(resource, account.name) for resource in facts.resources.values())
+    labelled = bool(record) or (named and (account.labelled or bool(desired)))
+    if not added and record == account.record and labelled == account.labelled:
+        return None
+    removed = account.record.keys() - record.keys()
+    return Change(added=added, removed=removed, annotation=_format_record(record), labelled=labelled)
 
 
-def stays(link: Link, account: str, by: Resource, wished: frozenset[Link]) -> bool:
-    """Whether a link that the operator added stays for a resource that exists.
+def is_linked(account: Account, resource: Resource, *, has_secret: bool) -> bool:
+    """Whether the resource's own links to an account are as they should be.
 
-    It does while the resource is suspended or being deleted, or its links make no sense; and while it has
-    another Secret's name in its spec, until that Secret is there: the new link comes first.
+    In constant time, however many other resources link to it. Where it is False, `plan` has a change.
     """
-    if by.desired is None or by.desired.links is None or _is_left_alone(by):
-        return True
-    if link.use not in _uses(by, account):
+    name = resource.key.name
+    facts = Facts(account=account, resources={name: resource}, with_secret=[name] if has_secret else [])
+    desired = facts.desired
+    if any(place not in account.places or account.record.get(place, name) != name for place in desired):
         return False
-    new = Link(secret=by.desired.secret_name, use=link.use, by=link.by)
-    return new.secret == link.secret or new not in wished
+    return all(
+        place in desired or _is_kept(facts, place, name, desired)
+        for place in account.recorded_for.get(name, ())
+    )
 
 
-def plan(account: Account, wished: frozenset[Link], kept: frozenset[Link], *, named: bool) -> Change | None:
-    """What has to be written so that the account is as wished; None for nothing. Linear in the links.
-
-    A record that is ignored is replaced with the next write; its links then count as those of others.
-
-    Args:
-        account: as it is.
-        wished: the links that should be there.
-        kept: links of the record that stay as they are, there or not.
-        named: some resource names the account.
-    """
-    wished_places = {link.place for link in wished}
-    added = wished_places - _places(account)
-    removed = {link.place for link in account.record - kept} - wished_places
-    entries = {use: _without(found, _of_use(use, removed)) for use, found in account.entries.items()}
-    for secret, use in sorted(added):
-        entries[use].append({"name": secret})
-    ours = added | {link.place for link in account.record}
-    record = {link for link in account.record & kept if link.place not in wished_places}
-    record |= {link for link in wished if link.place in ours}
-    labelled = bool(record) or (named and (account.labelled or bool(wished)))
-    patch = _patch(account, entries, frozenset(record), labelled=labelled)
-    return Change(patch=patch, added=frozenset(added), removed=frozenset(removed)) if patch else None
-
-
-def _patch(
-    account: Account,
-    entries: Mapping[str, Sequence[Mapping[str, Any]]],
-    record: frozenset[Link],
-    *,
-    labelled: bool,
-) -> dict[str, Any]:
+def merge_patch(account: Account, change: Change) -> dict[str, Any]:
+    """The merge patch for an account that was just read; the API server refuses it for any other version."""
+    labels = {LABEL: "true" if change.labelled else None}
     patch: dict[str, Any] = {
-        LINK_FIELDS[use]: list(found)
-        for use, found in entries.items()
-        if list(found) != list(account.entries[use])
+        "metadata": {
+            "resourceVersion": account.resource_version,
+            "labels": labels,
+            "annotations": {LINKS: change.annotation},
+        }
     }
-    metadata: dict[str, Any] = {}
-    if labelled != account.labelled:
-        metadata["labels"] = {LABEL: "true" if labelled else None}
-    annotation = _write_record(record)
-    if annotation != account.annotation or (account.record_ignored and (patch or metadata)):
-        metadata["annotations"] = {LINKS: annotation}
-    if not patch and not metadata:
-        return {}
-    # A patch that carries a version is refused if another writer was there first.
-    return {"metadata": {"resourceVersion": account.resource_version, **metadata}, **patch}
+    for use, field in LINK_FIELDS.items():
+        before = list(account.entries[use])
+        after = _without(before, {secret for secret, of in change.removed if of == use})
+        after += [{"name": secret} for secret, of in sorted(change.added) if of == use]
+        if after != before:
+            patch[field] = after
+    return patch
+
+
+def _is_kept(facts: Facts, place: Place, by: str, desired: Mapping[Place, str]) -> bool:
+    """Whether a recorded link stays, desired or not.
+
+    It does while its resource is suspended or being deleted, or its links are not valid; and while the
+    resource has another Secret's name in its spec, until that Secret exists: the new link comes first.
+    """
+    resource = facts.resources.get(by)
+    if resource is None:
+        return by in facts.assumed or place[0] in facts.orphaned
+    if resource.desired is None or resource.desired.links is None or _is_left_alone(resource):
+        return True
+    secret, use = place
+    if use not in _uses(resource, facts.account.name):
+        return False
+    new = resource.desired.secret_name
+    return new == secret or desired.get((new, use)) != by
 
 
 def _is_left_alone(resource: Resource) -> bool:
     return resource.deleting or (resource.desired is not None and resource.desired.suspended)
 
 
-def _uses(resource: Resource, account: str) -> tuple[str, ...]:
-    wishes = (resource.desired.links or ()) if resource.desired else ()
-    return next((wish.uses for wish in wishes if wish.account == account), ())
+def _uses(resource: Resource, account: str) -> Sequence[str]:
+    links = (resource.desired.links or ()) if resource.desired else ()
+    return next((link.uses for link in links if link.account == account), ())
 
 
-def _places(account: Account) -> frozenset[Place]:
-    names = ((entry.get("name"), use) for use, found in account.entries.items() for entry in found)
-    return frozenset((name, use) for name, use in names if isinstance(name, str))
-
-
-def _of_use(use: str, places: Iterable[Place]) -> set[str]:
-    return {secret for secret, used in places if used == use}
+def _by_resource(record: Mapping[Place, str]) -> Mapping[str, AbstractSet[Place]]:
+    places: dict[str, set[Place]] = {}
+    for place, by in record.items():
+        places.setdefault(by, set()).add(place)
+    return places
 
 
 def _without(entries: Sequence[Mapping[str, Any]], secrets: set[str]) -> list[Mapping[str, Any]]:
-    """Take out the last entry of each Secret that is as the operator writes it: it was put at the end."""
+    """Remove the last entry of each Secret that is as the operator writes it: it was added at the end."""
     left, kept = set(secrets), []
     for entry in reversed(entries):
         name = entry.get("name")
@@ -274,25 +245,25 @@ def _without(entries: Sequence[Mapping[str, Any]], secrets: set[str]) -> list[Ma
     return kept[::-1]
 
 
-def _write_record(record: frozenset[Link]) -> str | None:
-    """As `{"<secret>": {"<use>": "<resource>"}}`; None where nothing is to be remembered."""
+def _format_record(record: Mapping[Place, str]) -> str | None:
+    """As `{"<secret>": {"<use>": "<resource>"}}`."""
     written: dict[str, dict[str, str]] = {}
-    for link in sorted(record):
-        written.setdefault(link.secret, {})[link.use] = link.by
+    for (secret, use), by in sorted(record.items()):
+        written.setdefault(secret, {})[use] = by
     return json.dumps(written, separators=(",", ":")) if written else None
 
 
-def _read_record(annotation: str | None) -> frozenset[Link]:
-    """What the annotation says, without what makes no sense: others may have written it."""
+def _parse_record(annotation: str) -> dict[Place, str]:
+    """The links in an annotation, without what is not valid: others may have written it."""
     try:
-        written = json.loads(annotation or "{}")
+        written = json.loads(annotation)
     except (ValueError, RecursionError):
-        return frozenset()
+        return {}
     uses = written.items() if isinstance(written, Mapping) else ()
-    return frozenset(
-        Link(secret=secret, use=use, by=by)
-        for secret, bys in uses
-        if isinstance(bys, Mapping)
-        for use, by in bys.items()
+    return {
+        (secret, use): by
+        for secret, found in uses
+        if isinstance(found, Mapping)
+        for use, by in found.items()
         if use in LINK_FIELDS and isinstance(by, str) and is_name(by) and is_name(secret)
-    )
+    }

@@ -1,226 +1,220 @@
-"""When service accounts are linked and unlinked, and which resources are looked at for what fails.
+"""Reconciles the links of ServiceAccounts: the lists of Secrets that their pods pull with or mount.
 
-Guarantees: one ServiceAccount is with one worker at a time, and no namespace holds all of them; no caller
-waits for the API server; what fails is tried again by the queue alone, for each namespace at a bounded
-rate; the API server is asked nothing about ServiceAccounts while no resource names any, but once after a
-start.
+Guarantees:
+- a ServiceAccount is a key on a queue; it is with one worker at a time, and no namespace holds all workers;
+- each write is made from what was read just before, in that very version;
+- no link is removed for a resource before the API server says that it is gone;
+- no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace;
+- nothing is asked about ServiceAccounts while no resource names any, except once after a start.
+
+A pass gathers facts, plans, writes and requeues. To serve `name: "*"`, every ServiceAccount of a namespace,
+extend `plan._uses`, `_accounts_of`, `Cache.linking` and the watch's selector; a pass stays as it is.
 """
 
 import asyncio
 import math
 import random
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 import structlog
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
-from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.core.cache import AccountName
+from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.outcomes import link_failed
-from ecr_operator.core.ports import Clock
+from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.repair_limit import SECRETS, Repairs
+from ecr_operator.core.repair_limit import SECRETS
 from ecr_operator.core.schedule import kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
-from ecr_operator.links.account import AccountReconciler, contested
-from ecr_operator.links.accounts import LinkedAccountStore
-from ecr_operator.links.ports import ServiceAccounts
+from ecr_operator.links.plan import LARGEST_RECORD, Account, Change, is_linked, merge_patch, plan, unseen
+from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAccountStore
 
 _WORKERS: Final = 4
-_ATTEMPTS: Final = 8
-_AFTER_A_FAULT: Final = 30.0
-# Between two looks at resources whose links fail: of a hundred links each may fail in a moment of its own.
-_NEWS_INTERVAL: Final = 1.0
-# Between two retries of one namespace, at least.
+_MOST_STALE_WRITES: Final = 8
+_AFTER_UNEXPECTED: Final = 30.0  # seconds, as all that follow
+# Of a hundred links each may fail at another moment: within this time the resource is enqueued once.
+_REPORT_DELAY: Final = 0.5
+# The shortest delay of a retry is this times the number of failing ServiceAccounts of the namespace.
 _RETRY_INTERVAL: Final = 0.1
-# An account with more links rests after each pass in proportion, so that its share of the processor does not
-# grow with their number.
-_SMALL: Final = 50
-_REST_PER_LINK: Final = 0.002
+# Until recorded resources that the watch doesn't show are looked up again, and the next few of many.
+_RECHECK: Final = 5.0
+_NEXT_FEW: Final = 1.0
+_ABSENT: Final = (
+    "does not exist. Create it, or remove it from spec.link_service_accounts; it is linked when it appears."
+)
+_FULL: Final = (
+    f"is named by too many resources: its record of links would be longer than {LARGEST_RECORD} characters. "
+    "Remove it from spec.link_service_accounts of some."
+)
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _State:
-    """What is remembered of an account until it is as it should be.
+class ServiceAccounts(Protocol):
+    """Reads ServiceAccounts and changes their links; implemented by `kube.service_accounts`.
 
-    Attributes:
-        error: what failed last, if the last pass failed.
-        failures: how many in a row.
-        stale: how many writes in a row came too late.
-        asked_from: when a resource or a timer wants a pass, monotonic seconds; one that comes earlier is
-            caused by somebody else's change.
-        held_until: no pass before, monotonic seconds.
-        waiting: resources to be looked at after the next pass.
+    Each raises OperatorError: of the API server, or `KubernetesForbidden` naming the component to apply.
     """
 
-    error: OperatorError | None = None
-    failures: int = 0
-    stale: int = 0
-    asked_from: float = math.inf
-    held_until: float = 0.0
-    waiting: set[ResourceKey] = field(default_factory=set)
+    async def read(self, namespace: str, name: str) -> Account | None:
+        """One ServiceAccount as it is now; None if there is none."""
+        ...
+
+    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
+        """Change that very version and return the new one; StaleObjectError if it has changed or is gone."""
+        ...
+
+    async def any_linked(self, namespace: str) -> bool:
+        """Whether any has our label, in a namespace, or in all of them (an empty one)."""
+        ...
 
 
 class LinkReconciler:
     """The links of all resources.
 
     Args:
-        account_reconciler: does the work on one ServiceAccount.
-        accounts: tells whether there are links from before.
-        clock: the time.
-        enqueue: called with resources whose links fail now, or do so no more.
+        resources: looks up resources that the watch doesn't show.
+        enqueue: enqueues a resource, after that many seconds, whose outcome may have changed.
         scopes: the namespaces that are watched; an empty string for all.
-        rng: the source of jitter.
+
+    Attributes:
+        states: what is remembered of each ServiceAccount.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
         *,
-        account_reconciler: AccountReconciler,
+        cache: Cache,
         accounts: ServiceAccounts,
+        resources: ResourceReader,
         clock: Clock,
-        enqueue: Callable[[Collection[ResourceKey]], None],
+        enqueue: Callable[[ResourceKey, float], None],
         scopes: Sequence[str],
         rng: random.Random | None = None,
     ) -> None:
-        self._account_reconciler = account_reconciler
         self._accounts = accounts
         self._clock = clock
         self._enqueue = enqueue
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._rng = rng or random.Random()  # noqa: S311 - jitter and samples, not secrets
+        self._gatherer = Gatherer(cache, resources, self._rng)
+        self.states = LinkStates()
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
             clock, workers=_WORKERS, group=lambda account: account[0]
         )
         self._used = {scope: asyncio.Event() for scope in scopes}
-        self._working = False
-        self._begin_term()
+        self._leading = False
 
     def used(self, scope: str) -> asyncio.Event:
-        """Set from when the ServiceAccounts of a scope have to be watched."""
+        """Set once the ServiceAccounts of a scope have to be watched."""
         return self._used[scope]
 
-    def store(self, scope: str) -> LinkedAccountStore:
-        """Where the informer of a scope tells what it sees; to be started when its resources are known."""
-        return LinkedAccountStore(scope, self._account_reconciler.linked, self._seen, self._listed)
+    def store(self, scope: str) -> ServiceAccountStore:
+        """For the informer of a scope, to be started when its resources are known."""
+        return ServiceAccountStore(scope, self.states, self._changed)
 
     async def run(self) -> None:
-        """Sweep, look after and try again, until cancelled; may be run again, after others have written."""
-        self._begin_term()
-        self._working = True
+        """Reconcile until cancelled; may be run again, after others have written."""
+        self.states.begin_term()
+        self._leading = True
         try:
-            for account in self._account_reconciler.linked.names():
-                self._seen(account)
+            for name in self.states.names():
+                self._queue.schedule_now(name)
             async with asyncio.TaskGroup() as group:
                 for scope in self._used:
-                    group.create_task(self._first_look(scope), name=f"links from before {scope}")
+                    group.create_task(self._find_links(scope), name=f"links from before {scope}")
                 for number in range(_WORKERS):
-                    group.create_task(self._work(), name=f"linker {number}")
-                group.create_task(self._report_news(), name="link news")
+                    group.create_task(self._work(), name=f"link worker {number}")
         finally:
-            self._working = False
+            self._leading = False
 
     def close(self) -> None:
-        """Begin nothing more by itself."""
+        """Begin no further pass."""
         self._queue.close()
 
     async def idle(self) -> None:
-        """Wait until what was begun by itself is done."""
+        """Wait until no pass is under way."""
         await self._queue.idle()
 
     def after(self, resource: Resource, result: Result) -> Result:
-        """Have the links of a resource made after its Secret, and report those that are known to fail."""
-        accounts = self._accounts_of(resource)
-        self._request(resource, accounts)
-        errors = [error for account in accounts if (error := self._error(account))]
+        """Request the links of a resource after its Secret was written, and report those that fail."""
+        names = self._accounts_of(resource)
+        self._request_links(resource, names)
+        errors = [error for name in names if (error := self.states.peek(name).error)]
         if not errors or result.outcome is None or not result.outcome.succeeded:
             return result
         return replace(result, outcome=link_failed(result.outcome, errors))
 
     def settle(self, resource: Resource) -> bool:
-        """Have the links of a resource made.
+        """Request the links of a resource.
 
         Returns:
-            Whether each is as it should be, or has failed. Otherwise the resource is looked at again when
-            the last of them was tried.
+            Whether each is as it should be, or has failed. Otherwise the resource is enqueued after the last
+            of their passes.
         """
-        requested = self._request(resource, self._accounts_of(resource))
+        requested = self._request_links(resource, self._accounts_of(resource))
         if requested:
-            self._states[requested[-1]].waiting.add(resource.key)
+            self.states.get(requested[-1]).waiting |= {resource.key}
         return not requested
 
-    def forget(self, key: ResourceKey) -> None:
-        """Take out the links of a resource that is gone."""
-        for account in self._account_reconciler.linked.linked_by(key.namespace, key.name):
-            self._ask(account)
-
-    def _begin_term(self) -> None:
-        """What was seen of failures and of fights in an earlier run counts no more."""
-        self._states: defaultdict[AccountName, _State] = defaultdict(_State)
-        self._failing: Counter[str] = Counter()
-        self._repairs: dict[AccountName, Repairs] = {}
-        self._news: set[ResourceKey] = set()
-        self._has_news = asyncio.Event()
+    def unlink(self, key: ResourceKey) -> None:
+        """Request that the links of a resource that is gone are removed."""
+        for name in self.states.recorded_for(key.namespace, key.name):
+            self._request(name)
 
     def _accounts_of(self, resource: Resource) -> list[AccountName]:
-        """The accounts that a resource has a say in now."""
+        """Where the resource asks for links, or has some by the record; nothing while they are left alone."""
         desired = resource.desired
         if desired is None or desired.suspended or desired.links is None or desired.argo:
             return []
-        return sorted(self._account_reconciler.accounts_of(resource))
+        namespace = resource.key.namespace
+        named = {(namespace, link.account) for link in desired.links}
+        return sorted(named | self.states.recorded_for(namespace, resource.key.name))
 
-    def _request(self, resource: Resource, accounts: Collection[AccountName]) -> list[AccountName]:
-        """Ask for what a resource's links need, and return the accounts that were asked for, in order."""
-        if resource.desired and resource.desired.links and accounts:
+    def _request_links(self, resource: Resource, names: Collection[AccountName]) -> list[AccountName]:
+        """Request a pass of each ServiceAccount that needs one; returns them in the order of the queue."""
+        if resource.desired and resource.desired.links and names:
             self._used["" if "" in self._used else resource.key.namespace].set()
+        has_secret = self._gatherer.has_secret(resource)
         requested = [
-            account
-            for account in accounts
-            if not self._error(account) and not self._account_reconciler.is_linked(resource.key, account)
+            name
+            for name in names
+            if not (state := self.states.peek(name)).error
+            and not is_linked(state.account, resource, has_secret=has_secret)
         ]
-        for account in requested:
-            self._ask(account)
+        for name in requested:
+            self._request(name)
         return requested
 
-    def _error(self, account: AccountName) -> OperatorError | None:
-        state = self._states.get(account)
-        return state.error if state else None
+    def _request(self, name: AccountName, seconds: float = 0.0) -> None:
+        """Have a pass after that many seconds, however often others change the ServiceAccount."""
+        if self._leading:
+            state = self.states.get(name)
+            state.requested_at = min(state.requested_at, self._clock.monotonic() + seconds)
+            self._queue.schedule_in(name, seconds)
 
-    def _ask(self, account: AccountName, seconds: float = 0.0) -> None:
-        """Have it looked at after that many seconds, however often others change it."""
-        if self._working:
-            state = self._states[account]
-            state.asked_from = min(state.asked_from, self._clock.monotonic() + seconds)
-            self._queue.schedule_in(account, seconds)
+    def _changed(self, name: AccountName, relisted: bool) -> None:  # noqa: FBT001 - the store's callback
+        """The watch shows a change or a list; after a list, what failed may work."""
+        if not self._leading:
+            self.states.prune(name, self._clock.monotonic())
+        elif relisted and self.states.peek(name).error:
+            self._request(name)
+        else:
+            self._queue.schedule_now(name)
 
-    def _seen(self, account: AccountName) -> None:
-        """A tended ServiceAccount has changed or is gone."""
-        if known := self._account_reconciler.linked.get(account):
-            self._account_reconciler.report_ignored(known)
-        if self._working:
-            self._queue.schedule_now(account)
-
-    def _listed(self, scope: str) -> None:
-        """The ServiceAccounts could be listed: what failed may work now."""
-        for account, state in self._states.items():
-            if state.error and scope in ("", account[0]):
-                self._ask(account)
-
-    async def _first_look(self, scope: str) -> None:
-        """Find out whether anything is left of resources that went while no operator ran."""
+    async def _find_links(self, scope: str) -> None:
+        """Find out whether links are left of resources that were deleted while no operator ran."""
         failures = 0
         while not self._used[scope].is_set():
             try:
                 if await self._accounts.any_linked(scope):
                     self._used[scope].set()
             except PermanentError as error:
-                # The rules for it are a component that need not be there: then there is nothing to find.
+                # The rules for it are an optional component; without it there are no links.
                 log.debug("links not looked for", reason=error.reason)
                 return
             except OperatorError as error:
@@ -231,113 +225,126 @@ class LinkReconciler:
 
     async def _work(self) -> None:
         while True:
-            account = (await self._queue.get()).key
+            name = (await self._queue.get()).key
             try:
-                await self._handle(account)
+                await self._reconcile(name)
             except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
-                where = {"namespace": account[0], "service_account": account[1]}
-                # The type alone, as in workers.
+                where = {"namespace": name[0], "service_account": name[1]}
+                # The type alone: a text may hold a secret.
                 log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
-                self._ask(account, _AFTER_A_FAULT)
+                self._request(name, _AFTER_UNEXPECTED)
             finally:
-                self._queue.done(account)
-            # What needs no request would else keep the loop to itself.
+                self._queue.done(name)
+            # Passes that need no request would otherwise occupy the loop.
             await asyncio.sleep(0)
 
-    async def _handle(self, account: AccountName) -> None:
-        """Bring an account to what is wished, unless it has to rest."""
-        state, now = self._states[account], self._clock.monotonic()
+    async def _reconcile(self, name: AccountName) -> None:
+        """Make one pass, unless the ServiceAccount has to rest."""
+        state, now = self.states.get(name), self._clock.monotonic()
         if state.held_until > now:
-            self._queue.schedule_in(account, state.held_until - now)
+            self._queue.schedule_in(name, state.held_until - now)
             return
-        # Whoever asks from now on may have come too late for this pass.
-        asked, state.asked_from = state.asked_from <= now, math.inf
-        if not self._account_reconciler.needs_work(account):
-            self._succeeded(account)
-        elif not asked and (wait := SECRETS.wait(self._repairs.get(account, ()), now)):
-            error = contested(account[1], "by somebody, who takes the links out", wait)
-            self._failed(account, error, asked=False)
+        # A request from now on may come too late for this pass.
+        requested, state.requested_at = state.requested_at <= now, math.inf
+        if self._plan(state) is None:
+            self._succeeded(name, state)
+        elif not requested and (wait := SECRETS.wait(state.repairs, now)):
+            error = _contested(name, "by another writer, which removes the links", wait)
+            self._failed(name, state, error, requested=False)
         else:
-            if not asked:
-                self._repairs[account] = SECRETS.note(self._repairs.get(account, ()), now)
-            await self._bring_about(account)
+            if not requested:
+                state.repairs = SECRETS.note(state.repairs, now)
+            await self._apply(name, state)
 
-    async def _bring_about(self, account: AccountName) -> None:
+    async def _apply(self, name: AccountName, state: LinkState) -> None:
+        """Read and write, and requeue by what came of it."""
         try:
-            again_in = await self._account_reconciler.bring_about(account)
+            recheck = await self._read_and_write(name, state)
         except StaleObjectError:
-            self._came_late(account)
+            state.stale_writes += 1
+            if state.stale_writes < _MOST_STALE_WRITES:
+                self._request(name)
+            else:
+                self._failed(name, state, _contested(name, "while the operator writes it"))
         except OperatorError as error:
-            self._failed(account, error)
+            self._failed(name, state, error)
         else:
-            if again_in == 0:
-                # Something has changed it with our own write or since: that counts as a change by others.
-                self._queue.schedule_now(account)
-                return
-            self._succeeded(account)
-            if again_in is not None:
-                self._ask(account, again_in)
+            if not recheck and self._plan(state):
+                # It was changed with our own write or since: a change by others, so not requested.
+                self._queue.schedule_now(name)
+            else:
+                self._succeeded(name, state)
+                if recheck:
+                    self._request(name, recheck)
 
-    def _came_late(self, account: AccountName) -> None:
-        state = self._states[account]
-        state.stale += 1
-        if state.stale < _ATTEMPTS:
-            self._ask(account)
-        else:
-            self._failed(account, contested(account[1], "while the operator writes it", None))
+    async def _read_and_write(self, name: AccountName, state: LinkState) -> float:
+        """Read once, write at most once; returns seconds until resources are looked up again, 0 for never."""
+        account = await self._accounts.read(*name)
+        if account is None:
+            self.states.see(unseen(*name))
+            if self._plan(state):
+                raise _link_failed(name, _ABSENT)
+            return 0.0
+        existing, unchecked = await self._gatherer.look_up(account)
+        change = plan(self._gatherer.facts(account, existing | unchecked))
+        if change:
+            if len(change.annotation or "") > LARGEST_RECORD:
+                raise _link_failed(name, _FULL)
+            account = await self._accounts.patch(account, merge_patch(account, change))
+        # The watch may have shown a later version meanwhile.
+        if not state.account.is_newer_than(account):
+            self.states.see(account)
+        if change and unchecked:
+            return _NEXT_FEW
+        return _RECHECK if existing or unchecked else 0.0
 
-    def _failed(self, account: AccountName, error: OperatorError, *, asked: bool = True) -> None:
-        """Note a failure and try again later; not `asked` where the retry counts as a repair."""
-        state = self._states[account]
+    def _plan(self, state: LinkState) -> Change | None:
+        """What has to be written, by all that was last seen."""
+        facts = self._gatherer.facts(state.account)
+        state.desired, state.size = facts.desired.keys(), facts.size
+        return plan(facts)
+
+    def _failed(
+        self, name: AccountName, state: LinkState, error: OperatorError, *, requested: bool = True
+    ) -> None:
+        """Note a failure and retry later; not `requested` where the retry undoes a change by others."""
+        before = state.error
+        self.states.set_error(name, error)
         state.failures += 1
-        state.stale = 0
-        if state.error is None:
-            self._failing[account[0]] += 1
-        known, state.error = state.error, error
+        state.stale_writes = 0
         delay = link_retry_delay(error, state.failures, self._rng)
-        delay = max(delay, self._failing[account[0]] * _RETRY_INTERVAL)
-        state.held_until = self._clock.monotonic() + (delay if error.retry_after else self._rest(account))
-        if asked:
-            self._ask(account, delay)
+        delay = max(delay, self.states.failing[name[0]] * _RETRY_INTERVAL)
+        state.held_until = self._clock.monotonic() + (delay if error.retry_after else state.rest())
+        if requested:
+            self._request(name, delay)
         else:
-            self._queue.schedule_in(account, delay)
-        if known is None or (known.reason, known.message) != (error.reason, error.message):
-            self._note_news(account)
-        self._release(state)
+            self._queue.schedule_in(name, delay)
+        self._report(state, changed=before is None or before.message != error.message)
 
-    def _succeeded(self, account: AccountName) -> None:
-        state = self._states.pop(account)
-        rest = self._rest(account)
-        if rest or state.asked_from < math.inf:
-            held_until = self._clock.monotonic() + rest
-            self._states[account] = _State(asked_from=state.asked_from, held_until=held_until)
-        if self._account_reconciler.linked.get(account) is None:
-            self._account_reconciler.forget(account)
-        if state.error:
-            self._failing[account[0]] -= 1
-            if not self._failing[account[0]]:
-                del self._failing[account[0]]
-            self._note_news(account)
-        self._release(state)
+    def _succeeded(self, name: AccountName, state: LinkState) -> None:
+        now = self._clock.monotonic()
+        state.held_until = now + state.rest()
+        state.failures = state.stale_writes = 0
+        failed = state.error is not None
+        self.states.set_error(name, None)
+        self._report(state, changed=failed)
+        if (left := self.states.prune(name, now)) < math.inf:
+            self._queue.schedule_in(name, left)
 
-    def _rest(self, account: AccountName) -> float:
-        size = self._account_reconciler.size(account)
-        return size * _REST_PER_LINK if size > _SMALL else 0.0
+    def _report(self, state: LinkState, *, changed: bool) -> None:
+        """Enqueue the resources that wait for the pass, and all whose outcome has changed with it."""
+        for key in sorted(state.waiting, key=str):
+            self._enqueue(key, 0.0)
+        state.waiting = frozenset()
+        if changed:
+            for resource in self._gatherer.facts(state.account).resources.values():
+                self._enqueue(resource.key, _REPORT_DELAY)
 
-    def _release(self, state: _State) -> None:
-        if state.waiting:
-            self._enqueue(sorted(state.waiting, key=str))
-            state.waiting.clear()
 
-    def _note_news(self, account: AccountName) -> None:
-        self._news.update(self._account_reconciler.concerned(account))
-        self._has_news.set()
+def _link_failed(name: AccountName, message: str, retry_after: float | None = None) -> OperatorError:
+    return TransientError(Reason.LINK_FAILED, f"ServiceAccount {name[1]} {message}", retry_after=retry_after)
 
-    async def _report_news(self) -> None:
-        """Look at the resources whose links have failed, or fail no more, all at once and not too often."""
-        while True:
-            await self._has_news.wait()
-            self._has_news.clear()
-            news, self._news = self._news, set()
-            self._enqueue(sorted(news, key=str))
-            await self._clock.sleep(_NEWS_INTERVAL)
+
+def _contested(name: AccountName, how: str, wait: float | None = None) -> OperatorError:
+    message = f"is changed again and again {how}. It is linked at a bounded rate; stop the other writer."
+    return _link_failed(name, message, wait)

@@ -70,7 +70,7 @@ async def edit(scene: Scene, patch: Json, name: str = "builder") -> Json:
 
 
 async def until_linked(
-    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = 5
+    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = 15
 ) -> Json:
     """Wait until a ServiceAccount has just these links, and return it."""
 

@@ -28,7 +28,6 @@ from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
 from ecr_operator.core.worker import Workers
-from ecr_operator.links.account import AccountReconciler
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import (
@@ -90,10 +89,11 @@ class World:
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
         self.links = LinkReconciler(
-            account_reconciler=AccountReconciler(self.cache, self.accounts, self.resources, rng),
+            cache=self.cache,
             accounts=self.accounts,
+            resources=self.resources,
             clock=self.clock,
-            enqueue=self._landed,
+            enqueue=self.queue.schedule_in,
             scopes=self._scopes,
             rng=rng,
         )
@@ -133,10 +133,10 @@ class World:
     def _gone(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self.queue.remove(state.key)
-        self.links.forget(state.key)
+        self.links.unlink(state.key)
 
     def _orphan_gone(self, key: ResourceKey) -> None:
-        self.links.forget(key)
+        self.links.unlink(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:

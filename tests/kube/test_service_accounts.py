@@ -1,23 +1,19 @@
 """ServiceAccounts are changed only in the version that was read, and a missing right names its component."""
 
-# ruff: noqa: S106 - names of Secrets
-
 import pytest
 
 from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import JSON, MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
-from ecr_operator.links.plan import SELECTOR, Link, plan, view_account
-from ecr_operator.links.ports import ServiceAccounts
+from ecr_operator.links.plan import SELECTOR, Change, merge_patch, view_account
+from ecr_operator.links.reconcile import ServiceAccounts
 from tests.builders import service_account
 from tests.kube.server import Answer, ScriptedServer, listing, refuse, reply
 
 PATH = "/api/v1/namespaces/team/serviceaccounts/builder"
 RAW = service_account(pull=["mine"])
-CHANGE = plan(
-    view_account(RAW), frozenset({Link(secret="login", use="pull", by="web")}), frozenset(), named=True
-)
+CHANGE = Change(added={("login", "pull")}, removed=set(), annotation="{}", labelled=True)
 DENIED = refuse(403, "Forbidden", 'serviceaccounts "builder" is forbidden: User "x" cannot get resource')
 
 
@@ -28,8 +24,8 @@ def accounts(client: KubeClient) -> ServiceAccounts:
 
 
 async def patch(accounts: ServiceAccounts) -> object:
-    assert CHANGE is not None
-    return await accounts.patch(view_account(RAW), CHANGE.patch)
+    account = view_account(RAW)
+    return await accounts.patch(account, merge_patch(account, CHANGE))
 
 
 async def test_service_account_is_read_whole(server: ScriptedServer, accounts: ServiceAccounts) -> None:

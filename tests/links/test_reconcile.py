@@ -1,25 +1,23 @@
-"""When service accounts are linked and unlinked, with ports in memory."""
+"""LinkReconciler: when ServiceAccounts are linked and unlinked, what is retried, and at whose cost."""
 
 # ruff: noqa: S106 - names of Secrets
 
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.state import Result
-from ecr_operator.links.account import AccountReconciler
-from ecr_operator.links.plan import LABEL, LINKS, Link, plan, view_account
+from ecr_operator.links.plan import LABEL, LINKS, Account
 from tests.builders import HOUR, permanent, transient
 from tests.core.world import World
-from tests.fakes import settle
+from tests.fakes import FakeAccounts, settle
 
 LOGIN = "web-pull"
 BUILDER = [{"name": "builder", "for": ["pull", "mount"]}]
@@ -63,7 +61,7 @@ def noted(by: str = "web") -> dict[str, Any]:
     }
 
 
-async def test_the_secret_comes_first_and_then_the_links(world: World) -> None:
+async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world: World) -> None:
     world.accounts.put(pull=["mine"])
     of = see(world)
     async with world.working():
@@ -73,7 +71,7 @@ async def test_the_secret_comes_first_and_then_the_links(world: World) -> None:
     assert len(world.resources.written) == 1
 
 
-async def test_what_is_linked_costs_a_read_and_with_the_watch_not_even_that(world: World) -> None:
+async def test_existing_links_cost_one_read_and_none_once_the_watch_shows_them(world: World) -> None:
     of = served(world)
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
     async with world.working():
@@ -89,7 +87,7 @@ async def test_what_is_linked_costs_a_read_and_with_the_watch_not_even_that(worl
     assert world.accounts.calls == [READ]
 
 
-async def test_nothing_is_asked_for_resources_without_links(world: World) -> None:
+async def test_without_links_service_accounts_are_looked_for_once(world: World) -> None:
     world.accounts.put()
     world.see()
     world.see("ArgoHelmRepoSecret", name="charts")
@@ -99,7 +97,7 @@ async def test_nothing_is_asked_for_resources_without_links(world: World) -> Non
     assert not world.links.used("").is_set()
 
 
-async def test_nothing_is_linked_to_a_secret_that_is_not_the_resources_own(world: World) -> None:
+async def test_a_secret_that_is_not_the_resources_own_is_not_linked(world: World) -> None:
     world.accounts.put()
     world.has_foreign_secret()
     of = see(world)
@@ -108,21 +106,15 @@ async def test_nothing_is_linked_to_a_secret_that_is_not_the_resources_own(world
     assert linked(world) == ([], [])
 
 
-async def test_what_failed_of_the_token_comes_before_what_failed_of_a_link(world: World) -> None:
-    of = see(world)
-    world.aws.failing["us-east-2"] = permanent()
-    async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "AccessDenied")
-
-
-async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_appears(world: World) -> None:
+async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_appears(world: World) -> None:
     of = served(world)
     async with world.working():
+        assert world.accounts.calls == [READ]
+        await world.clock.advance(0.5)
         assert world.told(of, "Ready") == ("True", "Refreshed")
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
         assert world.told(of, "Stalled") == ("", "")
-        assert world.accounts.calls == [READ]
-        await world.clock.advance(7)
+        await world.clock.advance(6.5)
         assert world.accounts.calls == [READ] * 4
         await world.clock.advance(600)
         reads = len(world.accounts.calls)
@@ -130,13 +122,13 @@ async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_
         assert 10 <= len(world.accounts.calls) - reads <= 13
         written = len(world.resources.written)
         world.accounts.put()
-        await world.clock.advance(30)
+        await world.clock.advance(31)
         assert linked(world) == ([LOGIN], [LOGIN])
         assert world.told(of, "Refreshed") == ("True", "Refreshed")
     assert (written, len(world.resources.written)) == (2, 3)
 
 
-async def test_a_service_account_that_is_deleted_is_missed_at_once(world: World) -> None:
+async def test_a_deleted_service_account_is_reported(world: World) -> None:
     of = served(world)
     raw = world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
     async with world.working():
@@ -144,13 +136,16 @@ async def test_a_service_account_that_is_deleted_is_missed_at_once(world: World)
         del world.accounts.objects["team", "builder"]
         raw["metadata"]["resourceVersion"] = "900"
         world.show_account(raw, gone=True)
-        await settle()
+        await world.clock.advance(0.5)
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
 
 
-async def test_each_of_several_failures_is_told_and_the_permanent_one_names_the_reason(world: World) -> None:
+async def test_each_of_several_failures_is_reported_and_a_permanent_one_gives_the_reason(
+    world: World,
+) -> None:
     of = served(world, link_service_accounts=[*BUILDER, {"name": "other", "for": ["pull"]}])
     async with world.working():
+        await world.clock.advance(0.5)
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
         (message,) = {
             each["message"] for each in world.status(of)["conditions"] if each["type"] == "Refreshed"
@@ -158,25 +153,12 @@ async def test_each_of_several_failures_is_told_and_the_permanent_one_names_the_
         assert "ServiceAccount builder does not" in message
         assert "ServiceAccount other does not" in message
         world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
-        await world.clock.advance(2)
+        await world.clock.advance(2.5)
         assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
         assert world.told(of, "Stalled") == ("True", "KubernetesForbidden")
 
 
-async def test_what_was_forbidden_is_tried_when_the_watch_begins(world: World) -> None:
-    of = served(world)
-    world.accounts.put()
-    world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
-    async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
-        world.accounts.failing = None
-        world.show_accounts()
-        await world.clock.advance(1)
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
-    assert linked(world) == ([LOGIN], [LOGIN])
-
-
-async def test_another_writer_in_between_loses_nothing(world: World) -> None:
+async def test_a_change_between_read_and_write_is_kept(world: World) -> None:
     served(world)
     world.accounts.put(pull=["mine"])
     world.accounts.meanwhile = [
@@ -188,28 +170,28 @@ async def test_another_writer_in_between_loses_nothing(world: World) -> None:
     assert world.accounts.calls == [READ, WRITE, READ, WRITE]
 
 
-async def test_a_writer_that_never_rests_is_given_way_to_and_tried_again(world: World) -> None:
+async def test_a_change_that_the_watch_shows_during_the_read_is_undone(world: World) -> None:
+    served(world)
+    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    world.accounts.meanwhile = [lambda: world.show_account(world.accounts.change(imagePullSecrets=[]))]
+    async with world.working():
+        await settle()
+        assert linked(world) == ([LOGIN], [LOGIN])
+
+
+async def test_after_eight_stale_writes_the_link_fails_and_is_retried(world: World) -> None:
     of = served(world)
     world.accounts.put()
     world.accounts.meanwhile = [world.accounts.change] * 8
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
         assert len(world.accounts.calls) == 16
-        await world.clock.advance(1)
+        await world.clock.advance(0.5)
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        await world.clock.advance(1.5)
         assert world.told(of, "Refreshed") == ("True", "Refreshed")
 
 
-async def test_many_resources_link_to_one_service_account_one_after_another(world: World) -> None:
-    world.accounts.put()
-    for number in range(10):
-        see(world, name=f"r{number}")
-    async with world.working(workers=8):
-        await settle()
-    assert len(linked(world)[0]) == 10
-    assert world.accounts.calls.count(WRITE) <= 10
-
-
-async def test_what_is_taken_out_of_the_spec_is_unlinked(world: World) -> None:
+async def test_links_removed_from_the_spec_are_undone(world: World) -> None:
     world.accounts.put(pull=["mine"])
     served(world)
     async with world.working():
@@ -219,21 +201,7 @@ async def test_what_is_taken_out_of_the_spec_is_unlinked(world: World) -> None:
     assert LABEL not in world.accounts.objects["team", "builder"]["metadata"]["labels"]
 
 
-@pytest.mark.parametrize("change", [{"suspend": True}, {"ecr_registry": ""}, {"link_service_accounts": [{}]}])
-async def test_nothing_is_unlinked_while_suspended_or_not_understood(
-    world: World, change: dict[str, Any]
-) -> None:
-    world.accounts.put()
-    served(world)
-    async with world.working():
-        see(world, generation=2, **({"link_service_accounts": None} | change))
-        await settle()
-        world.show_account(world.accounts.change())
-        await settle()
-        assert linked(world) == ([LOGIN], [LOGIN])
-
-
-async def test_a_deleted_resource_leaves_no_link_of_its_own(world: World) -> None:
+async def test_the_links_of_a_deleted_resource_are_undone(world: World) -> None:
     world.accounts.put()
     of, other = served(world), served(world, name="shop")
     async with world.working():
@@ -246,7 +214,7 @@ async def test_a_deleted_resource_leaves_no_link_of_its_own(world: World) -> Non
     assert linked(world) == ([], [])
 
 
-async def test_a_resource_that_goes_while_it_is_linked_leaves_none_either(world: World) -> None:
+async def test_the_links_of_a_resource_that_is_deleted_during_the_pass_are_undone(world: World) -> None:
     world.accounts.put()
     of = served(world)
     world.accounts.meanwhile = [lambda: world.see_gone(of)]
@@ -255,7 +223,7 @@ async def test_a_resource_that_goes_while_it_is_linked_leaves_none_either(world:
         assert linked(world) == ([], [])
 
 
-async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) -> None:
+async def test_an_orphaned_secret_keeps_its_links_until_it_is_deleted(world: World) -> None:
     world.accounts.put()
     of = served(world, deletion_policy="Orphan")
     async with world.working():
@@ -263,22 +231,6 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) ->
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
         world.delete()
-        await settle()
-        assert linked(world) == ([], [])
-
-
-async def test_of_a_resource_that_is_being_deleted_links_are_neither_made_nor_undone(world: World) -> None:
-    world.accounts.put()
-    served(world)
-    async with world.working():
-        await settle()
-        assert linked(world) == ([LOGIN], [LOGIN])
-        of = world.see(link_service_accounts=None, generation=2, deleting=True)
-        world.delete()
-        world.show_account(world.accounts.change(imagePullSecrets=[]))
-        await world.clock.advance(60)
-        assert linked(world) == ([], [LOGIN])
-        world.see_gone(of)
         await settle()
         assert linked(world) == ([], [])
 
@@ -291,7 +243,7 @@ async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resourc
     assert [world.links.used(scope).is_set() for scope in ("team", "other")] == [True, False]
 
 
-async def test_what_was_left_before_the_start_is_found_and_swept(world: World) -> None:
+async def test_links_left_from_before_the_start_are_undone(world: World) -> None:
     world.accounts.put(pull=["mine", LOGIN], mount=[LOGIN], **noted("gone"))
     async with world.working():
         assert world.links.used("").is_set()
@@ -300,7 +252,7 @@ async def test_what_was_left_before_the_start_is_found_and_swept(world: World) -
         assert linked(world) == (["mine"], [])
 
 
-async def test_a_service_account_that_goes_before_it_is_swept_is_no_failure(world: World) -> None:
+async def test_a_service_account_that_is_gone_needs_no_undoing(world: World) -> None:
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
     async with world.working():
         world.show_accounts()
@@ -309,7 +261,7 @@ async def test_a_service_account_that_goes_before_it_is_swept_is_no_failure(worl
     assert world.accounts.calls == ["list ", READ]
 
 
-async def test_a_list_of_another_namespace_tries_nothing_again(world: World) -> None:
+async def test_a_list_retries_what_failed_in_its_namespace_only(world: World) -> None:
     served(world)
     async with world.working():
         assert world.accounts.calls == [READ]
@@ -321,7 +273,9 @@ async def test_a_list_of_another_namespace_tries_nothing_again(world: World) -> 
         assert world.accounts.calls == [READ, READ]
 
 
-async def test_nothing_is_swept_of_a_resource_that_the_watch_does_not_show_yet(world: World) -> None:
+async def test_links_stay_while_the_api_server_has_a_resource_that_the_watch_does_not_show(
+    world: World,
+) -> None:
     of = world.see()
     world.restart()
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
@@ -341,7 +295,7 @@ def noting(number: int) -> dict[str, Any]:
     return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(record)}}
 
 
-async def test_many_that_are_gone_are_all_swept(world: World) -> None:
+async def test_links_of_many_deleted_resources_are_all_undone(world: World) -> None:
     world.accounts.put(pull=[f"login-{each}" for each in range(250)], **noting(250))
     async with world.working():
         world.show_accounts()
@@ -351,7 +305,7 @@ async def test_many_that_are_gone_are_all_swept(world: World) -> None:
     assert world.accounts.calls.count(READ) <= 50
 
 
-async def test_a_record_that_somebody_fills_again_and_again_costs_a_bounded_number_of_requests(
+async def test_a_record_that_others_fill_again_and_again_costs_a_bounded_number_of_requests(
     world: World,
 ) -> None:
     raw = world.accounts.put(**noting(500))
@@ -369,7 +323,7 @@ async def test_a_record_that_somebody_fills_again_and_again_costs_a_bounded_numb
         assert linked(world, "deployer") == ([LOGIN], [])
 
 
-async def test_the_first_look_is_calm_where_it_is_forbidden_and_patient_where_it_fails(world: World) -> None:
+async def test_the_first_look_ends_where_it_is_forbidden_and_is_retried_where_it_fails(world: World) -> None:
     world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
     async with world.working():
         await world.clock.advance(60)
@@ -386,7 +340,7 @@ async def test_the_first_look_is_calm_where_it_is_forbidden_and_patient_where_it
     assert len(world.accounts.calls) == calls
 
 
-async def test_a_renamed_secret_is_linked_before_the_old_one_goes(world: World) -> None:
+async def test_links_move_to_a_renamed_secret_before_the_old_one_is_deleted(world: World) -> None:
     world.accounts.put()
     served(world)
     async with world.working():
@@ -400,7 +354,7 @@ async def test_a_renamed_secret_is_linked_before_the_old_one_goes(world: World) 
         assert linked(world) == (["renamed"], ["renamed"])
 
 
-async def test_a_link_that_cannot_be_moved_keeps_no_old_secret(world: World) -> None:
+async def test_a_link_that_fails_does_not_keep_the_old_secret(world: World) -> None:
     of = served(world)
     async with world.working():
         see(world, generation=2, generated_secret_name="renamed")
@@ -409,7 +363,7 @@ async def test_a_link_that_cannot_be_moved_keeps_no_old_secret(world: World) -> 
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
 
 
-async def test_an_old_secret_stays_until_its_links_were_tried_and_delays_nobody(world: World) -> None:
+async def test_an_old_secret_stays_until_its_links_were_tried_and_occupies_no_worker(world: World) -> None:
     world.accounts.put()
     served(world)
     async with world.working(workers=1):
@@ -425,13 +379,65 @@ async def test_an_old_secret_stays_until_its_links_were_tried_and_delays_nobody(
         assert linked(world) == (["renamed"], ["renamed"])
 
 
-async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
+async def test_a_link_of_a_person_among_very_many_entries_needs_one_read(world: World) -> None:
+    of = served(world, link_service_accounts=[{"name": "builder", "for": ["pull"]}])
+    others = [f"other-{number}" for number in range(300)]
+    world.accounts.put(pull=[*others, LOGIN], labels={LABEL: "true"})
+    async with world.working():
+        world.show_accounts()
+        await world.clock.advance(60)
+        assert world.accounts.calls == [READ]
+        world.show_account(world.accounts.change())
+        await world.clock.advance(60)
+        assert world.accounts.calls == [READ]
+        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+
+
+class LabelRemover(FakeAccounts):
+    """ServiceAccounts behind an admission webhook that removes our label."""
+
+    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
+        """Write all but the label."""
+        patch["metadata"]["labels"].clear()
+        return await super().patch(account, patch)
+
+
+async def test_a_label_that_is_removed_with_each_write_is_contested(world: World) -> None:
+    world.accounts = LabelRemover()
+    world.restart()
+    of = served(world)
+    world.accounts.put()
+    async with world.working():
+        await world.clock.advance(30)
+        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.accounts.calls.count(READ) == 7
+
+
+async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more(world: World) -> None:
+    world.accounts.put(pull=[LOGIN], **noted("gone"))
+    gone = served(world, name="shop", link_service_accounts=[{"name": "absent", "for": ["pull"]}])
+    async with world.working():
+        world.show_accounts()
+        await world.clock.advance(1)
+        world.see_gone(gone)
+        await world.clock.advance(120)
+        assert world.links.states.names() == []
+    of = served(world)
+    world.show_account(world.accounts.put(**noted()))
+    world.see_gone(of)
+    assert world.links.states.names() == [("team", "builder")]
+    world.show_account(world.accounts.change(), gone=True)
+    assert world.links.states.names() == []
+
+
+async def test_a_contest_is_reported_and_bounded(world: World) -> None:
     world.accounts.put()
     of = served(world)
     async with world.working():
         for _ in range(20):
             world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
             await settle()
+        await world.clock.advance(0.5)
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
         assert world.accounts.calls.count(WRITE) == 7
         reads = len(world.accounts.calls)
@@ -443,7 +449,7 @@ async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
         assert world.told(of, "Refreshed") == ("True", "Refreshed")
 
 
-async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> None:
+async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -> None:
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
     async with world.working():
         world.show_accounts()
@@ -454,9 +460,10 @@ async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> No
         assert linked(world) == ([], [])
 
 
-async def test_after_a_time_in_which_another_led_old_failures_and_fights_count_no_more(world: World) -> None:
+async def test_a_new_term_begins_without_earlier_failures_and_contests(world: World) -> None:
     of = served(world)
     async with world.working():
+        await world.clock.advance(0.5)
         assert world.told(of, "Refreshed") == ("False", "LinkFailed")
     world.accounts.put()
     async with world.working():
@@ -471,7 +478,7 @@ async def test_after_a_time_in_which_another_led_old_failures_and_fights_count_n
         assert linked(world) == ([LOGIN], [LOGIN])
 
 
-async def test_once_closed_nothing_is_begun_that_a_watch_brings(world: World) -> None:
+async def test_no_pass_begins_once_closed(world: World) -> None:
     world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
     async with world.working():
         world.links.close()
@@ -481,19 +488,21 @@ async def test_once_closed_nothing_is_begun_that_a_watch_brings(world: World) ->
     assert linked(world) == ([LOGIN], [LOGIN])
 
 
-async def test_the_outcome_of_a_refresh_keeps_all_but_its_success(world: World) -> None:
+async def test_a_failed_link_leaves_the_rest_of_a_result(world: World) -> None:
     of = served(world)
     async with world.working():
         await settle()
     result = await world.refresh(of)
-    told = world.links.after(of, result)
+    reported = world.links.after(of, result)
     assert result.outcome is not None
-    assert told.outcome is not None
-    assert (told.outcome.times, told.outcome.fits) == (result.outcome.times, True)
-    assert (told.outcome.reason, told.outcome.succeeded) == (Reason.LINK_FAILED, False)
-    assert told.refresh_at == result.refresh_at
+    assert reported.outcome is not None
+    assert (reported.outcome.times, reported.outcome.fits) == (result.outcome.times, True)
+    assert (reported.outcome.reason, reported.outcome.succeeded) == (Reason.LINK_FAILED, False)
+    assert reported.refresh_at == result.refresh_at
     unknown = Result(outcome=None, error=TransientError(Reason.PENDING, "x"))
+    failed = Result(outcome=replace(result.outcome, succeeded=False))
     assert world.links.after(of, unknown) is unknown
+    assert world.links.after(of, failed) is failed
 
 
 def crowd(world: World, resources: int, links: int, namespace: str = "crowd") -> None:
@@ -525,22 +534,6 @@ async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(
     assert all(pulls)
 
 
-async def test_many_links_of_some_namespaces_are_made_in_turn_with_those_of_another(world: World) -> None:
-    for namespace in ("crowd", "mob"):
-        crowd(world, 5, 40, namespace)
-        world.accounts.hold(namespace)
-    async with world.working():
-        world.accounts.put()
-        see(world)
-        await settle()
-        before = len(world.accounts.calls)
-        for namespace in ("crowd", "mob"):
-            world.accounts.release(namespace)
-        await settle()
-    assert world.accounts.calls.index(READ) - before < 12
-    assert len(world.accounts.calls) == 2 * (400 + 1)
-
-
 async def test_many_resources_of_one_service_account_cost_few_passes(world: World) -> None:
     world.accounts.put()
     async with world.working(workers=8):
@@ -554,7 +547,7 @@ async def test_many_resources_of_one_service_account_cost_few_passes(world: Worl
     assert world.accounts.calls.count(READ) == world.accounts.calls.count(WRITE)
 
 
-async def test_absent_service_accounts_of_one_namespace_are_looked_for_at_a_bounded_rate(
+async def test_absent_service_accounts_of_a_namespace_are_read_at_a_bounded_rate(
     world: World,
 ) -> None:
     for number in range(10):
@@ -568,7 +561,7 @@ async def test_absent_service_accounts_of_one_namespace_are_looked_for_at_a_boun
         assert 300 <= len(world.accounts.calls) - before <= 720
 
 
-async def test_of_many_links_that_fail_a_resource_is_told_once_a_second(world: World) -> None:
+async def test_many_failing_links_of_a_resource_cost_few_status_writes(world: World) -> None:
     names = [{"name": f"a{link}", "for": ["pull"]} for link in range(100)]
     of = served(world, link_service_accounts=names)
     async with world.working():
@@ -577,7 +570,7 @@ async def test_of_many_links_that_fail_a_resource_is_told_once_a_second(world: W
         assert len(world.resources.written) <= 4
 
 
-async def test_more_links_than_can_be_recorded_are_refused_until_there_are_fewer(
+async def test_links_beyond_what_a_record_holds_fail_until_there_are_fewer(
     world: World,
 ) -> None:
     name = "r" * 40
@@ -593,21 +586,3 @@ async def test_more_links_than_can_be_recorded_are_refused_until_there_are_fewer
             world.see_gone(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
         await world.clock.advance(30)
         assert len(linked(world)[0]) == 100
-
-
-async def test_a_record_that_is_ignored_is_reported_once_and_replaced(world: World) -> None:
-    served(world)
-    account = view_account(world.accounts.put(**noted("gone")))
-    ignored = replace(account, record=frozenset(), annotation=None, record_ignored=True)
-    account_reconciler = AccountReconciler(world.cache, world.accounts, world.resources)
-    with structlog.testing.capture_logs() as logs:
-        account_reconciler.report_ignored(ignored)
-        account_reconciler.report_ignored(ignored)
-        account_reconciler.report_ignored(account)
-    (line,) = logs
-    assert (line["log_level"], line["namespace"], line["service_account"]) == ("warning", "team", "builder")
-    assert plan(ignored, frozenset(), frozenset(), named=True) is None
-    link = Link(secret=LOGIN, use="pull", by="web")
-    change = plan(ignored, frozenset({link}), frozenset(), named=True)
-    assert change is not None
-    assert change.patch["metadata"]["annotations"] == {LINKS: f'{{"{LOGIN}":{{"pull":"web"}}}}'}

@@ -12,7 +12,7 @@ from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import has_target_token, is_intact, usable_times
-from ecr_operator.core.repair_limit import SECRETS, Repairs
+from ecr_operator.core.repair_limit import REPAIRS, Repairs
 from ecr_operator.core.schedule import (
     is_alive,
     minimum_interval,
@@ -95,7 +95,7 @@ def was_well(state: ResourceState, resource: Resource, monotonic: float) -> bool
         return False
     if state.reconciled not in (None, spec_version(resource)):
         return False
-    return resource.status.get("phase") == "Updated" or SECRETS.is_contested(state.repairs, monotonic)
+    return resource.status.get("phase") == "Updated" or REPAIRS.is_contested(state.repairs, monotonic)
 
 
 def has_login(state: ResourceState, desired: Desired, view: SecretView | None) -> bool:
@@ -130,7 +130,7 @@ def contested(facts: Facts) -> Result | None:
     """The result where others have undone our repairs too often; None where the Secret is written now."""
     if facts.times:
         return None
-    wait = SECRETS.wait(facts.repairs, facts.monotonic)
+    wait = REPAIRS.wait(facts.repairs, facts.monotonic)
     if times := usable_times(facts.present, facts.desired):
         wait = min(wait, max((facts.deadline(times) - facts.now).total_seconds(), 0.0))
     if not wait:
@@ -154,7 +154,7 @@ def may_be_garbage(facts: Facts) -> bool:
 def accepts(facts: Facts, token: RegistryToken) -> bool:
     """Whether a cached token serves, so that AWS need not be called."""
     present = None if facts.relabel else facts.times
-    if present is None and SECRETS.is_contested(facts.repairs, facts.monotonic):
+    if present is None and REPAIRS.is_contested(facts.repairs, facts.monotonic):
         # However long the fight lasts, the token in it is renewed in time.
         usable = usable_times(facts.present, facts.desired)
         present = usable if usable and facts.now >= facts.deadline(usable) else None

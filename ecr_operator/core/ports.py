@@ -261,11 +261,11 @@ class EventSink(Protocol):
 class Links(Protocol):
     """Has service accounts name a resource's Secret; implemented by `links.reconcile`."""
 
-    def after(self, resource: Resource, result: Result) -> Result:
+    def report_links(self, resource: Resource, result: Result) -> Result:
         """Have the links of a resource made after its Secret, and report those that are known to fail."""
         ...
 
-    def settle(self, resource: Resource) -> bool:
+    def request_links(self, resource: Resource) -> bool:
         """Have the links of a resource made.
 
         Returns:

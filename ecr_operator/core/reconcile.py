@@ -35,7 +35,7 @@ from ecr_operator.core.policies import (
     was_well,
 )
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
-from ecr_operator.core.repair_limit import LABELS, SECRETS
+from ecr_operator.core.repair_limit import LABELS, REPAIRS
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.schedule import is_alive
 from ecr_operator.core.secret import earliest
@@ -257,7 +257,7 @@ class Reconciler:
         await self._writer.delete_renamed(state, desired)
         reason = reason_of_write(facts)
         if reason is Reason.REPAIRED:
-            state.repairs = SECRETS.note(state.repairs, facts.monotonic)
+            state.repairs = REPAIRS.note(state.repairs, facts.monotonic)
         if gathered.failures:
             # What changed keys made due stays due.
             return self._partly(facts, gathered)

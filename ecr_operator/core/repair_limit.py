@@ -29,6 +29,6 @@ class RepairLimit:
         return bool(repairs) and repairs[-1] + 2 * self.window > now
 
 
-SECRETS: Final = RepairLimit(window=60.0, at_once=6)
+REPAIRS: Final = RepairLimit(window=60.0, at_once=6)
 # Whether a label that an admission webhook overwrites stays by now is tried this often.
 LABELS: Final = RepairLimit(window=600.0, at_once=1)

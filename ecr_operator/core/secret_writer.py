@@ -77,7 +77,7 @@ class SecretWriter:
         """
         old = [view for view in self._own(desired) if view.name != desired.secret_name]
         # A link that fails is reported after the pass, and keeps no Secret.
-        if old and not self._links.settle(state.resource):
+        if old and not self._links.request_links(state.resource):
             return
         for view in old:
             await self._delete(view)

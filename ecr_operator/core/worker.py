@@ -129,7 +129,7 @@ class Workers:
         result = await self._reconciler.reconcile(state, resource, due=state.due)
         if state.removed or state.resource.deleting:
             return
-        result = self._links.after(resource, result)
+        result = self._links.report_links(resource, result)
         self._count(state, result)
         self._requeue(state, result, began)
         try:

@@ -27,7 +27,7 @@ from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.repair_limit import SECRETS
+from ecr_operator.core.repair_limit import REPAIRS
 from ecr_operator.core.schedule import kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LARGEST_RECORD, Account, Change, is_linked, merge_patch, plan, unseen
@@ -140,7 +140,7 @@ class LinkReconciler:
         """Wait until no pass is under way."""
         await self._queue.idle()
 
-    def after(self, resource: Resource, result: Result) -> Result:
+    def report_links(self, resource: Resource, result: Result) -> Result:
         """Request the links of a resource after its Secret was written, and report those that fail."""
         names = self._accounts_of(resource)
         self._request_links(resource, names)
@@ -149,7 +149,7 @@ class LinkReconciler:
             return result
         return replace(result, outcome=link_failed(result.outcome, errors))
 
-    def settle(self, resource: Resource) -> bool:
+    def request_links(self, resource: Resource) -> bool:
         """Request the links of a resource.
 
         Returns:
@@ -248,12 +248,12 @@ class LinkReconciler:
         requested, state.requested_at = state.requested_at <= now, math.inf
         if self._plan(state) is None:
             self._succeeded(name, state)
-        elif not requested and (wait := SECRETS.wait(state.repairs, now)):
+        elif not requested and (wait := REPAIRS.wait(state.repairs, now)):
             error = _contested(name, "by another writer, which removes the links", wait)
             self._failed(name, state, error, requested=False)
         else:
             if not requested:
-                state.repairs = SECRETS.note(state.repairs, now)
+                state.repairs = REPAIRS.note(state.repairs, now)
             await self._apply(name, state)
 
     async def _apply(self, name: AccountName, state: LinkState) -> None:

@@ -1,20 +1,20 @@
 """RepairLimit: a few repairs at once, then a limited rate."""
 
-from ecr_operator.core.repair_limit import LABELS, SECRETS, Repairs
+from ecr_operator.core.repair_limit import LABELS, REPAIRS, Repairs
 
 
 def repaired(*times: float) -> Repairs:
     repairs: Repairs = ()
     for time in times:
-        repairs = SECRETS.note(repairs, time)
+        repairs = REPAIRS.note(repairs, time)
     return repairs
 
 
 def test_six_repairs_within_a_minute_are_allowed_at_once() -> None:
-    assert SECRETS.wait((), 0) == 0
-    assert SECRETS.wait(repaired(0, 2, 4, 6, 8), 10) == 0
-    assert SECRETS.wait(repaired(0, 2, 4, 6, 8, 10), 12) == 48
-    assert SECRETS.wait(repaired(0, 2, 4, 6, 8, 10), 60) == 0
+    assert REPAIRS.wait((), 0) == 0
+    assert REPAIRS.wait(repaired(0, 2, 4, 6, 8), 10) == 0
+    assert REPAIRS.wait(repaired(0, 2, 4, 6, 8, 10), 12) == 48
+    assert REPAIRS.wait(repaired(0, 2, 4, 6, 8, 10), 60) == 0
 
 
 def test_no_more_repairs_are_kept_than_count() -> None:
@@ -22,9 +22,9 @@ def test_no_more_repairs_are_kept_than_count() -> None:
 
 
 def test_an_object_is_contested_until_two_windows_after_its_last_repair() -> None:
-    assert not SECRETS.is_contested((), 0)
-    assert SECRETS.is_contested(repaired(0), 119)
-    assert not SECRETS.is_contested(repaired(0), 120)
+    assert not REPAIRS.is_contested((), 0)
+    assert REPAIRS.is_contested(repaired(0), 119)
+    assert not REPAIRS.is_contested(repaired(0), 120)
 
 
 def test_a_label_is_tried_every_ten_minutes() -> None:

@@ -493,7 +493,7 @@ async def test_a_failed_link_leaves_the_rest_of_a_result(world: World) -> None:
     async with world.working():
         await settle()
     result = await world.refresh(of)
-    reported = world.links.after(of, result)
+    reported = world.links.report_links(of, result)
     assert result.outcome is not None
     assert reported.outcome is not None
     assert (reported.outcome.times, reported.outcome.fits) == (result.outcome.times, True)
@@ -501,8 +501,8 @@ async def test_a_failed_link_leaves_the_rest_of_a_result(world: World) -> None:
     assert reported.refresh_at == result.refresh_at
     unknown = Result(outcome=None, error=TransientError(Reason.PENDING, "x"))
     failed = Result(outcome=replace(result.outcome, succeeded=False))
-    assert world.links.after(of, unknown) is unknown
-    assert world.links.after(of, failed) is failed
+    assert world.links.report_links(of, unknown) is unknown
+    assert world.links.report_links(of, failed) is failed
 
 
 def crowd(world: World, resources: int, links: int, namespace: str = "crowd") -> None:

@@ -11,13 +11,13 @@ from ecr_operator.core.cache import Cache
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import refresh_deadline
 from ecr_operator.core.status import reported_ready
-from ecr_operator.telemetry.collector import Readiness, ResourceState
+from ecr_operator.telemetry.metrics import Readiness, ResourceSample
 
 _PERIOD: Final = 1.0
 _WORDS: Final[Mapping[bool | None, Readiness]] = {True: "true", False: "false", None: "unknown"}
 
 
-def snapshot(cache: Cache, now: datetime) -> list[ResourceState]:
+def snapshot(cache: Cache, now: datetime) -> list[ResourceSample]:
     """Every resource and its Secret at one moment; `now` is UTC."""
     return [_state(cache, resource, now) for resource in cache.resources()]
 
@@ -35,9 +35,9 @@ async def watch_loop(clock: Clock, observe: Callable[[float], None]) -> None:
         observe(max(clock.monotonic() - due, 0.0))
 
 
-def _state(cache: Cache, resource: Resource, now: datetime) -> ResourceState:
+def _state(cache: Cache, resource: Resource, now: datetime) -> ResourceSample:
     times = _times(cache, resource)
-    return ResourceState(
+    return ResourceSample(
         key=resource.key,
         ready=_WORDS[reported_ready(resource.status)],
         expires_at=times.expires_at.timestamp() if times else None,

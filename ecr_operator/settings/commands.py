@@ -84,7 +84,7 @@ class Refresh:
     Attributes:
         names: kind and name; the kind is None where the user named none. Empty for all resources.
         kinds: of which to refresh all.
-        timeout: the longest wait; None for a minute from when AWS may be asked again.
+        timeout: the longest wait; None for a minute after AWS can be asked again.
     """
 
     place: Place
@@ -111,11 +111,11 @@ def parse_command(arguments: Sequence[str], environment: Environment = os.enviro
 
 
 def _status(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser("status", "Show all resources, the most urgent first. Exit code 1 if any is not ready.")
+    parser = _parser("status", "List all resources, the most urgent first. Exits with 1 if one is not ready.")
     _add_namespace(parser, everywhere=True)
     outputs = ("wide", "json", "yaml")
-    parser.add_argument("-o", "--output", choices=outputs, default="table", help="another form")
-    parser.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("-o", "--output", choices=outputs, default="table", help="output format")
+    parser.add_argument("-w", "--watch", action="store_true", help="keep the output up to date until Ctrl-C")
     given = parser.parse_args(arguments)
     return Status(place=_place(given, environment), output=given.output, watch=given.watch)
 
@@ -123,17 +123,17 @@ def _status(arguments: Sequence[str], environment: Environment) -> Command:
 def _check(arguments: Sequence[str], environment: Environment) -> Command:
     parser = _parser(
         "check",
-        "Test whether the operator could work here with this AWS identity and kubeconfig or service account. "
-        "Exit code 1 if something is missing.",
+        "Check whether the operator could run here, with this AWS identity and this kubeconfig or service "
+        "account. Exits with 1 if a required check fails.",
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="aws, cluster, or both (default)")
-    _add_namespace(parser, everywhere=True, words="namespace to be served (default: WATCH_NAMESPACE, or all)")
-    parser.add_argument("--region", type=flag_type(_region), help="AWS region to ask in")
-    parser.add_argument("--leader-elect", action="store_true", help="with the rights for that flag")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="aws or cluster (default: both)")
+    _add_namespace(parser, everywhere=True, words="namespace to serve (default: WATCH_NAMESPACE, or all)")
+    parser.add_argument("--region", type=flag_type(_region), help="AWS region to use")
+    parser.add_argument("--leader-elect", action="store_true", help="include the rights for leader election")
     given = parser.parse_args(arguments)
     for part in given.parts:
         if part not in _PARTS:
-            raise SettingsError(f"{excerpt(part)} is neither aws nor cluster. See --help.")
+            raise SettingsError(f"{excerpt(part)} is not a valid PART; expected aws or cluster. See --help.")
     place = _place(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:
@@ -148,19 +148,21 @@ def _check(arguments: Sequence[str], environment: Environment) -> Command:
 
 
 def _render(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser("render", "Show the Secrets that would be written, without a cluster and without AWS.")
+    parser = _parser("render", "Print the Secrets that would be written, without using a cluster or AWS.")
     parser.add_argument(
         "-f",
         "--filename",
         metavar="FILE",
         action="append",
         required=True,
-        help="manifests of resources, YAML or JSON; - for standard input; may be given again",
+        help="manifests in YAML or JSON, or - for standard input; can be repeated",
     )
-    _add_namespace(parser, words="namespace of resources that name none (default: default)")
+    _add_namespace(parser, words="namespace of resources without one (default: default)")
     outputs = ("yaml", "json")
-    parser.add_argument("-o", "--output", choices=outputs, default="yaml", help="form (default: yaml)")
-    parser.add_argument("--show-token", action="store_true", help="ask AWS for tokens and show them in clear")
+    parser.add_argument("-o", "--output", choices=outputs, default="yaml", help="output format")
+    parser.add_argument(
+        "--show-token", action="store_true", help="get tokens from AWS and print them in clear"
+    )
     given = parser.parse_args(arguments)
     return Render(
         place=_place(given, environment),
@@ -171,19 +173,19 @@ def _render(arguments: Sequence[str], environment: Environment) -> Command:
 
 
 def _refresh(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser("refresh", "Ask for fresh tokens and wait for them. Exit code 1 if one does not come.")
+    parser = _parser("refresh", "Request new tokens and wait for them. Exits with 1 if one does not arrive.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
-    parser.add_argument("--all", action="store_true", help="all resources of the namespace")
+    parser.add_argument("--all", action="store_true", help="refresh all resources in the namespace")
     _add_namespace(parser, everywhere=True)
-    kinds = "kind of what is named without one, or of all"
+    kinds = "kind of NAMEs without one; with --all, refresh only this kind"
     parser.add_argument("-k", "--kind", type=flag_type(_kind), help=kinds)
-    timeout = "longest wait, such as 90s (default: a minute from when AWS may be asked again)"
+    timeout = "longest wait, such as 90s (default: a minute after AWS can be asked again)"
     parser.add_argument("--timeout", type=flag_type(_timeout), help=timeout)
     given = parser.parse_args(arguments)
     if bool(given.names) == given.all:
         raise SettingsError("Expected either NAME or --all. See --help.")
     if given.names and given.all_namespaces:
-        raise SettingsError("-A/--all-namespaces goes with --all; a NAME is looked up in one namespace.")
+        raise SettingsError("-A/--all-namespaces requires --all; a NAME is looked up in one namespace.")
     return Refresh(
         place=_place(given, environment),
         names=tuple(dict.fromkeys(_named(text, given.kind) for text in given.names)),
@@ -202,8 +204,8 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Environment], Command]]] 
 
 def _parser(name: str, description: str) -> Parser:
     parser = Parser(prog=f"ecr-secret-operator {name}", description=description, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig of the cluster")
-    parser.add_argument("--context", default="", help="context of the kubeconfig (default: its current one)")
+    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig file to use")
+    parser.add_argument("--context", default="", help="kubeconfig context to use (default: its current one)")
     return parser
 
 

@@ -134,7 +134,7 @@ def test_timeout_is_a_go_duration() -> None:
         ("status -n Upper", '"Upper" is not a valid namespace name'),
         ("status -o jsn", "'jsn'"),
         ("status more", 'unknown argument "more"'),
-        ("check awz", '"awz" is neither aws nor cluster'),
+        ("check awz", '"awz" is not a valid PART; expected aws or cluster'),
         ("check --region US", '"US" is not a valid AWS region'),
         ("render", "-f/--filename"),
         ("render -f a -o wide", "'wide'"),
@@ -149,7 +149,7 @@ def test_timeout_is_a_go_duration() -> None:
         ("refresh x --timeout soon", "soon"),
         ("refresh x --timeout 0s", "above 0"),
         ("refresh x --timeout 48h", "within a day"),
-        ("refresh x -A", "-A/--all-namespaces goes with --all"),
+        ("refresh x -A", "-A/--all-namespaces requires --all"),
     ],
 )
 def test_mistake_is_one_line_that_names_it(line: str, words: str) -> None:

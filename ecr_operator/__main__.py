@@ -50,7 +50,7 @@ def _run_operator(settings: Settings) -> int:
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415
     from ecr_operator.telemetry import logs  # noqa: PLC0415
-    from ecr_operator.telemetry.endpoints import BindError  # noqa: PLC0415
+    from ecr_operator.telemetry.server import BindError  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()

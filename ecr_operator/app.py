@@ -42,10 +42,9 @@ from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.links.account import AccountReconciler
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
-from ecr_operator.telemetry.collector import State, StateCollector
-from ecr_operator.telemetry.endpoints import Endpoints
-from ecr_operator.telemetry.metrics import Metrics
+from ecr_operator.telemetry.metrics import Metrics, Snapshot
 from ecr_operator.telemetry.probes import Probes
+from ecr_operator.telemetry.server import Endpoints
 from ecr_operator.watches import Watches
 
 _WORKERS: Final = 16
@@ -173,7 +172,7 @@ class Operator:
             scopes=settings.namespaces,
         )
         self._workers = self._hire()
-        metrics.registry.register(StateCollector(self._state, each_resource=settings.resource_metrics))
+        metrics.add_snapshots(self._state, each_resource=settings.resource_metrics)
         self._watches = Watches(
             client=client,
             namespaces=settings.namespaces,
@@ -314,9 +313,9 @@ class Operator:
             dict.fromkeys(region for each in found if each.desired for region in each.desired.regions)
         )
 
-    def _state(self) -> State:
+    def _state(self) -> Snapshot:
         leading = self.leading.is_leader()
-        return State(
+        return Snapshot(
             resources=snapshot(self._cache, self._clock.now()),
             # Who stands by takes nothing from the queue, and what failed for it once is another's concern.
             failing=self._refresh_metrics.failing() if leading else {},

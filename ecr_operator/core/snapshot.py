@@ -9,12 +9,12 @@ from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.schedule import refresh_deadline
 from ecr_operator.core.status import reported_ready
-from ecr_operator.telemetry.collector import Readiness, ResourceState
+from ecr_operator.telemetry.metrics import Readiness, ResourceSample
 
 _WORDS: Final[Mapping[bool | None, Readiness]] = {True: "true", False: "false", None: "unknown"}
 
 
-def snapshot(cache: Cache, now: datetime) -> list[ResourceState]:
+def snapshot(cache: Cache, now: datetime) -> list[ResourceSample]:
     """Look at every resource and its Secret.
 
     Args:
@@ -24,9 +24,9 @@ def snapshot(cache: Cache, now: datetime) -> list[ResourceState]:
     return [_state(cache, resource, now) for resource in cache.resources()]
 
 
-def _state(cache: Cache, resource: Resource, now: datetime) -> ResourceState:
+def _state(cache: Cache, resource: Resource, now: datetime) -> ResourceSample:
     times = _times(cache, resource)
-    return ResourceState(
+    return ResourceSample(
         key=resource.key,
         ready=_WORDS[reported_ready(resource.status)],
         expires_at=times.expires_at.timestamp() if times else None,

@@ -1,1 +1,1 @@
-"""What the operator shows of itself."""
+"""Metrics, logs and probes, and the server of their pages."""

@@ -1,39 +1,46 @@
 """Logs: one line per outcome, JSON in a cluster and colours on a terminal, libraries in the same stream.
 
-The warnings of libraries are in it too.
-
-Invariants: no secret in any line; the libraries that print tokens at DEBUG stay at WARNING at any level.
-No line is longer than 4 KiB, and nothing in a value can break a line, or colour or move a terminal's cursor.
+Guarantees: no secret in any line; libraries that print tokens at DEBUG stay at WARNING whatever the level.
+No line is longer than 4 KiB, and no value can break a line, or colour or move a terminal's cursor. Of equal
+lines five a minute are written; of those that name a namespace ten a second, and in addition all first
+outcomes (`first=True`). What is dropped is counted, in bounded memory.
 """
 
+import hashlib
 import logging
 import sys
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 from ecr_operator.api.text import one_line, printable
 from ecr_operator.settings import LogOptions
-from ecr_operator.telemetry.repeats import RepeatLimiter
 
 # kubernetes_asyncio.client.rest prints Secret bodies at DEBUG, botocore prints the ECR token; at INFO they
-# say nothing for a user.
+# print nothing for a user.
 _TALKATIVE: Final = ("kubernetes_asyncio", "botocore", "aiobotocore", "aiohttp", "urllib3", "asyncio")
 _LONGEST_LINE: Final = 4095  # bytes, without the line break
-# Characters of a value; fewer, where they make a line too long.
+# Characters of a value; fewer where the line is too long.
 _LONGEST_VALUES: Final = (1000, 250, 50, 10)
 _LONGEST_TRACE: Final = 2500
 _TRACES: Final = frozenset({"exception", "stack"})
+# Fields that differ between repeats of a line.
+_VOLATILE: Final = frozenset({"timestamp", "duration"})
 
 
 def configure(options: LogOptions, stream: TextIO = sys.stderr) -> None:
-    """Set up structlog and the standard library's logging to write to one stream.
+    """Make structlog and the standard library's logging write to one stream.
 
     Args:
-        options: the level, and the form if it is not to follow from the stream.
-        stream: where lines go; colours if it is a terminal, JSON otherwise.
+        options: the level, and the encoder if it does not follow from the stream.
+        stream: gets colours if it is a terminal, JSON otherwise.
     """
-    shared: list[structlog.typing.Processor] = [
+    shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -45,7 +52,7 @@ def configure(options: LogOptions, stream: TextIO = sys.stderr) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                _Bounded(_renderer(options, stream)),
+                _BoundedRenderer(_renderer(options, stream)),
             ],
         )
     )
@@ -56,7 +63,7 @@ def configure(options: LogOptions, stream: TextIO = sys.stderr) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            RepeatLimiter(),
+            LineLimiter(),
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -65,40 +72,118 @@ def configure(options: LogOptions, stream: TextIO = sys.stderr) -> None:
     )
 
 
-class _Bounded:
-    """Renders lines of at most 4 KiB: where one is longer, its values are cut shorter."""
+class LineLimiter:
+    """A structlog processor that drops repeated lines, and those beyond the share of their namespace.
 
-    def __init__(self, render: structlog.typing.Processor) -> None:
+    The next equal line that is written has the number of dropped ones as `repeated`; the next line of the
+    namespace has the number of those beyond its share as `left_out`.
+
+    Args:
+        monotonic: seconds that never step.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._equal = _Limit(most=5, seconds=60.0)
+        self._of_namespace = _Limit(most=10, seconds=1.0)
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        """Return the line.
+
+        Raises:
+            structlog.DropEvent: the line is dropped.
+        """
+        first, now = bool(line.pop("first", False)), self._monotonic()
+        equal = self._equal.window(_digest(line))
+        equal.check(now)
+        namespace = line.get("namespace")
+        if isinstance(namespace, str):
+            share = self._of_namespace.window(namespace[: _LONGEST_VALUES[0]])
+            if not first:
+                share.check(now)
+                share.written.append(now)
+            share.report(line, "left_out")
+        equal.written.append(now)
+        equal.report(line, "repeated")
+        return line
+
+
+@dataclass(slots=True)
+class _Window:
+    """When the last lines of one key were written, and how many were dropped since."""
+
+    written: deque[float]
+    seconds: float
+    dropped: int = 0
+
+    def check(self, now: float) -> None:
+        if len(self.written) == self.written.maxlen and now - self.written[0] < self.seconds:
+            self.dropped += 1
+            raise structlog.DropEvent
+
+    def report(self, line: EventDict, field: str) -> None:
+        if self.dropped:
+            line[field], self.dropped = self.dropped, 0
+
+
+class _Limit:
+    """A window for each of the 2,000 keys used last."""
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._windows: OrderedDict[Hashable, _Window] = OrderedDict()
+
+    def window(self, key: Hashable) -> _Window:
+        if key not in self._windows:
+            self._windows[key] = _Window(deque(maxlen=self._most), self._seconds)
+        self._windows.move_to_end(key)
+        if len(self._windows) > 2000:  # noqa: PLR2004 - above
+            self._windows.popitem(last=False)
+        return self._windows[key]
+
+
+def _digest(line: EventDict) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(line.keys() - _VOLATILE):
+        digest.update(f"{name}={str(line[name])[: _LONGEST_VALUES[0]]!r};".encode(errors="replace"))
+    return digest.digest()
+
+
+class _BoundedRenderer:
+    """Renders lines of at most 4 KiB: it shortens the values of a longer one."""
+
+    def __init__(self, render: Processor) -> None:
         self._render = render
 
-    def __call__(self, logger: Any, method: str, line: structlog.typing.EventDict) -> str:  # noqa: ANN401 - structlog's
-        """Return the line as text."""
+    def __call__(self, logger: Any, method: str, line: EventDict) -> str:  # noqa: ANN401 - structlog's
         for longest in _LONGEST_VALUES:
-            text = str(self._render(logger, method, _cut(line, longest)))
+            text = str(self._render(logger, method, _shorten(line, longest)))
             if len(encoded := text.encode()) <= _LONGEST_LINE:
                 return text
         return encoded[:_LONGEST_LINE].decode(errors="ignore")
 
 
-def _cut(line: structlog.typing.EventDict, longest: int) -> structlog.typing.EventDict:
-    share = _LONGEST_TRACE * longest // _LONGEST_VALUES[0]
+def _shorten(line: EventDict, longest: int) -> EventDict:
+    longest_trace = _LONGEST_TRACE * longest // _LONGEST_VALUES[0]
     return {
-        one_line(name, longest): _last_lines(str(value), share) if name in _TRACES else _short(value, longest)
+        one_line(name, longest): _last_lines(str(value), longest_trace)
+        if name in _TRACES
+        else _shorten_value(value, longest)
         for name, value in line.items()
     }
 
 
-def _short(value: object, longest: int) -> object:
+def _shorten_value(value: object, longest: int) -> object:
     return value if isinstance(value, int | float | None) else one_line(str(value), longest)
 
 
 def _last_lines(trace: str, longest: int) -> str:
-    """The end of a traceback, which says what happened."""
-    last = trace[-longest:].splitlines()
-    return "\n".join(printable(line, longest) for line in last)
+    """The end of a traceback, which has the error."""
+    return "\n".join(printable(line, longest) for line in trace[-longest:].splitlines())
 
 
-def _renderer(options: LogOptions, stream: TextIO) -> structlog.typing.Processor:
+def _renderer(options: LogOptions, stream: TextIO) -> Processor:
     terminal = stream.isatty()
     if options.encoder == "console" or (options.encoder is None and terminal):
         plain = structlog.dev.plain_traceback
@@ -106,6 +191,6 @@ def _renderer(options: LogOptions, stream: TextIO) -> structlog.typing.Processor
     return _json
 
 
-def _json(logger: Any, method: str, line: structlog.typing.EventDict) -> str | bytes:  # noqa: ANN401 - structlog's
-    named = structlog.processors.EventRenamer("message")(logger, method, line)
-    return structlog.processors.JSONRenderer()(logger, method, named)
+def _json(logger: Any, method: str, line: EventDict) -> str | bytes:  # noqa: ANN401 - structlog's
+    renamed = structlog.processors.EventRenamer("message")(logger, method, line)
+    return structlog.processors.JSONRenderer()(logger, method, renamed)

@@ -1,52 +1,109 @@
-"""What is counted and timed as it happens. What is read at the moment of a scrape is in telemetry.collector.
+"""The metrics: what is counted as it happens, and what is read at each scrape.
 
-Invariants: a registry of its own, without the library's figures of the process. Every label's values are
-bounded: they come from the code, from the AWS SDK's list of regions, or are HTTP codes.
+Invariants: a registry of its own, without the library's process metrics. The values of every label are
+bounded: they come from the code, from the AWS SDK's list of regions, from HTTP status codes, or from existing
+resources. What is read at a scrape leaves no series behind when its resource is deleted.
+Leaves out: where that state comes from; a callable returns it.
 """
 
+import asyncio
+import math
 import platform
-from typing import Final
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ecr_operator import __version__
 from ecr_operator.api.kinds import KINDS
-from ecr_operator.api.outcome import Reason
+from ecr_operator.api.outcome import Reason, ResourceKey
 
-PREFIX: Final = "ecr_secret_operator"
 SUCCESS: Final = "Success"
 NO_ANSWER: Final = "none"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_PREFIX: Final = "ecr_secret_operator"
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 _LATENESS_BUCKETS: Final = (0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 10800.0, 43200.0)
 _LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-# What a refresh can't come to.
-_NO_END: Final = (Reason.PENDING, Reason.SUSPENDED, Reason.TOKEN_EXPIRED)
+# Reasons that no refresh ends with.
+_NOT_OF_REFRESHES: Final = (Reason.PENDING, Reason.SUSPENDED, Reason.TOKEN_EXPIRED)
+_MAX_AGE: Final = 1.0  # seconds
 
-# When each series was made is no news, and doubles their number.
+Readiness = Literal["true", "false", "unknown"]
+_READINESS: Final[tuple[Readiness, ...]] = ("true", "false", "unknown")
+
+# Creation times would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call] # the library's gap
 
 
-class Metrics:
-    """The operator's instruments.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSample:
+    """One resource, as its metrics show it.
 
     Attributes:
-        registry: all of them, to be rendered.
+        ready: the status of its condition Ready.
+        expires_at: when the token in its Secret expires, Unix seconds; None without a token.
+        overdue: seconds since its refresh was due; 0 before.
     """
 
-    def __init__(self) -> None:
+    key: ResourceKey
+    ready: Readiness
+    expires_at: float | None = None
+    overdue: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The operator at one moment.
+
+    Attributes:
+        failing: number of resources whose last refresh failed, by kind and reason.
+        queue_depth: keys that are due and that no worker has taken yet.
+    """
+
+    resources: Sequence[ResourceSample] = ()
+    failing: Mapping[tuple[str, Reason], int] = field(default_factory=dict)
+    queue_depth: int = 0
+    leading: bool = False
+
+
+class Metrics:
+    """The operator's instruments, and their text for Prometheus.
+
+    Args:
+        monotonic: seconds that never step.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry()
+        self._monotonic = monotonic
+        self._collector: _SnapshotCollector | None = None
+        self._text: asyncio.Task[bytes] | None = None
+        self._text_from = -math.inf
         self._refreshes = self._counter(
             "refreshes",
-            "Ends of refreshes by kind of resource and reason; nothing to do is none.",
+            "Finished refreshes by kind and reason; a pass with nothing to do is not one.",
             "kind reason",
         )
         for kind in KINDS:
-            for reason in (reason for reason in Reason if reason not in _NO_END):
+            for reason in (reason for reason in Reason if reason not in _NOT_OF_REFRESHES):
                 self._refreshes.labels(kind, reason)
         self._lateness = self._histogram(
             "refresh_lateness_seconds",
-            "How long after its time a token was replaced by a fresh one.",
+            "How long after it was due a token was replaced by a new one.",
             "",
             _LATENESS_BUCKETS,
         )
@@ -54,78 +111,169 @@ class Metrics:
             "aws_calls", "Calls to AWS by operation, region and outcome.", "operation region outcome"
         )
         self._aws_seconds = self._histogram(
-            "aws_call_duration_seconds", "How long calls to AWS took.", "operation region", _CALL_BUCKETS
+            "aws_call_duration_seconds", "Duration of calls to AWS.", "operation region", _CALL_BUCKETS
         )
         self._kube_requests = self._counter(
             "kubernetes_requests",
-            f"Requests to the API server by verb, resource and HTTP code ({NO_ANSWER}: no whole answer).",
+            f"Requests to the API server by verb, resource and HTTP code ({NO_ANSWER}: no complete answer).",
             "verb resource code",
         )
         self._kube_seconds = self._histogram(
             "kubernetes_request_duration_seconds",
-            "How long requests to the API server took; of a watch, until it began.",
+            "Duration of requests to the API server; of a watch, until it is established.",
             "verb resource",
             _CALL_BUCKETS,
         )
         self._watch_restarts = self._counter(
             "watch_restarts",
-            "Watches, and the lists before them, that failed and were begun again.",
+            "Watches, and the lists before them, that failed and were started again.",
             "resource",
         )
         self._loop_lag = self._histogram(
-            "event_loop_lag_seconds", "How late the event loop woke who had slept.", "", _LAG_BUCKETS
+            "event_loop_lag_seconds", "How late the event loop woke a sleeping task.", "", _LAG_BUCKETS
         )
         build = Gauge(
             "build_info",
             "1, with the versions as labels.",
             ("version", "python"),
-            PREFIX,
+            _PREFIX,
             registry=self.registry,
         )
         build.labels(__version__, platform.python_version()).set(1)
 
     def refreshed(self, kind: str, reason: Reason) -> None:
-        """Count the end of one refresh."""
+        """Count a finished refresh."""
         self._refreshes.labels(kind, reason).inc()
 
     def late(self, seconds: float) -> None:
-        """Note how long after its time a token was replaced."""
+        """Record how long after it was due a token was replaced."""
         self._lateness.observe(seconds)
 
     def aws_call(self, operation: str, region: str, outcome: str, seconds: float) -> None:
-        """Note one call to AWS.
+        """Record a call to AWS.
 
         Args:
             operation: as in IAM, `ecr:GetAuthorizationToken`.
             region: one of a bounded number.
             outcome: `SUCCESS` or a Reason.
-            seconds: until the whole answer.
+            seconds: until the complete answer.
         """
         self._aws_calls.labels(operation, region, outcome).inc()
         self._aws_seconds.labels(operation, region).observe(seconds)
 
     def kube_request(self, verb: str, resource: str, code: int, seconds: float) -> None:
-        """Note one request to the API server.
+        """Record a request to the API server.
 
         Args:
             verb: as in RBAC.
             resource: plural, group and subresource.
             code: the HTTP status; 0 without an answer.
-            seconds: until the whole answer; of a watch, until it began.
+            seconds: until the complete answer; of a watch, until it is established.
         """
         self._kube_requests.labels(verb, resource, code or NO_ANSWER).inc()
         self._kube_seconds.labels(verb, resource).observe(seconds)
 
     def watch_restarted(self, resource: str) -> None:
-        """Count a watch that failed and is begun again."""
+        """Count a watch that failed and is started again."""
         self._watch_restarts.labels(resource).inc()
 
     def loop_lagged(self, seconds: float) -> None:
-        """Note how late the event loop was."""
+        """Record how late the event loop was."""
         self._loop_lag.observe(seconds)
 
+    def add_snapshots(self, take: Callable[[], Snapshot], *, each_resource: bool = True) -> None:
+        """Show the operator's state from now on.
+
+        Args:
+            take: returns the state; called on the event loop.
+            each_resource: with a series per resource; without, their number is the same in any cluster.
+        """
+        self._collector = _SnapshotCollector(take, each_resource=each_resource)
+        self.registry.register(self._collector)
+
+    async def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format, at most one second old, however many scrapes there are.
+
+        The state is read here, on the event loop that owns it; a thread makes the text.
+        """
+        now = self._monotonic()
+        if self._text is None or (self._text.done() and now - self._text_from >= _MAX_AGE):
+            self._text_from = now
+            self._text = asyncio.create_task(self._generate(), name="exposition")
+        # Shared by all scrapes, so none of them may cancel it.
+        return await asyncio.shield(self._text)
+
+    async def _generate(self) -> bytes:
+        if self._collector:
+            self._collector.take_snapshot()
+        return await asyncio.to_thread(generate_latest, self.registry)
+
     def _counter(self, name: str, documentation: str, labels: str) -> Counter:
-        return Counter(name, documentation, labels.split(), PREFIX, registry=self.registry)
+        return Counter(name, documentation, labels.split(), _PREFIX, registry=self.registry)
 
     def _histogram(self, name: str, documentation: str, labels: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, documentation, labels.split(), PREFIX, registry=self.registry, buckets=buckets)
+        return Histogram(
+            name, documentation, labels.split(), _PREFIX, registry=self.registry, buckets=buckets
+        )
+
+
+class _SnapshotCollector(Collector):
+    def __init__(self, take: Callable[[], Snapshot], *, each_resource: bool) -> None:
+        self._take = take
+        self._each_resource = each_resource
+        self._snapshot = Snapshot()
+
+    def take_snapshot(self) -> None:
+        self._snapshot = self._take()
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._snapshot
+        if self._each_resource:
+            yield _gauge(
+                "token_expiry_timestamp_seconds",
+                "When the token in the resource's Secret expires, in Unix time.",
+                # Not plain `namespace`: Prometheus sets that to the namespace of the pod it scrapes, and
+                # OpenShift requires it.
+                "kind resource_namespace resource_name",
+                (
+                    (_labels(each.key), each.expires_at)
+                    for each in now.resources
+                    if each.expires_at is not None
+                ),
+            )
+        numbers = Tally((each.key.kind, each.ready) for each in now.resources)
+        yield _gauge(
+            "resources",
+            "Resources by kind and condition Ready.",
+            "kind ready",
+            (((kind, ready), numbers[kind, ready]) for kind in KINDS for ready in _READINESS),
+        )
+        yield _gauge(
+            "resources_failing",
+            "Resources whose last refresh failed, by kind and reason.",
+            "kind reason",
+            sorted(now.failing.items()),
+        )
+        overdue = max((each.overdue for each in now.resources), default=0.0)
+        yield _gauge(
+            "oldest_overdue_seconds",
+            "How long the most overdue token has waited for its refresh; 0 if none is overdue.",
+            "",
+            [((), overdue)],
+        )
+        depth = "Resources that are due and wait for a worker."
+        yield _gauge("queue_depth", depth, "", [((), now.queue_depth)])
+        yield _gauge("leader", "1 in the leader, 0 in a standby.", "", [((), now.leading)])
+
+
+def _labels(key: ResourceKey) -> tuple[str, str, str]:
+    return key.kind, key.namespace, key.name
+
+
+def _gauge(
+    name: str, documentation: str, labels: str, samples: Iterable[tuple[Sequence[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"{_PREFIX}_{name}", documentation, labels=labels.split())
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family

@@ -1,27 +1,27 @@
-"""Whether the operator is alive and ready, as the kubelet asks.
+"""Whether the operator is alive and ready, for the kubelet's probes.
 
-Alive: a restart would help otherwise. That is so when a watch is no longer even attempted; a hung event loop
-answers nobody, and shows by that. Ready: the caches were synced once, and nobody has said stop.
-Neither asks whether AWS or the API server is there: a restart would not bring them back.
+Alive: a restart would not help. It would help when a watch is no longer even attempted; a blocked event loop
+answers no probe at all. Ready: every watched collection was listed once, and no stop was requested.
+Neither asks whether AWS or the API server can be reached: a restart would not bring them back.
 """
 
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-_PATIENCE: Final = 60.0  # seconds past its due time
+_TOLERANCE: Final = 60.0  # seconds after a beat was due
 
 
 class Heartbeat:
-    """One watch's signs of life.
+    """Shows that one watch is still attempted.
 
     Args:
         name: of what is watched.
         now: monotonic seconds.
-        on_restart: called when the watch is begun again after a failure.
+        on_restart: called when the watch is started again after a failure.
 
     Attributes:
-        synced: everything there was has been seen once.
+        synced: the watched collection was listed once.
     """
 
     def __init__(
@@ -37,32 +37,31 @@ class Heartbeat:
         self.synced = False
 
     def beat(self, within: float) -> None:
-        """Say that this goes on, and that the next beat comes within that many seconds."""
+        """Record an attempt; the next beat is due within that many seconds."""
         self._due = self._now() + within
 
     def restarts(self, within: float) -> None:
-        """Say that the watch has failed and is begun again within that many seconds."""
+        """Record a failure; the watch is started again within that many seconds."""
         self._on_restart()
         self.beat(within)
 
     def rest(self) -> None:
-        """Expect no beat until the next one."""
+        """Expect no further beat until the next one comes."""
         self._due = None
 
     def overdue(self) -> float:
-        """Seconds since the next beat was due; 0 before, and before the first."""
+        """Seconds since the next beat was due; 0 before that, and while none is expected."""
         return 0.0 if self._due is None else max(self._now() - self._due, 0.0)
 
 
 class Probes:
-    """What is wrong, if anything."""
+    """Collects the heartbeats of all watches.
+
+    Args:
+        now: monotonic seconds.
+    """
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        """Start with nothing watched.
-
-        Args:
-            now: monotonic seconds.
-        """
         self._now = now
         self._heartbeats: list[Heartbeat] = []
         self._needed: list[Heartbeat] = []
@@ -71,13 +70,7 @@ class Probes:
     def watch(
         self, name: str, on_restart: Callable[[], None] = lambda: None, *, needed: bool = True
     ) -> Heartbeat:
-        """Have a watch count from now on; see `Heartbeat`.
-
-        Args:
-            name: of what is watched.
-            on_restart: called when the watch is begun again after a failure.
-            needed: nobody is ready before it was listed.
-        """
+        """Add a watch, without whose first list the operator is not ready if it is `needed`."""
         heartbeat = Heartbeat(name, self._now, on_restart)
         self._heartbeats.append(heartbeat)
         if needed:
@@ -85,19 +78,19 @@ class Probes:
         return heartbeat
 
     def stopping(self) -> None:
-        """Be ready no more."""
+        """Report not ready from now on."""
         self._stopping = True
 
     def liveness_failures(self) -> list[str]:
         """Why a restart would help; empty while alive."""
         return [
-            f"{heartbeat.name}: no watch was attempted for {heartbeat.overdue():.0f} s past its time"
+            f"{heartbeat.name}: the next watch attempt is {heartbeat.overdue():.0f} s overdue"
             for heartbeat in self._heartbeats
-            if heartbeat.overdue() > _PATIENCE
+            if heartbeat.overdue() > _TOLERANCE
         ]
 
     def readiness_failures(self) -> list[str]:
-        """Why not ready; empty once ready."""
+        """Why the operator is not ready; empty once it is."""
         if self._stopping:
             return ["stopping"]
         if not self._needed:

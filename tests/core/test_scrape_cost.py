@@ -4,8 +4,7 @@ import asyncio
 import time
 
 from ecr_operator.core.snapshot import snapshot
-from ecr_operator.telemetry.collector import State, StateCollector
-from ecr_operator.telemetry.exposition import render
+from ecr_operator.telemetry.metrics import Snapshot
 from tests.builders import NOW
 from tests.core.world import World
 from tests.telemetry.reading import EXPIRY
@@ -15,12 +14,11 @@ NUMBER = 1000
 MOST_PROCESSOR_SECONDS = 0.25
 
 
-async def test_a_thousand_resources_are_told_of_within_bounds_and_in_turns() -> None:
+async def test_a_scrape_of_a_thousand_resources_is_cheap_and_others_run_meanwhile() -> None:
     world = World()
     for number in range(NUMBER):
         world.has_secret(world.see(name=f"r{number}", status={"phase": "Updated"}))
-    world.metrics.registry.register(StateCollector(lambda: State(resources=snapshot(world.cache, NOW))))
-    await render(world.metrics.registry)
+    world.metrics.add_snapshots(lambda: Snapshot(resources=snapshot(world.cache, NOW)))
     turns, ended = 0, False
 
     async def others() -> None:
@@ -30,12 +28,12 @@ async def test_a_thousand_resources_are_told_of_within_bounds_and_in_turns() -> 
             await asyncio.sleep(0)
 
     task = asyncio.create_task(others())
-    began = time.process_time()
-    text = await render(world.metrics.registry)
-    took = time.process_time() - began
+    on_the_loop, everywhere = time.thread_time(), time.process_time()
+    text = await world.metrics.exposition()
+    on_the_loop, everywhere = time.thread_time() - on_the_loop, time.process_time() - everywhere
     ended = True
     await task
-    print(f"a scrape of {NUMBER} resources: {took * 1000:.1f} ms of processor time, {len(text)} bytes")
+    print(f"a scrape of {NUMBER}: {on_the_loop * 1000:.1f} ms on the loop, {everywhere * 1000:.1f} in all")
     assert text.count(EXPIRY.encode()) == NUMBER + 2
-    assert took < MOST_PROCESSOR_SECONDS
+    assert everywhere < MOST_PROCESSOR_SECONDS
     assert turns >= 10

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ecr_operator.core.snapshot import snapshot
-from ecr_operator.telemetry.collector import ResourceState
+from ecr_operator.telemetry.metrics import ResourceSample
 from tests.builders import HOUR, NOW, TWELVE_HOURS
 from tests.core.world import World
 
@@ -18,7 +18,7 @@ async def world() -> World:
     return World()
 
 
-def only(world: World, after: timedelta = timedelta(0)) -> ResourceState:
+def only(world: World, after: timedelta = timedelta(0)) -> ResourceSample:
     (state,) = snapshot(world.cache, NOW + after)
     return state
 
@@ -66,4 +66,4 @@ async def test_who_is_suspended_is_never_overdue(world: World) -> None:
 
 async def test_a_spec_that_makes_no_sense_shows_all_the_same(world: World) -> None:
     world.see(spec={})
-    assert only(world) == ResourceState(key=only(world).key, ready="unknown")
+    assert only(world) == ResourceSample(key=only(world).key, ready="unknown")

@@ -1,6 +1,5 @@
 """Reading the text format, as Prometheus does."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,8 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ecr_operator.api.outcome import Reason, ResourceKey
-from ecr_operator.telemetry.collector import ResourceState, State, StateCollector
-from ecr_operator.telemetry.metrics import SUCCESS, Metrics
+from ecr_operator.telemetry.metrics import SUCCESS, Metrics, Readiness, ResourceSample, Snapshot
 
 EXPIRY: Final = "ecr_secret_operator_token_expiry_timestamp_seconds"
 
@@ -46,12 +44,24 @@ class Scrape:
 
 
 def scrape(registry: CollectorRegistry) -> Scrape:
-    """Scrape a registry."""
+    """Read what is counted, without the operator's state."""
     return Scrape(generate_latest(registry).decode())
 
 
-def everything() -> CollectorRegistry:
-    """Make a registry in which every metric has a sample."""
+async def shown(snapshot: Snapshot, *, each_resource: bool = True) -> Scrape:
+    """Scrape metrics that show this state."""
+    metrics = Metrics()
+    metrics.add_snapshots(lambda: snapshot, each_resource=each_resource)
+    return Scrape((await metrics.exposition()).decode())
+
+
+def sample(name: str, *, ready: Readiness = "true", **fields: float) -> ResourceSample:
+    """Make a resource of namespace `team`."""
+    return ResourceSample(key=ResourceKey(kind="Secret", namespace="team", name=name), ready=ready, **fields)
+
+
+async def exposed() -> list[tuple[str, str, frozenset[str], list[str]]]:
+    """Name, type, labels, and names of the samples of each metric, all of which have one."""
     metrics = Metrics()
     metrics.refreshed("Secret", Reason.REFRESHED)
     metrics.late(1)
@@ -59,22 +69,14 @@ def everything() -> CollectorRegistry:
     metrics.kube_request("list", "secrets", 200, 1)
     metrics.watch_restarted("secrets")
     metrics.loop_lagged(0)
-    state = State(
-        resources=[ResourceState(key=key("web"), ready="true", expires_at=1.8e9)],
-        failing={("Secret", Reason.ACCESS_DENIED): 1},
+    snapshot = Snapshot(
+        resources=[sample("web", expires_at=1.8e9)], failing={("Secret", Reason.ACCESS_DENIED): 1}
     )
-    metrics.registry.register(StateCollector(lambda: state))
-    return metrics.registry
+    metrics.add_snapshots(lambda: snapshot)
+    return [_described(family) for family in families((await metrics.exposition()).decode())]
 
 
-def key(name: str, namespace: str = "team") -> ResourceKey:
-    """Name a resource."""
-    return ResourceKey(kind="Secret", namespace=namespace, name=name)
-
-
-def exposed() -> Iterator[tuple[str, str, frozenset[str], list[str]]]:
-    """Tell of each metric its name, type, labels, and the names of its samples."""
-    for family in everything().collect():
-        labels = frozenset(label for sample in family.samples for label in sample.labels) - {"le"}
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        yield name, family.type, labels, sorted({sample.name for sample in family.samples})
+def _described(family: Metric) -> tuple[str, str, frozenset[str], list[str]]:
+    labels = frozenset(label for sample in family.samples for label in sample.labels) - {"le"}
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return name, family.type, labels, sorted({sample.name for sample in family.samples})

@@ -1,5 +1,6 @@
-"""Documents, alerts and dashboard speak of the metrics that exist."""
+"""Documents, alerts and the dashboard use metrics that exist."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -15,8 +16,9 @@ _DOCS = _ROOT / "docs"
 _CONFIG = _ROOT / "config" / "prometheus"
 _RUNBOOKS = "https://github.com/rh-mobb/ecr-secret-operator/blob/main/docs/alerts.md"
 
-EXPOSED = {name: (kind, labels) for name, kind, labels, _ in exposed()}
-SAMPLES = {sample: labels for _, _, labels, samples in exposed() for sample in samples}
+METRICS = asyncio.run(exposed())
+EXPOSED = {name: (kind, labels) for name, kind, labels, _ in METRICS}
+SAMPLES = {sample: labels for _, _, labels, samples in METRICS for sample in samples}
 # Those that Prometheus adds to every series of a pod, and that of a histogram's buckets.
 ADDED = {"namespace", "pod", "instance", "job", "le"}
 
@@ -30,14 +32,14 @@ PANELS = {
 EXPRESSIONS = {**{rule["alert"]: rule["expr"] for rule in RULES}, **PANELS}
 
 
-def test_the_table_of_metrics_is_that_of_the_program() -> None:
+def test_docs_metrics_md_lists_each_metric_with_its_type_and_labels() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|(.*?)\|", (_DOCS / "metrics.md").read_text(), re.MULTILINE)
-    told = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    assert told == EXPOSED
+    listed = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert listed == EXPOSED
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
-def test_alerts_and_panels_ask_for_metrics_and_labels_that_exist(expression: str) -> None:
+def test_alerts_and_panels_query_metrics_and_labels_that_exist(expression: str) -> None:
     names = set(re.findall(r"ecr_secret_operator_\w+", expression))
     assert names
     assert names <= SAMPLES.keys()
@@ -53,7 +55,7 @@ def test_every_metric_is_on_the_dashboard() -> None:
     assert [name for name in EXPOSED if name not in shown] == []
 
 
-def test_the_dashboards_panels_do_not_overlap_and_have_numbers_of_their_own() -> None:
+def test_the_panels_of_the_dashboard_do_not_overlap_and_have_unique_ids() -> None:
     panels: list[dict[str, Any]] = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [
@@ -67,7 +69,7 @@ def test_the_dashboards_panels_do_not_overlap_and_have_numbers_of_their_own() ->
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
-def test_every_alert_has_its_runbook(rule: dict[str, Any]) -> None:
+def test_every_alert_has_a_runbook(rule: dict[str, Any]) -> None:
     url, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert (url, anchor) == (_RUNBOOKS, rule["alert"].lower())
     headings = re.findall(r"^## (\w+)$", (_DOCS / "alerts.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -80,7 +82,7 @@ def test_there_is_no_runbook_without_an_alert() -> None:
     assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == [rule["alert"] for rule in RULES]
 
 
-def test_the_monitor_is_the_one_that_v060_had() -> None:
+def test_the_service_monitor_is_v060s() -> None:
     monitor = yaml.safe_load((_CONFIG / "monitor.yaml").read_text(encoding="utf-8"))
     assert monitor["metadata"]["name"] == "ecr-secret-operator-controller-manager-metrics-monitor"
     (endpoint,) = monitor["spec"]["endpoints"]

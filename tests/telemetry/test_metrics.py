@@ -1,22 +1,22 @@
-"""What is counted as it happens, and that no label has values without end."""
+"""What is counted, what is read at a scrape, and the text of both."""
+
+import asyncio
 
 from ecr_operator.api.outcome import Reason
-from ecr_operator.telemetry.metrics import SUCCESS, Metrics
-from tests.telemetry.reading import exposed, scrape
+from ecr_operator.telemetry.metrics import SUCCESS, Metrics, Snapshot
+from tests.fakes import FakeClock
+from tests.telemetry.reading import EXPIRY, Scrape, exposed, sample, scrape, shown
 
 
-def test_refreshes_stand_at_zero_before_the_first_so_that_a_rate_sees_it() -> None:
+def test_refreshes_start_at_zero_so_that_a_rate_sees_the_first() -> None:
     metrics = Metrics()
     before = scrape(metrics.registry)
     assert before.values("refreshes_total", kind="Secret", reason="AccessDenied") == [0]
+    assert before.values("refreshes_total", reason="Pending") == []
     metrics.refreshed("Secret", Reason.ACCESS_DENIED)
     after = scrape(metrics.registry)
     assert after.values("refreshes_total", kind="Secret", reason="AccessDenied") == [1]
     assert after.value("refreshes_total") == 1
-
-
-def test_what_a_refresh_cant_come_to_has_no_series() -> None:
-    assert scrape(Metrics().registry).values("refreshes_total", reason="Pending") == []
 
 
 def test_a_call_to_aws_is_counted_by_outcome_and_timed_by_region() -> None:
@@ -30,20 +30,76 @@ def test_a_call_to_aws_is_counted_by_outcome_and_timed_by_region() -> None:
     assert seen.values("aws_call_duration_seconds_bucket", le="0.25") == [1]
 
 
-def test_a_request_without_an_answer_has_no_code() -> None:
+def test_a_request_without_an_answer_has_the_code_none() -> None:
     metrics = Metrics()
     metrics.kube_request("patch", "secrets", 0, 20)
     assert scrape(metrics.registry).values("kubernetes_requests_total", code="none", verb="patch") == [1]
 
 
-def test_two_operators_in_one_process_do_not_share_their_figures() -> None:
+def test_two_operators_in_one_process_have_separate_metrics() -> None:
     one, other = Metrics(), Metrics()
     one.watch_restarted("secrets")
     assert scrape(other.registry).value("watch_restarts_total") == 0
 
 
-def test_there_is_nothing_but_our_own() -> None:
-    names = [name for _, _, _, samples in exposed() for name in samples]
+async def test_every_metric_has_the_prefix_and_none_is_a_creation_time() -> None:
+    names = [name for _, _, _, samples in await exposed() for name in samples]
     assert len(names) > 20
     assert [name for name in names if not name.startswith("ecr_secret_operator_")] == []
     assert [name for name in names if name.endswith("_created")] == []
+
+
+async def test_each_token_has_its_expiry_time_and_a_resource_without_a_token_has_none() -> None:
+    seen = await shown(Snapshot(resources=[sample("web", expires_at=1_800_000_000.5), sample("new")]))
+    labels = {"kind": "Secret", "resource_namespace": "team", "resource_name": "web"}
+    assert seen.values("token_expiry_timestamp_seconds", **labels) == [1_800_000_000.5]
+    assert len(seen.values("token_expiry_timestamp_seconds")) == 1
+
+
+async def test_without_series_of_each_resource_their_number_is_there() -> None:
+    resources = [sample(f"r{number}", expires_at=1.8e9) for number in range(5)]
+    seen = await shown(Snapshot(resources=resources), each_resource=False)
+    assert EXPIRY not in seen.text
+    assert seen.values("resources", kind="Secret", ready="true") == [5]
+
+
+async def test_resources_are_counted_by_kind_and_readiness_including_zero() -> None:
+    resources = [sample("a"), sample("b", ready="false"), sample("c", ready="false")]
+    seen = await shown(Snapshot(resources=resources))
+    assert seen.values("resources", kind="Secret", ready="false") == [2]
+    assert seen.values("resources", kind="ArgoHelmRepoSecret", ready="false") == [0]
+    assert seen.value("resources") == 3
+
+
+async def test_failing_resources_the_most_overdue_the_queue_and_the_leader() -> None:
+    resources = [sample(f"r{seconds}", overdue=float(seconds)) for seconds in (3, 90, 0)]
+    failing = {("Secret", Reason.ACCESS_DENIED): 7}
+    seen = await shown(Snapshot(resources=resources, failing=failing, leading=True, queue_depth=4))
+    assert seen.values("resources_failing", kind="Secret", reason="AccessDenied") == [7]
+    assert seen.values("oldest_overdue_seconds") == [90]
+    assert (seen.values("leader"), seen.values("queue_depth")) == ([1], [4])
+    none = await shown(Snapshot())
+    assert (none.values("leader"), none.values("oldest_overdue_seconds")) == ([0], [0])
+    assert none.values("resources_failing") == []
+
+
+async def test_the_state_is_read_once_a_second_however_many_scrapes_there_are() -> None:
+    clock, reads = FakeClock(), 0
+
+    def read() -> Snapshot:
+        nonlocal reads
+        reads += 1
+        # Gone with the second read, and its series with it.
+        return Snapshot(queue_depth=reads, resources=[sample("web", expires_at=1.8e9)] if reads == 1 else [])
+
+    metrics = Metrics(clock.monotonic)
+    metrics.add_snapshots(read)
+    texts = await asyncio.gather(*(metrics.exposition() for _ in range(50)))
+    assert (reads, len(set(texts))) == (1, 1)
+    assert Scrape(texts[0].decode()).expiry("web") is not None
+    await clock.advance(0.9)
+    await metrics.exposition()
+    assert reads == 1
+    await clock.advance(0.1)
+    seen = Scrape((await metrics.exposition()).decode())
+    assert (seen.values("queue_depth"), seen.expiry("web")) == ([2], None)

@@ -1,4 +1,4 @@
-"""When the operator counts as alive and as ready."""
+"""When the operator is alive, and when it is ready."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from ecr_operator.telemetry.probes import Heartbeat, Probes
 from tests.fakes import FakeClock
 
 
-async def test_alive_while_a_watch_is_attempted_in_time() -> None:
+async def test_liveness_holds_while_watches_are_attempted_in_time() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
     heartbeat = probes.watch("/secrets")
@@ -16,7 +16,7 @@ async def test_alive_while_a_watch_is_attempted_in_time() -> None:
         assert probes.liveness_failures() == []
 
 
-async def test_not_alive_a_minute_after_a_watch_was_due_and_alive_again_with_the_next_attempt() -> None:
+async def test_liveness_fails_a_minute_after_a_watch_was_due_until_the_next_attempt() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
     stuck, well = probes.watch("/stuck"), probes.watch("/well")
@@ -25,12 +25,12 @@ async def test_not_alive_a_minute_after_a_watch_was_due_and_alive_again_with_the
     well.beat(60)
     assert probes.liveness_failures() == []
     await clock.advance(1)
-    assert probes.liveness_failures() == ["/stuck: no watch was attempted for 61 s past its time"]
+    assert probes.liveness_failures() == ["/stuck: the next watch attempt is 61 s overdue"]
     stuck.beat(5)
     assert probes.liveness_failures() == []
 
 
-async def test_a_watch_that_has_not_begun_is_no_ailment() -> None:
+async def test_liveness_holds_before_a_watch_has_started() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
     probes.watch("/secrets")
@@ -38,7 +38,7 @@ async def test_a_watch_that_has_not_begun_is_no_ailment() -> None:
     assert probes.liveness_failures() == []
 
 
-async def test_failing_for_hours_is_alive_and_stays_ready_once_synced() -> None:
+async def test_watches_that_fail_for_hours_are_alive_and_stay_ready_once_synced() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
     restarts: Counter[str] = Counter()
@@ -50,7 +50,7 @@ async def test_failing_for_hours_is_alive_and_stays_ready_once_synced() -> None:
     assert (probes.liveness_failures(), probes.readiness_failures(), restarts["/secrets"]) == ([], [], 1000)
 
 
-def test_ready_when_everything_was_listed_once() -> None:
+def test_readiness_holds_once_everything_was_listed() -> None:
     probes = Probes()
     assert probes.readiness_failures() == ["starting"]
     one, other = probes.watch("/one"), probes.watch("/other")
@@ -60,24 +60,24 @@ def test_ready_when_everything_was_listed_once() -> None:
     assert probes.readiness_failures() == []
 
 
-async def test_a_watch_that_is_not_needed_counts_for_being_alive_only() -> None:
+async def test_a_watch_that_is_not_needed_counts_for_liveness_only() -> None:
     clock = FakeClock()
     probes = Probes(clock.monotonic)
     probes.watch("/one").synced = True
     probes.watch("/extra", needed=False).beat(0)
     assert probes.readiness_failures() == []
     await clock.advance(61)
-    assert probes.liveness_failures() == ["/extra: no watch was attempted for 61 s past its time"]
+    assert probes.liveness_failures() == ["/extra: the next watch attempt is 61 s overdue"]
 
 
-def test_not_ready_but_alive_while_stopping() -> None:
+def test_readiness_fails_and_liveness_holds_while_stopping() -> None:
     probes = Probes()
     probes.watch("/one").synced = True
     probes.stopping()
     assert (probes.readiness_failures(), probes.liveness_failures()) == (["stopping"], [])
 
 
-def test_a_pulse_that_nobody_looks_at_may_beat() -> None:
+def test_a_heartbeat_works_without_probes() -> None:
     heartbeat = Heartbeat()
     heartbeat.restarts(1)
     assert heartbeat.overdue() == 0

@@ -1,16 +1,14 @@
-"""Talking HTTP to a server, byte by byte."""
+"""Speaking HTTP to a server, byte by byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-from ecr_operator.telemetry.http import HttpServer, Page, listen
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a server said."""
+    """A server's answer."""
 
     status: int
     headers: dict[str, str]
@@ -18,7 +16,7 @@ class Heard:
 
 
 async def say(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
-    """Send bytes, and return all that comes back until the server hangs up."""
+    """Send bytes, and return everything until the server closes the connection."""
     async with connected(port, host) as (reader, writer):
         writer.write(request)
         return await reader.read()
@@ -28,8 +26,8 @@ async def ask(
     port: int, path: str, method: str = "GET", host: str = "127.0.0.1", header: str = "Host: localhost\r\n"
 ) -> Heard:
     """Make one request."""
-    said = await say(port, f"{method} {path} HTTP/1.1\r\n{header}\r\n".encode(), host)
-    head, _, body = said.partition(b"\r\n\r\n")
+    answer = await say(port, f"{method} {path} HTTP/1.1\r\n{header}\r\n".encode(), host)
+    head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return Heard(int(first.split(" ")[1]), headers, body.decode())
@@ -45,16 +43,3 @@ async def connected(
         yield reader, writer
     finally:
         writer.transport.abort()
-
-
-@asynccontextmanager
-async def serving(pages: Mapping[str, Page], *, longest: float = 5, most: int = 8) -> AsyncIterator[int]:
-    """Have a server run on this machine for a while, on the port that is returned."""
-    server = HttpServer(pages, longest=longest, most=most)
-    listening = listen("127.0.0.1", 0)
-    port: int = listening.getsockname()[1]
-    await server.start(listening)
-    try:
-        yield port
-    finally:
-        await server.close()

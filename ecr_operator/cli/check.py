@@ -1,40 +1,211 @@
-"""`check`: could the operator work here? A list of ticks and crosses, with what to do next."""
+"""`check`: whether the operator could work here, as a list of results with what to do next."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from ecr_operator.cli import check_aws, check_cluster
-from ecr_operator.cli.findings import Finding, conclusion
-from ecr_operator.cli.terminal import Terminal
+from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.registry import is_region
+from ecr_operator.api.times import format_time
+from ecr_operator.api.token import TokenSource
+from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.whoami import WhoAmI
+from ecr_operator.cli.cluster import INSTALL_CRDS, own_namespace
+from ecr_operator.cli.output import Marks, Terminal
 from ecr_operator.core.ports import Clock
+from ecr_operator.kube import access_review, connection
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
+from ecr_operator.kube.rights import NEEDS, Need, Right, rights
+from ecr_operator.kube.statuses import KubeStatuses
+from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Check
 from ecr_operator.settings.values import LogOptions
 from ecr_operator.telemetry import logs
 
+# `optional`: something is missing that not every installation needs.
+Verdict = Literal["good", "bad", "optional"]
+
+_STYLES: Final[dict[Verdict, str]] = {"good": "green", "bad": "bold red", "optional": "yellow"}
+_TOPIC_WIDTH: Final = 13
+_DEFAULT_REGION: Final = "us-east-1"
+_CONCURRENCY: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was checked.
+
+    Attributes:
+        advice: what to do next; empty for nothing.
+    """
+
+    verdict: Verdict
+    topic: str
+    text: str
+    advice: str = ""
+
+    def lines(self, marks: Marks) -> list[list[tuple[str, str]]]:
+        """Its lines, as texts and their styles."""
+        mark = {"good": marks.good, "bad": marks.bad, "optional": marks.optional}[self.verdict]
+        style = _STYLES[self.verdict]
+        lines = [[("  ", ""), (mark, style), (f" {self.topic:{_TOPIC_WIDTH}} ", "bold"), (self.text, "")]]
+        if self.advice:
+            indent = " " * (len(mark) + _TOPIC_WIDTH + 4)
+            lines.append([(indent, ""), (f"{marks.next} {self.advice}", style)])
+        return lines
+
 
 async def run(command: Check, terminal: Terminal, clock: Clock) -> int:
-    """Look at all that was asked for, and tell each thing when it is known.
+    """Check everything that was asked for, and show each result as soon as it is known.
 
     Returns:
-        0 if nothing that everybody needs is missing, else 1.
+        0 if nothing that every installation needs is missing, else 1.
     """
-    # What the parts of the operator log is told by the findings.
+    # The results have what the operator's parts would log.
     logs.configure(LogOptions(level=logging.CRITICAL))
-    place, found = command.place, list[Finding]()
+    results = list[Result]()
     if "aws" in command.parts:
-        found += await _tell("AWS", check_aws.look(command.region, clock), terminal)
+        results += await _show("AWS", check_aws(command.region, clock), terminal)
     if "cluster" in command.parts:
-        found += await _tell("Cluster", check_cluster.look(place.settings, place.context), terminal)
-    terminal.say()
-    terminal.say(conclusion(found))
-    return 1 if any(finding.verdict == "bad" for finding in found) else 0
+        place = command.place
+        results += await _show("Cluster", check_cluster(place.settings, place.context), terminal)
+    terminal.write()
+    terminal.write(conclusion(results, terminal.marks))
+    return 1 if any(result.verdict == "bad" for result in results) else 0
 
 
-async def _tell(title: str, findings: AsyncIterator[Finding], terminal: Terminal) -> list[Finding]:
-    terminal.show([(title, "bold")])
-    told = []
-    async for finding in findings:
-        told.append(finding)
-        for line in finding.lines(terminal.marks):
-            terminal.show(line)
-    return told
+async def _show(title: str, results: AsyncIterator[Result], terminal: Terminal) -> list[Result]:
+    terminal.write_styled([(title, "bold")])
+    shown = []
+    async for result in results:
+        shown.append(result)
+        for line in result.lines(terminal.marks):
+            terminal.write_styled(line)
+    return shown
+
+
+def conclusion(results: Iterable[Result], marks: Marks) -> str:
+    """The last line."""
+    bad = sum(result.verdict == "bad" for result in results)
+    if not bad:
+        return "All required checks passed."
+    return f"{bad} required {'check' if bad == 1 else 'checks'} failed; see the lines marked {marks.bad}."
+
+
+async def check_aws(region: str, clock: Clock) -> AsyncIterator[Result]:
+    """Check in a region (empty: the SDK's own) the AWS identity, and that it gets a token.
+
+    Stops where the remaining checks would fail for the same reason.
+    """
+    async with WhoAmI(clock) as identity:
+        configured = region or identity.region
+        region = configured if is_region(configured) else _DEFAULT_REGION
+        yield _region(configured, region)
+        try:
+            yield Result("good", "credentials", f"from {await identity.origin(region)}")
+        except OperatorError as error:
+            yield _failed("bad", "credentials", error)
+            return
+        try:
+            yield Result("good", "identity", await identity.arn(region))
+        except OperatorError as error:
+            # Without STS the name is unknown, but ECR may still answer.
+            yield _failed("optional", "identity", error)
+        try:
+            async with EcrTokenIssuer(clock, regions=lambda: (region,)) as issuer:
+                token = await issuer.issue(TokenSource(region=region))
+            text = f"issued by ECR in {region}, expires at {format_time(token.expires_at)}"
+            yield Result("good", "token", text)
+        except OperatorError as error:
+            yield _failed("bad", "token", error)
+
+
+def _region(configured: str, region: str) -> Result:
+    if is_region(configured):
+        return Result("good", "region", configured)
+    text = f"not set, using {region}; the operator uses the region of each resource"
+    return Result("optional", "region", text, "select another one with --region")
+
+
+def _failed(verdict: Verdict, topic: str, error: OperatorError) -> Result:
+    return Result(verdict, topic, f"{error.reason}: {error.message}")
+
+
+async def check_cluster(settings: Settings, context: str) -> AsyncIterator[Result]:
+    """Check the API server, the CRDs, and the rights in the namespaces that the settings name.
+
+    Stops where the remaining checks would fail for the same reason.
+    """
+    try:
+        client = await connection.connect(settings, context=context)
+    except connection.ConnectionSetupError as error:
+        yield Result("bad", "API server", str(error))
+        return
+    async with client:
+        server = await _server(client)
+        yield server
+        if server.verdict == "bad":
+            return
+        try:
+            yield await _crds(client)
+            async for result in _rights(client, settings):
+                yield result
+        except ApiError as failure:
+            yield Result("bad", "rights", f"can't be checked: {failure.message}", "try again")
+
+
+async def _server(client: KubeClient) -> Result:
+    try:
+        version, user = await access_review.version(client), await access_review.user(client)
+    except ApiError as failure:
+        advice = "log in again" if failure.code else "is it running? Check the kubeconfig and its context"
+        return Result("bad", "API server", f"{client.host}: {failure.message}", advice)
+    return Result("good", "API server", f"{client.host}, {version}" + (f", as {user}" if user else ""))
+
+
+async def _crds(client: KubeClient) -> Result:
+    known = await access_review.known_kinds(client)
+    if missing := [kind for kind in KINDS if kind not in known]:
+        return Result("bad", "CRDs", f"not installed: {' and '.join(missing)}", INSTALL_CRDS)
+    statuses = KubeStatuses(client)
+    if old := [kind for kind in KINDS if not await statuses.keeps_details(kind)]:
+        text = f"{' and '.join(old)} of v0.6.0, which keep only two fields of the status"
+        return Result("optional", "CRDs", text, INSTALL_CRDS)
+    return Result("good", "CRDs", " and ".join(KINDS))
+
+
+async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Result]:
+    # The namespace of the operator's Lease: POD_NAMESPACE counts outside of a cluster too.
+    own = settings.namespace or own_namespace(settings, client)
+    slots = asyncio.Semaphore(_CONCURRENCY)
+
+    async def is_missing(right: Right) -> bool:
+        async with slots:
+            return not await access_review.may(client, right)
+
+    for need in NEEDS:
+        if need.place == "own" and not settings.leader_elect:
+            continue
+        asked = rights(need, settings.namespaces, own)
+        answers = await asyncio.gather(*map(is_missing, asked))
+        yield rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
+
+
+def rights_result(need: Need, missing: Sequence[Right]) -> Result:
+    """Whether a need of the table is met, given those of its rights that are missing."""
+    if not missing:
+        purpose = "" if need.required else f", for {need.purpose}"
+        return Result("good", "rights", f"{need}: {', '.join(need.verbs)}{purpose}")
+    verbs = ", ".join(dict.fromkeys(right.verb for right in missing))
+    namespaces = dict.fromkeys(right.namespace for right in missing)
+    where = f"in {', '.join(namespaces)}" if all(namespaces) else "in all namespaces"
+    return Result(
+        "bad" if need.required else "optional",
+        "rights",
+        f"{need}: no {verbs} {where}; needed for {need.purpose}",
+        f"grant what {need.granted_by} grants" + ("" if need.required else ", if you use it"),
+    )

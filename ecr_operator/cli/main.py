@@ -1,4 +1,4 @@
-"""Runs a command: its exit code, and one line for whatever a user can cause."""
+"""Runs a command: its exit code, and one line for every error that a user can cause."""
 
 import asyncio
 import os
@@ -7,12 +7,11 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from ecr_operator.cli.errors import CommandError
-from ecr_operator.cli.terminal import Terminal
+from ecr_operator.cli.output import CommandError, Terminal
 from ecr_operator.core.ports import SystemClock
 from ecr_operator.settings.commands import Check, Command, Refresh, Render, Status
 
-# As shells count a process that a signal ended.
+# As shells count a process that was ended by a signal.
 _INTERRUPTED: Final = 128 + signal.SIGINT
 _TERMINATED: Final = 128 + signal.SIGTERM
 _NO_READER: Final = 128 + signal.SIGPIPE
@@ -22,26 +21,26 @@ def run(command: Command) -> int:
     """Run a command to its end.
 
     Returns:
-        What the command says; 1 if it can't do its job, 130 after Ctrl-C.
+        The command's exit code; 1 if it can't go on, 130 after Ctrl-C.
     """
     terminal = Terminal()
-    # Raised where the program is, so that what is drawn on a terminal is left in order.
+    # An exception, so that a live display restores the terminal.
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return asyncio.run(_run(command, terminal))
     except CommandError as error:
-        terminal.complain(str(error))
+        terminal.note(str(error))
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python would complain of it once more when it closes the stream.
+        # Python would report it once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NO_READER
 
 
 async def _run(command: Command, terminal: Terminal) -> int:
-    # Each only when it is asked for: what one needs takes others time to load.
+    # Each imported on demand: what one needs takes time to load.
     clock = SystemClock()
     match command:
         case Status():

@@ -1,248 +1,321 @@
-"""`refresh`: asks for fresh tokens by an annotation, and waits until the statuses say that they came."""
+"""`refresh`: requests new tokens by an annotation, and waits until the statuses report them.
+
+Only the status is read: whoever may request a token need not have the right to read the Secret.
+"""
 
 import asyncio
 import difflib
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ecr_operator.api.kinds import KINDS, SHORT_NAMES
-from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.cli import requests
-from ecr_operator.cli.errors import CommandError
-from ecr_operator.cli.reading import connected, list_all, namespace_of
-from ecr_operator.cli.refusals import explain, is_unknown_kind
-from ecr_operator.cli.spans import in_words
-from ecr_operator.cli.terminal import Terminal
+from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
+from ecr_operator.api.times import format_time, parse_time
+from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
+from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
 from ecr_operator.core.ports import Clock
+from ecr_operator.core.schedule import minimum_interval
+from ecr_operator.core.status import by_type
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import MERGE_PATCH, KubeClient
 from ecr_operator.kube.failures import ApiError
 from ecr_operator.settings.commands import Refresh
 
-_EVERY: Final = 0.5
-_LIST_EVERY: Final = 2.0
-_AT_ONCE: Final = 8
+_INTERVAL: Final = 0.5  # seconds
+_LIST_INTERVAL: Final = 2.0
+_CONCURRENCY: Final = 8
 _PATIENCE: Final = timedelta(minutes=1)
-_MANAGER: Final = "ecr-secret-operator-refresh"
-_FOR_GOOD: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+_FIELD_MANAGER: Final = "ecr-secret-operator-refresh"
+_FINAL: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+_PRESUMED_LIFE: Final = timedelta(hours=12)
+# A running operator has processed the request by then.
+_PROCESSED: Final = timedelta(seconds=5)
+_MISTAKES: Final = (Reason.INVALID_SPEC, Reason.INVALID_REGISTRY)
+
+# Reads resources; those that do not exist are absent. Raises ApiError.
+Read = Callable[[Sequence[ResourceKey]], Awaitable[Mapping[ResourceKey, Object]]]
 
 
 async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
-    """Ask for all of them, and wait.
+    """Request tokens for all resources that the command names, and wait for them.
 
     Returns:
         0 if every token came, else 1.
 
     Raises:
-        CommandError: there is no way to an API server, or one of them can't be found.
+        CommandError: the API server can't be reached, or a resource does not exist.
     """
     async with connected(command.place) as client:
         namespace = namespace_of(command.place, client)
-        if not command.names:
-            return await _refresh_all(command, client, namespace, terminal, clock)
-        finder = _Finder(client, namespace)
-        found = [await finder.find(kind, name) for kind, name in command.names]
-        asking = [_Request(client, partial(_read, client), terminal, clock, key, raw) for key, raw in found]
-        met = await asyncio.gather(*(request.run(command.timeout) for request in asking))
-    return 0 if all(met) else 1
+        waiting = _Waiting(client, terminal, clock, command.timeout)
+        if command.names:
+            found = [await _find(client, namespace, kind, name) for kind, name in command.names]
+            return 0 if await waiting.run(found, partial(_get, client), _INTERVAL) else 1
+        objects, errors = await list_all(client, namespace, command.kinds)
+        for error in errors:
+            terminal.note(error)
+        served = [(_key(kind, raw), raw) for kind, raw in objects if not is_suspended(raw)]
+        if suspended := len(objects) - len(served):
+            terminal.note(f"Skipped because spec.suspend is true: {suspended}.")
+        if not served and not errors:
+            terminal.note(
+                f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
+            )
+        read = partial(_list, client, namespace, command.kinds)
+        return 0 if await waiting.run(served, read, _LIST_INTERVAL) and not errors else 1
 
 
-async def _refresh_all(
-    command: Refresh, client: KubeClient, namespace: str, terminal: Terminal, clock: Clock
-) -> int:
-    found = await list_all(client, namespace, command.kinds)
-    for words in found.lacking:
-        terminal.complain(words)
-    objects = [(_key(kind, raw), raw) for kind, raw in found.objects]
-    served = [(key, raw) for key, raw in objects if not requests.is_suspended(raw)]
-    if left_out := len(objects) - len(served):
-        terminal.complain(f"Left out, because spec.suspend is true: {left_out}.")
-    if not served and not found.lacking:
-        terminal.complain(
-            f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
-        )
-    lists = _Lists(client, namespace, command.kinds, clock)
-    turn = asyncio.Semaphore(_AT_ONCE)
-    asking = [_Request(client, lists.read, terminal, clock, key, raw, turn) for key, raw in served]
-    met = await asyncio.gather(*(request.run(command.timeout) for request in asking))
-    return 0 if all(met) and not found.lacking else 1
-
-
-class _Lists:
-    """Reads resources for many requests, by one list of each kind in two seconds."""
-
-    def __init__(self, client: KubeClient, namespace: str, kinds: Sequence[str], clock: Clock) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._kinds = kinds
-        self._clock = clock
-        self._turn = asyncio.Lock()
-        self._listed_at = -math.inf
-        self._found: Mapping[ResourceKey, Mapping[str, Any]] = {}
-        # Why the last list failed: that holds as long as what one finds, so that a server in need is spared.
-        self._failure: ApiError | None = None
-
-    async def read(self, key: ResourceKey) -> Mapping[str, Any]:
-        """A resource as it was at most two seconds ago.
-
-        Raises:
-            ApiError: it can't be listed, or is gone.
-        """
-        async with self._turn:
-            if self._clock.monotonic() - self._listed_at >= _LIST_EVERY:
-                await self._look()
-        if self._failure:
-            raise self._failure
-        if key not in self._found:
-            raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{key} is gone")
-        return self._found[key]
-
-    async def _look(self) -> None:
-        try:
-            self._found, self._failure = await self._list(), None
-        except ApiError as failure:
-            self._failure = failure
-        self._listed_at = self._clock.monotonic()
-
-    async def _list(self) -> Mapping[ResourceKey, Mapping[str, Any]]:
-        found = {}
-        for kind in self._kinds:
-            answer = await self._client.request("GET", paths.resources(kind, self._namespace))
-            found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
-        return found
-
-
-class _Finder:
-    def __init__(self, client: KubeClient, namespace: str) -> None:
-        self._client = client
-        self._namespace = namespace
-
-    async def find(self, kind: str | None, name: str) -> tuple[ResourceKey, Mapping[str, Any]]:
-        found, refused = [], []
-        for each in (kind,) if kind else KINDS:
-            key = ResourceKey(kind=each, namespace=self._namespace, name=name)
-            try:
-                found.append((key, await _read(self._client, key)))
-            except ApiError as failure:
-                if failure.code != HTTPStatus.NOT_FOUND or is_unknown_kind(failure):
-                    refused.append(explain(failure, "get", each, self._namespace))
-        if len(found) > 1:
-            ways = " or ".join(f"{SHORT_NAMES[key.kind]}/{name}" for key, _ in found)
-            raise CommandError(f"There are two resources called {name}: write {ways}.")
-        if not found and refused:
-            raise refused[0]
-        if not found:
-            raise CommandError(await self._absent(kind, name))
-        return found[0]
-
-    async def _absent(self, kind: str | None, name: str) -> str:
-        words = f"There is no {kind or 'resource'} called {name} in namespace {self._namespace}"
-        try:
-            there = await list_all(self._client, self._namespace, (kind,) if kind else KINDS)
-        except CommandError:
-            return f"{words}."
-        names = [raw["metadata"]["name"] for _, raw in there.objects]
-        near = difflib.get_close_matches(name, names, n=1)
-        return f"{words}, did you mean {near[0]}?" if near else f"{words}; `status -A` shows all."
-
-
+@dataclass(slots=True)
 class _Request:
-    """One request for a token, from the asking to its end."""
+    """One request for a token that was made.
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
-        self,
-        client: KubeClient,
-        read: Callable[[ResourceKey], Awaitable[Mapping[str, Any]]],
-        terminal: Terminal,
-        clock: Clock,
-        key: ResourceKey,
-        raw: Mapping[str, Any],
-        turn: asyncio.Semaphore | None = None,
+    Attributes:
+        before: what the status said then.
+        present: what it says now.
+        start: monotonic seconds.
+        earliest: when AWS can be asked again.
+        limit: the longest wait.
+        noted: what was last written about it.
+    """
+
+    key: ResourceKey
+    before: "Seen"
+    present: "Seen"
+    start: float
+    earliest: datetime
+    limit: timedelta
+    noted: str = ""
+
+
+class _Waiting:
+    def __init__(
+        self, client: KubeClient, terminal: Terminal, clock: Clock, timeout: timedelta | None
     ) -> None:
         self._client = client
-        self._read = read
-        self._turn = turn or asyncio.Semaphore()
         self._terminal = terminal
         self._clock = clock
-        self._key = key
-        self._raw = raw
-        self._before = requests.seen(raw)
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(_CONCURRENCY)
 
-    async def run(self, limit: timedelta | None) -> bool:
-        if requests.is_suspended(self._raw):
-            return self._fail("spec.suspend is true, so nothing is refreshed. Take it out first.")
-        async with self._turn:
-            refusal = await self._ask()
-        if refusal:
-            return self._fail(refusal)
-        now = self._clock.now()
-        earliest = requests.earliest(self._before, now)
-        if earliest > now:
-            self._note(f"its token is fresh still, AWS is asked again in {in_words(earliest - now)}")
-        return await self._wait(earliest, limit or earliest - now + _PATIENCE)
+    async def run(self, found: Sequence[tuple[ResourceKey, Object]], read: Read, interval: float) -> bool:
+        """Request tokens and wait; true if all came."""
+        made = await asyncio.gather(*(self._request(key, raw) for key, raw in found))
+        pending = [request for request in made if request]
+        succeeded = len(pending) == len(found)
+        while pending:
+            await self._clock.sleep(interval)
+            ends = await self._look(pending, read)
+            succeeded = succeeded and False not in ends
+            pending = [request for request, end in zip(pending, ends, strict=True) if end is None]
+        return succeeded
 
-    async def _ask(self) -> str:
-        """Annotate the resource; returns what stands in the way."""
-        key = self._key
-        try:
-            await self._client.request(
-                "PATCH",
-                paths.resources(key.kind, key.namespace, key.name),
-                query=(("fieldManager", _MANAGER),),
-                body=requests.patch(self._clock.now()),
-                content_type=MERGE_PATCH,
-            )
-        except ApiError as failure:
-            return str(explain(failure, "patch", key.kind, key.namespace))
-        return ""
-
-    async def _wait(self, earliest: datetime, limit: timedelta) -> bool:
-        start, said, present = self._clock.monotonic(), "", self._before
-        while (waited := timedelta(seconds=self._clock.monotonic() - start)) < limit:
-            await self._clock.sleep(_EVERY)
+    async def _request(self, key: ResourceKey, raw: Object) -> _Request | None:
+        """Annotate the resource; None if that fails."""
+        if is_suspended(raw):
+            self._note(key, "spec.suspend is true, so nothing is refreshed. Remove it first.")
+            return None
+        async with self._slots:
             try:
-                raw = await self._read(self._key)
+                await self._client.request(
+                    "PATCH",
+                    paths.resources(key.kind, key.namespace, key.name),
+                    query=(("fieldManager", _FIELD_MANAGER),),
+                    body=patch(self._clock.now()),
+                    content_type=MERGE_PATCH,
+                )
             except ApiError as failure:
-                if failure.code in _FOR_GOOD:
-                    return self._fail(_lost(failure))
-                continue
-            present = requests.seen(raw)
-            judgement = requests.judge(self._before, present, waited)
-            if judgement.state == "met":
-                self._terminal.say(f"{self._key} {judgement.message}.")
-                return True
-            if judgement.state == "failed":
-                return self._fail(judgement.message)
-            if judgement.message and judgement.message != said:
-                said = judgement.message
-                self._note(f"{said} Waiting.")
-        return self._fail(
-            f"not within {in_words(limit)}: {requests.too_late(present, earliest, self._clock.now())}"
-        )
+                self._note(key, explain(failure, "patch", key.kind, key.namespace))
+                return None
+        before, now = seen(raw), self._clock.now()
+        earliest = earliest_refresh(before, now)
+        if earliest > now:
+            self._note(key, f"the token is new; AWS can be asked again in {format_span(earliest - now)}")
+        limit = self._timeout or earliest - now + _PATIENCE
+        return _Request(key, before, before, self._clock.monotonic(), earliest, limit)
 
-    def _note(self, words: str) -> None:
-        self._terminal.complain(f"{self._key}: {words}")
+    async def _look(self, pending: Sequence[_Request], read: Read) -> list[bool | None]:
+        """Whether each request succeeded; None while it is pending."""
+        try:
+            objects = await read([request.key for request in pending])
+        except ApiError as failure:
+            lost = f"can't read the status: {failure.message}." if failure.code in _FINAL else ""
+            return [self._end(request, lost) for request in pending]
+        return [self._judge(request, objects.get(request.key)) for request in pending]
 
-    def _fail(self, words: str) -> bool:
-        self._note(words)
+    def _judge(self, request: _Request, raw: Object | None) -> bool | None:
+        if raw is None:
+            return self._end(request, "it was deleted meanwhile.")
+        request.present = seen(raw)
+        judgement = judge(request.before, request.present, self._waited(request))
+        if judgement.state == "met":
+            self._terminal.write(f"{request.key} {judgement.message}.")
+            return True
+        if judgement.state == "waiting" and judgement.message and judgement.message != request.noted:
+            request.noted = judgement.message
+            self._note(request.key, f"{judgement.message} Waiting.")
+        return self._end(request, judgement.message if judgement.state == "failed" else "")
+
+    def _end(self, request: _Request, failure: str) -> bool | None:
+        """False with a note if the request failed or its time is up."""
+        if not failure:
+            if self._waited(request) < request.limit:
+                return None
+            cause = too_late(request.present, request.earliest, self._clock.now())
+            failure = f"no new token within {format_span(request.limit)}: {cause}"
+        self._note(request.key, failure)
         return False
 
+    def _waited(self, request: _Request) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - request.start)
 
-async def _read(client: KubeClient, key: ResourceKey) -> Mapping[str, Any]:
-    raw: Mapping[str, Any] = await client.request("GET", paths.resources(key.kind, key.namespace, key.name))
+    def _note(self, key: ResourceKey, message: str) -> None:
+        self._terminal.note(f"{key}: {message}")
+
+
+async def _get(client: KubeClient, keys: Sequence[ResourceKey]) -> dict[ResourceKey, Object]:
+    """One get for each: the right to list is not needed."""
+    found = await asyncio.gather(*(_get_one(client, key) for key in keys))
+    return {key: raw for key, raw in zip(keys, found, strict=True) if raw is not None}
+
+
+async def _get_one(client: KubeClient, key: ResourceKey) -> Object | None:
+    try:
+        raw: Object = await client.request("GET", paths.resources(key.kind, key.namespace, key.name))
+    except ApiError as failure:
+        if failure.code == HTTPStatus.NOT_FOUND and not is_unknown_kind(failure):
+            return None
+        raise
     return raw
 
 
-def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
-    metadata = raw["metadata"]
-    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
+async def _list(
+    client: KubeClient, namespace: str, kinds: Sequence[str], _keys: Sequence[ResourceKey]
+) -> dict[ResourceKey, Object]:
+    """One list for each kind, however many there are."""
+    found = {}
+    for kind in kinds:
+        answer = await client.request("GET", paths.resources(kind, namespace))
+        found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
+    return found
 
 
-def _lost(failure: ApiError) -> str:
-    if failure.code == HTTPStatus.NOT_FOUND:
-        return "it was deleted meanwhile."
-    return f"its status can't be read any more: {failure.message}."
+def _key(kind: str, raw: Object) -> ResourceKey:
+    return ResourceKey(kind=kind, namespace=raw["metadata"]["namespace"], name=raw["metadata"]["name"])
+
+
+async def _find(
+    client: KubeClient, namespace: str, kind: str | None, name: str
+) -> tuple[ResourceKey, Object]:
+    found, errors = [], []
+    for each in (kind,) if kind else KINDS:
+        key = ResourceKey(kind=each, namespace=namespace, name=name)
+        try:
+            if (raw := await _get_one(client, key)) is not None:
+                found.append((key, raw))
+        except ApiError as failure:
+            errors.append(explain(failure, "get", each, namespace))
+    if len(found) > 1:
+        ways = " or ".join(f"{SHORT_NAMES[key.kind]}/{name}" for key, _ in found)
+        raise CommandError(f"Two resources are named {name}; specify {ways}.")
+    if not found:
+        raise CommandError(errors[0] if errors else await _not_found(client, namespace, kind, name))
+    return found[0]
+
+
+async def _not_found(client: KubeClient, namespace: str, kind: str | None, name: str) -> str:
+    message = f"No {kind or 'resource'} named {name} in namespace {namespace}"
+    try:
+        objects, _ = await list_all(client, namespace, (kind,) if kind else KINDS)
+    except CommandError:
+        return f"{message}."
+    near = difflib.get_close_matches(name, [raw["metadata"]["name"] for _, raw in objects], n=1)
+    return f"{message}; did you mean {near[0]}?" if near else f"{message}; `status -A` lists all."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a status says.
+
+    Attributes:
+        stalled: what a user has to correct before the token is renewed; empty for nothing.
+        failing: why the last attempt failed; empty if it did not.
+    """
+
+    refreshed_at: datetime | None
+    expires_at: datetime | None
+    stalled: str
+    failing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a request stands, and what to tell the user; empty for nothing."""
+
+    state: Literal["met", "failed", "waiting"]
+    message: str = ""
+
+
+def patch(now: datetime) -> dict[str, Any]:
+    """The merge patch that requests a token; each has another value."""
+    value = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return {"metadata": {"annotations": {REFRESH_REQUESTED: value}}}
+
+
+def is_suspended(raw: Object) -> bool:
+    """Whether the resource is not refreshed."""
+    spec = raw.get("spec")
+    return isinstance(spec, Mapping) and spec.get("suspend") is True
+
+
+def seen(raw: Object) -> Seen:
+    """Read the status of a resource."""
+    status = status_of(raw)
+    conditions = by_type(status.get("conditions"))
+    stalled = conditions.get("Stalled", {})
+    # The token is renewed in spite of such a mistake.
+    is_served = status.get("phase") == "Updated" and stalled.get("reason") in _MISTAKES
+    return Seen(
+        refreshed_at=parse_time(status.get("lastUpdatedTime")),
+        expires_at=parse_time(status.get("expirationTime")),
+        stalled="" if is_served else _message(stalled, "True"),
+        failing=_message(conditions.get("Refreshed", {}), "False"),
+    )
+
+
+def _message(condition: Mapping[str, Any], status: str) -> str:
+    if condition.get("status") != status:
+        return ""
+    return printable(f"{condition.get('reason')}: {condition.get('message')}")
+
+
+def earliest_refresh(before: Seen, now: datetime) -> datetime:
+    """When AWS can be asked again: now, unless the present token is too new."""
+    if before.refreshed_at is None:
+        return now
+    life = before.expires_at - before.refreshed_at if before.expires_at else _PRESUMED_LIFE
+    return max(now, before.refreshed_at + minimum_interval(life))
+
+
+def judge(before: Seen, present: Seen, waited: timedelta) -> Judgement:
+    """Compare what the status said before the request with what it says after this wait."""
+    if present.refreshed_at and (before.refreshed_at is None or present.refreshed_at > before.refreshed_at):
+        expiry = f" that expires at {format_time(present.expires_at)}" if present.expires_at else ""
+        return Judgement("met", f"has a new token{expiry}")
+    if present.stalled and present.stalled != before.stalled:
+        return Judgement("failed", present.stalled)
+    if present.stalled and waited >= _PROCESSED:
+        unchanged = "The failure is not new; the request stays in place for the operator's next attempt."
+        return Judgement("failed", f"{present.stalled} {unchanged}")
+    return Judgement("waiting", present.failing if present.failing != before.failing else "")
+
+
+def too_late(present: Seen, earliest: datetime, now: datetime) -> str:
+    """The likely cause when the time is up."""
+    if now < earliest:
+        return f"AWS is not asked before {format_time(earliest)}; the request stays in place until then."
+    return present.failing or "nothing happened. Is the operator running, and does it watch this namespace?"

@@ -1,8 +1,13 @@
-"""`render`: the Secrets that would be written; no cluster, and no AWS unless tokens are to be shown."""
+"""`render`: prints the Secrets that would be written; no cluster and, unless tokens are shown, no AWS."""
 
+import base64
+import difflib
 import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -10,33 +15,46 @@ import yaml
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.identity import IdentityPolicy
+from ecr_operator.api.kinds import API_VERSION, KINDS, SPECS
+from ecr_operator.api.names import is_name
+from ecr_operator.api.parsing import REFRESH_REQUESTED, parse_resource
+from ecr_operator.api.tenancy import TenancyPolicy, refuse_prefix
+from ecr_operator.api.text import excerpt
 from ecr_operator.api.token import RegistryToken
-from ecr_operator.cli import renderings
-from ecr_operator.cli.documents import documents, is_ours, read, what_else
-from ecr_operator.cli.terminal import Terminal
+from ecr_operator.cli.output import CommandError, Terminal, printable
+from ecr_operator.core import outcomes
+from ecr_operator.core.last_good import FIELDS
 from ecr_operator.core.ports import Clock, TokenIssuer
 from ecr_operator.core.secret import generated_secret
 from ecr_operator.settings.commands import Render
+from ecr_operator.settings.values import is_namespace
 
+_STANDARD_INPUT: Final = "-"
 _NAMESPACE: Final = "default"
+_PLACEHOLDER: Final = "TOKEN-NOT-SHOWN"
+_LIFE: Final = timedelta(hours=12)
+# The API server assigns the real one.
+_UID: Final = "00000000-0000-0000-0000-000000000000"
+
+Manifest = Mapping[str, Any]
 
 
 async def run(command: Render, terminal: Terminal, clock: Clock) -> int:
-    """Show what the files come to.
+    """Print the Secrets for the resources in the files.
 
     Returns:
-        0 if each resource in them is whole, else 1.
+        0 if there are resources and none has a mistake, else 1.
 
     Raises:
-        CommandError: a file can't be read, or a token needs the cluster and there is no way to it.
+        CommandError: a file can't be read, or a token needs the cluster and it can't be reached.
     """
     rendering = _Rendering(command, terminal, clock)
     async with AsyncExitStack() as stack:
-        found = list(rendering.resources())
-        issuer = await _issuer(command, found, clock, stack) if command.show_token else None
-        manifests = [await rendering.manifest(resource, issuer, found) for resource in found]
-    rendering.show([manifest for manifest in manifests if manifest])
-    return 0 if found and not rendering.flawed else 1
+        resources = list(rendering.resources())
+        issuer = await _issuer(command, resources, clock, stack) if command.show_token else None
+        secrets = [await rendering.secret(resource, issuer, resources) for resource in resources]
+    rendering.write([secret for secret in secrets if secret])
+    return 0 if resources and not rendering.failed else 1
 
 
 class _Rendering:
@@ -44,84 +62,204 @@ class _Rendering:
         self._command = command
         self._terminal = terminal
         self._clock = clock
-        self.flawed = False
+        self.failed = False
 
     def resources(self) -> Iterator[Resource]:
-        """Read the resources in all files, with a remark for what is wrong with them."""
-        none = True
+        """The resources in all files; reports other manifests and mistakes."""
+        namespace, count = self._command.place.namespace or _NAMESPACE, 0
         for file in self._command.files:
-            for document in documents(read(file), file):
-                if not is_ours(document):
-                    self._terminal.complain(f"{what_else(document)}.")
+            for manifest in manifests(read(file), file):
+                if other := not_ours(manifest):
+                    self._terminal.note(f"Skipped {other}.")
                     continue
-                none = False
-                resource = renderings.resource_of(document, self._command.place.namespace or _NAMESPACE)
-                for remark in renderings.unknown_fields(document):
-                    self._complain(resource, remark)
+                count += 1
+                resource = resource_of(manifest, namespace)
+                for field in unknown_fields(manifest):
+                    self._fail(resource, field)
                 if resource.problem:
-                    self._complain(resource, f"{resource.problem.reason}: {resource.problem.message}")
+                    self._fail(resource, f"{resource.problem.reason}: {resource.problem.message}")
                 yield resource
-        if none:
-            self._terminal.complain("There is no resource of this operator in it.")
+        if not count:
+            self._terminal.note("The input has no resource of this operator.")
 
-    async def manifest(
-        self, resource: Resource, issuer: TokenIssuer | None, others: list[Resource]
+    async def secret(
+        self, resource: Resource, issuer: TokenIssuer | None, others: Sequence[Resource]
     ) -> dict[str, Any] | None:
-        """The Secret for a resource; None where there would be none."""
+        """The Secret for a resource; None, with a report, where none would be created."""
         desired = resource.desired
         if desired is None:
             return None
-        if refusal := renderings.refusal(resource):
-            self._complain(resource, refusal)
+        if reason := refusal(resource):
+            self._fail(resource, reason)
             return None
-        for note in renderings.notes(resource, others):
-            self._terminal.complain(f"{resource.key}: {note}")
-        if desired.suspended:
-            self._terminal.complain(f"{resource.key}: spec.suspend is true, so nothing would be written.")
+        for note in notes(resource, desired, others):
+            self._terminal.note(f"{resource.key}: {note}")
         try:
             tokens = await self._tokens(desired, issuer)
         except OperatorError as error:
-            self._complain(resource, f"{error.reason}: {error.message}")
+            self._fail(resource, f"{error.reason}: {error.message}")
             return None
         return generated_secret(resource, desired, tokens)
 
-    async def _tokens(self, desired: Desired, issuer: TokenIssuer | None) -> Mapping[str, RegistryToken]:
+    async def _tokens(self, desired: Desired, issuer: TokenIssuer | None) -> dict[str, RegistryToken]:
         if issuer is None:
-            return renderings.placeholders(desired, self._clock.now())
+            now = self._clock.now()
+            token = RegistryToken(password=_PLACEHOLDER, issued_at=now, expires_at=now + _LIFE)
+            return {login.key: token for login in desired.logins}
         issued = {source: await issuer.issue(source) for source in desired.sources}
         return {login.key: issued[login.source] for login in desired.logins}
 
-    def show(self, manifests: list[dict[str, Any]]) -> None:
-        """Print them, in YAML with the data in clear below each."""
+    def write(self, secrets: Sequence[dict[str, Any]]) -> None:
+        """Print the Secrets as JSON, or as YAML with the decoded data below each."""
         if self._command.output == "json":
-            whole = {"apiVersion": "v1", "kind": "List", "items": manifests}
-            self._terminal.say(json.dumps(manifests[0] if len(manifests) == 1 else whole, indent=2))
+            whole = {"apiVersion": "v1", "kind": "List", "items": secrets}
+            self._terminal.write(json.dumps(secrets[0] if len(secrets) == 1 else whole, indent=2))
             return
-        for number, manifest in enumerate(manifests):
+        for number, secret in enumerate(secrets):
             if number:
-                self._terminal.say("---")
-            self._terminal.say(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).rstrip())
-            self._terminal.say("# The data in clear:")
-            for line in renderings.decoded(manifest):
-                self._terminal.say(f"#   {line}")
+                self._terminal.write("---")
+            self._terminal.write(yaml.safe_dump(secret, sort_keys=False, allow_unicode=True).rstrip())
+            self._terminal.write("# Decoded data:")
+            for key, value in secret["data"].items():
+                self._terminal.write(f"#   {key}: {printable(base64.b64decode(value).decode())}")
 
-    def _complain(self, resource: Resource, words: str) -> None:
-        self.flawed = True
-        self._terminal.complain(f"{resource.key}: {words}")
+    def _fail(self, resource: Resource, message: str) -> None:
+        self.failed = True
+        self._terminal.note(f"{resource.key}: {message}")
 
 
-async def _issuer(command: Render, found: list[Resource], clock: Clock, stack: AsyncExitStack) -> TokenIssuer:
-    """Asks AWS; by way of the cluster where a resource names something there."""
-    from ecr_operator.aws.ecr import EcrTokenIssuer  # noqa: PLC0415 - only where it is asked for
+async def _issuer(
+    command: Render, resources: Sequence[Resource], clock: Clock, stack: AsyncExitStack
+) -> TokenIssuer:
+    """Asks AWS, by way of the cluster where a resource refers to an identity there."""
+    from ecr_operator.aws.ecr import EcrTokenIssuer  # noqa: PLC0415 - takes time to load
 
-    sources = [source for each in found if each.desired for source in each.desired.sources]
+    sources = [source for each in resources if each.desired for source in each.desired.sources]
     tenants = None
     if any(source.identity.source != "operator" for source in sources):
-        from ecr_operator.cli.reading import connected  # noqa: PLC0415 - the same
+        from ecr_operator.cli.cluster import connected  # noqa: PLC0415 - the same
         from ecr_operator.kube.tenants import KubeTenants  # noqa: PLC0415 - the same
 
         tenants = KubeTenants(await stack.enter_async_context(connected(command.place)))
-    # Whoever runs this asks with keys of their own: the guards of the operator's identity are not for them.
+    # The user's own identity: the operator's limits on roles don't apply to it.
     policy = IdentityPolicy(permitted_roles=("*",))
     issuer = EcrTokenIssuer(clock, tenants, policy, regions=lambda: [source.region for source in sources])
     return await stack.enter_async_context(issuer)
+
+
+def read(file: str) -> str:
+    """Read a file, or standard input for `-`.
+
+    Raises:
+        CommandError: it can't be read.
+    """
+    try:
+        data = sys.stdin.buffer.read() if file == _STANDARD_INPUT else Path(file).read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise CommandError(f"Can't read {printable(file)}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{printable(file)} is not a UTF-8 text file.") from None
+
+
+def manifests(text: str, file: str) -> Iterator[Manifest]:
+    """The manifests in YAML or JSON, also those of several documents and of lists as kubectl prints them.
+
+    Raises:
+        CommandError: the text is not YAML, or holds something else than objects.
+    """
+    name = printable(file)
+    try:
+        for document in yaml.safe_load_all(text):
+            if document is not None:
+                yield from _items(document, name)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise CommandError(f"{name}{line}: {printable(error.problem or 'not valid YAML')}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise CommandError(f"{name} is not valid YAML.") from None
+
+
+def _items(document: object, file: str) -> Iterator[Manifest]:
+    if not isinstance(document, Mapping):
+        raise CommandError(f"{file} contains something other than Kubernetes manifests.")
+    items = document.get("items")
+    if isinstance(items, list) and str(document.get("kind", "")).endswith("List"):
+        for item in items:
+            yield from _items(item, file)
+    else:
+        yield document
+
+
+def not_ours(manifest: Manifest) -> str:
+    """Describe a manifest that is not a resource of this operator; empty for one that is."""
+    kind, version = manifest.get("kind"), manifest.get("apiVersion")
+    if kind in KINDS and version == API_VERSION:
+        return ""
+    expected = f"expected apiVersion {API_VERSION}" if kind in KINDS else "not a kind of this operator"
+    return f"{excerpt(str(kind))} of {excerpt(str(version))}: {expected}"
+
+
+def resource_of(manifest: Manifest, namespace: str) -> Resource:
+    """Parse a manifest as the operator parses the resource that the API server makes of it.
+
+    Args:
+        manifest: of one of our kinds; its metadata may hold anything.
+        namespace: of a manifest without one.
+
+    Raises:
+        CommandError: it has no valid name or namespace.
+    """
+    kind, metadata = manifest["kind"], manifest.get("metadata")
+    given = metadata if isinstance(metadata, Mapping) else {}
+    name, place = given.get("name"), given.get("namespace") or namespace
+    if not isinstance(name, str) or not is_name(name):
+        raise CommandError(f"A {kind} has no valid metadata.name.")
+    if not isinstance(place, str) or not is_namespace(place):
+        raise CommandError(f"{kind} {name}: {excerpt(str(place))} is not a valid namespace name.")
+    annotations = given.get("annotations")
+    requested = annotations.get(REFRESH_REQUESTED) if isinstance(annotations, Mapping) else None
+    known = {
+        "name": name,
+        "namespace": place,
+        "uid": given["uid"] if isinstance(given.get("uid"), str) else _UID,
+        "generation": 1,
+        "annotations": {REFRESH_REQUESTED: requested} if isinstance(requested, str) else {},
+    }
+    return parse_resource(kind, {"metadata": known, "spec": manifest.get("spec")})
+
+
+def unknown_fields(manifest: Manifest) -> list[str]:
+    """Report the fields of the spec that the API server would drop."""
+    spec, fields = manifest.get("spec"), list(SPECS[manifest["kind"]].model_fields)
+    unknown = [str(name) for name in spec if name not in fields] if isinstance(spec, Mapping) else []
+    return [f"spec.{printable(name)} is not a known field{_near(name, fields)}" for name in unknown]
+
+
+def _near(name: str, fields: list[str]) -> str:
+    near = difflib.get_close_matches(name, fields, n=1)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def refusal(resource: Resource) -> str:
+    """Why no Secret would be created, beyond the mistakes in the spec; empty if one would be."""
+    desired = resource.desired
+    if desired is None:
+        return ""
+    if error := refuse_prefix(TenancyPolicy(), desired):
+        return f"{error.reason}: {error.message}"
+    if desired.may_create or desired.suspended:
+        return ""
+    return "No Secret is created until this is corrected. An existing one keeps its settings and is renewed."
+
+
+def notes(resource: Resource, desired: Desired, others: Sequence[Resource]) -> Iterator[str]:
+    """What to know about the Secret of a resource, given the others beside it."""
+    if fields := ", ".join(f"spec.{field}" for field in sorted(desired.kept & FIELDS)):
+        yield f"An existing Secret keeps what it has for {fields}; the one shown is new."
+    login = resource.argo_login
+    twins = (each.key for each in others if login and each.argo_login == login and each.key != resource.key)
+    if desired.unusable is None and (hint := outcomes.hint(desired, next(twins, None))):
+        yield hint
+    if desired.suspended:
+        yield "spec.suspend is true, so nothing would be written."

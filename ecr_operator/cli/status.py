@@ -1,94 +1,285 @@
-"""`status`: all resources, the most urgent first."""
+"""`status`: all resources, the most urgent first; once, or with `--watch` until interrupted."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from ecr_operator.cli import table
-from ecr_operator.cli.errors import CommandError
-from ecr_operator.cli.forms import Form, columns_of, form_of
-from ecr_operator.cli.reading import connected, list_all, namespace_of
-from ecr_operator.cli.rows import Row, by_urgency, changed, row_of
-from ecr_operator.cli.terminal import Terminal
+from ecr_operator.api.kinds import SHORT_NAMES
+from ecr_operator.cli.cluster import connected, list_all, namespace_of
+from ecr_operator.cli.output import CommandError, Marks, Terminal, format_span
+from ecr_operator.cli.rows import STATES, Row, State, as_data, by_urgency, changed, row_of
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.settings.commands import Status
+from ecr_operator.settings.commands import Status, TableOutput
 
-_EVERY: Final = 2.0
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+_INTERVAL: Final = 2.0  # seconds
+_LINES_AROUND: Final = 8  # of a table that has to fit, for the summary and notes
+_CELLS: Final = 10  # of a bar
+_SHORT: Final = 0.15  # of a token's life
+_STYLES: Final[Mapping[State, str]] = {"Ready": "green", "Failing": "yellow", "Not ready": "bold red"}
+_FOLDED: Final = ("RESOURCE", "SECRET", "REGISTRY")
 
 
 async def run(command: Status, terminal: Terminal, clock: Clock) -> int:
-    """Show them once, or until interrupted.
+    """Show the resources once, or until interrupted.
 
     Returns:
-        0 if all of them are ready, and all could be read; else 1.
+        0 if all are ready and all kinds could be listed, else 1.
 
     Raises:
-        CommandError: there is no way to an API server, or nothing could be read.
+        CommandError: the API server can't be reached, or no kind could be listed.
     """
     async with connected(command.place) as client:
         namespace = namespace_of(command.place, client)
-        view = _View(client, namespace, terminal, clock)
-        form = form_of(command.output, terminal, namespaces=not namespace)
+        columns = columns_of(command.output, namespaces=not namespace, messages=not terminal.is_interactive)
+        view = _View(client, namespace, Printer(command.output, terminal, columns), terminal, clock)
         if not command.watch:
-            return await view.once(form, data=command.output in ("json", "yaml"))
+            return await view.once()
         if terminal.is_interactive and command.output in ("table", "wide"):
-            return await view.redraw(columns_of(command.output, terminal, namespaces=not namespace))
-        return await view.append(form)
+            return await view.redraw()
+        return await view.append()
 
 
 class _View:
-    def __init__(self, client: KubeClient, namespace: str, terminal: Terminal, clock: Clock) -> None:
+    def __init__(
+        self, client: KubeClient, namespace: str, printer: "Printer", terminal: Terminal, clock: Clock
+    ) -> None:
         self._client = client
         self._namespace = namespace
+        self._printer = printer
         self._terminal = terminal
         self._clock = clock
+        self._rows: Sequence[Row] = ()
+        self._errors: Sequence[str] = ()
 
-    async def once(self, form: Form, *, data: bool) -> int:
-        rows, lacking = await self._read()
-        if rows or data:
-            form.whole(rows, self._clock.now())
-        elif not lacking:
-            where = (
-                f"namespace {self._namespace}. -A looks everywhere" if self._namespace else "any namespace"
-            )
-            self._terminal.complain(f"No resources in {where}.")
-        for words in lacking:
-            self._terminal.complain(words)
-        return 0 if not lacking and all(row.ready for row in rows) else 1
+    async def once(self) -> int:
+        await self._read()
+        if self._rows or self._printer.is_data:
+            self._printer.write_all(self._rows, self._clock.now())
+        elif not self._errors:
+            where = f"namespace {self._namespace}; -A shows all" if self._namespace else "any namespace"
+            self._terminal.note(f"No resources in {where}.")
+        self._note_errors()
+        return 0 if not self._errors and all(row.ready for row in self._rows) else 1
 
-    async def redraw(self, columns: table.Columns) -> NoReturn:
-        """One picture that changes, until interrupted."""
-        from rich.live import Live  # noqa: PLC0415 - not for a pipe
+    async def redraw(self) -> NoReturn:
+        """One table that is kept up to date."""
+        from rich.live import Live  # noqa: PLC0415 - for a terminal only
 
-        rows, remarks = await self._read()
-        console, marks = self._terminal.console, self._terminal.marks
+        await self._read()
+        console, printer = self._terminal.console, self._printer
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                drawing = table.drawing(rows, self._clock.now(), marks, columns, remarks)
-                live.update(drawing, refresh=True)
-                await self._clock.sleep(_EVERY)
-                try:
-                    rows, remarks = await self._read()
-                except CommandError as error:
-                    remarks = [str(error)]
+                table = printer.table(self._rows, self._clock.now(), self._errors, height=console.height)
+                live.update(table, refresh=True)
+                await self._clock.sleep(_INTERVAL)
+                await self._read_again()
 
-    async def append(self, form: Form) -> NoReturn:
-        """A line for each change, until interrupted."""
+    async def append(self) -> NoReturn:
+        """A line for each change."""
         before: Mapping[tuple[str, str, str], Row] = {}
-        rows, remarks = await self._read()
-        said: Sequence[str] = ()
+        noted: Sequence[str] = ()
+        await self._read()
         while True:
-            form.more(changed(before, rows), self._clock.now())
-            for words in remarks if remarks != said else ():
-                self._terminal.complain(words)
-            before, said = {row.identity: row for row in rows}, remarks
-            await self._clock.sleep(_EVERY)
-            try:
-                rows, remarks = await self._read()
-            except CommandError as error:
-                remarks = [str(error)]
+            self._printer.write_changes(changed(before, self._rows), self._clock.now())
+            if self._errors != noted:
+                self._note_errors()
+            before, noted = {row.identity: row for row in self._rows}, self._errors
+            await self._clock.sleep(_INTERVAL)
+            await self._read_again()
 
-    async def _read(self) -> tuple[list[Row], Sequence[str]]:
-        found = await list_all(self._client, self._namespace)
+    async def _read(self) -> None:
+        objects, self._errors = await list_all(self._client, self._namespace)
         now = self._clock.now()
-        return by_urgency(row_of(kind, raw, now) for kind, raw in found.objects), found.lacking
+        self._rows = by_urgency(row_of(kind, raw, now) for kind, raw in objects)
+
+    async def _read_again(self) -> None:
+        """Keep the rows if the API server can't be reached."""
+        try:
+            await self._read()
+        except CommandError as error:
+            self._errors = [str(error)]
+
+    def _note_errors(self) -> None:
+        for error in self._errors:
+            self._terminal.note(error)
+
+
+class Printer:
+    """Writes rows in the requested format: a table, aligned lines on a pipe, JSON or YAML."""
+
+    def __init__(self, output: TableOutput, terminal: Terminal, columns: Sequence[str]) -> None:
+        self._output = output
+        self._terminal = terminal
+        self._columns = columns
+        # Lines that are written later keep the widths of earlier ones.
+        self._widths: list[int] = []
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the output is for programs."""
+        return self._output in ("json", "yaml")
+
+    def write_all(self, rows: Sequence[Row], now: datetime) -> None:
+        """Write all rows."""
+        if self.is_data:
+            self._write_data([as_data(row, now) for row in rows], indent=2)
+        elif self._terminal.is_interactive:
+            self._terminal.console.print(self.table(rows, now))
+        else:
+            self.write_changes(rows, now)
+            for line in ["", *notes(rows, self._columns), summary(rows)]:
+                self._terminal.write(line)
+
+    def write_changes(self, rows: Sequence[Row], now: datetime) -> None:
+        """Append rows that changed."""
+        if self.is_data:
+            for row in rows:
+                if self._output == "yaml":
+                    self._terminal.write("---")
+                self._write_data(as_data(row, now))
+            return
+        lines = [cells(row, self._columns, now) for row in rows]
+        if lines and not self._widths:
+            lines.insert(0, list(self._columns))
+            self._widths = [0] * len(self._columns)
+        for line in lines:
+            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, line, strict=True)]
+        for line in lines:
+            padded = (f"{cell:{width}}" for cell, width in zip(line, self._widths, strict=True))
+            self._terminal.write("   ".join(padded).rstrip())
+
+    def _write_data(self, data: object, indent: int | None = None) -> None:
+        if self._output == "json":
+            self._terminal.write(json.dumps(data, indent=indent))
+            return
+        import yaml  # noqa: PLC0415 - takes time to load
+
+        self._terminal.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
+
+    def table(
+        self, rows: Sequence[Row], now: datetime, errors: Sequence[str] = (), height: int | None = None
+    ) -> "Group":
+        """A table for a terminal, with bars, notes and a summary.
+
+        If it has to fit into a height (in lines), the least urgent rows are left out, and summary and errors
+        come first, where they can't be cut off.
+        """
+        from rich.console import Group  # noqa: PLC0415 - for a terminal only
+        from rich.table import Table  # noqa: PLC0415 - the same
+        from rich.text import Text  # noqa: PLC0415 - the same
+
+        room = len(rows) if height is None else max(height - _LINES_AROUND, 1)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in self._columns:
+            table.add_column(name, no_wrap=name not in _FOLDED, overflow="fold")
+        for row in rows[:room]:
+            drawn = dict(zip(self._columns, map(Text, cells(row, self._columns, now)), strict=True))
+            drawn["STATE"].stylize(_STYLES[row.state])
+            drawn["TIME LEFT"] = _bar(row, now, self._terminal.marks)
+            table.add_row(*drawn.values())
+        hidden = f" ({len(rows) - room} more not shown)" if room < len(rows) else ""
+        head = [Text(f"{summary(rows)}{hidden}", "dim"), *(Text(line, "red") for line in errors)]
+        said = [Text(line, "yellow") for line in notes(rows, self._columns)]
+        return Group(table, "", *said, *head) if height is None else Group(*head, "", table, "", *said)
+
+
+def _resource(row: Row) -> str:
+    """As kubectl and `refresh` name it."""
+    return f"{SHORT_NAMES[row.kind]}/{row.name}"
+
+
+def time_left(row: Row, now: datetime) -> str:
+    """How long until the token expires, with `~` if that is estimated."""
+    if row.expires_at is None:
+        return ""
+    if now >= row.expires_at:
+        return "expired"
+    return ("~" if row.estimated else "") + format_span(row.expires_at - now)
+
+
+def next_refresh(row: Row, now: datetime) -> str:
+    """When the token will be renewed."""
+    if row.next_refresh_at is None:
+        return ""
+    if row.is_overdue(now):
+        return f"overdue {format_span(now - row.next_refresh_at)}"
+    return "now" if now >= row.next_refresh_at else f"in {format_span(row.next_refresh_at - now)}"
+
+
+def _refreshed(row: Row, now: datetime) -> str:
+    return (
+        f"{format_span(now - row.refreshed_at)} ago" if row.refreshed_at and now >= row.refreshed_at else ""
+    )
+
+
+_COLUMNS: Final[Mapping[str, Callable[[Row, datetime], str]]] = {
+    "NAMESPACE": lambda row, _: row.namespace,
+    "RESOURCE": lambda row, _: _resource(row),
+    "STATE": lambda row, _: row.state,
+    "REASON": lambda row, _: row.reason,
+    "TIME LEFT": time_left,
+    "NEXT REFRESH": next_refresh,
+    "SECRET": lambda row, _: row.secret,
+    "REGISTRY": lambda row, _: row.registry,
+    "REFRESHED": _refreshed,
+    "MESSAGE": lambda row, _: row.message,
+}
+
+
+def columns_of(output: TableOutput, *, namespaces: bool, messages: bool) -> list[str]:
+    """The names of the columns; a wide table may have one for messages, which else follow the table."""
+    left_out = set() if namespaces else {"NAMESPACE"}
+    if output != "wide":
+        left_out |= {"REGISTRY", "REFRESHED", "MESSAGE"}
+    elif not messages:
+        left_out.add("MESSAGE")
+    return [name for name in _COLUMNS if name not in left_out]
+
+
+def cells(row: Row, columns: Sequence[str], now: datetime) -> list[str]:
+    """The text of each column, a dash where there is none."""
+    return [_COLUMNS[name](row, now) or "-" for name in columns]
+
+
+def notes(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """The messages of failing rows and an empty line, unless a column has them."""
+    found = [
+        f"{f'{row.namespace} ' if 'NAMESPACE' in columns else ''}{_resource(row)}: {row.message}"
+        for row in rows
+        if row.state != "Ready" and row.message
+    ]
+    return [*found, ""] if found and "MESSAGE" not in columns else []
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The number of resources in each state."""
+    numbers = [(sum(row.state == state for row in rows), state) for state in reversed(STATES)]
+    by_state = ", ".join(f"{number} {state.lower()}" for number, state in numbers if number) or "none"
+    return f"{len(rows)} {'resource' if len(rows) == 1 else 'resources'}: {by_state}"
+
+
+def filled_cells(row: Row, now: datetime) -> int:
+    """How many cells of the bar are full: all for a new token, at least one until it expires, then none."""
+    if row.expires_at is None or row.refreshed_at is None or not now < row.expires_at:
+        return 0
+    life = max(row.expires_at - row.refreshed_at, row.expires_at - now)
+    return max(round(_CELLS * ((row.expires_at - now) / life)), 1)
+
+
+def _bar(row: Row, now: datetime, marks: Marks) -> "Text":
+    from rich.text import Text  # noqa: PLC0415 - for a terminal only
+
+    left = time_left(row, now)
+    if row.expires_at is None or row.refreshed_at is None:
+        return Text(left or "-")
+    full = filled_cells(row, now)
+    style = "green" if full > _CELLS * _SHORT else "red"
+    return Text.assemble(
+        (marks.full * full, style), (marks.empty * (_CELLS - full), "bright_black"), f" {left}"
+    )

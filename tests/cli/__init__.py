@@ -1,1 +1,1 @@
-"""The pure parts of the commands, and what needs no cluster."""
+"""The commands as far as they need no cluster."""

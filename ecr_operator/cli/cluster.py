@@ -1,0 +1,106 @@
+"""The API server as the commands use it: with the user's rights, and with errors that say what to do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from ecr_operator.api.kinds import GROUP, KINDS, PLURALS
+from ecr_operator.cli.output import CommandError
+from ecr_operator.kube import connection, paths
+from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.failures import ApiError
+from ecr_operator.settings import Settings
+from ecr_operator.settings.commands import Place
+
+INSTALL_CRDS: Final = "kubectl apply -k config/crd"
+
+Object = Mapping[str, Any]
+
+
+@asynccontextmanager
+async def connected(place: Place) -> AsyncIterator[KubeClient]:
+    """A client of the API server that a command is about.
+
+    Raises:
+        CommandError: the kubeconfig can't be used.
+    """
+    try:
+        client = await connection.connect(place.settings, context=place.context)
+    except connection.ConnectionSetupError as error:
+        raise CommandError(str(error)) from error
+    async with client:
+        yield client
+
+
+def namespace_of(place: Place, client: KubeClient) -> str:
+    """The namespace that a command is about; empty for all."""
+    return own_namespace(place.settings, client) if place.namespace is None else place.namespace
+
+
+def own_namespace(settings: Settings, client: KubeClient) -> str:
+    """The namespace of the kubeconfig's context; in a cluster the pod's own."""
+    return (settings.namespace if settings.in_cluster else client.namespace) or "default"
+
+
+async def list_all(
+    client: KubeClient, namespace: str, kinds: Sequence[str] = KINDS
+) -> tuple[list[tuple[str, Object]], list[str]]:
+    """List the resources of these kinds.
+
+    Returns:
+        Kind and object of each, and a message for each kind that could not be listed.
+
+    Raises:
+        CommandError: no kind could be listed.
+    """
+    answers = await asyncio.gather(*(_list(client, kind, namespace) for kind in kinds))
+    errors = list(dict.fromkeys(answer for answer in answers if isinstance(answer, str)))
+    if all(isinstance(answer, str) for answer in answers):
+        raise CommandError(" ".join(errors))
+    lists = [
+        (kind, answer) for kind, answer in zip(kinds, answers, strict=True) if not isinstance(answer, str)
+    ]
+    return [(kind, item) for kind, items in lists for item in items], errors
+
+
+async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Object] | str:
+    try:
+        answer = await client.request("GET", paths.resources(kind, namespace))
+    except ApiError as failure:
+        return explain(failure, "list", kind, namespace)
+    return answer.get("items") or ()
+
+
+def is_unknown_kind(failure: ApiError) -> bool:
+    """Whether a 404 means that the kind does not exist, not one object of it."""
+    return failure.code == HTTPStatus.NOT_FOUND and "could not find the requested resource" in failure.message
+
+
+def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> str:
+    """Say what a failed request means to a user, and what helps.
+
+    Args:
+        failure: the API server's answer, or that there was none.
+        verb: as RBAC calls it.
+        kind: one of `KINDS`.
+        namespace: empty for all.
+    """
+    resource = f"{PLURALS[kind]}.{GROUP}"
+    match failure.code:
+        case HTTPStatus.FORBIDDEN:
+            where = f"in namespace {namespace}" if namespace else "in all namespaces"
+            side = "viewer" if verb in ("get", "list", "watch") else "editor"
+            role = f"ecr-secret-operator-{kind.lower()}-{side}-role"
+            narrower = "" if namespace else ", or select a namespace with -n"
+            return (
+                f"You are not allowed to {verb} {resource} {where}. Ask for the ClusterRole {role}{narrower}."
+            )
+        case HTTPStatus.NOT_FOUND:
+            return f"The cluster has no {resource}. Install the CRDs with `{INSTALL_CRDS}`."
+        case HTTPStatus.UNAUTHORIZED:
+            return "The API server does not accept the kubeconfig's credentials. Log in again."
+        case 0:
+            return f"Can't reach the API server: {failure.message}. Check the kubeconfig and its context."
+    return f"The API server refused to {verb} {resource}: {failure.message}."

@@ -1,0 +1,151 @@
+"""What each way to start the program imports, and what a user's errors look like."""
+
+import asyncio
+import io
+import os
+import sys
+from datetime import timedelta
+
+import pytest
+
+from ecr_operator.cli.cluster import explain, is_unknown_kind
+from ecr_operator.cli.output import Terminal, format_span
+from ecr_operator.kube.failures import ApiError
+from lab import commands
+
+# The operator's own run, as far as it gets without a cluster.
+OPERATOR = """
+import sys
+from ecr_operator.__main__ import main
+sys.argv = ["ecr-secret-operator", "--kubeconfig", "/nonexistent/config"]
+assert main() == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted", "unwanted"),
+    [
+        pytest.param(OPERATOR, "ecr_operator.app", ["rich.console", "ecr_operator.cli"], id="the operator"),
+        pytest.param(
+            "import ecr_operator.cli.main, ecr_operator.cli.status, ecr_operator.cli.refresh",
+            "ecr_operator.kube.client",
+            ["rich", "aiobotocore", "structlog"],
+            id="status and refresh on a pipe",
+        ),
+        pytest.param(
+            "import ecr_operator.cli.main, ecr_operator.cli.render",
+            "ecr_operator.core.secret",
+            ["rich", "aiobotocore", "aiohttp"],
+            id="render without tokens",
+        ),
+        pytest.param(
+            "import ecr_operator.__main__",
+            "ecr_operator.settings",
+            ["aiohttp", "structlog", "ecr_operator.settings.commands"],
+            id="a mistake in a flag",
+        ),
+    ],
+)
+async def test_only_what_is_needed_is_imported(code: str, wanted: str, unwanted: list[str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - else it waits for the collector
+    imported = out.decode().split()
+    assert wanted in imported
+    assert [name for name in unwanted if name in imported] == []
+
+
+async def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = await commands.run("render", "-f", "samples/ecr_v1alpha1_secret.yaml", out=writer)
+    os.close(writer)
+    assert (ended.code, "Traceback" in ended.err) == (141, False)
+
+
+def test_an_encoding_without_signs_gets_letters() -> None:
+    raw = io.BytesIO()
+    terminal = Terminal(io.TextIOWrapper(raw, encoding="ascii"), io.StringIO())
+    terminal.write(f"hóst {terminal.marks.good}")
+    assert raw.getvalue() == b"h?st ok\n"
+
+
+@pytest.mark.parametrize(
+    ("failure", "request_", "message"),
+    [
+        pytest.param(
+            (403, ""),
+            ("list", "Secret", ""),
+            "You are not allowed to list secrets.ecr.mobb.redhat.com in all namespaces. "
+            "Ask for the ClusterRole ecr-secret-operator-secret-viewer-role, or select a namespace with -n.",
+            id="reading in all namespaces",
+        ),
+        pytest.param(
+            (403, ""),
+            ("patch", "ArgoHelmRepoSecret", "argocd"),
+            "You are not allowed to patch argohelmreposecrets.ecr.mobb.redhat.com in namespace argocd. "
+            "Ask for the ClusterRole ecr-secret-operator-argohelmreposecret-editor-role.",
+            id="writing in one namespace",
+        ),
+        pytest.param(
+            (404, ""),
+            ("list", "Secret", ""),
+            "The cluster has no secrets.ecr.mobb.redhat.com. "
+            "Install the CRDs with `kubectl apply -k config/crd`.",
+            id="no CRDs",
+        ),
+        pytest.param((401, ""), ("list", "Secret", ""), "Log in again.", id="unknown credentials"),
+        pytest.param(
+            (0, "no route"), ("list", "Secret", ""), "Can't reach the API server: no route.", id="no answer"
+        ),
+        pytest.param(
+            (500, "broken"),
+            ("list", "Secret", ""),
+            "The API server refused to list secrets.ecr.mobb.redhat.com: broken.",
+            id="another error",
+        ),
+    ],
+)
+def test_a_failed_request_is_explained_with_what_helps(
+    failure: tuple[int, str], request_: tuple[str, str, str], message: str
+) -> None:
+    code, text = failure
+    assert message in explain(ApiError(code, "Reason", text), *request_)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        (404, "the server could not find the requested resource", True),
+        (404, 'secrets.ecr.mobb.redhat.com "x" not found', False),
+        (403, "the server could not find the requested resource", False),
+    ],
+    ids=["the kind", "the object", "not a 404"],
+)
+def test_a_404_for_the_kind_differs_from_one_for_the_object(
+    code: int, message: str, *, expected: bool
+) -> None:
+    assert is_unknown_kind(ApiError(code, "Reason", message)) is expected
+
+
+@pytest.mark.parametrize(
+    ("span", "formatted"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(seconds=59.9), "59s"),
+        (timedelta(seconds=60), "1m"),
+        (timedelta(seconds=61), "1m1s"),
+        (timedelta(hours=9, minutes=12, seconds=59), "9h12m"),
+        (timedelta(days=3, seconds=59), "3d"),
+        (timedelta(hours=1, seconds=5), "1h"),
+        (timedelta(seconds=-61), "1m1s"),
+        (timedelta(days=4000), "4000d"),
+    ],
+    ids=str,
+)
+def test_a_span_has_its_two_largest_units(span: timedelta, formatted: str) -> None:
+    assert format_span(span) == formatted

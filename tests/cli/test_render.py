@@ -1,0 +1,263 @@
+"""`render`: from manifests to the Secrets that would be written, without a cluster."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ecr_operator.cli.output import CommandError, Terminal
+from ecr_operator.cli.render import manifests, not_ours, read, resource_of, run
+from ecr_operator.core.ports import SystemClock
+from ecr_operator.settings.commands import Render, parse_command
+from lab import commands
+from lab.aws import LocalAws
+
+SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("ecr_*.yaml"))
+TENANT = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: Secret
+metadata: {name: pull, namespace: team-a}
+spec:
+  generated_secret_name: login
+  ecr_registry: 123456789012.dkr.ecr.us-east-1.amazonaws.com
+"""
+CHART = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: ArgoHelmRepoSecret
+metadata: {name: one, namespace: argocd}
+spec: {generated_secret_name: one, url: 123456789012.dkr.ecr.us-east-1.amazonaws.com/charts}
+"""
+PREFIX = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: ArgoHelmRepoSecret
+metadata: {name: one}
+spec: {generated_secret_name: one, url: h, region: us-east-1, credential_scope: repo-creds}
+"""
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    async with LocalAws() as local:
+        yield local
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "manifests.yaml"
+
+
+async def render(file: Path, text: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and notes for a file with this text."""
+    file.write_text(text, encoding="utf-8")
+    command = parse_command(["render", "-f", str(file), *arguments], {})
+    assert isinstance(command, Render)
+    out, errors = StringIO(), StringIO()
+    code = await run(command, Terminal(out, errors), SystemClock())
+    return code, out.getvalue(), errors.getvalue()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+async def test_a_sample_becomes_its_secret_with_placeholders(sample: Path, file: Path) -> None:
+    text = sample.read_text().replace("ACCOUNT_ID", "123456789012")
+    code, out, notes = await render(file, text, "-n", "team-a")
+    documents = list(yaml.safe_load_all(text))
+    ours = [each for each in documents if each["apiVersion"] == "ecr.mobb.redhat.com/v1alpha1"]
+    assert (code, notes.count("Skipped")) == (0, len(documents) - len(ours))
+    spec, secret = ours[0]["spec"], yaml.safe_load(out)
+    assert (secret["apiVersion"], secret["kind"]) == ("v1", "Secret")
+    assert secret["metadata"]["namespace"] == "team-a"
+    assert secret["metadata"]["name"] == spec["generated_secret_name"]
+    assert "TOKEN-NOT-SHOWN" in "".join(base64.b64decode(value).decode() for value in secret["data"].values())
+    assert "#   " in out
+    assert ("spec.suspend is true, so nothing would be written" in notes) == spec.get("suspend", False)
+
+
+async def test_several_resources_are_a_list_in_json_and_documents_in_yaml(file: Path) -> None:
+    two = f"{TENANT}---{TENANT.replace('pull', 'other')}"
+    _, out, _ = await render(file, two, "-o", "json")
+    assert (json.loads(out)["kind"], len(json.loads(out)["items"])) == ("List", 2)
+    _, out, _ = await render(file, two)
+    assert len(list(yaml.safe_load_all(out))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "rendered"),
+    [
+        pytest.param(f"{TENANT}  frequenzy: 1h\n", "did you mean frequency?", True, id="an unknown field"),
+        pytest.param(f"{TENANT}  5: 1\n", "spec.5 is not a known field.", True, id="a number as a field"),
+        pytest.param(
+            f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True, id="a bad frequency"
+        ),
+        pytest.param(
+            f"{TENANT}  secret_labels: {{team: a b}}\n",
+            "An existing Secret keeps what it has for spec.secret_labels",
+            True,
+            id="a bad label",
+        ),
+        pytest.param(
+            f"{TENANT}  deletion_policy: orphan\n",
+            "No Secret is created until this is corrected",
+            False,
+            id="a bad policy",
+        ),
+        pytest.param(
+            PREFIX,
+            "a whole host",
+            False,
+            id="a prefix of any host",
+        ),
+        pytest.param(
+            TENANT.replace("123456789012.", "oci://123456789012."),
+            "begins with oci://",
+            True,
+            id="a registry that no client can use",
+        ),
+        pytest.param(
+            TENANT.replace("123456789012.", "ACCOUNT_ID.") + "  region: us-east-1\n",
+            "write its 12 digits",
+            True,
+            id="no account",
+        ),
+        pytest.param(f"{TENANT}  region: eu-west-1\n", "RegionMismatch", False, id="another region"),
+        pytest.param(f"{TENANT}  role_arn: x\n", "InvalidSpec: spec.role_arn", False, id="a bad role"),
+        pytest.param("kind: Pod\napiVersion: v1\n", "has no resource of this operator", False, id="a Pod"),
+        pytest.param("", "has no resource of this operator", False, id="nothing"),
+    ],
+)
+async def test_a_mistake_is_reported_and_is_exit_1(
+    file: Path, text: str, message: str, *, rendered: bool
+) -> None:
+    code, out, notes = await render(file, text)
+    assert (code, bool(out)) == (1, rendered)
+    assert message in " ".join(notes.split())
+
+
+async def test_hints_are_no_failure(file: Path) -> None:
+    oci = CHART.replace("url: ", "url: oci://")
+    code, _, notes = await render(file, f"{oci}---{oci.replace('one', 'two')}")
+    assert (code, notes.count("Argo CD uses the login only for OCI sources")) == (0, 2)
+    assert "ArgoHelmRepoSecret two has the same url" in notes
+    assert "ArgoHelmRepoSecret one has the same url" in notes
+
+
+async def test_a_token_is_fetched_only_on_request_with_the_users_own_keys(aws: LocalAws) -> None:
+    await commands.run("render", "-f", "-", aws=aws.url, given=TENANT.encode())
+    assert aws.calls == []
+    role = f"{TENANT}  role_arn: arn:aws:iam::123456789012:role/reader\n"
+    ended = await commands.run("render", "-f", "-", "--show-token", aws=aws.url, given=role.encode())
+    assert (ended.code, aws.count("AssumeRole"), aws.count("GetAuthorizationToken")) == (0, 1, 1)
+    assert aws.services.passwords[0] in ended.out
+    assert "TOKEN-NOT-SHOWN" not in ended.out
+
+
+async def test_a_token_that_aws_denies_is_one_line_and_no_secret(aws: LocalAws) -> None:
+    aws.fail("AccessDeniedException")
+    ended = await commands.run("render", "-f", "-", "--show-token", aws=aws.url, given=TENANT.encode())
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert "Secret team-a/pull: AccessDenied: AWS denies" in ended.err
+
+
+async def test_a_file_that_cant_be_read_is_one_line(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe")
+    for path, message in ((file.parent, "Is a directory"), (file.parent / "x", "No such"), (file, "UTF-8")):
+        with pytest.raises(CommandError, match=message):
+            read(str(path))
+    ended = await commands.run("render", "-f", "/nonexistent/x.yaml")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "ecr-secret-operator: Can't read /nonexistent/x.yaml: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("---\n---\n", [], id="empty documents"),
+        pytest.param("a: 1\n---\nb: 2", [{"a": 1}, {"b": 2}], id="several"),
+        pytest.param('{"a": 1}', [{"a": 1}], id="JSON"),
+        pytest.param("kind: List\nitems: [{a: 1}, {b: 2}]", [{"a": 1}, {"b": 2}], id="a list"),
+        pytest.param("kind: SecretList\nitems: []", [], id="an empty list of a kind"),
+        pytest.param("kind: X\nitems: [1]", [{"kind": "X", "items": [1]}], id="items of another kind"),
+    ],
+)
+def test_the_manifests_of_a_text(text: str, expected: list[object]) -> None:
+    assert list(manifests(text, "file")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("a: [", "file, line 1: ", id="not closed"),
+        pytest.param("a:\n\tb: 1", "file, line 2: ", id="a tab"),
+        pytest.param("text", "something other than Kubernetes manifests", id="text"),
+        pytest.param("kind: List\nitems: [1]", "something other than Kubernetes manifests", id="a bad list"),
+        pytest.param("a: !!python/object:os.system x", "file, line 1: ", id="a tag that runs code"),
+        pytest.param("a: 2026-13-45", "file is not valid YAML.", id="an impossible date"),
+        pytest.param("\x00", "file is not valid YAML.", id="a control character"),
+        pytest.param("[" * 5000, "file is not valid YAML.", id="too deep"),
+    ],
+)
+def test_a_text_without_manifests_is_one_line(text: str, message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        list(manifests(text, "file"))
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"apiVersion": "v1", "kind": "Secret"}, "expected apiVersion ecr.mobb.redhat.com/v1alpha1"),
+        ({"apiVersion": "apps/v1", "kind": "Deployment"}, "not a kind of this operator"),
+        ({"apiVersion": ["x"], "kind": {"y": 1}}, "not a kind of this operator"),
+        ({"apiVersion": "ecr.mobb.redhat.com/v1alpha1", "kind": "ArgoHelmRepoSecret"}, ""),
+    ],
+    ids=["the core Secret", "another kind", "other types", "ours"],
+)
+def test_a_manifest_that_is_not_ours_is_described(document: dict[str, object], message: str) -> None:
+    assert message in not_ours(document)
+    assert bool(message) == bool(not_ours(document))
+
+
+def of(metadata: Any) -> dict[str, Any]:
+    return {"kind": "Secret", "metadata": metadata, "spec": {"generated_secret_name": "login"}}
+
+
+def test_the_namespace_is_that_of_the_manifest_or_the_given_one() -> None:
+    for metadata, namespace in (({}, "here"), ({"namespace": ""}, "here"), ({"namespace": "there"}, "there")):
+        assert resource_of(of({"name": "pull", **metadata}), "here").key.namespace == namespace
+
+
+def test_a_resource_from_the_cluster_keeps_its_uid_and_request() -> None:
+    request = {"ecr.mobb.redhat.com/refresh-requested-at": "now"}
+    resource = resource_of(of({"name": "pull", "uid": "u", "annotations": request}), "here")
+    assert (resource.uid, resource.refresh_requested) == ("u", "now")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"annotations": ["x"]}, {"annotations": {"ecr.mobb.redhat.com/refresh-requested-at": 5}}, {"uid": 5}],
+    ids=str,
+)
+def test_metadata_of_other_types_is_ignored(metadata: dict[str, Any]) -> None:
+    assert resource_of(of({"name": "pull", **metadata}), "here").refresh_requested is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("text", "no valid metadata.name"),
+        ({}, "no valid metadata.name"),
+        ({"name": 5}, "no valid metadata.name"),
+        ({"name": "A_b"}, "no valid metadata.name"),
+        ({"name": "x", "namespace": "A"}, "not a valid namespace name"),
+        ({"name": "x", "namespace": ["a"]}, "not a valid namespace name"),
+    ],
+    ids=str,
+)
+def test_a_name_that_kubernetes_refuses_is_an_error(metadata: Any, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        resource_of(of(metadata), "here")

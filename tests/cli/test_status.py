@@ -1,0 +1,329 @@
+"""`status`: the row of a resource, and how rows are shown."""
+
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ecr_operator.cli.output import Terminal
+from ecr_operator.cli.rows import Row, as_data, by_urgency, changed, row_of
+from ecr_operator.cli.status import (
+    Printer,
+    cells,
+    columns_of,
+    filled_cells,
+    next_refresh,
+    notes,
+    summary,
+    time_left,
+)
+from ecr_operator.core.status import SUCCEEDED
+from tests.cli.builders import LIFE, NOW, READY, REFRESHED, Json, at, condition, resource, row, status
+
+DENIED = condition("Refreshed", "False", "AccessDenied", "AWS denies it.")
+SUSPENDED = condition("Refreshed", "Unknown", "Suspended", "Nothing is refreshed.")
+
+
+def of(status: Json | None = None, **fields: Any) -> Row:
+    return row_of("Secret", resource(status, **fields), NOW)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "reason", "message"),
+    [
+        pytest.param(of(status(READY, REFRESHED)), "Ready", "Refreshed", "", id="well"),
+        pytest.param(
+            of(status(READY, DENIED)), "Failing", "AccessDenied", "AWS denies it.", id="a failing refresh"
+        ),
+        pytest.param(
+            of(status(condition("Ready", "False", "SecretConflict", "Taken."), DENIED, age=None)),
+            "Not ready",
+            "SecretConflict",
+            "Taken.",
+            id="Ready False",
+        ),
+        pytest.param(
+            of(status(READY, SUSPENDED)), "Ready", "Suspended", "Nothing is refreshed.", id="suspended"
+        ),
+        pytest.param(
+            of(status(READY, condition("Refreshed", "False", "InvalidSpec", "spec.frequency: no."))),
+            "Failing",
+            "InvalidSpec",
+            "spec.frequency: no.",
+            id="a mistake with which the token is renewed",
+        ),
+        pytest.param(
+            of(status(READY, condition("Refreshed", "True", "Refreshed", f"{SUCCEEDED} Know this."))),
+            "Ready",
+            "Refreshed",
+            "Know this.",
+            id="a hint",
+        ),
+        pytest.param(of(), "Not ready", "Pending", "No operator has processed", id="no status"),
+        pytest.param(of({}), "Not ready", "Pending", "No operator has processed", id="an empty status"),
+        pytest.param(
+            of(status(READY, REFRESHED), generation=2),
+            "Not ready",
+            "Pending",
+            "the changed spec",
+            id="a status of an older spec",
+        ),
+        pytest.param(
+            of(status(READY, REFRESHED, age=12.01)),
+            "Not ready",
+            "TokenExpired",
+            "Is the operator running",
+            id="a token that expired though the status says Ready",
+        ),
+        pytest.param(
+            of(status(READY, DENIED, age=13)),
+            "Not ready",
+            "TokenExpired",
+            "AWS denies it.",
+            id="an expired token keeps the cause",
+        ),
+        pytest.param(
+            of(status(READY, REFRESHED, age=10.2)),
+            "Failing",
+            "Pending",
+            "Is the operator running",
+            id="long overdue",
+        ),
+        pytest.param(of(status(READY, REFRESHED, age=10.05)), "Ready", "Refreshed", "", id="just due"),
+        pytest.param(
+            of(status(READY, SUSPENDED, age=11)),
+            "Ready",
+            "Suspended",
+            "Nothing is refreshed.",
+            id="a suspended one is not overdue",
+        ),
+    ],
+)
+def test_a_row_shows_the_present_state(found: Row, state: str, reason: str, message: str) -> None:
+    assert (found.state, found.reason) == (state, reason)
+    assert message in found.message
+    assert bool(found.message) == bool(message)
+    assert found.ready == (state != "Not ready")
+
+
+@pytest.mark.parametrize(
+    ("legacy", "state", "reason", "left"),
+    [
+        ({"phase": "Updated", "lastUpdatedTime": at(-1)}, "Ready", "Refreshed", 11),
+        ({"phase": "Updated", "lastUpdatedTime": at(-13)}, "Not ready", "TokenExpired", -1),
+        ({"phase": "Failed", "lastUpdatedTime": at(-1)}, "Not ready", "Failed", 11),
+        ({"phase": "Failed"}, "Not ready", "Failed", None),
+        ({"lastUpdatedTime": at(-1)}, "Not ready", "Pending", 11),
+    ],
+    ids=["updated", "long ago", "failed", "failed from the start", "no phase"],
+)
+def test_a_status_of_v0_6_0_has_a_presumed_life_of_twelve_hours(
+    legacy: Json, state: str, reason: str, left: int | None
+) -> None:
+    found = of(legacy)
+    assert (found.state, found.reason, found.estimated) == (state, reason, left is not None)
+    assert found.expires_at == (None if left is None else NOW + timedelta(hours=left))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        {"status": "text"},
+        {"status": {"conditions": "text"}},
+        {"status": {"conditions": [1, {"type": 2}, {"type": "Ready"}]}},
+        {"status": {"phase": 7, "lastUpdatedTime": "soon"}},
+        {"spec": None},
+        {"spec": {"ecr_registry": 5, "generated_secret_name": None}},
+    ],
+    ids=str,
+)
+def test_values_of_other_types_make_a_row_that_is_not_ready(garbage: Json) -> None:
+    found = row_of("Secret", {**resource(), **garbage}, NOW)
+    assert not found.ready
+    assert json.dumps(as_data(found, NOW))
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("host/\x1b[31mred", "host/?[31mred"),
+        ("a\nb", "a?b"),
+        ("https://user:token@host/v2", "https://host/v2"),
+        ("user:token@host", "host"),
+        ("host/path@sha256:1", "host/path@sha256:1"),
+    ],
+)
+def test_a_registry_is_shown_without_login_and_control_characters(written: str, shown: str) -> None:
+    assert of(status(READY, REFRESHED), ecr_registry=written).registry == shown
+    assert row_of("ArgoHelmRepoSecret", resource(url=written), NOW).registry == shown
+
+
+def test_messages_and_names_are_shown_without_control_characters() -> None:
+    found = of(
+        status(condition("Ready", "False", "X\x07", "bad\x1b]0;x")),
+        generated_secret_name="a\tb",  # noqa: S106 - a name
+    )
+    assert (found.reason, found.message, found.secret) == ("X?", "bad?]0;x", "a?b")
+
+
+def test_the_most_urgent_come_first() -> None:
+    soon, later = NOW + timedelta(minutes=5), NOW + timedelta(hours=5)
+    rows = [
+        row(name="ready-later", expires_at=later),
+        row(name="ready-soon", expires_at=soon),
+        row(name="expired", state="Not ready", expires_at=soon),
+        row(name="failing-later", state="Failing", expires_at=later),
+        row(name="never", state="Not ready", expires_at=None),
+        row(name="failing-soon", state="Failing", expires_at=soon),
+        row(name="b", namespace="a", state="Not ready", expires_at=None),
+    ]
+    names = " ".join(each.name for each in by_urgency(rows))
+    assert names == "b never expired failing-soon failing-later ready-soon ready-later"
+
+
+def test_changes_are_new_changed_and_deleted_rows() -> None:
+    same, old, new, gone = row(name="same"), row(name="x"), row(name="x", reason="Y"), row(name="gone")
+    before = {each.identity: each for each in (same, old, gone)}
+    found = changed(before, [new, same, row(name="more")])
+    assert [(each.name, each.reason, each.ready) for each in found] == [
+        ("x", "Y", True),
+        ("more", "Refreshed", True),
+        ("gone", "Deleted", False),
+    ]
+
+
+def test_data_has_the_documented_fields() -> None:
+    assert as_data(row(), NOW) == {
+        "kind": "Secret",
+        "namespace": "team-a",
+        "name": "pull",
+        "ready": True,
+        "reason": "Refreshed",
+        "message": "",
+        "registry": "host",
+        "secret": "pull-login",
+        "lastUpdatedTime": "2026-11-24T11:00:00Z",
+        "expirationTime": "2026-11-24T23:00:00Z",
+        "expirationEstimated": False,
+        "nextRefreshTime": "2026-11-24T21:00:00Z",
+        "secondsLeft": 39600,
+    }
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "seconds"),
+    [(None, None), (NOW, 0), (NOW - LIFE, 0), (NOW + timedelta(seconds=1.9), 1)],
+    ids=["no token", "just expired", "long expired", "whole seconds"],
+)
+def test_seconds_left_are_never_negative(expires_at: Any, seconds: int | None) -> None:
+    assert as_data(row(expires_at=expires_at), NOW)["secondsLeft"] == seconds
+
+
+NARROW = columns_of("table", namespaces=False, messages=True)
+WIDE = columns_of("wide", namespaces=True, messages=True)
+BAD = row(name="bad", state="Not ready", reason="AccessDenied", message="AWS denies it.", expires_at=None)
+
+
+def test_the_columns_of_a_table_and_of_a_wide_one() -> None:
+    assert dict(zip(NARROW, cells(row(kind="ArgoHelmRepoSecret"), NARROW, NOW), strict=True)) == {
+        "RESOURCE": "argohelmrepo/pull",
+        "STATE": "Ready",
+        "REASON": "Refreshed",
+        "TIME LEFT": "11h",
+        "NEXT REFRESH": "in 9h",
+        "SECRET": "pull-login",
+    }
+    assert ["NAMESPACE", *NARROW, "REGISTRY", "REFRESHED", "MESSAGE"] == WIDE
+    assert cells(BAD, WIDE, NOW)[-3:] == ["host", "1h ago", "AWS denies it."]
+    assert cells(BAD, WIDE, NOW)[4] == "-"
+    assert columns_of("wide", namespaces=True, messages=False) == WIDE[:-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"expires_at": None}, ""),
+        ({"expires_at": NOW}, "expired"),
+        ({"expires_at": NOW + timedelta(minutes=5)}, "5m"),
+        ({"expires_at": NOW + timedelta(minutes=5), "estimated": True}, "~5m"),
+    ],
+    ids=["no token", "just expired", "alive", "estimated"],
+)
+def test_the_time_left(fields: dict[str, Any], shown: str) -> None:
+    assert time_left(row(**fields), NOW) == shown
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"), [(None, ""), (1, "in 1h"), (0, "now"), (-0.05, "now"), (-2, "overdue 2h")]
+)
+def test_the_next_refresh(hours: float | None, shown: str) -> None:
+    due = None if hours is None else NOW + timedelta(hours=hours)
+    assert next_refresh(row(next_refresh_at=due), NOW) == shown
+
+
+@pytest.mark.parametrize(("hours", "full"), [(12.0, 10), (6.0, 5), (0.01, 1), (0.0, 0), (-1.0, 0)])
+def test_the_bar_shrinks_with_the_time_left(hours: float, full: int) -> None:
+    expires_at = NOW + timedelta(hours=hours)
+    assert filled_cells(row(expires_at=expires_at, refreshed_at=expires_at - LIFE), NOW) == full
+
+
+def test_notes_are_the_messages_of_rows_that_are_not_ready() -> None:
+    rows = [row(), BAD, row(reason="Suspended", message="Nothing is refreshed.")]
+    assert notes(rows, NARROW) == ["ecrsecret/bad: AWS denies it.", ""]
+    assert notes(rows, WIDE) == []
+    assert notes(rows, ["NAMESPACE", *NARROW])[0] == "team-a ecrsecret/bad: AWS denies it."
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ([], "0 resources: none"),
+        ([row()], "1 resource: 1 ready"),
+        ([row(), row(), BAD, row(state="Failing")], "4 resources: 2 ready, 1 failing, 1 not ready"),
+    ],
+    ids=["none", "one", "all states"],
+)
+def test_the_summary_counts_states(rows: list[Row], line: str) -> None:
+    assert summary(rows) == line
+
+
+def test_on_a_pipe_columns_are_aligned_and_later_lines_keep_their_widths() -> None:
+    out = io.StringIO()
+    printer = Printer("table", Terminal(out, io.StringIO()), ["RESOURCE", "STATE", "SECRET"])
+    printer.write_all([row(name="a-long-name"), BAD], NOW)
+    printer.write_changes([row(name="x")], NOW)
+    assert out.getvalue().splitlines() == [
+        "RESOURCE                STATE       SECRET",
+        "ecrsecret/a-long-name   Ready       pull-login",
+        "ecrsecret/bad           Not ready   pull-login",
+        "",
+        "ecrsecret/bad: AWS denies it.",
+        "",
+        "2 resources: 1 ready, 1 not ready",
+        "ecrsecret/x             Ready       pull-login",
+    ]
+
+
+def drawn(*rows: Row, height: int | None = None, errors: tuple[str, ...] = ()) -> list[str]:
+    out = io.StringIO()
+    printer = Printer("table", Terminal(out), columns_of("wide", namespaces=False, messages=False))
+    Console(file=out, width=140, _environ={}).print(printer.table(rows, NOW, errors, height))
+    return out.getvalue().splitlines()
+
+
+def test_on_a_terminal_there_are_bars_and_notes_and_no_text_is_markup() -> None:
+    shown = drawn(row(name="half", expires_at=NOW + timedelta(hours=1)), BAD, row(registry="[bold]x[/bold]"))
+    assert "#####..... 1h" in "\n".join(shown)
+    assert "[bold]x[/bold]" in "\n".join(shown)
+    assert shown[-3:] == ["ecrsecret/bad: AWS denies it.", "", "3 resources: 2 ready, 1 not ready"]
+
+
+def test_a_table_that_has_to_fit_leaves_out_the_least_urgent_rows_and_begins_with_the_summary() -> None:
+    shown = drawn(*(row(name=f"r{number}") for number in range(50)), height=24, errors=("No server.",))
+    assert shown[:2] == ["50 resources: 50 ready (34 more not shown)", "No server."]
+    assert [line.split()[0] for line in shown if "ecrsecret/r" in line] == [
+        f"ecrsecret/r{number}" for number in range(16)
+    ]

@@ -4,7 +4,6 @@ Only the status is read: whoever may request a token need not have the right to 
 """
 
 import asyncio
-import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -222,19 +221,12 @@ async def _find(
     if len(found) > 1:
         ways = " or ".join(f"{SHORT_NAMES[key.kind]}/{name}" for key, _ in found)
         raise CommandError(f"Two resources are named {name}; specify {ways}.")
+    if not found and errors:
+        raise CommandError(errors[0])
     if not found:
-        raise CommandError(errors[0] if errors else await _not_found(client, namespace, kind, name))
+        missing = f"{kind or 'resource'} named {name} in namespace {namespace}"
+        raise CommandError(f"There is no {missing}; `status -A` lists all resources.")
     return found[0]
-
-
-async def _not_found(client: KubeClient, namespace: str, kind: str | None, name: str) -> str:
-    message = f"No {kind or 'resource'} named {name} in namespace {namespace}"
-    try:
-        objects, _ = await list_all(client, namespace, (kind,) if kind else KINDS)
-    except CommandError:
-        return f"{message}."
-    near = difflib.get_close_matches(name, [raw["metadata"]["name"] for _, raw in objects], n=1)
-    return f"{message}; did you mean {near[0]}?" if near else f"{message}; `status -A` lists all."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from tests.telemetry.web import Heard, ask
 
 
 async def page(operator: OperatorProcess, path: str) -> Heard:
-    """Ask an operator for a page."""
+    """Get a page from an operator."""
     return await ask(await operator.port(path), path)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a real process, scraped while things happen."""
+"""The metrics of a real process."""
 
 import socket
 from datetime import UTC, datetime
@@ -12,13 +12,18 @@ from tests.cluster.scene import Scene
 A_SECOND_OLD = 4.0
 
 
-async def test_a_first_refresh_shows_in_every_metric_that_it_touches(scene: Scene) -> None:
+async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_touch(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"), ecr_secret("other"), argo_secret("charts"))
     async with scene.operator() as operator:
         (pull, _) = await scene.ready("pull", "other")
         await scene.ready("charts", kind=ARGO_SECRETS)
         await shows(operator, 1, "event_loop_lag_seconds_count")
         seen = await shows(operator, 3, "resources", ready="true")
+        await scene.delete("pull-login")
+        await shows(operator, 1, "refreshes_total", reason="Repaired")
+        await scene.delete("pull", ECR_SECRETS)
+        later = await shows(operator, 2, "resources", within=A_SECOND_OLD)
+    assert (later.expiry("pull"), later.expiry("other") is None) == (None, False)
     expires = datetime.fromisoformat(pull["status"]["expirationTime"])
     found = seen.expiry("pull")
     assert found is not None
@@ -35,27 +40,7 @@ async def test_a_first_refresh_shows_in_every_metric_that_it_touches(scene: Scen
     assert seen.values("leader") == [1]
 
 
-async def test_series_go_with_their_resource_and_counts_stay(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"), ecr_secret("other"))
-    async with scene.operator() as operator:
-        await scene.ready("pull", "other")
-        await shows(operator, 2, "resources")
-        await scene.delete("pull", ECR_SECRETS)
-        seen = await shows(operator, 1, "resources", within=A_SECOND_OLD)
-    assert seen.expiry("pull") is None
-    assert seen.expiry("other") is not None
-    assert seen.value("refreshes_total", reason="Refreshed") == 2
-
-
-async def test_a_repair_shows(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator() as operator:
-        await scene.ready("pull")
-        await scene.delete("pull-login")
-        await shows(operator, 1, "refreshes_total", reason="Repaired")
-
-
-async def test_what_fails_shows_for_as_long_as_it_fails(scene: Scene) -> None:
+async def test_a_failure_shows_for_as_long_as_it_lasts(scene: Scene) -> None:
     scene.aws.fail("InternalFailure", status=500)
     await scene.create(ecr_secret("pull"))
     async with scene.operator() as operator:
@@ -79,7 +64,7 @@ async def test_renewals_show_with_their_lateness(scene: Scene) -> None:
     assert seen.value("refresh_lateness_seconds_sum") < 3
 
 
-async def test_one_replica_leads_and_its_standby_knows_the_tokens_too(scene: Scene) -> None:
+async def test_one_replica_is_the_leader_and_the_standby_knows_the_tokens_too(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"), ecr_secret("bad", frequency="often"))
     env = {"POD_NAMESPACE": scene.namespace}
     async with scene.operator("--leader-elect", env={**env, "POD_NAME": "one"}) as one:
@@ -93,15 +78,6 @@ async def test_one_replica_leads_and_its_standby_knows_the_tokens_too(scene: Sce
     assert (leader.value("resources_failing"), standby.value("resources_failing")) == (1, 0)
     assert standby.value("queue_depth") == 0
     assert leader.value("kubernetes_requests_total", resource="leases.coordination.k8s.io") > 0
-
-
-async def test_without_series_of_each_resource_the_numbers_are_there(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator("--resource-metrics=false") as operator:
-        await scene.ready("pull")
-        seen = await shows(operator, 1, "resources", ready="true")
-    assert seen.expiry("pull") is None
-    assert "pull" not in seen.text
 
 
 async def test_no_token_and_no_key_is_in_the_metrics(scene: Scene) -> None:
@@ -123,7 +99,7 @@ async def test_no_token_and_no_key_is_in_the_metrics(scene: Scene) -> None:
     assert leaks({"metrics": seen.text}, hidden) == {}
 
 
-async def test_a_port_in_use_that_was_asked_for_is_one_line_and_exit_1(scene: Scene) -> None:
+async def test_a_requested_port_in_use_is_one_line_and_exit_1(scene: Scene) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         async with scene.operator(f"--health-probe-bind-address={address}") as operator:

@@ -1,4 +1,4 @@
-"""What the kubelet hears of a real process."""
+"""The probes of a real process."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ async def _says(operator: OperatorProcess) -> tuple[int, int]:
     return (await page(operator, "/healthz")).status, (await page(operator, "/readyz")).status
 
 
-async def test_alive_but_not_ready_before_everything_was_listed(tmp_path: Path) -> None:
+async def test_alive_but_not_ready_until_everything_was_listed(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"gitVersion": "v1"})]
         config = tmp_path / "config"
@@ -30,7 +30,7 @@ async def test_alive_but_not_ready_before_everything_was_listed(tmp_path: Path) 
             assert "not listed yet" in (await page(operator, "/readyz")).body
 
 
-async def test_ready_and_alive_whatever_is_away_once_everything_was_listed(rough: Scene) -> None:
+async def test_alive_and_ready_without_aws_and_api_server_once_everything_was_listed(rough: Scene) -> None:
     await rough.create(ecr_secret("pull"))
     rough.aws.fail("InternalFailure", status=500)
     async with rough.operator() as operator:
@@ -44,7 +44,7 @@ async def test_ready_and_alive_whatever_is_away_once_everything_was_listed(rough
             await asyncio.to_thread(rough.plane.start_api_server)
 
 
-async def test_a_loop_that_hangs_answers_nobody_until_it_goes_on(scene: Scene) -> None:
+async def test_a_blocked_loop_answers_no_probe(scene: Scene) -> None:
     async with scene.operator() as operator:
         await wait_for(lambda: _is_ready(operator), 20, "ready")
         operator.pause()
@@ -58,7 +58,7 @@ async def test_a_loop_that_hangs_answers_nobody_until_it_goes_on(scene: Scene) -
         assert await _says(operator) == (200, 200)
 
 
-async def test_alive_but_not_ready_while_it_stops(scene: Scene) -> None:
+async def test_alive_but_not_ready_while_stopping(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with (
         FaultProxy(scene.kubeconfig) as proxy,

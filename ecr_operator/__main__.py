@@ -45,8 +45,7 @@ def _run_operator(settings: Settings) -> int:
     # Only now: the libraries take a quarter of a second, which --help and a mistake need not wait for. What
     # they define stays for ever, so collecting garbage meanwhile, and looking at it later, is time lost.
     gc.disable()
-    # structlog would load rich, 5.4 MiB and 0.1 s, for tracebacks that are never printed. None marks a module as
-    # absent.
+    # structlog would load rich, 5.4 MiB and 0.1 s, for tracebacks that are never printed; None hides it.
     sys.modules["rich"] = None  # type: ignore[assignment] # Python's own convention
     from ecr_operator import app  # noqa: PLC0415
     from ecr_operator.kube.connection import ConnectionSetupError  # noqa: PLC0415

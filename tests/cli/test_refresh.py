@@ -148,14 +148,15 @@ async def test_all_one_list_in_two_seconds_also_while_lists_fail(tmp_path: Path)
 
 
 async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path: Path) -> None:
-    names = ("met", "denied", "deleted")
+    names = ("met", "denied", "deleted", "away")
     items: list[Any] = [resource(WELL, name=name) for name in names]
-    later = [resource(FRESH, name="met"), resource(STUCK, name="denied")]
+    found = {"met": FRESH, "denied": STUCK, "away": status(READY, AWAY)}
+    later = [resource(now, name=name) for name, now in found.items()]
     async with ScriptedServer() as server:
         asleep = resource(WELL, name="asleep", suspend=True)
-        server.others = [reply({"items": [*items, asleep]}), *[reply({})] * 3, reply({"items": later})]
+        server.others = [reply({"items": [*items, asleep]}), *[reply({})] * 4, *[reply({"items": later})] * 9]
         refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run(*ALL) == 1
+        assert await refreshing.run(*ALL, "--timeout", "5s") == 1
     assert (
         refreshing.out.getvalue()
         == "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
@@ -164,6 +165,8 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     assert "Skipped because spec.suspend is true: 1." in notes
     assert "Secret team-a/denied: AccessDenied: AWS denies it." in notes
     assert "Secret team-a/deleted: it was deleted meanwhile." in notes
+    assert notes.count("Secret team-a/away: AWSUnavailable: No answer. Waiting.") == 1
+    assert "Secret team-a/away: no new token within 5s: AWSUnavailable: No answer." in notes
 
 
 async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from ecr_operator.cli.output import Terminal
@@ -21,6 +22,7 @@ from ecr_operator.cli.status import (
     time_left,
 )
 from ecr_operator.core.status import SUCCEEDED
+from ecr_operator.settings.commands import TableOutput
 from tests.cli.builders import LIFE, NOW, READY, REFRESHED, Json, at, condition, resource, row, status
 
 DENIED = condition("Refreshed", "False", "AccessDenied", "AWS denies it.")
@@ -305,6 +307,18 @@ def test_on_a_pipe_columns_are_aligned_and_later_lines_keep_their_widths() -> No
         "2 resources: 1 ready, 1 not ready",
         "ecrsecret/x             Ready       pull-login",
     ]
+
+
+@pytest.mark.parametrize(
+    ("output", "first"),
+    [("json", '{"kind": "Secret", "namespace": "team-a"'), ("yaml", "---\nkind: Secret\n")],
+)
+def test_a_change_is_one_object_for_programs(output: TableOutput, first: str) -> None:
+    out = io.StringIO()
+    printer = Printer(output, Terminal(out), [])
+    printer.write_changes([row(), row(name="other")], NOW)
+    assert out.getvalue().startswith(first)
+    assert len(list(yaml.safe_load_all(out.getvalue().replace("\n{", "\n---\n{")))) == 2
 
 
 def drawn(*rows: Row, height: int | None = None, errors: tuple[str, ...] = ()) -> list[str]:

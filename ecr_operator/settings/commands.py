@@ -125,79 +125,69 @@ def parse_command(arguments: Sequence[str], environment: Mapping[str, str] = os.
 
 
 def _status_parser() -> Parser:
-    parser = _parser("status", "List all resources, the most urgent first. Exits with 1 if one is not ready.")
+    parser = _parser("status", "Show all resources, the most urgent first. Exit code 1 if any is not ready.")
     _add_namespace(parser, everywhere=True)
     parser.add_argument(
-        "-o", "--output", choices=("wide", "json", "yaml"), default="table", help="output format"
+        "-o", "--output", choices=("wide", "json", "yaml"), default="table", help="another form"
     )
-    parser.add_argument("-w", "--watch", action="store_true", help="keep the output up to date until Ctrl-C")
+    parser.add_argument("-w", "--watch", action="store_true", help="go on until Ctrl-C")
     return parser
 
 
 def _check_parser() -> Parser:
     parser = _parser(
         "check",
-        "Check whether the operator could run here, with this AWS identity and this kubeconfig or service "
-        "account. Exits with 1 if a required check fails.",
+        "See whether the operator could work here, with this AWS identity and kubeconfig or service account. "
+        "Exit code 1 if something is missing.",
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="aws or cluster (default: both)")
-    _add_namespace(parser, everywhere=True, words="namespace to serve (default: WATCH_NAMESPACE, or all)")
-    parser.add_argument("--region", type=told(_region), help="AWS region to use")
-    parser.add_argument("--leader-elect", action="store_true", help="include the rights for leader election")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="aws, cluster, or both (default)")
+    _add_namespace(parser, everywhere=True, words="namespace to be served (default: WATCH_NAMESPACE, or all)")
+    parser.add_argument("--region", type=told(_region), help="AWS region to ask in")
+    parser.add_argument("--leader-elect", action="store_true", help="with the rights for that flag")
     return parser
 
 
 def _render_parser() -> Parser:
-    parser = _parser("render", "Print the Secrets that would be written, without using a cluster or AWS.")
+    parser = _parser("render", "Show the Secrets that would be written, without a cluster and without AWS.")
     parser.add_argument(
         "-f",
         "--filename",
         metavar="FILE",
         action="append",
         required=True,
-        help="manifests in YAML or JSON, or - for standard input; can be repeated",
+        help="manifests of resources, YAML or JSON; - for standard input; may be given again",
     )
-    _add_namespace(parser, words="namespace of manifests without one (default: default)")
+    _add_namespace(parser, words="namespace for what names none (default: default)")
     parser.add_argument(
-        "-o", "--output", choices=("yaml", "json"), default="yaml", help="output format (default: yaml)"
+        "-o", "--output", choices=("yaml", "json"), default="yaml", help="form (default: yaml)"
     )
-    parser.add_argument(
-        "--show-token", action="store_true", help="get tokens from AWS and print them in clear"
-    )
+    parser.add_argument("--show-token", action="store_true", help="ask AWS for tokens and show them in clear")
     return parser
 
 
 def _refresh_parser() -> Parser:
-    parser = _parser("refresh", "Request new tokens and wait for them. Exits with 1 if one does not arrive.")
+    parser = _parser("refresh", "Ask for fresh tokens and wait for them. Exit code 1 if one does not come.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
-    parser.add_argument("--all", action="store_true", help="refresh all resources in the namespace")
+    parser.add_argument("--all", action="store_true", help="all resources of the namespace")
     _add_namespace(parser, everywhere=True)
-    parser.add_argument(
-        "-k",
-        "--kind",
-        type=told(_kind),
-        help="kind of NAMEs without one; with --all, refresh only this kind",
-    )
+    parser.add_argument("-k", "--kind", type=told(_kind), help="kind of what is named without one, or of all")
     parser.add_argument(
         "--timeout",
         type=told(_timeout),
-        help="longest wait, such as 90s (default: a minute after AWS can be asked again)",
+        help="longest wait, such as 90s (default: a minute from when AWS may be asked again)",
     )
     return parser
 
 
 def _parser(name: str, description: str) -> Parser:
     parser = Parser(prog=f"ecr-secret-operator {name}", description=description, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig file to use")
-    parser.add_argument("--context", default="", help="kubeconfig context to use (default: its current one)")
+    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig of the cluster")
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: its current one)")
     return parser
 
 
 def _add_namespace(
-    parser: Parser,
-    *,
-    everywhere: bool = False,
-    words: str = "namespace (default: that of the context)",
+    parser: Parser, *, everywhere: bool = False, words: str = "namespace (default: that of the context)"
 ) -> None:
     parser.add_argument("-n", "--namespace", type=told(_namespace), help=words)
     if everywhere:
@@ -211,7 +201,7 @@ def _status(given: argparse.Namespace, environment: Mapping[str, str]) -> Comman
 def _check(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
     for part in given.parts:
         if part not in _PARTS:
-            raise SettingsError(f"{excerpt(part)} is not a valid PART; expected aws or cluster. See --help.")
+            raise SettingsError(f"{excerpt(part)} is neither aws nor cluster. See --help.")
     place = _place(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:
@@ -234,9 +224,9 @@ def _render(given: argparse.Namespace, environment: Mapping[str, str]) -> Comman
 
 def _refresh(given: argparse.Namespace, environment: Mapping[str, str]) -> Command:
     if bool(given.names) == given.all:
-        raise SettingsError("Specify either NAMEs or --all. See --help.")
+        raise SettingsError("Name the resources (NAME), or take --all: one of the two. See --help.")
     if given.names and given.all_namespaces:
-        raise SettingsError("-A/--all-namespaces requires --all; a NAME is looked up in one namespace.")
+        raise SettingsError("-A/--all-namespaces goes with --all; a NAME is looked up in one namespace.")
     names = dict.fromkeys(_named(text, given.kind) for text in given.names)
     return Refresh(
         place=_place(given, environment),
@@ -297,7 +287,7 @@ def _timeout(text: str) -> timedelta:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     if not timedelta(0) < timeout <= _LONGEST_TIMEOUT:
-        raise SettingsError(f"{excerpt(text)} is out of range; expected more than 0 and at most 24h")
+        raise SettingsError(f"{excerpt(text)} is not above 0 and within a day")
     return timeout
 
 

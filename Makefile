@@ -25,7 +25,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
-.PHONY: help venv assets demo test test-programs check crds reference diagrams bench run picture lock soak sbom manifests \
+.PHONY: help venv assets demo test test-programs check crds reference bench run lock soak sbom manifests \
 	image image-push clean clean-assets
 
 help: ## List these targets
@@ -33,7 +33,7 @@ help: ## List these targets
 		printf '%-25s %s\n' "$$target" "$$text"; \
 	done
 
-demo: $(INSTALLED) ## Run the operator on a real API server for about a minute (KEEP=1: until Ctrl-C)
+demo: $(INSTALLED) ## Run the operator on a real API server for half a minute (KEEP=1: until Ctrl-C)
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.demo
 
@@ -47,14 +47,13 @@ test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm,
 	@$(PY) -m lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs
 
-check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference, diagrams and bundle
+check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference and bundle
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
 	@echo "Imports…"; $(VENV)/bin/lint-imports --no-logo
 	@echo "CRDs…"; $(PY) -m tools.crds --check
 	@echo "Reference…"; $(PY) -m tools.reference --check
-	@echo "Diagrams…"; $(PY) -m tools.diagrams --check
 	@echo "Bundle…"; $(PY) -m tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run tests/e2e/*.sh
@@ -66,9 +65,6 @@ crds: $(INSTALLED) ## Generate the CRDs in config/crd from the models
 
 reference: $(INSTALLED) ## Generate docs/reference.md from the models and the flags
 	@$(PY) -m tools.reference
-
-diagrams: $(INSTALLED) ## Draw docs/diagrams/*.svg from the text beside them
-	@$(PY) -m tools.diagrams
 
 argocd: $(INSTALLED) ## Generate the YAML files with config/argocd/health.lua for Argo CD
 	@$(PY) -m tools.argocd
@@ -93,7 +89,7 @@ soak: $(INSTALLED) ## Change, break and restart things at random (ARGS="--minute
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m lab.soak $(ARGS)
 
-bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resources (ARGS="--sizes 200,1000")
+bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resources (ARGS="--sizes 200,1000 --rounds 1")
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.bench $(ARGS)
 
@@ -117,13 +113,6 @@ manifests: $(INSTALLED) ## Write dist/install.yaml, all of config/default in one
 
 undeploy: $(INSTALLED) ## Delete config/default, all resources and their generated Secrets
 	@$(KUBECTL) delete --ignore-not-found -k config/default
-
-picture: $(INSTALLED) ## Draw docs/demo.svg anew from a run of the demo
-	@$(PY) -m lab.demo --picture docs/demo.svg
-
-.PHONY: dashboard-picture
-dashboard-picture: $(INSTALLED) ## Draw docs/dashboard.svg anew from five minutes of Prometheus and two operators
-	@$(PY) -m lab.dashboard docs/dashboard.svg
 
 venv: $(INSTALLED) ## Create .venv with the project and its dependencies (PYTHON=… sets the interpreter)
 	@echo "$(VENV) is complete."

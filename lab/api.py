@@ -1,4 +1,4 @@
-"""A small Kubernetes client for tests, demo and benchmark, independent of the operator's own.
+"""A small Kubernetes client for tests, demo and benchmark, independent of the operator's.
 
 Objects travel as the plain JSON of the API. Kinds are looked up in the server's discovery, so that any
 manifest can be applied.
@@ -28,10 +28,9 @@ _GROUP = "ecr.mobb.redhat.com"
 
 
 class ApiError(Exception):
-    """The server said no."""
+    """The server refused; with the HTTP status, and reason and message of the Status object."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
-        """Keep the HTTP status, the Status object's reason, and its message."""
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
@@ -74,7 +73,6 @@ class Api:
         self._resources: dict[tuple[str, str], Resource] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the session; connections follow with the first call."""
         context = ssl.create_default_context(cadata=self._authority)
         self._session = aiohttp.ClientSession(
             self._url,
@@ -85,7 +83,6 @@ class Api:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close all connections."""
         await self._session.close()
 
     async def request(
@@ -223,7 +220,7 @@ class Api:
             await wait_for(partial(self._is_served, name), 20, f"CRD {name} established")
 
     async def _is_served(self, name: str) -> bool:
-        """Tell whether a CRD is established and its paths answer, which may be a moment later."""
+        """Whether a CRD is established and its paths answer, which may be a moment later."""
         crd = await self.get(CRDS, name)
         conditions = crd.get("status", {}).get("conditions") or []
         if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
@@ -238,10 +235,9 @@ class Api:
 
 
 def _manifests(folder: Path) -> list[Json]:
-    if found := sorted(folder.glob("*.yaml")):
-        return [yaml.safe_load(path.read_text()) for path in found]
-    message = f"no manifests in {folder}"
-    raise FileNotFoundError(message)
+    found = sorted(folder.glob("*.yaml"))
+    assert found, f"no manifests in {folder}"
+    return [yaml.safe_load(path.read_text()) for path in found]
 
 
 def _namespace(manifest: Json) -> str:

@@ -1,55 +1,36 @@
 """The local AWS: ECR, ECR Public and STS on one port, with every fault that the real one can show.
 
-In process:
-
     async with LocalAws() as aws:
         ...  # with AWS_ENDPOINT_URL=aws.url
         aws.fail("AccessDeniedException", region="eu-west-1")
         assert aws.count("GetAuthorizationToken") == 1
 
-As a process of its own, steered over HTTP (see `aws_control`): `python -m lab.aws --token-life 30`
-prints its URL as the first line, and ends on SIGTERM or Ctrl-C.
-
 Invariant: every request is recorded, whatever becomes of it; leaving the context ends every request.
 """
 
-import argparse
 import asyncio
-import contextlib
-import signal
 import socket
 import ssl
 import struct
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from lab import aws_control
 from lab.aws_calls import Asked, Call, read_request
 from lab.aws_faults import Fault, Faults
 from lab.aws_keys import KeyRing, Refusal
-from lab.aws_services import TWELVE_HOURS, Services
-from lab.aws_tokens import IssuedToken, decode_token
-from lab.aws_trust import Trust
+from lab.aws_services import TWELVE_HOURS, IssuedToken, Services, Trust, decode_token, read_claims, token_in
 
-__all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token"]
+__all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token", "read_claims", "token_in"]
 
-# AWS words one refusal differently in each protocol.
-_REFUSED_JSON = {
-    "unsigned": ("MissingAuthenticationTokenException", 400),
-    "unknown": ("UnrecognizedClientException", 400),
-    "expired": ("ExpiredTokenException", 400),
-    "clock": ("InvalidSignatureException", 400),
-    "signature": ("InvalidSignatureException", 400),
-}
-_REFUSED_QUERY = {
-    "unsigned": ("MissingAuthenticationToken", 403),
-    "unknown": ("InvalidClientTokenId", 403),
-    "expired": ("ExpiredToken", 403),
-    "clock": ("SignatureDoesNotMatch", 403),
-    "signature": ("SignatureDoesNotMatch", 403),
+# By kind of refusal: error code and HTTP status, first of ECR, then of STS.
+_REFUSED = {
+    "unsigned": (("MissingAuthenticationTokenException", 400), ("MissingAuthenticationToken", 403)),
+    "unknown": (("UnrecognizedClientException", 400), ("InvalidClientTokenId", 403)),
+    "expired": (("ExpiredTokenException", 400), ("ExpiredToken", 403)),
+    "clock": (("InvalidSignatureException", 400), ("SignatureDoesNotMatch", 403)),
+    "signature": (("InvalidSignatureException", 400), ("SignatureDoesNotMatch", 403)),
 }
 
 
@@ -78,7 +59,6 @@ class LocalAws(Faults):
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.router.add_routes(aws_control.routes(self))
         app.router.add_post("/", self._serve)
         # Without handler_cancellation a hung request would not notice that its client has left.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
@@ -97,7 +77,7 @@ class LocalAws(Faults):
 
     @property
     def url(self) -> str:
-        """What AWS_ENDPOINT_URL has to say."""
+        """The value of AWS_ENDPOINT_URL."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
@@ -128,7 +108,7 @@ class LocalAws(Faults):
         return len(self.select(operation, region=region, outcome=outcome))
 
     def role_of(self, token: IssuedToken) -> str:
-        """Tell which role's session got a token; empty for keys of a user."""
+        """Return the role whose session got a token; empty for keys of a user."""
         holder = self.keys.holder(token.access_key)
         return holder.role_arn if holder else ""
 
@@ -158,7 +138,7 @@ class LocalAws(Faults):
             if call.operation != "AssumeRoleWithWebIdentity":
                 self.keys.check(asked.signature, request.path, request.headers, body)
         except Refusal as refusal:
-            call.outcome, status = (_REFUSED_QUERY if call.service == "sts" else _REFUSED_JSON)[refusal.kind]
+            call.outcome, status = _REFUSED[refusal.kind][call.service == "sts"]
             return asked.wire.error(call.outcome, status, refusal.message)
         return self.services.answer(asked, fault.body if fault and fault.kind == "garbage" else None)
 
@@ -172,28 +152,3 @@ def _reset(request: web.Request) -> web.Response:
         )
         transport.abort()
     return web.Response()
-
-
-async def _run(port: int, token_life: float) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with LocalAws(port=port, token_life=token_life) as aws:
-        print(aws.url, flush=True)
-        await stop.wait()
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the local AWS until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m lab.aws", description="A local AWS: ECR and STS.")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one (default)")
-    parser.add_argument(
-        "--token-life", type=float, default=TWELVE_HOURS, metavar="SECONDS", help="default: 12 h"
-    )
-    options = parser.parse_args(arguments)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(options.port, options.token_life))
-
-
-if __name__ == "__main__":
-    main()

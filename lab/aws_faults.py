@@ -1,7 +1,6 @@
-"""What the local AWS can be told to do wrong, and on which calls."""
+"""What can go wrong at the local AWS, and on which calls."""
 
 import asyncio
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -29,16 +28,10 @@ class Fault:
 
     Attributes:
         kind: an AWS error, a garbage answer, no answer until released, or a reset connection.
-        code: AWS's error code, for `error`.
-        status: HTTP status, for `error`.
-        message: AWS's message, for `error`.
-        retry_after: seconds for the Retry-After header of an `error`.
+        code, status, message, retry_after: of an `error`.
         body: which of `GARBAGE`, for `garbage`.
         times: how many calls it hits; None is until cleared.
-        operation: GetAuthorizationToken, AssumeRole…; None is any.
-        region: the region it hits, or a glob of several; None is any.
-        access_key: the access key id it hits, or a glob of several; None is any.
-        probability: how likely it hits a call that fits, 0 to 1.
+        operation, region, access_key: of the calls that it hits, the latter two as globs; None is any.
     """
 
     kind: FaultKind
@@ -51,22 +44,19 @@ class Fault:
     operation: str | None = None
     region: str | None = None
     access_key: str | None = None
-    probability: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("error", "garbage", "hang", "reset"):
-            message = f"unknown kind of fault: {self.kind}"
-            raise ValueError(message)
+            raise ValueError(f"unknown kind of fault: {self.kind}")
         if self.body not in GARBAGE:
-            message = f"unknown garbage: {self.body}; known: {', '.join(GARBAGE)}"
-            raise ValueError(message)
+            raise ValueError(f"unknown garbage: {self.body}; known: {', '.join(GARBAGE)}")
 
     def hits(self, operation: str, region: str, access_key: str) -> bool:
-        """Say whether it hits this call, and count it if so."""
+        """Whether it hits this call; counts it if so."""
         desired = ((self.operation, operation), (self.region, region), (self.access_key, access_key))
         if any(want is not None and not fnmatchcase(seen, want) for want, seen in desired):
             return False
-        if self.times == 0 or random.random() >= self.probability:  # noqa: S311 -- no cryptography
+        if self.times == 0:
             return False
         if self.times is not None:
             self.times -= 1
@@ -80,7 +70,6 @@ class When(TypedDict, total=False):
     operation: str | None
     region: str | None
     access_key: str | None
-    probability: float
     retry_after: float | None
 
 

@@ -1,14 +1,35 @@
-"""Which AWS keys the local AWS accepts, and the temporary ones that its STS hands out."""
+"""Which AWS keys the local AWS accepts: Signature Version 4, and the temporary keys that its STS issues.
 
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+"""
+
+import hashlib
+import hmac
+import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
-from lab.aws_sigv4 import Signature, is_signed_by, read_time
-
+_HEADER = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<access_key>[^/,]+)/(?P<day>\d{8})/(?P<region>[^/,]+)/"
+    r"(?P<service>[^/,]+)/aws4_request, ?SignedHeaders=(?P<headers>[^,]+), ?"
+    r"Signature=(?P<signature>[0-9a-f]{64})"
+)
 _CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The parts of an Authorization header."""
+
+    access_key: str = field(repr=False)
+    day: str
+    region: str
+    service: str
+    headers: tuple[str, ...]
+    signature: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +44,7 @@ class TemporaryKeys:
     session_name: str
 
 
-class Refusal(Exception):  # noqa: N818 -- it is AWS that says no, which is no error of the lab
+class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of the lab
     """AWS refuses a request; `kind` is one of `unsigned`, `unknown`, `expired`, `clock`, `signature`."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -48,7 +69,7 @@ class KeyRing:
         self._temporary: dict[str, TemporaryKeys] = {}
 
     def now(self) -> float:
-        """What time it is at this AWS, epoch seconds."""
+        """This AWS's time, epoch seconds."""
         return time.time() + self.clock_offset
 
     def issue(self, role_arn: str, session_name: str, life: float) -> TemporaryKeys:
@@ -71,21 +92,10 @@ class KeyRing:
     def revoke_temporary(self) -> None:
         """Refuse every temporary key that was ever issued, as if it had expired."""
         for access_key, keys in self._temporary.items():
-            self._temporary[access_key] = TemporaryKeys(
-                access_key=access_key,
-                secret_key=keys.secret_key,
-                session_token=keys.session_token,
-                expires_at=0.0,
-                role_arn=keys.role_arn,
-                session_name=keys.session_name,
-            )
+            self._temporary[access_key] = replace(keys, expires_at=0.0)
 
     def check(self, signature: Signature | None, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Pass a request that AWS would let in.
-
-        Raises:
-            Refusal: for any other.
-        """
+        """Raise Refusal for a request that AWS would not let in."""
         if signature is None:
             raise Refusal("unsigned", "Missing Authentication Token")
         self._check_clock(headers.get("X-Amz-Date", ""))
@@ -123,3 +133,36 @@ class KeyRing:
         word = "expired" if off < timedelta() else "not yet current"
         order = "earlier" if off < timedelta() else "later"
         raise Refusal("clock", f"Signature {word}: {amz_date} is now {order} than this AWS's clock (5 min.)")
+
+
+def read_signature(authorization: str) -> Signature | None:
+    """Parse an Authorization header; None where it is not SigV4."""
+    found = _HEADER.fullmatch(authorization.strip())
+    if not found:
+        return None
+    parts = found.groupdict()
+    return Signature(**(parts | {"headers": tuple(parts["headers"].split(";"))}))
+
+
+def read_time(amz_date: str) -> datetime | None:
+    """Read `X-Amz-Date`, such as 20260102T030405Z; None where it is not a time."""
+    try:
+        return datetime.strptime(amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def is_signed_by(
+    secret: str, signature: Signature, path: str, headers: Mapping[str, str], body: bytes
+) -> bool:
+    """Whether a POST without a query string was signed with this secret key."""
+    lines = [f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in signature.headers]
+    digest = hashlib.sha256(body).hexdigest()
+    request = "\n".join(["POST", path, "", "".join(lines), ";".join(signature.headers), digest])
+    scope = [signature.day, signature.region, signature.service, "aws4_request"]
+    hashed = hashlib.sha256(request.encode()).hexdigest()
+    text = "\n".join(["AWS4-HMAC-SHA256", headers.get("X-Amz-Date", ""), "/".join(scope), hashed])
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, text):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return hmac.compare_digest(key.hex(), signature.signature)

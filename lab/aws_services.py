@@ -1,19 +1,77 @@
-"""What ECR, ECR Public and STS of the local AWS answer when nothing goes wrong, and garbage made of it."""
+"""What ECR, ECR Public and STS of the local AWS answer, the tokens they issue, and the roles' trust policies.
+
+A token is as long and opaque as ECR's, and readable for a test (`decode_token`).
+"""
 
 import base64
 import itertools
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from lab.aws_answers import AwsJson, Query, xml_time
-from lab.aws_calls import Asked, Call
+from lab.aws_calls import Asked, AwsJson, Call, Query, xml_time
 from lab.aws_faults import RAW_BODIES, reshape
 from lab.aws_keys import KeyRing, TemporaryKeys
-from lab.aws_tokens import IssuedToken, encode_token
-from lab.aws_trust import Trust, is_refused
 
 TWELVE_HOURS = 12 * 3600.0
+AUDIENCE = "sts.amazonaws.com"
+
+_FILLER_BYTES = 390
+_DATA_KEY_BYTES = 184
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """What a password of the local AWS holds.
+
+    Attributes:
+        serial: 1 for the first token of this local AWS, then counted over all regions.
+        region, access_key: of the request's signature.
+        service: `ecr` or `ecr-public`.
+        issued_at, expires_at: epoch seconds.
+    """
+
+    serial: int
+    region: str
+    access_key: str = field(repr=False)
+    service: str
+    issued_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """A trust policy; what is None is not asked for, and an empty set trusts nobody.
+
+    Attributes:
+        keys: access key ids, or ARNs of roles whose sessions may assume this one.
+        external_id: that AssumeRole must bring.
+        subjects: of web identity tokens, such as `system:serviceaccount:team:ci`.
+        tags: whether sessions may be tagged.
+    """
+
+    keys: frozenset[str] | None = None
+    external_id: str | None = None
+    subjects: frozenset[str] | None = None
+    tags: bool = True
+
+    def refuses(self, call: Call, caller: str) -> bool:
+        """Whether it refuses this call, made by a key id or by a role's session."""
+        if call.operation == "AssumeRoleWithWebIdentity":
+            return self._refuses_token(call.token)
+        if self.keys is not None and caller not in self.keys:
+            return True
+        return self.external_id not in (None, call.external_id) or bool(call.tags and not self.tags)
+
+    def _refuses_token(self, token: str) -> bool:
+        if self.subjects is None:
+            return False
+        ownership = read_claims(token)
+        return ownership.get("sub") not in self.subjects or AUDIENCE not in ownership.get("aud", [])
 
 
 class Services:
@@ -126,6 +184,67 @@ class Services:
             "AssumedRoleId": f"AROALAB:{keys.session_name}",
             "Arn": f"arn:aws:sts::{self.account}:assumed-role/{role}/{keys.session_name}",
         }
+
+
+def encode_token(token: IssuedToken) -> str:
+    """Make the password: about 1,800 characters of base64 over JSON, as ECR's is."""
+    ownership = json.dumps(asdict(token) | {"filler": _noise(_FILLER_BYTES)})
+    envelope = {
+        "payload": base64.b64encode(ownership.encode()).decode(),
+        "datakey": _noise(_DATA_KEY_BYTES),
+        "version": "2",
+        "type": "DATA_KEY",
+        "expiration": int(token.expires_at),
+    }
+    return base64.b64encode(json.dumps(envelope, separators=(",", ":")).encode()).decode()
+
+
+def decode_token(password: str) -> IssuedToken:
+    """Read a password back. Raises ValueError for one that the local AWS didn't make."""
+    try:
+        envelope = json.loads(base64.b64decode(password, validate=True))
+        ownership = json.loads(base64.b64decode(envelope["payload"], validate=True))
+        del ownership["filler"]
+        return IssuedToken(**ownership)
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("not a token of the local AWS") from None
+
+
+def _noise(size: int) -> str:
+    return base64.b64encode(secrets.token_bytes(size)).decode()
+
+
+def token_in(secret: Mapping[str, Any], host: str = "") -> IssuedToken | None:
+    """Read the token in a generated Secret of either kind.
+
+    None where it holds none of the local AWS, or with `host` none for that registry.
+    """
+    data = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
+    try:
+        if ".dockerconfigjson" in data:
+            logins = json.loads(data[".dockerconfigjson"])["auths"]
+            return decode_token((logins[host] if host else next(iter(logins.values())))["password"])
+        return decode_token(data["password"]) if host in ("", data["url"]) else None
+    except (KeyError, TypeError, ValueError, StopIteration):
+        return None
+
+
+def is_refused(policies: Mapping[str, Trust] | None, call: Call, caller: str) -> bool:
+    """Whether the role that a call names refuses it; a role without a policy trusts nobody."""
+    if policies is None:
+        return False
+    policy = policies.get(call.role)
+    return policy is None or policy.refuses(call, caller)
+
+
+def read_claims(token: str) -> dict[str, Any]:
+    """Read a JWT's claims without checking it; empty for what is not a JWT."""
+    try:
+        payload = token.split(".")[1]
+        ownership = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
+        return {}
+    return ownership if isinstance(ownership, dict) else {}
 
 
 def _credentials(keys: TemporaryKeys) -> dict[str, Any]:

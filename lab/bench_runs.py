@@ -1,164 +1,316 @@
-"""The operator at work on a field, and its cold start.
+"""The benchmark's parts: resources in a namespace, an operator that serves them, the bare loop.
 
-Invariant: operator and bare loop are timed alike, from the start of the process to the answer to its last
-write; and a run counts only when every Secret holds a live token and every status says so.
+Invariants: operator and loop are timed alike, from the start of the process to the server's time stamp of
+the answer to its last write; a run counts only when every Secret holds a live token and every status is
+Ready; the observer reads the end of one file ten times a second and nothing else meanwhile.
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
 
-import aiohttp
+import psutil
 
-from lab.api import Api
-from lab.audit import Request
-from lab.bench_audit import STATUSES, AuditTail
-from lab.bench_field import Field, all_live
-from lab.bench_process import cpu_seconds, peak_memory
-from lab.bench_stage import AwsProcess
+from lab.api import ECR_SECRETS, SECRETS, Api, Json, Resource
+from lab.audit import Request, position
+from lab.aws import IssuedToken, LocalAws, token_in
+from lab.aws_services import encode_token
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
-from lab.processes import LabError
+from lab.processes import ROOT, LabError, Process, lean_environment, temporary_folder
 from lab.waiting import wait_for
 
 LIMIT: Final = 600.0
+STATUSES: Final = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
+APPLIED: Final = Request("patch", "secrets", "")
 
+_REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
+_LEASES: Final = "leases.coordination.k8s.io"
+_READS: Final = {"get", "list", "watch"}
+_AT_A_TIME: Final = 32
 _WATCHES: Final = 3
-# An operator that has less to do than this share of a core is at rest.
+# An operator that uses less than this share of a core is at rest.
 _REST: Final = 0.02
-_LONGEST_UNREST: Final = 120
+
+Row = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """Where everything runs."""
+    """Where everything runs; an operator idle for `settle` seconds is at rest."""
 
     plane: ControlPlane
     api: Api
-    aws: AwsProcess
+    aws: LocalAws
+    settle: float
+
+    def calls(self) -> int:
+        """Count the calls of GetAuthorizationToken so far."""
+        return self.aws.count("GetAuthorizationToken")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorRun:
-    """One cold start of the operator.
+@asynccontextmanager
+async def field_of(api: Api, size: int, frequency: str = "10h") -> AsyncIterator[list[Row]]:
+    """Create resources in a namespace of their own; they and their Secrets are deleted with the block."""
+    namespace = await api.create_namespace("bench")
+    rows = [_row(number, namespace) for number in range(size)]
+
+    async def create(row: Row) -> None:
+        spec = {"generated_secret_name": row["secret"], "ecr_registry": row["registry"]}
+        manifest = {
+            "apiVersion": ECR_SECRETS.api_version,
+            "kind": "Secret",
+            "metadata": {"name": row["name"]},
+            "spec": {**spec, "region": row["region"], "frequency": frequency},
+        }
+        row["uid"] = (await api.create(manifest, namespace))["metadata"]["uid"]
+
+    try:
+        await for_each(rows, create)
+        yield rows
+    finally:
+        await delete(api, ECR_SECRETS, namespace, [row["name"] for row in rows])
+        await delete(api, SECRETS, namespace, [row["secret"] for row in rows])
+
+
+def _row(number: int, namespace: str) -> Row:
+    region = _REGIONS[number % len(_REGIONS)]
+    return {
+        "name": f"registry-{number}",
+        "namespace": namespace,
+        "secret": f"login-{number}",
+        "region": region,
+        "registry": f"123456789012.dkr.ecr.{region}.amazonaws.com",
+    }
+
+
+async def for_each(things: Iterable[Any], do: Callable[[Any], Awaitable[object]]) -> None:
+    """Do something with each, 32 at a time."""
+    shared = iter(things)
+
+    async def work() -> None:
+        for thing in shared:
+            await do(thing)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_AT_A_TIME):
+            group.create_task(work())
+
+
+async def delete(api: Api, resource: Resource, namespace: str, names: Iterable[str]) -> None:
+    """Delete objects, in small requests, some of which may be gone."""
+
+    async def one(name: str) -> None:
+        if await api.find(resource, name, namespace):
+            await api.delete(resource, name, namespace)
+
+    await for_each(names, one)
+
+
+async def all_live(api: Api, rows: list[Row]) -> bool:
+    """Whether every status is Ready and every Secret holds a live token of its region."""
+    return await _count_ready(api, rows) == len(rows) == await count_live(api, rows)
+
+
+async def _count_ready(api: Api, rows: list[Row]) -> int:
+    found = await api.list(ECR_SECRETS, rows[0]["namespace"])
+    return sum(each.get("status", {}).get("phase") == "Updated" for each in found)
+
+
+async def count_live(api: Api, rows: list[Row]) -> int:
+    """Count the Secrets that hold a live token of their region."""
+    found = {each["metadata"]["name"]: each for each in await api.list(SECRETS, rows[0]["namespace"])}
+    return sum(_is_live(found[row["secret"]], row) for row in rows if row["secret"] in found)
+
+
+def _is_live(secret: Json, row: Row) -> bool:
+    token = token_in(secret, row["registry"])
+    return token is not None and token.region == row["region"] and token.expires_at > time.time()
+
+
+class AuditTail:
+    """One user's requests from now on, by the API server's audit log.
 
     Attributes:
-        seconds: from the start of its process to the answer to its last write.
-        first_write: the same to its first.
-        cpu: seconds of processor time until the last, its start included.
-        aws_calls: of GetAuthorizationToken.
-        requests: to the API server, by verb and resource.
-        resident: memory in bytes, when it had nothing to do for a while.
-        peak: the most memory, in bytes; 0 where the system doesn't tell.
-        scrape: seconds of processor time that one scrape of the metrics takes.
+        requests: how many of each kind.
+        last_write: when the last write but to a Lease was answered, epoch seconds.
     """
 
-    seconds: float
-    first_write: float
-    cpu: float
-    aws_calls: int
-    requests: Counter[Request]
-    resident: int
-    peak: int
-    scrape: float
+    def __init__(self, log: Path, user: str) -> None:
+        self._log = log
+        self._mark = f'"username":"{user}"'.encode()
+        self._position = position(log)
+        self.requests: Counter[Request] = Counter()
+        self.last_write = 0.0
+
+    @property
+    def writes(self) -> int:
+        """How many writes there were but to a Lease."""
+        return sum(count for request, count in self.requests.items() if _is_write(request))
+
+    def count(self, *, verb: str = "", resource: str = "") -> int:
+        """Count the requests of a verb or to a resource."""
+        return sum(
+            count
+            for request, count in self.requests.items()
+            if verb in ("", request.verb) and resource in ("", request.resource)
+        )
+
+    def read(self) -> None:
+        """Count what was logged since the last time."""
+        for entry in self._entries():
+            target = entry["objectRef"]
+            resource = ".".join(filter(None, (target["resource"], target.get("apiGroup"))))
+            request = Request(entry["verb"], resource, target.get("subresource", ""))
+            self.requests[request] += 1
+            if _is_write(request):
+                answered = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
+                self.last_write = max(self.last_write, answered)
+
+    async def until(self, request: Request, count: int, timeout: float = LIMIT) -> None:
+        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self.requests[request] < count:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
+            await asyncio.sleep(0.1)
+            self.read()
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        """Yield this user's new entries, without parsing those of others."""
+        with self._log.open("rb") as stream:
+            stream.seek(self._position)
+            whole, newline, _ = stream.read().rpartition(b"\n")
+        self._position += len(whole) + len(newline)
+        for line in whole.splitlines():
+            if self._mark in line and b'"objectRef"' in line:
+                yield json.loads(line)
+
+
+def _is_write(request: Request) -> bool:
+    return request.verb not in _READS and request.resource != _LEASES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """An operator at work.
+    """An operator: its process, its requests, its start in epoch seconds, AWS's calls before it."""
 
-    Attributes:
-        process: the operator.
-        tail: its requests to the API server.
-        started: when its process was started, epoch seconds.
-        aws_calls_before: what the local AWS had been asked until then.
-    """
-
+    lab: Lab
     process: OperatorProcess
     tail: AuditTail
     started: float
-    aws_calls_before: int
+    calls_before: int
 
     @property
-    def pid(self) -> int:
-        """The process id."""
-        return self.process.process.pid
+    def aws_calls(self) -> int:
+        """How many calls AWS got since it was started."""
+        return self.lab.calls() - self.calls_before
 
-    async def at_rest(self, settle: float) -> None:
-        """Wait until it watches and has had next to nothing to do for `settle` seconds.
+    def cpu(self) -> float:
+        """Processor time so far in seconds; Linux has it in nanoseconds."""
+        pid = self.process.process.pid
+        spent = 0.0
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with suppress(OSError):  # the thread has ended
+                spent += int(thread.read_text().split()[0]) / 1e9
+        times = psutil.Process(pid).cpu_times()
+        return spent or times.user + times.system
 
-        Raises TimeoutError.
-        """
+    async def at_rest(self) -> None:
+        """Wait until it watches and has had next to nothing to do for a while. Raises TimeoutError."""
         await wait_for(self._watches, LIMIT, "the operator's watches")
-        deadline = time.monotonic() + _LONGEST_UNREST
-        while True:
-            before = cpu_seconds(self.pid)
-            await asyncio.sleep(settle)
-            if cpu_seconds(self.pid) - before <= _REST * settle:
-                break
-            if time.monotonic() > deadline:
-                raise TimeoutError("the operator does not come to rest")
+        async with asyncio.timeout(LIMIT):
+            busy = 1.0
+            while busy > _REST * self.lab.settle:
+                before = self.cpu()
+                await asyncio.sleep(self.lab.settle)
+                busy = self.cpu() - before
         self.tail.read()
 
     def _watches(self) -> bool:
         self.tail.read()
-        return self.tail.watches >= _WATCHES
+        return self.tail.count(verb="watch") >= _WATCHES
 
 
 @asynccontextmanager
 async def operator_at(
-    lab: Lab, field: Field, *arguments: str, user: str = "", env: Mapping[str, str] | None = None
+    lab: Lab, namespace: str, *arguments: str, user: str = "", env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
-    """Start an operator that serves one field, as a user of its own in system:masters."""
+    """Start an operator that serves one namespace, as a user of its own in system:masters."""
     user = user or f"operator-{time.monotonic_ns()}"
-    kubeconfig = lab.plane.write_kubeconfig(user, groups=("system:masters",), namespace=field.namespace)
-    before = await lab.aws.calls()
-    tail = AuditTail(lab.plane.audit_log, user)
-    environment = {"WATCH_NAMESPACE": field.namespace, **(env or {})}
-    async with OperatorProcess(
-        *arguments, kubeconfig=kubeconfig, aws_endpoint=lab.aws.url, env=environment
-    ) as process:
+    kubeconfig = lab.plane.write_kubeconfig(user, groups=("system:masters",), namespace=namespace)
+    tail, calls = AuditTail(lab.plane.audit_log, user), lab.calls()
+    process = OperatorProcess(
+        *arguments,
+        kubeconfig=kubeconfig,
+        aws_endpoint=lab.aws.url,
+        env={"WATCH_NAMESPACE": namespace, **(env or {})},
+    )
+    async with process:
         started = time.time() - (time.monotonic() - process.started_at)
         try:
-            yield Running(process=process, tail=tail, started=started, aws_calls_before=before)
+            yield Running(lab=lab, process=process, tail=tail, started=started, calls_before=calls)
         except (LabError, TimeoutError):
             print(process.tail(), file=sys.stderr)
             raise
         await process.stop()
 
 
-async def cold_start(lab: Lab, running: Running, field: Field, settle: float) -> OperatorRun:
-    """Wait until all is live, and a while longer to see what memory stays."""
-    tail, pid = running.tail, running.pid
-    await tail.until(STATUSES, len(field.rows), LIMIT)
-    cpu = cpu_seconds(pid)
-    await wait_for(lambda: all_live(lab.api, field), LIMIT, "every Secret live and every status Ready")
+async def bare_loop(lab: Lab, rows: list[Row]) -> tuple[float, float]:
+    """Run the bare loop over a field; seconds from its start to its last write, and processor time."""
+    user = f"loop-{time.monotonic_ns()}"
+    tail = AuditTail(lab.plane.audit_log, user)
+    with temporary_folder("ecr-bench-") as home:
+        work = {
+            "url": lab.plane.url,
+            "authority": lab.plane.authority,
+            "client": str(home / "client.pem"),
+            "rows": rows,
+            "tokens": _tokens(),
+        }
+        (home / "client.pem").write_bytes(lab.plane.client_certificate(user, ("system:masters",)))
+        (home / "work.json").write_text(json.dumps(work))
+        process = Process(
+            "the bare loop",
+            [sys.executable, "-m", "lab.bench_loop", home / "work.json"],
+            log=home / "loop.log",
+            env=lean_environment(home),
+            cwd=ROOT,
+        )
+        started = time.time()
+        with process:
+            await tail.until(STATUSES, len(rows))
+            if await asyncio.to_thread(process.wait, LIMIT):
+                raise process.error("failed")
+            cpu = float(process.tail(1))
+    if not await all_live(lab.api, rows):
+        raise LabError("the bare loop is over, but not every Secret is live")
     tail.read()
-    seconds = tail.last_write - running.started
-    await asyncio.sleep(settle)
-    tail.read()
-    return OperatorRun(
-        seconds=seconds,
-        first_write=tail.first_write - running.started,
-        cpu=cpu,
-        aws_calls=await lab.aws.calls() - running.aws_calls_before,
-        requests=Counter(tail.requests),
-        scrape=await _scrape_seconds(running),
-        resident=running.process.rss,
-        peak=peak_memory(pid),
-    )
+    return tail.last_write - started, cpu
 
 
-async def _scrape_seconds(running: Running) -> float:
-    """Scrape an operator that has nothing to do, and tell what it took of the processor."""
-    url = f"http://127.0.0.1:{await running.process.port('/metrics')}/metrics"
-    before = cpu_seconds(running.pid)
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        await answer.read()
-        answer.raise_for_status()
-    return cpu_seconds(running.pid) - before
+def _tokens() -> Json:
+    """A token for each region, as the local AWS would issue it."""
+    now = datetime.now(UTC)
+    expiry = now + timedelta(hours=12)
+    issued, expires = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (now, expiry))
+    tokens = {}
+    for region in _REGIONS:
+        token = IssuedToken(
+            serial=1,
+            region=region,
+            access_key="AKIAIOSFODNN7EXAMPLE",
+            service="ecr",
+            issued_at=now.timestamp(),
+            expires_at=expiry.timestamp(),
+        )
+        tokens[region] = {"password": encode_token(token), "issued": issued, "expires": expires}
+    return tokens

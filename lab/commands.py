@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import LabError
+from lab.operator import AWS_KEYS
+from lab.processes import ROOT, LabError, lean_environment
 
-_ROOT = Path(__file__).parents[1]
 _PROGRAM = (sys.executable, "-m", "ecr_operator")
 _LIMIT = 60.0
 _ROWS, _COLUMNS = 40, 120
@@ -24,12 +24,7 @@ _ROWS, _COLUMNS = 40, 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What became of a command.
-
-    Attributes:
-        code: its exit code.
-        out, err: what it wrote; a terminal shows both, in `out`.
-    """
+    """A command's exit code and output; a terminal shows both streams in `out`."""
 
     code: int
     out: str
@@ -67,7 +62,7 @@ async def started(
         *_PROGRAM,
         *arguments,
         env=_environment(kubeconfig, aws, env),
-        cwd=_ROOT,
+        cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE if out is None else out,
         stderr=asyncio.subprocess.PIPE,
@@ -123,23 +118,19 @@ def _environment(
     kubeconfig: Path | None, aws: str | None, env: Mapping[str, str | None] | None
 ) -> dict[str, str]:
     desired: dict[str, str | None] = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(_ROOT),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": None,
         "LANG": "C.UTF-8",
-        "HOME": "/nonexistent",
         "KUBECONFIG": str(kubeconfig) if kubeconfig else None,
         "AWS_ENDPOINT_URL": aws,
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "lab-secret-key",
-        "AWS_EC2_METADATA_DISABLED": "true",
+        **AWS_KEYS,
         **(env or {}),
     }
-    return {name: value for name, value in desired.items() if value is not None}
+    return lean_environment(Path("/nonexistent"), **desired)
 
 
 def _checked(ended: Ended) -> Ended:
     print(ended.out, ended.err, f"exit code {ended.code}", sep="\n")
     if "Traceback" in ended.out + ended.err:
-        message = f"a traceback:\n{ended.out}\n{ended.err}"
-        raise LabError(message)
+        raise LabError(f"a traceback:\n{ended.out}\n{ended.err}")
     return ended

@@ -19,14 +19,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from lab import assets, kubeconfig, layout
+import yaml
+
+from lab import assets, kubectl
 from lab.api import Api
-from lab.certificates import Authority
-from lab.janitor import temporary_folder
-from lab.processes import Process
+from lab.certificates import Authority, new_key, private_pem, public_pem
+from lab.processes import Process, temporary_folder
 
 START_LIMIT = 60.0
 STOP_LIMIT = 10.0
+
+# Watches are logged when they begin, everything else when it ends: one line for each request, and none
+# that comes only when a watch is closed.
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "rules": [
+        {"level": "Metadata", "verbs": ["watch"], "omitStages": ["RequestReceived", "ResponseComplete"]},
+        {"level": "Metadata", "omitStages": ["RequestReceived", "ResponseStarted"]},
+    ],
+}
 
 
 class ControlPlane:
@@ -38,7 +50,6 @@ class ControlPlane:
     """
 
     def __init__(self, *, controller_manager: bool = False) -> None:
-        """Prepare a plane; entering the context starts it."""
         self.with_controller_manager = controller_manager
         self.token = secrets.token_urlsafe(24)
         self._authority = Authority()
@@ -47,7 +58,7 @@ class ControlPlane:
     def __enter__(self) -> Self:
         """Start everything and wait until the API server is ready.
 
-        Raises AssetError when a binary is missing, LabError when a part does not start.
+        Raises LabError when a binary is missing or a part does not start.
         """
         with contextlib.ExitStack() as stack:
             self._start(stack)
@@ -55,7 +66,6 @@ class ControlPlane:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all processes and remove the folder."""
         self._cleanup.close()
 
     def _start(self, stack: contextlib.ExitStack) -> None:
@@ -65,13 +75,13 @@ class ControlPlane:
         self._binaries = assets.ensure(names)
         self.folder = stack.enter_context(temporary_folder())
         self.port = stack.enter_context(_reserved_port())
-        layout.write_files(self.folder, authority=self._authority, token=self.token)
+        self._write_files()
         self.kubeconfig = self.write_kubeconfig("admin", token=self.token)
-        self._etcd = self._process(assets.ETCD, layout.etcd_flags(self.folder))
-        self._api_server = self._process(assets.API_SERVER, layout.api_server_flags(self.folder, self.port))
+        self._etcd = self._process(assets.ETCD, _etcd_flags(self.folder))
+        self._api_server = self._process(assets.API_SERVER, _api_server_flags(self.folder, self.port))
         masters = self.write_kubeconfig("kube-controller-manager", groups=("system:masters",))
         self._controllers = self._process(
-            assets.CONTROLLER_MANAGER, layout.controller_manager_flags(self.folder, masters)
+            assets.CONTROLLER_MANAGER, _controller_manager_flags(self.folder, masters)
         )
         for process in (self._etcd, self._api_server, self._controllers):
             stack.callback(process.kill)
@@ -79,6 +89,22 @@ class ControlPlane:
         self.start_api_server()
         if self.with_controller_manager:
             self.start_controller_manager()
+
+    def _write_files(self) -> None:
+        """Write keys, certificates, the admin's token and the audit policy."""
+        certificate, key = self._authority.serving()
+        accounts = new_key()
+        files = {
+            "ca.crt": self._authority.certificate,
+            "serving.crt": certificate,
+            "serving.key": key,
+            "accounts.key": private_pem(accounts),
+            "accounts.pub": public_pem(accounts),
+            "tokens.csv": f'{self.token},admin,admin,"system:masters"\n'.encode(),
+            "audit-policy.yaml": yaml.safe_dump(_AUDIT_POLICY).encode(),
+        }
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
 
     def _process(self, name: str, flags: list[str]) -> Process:
         command = [str(self._binaries / name), *flags]
@@ -95,14 +121,9 @@ class ControlPlane:
         return self._authority.certificate.decode()
 
     @property
-    def etcd_client_url(self) -> str:
-        """The address on which etcd serves clients."""
-        return layout.etcd_url(self.folder)
-
-    @property
     def audit_log(self) -> Path:
         """The API server's audit log; `lab.audit` reads it."""
-        return self.folder / layout.AUDIT_LOG
+        return self.folder / "audit.log"
 
     def api(self) -> Api:
         """Return a client with all rights; use it as an async context manager."""
@@ -117,13 +138,17 @@ class ControlPlane:
         API server know the user under this name, as a member of `groups` and with no other rights.
         """
         if token is None:
-            credentials = kubeconfig.certificate_user(*self._authority.client(user, groups))
+            credentials = kubectl.certificate_user(*self._authority.client(user, groups))
         else:
-            credentials = kubeconfig.token_user(token)
+            credentials = kubectl.token_user(token)
         path = self.folder / f"{user.replace(':', '-')}-{secrets.token_hex(3)}.kubeconfig"
-        server = kubeconfig.cluster(self.url, self._authority.certificate)
-        kubeconfig.write(path, server, credentials, namespace)
+        server = kubectl.cluster(self.url, self._authority.certificate)
+        kubectl.write(path, server, credentials, namespace)
         return path
+
+    def client_certificate(self, user: str, groups: tuple[str, ...] = ()) -> bytes:
+        """Return a client certificate and its key in PEM, by which the API server knows a user."""
+        return b"".join(self._authority.client(user, groups))
 
     def start_api_server(self) -> None:
         """Start the API server, on the same port and data each time, and wait until it is ready."""
@@ -210,3 +235,57 @@ def _reserved_port() -> Iterator[int]:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
+
+
+def _etcd_flags(folder: Path) -> list[str]:
+    """A single member on sockets, whose ports nobody else can take; it does not wait for the disk."""
+    # Must look like host:port, but nobody dials it: a single member has no peers.
+    peers = "http://localhost:2380"
+    return [
+        f"--data-dir={folder}/etcd",
+        "--unsafe-no-fsync",
+        "--name=lab",
+        f"--listen-client-urls=unix://{folder}/etcd.sock",
+        "--advertise-client-urls=http://localhost:2379",
+        f"--listen-peer-urls=unix://{folder}/peer.sock",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=lab={peers}",
+    ]
+
+
+def _api_server_flags(folder: Path, port: int) -> list[str]:
+    """Loopback only, RBAC, tokens and client certificates."""
+    return [
+        f"--etcd-servers=unix://{folder}/etcd.sock",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",
+        f"--secure-port={port}",
+        "--permit-port-sharing",
+        f"--cert-dir={folder}",
+        f"--tls-cert-file={folder}/serving.crt",
+        f"--tls-private-key-file={folder}/serving.key",
+        f"--client-ca-file={folder}/ca.crt",
+        f"--token-auth-file={folder}/tokens.csv",
+        "--authorization-mode=RBAC",
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={folder}/accounts.pub",
+        f"--service-account-signing-key-file={folder}/accounts.key",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--audit-policy-file={folder}/audit-policy.yaml",
+        f"--audit-log-path={folder}/audit.log",
+        # Never rotated: readers remember positions in it.
+        "--audit-log-maxsize=100000",
+    ]
+
+
+def _controller_manager_flags(folder: Path, kubeconfig: Path) -> list[str]:
+    """The garbage collector and the namespace controller only."""
+    return [
+        f"--kubeconfig={kubeconfig}",
+        "--controllers=garbage-collector-controller,namespace-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+        f"--cert-dir={folder}",
+    ]

@@ -12,25 +12,157 @@ Invariant: every request is recorded when it comes, whatever becomes of it; leav
 """
 
 import asyncio
+import base64
 import contextlib
+import json
+import re
 import ssl
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Final, Literal, Self, TypedDict, Unpack
 
 import aiohttp
+import yaml
 from aiohttp import web
 
-from lab import kubeconfig
+from lab import kubectl
 from lab.certificates import Authority
-from lab.janitor import temporary_folder
-from lab.proxy_faults import ERROR_410, HTML, Asked, Fault, Match, read_asked
-from lab.proxy_upstream import Upstream, upstream_of
+from lab.processes import temporary_folder
 
-__all__ = ["ERROR_410", "HTML", "Asked", "FaultProxy"]
+HTML: Final = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n"
+ERROR_410: Final = (
+    json.dumps(
+        {
+            "type": "ERROR",
+            "object": {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": "Expired",
+                "code": 410,
+                "message": "too old resource version",
+            },
+        }
+    ).encode()
+    + b"\n"
+)
 
-_HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "authorization"}
+FaultKind = Literal["answer", "drop", "hang", "delay"]
+
+_HOP_BY_HOP: Final = {
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "transfer-encoding",
+    "authorization",
+}
+_COLLECTIONS: Final = {"secrets", "argohelmreposecrets", "namespaces", "events"}
+_REASONS: Final = {
+    403: "Forbidden",
+    409: "Conflict",
+    410: "Expired",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        at: monotonic seconds.
+        verb: `list`, `watch`, `get`, or the method in small letters.
+        path: without the query.
+        fault: what was done to it, or an empty string.
+    """
+
+    at: float
+    verb: str
+    path: str
+    fault: str = ""
+
+
+class Match(TypedDict, total=False):
+    """Which requests a fault hits; see `Fault`."""
+
+    verb: str | None
+    path: str
+    times: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong; of several that fit a request, the oldest wins.
+
+    Attributes:
+        kind: an answer of the proxy's own, a cut connection, silence, or a delay.
+        status: HTTP status, for `answer`.
+        body: for `answer`; a Status object if None.
+        headers: for `answer`.
+        seconds: for `delay`.
+        after: the server gets the request first, and its answer is lost.
+        verb: as in `Asked`; None is any.
+        path: an expression that is searched for in the path.
+        times: how many requests it hits; None is until cleared.
+    """
+
+    kind: FaultKind
+    status: int = 200
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    after: bool = False
+    verb: str | None = None
+    path: str = ""
+    times: int | None = None
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether the request is one of those."""
+        return self.verb in (None, asked.verb) and re.search(self.path, asked.path) is not None
+
+    def hits(self, asked: Asked) -> bool:
+        """Whether it hits this request; counts it if so."""
+        if self.times == 0 or not self.fits(asked):
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+    def response(self) -> web.Response:
+        """The answer of an `answer`."""
+        if self.body is None:
+            return web.Response(
+                body=json.dumps(self._status_object()).encode(),
+                status=self.status,
+                headers={"Content-Type": "application/json", **self.headers},
+            )
+        return web.Response(body=self.body, status=self.status, headers=self.headers)
+
+    def _status_object(self) -> Mapping[str, object]:
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": "said by the fault proxy",
+            "reason": _REASONS.get(self.status, "Unknown"),
+            "code": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Upstream:
+    """The API server's address, trust and credentials, from a kubeconfig."""
+
+    url: str
+    context: ssl.SSLContext
+    headers: dict[str, str] = field(repr=False)
 
 
 class FaultProxy:
@@ -57,7 +189,7 @@ class FaultProxy:
     async def __aenter__(self) -> Self:
         """Listen, and write the kubeconfig."""
         self._folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
-        self._upstream: Upstream = upstream_of(self._behind, self._folder)
+        self._upstream = _upstream_of(self._behind, self._folder)
         self._session = aiohttp.ClientSession(
             self._upstream.url,
             connector=aiohttp.TCPConnector(ssl=self._upstream.context, limit=0),
@@ -86,8 +218,8 @@ class FaultProxy:
     def write_kubeconfig(self) -> Path:
         """Write a kubeconfig that leads here and trusts this proxy alone; no credentials are needed."""
         path = self._folder / "proxy.kubeconfig"
-        server = kubeconfig.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
-        kubeconfig.write(path, server, kubeconfig.token_user("of-the-proxy"))
+        server = kubectl.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
+        kubectl.write(path, server, kubectl.token_user("of-the-proxy"))
         return path
 
     # --- what goes wrong ---------------------------------------------------------------------------------
@@ -178,7 +310,7 @@ class FaultProxy:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        asked = read_asked(request)
+        asked = _read_asked(request)
         self.requests.append(asked)
         await self._flowing.wait()
         fault = next((fault for fault in self._faults if fault.hits(asked)), None)
@@ -264,3 +396,28 @@ def _aborted(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
+
+
+def _read_asked(request: web.Request) -> Asked:
+    verb = request.method.lower()
+    if verb == "get" and request.path.rpartition("/")[2] in _COLLECTIONS:
+        verb = "watch" if request.query.get("watch") == "true" else "list"
+    return Asked(at=time.monotonic(), verb=verb, path=request.path)
+
+
+def _upstream_of(kubeconfig: Path, folder: Path) -> _Upstream:
+    """Read a kubeconfig of the lab, which holds all that it needs; `folder` takes the client certificate."""
+    content = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+    context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
+    if "client-key-data" in user:
+        chain = folder / "client.pem"
+        chain.touch(mode=0o600)
+        chain.write_text(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
+        context.load_cert_chain(chain)
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    return _Upstream(url=cluster["server"], context=context, headers=headers)
+
+
+def _decoded(data: str) -> str:
+    return base64.b64decode(data).decode()

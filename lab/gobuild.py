@@ -1,40 +1,44 @@
-"""Build Go programs once, each taken for good only when whole, with the progress shown.
+"""Build Go programs once, into a folder of the user's cache, each moved there only when it is whole.
 
-A lock lets one build at a time into a folder; who waited finds the result there. Programs are built in a
-folder beside the target and moved in by one rename each.
+A lock lets one build at a time into a folder; a process that waited for it finds the result there.
 """
 
+import argparse
 import contextlib
 import fcntl
 import os
+import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import guarded
-from lab.progress import Progress
+from lab.processes import LabError, killed_on_error
+
+MODULES = Path(__file__).with_name("modules")
 
 _MINIMUM = (1, 26)
 _UNFINISHED = ".unfinished-"
-# What `go` prints while it works: one line for each package compiled or module fetched.
+_REPORT_EVERY = 10.0
+# One line for each package compiled; the rest of what `go` prints is downloads and complaints.
 _STEP = re.compile(r"^[\w.\-~]+(/[\w.\-~+!]+)*$")
-_FETCH = re.compile(r"^go: (downloading|finding|extracting) (\S+ \S+)")
+_FETCH = re.compile(r"^go: (downloading|finding|extracting) \S+ \S+")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-class BuildError(Exception):
-    """A build failed, or there is no Go to build with; the message tells what to do."""
+class BuildError(LabError):
+    """A build failed, or there is no Go to build with; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What to build: packages by the names of their binaries, out of the module in a folder.
+    """What to build: packages by the names of their binaries, from the module in a folder.
 
     `tags` are Go's build tags, separated by commas.
     """
@@ -42,12 +46,20 @@ class Recipe:
     title: str
     module: Path
     packages: Mapping[str, str]
-    ldflags: str = field(default="")
-    tags: str = field(default="")
+    ldflags: str = ""
+    tags: str = ""
+
+
+def cache_folder(kind: str, name: str) -> Path:
+    """Return the cache's folder of one thing of a kind, for this platform; it need not exist."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    machine = platform.machine().lower()
+    system = f"{platform.system().lower()}-{_ARCHITECTURES.get(machine, machine)}"
+    return home / "ecr-secret-operator" / kind / f"{name}-{system}"
 
 
 def is_there(binary: Path) -> bool:
-    """Tell whether a binary exists and can be run."""
+    """Whether a binary exists and can be run."""
     return binary.is_file() and os.access(binary, os.X_OK)
 
 
@@ -58,7 +70,8 @@ def build(recipe: Recipe, names: Collection[str], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with _locked(target):
         if missing := _missing(names, target):
-            _remove_unfinished(target)
+            for left in target.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target) as made:
                 _compile(recipe, missing, Path(made))
                 for name in missing:
@@ -71,40 +84,33 @@ def _missing(names: Collection[str], target: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel lets it go when this process ends, whatever way."""
+    """Hold the folder's lock; the kernel releases it however this process ends."""
     with (target / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another build is at work; waiting for it…", file=sys.stderr)
+            print("Waiting for another build…", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _remove_unfinished(target: Path) -> None:
-    for left in target.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def _compile(recipe: Recipe, names: list[str], made: Path) -> None:
     go = find_go()
     packages = [recipe.packages[name] for name in names]
-    with Progress(f"{recipe.title}: looking up modules") as progress:
-        listed = _run(go, ["list", "-deps", "-tags", recipe.tags, *packages], recipe.module, progress)
-    with Progress(f"{recipe.title}: building {' and '.join(names)}", total=len(listed)) as progress:
-        ldflags = f"-s -w {recipe.ldflags}".strip()
-        for name, package in zip(names, packages, strict=True):
-            output = ["-o", str(made / name)]
-            flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags, "-ldflags", ldflags]
-            _run(go, ["build", *flags, *output, package], recipe.module, progress)
+    listed = _run(go, recipe, ["list", "-deps", "-tags", recipe.tags, *packages], "looking up modules")
+    ldflags = f"-s -w {recipe.ldflags}".strip()
+    for name, package in zip(names, packages, strict=True):
+        flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags, "-ldflags", ldflags]
+        what = f"building {name}, up to {len(listed)} packages"
+        _run(go, recipe, ["build", *flags, "-o", str(made / name), package], what)
 
 
-def _run(go: Path, arguments: list[str], module: Path, progress: Progress) -> list[str]:
-    """Run Go in a module's folder, count its steps, and return what it printed on stdout."""
+def _run(go: Path, recipe: Recipe, arguments: list[str], what: str) -> list[str]:
+    """Run Go in a module's folder, print how far it is now and then, and return what it printed."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            guarded([go, *arguments]),
-            cwd=module,
+            [go, *arguments],
+            cwd=recipe.module,
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -112,36 +118,31 @@ def _run(go: Path, arguments: list[str], module: Path, progress: Progress) -> li
             text=True,
             start_new_session=True,
         )
-        with process, _ended(process):
-            rest = deque(_remarks(process, progress), maxlen=20)
+        with process, killed_on_error(process):
+            rest = report(f"{recipe.title}: {what}", process.stderr or (), _is_step)
         if process.returncode:
-            message = "\n".join([f"{go} {arguments[0]} failed in {module}:", *rest])
-            raise BuildError(message)
+            raise BuildError("\n".join([f"{go} {arguments[0]} failed in {recipe.module}:", *rest]))
         output.seek(0)
         return output.read().splitlines()
 
 
-def _remarks(process: subprocess.Popen[str], progress: Progress) -> Iterator[str]:
-    """Pass what Go reports as steps to `progress`, and yield the other lines."""
-    for line in process.stderr or ():
-        text = line.rstrip()
-        if fetched := _FETCH.match(text):
-            progress.remark(f"fetching {fetched[2]}")
-        elif _STEP.match(text):
-            progress.step(text)
+def _is_step(line: str) -> bool:
+    return bool(_STEP.match(line) or _FETCH.match(line))
+
+
+def report(title: str, lines: Iterator[str] | Sequence[str], is_step: Callable[[str], bool]) -> deque[str]:
+    """Print a title, every 10 s the number of steps and the last line, and return the last other lines."""
+    print(f"{title}…", file=sys.stderr, flush=True)
+    shown, steps, rest = time.monotonic(), 0, deque[str](maxlen=20)
+    for line in map(str.rstrip, lines):
+        if is_step(line):
+            steps += 1
         else:
-            yield text
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill Go and its compilers when the block is left early, by Ctrl-C for one."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        raise
+            rest.append(line)
+        if time.monotonic() - shown > _REPORT_EVERY:
+            shown = time.monotonic()
+            print(f"{title}: {steps} done, {line}", file=sys.stderr, flush=True)
+    return rest
 
 
 def _environment() -> dict[str, str]:
@@ -155,8 +156,9 @@ def find_go() -> Path:
         if candidate and _version(Path(candidate)) >= _MINIMUM:
             return Path(candidate)
     desired = ".".join(map(str, _MINIMUM))
-    message = f"Go {desired} or later is needed: neither on PATH nor at {beside}; `make venv` installs it"
-    raise BuildError(message)
+    raise BuildError(
+        f"Go {desired} or later is needed: neither on PATH nor at {beside}; `make venv` installs it"
+    )
 
 
 def _version(go: Path) -> tuple[int, ...]:
@@ -166,3 +168,28 @@ def _version(go: Path) -> tuple[int, ...]:
         return ()
     found = re.search(r"go(\d+)\.(\d+)", done.stdout)
     return tuple(map(int, found.groups())) if found else ()
+
+
+def command(module: str, known: Sequence[str], get: Callable[[Sequence[str]], object]) -> int:
+    """Run `python -m MODULE [--only NAME,NAME]`: `get` what is missing; the exit code."""
+
+    def names(text: str) -> list[str]:
+        if unknown := set(text.split(",")) - set(known):
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(sorted(unknown))}; there is {', '.join(known)}"
+            )
+        return text.split(",")
+
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Get what is missing.")
+    parser.add_argument(
+        "--only", type=names, default=known, metavar="NAME,NAME", help=f"some of {', '.join(known)}"
+    )
+    try:
+        get(parser.parse_args().only)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; Go keeps what was built so far.", file=sys.stderr)
+        return 130
+    return 0

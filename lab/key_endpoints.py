@@ -1,4 +1,4 @@
-"""Endpoints that hand out AWS keys: an instance's metadata, a container's agent, the SSO portal.
+"""Where AWS keys come from: instance metadata, a container's agent, the SSO portal, a mounted volume.
 
     async with KeyEndpoints(aws.keys) as endpoints:
         endpoints.role = "node"
@@ -12,6 +12,7 @@ local AWS. The metadata service speaks version 2 alone: without its session toke
 import asyncio
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -27,23 +28,22 @@ _PORTAL = "/federation/credentials"
 
 
 class KeyEndpoints:
-    """All three on one port.
+    """The three endpoints on one port.
 
     Attributes:
         role: of the instance; None where it has none.
-        key_life: seconds that the next keys live.
-        agent_token: what the container's agent wants as Authorization; None for nothing.
-        sso_token: what the portal wants as bearer token.
-        silent: take requests and answer none.
+        key_life: seconds until the next keys expire.
+        agent_token: what the container's agent requires as Authorization; None for nothing.
+        sso_token: what the portal requires as bearer token.
+        silent: answer nothing.
         lost_sessions: answer no request for a session, as an instance whose hop limit a pod exceeds.
         refused_sessions: answer such requests with this status.
         garbage: answer this in place of keys.
-        asked: method and path of each request, in order.
-        handed_out: access key ids, in order.
+        asked, handed_out: method and path of each request, and access key ids, in order.
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """Prepare; `keys` is the ring of the AWS that is to accept them."""
+        """Prepare; `keys` is the key ring of the AWS that will accept them."""
         self._keys = keys
         self._sessions: set[str] = set()
         self._runner: web.AppRunner | None = None
@@ -59,7 +59,6 @@ class KeyEndpoints:
         self.handed_out: list[str] = []
 
     async def __aenter__(self) -> Self:
-        """Listen."""
         app = web.Application(middlewares=[self._note])
         app.router.add_put("/latest/api/token", self._open_session)
         app.router.add_get(_ROLES + "/{role:.*}", self._instance)
@@ -73,19 +72,18 @@ class KeyEndpoints:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     @property
     def url(self) -> str:
-        """Where they are."""
+        """The address of all three."""
         assert self._runner is not None
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     @property
     def agent(self) -> str:
-        """What AWS_CONTAINER_CREDENTIALS_FULL_URI has to say."""
+        """The value of AWS_CONTAINER_CREDENTIALS_FULL_URI."""
         return f"{self.url}/v1/credentials"
 
     @web.middleware
@@ -154,3 +152,13 @@ class KeyEndpoints:
                 "Expiration": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
             }
         )
+
+
+def mount(volume: Path, version: str, content: str) -> None:
+    """Write the file `credentials` as the kubelet does: into another folder, then one swap of a link."""
+    (volume / version).mkdir()
+    (volume / version / "credentials").write_text(content)
+    (volume / "..new").symlink_to(version)
+    (volume / "..new").rename(volume / "..data")
+    if not (volume / "credentials").is_symlink():
+        (volume / "credentials").symlink_to("..data/credentials")

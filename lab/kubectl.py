@@ -1,14 +1,16 @@
-"""kubectl, the real one, run as a user runs it; its caches land in a home of its own."""
+"""kubectl, the real one, run as a user runs it; and the kubeconfig files that the lab writes."""
 
 import asyncio
+import base64
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from lab.processes import LabError, Process
+import yaml
 
-_ROOT = Path(__file__).parents[1]
+from lab.processes import ROOT, LabError, Process
+
 _LIMIT = 60.0
 
 
@@ -17,13 +19,12 @@ def find_kubectl() -> Path:
     beside = Path(sys.executable).with_name("kubectl")
     found = beside if beside.is_file() else shutil.which("kubectl")
     if found is None:
-        message = f"there is no kubectl at {beside} and none on PATH; `make venv` installs it"
-        raise LabError(message)
+        raise LabError(f"there is no kubectl at {beside} and none on PATH; `make venv` installs it")
     return Path(found)
 
 
 async def kubectl(*arguments: str, kubeconfig: Path, home: Path) -> str:
-    """Run kubectl in the project's root and return what it printed.
+    """Run kubectl in the project's root, with its caches in `home`, and return what it printed.
 
     Raises LabError, with the end of that, for an exit code other than 0 and after a minute.
     """
@@ -34,9 +35,42 @@ async def kubectl(*arguments: str, kubeconfig: Path, home: Path) -> str:
         [find_kubectl(), *arguments],
         log=log,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(kubeconfig)},
-        cwd=_ROOT,
+        cwd=ROOT,
     )
     with process:
         if code := await asyncio.to_thread(process.wait, _LIMIT):
             raise process.error(f"failed with exit code {code}")
     return log.read_text()
+
+
+def token_user(token: str) -> dict[str, str]:
+    """Return the credentials of a bearer token, for `write`."""
+    return {"token": token}
+
+
+def certificate_user(certificate: bytes, key: bytes) -> dict[str, str]:
+    """Return the credentials of a client certificate and its key, both in PEM, for `write`."""
+    return {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}
+
+
+def cluster(url: str, authority: bytes) -> dict[str, str]:
+    """Return a server's address and the certificate (PEM) that its own is signed with, for `write`."""
+    return {"server": url, "certificate-authority-data": _encoded(authority)}
+
+
+def write(path: Path, server: dict[str, str], user: dict[str, str], namespace: str = "default") -> None:
+    """Write a kubeconfig with one context, readable by its owner alone."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "lab",
+        "clusters": [{"name": "lab", "cluster": server}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab", "namespace": namespace}}],
+        "users": [{"name": "lab", "user": user}],
+    }
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(content))
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()

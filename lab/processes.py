@@ -1,42 +1,98 @@
-"""A child process with its own session and log file, which never outlives this process.
+"""Child processes and temporary folders, none of which outlives this process.
+
+A child has its own session and log file. A helper process, the janitor (`_janitor.py`), knows of each child
+and folder; when this process ends, even by SIGKILL, the janitor kills and removes what is left.
 
 Methods block; call them through `asyncio.to_thread` where a loop must go on meanwhile.
 """
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import psutil
 
-from lab import janitor
+ROOT = Path(__file__).parents[1]
 
-_GUARD = Path(__file__).with_name("_guard.py")
+_JANITOR = Path(__file__).with_name("_janitor.py")
 _TAIL_BYTES = 64 * 1024
-
-# The kernel's death signal follows the thread that forked, not the process: a short-lived thread would
-# take its children along. So one thread, which lives as long as the process, starts them all.
-_starter = ThreadPoolExecutor(1, thread_name_prefix="lab-starter")
+_lock = threading.Lock()
 
 
 class LabError(Exception):
-    """A part of the lab did not do its job; the message says which, and ends with its log's tail."""
+    """A part of the lab failed; the message says which, and ends with its log's tail."""
 
 
-def guarded(command: Sequence[str | Path]) -> list[str]:
-    """Return the command line that runs `command` bound to the life of this process."""
-    return [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *map(str, command)]
+@functools.cache
+def _janitor() -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_JANITOR)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+        cwd="/",
+        start_new_session=True,
+    )
+    atexit.register(_dismiss, process)
+    return process
+
+
+def _dismiss(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        process.communicate()
+
+
+def _order(order: str) -> None:
+    """Send `+process PID`, `-process PID`, `+folder PATH` or `-folder PATH` to the janitor."""
+    with _lock:
+        pipe = _janitor().stdin
+        assert pipe is not None
+        pipe.write(order + "\n")
+        pipe.flush()
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "ecr-lab-") -> Iterator[Path]:
+    """Yield a new folder that is removed with the block, or when this process ends in any way."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    _order(f"+folder {folder}")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            _order(f"-folder {folder}")
+
+
+@contextlib.contextmanager
+def killed_on_error(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the group of a session's leader when the block is left early, or when this process ends."""
+    _order(f"+process {process.pid}")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        _order(f"-process {process.pid}")
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """Return the last lines of a text file, or a remark when there is nothing to show."""
+    """Return the last lines of a text file, or a remark when there are none."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
@@ -46,19 +102,31 @@ def tail(path: Path, lines: int = 20) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
 
 
+def lean_environment(home: Path, **more: str | None) -> dict[str, str]:
+    """Return variables for a child: of the caller's own only PATH, so that no AWS_* or proxy gets in.
+
+    A value of None removes a variable.
+    """
+    desired = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONUNBUFFERED": "1", **more}
+    return {name: value for name, value in desired.items() if value is not None}
+
+
 class Process:
-    """One child process: started once, its output appended to `log`."""
+    """One child process.
+
+    Its output is appended to `log`, or goes where this process's does if that is None. `env` replaces this
+    process's variables.
+    """
 
     def __init__(
         self,
         name: str,
         command: Sequence[str | Path],
         *,
-        log: Path,
+        log: Path | None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        """Prepare the process; `env` replaces the environment of this process when given."""
         self.name = name
         self.command = command
         self.log = log
@@ -68,35 +136,33 @@ class Process:
         self._listed = False
 
     def __enter__(self) -> Self:
-        """Start the process."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill the process if it still runs."""
         self.kill()
 
     def start(self) -> None:
-        """Start the process and return at once."""
-        self._popen = _starter.submit(self._spawn).result()
-        janitor.tell(f"+process {self._popen.pid}")
+        """Start the process and return at once. Raises LabError where there is no such program."""
+        with self.log.open("ab") if self.log else contextlib.nullcontext() as log:
+            try:
+                self._popen = subprocess.Popen(
+                    [str(part) for part in self.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._env,
+                    cwd=self._cwd,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise LabError(f"{self.name}: cannot run {self.command[0]}: {error.strerror}") from error
+        _order(f"+process {self._popen.pid}")
         self._listed = True
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                guarded(self.command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._env,
-                cwd=self._cwd,
-                start_new_session=True,
-            )
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process id, which is the group's too."""
         return self._started().pid
 
     @property
@@ -110,7 +176,7 @@ class Process:
         code = self._started().poll()
         if code is not None and self._listed:
             self._listed = False
-            janitor.tell(f"-process {self.pid}")
+            _order(f"-process {self.pid}")
         return code
 
     @property
@@ -120,13 +186,10 @@ class Process:
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""
-        return tail(self.log, lines)
+        return tail(self.log, lines) if self.log else "(it has none)"
 
     def wait(self, timeout: float) -> int:
-        """Wait for the end, at most `timeout` seconds, and return the exit code.
-
-        Raises LabError when it still runs then.
-        """
+        """Wait for the end and return the exit code. Raises LabError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (code := self.returncode) is None:
             if time.monotonic() > deadline:
@@ -135,7 +198,7 @@ class Process:
         return code
 
     def stop(self, timeout: float = 10) -> int:
-        """Ask it to end (SIGTERM), kill it after `timeout` seconds, and return the exit code."""
+        """Send SIGTERM, kill it after `timeout` seconds, and return the exit code."""
         self.signal(signal.SIGTERM)
         try:
             return self.wait(timeout)
@@ -143,7 +206,7 @@ class Process:
             return self.kill()
 
     def kill(self) -> int:
-        """End it at once with its whole group (SIGKILL) and return the exit code; 0 if never started."""
+        """Send SIGKILL to its whole group and return the exit code; 0 if it was never started."""
         if self._popen is None:
             return 0
         if self.returncode is None:
@@ -152,7 +215,7 @@ class Process:
         return self.wait(10)
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): it holds its connections but does not answer."""
+        """Send SIGSTOP: it holds its connections but does not answer."""
         self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -169,6 +232,5 @@ class Process:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._popen is None:
-            message = f"{self.name} was not started"
-            raise LabError(message)
+            raise LabError(f"{self.name} was not started")
         return self._popen

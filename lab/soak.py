@@ -1,11 +1,11 @@
-"""A randomised soak: users, tools, crashes and outages at random, and an observer who forgives nothing.
+"""A randomised soak: users, tools, crashes and outages at random, and an observer of every promise.
 
     python -m lab.soak --minutes 5 --seed 7
     python -m lab.soak --attacks
 
 All along: no foreign Secret changes; a Secret holds a live token of the right region for the right host
-once all that it needs has been there for GRACE seconds and nobody touched it; and none dies unless, in the
-last third of its life, it was touched or what it needs was away for more than a tenth of that life.
+once all that it needs has been available for GRACE seconds and nobody touched it; and no token expires
+unless, in the last third of its life, it was touched or what it needs was away for more than a tenth of it.
 When all is quiet: everything is as it was asked for, within QUIET seconds.
 
 With --attacks: the tests of `tests/cluster/attacks` at full size, with the absolute bounds of the contract,
@@ -28,12 +28,12 @@ from lab.aws import LocalAws
 from lab.aws_faults import Fault
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
-from lab.soak_acts import Acts
+from lab.soak_acts import REGIONS, Acts, World
 from lab.soak_judge import Judge, SoakError
-from lab.soak_world import REGIONS, TOKEN_LIFE, World
 from lab.waiting import wait_for
 
-# A conflict is looked at again every 30 s.
+_TOKEN_LIFE: Final = 30.0
+# A conflict is checked again every 30 s.
 QUIET: Final = 30.0 + 5.0
 _LONGEST_OUTAGE: Final = 3.5
 # Has the attack tests run at full size.
@@ -53,7 +53,7 @@ _AWS_FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a soak that went well saw."""
+    """What a soak without a failure saw."""
 
     samples: int
     checks: int
@@ -66,14 +66,12 @@ class Soak:
     """One run; use it as an async context manager."""
 
     def __init__(self, plane: ControlPlane, seed: int) -> None:
-        """Prepare a run on a control plane with controllers and CRDs; it is treated roughly."""
         self._plane = plane
         self._rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._world = World()
-        self._aws = LocalAws(token_life=TOKEN_LIFE)
+        self._aws = LocalAws(token_life=_TOKEN_LIFE)
 
     async def __aenter__(self) -> Self:
-        """Open what it needs and start the operator."""
         self._api = await self._plane.api().__aenter__()
         await self._aws.__aenter__()
         namespace = await self._api.create_namespace("soak")
@@ -85,18 +83,17 @@ class Soak:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End everything."""
         await self._operator.__aexit__()
         await self._aws.__aexit__(None, None, None)
         await self._api.__aexit__()
 
     async def run(self, seconds: float) -> Report:
-        """Let it rain for that long, then wait for quiet. Raises SoakError, with all that is known."""
+        """Cause trouble for that long, then wait for quiet. Raises SoakError, with history and log."""
         await self._acts.create_steady()
-        for number in range(3):
-            await self._acts.make_foreign(f"theirs-{number}")
+        for _ in range(3):
+            await self._acts.make_foreign()
         try:
-            await self._rain(seconds)
+            await self._make_trouble_for(seconds)
             self._world.note("all is quiet")
             await self._judge.everything_is_right(QUIET)
         except SoakError as error:
@@ -110,18 +107,18 @@ class Soak:
             resources=len(self._world.rows),
         )
 
-    async def _rain(self, seconds: float) -> None:
+    async def _make_trouble_for(self, seconds: float) -> None:
         watching = asyncio.create_task(self._judge.watch())
-        making = [asyncio.create_task(self._act()), asyncio.create_task(self._make_trouble(seconds))]
+        acting = [asyncio.create_task(self._act()), asyncio.create_task(self._make_trouble(seconds))]
         try:
-            await asyncio.wait((watching, making[1]), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((watching, acting[1]), return_when=asyncio.FIRST_COMPLETED)
             if watching.done():
                 watching.result()
-            making[1].result()
+            acting[1].result()
         finally:
-            for task in (watching, *making):
+            for task in (watching, *acting):
                 task.cancel()
-            await asyncio.gather(watching, *making, return_exceptions=True)
+            await asyncio.gather(watching, *acting, return_exceptions=True)
 
     async def _act(self) -> None:
         while True:

@@ -1,25 +1,140 @@
-"""What users and their tools do to a soak's namespace, at random: one act at a time."""
+"""What users, tools and other people do to a soak's namespace at random, and the record of it.
+
+The record (`World`) holds what each resource asks for and since when it has been left alone, which is all
+that the observer goes by.
+"""
 
 import base64
 import random
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
-from lab.soak_world import REGIONS, Row, World, host_of
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
 _MOST_NAMES: Final = 8
 _FREQUENCIES: Final = ("1s", "10h", "0s", "24h", "7s", "-1h")
+# Three changes of one Secret within this time are a fight, in which the operator gives in for a while.
 _FIGHT: Final = 60.0
 _SPOILED: Final = base64.b64encode(b"spoiled").decode()
-_API_VERSION: Final = ECR_SECRETS.api_version
+
+_Act = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """A custom resource as it was asked for.
+
+    Attributes:
+        steady: nobody changes it or its Secret.
+        changed_at: monotonic time of the last change to it, to its Secret, or to a rival.
+        tampered: monotonic times at which its Secret was changed.
+    """
+
+    kind: Resource
+    name: str
+    uid: str
+    secret: str
+    region: str
+    steady: bool = False
+    changed_at: float = field(default_factory=time.monotonic)
+    tampered: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+
+    @property
+    def host(self) -> str:
+        """Its registry."""
+        return _host(self.region)
+
+    @property
+    def is_argo(self) -> bool:
+        """Whether it is an ArgoHelmRepoSecret."""
+        return self.kind == ARGO_SECRETS
+
+    def __str__(self) -> str:
+        return f"{self.kind.plural}/{self.name}"
+
+
+def _host(region: str) -> str:
+    return f"123456789012.dkr.ecr.{region}.amazonaws.com"
+
+
+@dataclass(slots=True, kw_only=True)
+class Trouble:
+    """An outage in one region, or everywhere (an empty one); monotonic times."""
+
+    what: str
+    region: str
+    began: float
+    ended: float = float("inf")
+
+
+class World:
+    """What the soak's actors and its observer share.
+
+    Attributes:
+        rows: the custom resources that exist, by kind and name.
+        foreign: other people's Secrets, whole, as they were made.
+        troubles: past and present outages.
+        serving: whether the API server is up.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.foreign: dict[str, Json] = {}
+        self.troubles: list[Trouble] = []
+        self.serving = True
+        self._began = time.monotonic()
+        self._history: deque[str] = deque(maxlen=80)
+
+    def note(self, what: str) -> None:
+        """Remember what happened, for the report of a failure."""
+        self._history.append(f"{time.monotonic() - self._began:7.2f} s  {what}")
+
+    @property
+    def history(self) -> str:
+        """The last things that happened, one a line."""
+        return "\n".join(self._history)
+
+    def begin(self, what: str, region: str = "") -> Trouble:
+        """Record that an outage begins."""
+        self.note(f"{what} begins{f' in {region}' if region else ''}")
+        trouble = Trouble(what=what, region=region, began=time.monotonic())
+        self.troubles.append(trouble)
+        return trouble
+
+    def end(self, trouble: Trouble) -> None:
+        """Record that it is over."""
+        trouble.ended = time.monotonic()
+        self.note(f"{trouble.what} is over")
+
+    def calm_since(self, row: Row) -> float:
+        """Since when a row was left alone and all that it needs was available; inf while it is not."""
+        return max([row.changed_at, *(each.ended for each in self._troubles_of(row))])
+
+    def away(self, row: Row, since: float, until: float) -> float:
+        """Seconds of that time in which something that a row needs was not available, at most."""
+        spans = [min(until, each.ended) - max(since, each.began) for each in self._troubles_of(row)]
+        return sum(max(span, 0.0) for span in spans)
+
+    def _troubles_of(self, row: Row) -> list[Trouble]:
+        return [each for each in self.troubles if each.region in ("", row.region)]
+
+    def claimants(self, secret: str) -> list[Row]:
+        """The resources that name a Secret."""
+        return [row for row in self.rows.values() if row.secret == secret]
+
+    def touched(self, *rows: Row) -> None:
+        """Record that something was done to rows."""
+        for row in rows:
+            row.changed_at = time.monotonic()
 
 
 class Acts:
-    """Acts on one namespace, with a source of randomness of its own."""
+    """Acts on one namespace, with its own source of randomness."""
 
     def __init__(self, api: Api, namespace: str, world: World, rng: random.Random) -> None:
         self._api = api
@@ -27,33 +142,31 @@ class Acts:
         self._world = world
         self._rng = rng
         self._numbers = iter(range(1_000_000))
-        self._choices: list[tuple[int, Callable[[], Awaitable[None]]]] = [
-            (6, self.create),
-            (6, self._edit),
-            (3, self._rename),
-            (2, self._delete),
-            (5, self._tamper),
-            (1, self._make_foreign),
-            (1, self._delete_foreign),
-        ]
+        self._acts: dict[_Act, int] = {
+            self._create_some: 6,
+            self._edit: 6,
+            self._rename: 3,
+            self._delete: 2,
+            self._tamper: 5,
+            self.make_foreign: 1,
+            self._delete_foreign: 1,
+        }
 
     async def act(self) -> None:
-        """Do something; what is refused was no longer possible, and is noted."""
-        weights, acts = zip(*self._choices, strict=True)
-        act = self._rng.choices(acts, weights)[0]
+        """Do something; what the server refuses was no longer possible, and is noted."""
+        (act,) = self._rng.choices(list(self._acts), list(self._acts.values()))
         try:
             await act()
         except ApiError as error:
             self._world.note(f"refused: {error}")
 
     async def create_steady(self) -> None:
-        """Create a resource of each kind in each region, which nobody touches."""
+        """Create a resource of each kind in each region, which nobody changes."""
         for region in REGIONS:
             for kind in (ECR_SECRETS, ARGO_SECRETS):
                 await self._create(kind, f"steady-{region}", region, f"{kind.plural}-{region}", steady=True)
 
-    async def create(self) -> None:
-        """Create a custom resource, at times for a Secret that somebody else has or wants."""
+    async def _create_some(self) -> None:
         kind = self._rng.choice((ECR_SECRETS, ECR_SECRETS, ARGO_SECRETS))
         name = f"r{self._rng.randrange(_MOST_NAMES)}"
         if (kind.plural, name) not in self._world.rows:
@@ -62,11 +175,14 @@ class Acts:
     async def _create(
         self, kind: Resource, name: str, region: str, secret: str, *, steady: bool = False
     ) -> None:
-        frequency = self._rng.choice(_FREQUENCIES)
-        spec = {"generated_secret_name": secret, "region": region, "frequency": frequency}
-        spec["url" if kind == ARGO_SECRETS else "ecr_registry"] = host_of(region)
+        spec = {
+            "generated_secret_name": secret,
+            "region": region,
+            "frequency": self._rng.choice(_FREQUENCIES),
+            "url" if kind == ARGO_SECRETS else "ecr_registry": _host(region),
+        }
         manifest = {
-            "apiVersion": _API_VERSION,
+            "apiVersion": kind.api_version,
             "kind": "ArgoHelmRepoSecret" if kind == ARGO_SECRETS else "Secret",
             "metadata": {"name": name},
             "spec": spec,
@@ -75,9 +191,10 @@ class Acts:
         row = Row(kind=kind, name=name, uid=uid, secret=secret, region=region, steady=steady)
         self._world.rows[kind.plural, name] = row
         self._world.touched(*self._world.claimants(secret))
-        self._world.note(f"created {kind.plural}/{name} for {secret} in {region}")
+        self._world.note(f"created {row} for {secret} in {region}")
 
     def _secret_name(self) -> str:
+        """A new name, or at times that of somebody's Secret or of another resource's."""
         pick = self._rng.random()
         if pick < 0.1 and self._world.foreign:
             return self._rng.choice(sorted(self._world.foreign))
@@ -91,7 +208,7 @@ class Acts:
 
     async def _change(self, row: Row, spec: Json) -> None:
         await self._api.merge_patch(row.kind, row.name, {"spec": spec}, self._namespace)
-        self._world.note(f"changed {row.kind.plural}/{row.name}: {spec}")
+        self._world.note(f"changed {row}: {spec}")
 
     async def _edit(self) -> None:
         if (row := self._some_row()) is None:
@@ -101,7 +218,7 @@ class Acts:
         else:
             region = self._rng.choice(REGIONS)
             target = "url" if row.is_argo else "ecr_registry"
-            await self._change(row, {"region": region, target: host_of(region)})
+            await self._change(row, {"region": region, target: _host(region)})
             row.region = region
         self._world.touched(row)
 
@@ -120,7 +237,7 @@ class Acts:
         await self._api.delete(row.kind, row.name, self._namespace)
         del self._world.rows[row.kind.plural, row.name]
         self._world.touched(*self._world.claimants(row.secret))
-        self._world.note(f"deleted {row.kind.plural}/{row.name}, which had {row.secret}")
+        self._world.note(f"deleted {row}, which had {row.secret}")
 
     async def _tamper(self) -> None:
         row = self._some_row()
@@ -128,11 +245,11 @@ class Acts:
             return
         if len(row.tampered) == row.tampered.maxlen and row.changed_at - row.tampered[0] < _FIGHT:
             return
-        harm = self._rng.choice((self._delete_secret, self._spoil_data, self._spoil_metadata))
-        what = await harm(row.secret)
+        change = self._rng.choice((self._delete_secret, self._spoil_data, self._spoil_metadata))
+        what = await change(row.secret)
         self._world.touched(*self._world.claimants(row.secret))
         row.tampered.append(row.changed_at)
-        self._world.note(f"harmed {row.secret}: {what}")
+        self._world.note(f"tampered with {row.secret}: {what}")
 
     async def _delete_secret(self, name: str) -> str:
         await self._api.delete(SECRETS, name, self._namespace)
@@ -142,7 +259,7 @@ class Acts:
         secret = await self._api.get(SECRETS, name, self._namespace)
         key = min(secret["data"])
         value = base64.b64encode(b"{}").decode() if key.startswith(".docker") else _SPOILED
-        await self._patch_secret(name, {"data": {key: value}})
+        await self._api.merge_patch(SECRETS, name, {"data": {key: value}}, self._namespace)
         return f"spoiled {key}"
 
     async def _spoil_metadata(self, name: str) -> str:
@@ -152,29 +269,20 @@ class Acts:
             {"ownerReferences": None},
         )
         patch = self._rng.choice(patches)
-        await self._patch_secret(name, {"metadata": patch})
+        await self._api.merge_patch(SECRETS, name, {"metadata": patch}, self._namespace)
         return f"spoiled {', '.join(patch)}"
 
-    async def _patch_secret(self, name: str, patch: Json) -> None:
-        await self._api.merge_patch(SECRETS, name, patch, self._namespace)
-
-    async def _make_foreign(self) -> None:
-        await self.make_foreign(f"f{next(self._numbers)}")
-
-    async def make_foreign(self, name: str) -> None:
-        """Create a Secret of somebody else; some look like ours."""
-        metadata: Json = {"name": name}
-        if self._rng.random() < 0.5:
-            metadata["labels"] = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
-        value = base64.b64encode(secrets.token_bytes(40)).decode()
+    async def make_foreign(self) -> None:
+        """Create somebody else's Secret, at times with the operator's label, at times immutable."""
+        name = f"f{next(self._numbers)}"
+        ours = {"labels": {"app.kubernetes.io/managed-by": "ecr-secret-operator"}}
         manifest: Json = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": metadata,
-            "data": {"theirs": value},
+            "metadata": {"name": name} | (ours if self._rng.random() < 0.5 else {}),
+            "data": {"theirs": base64.b64encode(secrets.token_bytes(40)).decode()},
+            "immutable": self._rng.random() < 0.3,
         }
-        if self._rng.random() < 0.3:
-            manifest["immutable"] = True
         self._world.foreign[name] = await self._api.create(manifest, self._namespace)
         self._world.note(f"somebody made {name}")
 

@@ -1,8 +1,6 @@
-"""The soak's observer: it reads the namespace through the API, knows what was asked for, and nothing else."""
+"""The soak's observer: it compares the namespace, read through the API, with what was asked for."""
 
 import asyncio
-import base64
-import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -10,15 +8,17 @@ from typing import Final
 import aiohttp
 
 from lab.api import SECRETS, Api, ApiError, Json
-from lab.aws_tokens import IssuedToken, decode_token
-from lab.soak_world import GRACE, Row, World
+from lab.aws import IssuedToken, token_in
+from lab.soak_acts import Row, World
 
+# The operator's longest pause after a few seconds of trouble: its fourth try of a first token comes 16 s
+# after the third at the latest.
+GRACE: Final = 20.0
 _SAMPLE: Final = 0.25
-_RECHECK: Final = 30.0  # how often a conflict is looked at again
 
 
 class SoakError(Exception):
-    """A promise was broken; the message says which, and where."""
+    """A promise was broken; the message says which one, and where."""
 
 
 class Judge:
@@ -33,7 +33,7 @@ class Judge:
         self.forced = 0
 
     async def watch(self) -> None:
-        """Look again and again, until cancelled; raise SoakError for what must never be."""
+        """Look at everything four times a second, until cancelled. Raises SoakError."""
         while True:
             await asyncio.sleep(_SAMPLE)
             if not self._world.serving:
@@ -58,7 +58,7 @@ class Judge:
                 name in self._world.foreign
                 and {**found.get(name, {}), "apiVersion": "v1", "kind": "Secret"} != made
             ):
-                raise SoakError(f"the foreign Secret {name} is not as it was made: {found.get(name)}")
+                raise SoakError(f"the foreign Secret {name} was changed: {found.get(name)}")
 
     def _check_row(self, row: Row, found: dict[str, Json], asked_at: float, asked: float) -> None:
         if row.secret in self._world.foreign or len(self._world.claimants(row.secret)) > 1:
@@ -69,19 +69,21 @@ class Judge:
         if asked - calm_since > GRACE:
             self.forced += 1
             _check_login(row, secret, asked_at)
-        elif secret is not None and (token := _token(row, secret)) and token.expires_at < asked_at:
-            self._check_death(row, token, asked - (asked_at - token.expires_at))
+        elif secret is not None and (token := token_in(secret, row.host)) and token.expires_at < asked_at:
+            self._check_expiry(row, token, asked - (asked_at - token.expires_at))
 
-    def _check_death(self, row: Row, token: IssuedToken, died: float) -> None:
-        """Make sure that a token which died, at that monotonic time, could not have been renewed."""
+    def _check_expiry(self, row: Row, token: IssuedToken, expired: float) -> None:
+        """Raise SoakError if a token that expired, at that monotonic time, could have been renewed."""
         life = token.expires_at - token.issued_at
-        due = died - life / 3
-        away = self._world.away(row, due, died)
+        due = expired - life / 3
+        away = self._world.away(row, due, expired)
         if row.changed_at < due and away <= life / 10:
-            raise SoakError(f"{row.secret} let its token die; only {away:.1f} s were lost since it was due")
+            raise SoakError(
+                f"{row.secret} let its token expire; only {away:.1f} s were lost since it was due"
+            )
 
     async def everything_is_right(self, within: float) -> None:
-        """Wait until all is as it was asked for. Raises SoakError."""
+        """Wait until all is as it was asked for. Raises SoakError after `within` seconds."""
         until = time.monotonic() + within
         while wrong := [problem async for problem in self._problems()]:
             if time.monotonic() > until:
@@ -95,16 +97,16 @@ class Judge:
         for name in sorted(set(found) - set(foreign)):
             owner = owners.get(_owner(found[name]) or "")
             if owner is None:
-                yield f"the Secret {name} belongs to nobody who is there"
+                yield f"the Secret {name} has no owner that exists"
             # What a resource had before is kept until it gets what it names now.
             elif name not in desired and _has(owner, found.get(owner.secret)):
-                yield f"the Secret {name} was left behind by {owner.kind.plural}/{owner.name}"
+                yield f"the Secret {name} was left behind by {owner}"
         for name in sorted((desired | set(foreign)) - set(found)):
-            yield f"the Secret {name} should be there"
+            yield f"the Secret {name} is missing"
         for row in rows:
             resource = await self._api.get(row.kind, row.name, self._namespace)
             for problem in _problems_of(row, resource, found.get(row.secret), foreign, now):
-                yield f"{row.kind.plural}/{row.name} ({row.secret}, {row.region}): {problem}"
+                yield f"{row} ({row.secret}, {row.region}): {problem}"
 
 
 def _problems_of(
@@ -113,10 +115,10 @@ def _problems_of(
     status = resource.get("status", {})
     conditions = {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions", ())}
     if status.get("observedGeneration") != resource["metadata"]["generation"]:
-        yield "the status is not about the present spec"
+        yield "the status is of an older spec"
     if row.secret in foreign or (secret and _owner(secret) != row.uid):
         if conditions.get("Ready") != ("False", "SecretConflict"):
-            yield f"no conflict is told: {conditions}"
+            yield f"no conflict is reported: {conditions}"
         return
     try:
         token = _check_login(row, secret, now)
@@ -124,25 +126,25 @@ def _problems_of(
         yield str(error)
         return
     if conditions.get("Ready") != ("True", "Refreshed") or status.get("phase") != "Updated":
-        yield f"the status does not say that it is ready: {conditions}"
-    told = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(token.expires_at))}"
-    if (status.get("secretName"), status.get("expirationTime")) != (row.secret, told):
-        yield f"it tells of {status.get('secretName')} until {status.get('expirationTime')}, not {told}"
+        yield f"the status is not ready: {conditions}"
+    expires = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(token.expires_at))}"
+    if (status.get("secretName"), status.get("expirationTime")) != (row.secret, expires):
+        yield f"the status has {status.get('secretName')} until {status.get('expirationTime')}, not {expires}"
 
 
 def _check_login(row: Row, secret: Json | None, now: float) -> IssuedToken:
-    """Make sure that a Secret holds a live token of the right region for the right host."""
+    """Return a Secret's token if it is live and of the right region and host, else raise SoakError."""
     if secret is None:
-        raise SoakError(f"{row.secret} of {row.kind.plural}/{row.name} is not there")
+        raise SoakError(f"{row.secret} of {row} is missing")
     if _owner(secret) != row.uid:
-        raise SoakError(f"{row.secret} is not owned by {row.kind.plural}/{row.name}")
-    token = _token(row, secret)
+        raise SoakError(f"{row.secret} is not owned by {row}")
+    token = token_in(secret, row.host)
     if token is None:
         raise SoakError(f"{row.secret} holds no login for {row.host}")
     if token.region != row.region:
         raise SoakError(f"{row.secret} holds a token of {token.region} in place of {row.region}")
     if token.expires_at <= now:
-        raise SoakError(f"{row.secret} holds a token that died {now - token.expires_at:.1f} s ago")
+        raise SoakError(f"{row.secret} holds a token that expired {now - token.expires_at:.1f} s ago")
     return token
 
 
@@ -153,14 +155,3 @@ def _has(row: Row, secret: Json | None) -> bool:
 def _owner(secret: Json) -> str | None:
     owners = secret["metadata"].get("ownerReferences", ())
     return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)
-
-
-def _token(row: Row, secret: Json) -> IssuedToken | None:
-    """The token for the row's host; None where there is none."""
-    data = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
-    try:
-        if row.is_argo:
-            return decode_token(data["password"]) if data["url"] == row.host else None
-        return decode_token(json.loads(data[".dockerconfigjson"])["auths"][row.host]["password"])
-    except (KeyError, ValueError):
-        return None

@@ -8,9 +8,8 @@ import yaml
 
 from ecr_operator.api.kinds import ArgoHelmRepoSecretSpec, SecretSpec
 from lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, Json
-from lab.aws import LocalAws
+from lab.aws import LocalAws, token_in
 from lab.control_plane import ControlPlane
-from lab.demo_rows import held_token
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster import reading
@@ -111,7 +110,7 @@ async def test_each_does_what_it_is_for(
     for sample in FILES:
         await _is_served(api, resource(sample), namespace, operator)
     held = await api.list(SECRETS, namespace)
-    tokens = {each["metadata"]["name"]: held_token(each) for each in held}
+    tokens = {each["metadata"]["name"]: token_in(each) for each in held}
     assert tokens["ecr-docker-secret"] is not None
     assert tokens["ecr-docker-secret"].region == "us-east-2"
     by = {name: aws.role_of(token) or token.access_key for name, token in tokens.items() if token}

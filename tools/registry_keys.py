@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from lab import programs
-from lab.processes import guarded
 
 RECORDED: Final = Path(__file__).parents[1] / "tests" / "api" / "registry_keys.json"
 _LIMIT: Final = 60.0
@@ -37,9 +36,7 @@ def ask_kubelet(program: Path, keys: Iterable[str], images: Iterable[str]) -> An
     """For each key the images that the kubelet uses it for."""
     asked = list(itertools.product(keys, images))
     lines = "".join(json.dumps({"key": key, "image": image}) + "\n" for key, image in asked)
-    done = subprocess.run(
-        guarded([program]), input=lines, capture_output=True, text=True, timeout=_LIMIT, check=True
-    )
+    done = subprocess.run([program], input=lines, capture_output=True, text=True, timeout=_LIMIT, check=True)
     found: Answers = {key: [] for key, _ in asked}
     for (key, image), answer in zip(asked, done.stdout.split(), strict=True):
         if answer == "true":
@@ -91,7 +88,7 @@ class _Recorder(ThreadingHTTPServer):
         )
         proxy = f"http://127.0.0.1:{self.server_port}"
         done = subprocess.run(
-            guarded([program, *options, f"docker://{image}"]),
+            [program, *options, f"docker://{image}"],
             env={"HOME": str(home), "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy},
             capture_output=True,
             text=True,

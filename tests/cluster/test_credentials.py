@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.volumes import mount
+from lab.key_endpoints import mount
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene

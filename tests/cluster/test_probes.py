@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from lab.fault_proxy import FaultProxy
-from lab.kubeconfig import token_user, write
+from lab.kubectl import token_user, write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret

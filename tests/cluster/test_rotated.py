@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json
 from lab.aws_keys import TemporaryKeys
-from lab.volumes import mount
+from lab.key_endpoints import mount
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret

@@ -9,7 +9,7 @@ import pytest
 
 from ecr_operator import __version__
 from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, Api, ApiError, Resource
-from lab.kubeconfig import cluster, token_user, write
+from lab.kubectl import cluster, token_user, write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret

@@ -1,1 +1,1 @@
-"""Tests of the lab itself: what it builds, starts, and leaves behind (nothing)."""
+"""Tests of the lab itself: what it builds and starts, and that it leaves nothing behind."""

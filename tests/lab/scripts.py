@@ -4,15 +4,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+from lab.processes import ROOT
 
 
 def start(source: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a script whose stdout can be read line by line; stderr goes the same way."""
+    """Start a script whose stdout and stderr can be read line by line."""
     return subprocess.Popen(
         [sys.executable, "-c", source, *map(str, arguments)],
         cwd=ROOT,
@@ -25,14 +26,16 @@ def start(source: str, *arguments: str | Path, env: Mapping[str, str] | None = N
 
 def line_of(process: subprocess.Popen[str]) -> str:
     """Return the next line that a started script prints."""
-    if process.stdout is None:
-        raise ValueError(process)
+    assert process.stdout is not None
     return process.stdout.readline().rstrip("\n")
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that only waits to be reaped doesn't."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that name a folder, also in a variable."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            known = [*process.cmdline(), *process.environ().values()]
+            if any(str(folder) in text for text in known):
+                found.append(" ".join(process.cmdline()))
+    return found

@@ -1,20 +1,22 @@
 """Child processes and temporary folders: neither outlives the process that made them."""
 
+import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
+from lab.operator import OperatorProcess
 from lab.processes import LabError, Process, tail
 from lab.waiting import wait_for
 from tests.lab import scripts
 
 PARENT = """
 import time
-from lab.janitor import temporary_folder
-from lab.processes import Process
+from lab.processes import Process, temporary_folder
 with temporary_folder() as folder, Process("child", ["sleep", "600"], log=folder / "log") as child:
     print(folder, flush=True)
     print(child.pid, flush=True)
@@ -28,27 +30,31 @@ def _python(source: str, log: Path) -> Process:
     return Process("child", [sys.executable, "-c", source], log=log)
 
 
-def test_the_exit_code_and_the_output_can_be_had(tmp_path: Path) -> None:
+def _sleep(log: Path) -> Process:
+    return Process("child", ["sleep", "600"], log=log)
+
+
+def _is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_exit_code_and_output(tmp_path: Path) -> None:
     with _python("print('one'); print('two'); raise SystemExit(3)", tmp_path / "log") as child:
         assert child.wait(10) == 3
         assert not child.running
         assert child.tail(1) == "two"
 
 
-def test_stop_asks_first(tmp_path: Path) -> None:
-    with Process("child", ["sleep", "600"], log=tmp_path / "log") as child:
-        assert child.running
-        assert child.rss > 0
+async def test_stop_sends_sigterm_and_kills_what_ignores_it(tmp_path: Path) -> None:
+    with _sleep(tmp_path / "log") as child:
+        assert (child.running, child.rss > 0) == (True, True)
         assert child.stop() == -signal.SIGTERM
-
-
-async def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
     with _python(DEAF, tmp_path / "log") as child:
         await wait_for(lambda: "deaf" in child.tail())
         assert child.stop(0.1) == -signal.SIGKILL
 
 
-def test_a_frozen_process_goes_on_when_resumed(tmp_path: Path) -> None:
+def test_a_paused_process_goes_on_when_resumed(tmp_path: Path) -> None:
     with Process("child", ["sleep", "0.01"], log=tmp_path / "log") as child:
         child.pause()
         with pytest.raises(LabError, match=r"child still runs after 0\.2 s"):
@@ -57,22 +63,18 @@ def test_a_frozen_process_goes_on_when_resumed(tmp_path: Path) -> None:
         assert child.wait(10) == 0
 
 
-def test_a_command_that_is_not_there_says_so_in_the_log(tmp_path: Path) -> None:
-    with Process("child", [tmp_path / "nothing"], log=tmp_path / "log") as child:
-        assert child.wait(10) == 127
-    assert "nothing: No such file or directory" in child.tail()
-
-
-def test_a_process_that_never_started_can_be_killed_but_not_asked(tmp_path: Path) -> None:
-    child = Process("child", ["true"], log=tmp_path / "log")
+def test_a_missing_program_is_a_lab_error(tmp_path: Path) -> None:
+    child = Process("child", [tmp_path / "nothing"], log=tmp_path / "log")
+    with pytest.raises(LabError, match=r"child: cannot run .*nothing: No such file"):
+        child.start()
     assert child.kill() == 0
-    assert not child.running
     with pytest.raises(LabError, match="child was not started"):
         child.stop()
+    assert tail(tmp_path / "none") == "(the log is empty)"
 
 
-def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
-    with Process("child", ["sleep", "600"], log=tmp_path / "log") as child:
+def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    with _sleep(tmp_path / "log") as child:
         child.kill()
         thread = threading.Thread(target=child.start)
         thread.start()
@@ -81,30 +83,30 @@ def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
             child.wait(0.2)
 
 
-def test_the_tail_of_no_log_is_a_remark(tmp_path: Path) -> None:
-    assert tail(tmp_path / "log") == "(the log is empty)"
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name
-)
-async def test_however_the_parent_ends_nothing_is_left(number: signal.Signals) -> None:
-    with scripts.start(PARENT) as parent:
-        folder = Path(scripts.line_of(parent))
-        child = int(scripts.line_of(parent))
-        assert folder.exists()
-        assert scripts.is_alive(child)
-        parent.send_signal(number)
+@pytest.mark.parametrize("number", [0, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_however_the_parent_ends_nothing_is_left(number: int) -> None:
+    source = PARENT if number else PARENT.replace("time.sleep(600)", "None")
+    with scripts.start(source) as parent:
+        folder, child = Path(scripts.line_of(parent)), int(scripts.line_of(parent))
+        if number:
+            assert (folder.exists(), _is_alive(child)) == (True, True)
+            parent.send_signal(number)
         parent.communicate()
-    await wait_for(lambda: not scripts.is_alive(child), 5, "the child's end")
+    await wait_for(lambda: not _is_alive(child), 5, "the child's end")
     await wait_for(lambda: not folder.exists(), 5, "the folder's end")
 
 
-def test_at_a_normal_end_all_is_gone_before_the_parent() -> None:
-    with scripts.start(PARENT.replace("time.sleep(600)", "None")) as parent:
-        folder = Path(scripts.line_of(parent))
-        child = int(scripts.line_of(parent))
-        parent.communicate()
-    assert parent.returncode == 0
-    assert not folder.exists()
-    assert not scripts.is_alive(child)
+async def test_the_operator_starts_with_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "HTTPS_PROXY", "WATCH_NAMESPACE"):
+        monkeypatch.setenv(name, "of the caller")
+    env = {"WATCH_NAMESPACE": "mine", "AWS_ACCESS_KEY_ID": None}
+    async with OperatorProcess("--version", kubeconfig=None, aws_endpoint="http://aws", env=env) as operator:
+        environment = psutil.Process(operator.process.pid).environ()
+        assert await operator.wait() == 0
+    assert not operator.home.exists()
+    # Python sets LC_CTYPE where no locale is set.
+    assert environment.keys() - {"LC_CTYPE"} == {
+        *("AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY", "HOME", "PATH"),
+        *("PYTHONUNBUFFERED", "TMPDIR", "WATCH_NAMESPACE"),
+    }
+    assert (environment["PATH"], environment["WATCH_NAMESPACE"]) == (os.environ["PATH"], "mine")

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import LabError, guarded
+from lab.processes import LabError
 from tests.programs.registry import EcrRegistry
 
 _LIMIT = 60.0
@@ -35,7 +35,7 @@ class Client:
 
     def _run(self, arguments: list[str | Path], stdin: str) -> str:
         done = subprocess.run(
-            guarded([self.program, *arguments]),
+            [self.program, *arguments],
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -11,8 +11,7 @@ import yaml
 
 from lab.aws import LocalAws
 from lab.certificates import Authority
-from lab.janitor import temporary_folder
-from lab.processes import Process
+from lab.processes import Process, temporary_folder
 from lab.waiting import wait_for
 from tests.programs.door import Door, ErrorMeaning
 from tests.programs.tunnel import Tunnel

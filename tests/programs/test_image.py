@@ -8,8 +8,7 @@ import pytest
 from ecr_operator import __version__
 from lab import container
 from lab.container import Image
-from lab.janitor import temporary_folder
-from lab.processes import Process
+from lab.processes import Process, temporary_folder
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
 

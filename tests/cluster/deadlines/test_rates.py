@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lab.api import ECR_SECRETS
-from lab.janitor import temporary_folder
+from lab.processes import temporary_folder
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret

@@ -11,7 +11,7 @@ from ecr_operator.kube import connection
 from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.settings import Settings
 from lab.api import NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api
-from lab.aws_trust import read_claims
+from lab.aws import read_claims
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
 

@@ -1,0 +1,69 @@
+"""The suite's own guards: what is left open, a skip in CI, and a token in a text are noticed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.processes import ROOT
+from lab.secrecy import WINDOW, forms, leaks, shows
+
+TASK = """
+import asyncio
+async def test_it():
+    asyncio.create_task(asyncio.sleep(60), name="forgotten")
+"""
+SOCKET = """
+import asyncio
+async def test_it():
+    globals()["server"] = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1")
+"""
+SKIP = """
+import pytest
+def test_it():
+    pytest.skip("no such part")
+"""
+TIDY = """
+import asyncio
+async def test_it():
+    async with asyncio.TaskGroup() as group, await asyncio.start_server(print, "127.0.0.1"):
+        group.create_task(asyncio.sleep(0))
+"""
+PASSWORD = "".join(chr(ord("A") + each * 7 % 26) + str(each % 10) for each in range(100))
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "shown"),
+    [
+        pytest.param(TASK, 1, ["left behind", "forgotten"], id="task"),
+        pytest.param(SOCKET, 1, ["left behind", "LISTEN"], id="socket"),
+        pytest.param(SKIP, 1, ["1 skipped"], id="skip"),
+        pytest.param(TIDY, 0, ["1 passed"], id="tidy"),
+    ],
+)
+def test_a_test_that_leaves_something_open_or_is_skipped_fails(
+    tmp_path: Path, source: str, code: int, shown: list[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(source)
+    options = ["-q", "-p", "tests.conftest", "-o", "asyncio_mode=auto", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_it.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CI": "true"},
+    )
+    assert done.returncode == code
+    assert all(words in done.stdout for words in shown)
+
+
+@pytest.mark.parametrize("form", forms(PASSWORD), ids=["the password", "the auth field"])
+def test_a_token_in_a_text_is_found_whole_and_in_part(form: str) -> None:
+    assert shows(f"before {form} after", [PASSWORD])
+    assert shows(f"before {form[7 : 7 + 2 * WINDOW]} after", [PASSWORD])
+    assert leaks({"log": f"x{form[3 : 3 + WINDOW]}y"}, [form]) == {"log": [form[3 : 3 + WINDOW]]}
+    assert shows("nothing here", [PASSWORD]) == []
+    assert leaks({"log": "nothing here"}, [PASSWORD]) == {}

@@ -1,12 +1,16 @@
-"""`python -m tools.reference [--check]`: write docs/reference.md, or fail if it differs."""
+"""`python -m tools.reference [--check]`: write docs/reference.md from the models, flags and annotations."""
 
+import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
+from ecr_operator.api.identity import PERMITTED_ROLES, ROLE_ANNOTATION
 from ecr_operator.api.kinds import ABSENT, API_VERSION, CONDITIONS, KINDS, SPECS
 from ecr_operator.api.outcome import MEANINGS
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.api.text import (
     LARGEST_SPEC,
     LONGEST_DURATION,
@@ -14,17 +18,30 @@ from ecr_operator.api.text import (
     LONGEST_TEXT,
     MOST_ENTRIES,
 )
-from tools.crd_schema import custom_resource_definition
-from tools.reference_flags import flag_rows, variable_rows
-from tools.reference_words import MARKS, SDK_VARIABLES
+from ecr_operator.core.secret import (
+    ARGO_LABEL,
+    EXPIRES_AT,
+    FINGERPRINT,
+    ISSUED_AT,
+    KEY_HASH,
+    MANAGED_BY,
+    MANAGER,
+    OWNER,
+    OWNER_UID,
+    TOKENS,
+)
+from ecr_operator.core.secret_view import ADOPT, ADOPT_DROPPING, ADOPT_KEEPING
+from ecr_operator.links.plan import LABEL, LINKS
+from ecr_operator.settings.flags import operator_parser
+from tools import settle
+from tools.crds import custom_resource_definition
 
-_PATH: Final = Path(__file__).parents[1] / "docs" / "reference.md"
 _HEADER: Final = f"""\
 <!-- Made from the code by `make reference`: change it there. -->
 # Reference
 
-All that can be written, set and seen. Both kinds are of `{API_VERSION}` and live in a namespace.
-What the operator does with them is told in [behaviour.md](behaviour.md); `kubectl explain` tells the fields.
+Everything that you can write, set and see. Both kinds are namespaced and of `{API_VERSION}`.
+[behaviour.md](behaviour.md) says what the operator does with them; `kubectl explain` shows the fields too.
 A string may have {LONGEST_TEXT:,} characters, a name {LONGEST_NAME}, a duration {LONGEST_DURATION};
 a list or map {MOST_ENTRIES} entries; and a spec {LARGEST_SPEC // 1024} KiB in all.
 Anything larger is `InvalidSpec`, or refused by the API server.
@@ -32,17 +49,65 @@ Anything larger is `InvalidSpec`, or refused by the API server.
 
 Schema = Mapping[str, Any]
 
+# A name or several in the epilog, and their meaning behind two spaces or on the line below.
+_NAMES: Final = re.compile(r"  ([A-Z][A-Z0-9_*]*(?:, [A-Z][A-Z0-9_*]*)*)(?:  +(.*))?")
 
-def main() -> int:
-    """Write or check the page; 1 if it is stale."""
-    text = render()
-    if "--check" not in sys.argv[1:]:
-        _PATH.write_text(text, encoding="utf-8")
-        return 0
-    if _PATH.is_file() and _PATH.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{_PATH.name} differs from the code: run `make reference`.", file=sys.stderr)
-    return 1
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An annotation or label; `on` says of what, and who sets it."""
+
+    on: str
+    key: str
+    value: str
+    meaning: str
+
+
+_YOURS: Final = "a resource, by you"
+_THEIRS: Final = "a Secret that is there already, by you"
+_NAMESPACES: Final = "a namespace, by the cluster admin"
+_ACCOUNTS: Final = "a ServiceAccount, by you"
+_LINKED: Final = "a linked ServiceAccount, by the operator"
+_OURS: Final = "the generated Secret, by the operator"
+
+MARKS: Final = (
+    Mark(_YOURS, REFRESH_REQUESTED, "anything new", "Asks for a fresh token now, once for each new value"),
+    Mark(
+        _THEIRS,
+        ADOPT,
+        f"`{ADOPT_KEEPING}` or `{ADOPT_DROPPING}`",
+        "Lets the resource that names this Secret take it over; `replace` drops data of others in it",
+    ),
+    Mark(_NAMESPACES, PERMITTED_ROLES, "globs", "Roles that `role_arn` may name in this namespace"),
+    Mark(_ACCOUNTS, ROLE_ANNOTATION, "a role's ARN", "The role for `service_account`, without `role_arn`"),
+    Mark(_LINKED, LABEL, "label: `true`", "It has links for `link_service_accounts`"),
+    Mark(_LINKED, LINKS, "JSON", "The links that the operator added, and will remove"),
+    Mark(_OURS, MANAGED_BY, f"label: `{MANAGER}`", "The operator manages this Secret"),
+    Mark(_OURS, ARGO_LABEL, "label: `repository` or `repo-creds`", "How Argo CD uses it"),
+    Mark(_OURS, ISSUED_AT, "time", "When the token was fetched; with several, the oldest"),
+    Mark(_OURS, EXPIRES_AT, "time", "When the token expires; with several, the first"),
+    Mark(_OURS, TOKENS, "number and time", "With several registries, when each one's token was fetched"),
+    Mark(_OURS, REFRESH_REQUESTED, "as on the resource", "The last request that was served"),
+    Mark(_OURS, FINGERPRINT, "hash", "Of the spec, as far as it shapes this Secret"),
+    Mark(_OURS, KEY_HASH, "hash", "Of the long-lived access key id that fetched the token, if one did"),
+    Mark(_OURS, OWNER, "kind and name", "The resource that owns it"),
+    Mark(_OURS, OWNER_UID, "uid", "The same"),
+)
+
+# Each is held by a test in tests/aws.
+SDK_VARIABLES: Final = {
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"): "Keys; read at the start only",
+    ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"): "Files with profiles; a change is noticed",
+    ("AWS_PROFILE",): "Which profile of them, `default` when absent",
+    ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"): "A web identity (IRSA)",
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"): "EKS Pod Identity",
+    ("AWS_EC2_METADATA_DISABLED",): "`true`: never ask the instance's metadata service",
+    ("AWS_EC2_METADATA_SERVICE_ENDPOINT",): "Another address of that service",
+    ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_ECR_PUBLIC", "AWS_ENDPOINT_URL_STS"): (
+        "Another address of AWS, or of one service"
+    ),
+    ("AWS_CA_BUNDLE",): "The certificate authorities to trust for AWS",
+}
 
 
 def render() -> str:
@@ -52,12 +117,9 @@ def render() -> str:
 
 
 def field_rows(schema: Schema, path: str, absent: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """A row for each field below a schema, at any depth: path, type, whether it is required, description.
+    """A row for each field of a structural schema, at any depth: path, type, required, description.
 
-    Args:
-        schema: of an object, in Kubernetes' structural form.
-        path: what stands before the names of its fields.
-        absent: by name, what leaving a field out amounts to.
+    `path` goes before the fields' names; `absent` has by name what leaving a field out amounts to.
     """
     needed = schema.get("required", ())
     for name, inner in sorted(schema.get("properties", {}).items(), key=lambda field: field[0] not in needed):
@@ -143,12 +205,51 @@ def _process() -> str:
     sdk = ((", ".join(f"`{name}`" for name in names), meaning) for names, meaning in SDK_VARIABLES.items())
     return (
         "## Command line\n\n`ecr-secret-operator [flags]`, or `python -m ecr_operator [flags]`. Go's "
-        "spelling, `-flag`, is taken too. A mistake is\none line and exit code 2.\n\n"
+        "spelling, `-flag`, works too. A mistake is\none line and exit code 2.\n\n"
         f"{table(('Flag', 'Meaning'), flag_rows())}\n"
         f"## Environment\n\n{table(('Variable', 'Meaning'), variable_rows())}\n"
         f"Of the AWS SDK's own, these matter most:\n\n{table(('Variable', 'Meaning'), sdk)}"
     )
 
 
+def flag_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tuple[str, str]]:
+    """A row for each flag, those of commands too."""
+    yield from _rows(parser or operator_parser(), "")
+
+
+def variable_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tuple[str, str]]:
+    """A row for each variable, or each group of them, that `--help` lists at its end."""
+    found: list[tuple[str, str]] = []
+    for line in ((parser or operator_parser()).epilog or "").splitlines():
+        if names := _NAMES.fullmatch(line):
+            found.append((", ".join(f"`{name}`" for name in names[1].split(", ")), names[2] or ""))
+        elif found and line.startswith("    "):
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}".strip())
+    yield from found
+
+
+def _rows(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[str, str]]:
+    for action in parser._actions:  # noqa: SLF001 -- argparse tells it nowhere else
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- the same
+            helps = {choice.dest: choice.help for choice in action._choices_actions}  # noqa: SLF001 -- the same
+            for name, inner in action.choices.items():
+                yield f"`{command}{name}`", helps.get(name) or inner.description or ""
+                yield from _rows(inner, f"{command}{name} ")
+        elif action.help != argparse.SUPPRESS and not (command and action.dest == "help"):
+            yield f"`{command}{_spelling(action)}`", _meaning(parser, action)
+
+
+def _spelling(action: argparse.Action) -> str:
+    names = ", ".join(action.option_strings)
+    value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
+    if action.nargs == "?":
+        return f"{names}[={value}]"
+    return f"{names} {value}".strip()
+
+
+def _meaning(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    return (action.help or "") % {**vars(action), "prog": parser.prog}
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(settle({"docs/reference.md": render()}, "reference"))

@@ -55,8 +55,3 @@ def test_the_images_are_of_this_version() -> None:
 @pytest.mark.parametrize("folder", sorted(set(re.findall(r"config/[\w/-]+", TEXT))))
 def test_every_folder_that_it_applies_is_there(folder: str) -> None:
     assert (olm.ROOT / folder / "kustomization.yaml").is_file()
-
-
-@pytest.mark.parametrize("page", sorted(set(re.findall(r"\]\(([\w-]+\.md)\)", TEXT))))
-def test_every_page_that_it_refers_to_is_there(page: str) -> None:
-    assert (olm.ROOT / "docs" / page).is_file()

@@ -11,8 +11,7 @@ import yaml
 
 from lab.api import Json
 from tests.bundle import olm
-from tools.bundle.__main__ import stale, write
-from tools.bundle.files import annotations, render
+from tools.bundle.files import annotations, render, stale, write
 from tools.bundle.sources import Sources, product_version, release_date
 
 CSV_FILE: Final = "bundle/manifests/ecr-secret-operator.clusterserviceversion.yaml"

@@ -11,7 +11,7 @@ from ecr_operator.api.parsing import parse_resource
 from lab.api import Json
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
-from tools.bundle.descriptors import OPTIONS
+from tools.bundle.csv import OPTIONS
 
 BUNDLE: Final = olm.load()
 EXAMPLES: Final = json.loads(BUNDLE.csv["metadata"]["annotations"]["alm-examples"])

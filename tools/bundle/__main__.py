@@ -3,15 +3,9 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
-from tools.bundle.files import render
-from tools.bundle.sources import ROOT, read
-
-# All in these is made.
-_FOLDERS: Final = ("bundle", "catalog")
+from tools.bundle.files import render, stale, write
+from tools.bundle.sources import read
 
 
 def main() -> int:
@@ -35,30 +29,6 @@ def main() -> int:
     for path in found:
         print(f"{path} is not what config, samples and the models make: run `make bundle`.", file=sys.stderr)
     return 1 if found else 0
-
-
-def stale(files: Mapping[str, str], root: Path = ROOT) -> list[str]:
-    """Return the paths of files that are missing, differ, or are no longer made."""
-    differing = [path for path, text in files.items() if _content(root / path) != text]
-    return sorted([*differing, *_leftovers(files, root)])
-
-
-def write(files: Mapping[str, str], root: Path = ROOT) -> None:
-    """Write all files, and remove what is no longer made."""
-    for path in _leftovers(files, root):
-        (root / path).unlink()
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
-
-
-def _leftovers(files: Mapping[str, str], root: Path) -> list[str]:
-    there = [path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
-    return [name for path in there if (name := path.relative_to(root).as_posix()) not in files]
-
-
-def _content(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 if __name__ == "__main__":

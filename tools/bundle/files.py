@@ -1,11 +1,15 @@
-"""The files of the bundle, by their paths in the repository."""
+"""The files of the bundle and its catalog, by their paths in the repository.
 
-from collections.abc import Iterator
+The catalog holds this version alone, in the file-based form that `opm serve` serves. An installation of
+v0.6.0 or before finds it by `replaces` and `skipRange`, whose versions need not be there.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from tools.bundle.catalog import catalog
+import tools
+from ecr_operator.api.kinds import GROUP, KINDS, VERSION
 from tools.bundle.csv import cluster_service_version, granted
 from tools.bundle.sources import PACKAGE, Json, Sources
 
@@ -36,6 +40,19 @@ _IN_CSV: Final = {
     "RoleBinding",
     "ServiceAccount",
 }
+_CSV_FIELDS: Final = (
+    "displayName",
+    "description",
+    "keywords",
+    "links",
+    "maintainers",
+    "maturity",
+    "minKubeVersion",
+    "provider",
+    "installModes",
+)
+# Everything in these is made.
+_FOLDERS: Final = ("bundle", "catalog")
 
 
 def annotations() -> dict[str, str]:
@@ -58,11 +75,11 @@ def render(sources: Sources) -> dict[str, str]:
     """Return the files' paths and contents. Raises ValueError for an object that OLM does not install."""
     csv = cluster_service_version(sources)
     manifests = {f"{PACKAGE}.clusterserviceversion.yaml": csv, **dict(_others(sources.objects))}
-    files = {f"bundle/manifests/{name}": _yaml(content) for name, content in manifests.items()}
+    files = {f"bundle/manifests/{name}": _made(content) for name, content in manifests.items()}
     offered = catalog(csv, CHANNELS, DEFAULT_CHANNEL, sources.bundle_image)
     return {
         **files,
-        "bundle/metadata/annotations.yaml": _yaml({"annotations": annotations()}),
+        "bundle/metadata/annotations.yaml": _made({"annotations": annotations()}),
         "bundle/tests/scorecard/config.yaml": _HEADER + sources.scorecard.split("\n", 1)[1],
         "bundle.Dockerfile": _dockerfile(),
         f"catalog/{PACKAGE}/catalog.yaml": _HEADER + "".join(_documents(offered)),
@@ -93,23 +110,77 @@ def _dockerfile() -> str:
 
 def _documents(contents: list[Json]) -> Iterator[str]:
     for content in contents:
-        yield "---\n" + _yaml(content).removeprefix(_HEADER)
+        yield "---\n" + _made(content).removeprefix(_HEADER)
 
 
-def _yaml(content: Any) -> str:
-    return _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+def stale(files: Mapping[str, str], root: Path = tools.ROOT) -> list[str]:
+    """Return the paths of files that are missing, differ, or are no longer made."""
+    return sorted([*tools.stale(files, root), *_leftovers(files, root)])
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, and no anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        """Repeat what is the same."""
-        return data is not None
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+def write(files: Mapping[str, str], root: Path = tools.ROOT) -> None:
+    """Write all files, and remove those that are no longer made."""
+    for path in _leftovers(files, root):
+        (root / path).unlink()
+    tools.write(files, root)
 
 
-_Dumper.add_representer(str, _text)
+def _leftovers(files: Mapping[str, str], root: Path) -> list[str]:
+    there = [path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
+    return [name for path in there if (name := path.relative_to(root).as_posix()) not in files]
+
+
+def _made(content: Any) -> str:
+    return _HEADER + tools.to_yaml(content)
+
+
+def catalog(csv: Json, channels: tuple[str, ...], default: str, bundle_image: str) -> list[Json]:
+    """Return the package, its channels and its bundle, the documents of a catalog."""
+    icon = csv["spec"]["icon"][0]
+    package = {
+        "schema": "olm.package",
+        "name": PACKAGE,
+        "defaultChannel": default,
+        "description": csv["metadata"]["annotations"]["description"],
+        "icon": {"base64data": icon["base64data"], "mediatype": icon["mediatype"]},
+    }
+    return [package, *(_channel(csv, name) for name in channels), _bundle(csv, bundle_image)]
+
+
+def _channel(csv: Json, name: str) -> Json:
+    entry = {
+        "name": csv["metadata"]["name"],
+        "replaces": csv["spec"]["replaces"],
+        "skipRange": csv["metadata"]["annotations"]["olm.skipRange"],
+    }
+    return {"schema": "olm.channel", "package": PACKAGE, "name": name, "entries": [entry]}
+
+
+def _bundle(csv: Json, image: str) -> Json:
+    kinds = [{"group": GROUP, "version": VERSION, "kind": kind} for kind in KINDS]
+    properties = [
+        *({"type": "olm.gvk", "value": kind} for kind in kinds),
+        {"type": "olm.package", "value": {"packageName": PACKAGE, "version": csv["spec"]["version"]}},
+        {"type": "olm.csv.metadata", "value": _metadata(csv)},
+    ]
+    related = [{"name": "", "image": image}, *csv["spec"]["relatedImages"]]
+    return {
+        "schema": "olm.bundle",
+        "name": csv["metadata"]["name"],
+        "package": PACKAGE,
+        "image": image,
+        "properties": properties,
+        "relatedImages": related,
+    }
+
+
+def _metadata(csv: Json) -> Json:
+    """What the console shows before an installation."""
+    said: dict[str, Any] = {field: csv["spec"][field] for field in _CSV_FIELDS if field in csv["spec"]}
+    return {
+        "annotations": csv["metadata"]["annotations"],
+        "labels": csv["metadata"]["labels"],
+        "apiServiceDefinitions": {},
+        "crdDescriptions": csv["spec"]["customresourcedefinitions"],
+        **said,
+    }

@@ -11,10 +11,10 @@ import yaml
 import ecr_operator
 from ecr_operator.api.kinds import API_VERSION
 from lab.kubectl import find_kubectl
+from tools import ROOT
 
 Json = dict[str, Any]
 
-ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = "ecr-secret-operator"
 IMAGE: Final = "quay.io/rh-mobb/ecr-secret-operator"
 
@@ -24,12 +24,10 @@ class Sources:
     """What the bundle is made from.
 
     Attributes:
-        version: of the product, such as 1.0.0; that of the package without what comes before a release.
-        released: its date as CHANGELOG.md has it; None before that.
+        version: of the product, such as 1.0.0.
+        released: its date in CHANGELOG.md; None before that.
         objects: what config/manifests builds.
-        scorecard: what config/scorecard says.
-        samples: resources of both kinds.
-        icon: an SVG.
+        scorecard: config/scorecard, as text.
         image: the operator's image where it is not the one of config/manager.
         bundle_image: the image that the bundle will be in, for the catalog.
     """
@@ -63,7 +61,7 @@ def product_version(package_version: str) -> str:
     """Return the release that a version of the package is, or leads to."""
     found = re.match(r"\d+\.\d+\.\d+", package_version)
     if not found:
-        raise ValueError(f"{package_version} is no version of the form 1.2.3")
+        raise ValueError(f"{package_version} is not a version of the form 1.2.3")
     return found[0]
 
 
@@ -74,7 +72,7 @@ def release_date(changelog: str, version: str) -> str | None:
 
 
 def kustomize(folder: Path) -> list[Json]:
-    """Return the objects that kustomize builds. Raises CalledProcessError, with its complaint printed."""
+    """Return the objects that kustomize builds. Raises CalledProcessError, with its message printed."""
     done = subprocess.run(
         [find_kubectl(), "kustomize", folder], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -1,7 +1,7 @@
-"""A proxy between the operator and the API server that can be told what goes wrong on the way.
+"""A proxy between the operator and the API server that can fail in every way of a network or a server.
 
-It terminates TLS with a certificate of an authority of its own, which the kubeconfig that it writes trusts,
-and goes on to the API server as the user of the kubeconfig it was given, so that client certificates work.
+It terminates TLS with a certificate of its own authority, which the kubeconfig that it writes trusts, and
+forwards requests as the user of the kubeconfig that it was given, so that client certificates work.
 
     async with FaultProxy(plane.kubeconfig) as proxy:
         ...  # an operator with proxy.kubeconfig
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypedDict, Unpack
+from typing import Any, Final, Literal, Self
 
 import aiohttp
 import yaml
@@ -32,35 +32,10 @@ from lab import kubectl
 from lab.certificates import Authority
 from lab.processes import temporary_folder
 
-HTML: Final = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n"
-ERROR_410: Final = (
-    json.dumps(
-        {
-            "type": "ERROR",
-            "object": {
-                "kind": "Status",
-                "apiVersion": "v1",
-                "status": "Failure",
-                "reason": "Expired",
-                "code": 410,
-                "message": "too old resource version",
-            },
-        }
-    ).encode()
-    + b"\n"
-)
-
-FaultKind = Literal["answer", "drop", "hang", "delay"]
-
-_HOP_BY_HOP: Final = {
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "transfer-encoding",
-    "authorization",
-}
 _COLLECTIONS: Final = {"secrets", "argohelmreposecrets", "namespaces", "events"}
+_DROPPED: Final = {
+    *("authorization", "connection", "content-length", "host", "keep-alive", "transfer-encoding"),
+}
 _REASONS: Final = {
     403: "Forbidden",
     409: "Conflict",
@@ -71,15 +46,22 @@ _REASONS: Final = {
 }
 
 
+def _status_object(code: int, message: str) -> dict[str, object]:
+    reason = _REASONS.get(code, "Unknown")
+    about = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    return {**about, "reason": reason, "code": code, "message": message}
+
+
+HTML: Final = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>\n"
+_EXPIRED: Final = {"type": "ERROR", "object": _status_object(410, "too old resource version")}
+ERROR_410: Final = json.dumps(_EXPIRED).encode() + b"\n"
+
+
 @dataclass(slots=True, kw_only=True)
 class Asked:
-    """One request.
+    """One request, at a monotonic time; `verb` is list, watch, get, or the method in small letters.
 
-    Attributes:
-        at: monotonic seconds.
-        verb: `list`, `watch`, `get`, or the method in small letters.
-        path: without the query.
-        fault: what was done to it, or an empty string.
+    `path` is without the query; `fault` is the kind of fault that hit it, or empty.
     """
 
     at: float
@@ -88,31 +70,19 @@ class Asked:
     fault: str = ""
 
 
-class Match(TypedDict, total=False):
-    """Which requests a fault hits; see `Fault`."""
-
-    verb: str | None
-    path: str
-    times: int | None
-
-
 @dataclass(slots=True, kw_only=True)
 class Fault:
     """One thing that goes wrong; of several that fit a request, the oldest wins.
 
     Attributes:
-        kind: an answer of the proxy's own, a cut connection, silence, or a delay.
-        status: HTTP status, for `answer`.
-        body: for `answer`; a Status object if None.
-        headers: for `answer`.
-        seconds: for `delay`.
+        kind: an answer of the proxy's own, a cut connection, silence, or a delay of `seconds`.
+        status, body, headers: of an `answer`; without a body it is a Status object.
         after: the server gets the request first, and its answer is lost.
-        verb: as in `Asked`; None is any.
-        path: an expression that is searched for in the path.
+        verb, path: of the requests that it hits; None is any verb, the path is searched for an expression.
         times: how many requests it hits; None is until cleared.
     """
 
-    kind: FaultKind
+    kind: Literal["answer", "drop", "hang", "delay"]
     status: int = 200
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +93,7 @@ class Fault:
     times: int | None = None
 
     def fits(self, asked: Asked) -> bool:
-        """Whether the request is one of those."""
+        """Whether verb and path are those."""
         return self.verb in (None, asked.verb) and re.search(self.path, asked.path) is not None
 
     def hits(self, asked: Asked) -> bool:
@@ -135,46 +105,22 @@ class Fault:
         return True
 
     def response(self) -> web.Response:
-        """The answer of an `answer`."""
-        if self.body is None:
-            return web.Response(
-                body=json.dumps(self._status_object()).encode(),
-                status=self.status,
-                headers={"Content-Type": "application/json", **self.headers},
-            )
-        return web.Response(body=self.body, status=self.status, headers=self.headers)
-
-    def _status_object(self) -> Mapping[str, object]:
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": "said by the fault proxy",
-            "reason": _REASONS.get(self.status, "Unknown"),
-            "code": self.status,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Upstream:
-    """The API server's address, trust and credentials, from a kubeconfig."""
-
-    url: str
-    context: ssl.SSLContext
-    headers: dict[str, str] = field(repr=False)
+        """Make the answer of an `answer`."""
+        if self.body is not None:
+            return web.Response(body=self.body, status=self.status, headers=self.headers)
+        content = _status_object(self.status, "an answer of the fault proxy")
+        return web.json_response(content, status=self.status, headers=self.headers)
 
 
 class FaultProxy:
-    """A proxy in front of the API server that a kubeconfig names.
+    """A proxy in front of the API server of the kubeconfig `behind`, as its user.
 
     Attributes:
         kubeconfig: a file that leads to the proxy.
-        requests: everything that was asked, in order.
+        requests: all so far, in order.
     """
 
     def __init__(self, behind: Path) -> None:
-        """Prepare a proxy; `behind` is the kubeconfig of the real server and of the user to be there."""
         self._behind = behind
         self._authority = Authority()
         self._stack = contextlib.ExitStack()
@@ -187,20 +133,14 @@ class FaultProxy:
         self.requests: list[Asked] = []
 
     async def __aenter__(self) -> Self:
-        """Listen, and write the kubeconfig."""
         self._folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
-        self._upstream = _upstream_of(self._behind, self._folder)
-        self._session = aiohttp.ClientSession(
-            self._upstream.url,
-            connector=aiohttp.TCPConnector(ssl=self._upstream.context, limit=0),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-        )
+        self._session = self._to_server()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        self._context = self._serving_context()
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(self._write("proxy.pem", b"".join(self._authority.serving())))
         await self.accept()
         self.kubeconfig = self.write_kubeconfig()
         return self
@@ -208,7 +148,6 @@ class FaultProxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every request and connection."""
         self.clear()
         self.cut()
         await self._runner.cleanup()
@@ -222,7 +161,31 @@ class FaultProxy:
         kubectl.write(path, server, kubectl.token_user("of-the-proxy"))
         return path
 
-    # --- what goes wrong ---------------------------------------------------------------------------------
+    def _to_server(self) -> aiohttp.ClientSession:
+        """A session with address, trust and credentials of the kubeconfig."""
+        content = yaml.safe_load(self._behind.read_text())
+        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        context = ssl.create_default_context(cadata=authority)
+        if "client-key-data" in user:
+            names = ("client-certificate-data", "client-key-data")
+            chain = b"".join(base64.b64decode(user[name]) for name in names)
+            context.load_cert_chain(self._write("client.pem", chain))
+        return aiohttp.ClientSession(
+            cluster["server"],
+            headers={"Authorization": f"Bearer {user['token']}"} if "token" in user else {},
+            connector=aiohttp.TCPConnector(ssl=context, limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+        )
+
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self._folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        return path
+
+    # --- what goes wrong; `match` has `verb`, `path` and `times` of a Fault ------------------------------
 
     def answer(
         self,
@@ -231,39 +194,39 @@ class FaultProxy:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         after: bool = False,
-        **match: Unpack[Match],
+        **match: Any,
     ) -> Fault:
         """Answer with a status and a body (None: a Status object). `after`: when the server has done it."""
         return self._add(
             Fault(kind="answer", status=status, body=body, headers=headers or {}, after=after, **match)
         )
 
-    def drop(self, **match: Unpack[Match]) -> Fault:
+    def drop(self, **match: Any) -> Fault:
         """Cut the connection in place of an answer."""
         return self._add(Fault(kind="drop", **match))
 
-    def hang(self, *, after: bool = False, **match: Unpack[Match]) -> Fault:
-        """Say nothing until `release`. `after`: when the server has done it."""
+    def hang(self, *, after: bool = False, **match: Any) -> Fault:
+        """Answer nothing until `release`. `after`: when the server has done it."""
         return self._add(Fault(kind="hang", after=after, **match))
 
-    def delay(self, seconds: float, **match: Unpack[Match]) -> Fault:
-        """Take that long, then go on."""
+    def delay(self, seconds: float, **match: Any) -> Fault:
+        """Forward after that many seconds."""
         return self._add(Fault(kind="delay", seconds=seconds, **match))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """End all faults."""
         self._faults.clear()
         self._flowing.set()
         self.release()
 
     def release(self) -> None:
-        """Answer what hangs, and hang no more."""
+        """Forward what hangs, and end that fault."""
         self._faults = [fault for fault in self._faults if fault.kind != "hang"]
         self._released.set()
         self._released = asyncio.Event()
 
     def go_half_open(self) -> None:
-        """Keep every connection and take new ones, but let no byte of an answer through until `clear`."""
+        """Keep and accept connections, but let no byte of an answer through until `clear`."""
         self._flowing.clear()
 
     def cut(self) -> None:
@@ -292,7 +255,7 @@ class FaultProxy:
 
     # --- what was asked ----------------------------------------------------------------------------------
 
-    def asked(self, since: float = 0.0, **match: Unpack[Match]) -> list[Asked]:
+    def asked(self, since: float = 0.0, **match: Any) -> list[Asked]:
         """Choose requests by verb and path since a monotonic time."""
         desired = Fault(kind="delay", **match)
         return [each for each in self.requests if each.at >= since and desired.fits(each)]
@@ -329,21 +292,19 @@ class FaultProxy:
         return _aborted(request) if fault.kind == "drop" else fault.response()
 
     def _ask(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _DROPPED}
         return self._session.request(
             request.method,
             request.rel_url,
             data=body or None,
-            headers={**headers, **self._upstream.headers},
+            headers=headers,
             allow_redirects=False,
         )
 
     async def _forward(self, request: web.Request, body: bytes, asked: Asked) -> web.StreamResponse:
         try:
             async with self._ask(request, body) as answer:
-                headers = {
-                    key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP
-                }
+                headers = {key: value for key, value in answer.headers.items() if key.lower() not in _DROPPED}
                 if asked.verb == "watch" and answer.ok:
                     return await self._stream(request, answer, asked, headers)
                 text = await answer.read()
@@ -383,14 +344,6 @@ class FaultProxy:
             if ending.done() or not chunk:
                 return
 
-    def _serving_context(self) -> ssl.SSLContext:
-        certificate, key = self._authority.serving()
-        chain = self._folder / "proxy.pem"
-        chain.write_bytes(certificate + key)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(chain)
-        return context
-
 
 def _aborted(request: web.Request) -> web.Response:
     if request.transport is not None:
@@ -403,21 +356,3 @@ def _read_asked(request: web.Request) -> Asked:
     if verb == "get" and request.path.rpartition("/")[2] in _COLLECTIONS:
         verb = "watch" if request.query.get("watch") == "true" else "list"
     return Asked(at=time.monotonic(), verb=verb, path=request.path)
-
-
-def _upstream_of(kubeconfig: Path, folder: Path) -> _Upstream:
-    """Read a kubeconfig of the lab, which holds all that it needs; `folder` takes the client certificate."""
-    content = yaml.safe_load(kubeconfig.read_text())
-    cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
-    context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
-    if "client-key-data" in user:
-        chain = folder / "client.pem"
-        chain.touch(mode=0o600)
-        chain.write_text(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
-        context.load_cert_chain(chain)
-    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
-    return _Upstream(url=cluster["server"], context=context, headers=headers)
-
-
-def _decoded(data: str) -> str:
-    return base64.b64decode(data).decode()

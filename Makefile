@@ -54,6 +54,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Imports…"; $(VENV)/bin/lint-imports --no-logo
 	@echo "CRDs…"; $(PY) -m tools.crds --check
 	@echo "Reference…"; $(PY) -m tools.reference --check
+	@echo "Argo CD…"; $(PY) -m tools.argocd --check
 	@echo "Bundle…"; $(PY) -m tools.bundle --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run tests/e2e/*.sh

@@ -202,8 +202,7 @@ class Bench:
             share = (running.cpu() - cpu) / (time.monotonic() - began)
             running.tail.read()
             running.tail.requests -= before
-            watches = running.tail.count(verb="watch")
-            leases = running.tail.count(resource="leases.coordination.k8s.io")
+            watches, leases = running.tail.watches, running.tail.of_leases
             others = running.tail.requests.total() - watches - leases
             self._put("Idle: share of a core, %", column, f"{100 * share:.2f}")
             self._put("  requests: watches, Lease, others", column, str(watches), str(leases), str(others))

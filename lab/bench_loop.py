@@ -50,21 +50,11 @@ def secret(row: Json, token: Json) -> Json:
 
 def status(row: Json, token: Json) -> Json:
     """Return the status that the operator would write."""
+    about = {"status": "True", "observedGeneration": 1, "lastTransitionTime": token["issued"]}
     messages = {
         "Ready": f"The Secret holds a token that lives until {token['expires']}.",
         "Refreshed": "The last refresh succeeded.",
     }
-    conditions = [
-        {
-            "type": kind,
-            "status": "True",
-            "observedGeneration": 1,
-            "lastTransitionTime": token["issued"],
-            "reason": "Refreshed",
-            "message": message,
-        }
-        for kind, message in messages.items()
-    ]
     return {
         "status": {
             "phase": "Updated",
@@ -73,7 +63,10 @@ def status(row: Json, token: Json) -> Json:
             "secretName": row["secret"],
             "expirationTime": token["expires"],
             "nextRefreshTime": token["expires"],
-            "conditions": conditions,
+            "conditions": [
+                {"type": kind, **about, "reason": "Refreshed", "message": message}
+                for kind, message in messages.items()
+            ],
         }
     }
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import psutil
 
-from lab.api import ECR_SECRETS, SECRETS, Api, Json, Resource
+from lab.api import ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
 from lab.audit import Request, position
 from lab.aws import IssuedToken, LocalAws, token_in
 from lab.aws_services import encode_token
@@ -106,10 +106,10 @@ async def for_each(things: Iterable[Any], do: Callable[[Any], Awaitable[object]]
 
 
 async def delete(api: Api, resource: Resource, namespace: str, names: Iterable[str]) -> None:
-    """Delete objects, in small requests, some of which may be gone."""
+    """Delete objects in small requests; some may not exist."""
 
     async def one(name: str) -> None:
-        if await api.find(resource, name, namespace):
+        with suppress(ApiError):
             await api.delete(resource, name, namespace)
 
     await for_each(names, one)
@@ -117,23 +117,20 @@ async def delete(api: Api, resource: Resource, namespace: str, names: Iterable[s
 
 async def all_live(api: Api, rows: list[Row]) -> bool:
     """Whether every status is Ready and every Secret holds a live token of its region."""
-    return await _count_ready(api, rows) == len(rows) == await count_live(api, rows)
-
-
-async def _count_ready(api: Api, rows: list[Row]) -> int:
     found = await api.list(ECR_SECRETS, rows[0]["namespace"])
-    return sum(each.get("status", {}).get("phase") == "Updated" for each in found)
+    ready = sum(each.get("status", {}).get("phase") == "Updated" for each in found)
+    return ready == len(rows) == await count_live(api, rows)
 
 
 async def count_live(api: Api, rows: list[Row]) -> int:
     """Count the Secrets that hold a live token of their region."""
     found = {each["metadata"]["name"]: each for each in await api.list(SECRETS, rows[0]["namespace"])}
-    return sum(_is_live(found[row["secret"]], row) for row in rows if row["secret"] in found)
-
-
-def _is_live(secret: Json, row: Row) -> bool:
-    token = token_in(secret, row["registry"])
-    return token is not None and token.region == row["region"] and token.expires_at > time.time()
+    tokens = [(row, token_in(found.get(row["secret"], {}), row["registry"])) for row in rows]
+    now = time.time()
+    return sum(
+        token is not None and token.region == row["region"] and token.expires_at > now
+        for row, token in tokens
+    )
 
 
 class AuditTail:
@@ -156,13 +153,15 @@ class AuditTail:
         """How many writes there were but to a Lease."""
         return sum(count for request, count in self.requests.items() if _is_write(request))
 
-    def count(self, *, verb: str = "", resource: str = "") -> int:
-        """Count the requests of a verb or to a resource."""
-        return sum(
-            count
-            for request, count in self.requests.items()
-            if verb in ("", request.verb) and resource in ("", request.resource)
-        )
+    @property
+    def watches(self) -> int:
+        """How many watches were opened."""
+        return sum(count for request, count in self.requests.items() if request.verb == "watch")
+
+    @property
+    def of_leases(self) -> int:
+        """How many requests were for a Lease."""
+        return sum(count for request, count in self.requests.items() if request.resource == _LEASES)
 
     def read(self) -> None:
         """Count what was logged since the last time."""
@@ -237,7 +236,7 @@ class Running:
 
     def _watches(self) -> bool:
         self.tail.read()
-        return self.tail.count(verb="watch") >= _WATCHES
+        return self.tail.watches >= _WATCHES
 
 
 @asynccontextmanager
@@ -302,15 +301,13 @@ def _tokens() -> Json:
     now = datetime.now(UTC)
     expiry = now + timedelta(hours=12)
     issued, expires = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (now, expiry))
-    tokens = {}
-    for region in _REGIONS:
-        token = IssuedToken(
-            serial=1,
-            region=region,
-            access_key="AKIAIOSFODNN7EXAMPLE",
-            service="ecr",
-            issued_at=now.timestamp(),
-            expires_at=expiry.timestamp(),
-        )
-        tokens[region] = {"password": encode_token(token), "issued": issued, "expires": expires}
-    return tokens
+    about: dict[str, Any] = {"serial": 1, "access_key": "AKIAIOSFODNN7EXAMPLE", "service": "ecr"}
+    about |= {"issued_at": now.timestamp(), "expires_at": expiry.timestamp()}
+    return {
+        region: {
+            "password": encode_token(IssuedToken(region=region, **about)),
+            "issued": issued,
+            "expires": expires,
+        }
+        for region in _REGIONS
+    }

@@ -21,8 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from lab.aws import LocalAws
 from lab.aws_faults import Fault
@@ -51,8 +50,7 @@ _AWS_FAULTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """What a soak without a failure saw."""
 
     samples: int

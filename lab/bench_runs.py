@@ -118,8 +118,8 @@ async def delete(api: Api, resource: Resource, namespace: str, names: Iterable[s
 async def all_live(api: Api, rows: list[Row]) -> bool:
     """Whether every status is Ready and every Secret holds a live token of its region."""
     found = await api.list(ECR_SECRETS, rows[0]["namespace"])
-    ready = sum(each.get("status", {}).get("phase") == "Updated" for each in found)
-    return ready == len(rows) == await count_live(api, rows)
+    ready = [each for each in found if each.get("status", {}).get("phase") == "Updated"]
+    return len(ready) == len(rows) == await count_live(api, rows)
 
 
 async def count_live(api: Api, rows: list[Row]) -> int:

@@ -66,6 +66,7 @@ class Demo:
     async def _play(self) -> None:
         with self._status("--watch") as process:
             await self._until(self._refreshed, TOKEN_LIFE, "a refresh of every token")
+            await asyncio.sleep(2)  # on a terminal, the bars show it
             process.signal(signal.SIGINT)
             await asyncio.to_thread(process.wait, 10)
         pairs = [(old, new) for old, new, *_ in self._seen.values()]

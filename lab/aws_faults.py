@@ -112,7 +112,7 @@ class Faults:
         return self.add(Fault(kind="garbage", body=body, **when))
 
     def hang(self, **when: Unpack[When]) -> Fault:
-        """Take the request and say nothing until `release` or the client's leaving."""
+        """Answer nothing until `release`, or until the client disconnects."""
         return self.add(Fault(kind="hang", **when))
 
     def reset(self, **when: Unpack[When]) -> Fault:

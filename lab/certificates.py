@@ -41,7 +41,7 @@ def _name(common_name: str, groups: tuple[str, ...] = ()) -> x509.Name:
     )
 
 
-# Python 3.13 and later refuse an authority that does not say so.
+# Python 3.13 and later refuse an authority without it.
 _AUTHORITY_USAGE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -56,7 +56,7 @@ _AUTHORITY_USAGE = x509.KeyUsage(
 
 
 class Authority:
-    """A certificate authority that lives a day; each method returns (certificate, key) in PEM."""
+    """A certificate authority, valid for a day; each method returns (certificate, key) in PEM."""
 
     def __init__(self) -> None:
         """Make the key and the self-signed certificate."""
@@ -77,7 +77,7 @@ class Authority:
         )
 
     def client(self, user: str, groups: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
-        """Issue a certificate that the API server takes for this user, member of these groups."""
+        """Issue a client certificate for a user who is a member of these groups."""
         return self._issue(
             _name(user, groups), (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
         )

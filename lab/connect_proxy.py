@@ -1,4 +1,4 @@
-"""A proxy for HTTPS as companies have it: it takes CONNECT, and leads every host to one server of the lab.
+"""A corporate proxy for HTTPS: it accepts CONNECT, and connects every host to one server of the lab.
 
     async with ConnectProxy(port) as proxy:
         ...  # with HTTPS_PROXY=proxy.url, asking https://sts.eu-west-1.amazonaws.com
@@ -50,7 +50,7 @@ class ConnectProxy:
         await asyncio.gather(*self._tunnels, return_exceptions=True)
 
     def url(self, login: str = "") -> str:
-        """What HTTPS_PROXY has to say, with a login such as `user:password`."""
+        """The value of HTTPS_PROXY, with a login such as `user:password`."""
         assert self._server is not None
         return f"http://{login}{'@' if login else ''}127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 

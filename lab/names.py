@@ -1,4 +1,4 @@
-"""A resolver for one child process: AWS's own names lead to a local AWS, and some of them take long.
+"""A resolver for one child process: AWS's own names resolve to a local AWS, and some of them slowly.
 
     async with aws_by_name(folder, "sts.us-east-1.amazonaws.com") as (aws, env):
         ...  # start an operator with env, and without AWS_ENDPOINT_URL
@@ -49,8 +49,8 @@ async def aws_by_name(
     Args:
         folder: an empty one; `ASKED` in it gets every name that was asked for, one a line.
         hosts: that the AWS has a certificate for.
-        slow: globs of names that take long and don't exist.
-        seconds: how long these take.
+        slow: globs of names that resolve slowly, and to nothing.
+        seconds: until these fail.
     """
     authority = Authority()
     certificate, key = authority.serving(*hosts)

@@ -1,4 +1,4 @@
-"""Finds tokens and keys in what a program said."""
+"""Finds tokens and keys in the output of a program."""
 
 import base64
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ def forms(password: str) -> list[str]:
     return [password, base64.b64encode(f"AWS:{password}".encode()).decode()]
 
 
-def leaks(said: Mapping[str, str], secrets: Iterable[str]) -> dict[str, list[str]]:
-    """Return by place the runs of secrets in what was said there; every run counts."""
+def leaks(texts: Mapping[str, str], secrets: Iterable[str]) -> dict[str, list[str]]:
+    """Return by place the runs of secrets in the text there; every run counts."""
     forbidden = set(_runs(secrets, 1))
-    found = {place: [run for run in _runs([text], 1) if run in forbidden] for place, text in said.items()}
+    found = {place: [run for run in _runs([text], 1) if run in forbidden] for place, text in texts.items()}
     return {place: runs[:3] for place, runs in found.items() if runs}
 
 

@@ -229,7 +229,7 @@ def variable_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tup
 
 
 def _rows(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[str, str]]:
-    for action in parser._actions:  # noqa: SLF001 -- argparse tells it nowhere else
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no public way
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- the same
             helps = {choice.dest: choice.help for choice in action._choices_actions}  # noqa: SLF001 -- the same
             for name, inner in action.choices.items():

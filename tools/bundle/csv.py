@@ -39,7 +39,7 @@ _NAMES: Final = {
     "repo_type": "Type of repository",
     "project": "Argo CD project",
     "lastUpdatedTime": "Refreshed",
-    "observedGeneration": "Generation told of",
+    "observedGeneration": "Observed generation",
     "secretName": "Secret",
     "expirationTime": "Expires",
     "nextRefreshTime": "Next refresh",

@@ -19,8 +19,8 @@ DEFAULT_CHANNEL: Final = "stable"
 _OPENSHIFT: Final = "v4.16"
 _HEADER: Final = "# Made from config, samples and the models by `make bundle`.\n"
 
-# What else of a bundle OLM installs. Without Secret: it tells kinds apart by their names only, and takes one
-# of our group for a core Secret.
+# What else of a bundle OLM installs. Without Secret: it distinguishes kinds by their names only, and
+# installs one of our group as a core Secret.
 _INSTALLED: Final = {
     "ClusterRole",
     "ConfigMap",
@@ -56,7 +56,7 @@ _FOLDERS: Final = ("bundle", "catalog")
 
 
 def annotations() -> dict[str, str]:
-    """What tells OLM and the tools around it what the image is."""
+    """What the image is, for OLM and the tools around it."""
     bundle, test = "operators.operatorframework.io.bundle", "operators.operatorframework.io.test"
     return {
         f"{bundle}.mediatype.v1": "registry+v1",
@@ -176,11 +176,11 @@ def _bundle(csv: Json, image: str) -> Json:
 
 def _metadata(csv: Json) -> Json:
     """What the console shows before an installation."""
-    said: dict[str, Any] = {field: csv["spec"][field] for field in _CSV_FIELDS if field in csv["spec"]}
+    fields: dict[str, Any] = {field: csv["spec"][field] for field in _CSV_FIELDS if field in csv["spec"]}
     return {
         "annotations": csv["metadata"]["annotations"],
         "labels": csv["metadata"]["labels"],
         "apiServiceDefinitions": {},
         "crdDescriptions": csv["spec"]["customresourcedefinitions"],
-        **said,
+        **fields,
     }

@@ -1,4 +1,4 @@
-"""The control plane: users, its audit log, restarts, and that it leaves nothing behind."""
+"""The control plane: users, its audit log, and that it leaves nothing behind."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import audit, rights
-from lab.api import CONFIG_MAPS, NAMESPACES, SECRETS, Api, ApiError
+from lab.api import CONFIG_MAPS, NAMESPACES, SECRETS, Api
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
 from lab.processes import LabError
@@ -26,7 +26,7 @@ with ControlPlane() as plane:
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    """A plane of this module's own, as its API server is stopped and killed."""
+    """A plane of this module's own."""
     with ControlPlane() as started:
         yield started
 
@@ -45,20 +45,6 @@ async def test_a_user_has_no_rights_and_the_namespace_of_the_kubeconfig(
     with pytest.raises(LabError, match=r'User "alice" cannot list .* in the namespace "kube-system"'):
         await kubectl("get", "secrets", kubeconfig=alice, home=tmp_path)
     assert await kubectl("auth", "can-i", "*", "*", kubeconfig=plane.kubeconfig, home=tmp_path) == "yes\n"
-
-
-async def test_data_outlive_the_api_server(plane: ControlPlane, client: Api) -> None:
-    name, url = await client.create_namespace(), plane.url
-    for end in (plane.stop_api_server, plane.kill_api_server):
-        await asyncio.to_thread(end)
-        await asyncio.to_thread(plane.start_api_server)
-        assert await client.find(NAMESPACES, name)
-    assert plane.url == url
-
-
-async def test_an_unknown_kind_is_an_error(client: Api) -> None:
-    with pytest.raises(ApiError, match="v1 has no kind Nothing"):
-        await client.apply({"apiVersion": "v1", "kind": "Nothing", "metadata": {"name": "a"}})
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(

@@ -1,13 +1,14 @@
-"""A stage for each test, on the session's control plane or on one that may be treated roughly."""
+"""A scene for each test, on the session's control plane or on one that tests may stop and strip."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from lab import rights
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.api import Api
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
+from tests.cluster.concurrent import ConcurrentTests, concurrent_tests_of
 from tests.cluster.scene import Scene
 
 
@@ -20,10 +21,17 @@ async def aws() -> AsyncIterator[LocalAws]:
 
 @pytest.fixture
 def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Iterator[Scene]:
-    """A stage on the session's control plane; fails if the operator wants more than its role allows."""
-    stage = Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
-    yield stage
-    assert stage.refusals() == []
+    """A scene on the session's control plane; fails if the operator asks for more than its role allows."""
+    made = Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
+    yield made
+    assert made.refusals() == []
+
+
+@pytest.fixture
+def collected(garbage_collector: ControlPlane, scene: Scene) -> Scene:
+    """The same with the garbage collector at work."""
+    assert scene.plane is garbage_collector
+    return scene
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +43,20 @@ def rough_plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 async def rough(rough_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Scene]:
-    """A stage on the rough plane, with its CRDs; a test leaves the server running."""
+    """A scene on the rough plane, with its CRDs; a test leaves the server running."""
     async with rough_plane.api() as api:
         await api.install_crds()
         await rights.grant(api)
-        namespace = await api.create_namespace("rough")
-        stage = Scene(plane=rough_plane, api=api, aws=aws, namespace=namespace)
-        yield stage
-        for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
-            await api.delete_all(resource, namespace)
-        assert stage.refusals() == []
+        made = Scene(plane=rough_plane, api=api, aws=aws, namespace=await api.create_namespace("rough"))
+        yield made
+        await made.clear()
+        assert made.refusals() == []
+
+
+@pytest.fixture(scope="session")
+def concurrent_tests(
+    request: pytest.FixtureRequest, control_plane: ControlPlane
+) -> Iterator[ConcurrentTests]:
+    """The tests that wait at the same time, started with the first of them."""
+    with concurrent_tests_of(request, control_plane) as running:
+        yield running

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import audit, rights
-from lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
+from lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
 from lab.audit import Request
 from lab.aws import IssuedToken, LocalAws
 from lab.control_plane import ControlPlane
@@ -41,6 +41,7 @@ class Scene:
         since: place in the audit log from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
         begun: place in the audit log at which this stage was set up.
+        logs: the end of the log of each operator that has run.
     """
 
     plane: ControlPlane
@@ -50,6 +51,7 @@ class Scene:
     since: int = 0
     kubeconfig: Path = field(init=False)
     begun: int = field(init=False)
+    logs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
@@ -66,7 +68,7 @@ class Scene:
     ) -> AsyncIterator[OperatorProcess]:
         """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails.
 
-        It says all that it has to say, and whatever the test is about, no token may be in it.
+        It logs at DEBUG, and whatever the test is about, no token may be in its log.
         """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
@@ -75,7 +77,8 @@ class Scene:
             try:
                 yield process
             finally:
-                print(process.tail(60))
+                self.logs.append(process.tail(60))
+                print(self.logs[-1])
             said = process.log.read_text(errors="replace")
             assert shows(said, self.aws.services.passwords) == []
 
@@ -87,6 +90,15 @@ class Scene:
     async def change(self, name: str, spec: Mapping[str, Any], kind: Resource = ECR_SECRETS) -> None:
         """Change fields of a resource's spec."""
         await self.api.merge_patch(kind, name, {"spec": spec}, self.namespace)
+
+    async def patch_secret(self, name: str, patch: Json) -> Json:
+        """Change a core Secret by a merge patch, and return it."""
+        return await self.api.merge_patch(SECRETS, name, patch, self.namespace)
+
+    async def clear(self) -> None:
+        """Delete what an operator for all namespaces would see in the namespace."""
+        for kind in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
+            await self.api.delete_all(kind, self.namespace)
 
     async def delete(self, name: str, kind: Resource = SECRETS) -> None:
         """Delete an object, a core Secret unless `kind` says otherwise."""
@@ -103,6 +115,31 @@ class Scene:
     async def find_secret(self, name: str) -> Json | None:
         """Return a core Secret, or None."""
         return await self.api.find(SECRETS, name, self.namespace)
+
+    async def secrets(self, *names: str) -> list[Json]:
+        """Return core Secrets, whole."""
+        return [await self.secret(name) for name in names]
+
+    async def appears(self, name: str, within: float = 10) -> Json:
+        """Wait for a core Secret, and return it."""
+        return await wait_for(lambda: self.find_secret(name), within, f"the Secret {name}")
+
+    async def gone(self, *names: str, within: float = 10) -> None:
+        """Wait until core Secrets are gone."""
+
+        async def look() -> bool:
+            return not any([await self.find_secret(name) for name in names])
+
+        await wait_for(look, within, f"{names} gone")
+
+    async def renewed(self, name: str, serial: int, within: float = 15) -> None:
+        """Wait until a generated Secret holds the token of that number, counted by the local AWS."""
+
+        async def look() -> bool:
+            secret = await self.find_secret(name)
+            return secret is not None and reading.token(secret).serial == serial
+
+        await wait_for(look, within, f"token {serial} in {name}")
 
     async def token(self, name: str) -> IssuedToken:
         """Return the token in a generated Secret."""
@@ -133,6 +170,11 @@ class Scene:
     def requests(self) -> Counter[Request]:
         """Count the operator's requests since `mark`."""
         return audit.count_requests(self.plane.audit_log, user=self.user, since=self.since)
+
+    def requests_for(self, name: str) -> int:
+        """Count the operator's requests for objects of one name since `mark`."""
+        found = audit.count_requests(self.plane.audit_log, user=self.user, name=name, since=self.since)
+        return found.total()
 
     def refusals(self) -> list[str]:
         """Tell what an operator asked for that the installation's rights don't allow."""

@@ -123,24 +123,6 @@ async def test_a_missing_right_names_what_to_apply(
     assert mended in caught.value.message
 
 
-async def test_a_missing_right_to_read_namespaces_is_told(namespace: str, stranger: KubeTenants) -> None:
-    with pytest.raises(OperatorError) as caught:
-        await stranger.namespace(namespace)
-    assert caught.value.reason is Reason.KUBERNETES_FORBIDDEN
-
-
-@pytest.mark.parametrize(
-    "name", ["", "..", "../other", "a/../../b", "a%2f..", "A", "a b", "a\n", "a?x=y", "x" * 254]
-)
-async def test_a_name_that_is_a_path_never_reaches_the_server(
-    namespace: str, tenants: KubeTenants, name: str
-) -> None:
-    for within, called in ((namespace, name), (name, "keys")):
-        for ask in (tenants.iam_keys, tenants.service_account, tenants.service_account_token):
-            with pytest.raises(ValueError, match="no name of a Kubernetes object"):
-                await ask(within, called)
-
-
 async def test_a_service_account_that_is_deleted_gives_no_token(
     api: Api, namespace: str, tenants: KubeTenants
 ) -> None:

@@ -51,7 +51,7 @@ def control_plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def garbage_collector(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane with its garbage collector, which knows our kinds, and namespace controller."""
+    """The session's control plane with its namespace controller and garbage collector at work."""
     control_plane.start_controller_manager()
     run_in_thread(_collected(control_plane))
     return control_plane

@@ -1,8 +1,8 @@
 """Tests that wait at the same time.
 
-A test under `@concurrent(n)` is a coroutine. All selected ones run on an event loop in a thread of its own, at
-most n of those with the same n at once, and each pytest test waits for its own coroutine. Those whose first
-parameter is `rough` run one after another on the rough control plane; one with `alone` gets its own.
+A test under `@concurrent(n)` is a coroutine. All selected ones run on an event loop in a thread of its own,
+at most n of those with the same n at once, and each pytest test waits for its own coroutine. Those whose
+first parameter is `rough` run one after another on the rough control plane; one with `alone` gets its own.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import pytest
 
 from lab import rights
-from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from tests.cluster.scene import Scene
@@ -41,7 +41,7 @@ class Case:
 
 
 def concurrent(at_once: int = 4) -> Callable[[Coroutine], Test]:
-    """Make a test of a coroutine; its first argument is a `scene`, `rough` or `alone`, the rest parameters."""
+    """Make a test of a coroutine; its first argument is `scene`, `rough` or `alone`, the rest parameters."""
 
     def decorate(run: Coroutine) -> Test:
         stage, *parameters = inspect.signature(run).parameters

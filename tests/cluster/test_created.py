@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import ARGO_STATUS_WRITE, SECRET_WRITE, STATUS_WRITE, Scene
 
 # Written verbatim, with the token of that region; an empty string means absent.
-VERBATIM = {
+VERBATIM: dict[str, tuple[dict[str, Any], str]] = {
     "no-region": ({"region": None, "ecr_registry": registry("sa-east-1")}, "sa-east-1"),
     "no-frequency": ({"frequency": None}, "us-east-1"),
     "empty": ({"frequency": "", "role_arn": "", "deletion_policy": ""}, "us-east-1"),
@@ -32,11 +33,19 @@ async def test_a_resource_becomes_a_pull_secret_and_a_status(scene: Scene, tmp_p
     _check_content(scene, secret)
     _check_metadata(resource, secret)
     _check_status(resource, secret)
-    shown = await kubectl("get", "ecr", "-n", scene.namespace, kubeconfig=scene.plane.kubeconfig, home=tmp_path)
+    shown = await kubectl(
+        "get", "ecr", "-n", scene.namespace, kubeconfig=scene.plane.kubeconfig, home=tmp_path
+    )
     header, row = shown.splitlines()[:2]
     columns = ["NAME", "READY", "REASON", "REGISTRY", "SECRET", "EXPIRES", "REFRESHED", "AGE"]
     assert header.split() == columns
-    expected = ["True", "Refreshed", registry("eu-west-1"), "pull-login", resource["status"]["expirationTime"]]
+    expected = [
+        "True",
+        "Refreshed",
+        registry("eu-west-1"),
+        "pull-login",
+        resource["status"]["expirationTime"],
+    ]
     assert row.split()[1:6] == expected
 
 

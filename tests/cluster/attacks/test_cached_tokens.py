@@ -137,7 +137,7 @@ async def test_a_namespace_created_again_gets_nothing_of_the_former_one(tenant: 
         await _create_again(tenant)
         await tenant.create(service_account("of-annotation"))
         await _refused(tenant, await _create(tenant, "again"), calls)
-        # Permitted again under its old name it is another tenant: AWS is asked, and no longer grants the role.
+        # Permitted again under its old name it is another tenant: AWS is asked, and refuses the role.
         await permit(tenant, ROLE)
         tenant.aws.services.trust = {}
         await tenant.create(ecr_secret("permitted", role_arn=ROLE))
@@ -145,7 +145,7 @@ async def test_a_namespace_created_again_gets_nothing_of_the_former_one(tenant: 
 
 
 async def test_a_service_account_counts_as_it_is_now(tenant: Scene) -> None:
-    account = {"service_account": {"name": "ci"}}
+    account: Json = {"service_account": {"name": "ci"}}
     await tenant.create(service_account(role=ROLE), ecr_secret("pull", **account))
     async with tenant.operator():
         await tenant.ready("pull")
@@ -164,7 +164,7 @@ async def test_a_service_account_counts_as_it_is_now(tenant: Scene) -> None:
 
 async def test_a_new_resource_gets_a_token_of_the_keys_that_are_there_now(tenant: Scene) -> None:
     names = ("edited", "again")
-    keys = {name: {"aws_iam_secret": {"name": f"keys-{name}"}} for name in names}
+    keys: dict[str, Json] = {name: {"aws_iam_secret": {"name": f"keys-{name}"}} for name in names}
     await tenant.create(*(iam_secret(f"keys-{name}") for name in names))
     await tenant.create(*(ecr_secret(name, **keys[name]) for name in names))
     async with tenant.operator():

@@ -98,7 +98,8 @@ ATTACKS = {
         spec={"service_account": {"name": "ci/token"}}, reason="InvalidSpec"
     ),
     "the generated Secret as keys": Attack(
-        spec={"aws_iam_secret": {"name": "generated"}, "generated_secret_name": "generated"}, reason="CredentialsMissing"
+        spec={"aws_iam_secret": {"name": "generated"}, "generated_secret_name": "generated"},
+        reason="CredentialsMissing",
     ),
     "a Secret without keys": Attack(
         spec={"aws_iam_secret": {"name": "empty"}},

@@ -57,8 +57,10 @@ async def test_every_identity_of_a_namespace_has_tokens_of_its_own(scene: Scene)
     }
     await scene.create(iam_secret(), service_account(), service_account("ci-irsa", f"{ROLE}-annotated"))
     # One that fails leaves the others in the region alone.
-    bad = {"service_account": {"name": "ci"}, "role_arn": VICTIM}
-    await scene.create(ecr_secret("bad", **bad), *(ecr_secret(name, **spec) for name, (spec, _) in named.items()))
+    bad: dict[str, Any] = {"service_account": {"name": "ci"}, "role_arn": VICTIM}
+    await scene.create(
+        ecr_secret("bad", **bad), *(ecr_secret(name, **spec) for name, (spec, _) in named.items())
+    )
     async with scene.operator():
         await scene.ready(*named)
         refused = await scene.told("bad", "False", "AccessDenied")

@@ -1,46 +1,20 @@
-"""Others may put their own on our Secret; who writes what is ours is overruled, and named."""
+"""A manager that writes what is ours is overruled, and named."""
 
 import asyncio
 import time
 
 from lab.api import SECRETS
-from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
+from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.ownership.conflicts import secret_writes
-from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
+from tests.cluster.scene import Scene
 
 LOGIN = "pull-login"
 FIGHTER = "secret-syncer"
 FIGHT = 15.0
 PAUSE = 0.2
 SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
-
-
-async def test_what_others_add_survives_a_refresh_and_costs_no_write(scene: Scene) -> None:
-    scene.aws.token_life = 6
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator():
-        await scene.ready("pull")
-        scene.mark()
-        await _add_theirs(scene)
-        await wait_for(lambda: scene.aws.count() == 2, 8, "a refresh")
-        await wait_for(lambda: scene.writes()[STATUS_WRITE] == 1, 2, "its status")
-        assert scene.writes() == {SECRET_WRITE: 1, STATUS_WRITE: 1}
-    secret = await scene.secret(LOGIN)
-    assert reading.token(secret).serial == 2
-    assert secret["metadata"]["labels"]["team"] == "blue"
-    assert secret["metadata"]["annotations"]["reloader/match"] == "true"
-    assert secret["data"]["extra"] == "dmFsdWU="
-
-
-async def _add_theirs(scene: Scene) -> None:
-    """Put a label, an annotation and a data key on the Secret: by a patch, and by another's apply."""
-    theirs = {"metadata": {"annotations": {"reloader/match": "true"}}, "data": {"extra": "dmFsdWU="}}
-    await scene.api.merge_patch(SECRETS, LOGIN, theirs, scene.namespace)
-    labels = {"name": LOGIN, "labels": {"team": "blue"}}
-    applied = {"apiVersion": "v1", "kind": "Secret", "metadata": labels}
-    await scene.api.apply(applied, scene.namespace, manager="team")
 
 
 class Fight:
@@ -70,6 +44,7 @@ class Fight:
         await self._scene.api.request("PATCH", path, body={"data": SPOILED}, content_type=kind, query=query)
 
 
+@concurrent(WAITING)
 async def test_a_manager_that_fights_is_overruled_at_once_then_at_a_bounded_rate_and_named(
     scene: Scene,
 ) -> None:

@@ -1,4 +1,4 @@
-"""An API server with an installation on it, and stages there."""
+"""An API server with an installation on it, and scenes there; another with nothing installed."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,6 +17,20 @@ def installed() -> Iterator[ControlPlane]:
     """A control plane with everything installed."""
     with started_with(installation.install_everything) as plane:
         yield plane
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """A control plane of the module's own, with nothing installed."""
+    with ControlPlane() as started:
+        yield started
+
+
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client of that plane with all rights."""
+    async with plane.api() as api:
+        yield api
 
 
 @pytest.fixture

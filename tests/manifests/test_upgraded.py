@@ -1,7 +1,7 @@
 """From v0.6.0 to this version and back, by nothing but kubectl apply."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -24,25 +24,11 @@ NAMES = ("pull-login", "charts-login")
 LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane for these tests."""
-    with ControlPlane() as started:
-        yield started
-
-
-@pytest.fixture
-async def client(plane: ControlPlane) -> AsyncIterator[Api]:
-    """A client with all rights."""
-    async with plane.api() as api:
-        yield api
-
-
 @pytest.fixture
 async def stage(
     plane: ControlPlane, client: Api, aws: LocalAws, tmp_path: Path
 ) -> AsyncIterator[Installation]:
-    """A stage on which v0.6.0 is installed."""
+    """A scene on which v0.6.0 is installed."""
     await _apply_old(plane, tmp_path)
     await client.crds_served(each["metadata"]["name"] for each in v060.crds())
     namespace, token = await client.create_namespace(), await token_of(client)

@@ -14,7 +14,7 @@ from lab.certificates import Authority
 from lab.janitor import temporary_folder
 from lab.processes import Process
 from lab.waiting import wait_for
-from tests.programs.door import Door, ErrorMeaning
+from tests.programs.door import Door, Verdict
 from tests.programs.tunnel import Tunnel
 
 _START_LIMIT = 20.0
@@ -65,7 +65,7 @@ class EcrRegistry:
         return self.certificates / "ca.crt"
 
     @property
-    def verdicts(self) -> list[ErrorMeaning]:
+    def verdicts(self) -> list[Verdict]:
         """What became of every request, in order."""
         return self._door.verdicts
 

@@ -64,7 +64,7 @@ async def empty(scene: Scene) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show the figures of all attacks at full size."""
-    if Scale.chosen().full and TABLE.rows:
+    if Scale.chosen().full and TABLE:
         terminalreporter.section("attacks")
-        for line in TABLE.lines():
+        for line in TABLE:
             terminalreporter.write_line(line)

@@ -101,22 +101,13 @@ def health_slowdown(control: Figures, attack: Figures) -> float:
     return fmean(attack.health) / fmean(control.health)
 
 
-@dataclass(slots=True)
-class Table:
-    """The figures of all attacks, for the end of the run."""
-
-    rows: list[tuple[str, str, Figures]] = field(default_factory=list)
-
-    def add(self, attack: str, control: Figures, attacked: Figures) -> None:
-        """Keep two phases of one attack."""
-        self.rows += [(attack, "control", control), (attack, "attack", attacked)]
-
-    def lines(self) -> list[str]:
-        """Return the table."""
-        return [f"{attack}: {phase}: {figures}" for attack, phase, figures in self.rows]
+# The figures of all attacks, for the end of the run.
+TABLE: Final[list[str]] = []
 
 
-TABLE: Final = Table()
+def record(attack: str, control: Figures, attacked: Figures) -> None:
+    """Keep two phases of one attack for the end of the run."""
+    TABLE.extend((f"{attack}: control: {control}", f"{attack}: attack: {attacked}"))
 
 
 def assert_undisturbed(
@@ -131,7 +122,7 @@ def assert_undisturbed(
         scale: at full size the contract's absolute bounds are asserted too.
         most_memory: bytes; asserted at full size.
     """
-    TABLE.add(attack, control, attacked)
+    record(attack, control, attacked)
     slower, slower_health = slowdown(control, attacked), health_slowdown(control, attacked)
     said = (
         f"{attack}\n  control: {control}\n  attack:  {attacked}\n"

@@ -13,7 +13,7 @@ from lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, TABLE, assert_undisturbed
+from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, assert_undisturbed, record
 from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
 
@@ -37,7 +37,7 @@ SPECS: Final[list[Json]] = [
 ]
 
 
-async def test_huge_specs_of_which_another_field_changes_twice_a_second(neighbours: Neighbours) -> None:
+async def test_huge_specs_that_change_twice_a_second_delay_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, seconds)
@@ -57,7 +57,7 @@ async def _patch(neighbours: Neighbours, manifests: list[Json], patch: Json) -> 
         await neighbours.change(manifest["metadata"]["name"], patch, kind)
 
 
-async def test_a_start_with_many_huge_frequencies(neighbours: Neighbours) -> None:
+async def test_a_start_with_huge_frequencies_delays_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     async with neighbours.operator(ready=False) as operator:
         control = await neighbours.observe(operator, seconds)
@@ -152,7 +152,7 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(
         restarted = await neighbours.observe(operator, 1.5)
     name = request.node.name
     size = sum(hoard.size * neighbours.scale.of(hoard.small, hoard.full) for hoard in hoards)
-    TABLE.add(name, control, attacked)
+    record(name, control, attacked)
     said = (
         f"{made} of {len(huge)} objects, with {size / MIB:.0f} MiB in all\n  control: {control}\n"
         f"  attack:  {attacked}\n  after a restart: {restarted}"
@@ -165,7 +165,9 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(
             assert figures.peak <= MOST_MEMORY, said
 
 
-async def test_huge_metadata_that_changes_all_the_time(neighbours: Neighbours) -> None:
+async def test_huge_metadata_that_changes_all_the_time_delays_no_other_namespace(
+    neighbours: Neighbours,
+) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     made = [make(0, ANNOTATION) for make in (_labelled, _foreign, _account)]
     await neighbours.attack(*ALL_WATCHED, *made)
@@ -252,7 +254,7 @@ async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resour
     assert all(json.loads(line) for line in lines)
 
 
-async def test_a_record_of_10000_links_that_changes_five_times_a_second(neighbours: Neighbours) -> None:
+async def test_a_record_of_10000_links_that_changes_delays_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     link = {"name": "builder", "for": ["pull"]}
     record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))

@@ -40,7 +40,7 @@ def _rivals(count: int) -> list[Json]:
     return [ecr_secret(f"r{number}", generated_secret_name=ONE) for number in range(count)]
 
 
-async def test_very_many_resources_that_name_one_secret(neighbours: Neighbours) -> None:
+async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neighbours: Neighbours) -> None:
     # At full size a phase is longer than the 30 s after which a conflict is looked at again.
     count, seconds = neighbours.scale.of((1000, 3.0), (3000, 65.0))
     async with neighbours.operator() as operator:
@@ -60,7 +60,7 @@ async def test_very_many_resources_that_name_one_secret(neighbours: Neighbours) 
 
 
 @pytest.mark.parametrize("kind", ["made-up regions", "real regions with keys of its own"])
-async def test_very_many_regions_that_hang(neighbours: Neighbours, kind: str) -> None:
+async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neighbours, kind: str) -> None:
     # A resource of the other namespace that stays has to be renewed meanwhile.
     neighbours.victim.aws.token_life = LIVES
     count, each, seconds = neighbours.scale.of((30, 30, 4.0), (100, 100, 2 * LIVES))
@@ -153,7 +153,7 @@ async def _over_regions(neighbours: Neighbours, operator: OperatorProcess, prefi
     await wait_for(lambda: aws.count(outcome="answered") >= count, 60, f"{count} tokens; {figures}")
 
 
-async def test_many_links(neighbours: Neighbours) -> None:
+async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> None:
     count, each, seconds = neighbours.scale.of((10, 100, 3.0), (20, 100, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(
@@ -180,7 +180,7 @@ async def test_many_links(neighbours: Neighbours) -> None:
 _FIRST_LOOKS = 20  # of 300 or more; what polls reads each of them every few seconds
 
 
-async def test_very_many_resources_whose_keys_are_absent(neighbours: Neighbours) -> None:
+async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: Neighbours) -> None:
     count, seconds = neighbours.scale.of((300, 3.0), (1500, 30.0))
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, 3)
@@ -214,7 +214,7 @@ def _reads_of_secrets(neighbours: Neighbours) -> int:
     return sum(number for request, number in found.items() if request[:2] == ("get", "secrets"))
 
 
-async def test_a_burst_of_very_many_new_resources(neighbours: Neighbours) -> None:
+async def test_a_burst_of_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
     count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, seconds)
@@ -227,7 +227,7 @@ async def test_a_burst_of_very_many_new_resources(neighbours: Neighbours) -> Non
     assert_undisturbed(f"after a burst of {count} new resources", control, after, neighbours.scale)
 
 
-async def test_a_start_with_very_many_new_resources(neighbours: Neighbours) -> None:
+async def test_a_start_with_many_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
     count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
     async with neighbours.operator(ready=False) as operator:
         control = await neighbours.observe(operator, seconds)
@@ -248,7 +248,7 @@ async def _churn(neighbours: Neighbours, number: int) -> None:
     )
 
 
-async def test_a_namespace_that_changes_all_the_time(neighbours: Neighbours) -> None:
+async def test_a_namespace_that_changes_all_the_time_delays_no_other(neighbours: Neighbours) -> None:
     count, seconds = neighbours.scale.of((60, 4.0), (200, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(*(ecr_secret(f"r{number}") for number in range(count)))

@@ -33,7 +33,7 @@ FAILURES: Mapping[str, Break] = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 @concurrent()
-async def test_secret_and_status_are_written_in_spite_of(scene: Scene, failure: str) -> None:
+async def test_a_failed_write_of_secret_and_status_is_repeated(scene: Scene, failure: str) -> None:
     def spoil(proxy: FaultProxy) -> None:
         for path in (LOGIN, STATUS):
             FAILURES[failure](proxy, path)

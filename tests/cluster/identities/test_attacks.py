@@ -163,7 +163,7 @@ async def test_no_attack_gets_a_token(scene: Scene) -> None:
 FIELDS = ("endpoint_url", "sts_endpoint", "external_id", "session_name", "namespace", "aws_access_key_id")
 
 
-async def test_what_a_resource_says_beside_its_own_fields_has_no_effect(scene: Scene) -> None:
+async def test_unknown_fields_and_annotations_of_a_resource_have_no_effect(scene: Scene) -> None:
     fields = ecr_secret("fields", **dict.fromkeys(FIELDS, "http://evil.example.com"))
     huge = ecr_secret("huge")
     huge["metadata"]["annotations"] = {f"a/{number}": "x" * 20_000 for number in range(10)}

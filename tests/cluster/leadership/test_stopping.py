@@ -1,4 +1,4 @@
-"""How it ends: by SIGTERM in order and in time, whatever hangs; by a second one at once; by a refused login."""
+"""How it ends: by SIGTERM in order and in time, whatever hangs, by a second one, by a refused login."""
 
 import json
 import os
@@ -42,7 +42,7 @@ async def _behind(proxy: FaultProxy, scene: Scene) -> AsyncIterator[OperatorProc
 
 
 @concurrent()
-async def test_what_is_in_hand_is_finished_before_the_lease_is_released(scene: Scene) -> None:
+async def test_a_leader_finishes_its_writes_before_it_releases_the_lease(scene: Scene) -> None:
     names = [f"r{number}" for number in range(60)]
     await scene.create(*(ecr_secret(name) for name in names))
     async with replica(scene, "ours") as operator:
@@ -59,7 +59,7 @@ async def test_what_is_in_hand_is_finished_before_the_lease_is_released(scene: S
 
 
 @concurrent()
-async def test_it_ends_in_time_while_calls_to_aws_hang(scene: Scene) -> None:
+async def test_the_operator_ends_in_time_while_calls_to_aws_hang(scene: Scene) -> None:
     scene.aws.hang()
     await scene.create(ecr_secret("pull"), ecr_secret("other", region="eu-west-1"))
     async with scene.operator() as operator:
@@ -69,7 +69,7 @@ async def test_it_ends_in_time_while_calls_to_aws_hang(scene: Scene) -> None:
 
 
 @concurrent()
-async def test_it_ends_in_time_while_the_api_server_hangs(scene: Scene) -> None:
+async def test_a_leader_ends_in_time_while_the_api_server_hangs(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
         await scene.ready("pull", within=30)
@@ -81,7 +81,7 @@ async def test_it_ends_in_time_while_the_api_server_hangs(scene: Scene) -> None:
 
 
 @concurrent()
-async def test_a_second_signal_ends_it_at_once(scene: Scene) -> None:
+async def test_a_second_signal_ends_a_leader_at_once(scene: Scene) -> None:
     async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
         await leads(scene, "ours", 20)
         proxy.go_half_open()

@@ -60,7 +60,7 @@ def _is_adopted(resource: Json, status: Json, before: Json, after: Json) -> None
     assert reading.exact_epoch(new["annotations"][reading.EXPIRES_AT]) == reading.epoch(updated) + v060.LIFE
 
 
-async def test_an_adopted_token_that_is_dead_is_renewed_at_once(scene: Scene) -> None:
+async def test_an_adopted_token_that_has_expired_is_renewed_at_once(scene: Scene) -> None:
     said = v060.status(v060.LIFE + 60)
     before = [await v060.left_behind(scene, each, said=said) for each, _ in RESOURCES.values()]
     async with scene.operator():

@@ -28,7 +28,7 @@ async def _contested(scene: Scene, name: str, kind: Resource = ECR_SECRETS) -> J
     return found
 
 
-async def test_it_is_reported_once_and_the_token_is_renewed_in_time_with_one_write_a_renewal(
+async def test_an_overwritten_label_is_reported_once_and_tokens_are_renewed_with_one_write_each(
     scene: Scene,
 ) -> None:
     scene.aws.token_life = 6
@@ -50,7 +50,7 @@ async def test_it_is_reported_once_and_the_token_is_renewed_in_time_with_one_wri
 
 
 @concurrent(WAITING)
-async def test_it_costs_no_write_while_nothing_is_due_shows_a_deletion_and_ends_with_a_write(
+async def test_an_overwritten_label_costs_no_write_while_nothing_is_due_and_hides_no_deletion(
     scene: Scene,
 ) -> None:
     await scene.create(ecr_secret("pull"))

@@ -52,7 +52,7 @@ def _is_mine(scene: Scene, entry: Json) -> bool:
     return bool(entry["user"]["username"] == scene.user)
 
 
-async def test_both_kinds_are_created_repaired_renamed_and_deleted_and_one_line_says_what_to_apply(
+async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_apply(
     old: Scene,
 ) -> None:
     await old.create(ecr_secret("pull"), argo_secret("charts"))
@@ -115,7 +115,7 @@ async def _repaired(scene: Scene) -> None:
     await wait_for(healed, 10, "the Secrets as they were")
 
 
-async def test_it_refreshes_by_expiry_and_reports_failed_from_the_tokens_end_until_aws_is_back(
+async def test_refreshes_go_by_expiry_and_the_phase_is_failed_without_a_live_token(
     old: Scene,
 ) -> None:
     old.aws.token_life = 5
@@ -138,7 +138,7 @@ async def _serials_are(scene: Scene, serial: int) -> bool:
     return {(await scene.token(name)).serial for name in NAMES} == {serial}
 
 
-async def test_it_adopts_what_v060_left_with_one_write_each_and_no_call_to_aws(old: Scene) -> None:
+async def test_what_v060_left_is_adopted_with_one_write_each_and_no_call_to_aws(old: Scene) -> None:
     resources = [ecr_secret(f"r{number}") for number in range(20)]
     resources += [argo_secret(f"a{number}") for number in range(10)]
     before = [await v060.left_behind(old, resource) for resource in resources]

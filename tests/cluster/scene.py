@@ -96,10 +96,10 @@ class Scene:
         """Change a core Secret by a merge patch, and return it."""
         return await self.api.merge_patch(SECRETS, name, patch, self.namespace)
 
-    async def clear(self) -> None:
-        """Delete what an operator for all namespaces would see in the namespace."""
+    async def clear(self, namespace: str = "") -> None:
+        """Delete what an operator for all namespaces would see in the namespace, or in another one."""
         for kind in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
-            await self.api.delete_all(kind, self.namespace)
+            await self.api.delete_all(kind, namespace or self.namespace)
 
     async def delete(self, name: str, kind: Resource = SECRETS) -> None:
         """Delete an object, a core Secret unless `kind` says otherwise."""

@@ -39,27 +39,25 @@ async def tenant(attacked_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[S
     async with attacked_plane.api() as api:
         scene = Scene(plane=attacked_plane, api=api, aws=aws, namespace=await api.create_namespace("tenant"))
         yield scene
-        await empty(scene)
+        await empty(scene, scene.namespace)
         assert scene.refusals() == []
 
 
 @pytest.fixture
 async def neighbours(tenant: Scene, scale: Scale) -> AsyncIterator[Neighbours]:
     """Two new namespaces; fails if the operator asked for more than its role allows."""
-    victim, attacker = tenant.namespace, await tenant.api.create_namespace("attacker")
+    attacker = await tenant.api.create_namespace("attacker")
     async with await editor_of(tenant, attacker, tenant.plane.authority) as editor:
         await can_write(editor, attacker)
         yield Neighbours(victim=tenant, attacker=attacker, editor=editor, scale=scale)
-    tenant.namespace = attacker
-    await empty(tenant)
-    tenant.namespace = victim
+    await empty(tenant, attacker)
 
 
-async def empty(scene: Scene) -> None:
-    """Delete the namespace and all that is in it, as the absent controllers would."""
-    await scene.clear()
-    await scene.api.delete_all(SERVICE_ACCOUNTS, scene.namespace)
-    await scene.api.end_namespace(scene.namespace)
+async def empty(scene: Scene, namespace: str) -> None:
+    """Delete a namespace and all that is in it, as the absent controllers would."""
+    await scene.clear(namespace)
+    await scene.api.delete_all(SERVICE_ACCOUNTS, namespace)
+    await scene.api.end_namespace(namespace)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

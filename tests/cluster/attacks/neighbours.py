@@ -58,6 +58,9 @@ class Neighbours:
             if ready:
                 await self.victim.api.apply(ecr_secret("standing", region=HOME), self.victim.namespace)
                 await self.victim.ready("standing", within=60)
+            else:
+                # A start is compared with a start, from when the process is there.
+                await process.port("/healthz")
             yield process
 
     async def attack(self, *manifests: Json) -> int:

@@ -86,7 +86,7 @@ async def _refused(scene: Scene, names: list[str], calls: int) -> None:
 
 
 async def _create_again(scene: Scene) -> None:
-    await empty(scene)
+    await empty(scene, scene.namespace)
     await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})
 
 

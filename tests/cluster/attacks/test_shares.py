@@ -132,7 +132,8 @@ async def test_many_regions_with_keys_of_a_container_agent_or_a_process_ask_it_o
         async with neighbours.operator(env=env) as operator:
             await _over_regions(neighbours, operator, "agent")
         assert len(endpoints.asked) == 1
-    await neighbours.victim.clear()
+    for namespace in (neighbours.victim.namespace, neighbours.attacker):
+        await neighbours.victim.clear(namespace)
     keys = '{"Version": 1, "AccessKeyId": "AKIAOFAPROCESS000000", "SecretAccessKey": "of-a-process"}'
     starts, program, config = (tmp_path / name for name in ("starts", "program", "config"))
     program.write_text(f"#!/bin/sh\necho started >>{starts}\necho '{keys}'\n")

@@ -64,7 +64,8 @@ def concurrent(at_once: int = 4) -> Callable[[Coroutine], Test]:
     return decorate
 
 
-def _case_of(item: pytest.Item) -> Case | None:
+def case_of(item: pytest.Item) -> Case | None:
+    """Return the case of a concurrent test; None for any other test."""
     about = getattr(getattr(item, "function", None), "about", None)
     if about is None:
         return None
@@ -140,7 +141,7 @@ class ConcurrentTests:
 @contextmanager
 def concurrent_tests_of(request: pytest.FixtureRequest, plane: ControlPlane) -> Iterator[ConcurrentTests]:
     """Run the cases of all selected tests."""
-    cases = [case for item in request.session.items if (case := _case_of(item))]
+    cases = [case for item in request.session.items if (case := case_of(item))]
     rough = any(case.at_once == "rough" for case in cases)
     rough_plane = request.getfixturevalue("rough_plane") if rough else None
     with ConcurrentTests(cases, plane, rough_plane) as running:

@@ -8,7 +8,7 @@ from lab import rights
 from lab.api import Api
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from tests.cluster.concurrent import ConcurrentTests, concurrent_tests_of
+from tests.cluster.concurrent import ConcurrentTests, case_of, concurrent_tests_of
 from tests.cluster.scene import Scene
 
 
@@ -60,3 +60,8 @@ def concurrent_tests(
     """The tests that wait at the same time, started with the first of them."""
     with concurrent_tests_of(request, control_plane) as running:
         yield running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the concurrent tests first, so that no other test runs, and looks for leaks, beside them."""
+    items.sort(key=lambda item: case_of(item) is None)

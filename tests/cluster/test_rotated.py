@@ -72,7 +72,7 @@ async def test_wrong_keys_in_the_mounted_file_show_and_leave_the_tokens_and_righ
         for name in names:
             resource = await scene.told(name, "False", "AccessDenied", within=WITHIN)
             assert reading.verdict(resource, "Ready") == ("True", "Refreshed")
-            assert "lives until" in message(resource)
+            assert resource["status"]["expirationTime"] in message(resource)
         # One that the plain identity shares, and one for the role.
         assert scene.aws.count() == 2
         mount(tmp_path, "three", keys_file(NEW).replace("[default]\n", ""))

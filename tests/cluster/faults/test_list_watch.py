@@ -121,21 +121,6 @@ def _relists(proxy: FaultProxy, since: float) -> Counter[str]:
     return Counter(each.path for each in proxy.asked(since, verb="list") if each.fault in ("", "hang"))
 
 
-@concurrent()
-async def test_retry_after_is_obeyed_by_a_watch(scene: Scene) -> None:
-    async with _behind_proxy(scene) as (proxy, _, since):
-        proxy.answer(429, headers={"Retry-After": "3"}, path=COLLECTION, times=COLLECTIONS)
-        proxy.cut()
-        await meanwhile.change_everything(scene)
-        await meanwhile.all_is_right(scene, 3 + RECOVERED)
-        assert max(_relists(proxy, since).values(), default=0) <= 1
-    times: dict[str, list[float]] = {}
-    for each in proxy.asked(since, path=COLLECTION):
-        times.setdefault(each.path, []).append(each.at)
-    assert len(times) == COLLECTIONS
-    assert all(again - first >= 3 for first, again, *_ in times.values())
-
-
 @concurrent(WAITING)
 async def test_a_half_open_connection_is_noticed_within_65_seconds(scene: Scene) -> None:
     async with _behind_proxy(scene) as (proxy, _, since):

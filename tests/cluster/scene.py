@@ -1,4 +1,4 @@
-"""One test's stage: a namespace, a local AWS, operators that watch that namespace, and what came of it."""
+"""One test's scene: a namespace, a local AWS, operators that watch the namespace, and their results."""
 
 import asyncio
 import time
@@ -24,15 +24,14 @@ STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
 
 _READING = {"get", "list", "watch"}
-# Many run at once here, so none of them listens unless a test says so.
 _TALKATIVE = "--zap-log-level=debug"
-# An absence can't be waited for: this long nothing may happen where nothing should.
+# An absence can't be waited for: where nothing should happen, nothing may happen this long.
 QUIET = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """What a test plays on; names are those of objects in its namespace.
+    """What a test runs on; names are those of objects in its namespace.
 
     Attributes:
         plane: the control plane.
@@ -41,7 +40,7 @@ class Scene:
         namespace: the test's own.
         since: place in the audit log from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
-        begun: place in the audit log at which this stage was set up.
+        begun: place in the audit log at which this scene was set up.
         logs: the end of the log of each operator that has run.
     """
 
@@ -171,7 +170,7 @@ class Scene:
     async def told(
         self, name: str, status: str, reason: str, *, kind: Resource = ECR_SECRETS, within: float = 20
     ) -> Json:
-        """Wait until the condition Refreshed says so of the present generation, and return the resource."""
+        """Wait until the condition Refreshed is that for the present generation, and return the resource."""
 
         async def look() -> Json | None:
             resource = await self.resource(name, kind)
@@ -196,7 +195,7 @@ class Scene:
         return found.total()
 
     def refusals(self) -> list[str]:
-        """Tell what an operator asked for that the installation's rights don't allow."""
+        """Return what an operator asked for that the installation's rights don't allow."""
         return rights.beyond(self.plane, self.user, self.begun)
 
     def writes(self, name: str | None = None) -> Counter[Request]:
@@ -212,7 +211,7 @@ class Scene:
 
     async def writes_are(self, expected: Mapping[Request, int], name: str | None = None) -> None:
         """Check that these writes come, and no other for a while after."""
-        await wait_for(lambda: self.writes(name) == expected, 3, f"the writes {expected}")
+        await wait_for(lambda: self.writes(name) == expected, 10, f"the writes {expected}")
         await asyncio.sleep(QUIET)
         assert self.writes(name) == expected
 
@@ -228,4 +227,4 @@ class Scene:
                 sum(number for request, number in self.requests().items() if request.verb == "watch") >= count
             )
 
-        await wait_for(watches, 10, "the operator's watches")
+        await wait_for(watches, 20, "the operator's watches")

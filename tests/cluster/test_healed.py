@@ -82,7 +82,7 @@ async def test_a_damaged_secret_is_restored_without_aws(scene: Scene) -> None:
         )
         assert scene.aws.count() == 1
         for name in DAMAGES:
-            await wait_for(lambda name=name: _is_reported(scene, name), 5, f"an Event about {name}")  # type: ignore[misc]
+            await wait_for(lambda name=name: _is_reported(scene, name), 15, f"an Event about {name}")  # type: ignore[misc]
         after = [await scene.resource(name) for name in DAMAGES]
         # Again and again, too.
         for _ in range(4):

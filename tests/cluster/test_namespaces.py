@@ -31,7 +31,7 @@ async def _all_served(api: Api, namespaces: Sequence[str]) -> None:
         found = [await api.get(ECR_SECRETS, "pull", name) for name in namespaces]
         return all(each.get("status", {}).get("phase") == "Updated" for each in found)
 
-    await wait_for(served, 10, f"resources in {namespaces}")
+    await wait_for(served, 20, f"resources in {namespaces}")
     for name in namespaces:
         assert await api.get(SECRETS, "pull-login", name)
 
@@ -77,7 +77,7 @@ async def test_a_namespace_that_comes_later_is_logged_and_served_from_then_on(sc
     later = f"{scene.namespace}-later"
     async with scene.operator(watch=f"{scene.namespace},{later}") as operator:
         await scene.watching(6)
-        await wait_for(lambda: _warned_of(operator) == [later], 3, "a warning that names it")
+        await wait_for(lambda: _warned_of(operator) == [later], 20, "a warning that names it")
         await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later}})
         await scene.api.create(ecr_secret("pull"), later)
         await _all_served(scene.api, [later])

@@ -45,7 +45,7 @@ async def test_log_events_and_statuses_hold_no_token_and_no_key(scene: Scene) ->
         quote = f"{scene.aws.services.passwords[0]} {AWS_KEY} {SESSION_TOKEN}"
         scene.aws.fail("AccessDeniedException", message=f"You said {quote}", region="us-east-1")
         await scene.told("pull", "False", "AccessDenied")
-        await wait_for(lambda: _has_event(scene, "AccessDenied"), 2, "the Event")
+        await wait_for(lambda: _has_event(scene, "AccessDenied"), 10, "the Event")
         await operator.stop()
         said = {"log": operator.log.read_text(), **await _all_said(scene)}
     assert len(scene.aws.services.passwords) >= 2

@@ -92,7 +92,7 @@ async def test_after_a_restart_a_slip_still_loses_nothing_and_costs_no_write(sce
         # A repair knows them too.
         edit = {"data": {"password": EDITED}}
         await scene.api.merge_patch(SECRETS, "charts-login", edit, scene.namespace)
-        await wait_for(lambda: _restored(scene), 5, "the Secret restored")
+        await wait_for(lambda: _restored(scene), 15, "the Secret restored")
     after = await scene.secret("charts-login")
     assert after["metadata"]["labels"] == before[1]["metadata"]["labels"]
     assert reading.decoded(after)["type"] == "oci"

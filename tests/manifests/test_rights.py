@@ -47,7 +47,7 @@ async def _work(stage: Installation) -> None:
 
 
 async def _change(stage: Installation) -> None:
-    """Change and damage what the operator then puts right."""
+    """Change and damage what the operator then restores."""
     await wait_for(lambda: _is_linked(stage), 10, "the link")
     await stage.change("linked", {"link_service_accounts": None})
     await stage.change("kept", {"deletion_policy": "Orphan"})

@@ -1,4 +1,4 @@
-"""A cached token goes only to whom the cluster's objects still permit it; counts, of one operator's run."""
+"""A cached token is given only to resources that the cluster's objects still permit to have it."""
 
 import asyncio
 import itertools

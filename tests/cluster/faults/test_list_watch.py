@@ -106,7 +106,7 @@ async def _behind_proxy(scene: Scene) -> AsyncIterator[tuple[FaultProxy, Operato
         scene.kubeconfig = proxy.kubeconfig
         async with scene.operator() as operator:
             await scene.ready(*meanwhile.NAMES, within=30)
-            await wait_for(lambda: proxy.open_watches == COLLECTIONS, 5, "the watches")
+            await wait_for(lambda: proxy.open_watches == COLLECTIONS, 20, "the watches")
             yield proxy, operator, time.monotonic()
 
 

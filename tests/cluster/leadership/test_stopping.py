@@ -86,7 +86,7 @@ async def test_a_second_signal_ends_a_leader_at_once(scene: Scene) -> None:
         await leads(scene, "ours", 20)
         proxy.go_half_open()
         operator.signal(signal.SIGTERM)
-        await wait_for(lambda: "stopping" in operator.log.read_text(), 5, "it to stop")
+        await wait_for(lambda: "stopping" in operator.log.read_text(), 15, "it to stop")
         assert operator.running
         operator.signal(signal.SIGTERM)
         # Without the second signal it waits for the release of its lease.

@@ -76,7 +76,7 @@ async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_appl
         await old.change("pull", {"generated_secret_name": "renamed"})
         await old.appears("renamed")
         await old.gone("pull-login")
-        await wait_for(lambda: _lines(operator.log, "Events"), 5, "a line about Events")
+        await wait_for(lambda: _lines(operator.log, "Events"), 15, "a line about Events")
         # Forbidden Events are a warning, once.
         levels = [line["level"] for line in _lines(operator.log, "Events")]
         assert [level for level in levels if level != "debug"] == ["warning"]
@@ -124,7 +124,7 @@ async def test_refreshes_go_by_expiry_and_the_phase_is_failed_without_a_live_tok
         first = await _updated(old)
         await wait_for(lambda: _serials_are(old, 2), 6, "the second token")
         old.aws.fail("ServiceUnavailable", 503)
-        failed = await _phase(old, "pull", "Failed", within=8)
+        failed = await _phase(old, "pull", "Failed", within=20)
         assert set(failed["status"]) == {"phase", "lastUpdatedTime"}
         assert old.aws.keys.now() >= (await old.token("pull-login")).expires_at
         old.aws.clear()

@@ -16,7 +16,7 @@ SHARED = {"generated_secret_name": "shared"}
 
 
 def _orphan(resource: Json) -> Json:
-    """Make a Secret of ours as a restored backup holds it, owned by a resource that is no more."""
+    """Make a Secret of ours as a restored backup holds it, owned by a deleted resource."""
     secret = v060.generated_secret(resource, v060.new_password())
     names = {"apiVersion": resource["apiVersion"], "kind": resource["kind"], "name": "is-no-more"}
     metadata = {

@@ -1,6 +1,7 @@
 """A scene for each test, on the session's control plane or on one that tests may stop and strip."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from tests.cluster.concurrent import ConcurrentTests, case_of, concurrent_tests_of
 from tests.cluster.scene import Scene
+
+_FOLDER = Path(__file__).parent
 
 
 @pytest.fixture
@@ -63,5 +66,8 @@ def concurrent_tests(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the concurrent tests first, so that no other test runs, and looks for leaks, beside them."""
-    items.sort(key=lambda item: case_of(item) is None)
+    """Put this folder's concurrent tests first, so that no other test looks for leaks beside them."""
+    places = [place for place, item in enumerate(items) if item.path.is_relative_to(_FOLDER)]
+    ordered = sorted((items[place] for place in places), key=lambda item: case_of(item) is None)
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item

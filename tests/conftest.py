@@ -4,8 +4,10 @@ import asyncio
 import gc
 import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import psutil
 import pytest
@@ -13,31 +15,62 @@ import pytest
 from lab import rights
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
 from lab.control_plane import ControlPlane
+from lab.waiting import wait_for
+from tests.cluster.builders import core_secret, ecr_secret
 
 _OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
 
 
-@pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
-    """The session's API server, with the CRDs and the operator's rights installed."""
+@contextmanager
+def started_with(install: Callable[[ControlPlane], Coroutine[Any, Any, None]]) -> Iterator[ControlPlane]:
+    """Run a control plane, installed by a coroutine."""
     with ControlPlane() as plane:
-        # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, _install(plane)).result()
+        run_in_thread(install(plane))
         yield plane
 
 
-async def _install(plane: ControlPlane) -> None:
+def run_in_thread(what: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine; in a thread, because asyncio.run removes the event loop that pytest-asyncio set."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, what).result()
+
+
+async def install(plane: ControlPlane) -> None:
+    """Install the CRDs and the operator's rights."""
     async with plane.api() as api:
         await api.install_crds()
         await rights.grant(api)
 
 
 @pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """The session's API server, with the CRDs and the operator's rights installed."""
+    with started_with(install) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
 def garbage_collector(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane with its garbage collector and namespace controller at work."""
+    """The session's control plane with its namespace controller and garbage collector at work."""
     control_plane.start_controller_manager()
+    run_in_thread(_collected(control_plane))
     return control_plane
+
+
+async def _collected(plane: ControlPlane) -> None:
+    """Wait until the Secret of a deleted resource is collected; new kinds are looked for every 30 s."""
+    async with plane.api() as api:
+        namespace = await api.create_namespace()
+        owner = await api.create(ecr_secret(), namespace)
+        reference = {"apiVersion": owner["apiVersion"], "kind": "Secret", "name": "pull"}
+        reference |= {"uid": owner["metadata"]["uid"]}
+        await api.create(core_secret("owned", ownerReferences=[reference]), namespace)
+        await api.delete(ECR_SECRETS, "pull", namespace)
+
+        async def gone() -> bool:
+            return await api.find(SECRETS, "owned", namespace) is None
+
+        await wait_for(gone, 60, "the garbage collector at work")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""One test's stage: a namespace, a local AWS, operators that watch that namespace, and what came of it."""
+"""One test's scene: a namespace, a local AWS, operators that watch the namespace, and their results."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import audit, rights
-from lab.api import ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
+from lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
 from lab.audit import Request
 from lab.aws import IssuedToken, LocalAws
 from lab.control_plane import ControlPlane
@@ -23,15 +24,14 @@ STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
 
 _READING = {"get", "list", "watch"}
-# Many run at once here, so none of them listens unless a test says so.
 _TALKATIVE = "--zap-log-level=debug"
-# An absence can't be waited for: this long nothing may happen where nothing should.
+# An absence can't be waited for: where nothing should happen, nothing may happen this long.
 QUIET = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """What a test plays on; names are those of objects in its namespace.
+    """What a test runs on; names are those of objects in its namespace.
 
     Attributes:
         plane: the control plane.
@@ -40,7 +40,8 @@ class Scene:
         namespace: the test's own.
         since: place in the audit log from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
-        begun: place in the audit log at which this stage was set up.
+        begun: place in the audit log at which this scene was set up.
+        logs: the end of the log of each operator that has run.
     """
 
     plane: ControlPlane
@@ -50,6 +51,7 @@ class Scene:
     since: int = 0
     kubeconfig: Path = field(init=False)
     begun: int = field(init=False)
+    logs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
@@ -66,7 +68,7 @@ class Scene:
     ) -> AsyncIterator[OperatorProcess]:
         """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails.
 
-        It says all that it has to say, and whatever the test is about, no token may be in it.
+        It logs at DEBUG, and whatever the test is about, no token may be in its log.
         """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
@@ -75,7 +77,8 @@ class Scene:
             try:
                 yield process
             finally:
-                print(process.tail(60))
+                self.logs.append(process.tail(60))
+                print(self.logs[-1])
             said = process.log.read_text(errors="replace")
             assert shows(said, self.aws.services.passwords) == []
 
@@ -87,6 +90,15 @@ class Scene:
     async def change(self, name: str, spec: Mapping[str, Any], kind: Resource = ECR_SECRETS) -> None:
         """Change fields of a resource's spec."""
         await self.api.merge_patch(kind, name, {"spec": spec}, self.namespace)
+
+    async def patch_secret(self, name: str, patch: Json) -> Json:
+        """Change a core Secret by a merge patch, and return it."""
+        return await self.api.merge_patch(SECRETS, name, patch, self.namespace)
+
+    async def clear(self, namespace: str = "") -> None:
+        """Delete what an operator for all namespaces would see in the namespace, or in another one."""
+        for kind in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
+            await self.api.delete_all(kind, namespace or self.namespace)
 
     async def delete(self, name: str, kind: Resource = SECRETS) -> None:
         """Delete an object, a core Secret unless `kind` says otherwise."""
@@ -104,6 +116,49 @@ class Scene:
         """Return a core Secret, or None."""
         return await self.api.find(SECRETS, name, self.namespace)
 
+    async def secrets(self, *names: str) -> list[Json]:
+        """Return core Secrets, whole."""
+        return [await self.secret(name) for name in names]
+
+    async def appears(self, name: str, within: float = 10) -> Json:
+        """Wait for a core Secret, and return it."""
+        return await wait_for(lambda: self.find_secret(name), within, f"the Secret {name}")
+
+    async def gone(self, *names: str, within: float = 10) -> None:
+        """Wait until core Secrets are gone."""
+
+        async def look() -> bool:
+            return not any([await self.find_secret(name) for name in names])
+
+        await wait_for(look, within, f"{names} gone")
+
+    async def renewed(self, name: str, serial: int, within: float = 15) -> None:
+        """Wait until a generated Secret holds the token of that number, counted by the local AWS."""
+
+        async def look() -> bool:
+            secret = await self.find_secret(name)
+            try:
+                return secret is not None and reading.token(secret).serial == serial
+            except ValueError:  # a login that the local AWS didn't make
+                return False
+
+        await wait_for(look, within, f"token {serial} in {name}")
+
+    async def stays_alive(self, *names: str, until: float) -> int:
+        """Check until that epoch second that Secrets hold live tokens; return how many tokens were seen."""
+        serials: set[int] = set()
+        while time.time() < until:
+            # Before the question, since the answer may be older than its arrival.
+            asked_at = time.time()
+            found = {each["metadata"]["name"]: each for each in await self.api.list(SECRETS, self.namespace)}
+            for name in names:
+                token = reading.token(found[name])
+                left = token.expires_at - asked_at
+                assert left > 0, f"{name} holds a token that expired {-left:.2f} s ago"
+                serials.add(token.serial)
+            await asyncio.sleep(0.1)
+        return len(serials)
+
     async def token(self, name: str) -> IssuedToken:
         """Return the token in a generated Secret."""
         return reading.token(await self.secret(name))
@@ -115,7 +170,7 @@ class Scene:
     async def told(
         self, name: str, status: str, reason: str, *, kind: Resource = ECR_SECRETS, within: float = 20
     ) -> Json:
-        """Wait until the condition Refreshed says so of the present generation, and return the resource."""
+        """Wait until the condition Refreshed is that for the present generation, and return the resource."""
 
         async def look() -> Json | None:
             resource = await self.resource(name, kind)
@@ -134,8 +189,13 @@ class Scene:
         """Count the operator's requests since `mark`."""
         return audit.count_requests(self.plane.audit_log, user=self.user, since=self.since)
 
+    def requests_for(self, name: str) -> int:
+        """Count the operator's requests for objects of one name since `mark`."""
+        found = audit.count_requests(self.plane.audit_log, user=self.user, name=name, since=self.since)
+        return found.total()
+
     def refusals(self) -> list[str]:
-        """Tell what an operator asked for that the installation's rights don't allow."""
+        """Return what an operator asked for that the installation's rights don't allow."""
         return rights.beyond(self.plane, self.user, self.begun)
 
     def writes(self, name: str | None = None) -> Counter[Request]:
@@ -151,7 +211,7 @@ class Scene:
 
     async def writes_are(self, expected: Mapping[Request, int], name: str | None = None) -> None:
         """Check that these writes come, and no other for a while after."""
-        await wait_for(lambda: self.writes(name) == expected, 3, f"the writes {expected}")
+        await wait_for(lambda: self.writes(name) == expected, 10, f"the writes {expected}")
         await asyncio.sleep(QUIET)
         assert self.writes(name) == expected
 
@@ -167,4 +227,4 @@ class Scene:
                 sum(number for request, number in self.requests().items() if request.verb == "watch") >= count
             )
 
-        await wait_for(watches, 10, "the operator's watches")
+        await wait_for(watches, 20, "the operator's watches")

@@ -3,85 +3,45 @@
 import asyncio
 from functools import partial
 
-import pytest
-
 from lab.api import ARGO_SECRETS, ECR_SECRETS
 from lab.waiting import wait_for
-from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import QUIET, Scene
 
-NAMES = ("a", "b", "c")
-REGIONS = ("us-east-1", "us-east-1", "eu-west-1")
+REGIONS = {"a": "us-east-1", "b": "us-east-1", "c": "eu-west-1"}
 
 
-@pytest.fixture
-async def served(scene: Scene) -> Scene:
-    """A stage where an operator did its work and is gone."""
-    for name, region in zip(NAMES, REGIONS, strict=True):
-        await scene.create(ecr_secret(name, region=region))
+async def test_a_restart_costs_nothing_and_acts_on_what_changed_meanwhile(scene: Scene) -> None:
+    await scene.create(*(ecr_secret(name, region=region) for name, region in REGIONS.items()))
     await scene.create(argo_secret("charts"))
     async with scene.operator() as operator:
-        await scene.ready(*NAMES)
+        await scene.ready(*REGIONS)
         await scene.ready("charts", kind=ARGO_SECRETS)
         assert await operator.stop() == 0
     scene.mark()
     scene.aws.calls.clear()
-    return scene
-
-
-async def test_a_restart_with_everything_fresh_costs_no_call_to_aws_and_no_write(served: Scene) -> None:
-    async with served.operator():
-        await served.watching()
+    async with scene.operator():
+        await scene.watching()
         await asyncio.sleep(QUIET)
         patch = {"metadata": {"labels": {"team": "blue"}, "annotations": {"note": "hello"}}}
-        await served.api.merge_patch(ECR_SECRETS, "a", patch, served.namespace)
-        await served.writes_are({})
-    # The one read is of the namespace in WATCH_NAMESPACE, whose absence would be told.
-    reads = [request.resource for request in served.requests() if request.verb not in ("list", "watch")]
-    assert reads == ["namespaces"]
-    assert served.aws.count() == 0
-
-
-async def test_after_a_restart_a_repair_takes_one_call_to_aws_per_region(served: Scene) -> None:
-    async with served.operator():
-        await served.watching()
-        for name in (*NAMES, "charts"):
-            await served.delete(f"{name}-login")
-        for name in (*NAMES, "charts"):
-            await wait_for(partial(served.find_secret, f"{name}-login"), 2, f"{name}'s Secret")
-    assert sorted(call.region for call in served.aws.calls) == ["eu-west-1", "us-east-1"]
-
-
-async def test_what_was_changed_while_nobody_looked_is_acted_on_after_a_restart(served: Scene) -> None:
-    await served.delete("a-login")
-    await served.change("b", {"generated_secret_name": "renamed"})
-    async with served.operator():
-        await served.ready("b")
-        await wait_for(lambda: served.find_secret("a-login"), 5, "the deleted Secret made again")
-    assert await served.find_secret("b-login") is None
-
-
-async def test_a_token_that_died_meanwhile_is_renewed_at_once(scene: Scene) -> None:
-    scene.aws.token_life = 3
-    await scene.create(ecr_secret("pull"))
+        await scene.api.merge_patch(ECR_SECRETS, "a", patch, scene.namespace)
+        await scene.writes_are({})
+        # The one read is of the namespace in WATCH_NAMESPACE, whose absence would be reported.
+        reads = [request.resource for request in scene.requests() if request.verb not in ("list", "watch")]
+        assert reads == ["namespaces"]
+        assert scene.aws.count() == 0
+        # Nothing is cached yet, so repairs take one call for each region.
+        for name in (*REGIONS, "charts"):
+            await scene.delete(f"{name}-login")
+        for name in (*REGIONS, "charts"):
+            await scene.appears(f"{name}-login")
+        assert sorted(call.region for call in scene.aws.calls) == ["eu-west-1", "us-east-1"]
+    await scene.delete("a-login")
+    await scene.change("b", {"generated_secret_name": "renamed"})
     async with scene.operator():
-        (before,) = await scene.ready("pull")
-    await wait_for(lambda: _is_dead(scene), 4, "the token's end")
-    scene.aws.token_life = 3600
-    async with scene.operator():
-        await wait_for(lambda: _serial_is(scene, 2), 10, "a new token")
-        await scene.ready("pull")
-    after = await scene.resource("pull")
-    assert reading.verdict(before, "Ready") == reading.verdict(after, "Ready") == ("True", "Refreshed")
-
-
-async def _is_dead(scene: Scene) -> bool:
-    return (await scene.token("pull-login")).expires_at < scene.aws.keys.now()
-
-
-async def _serial_is(scene: Scene, serial: int) -> bool:
-    return (await scene.token("pull-login")).serial == serial
+        await scene.ready("b")
+        await scene.appears("a-login")
+        await scene.gone("b-login")
 
 
 async def test_an_operator_that_is_killed_at_its_work_leaves_nothing_that_the_next_cannot_finish(
@@ -90,7 +50,7 @@ async def test_an_operator_that_is_killed_at_its_work_leaves_nothing_that_the_ne
     names = [f"r{number}" for number in range(30)]
     await scene.create(*(ecr_secret(name) for name in names))
     async with scene.operator() as operator:
-        await wait_for(lambda: scene.find_secret("r7-login"), 10, "some of the Secrets")
+        await wait_for(partial(scene.find_secret, "r7-login"), 10, "some of the Secrets")
         await operator.kill()
     async with scene.operator():
         await scene.ready(*names)

@@ -1,18 +1,15 @@
-"""Slips in live resources, on a real API server: reported at once, and no login dies of them."""
+"""Mistakes in live resources, on a real API server: reported at once, and no login ends by them."""
 
-import asyncio
 import json
 import time
 from pathlib import Path
-
-import pytest
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 from lab.kubectl import kubectl
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.cluster.deadlines.watching import stays_alive
+from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.scene import SECRET_WRITE, Scene
 
 LIFE = 10.0
@@ -29,7 +26,8 @@ SLIPS: dict[str, tuple[Json, Json]] = {
 }
 
 
-async def test_a_slip_is_reported_at_once_and_the_token_never_dies(scene: Scene, tmp_path: Path) -> None:
+@concurrent(WAITING)
+async def test_a_slip_is_reported_at_once_and_the_token_never_dies(scene: Scene) -> None:
     scene.aws.token_life = LIFE
     await scene.create(
         *(ecr_secret(name, **usual) for name, (usual, _) in SLIPS.items()),
@@ -46,15 +44,15 @@ async def test_a_slip_is_reported_at_once_and_the_token_never_dies(scene: Scene,
         for name in SLIPS:
             await _goes_on(scene, name, ECR_SECRETS)
         await _goes_on(scene, "project", ARGO_SECRETS)
-        table = await _kubectl(scene, tmp_path, "get", "ecr")
-        assert await stays_alive(scene, *logins, until=time.time() + 2 * LIFE) >= 2
+        table = await _kubectl(scene, scene.plane.folder, "get", "ecr")
+        assert await scene.stays_alive(*logins, until=time.time() + 1.3 * LIFE) >= 2
         for name in logins:
             after = reading.essence(await scene.secret(name))
             assert {part: after[part] for part in HELD} == {part: before[name][part] for part in HELD}
         assert reading.decoded(await scene.secret("project-login"))["project"] == "team-a"
         assert "ownerReferences" not in (await scene.secret("policy-login"))["metadata"]
         await scene.change("policy", {"deletion_policy": "Orphan"})
-        (resource,) = await scene.ready("policy", within=2)
+        (resource,) = await scene.ready("policy")
     assert reading.condition(resource, "Stalled") == {}
     rows = [line for line in table.splitlines() if "-login" in line]
     assert len(rows) == len(logins)
@@ -63,7 +61,7 @@ async def test_a_slip_is_reported_at_once_and_the_token_never_dies(scene: Scene,
 
 async def _goes_on(scene: Scene, name: str, kind: Resource) -> None:
     """Check that a slip is reported, and the login served."""
-    resource = await scene.told(name, "False", "InvalidSpec", kind=kind, within=2)
+    resource = await scene.told(name, "False", "InvalidSpec", kind=kind)
     assert reading.verdict(resource, "Ready") == ("True", "Refreshed")
     assert reading.verdict(resource, "Stalled") == ("True", "InvalidSpec")
     assert {"secretName", "expirationTime"} <= set(resource["status"])
@@ -94,7 +92,7 @@ async def test_after_a_restart_a_slip_still_loses_nothing_and_costs_no_write(sce
         # A repair knows them too.
         edit = {"data": {"password": EDITED}}
         await scene.api.merge_patch(SECRETS, "charts-login", edit, scene.namespace)
-        await wait_for(lambda: _restored(scene), 5, "the Secret restored")
+        await wait_for(lambda: _restored(scene), 15, "the Secret restored")
     after = await scene.secret("charts-login")
     assert after["metadata"]["labels"] == before[1]["metadata"]["labels"]
     assert reading.decoded(after)["type"] == "oci"
@@ -104,89 +102,28 @@ async def _restored(scene: Scene) -> bool:
     return bool((await scene.secret("charts-login"))["data"]["password"] != EDITED)
 
 
-async def test_a_project_that_makes_no_sense_opens_the_login_to_nobody(scene: Scene) -> None:
-    await scene.create(
-        argo_secret("bad", project="team a"), argo_secret("both", project="a", credential_scope="repo-creds")
-    )
-    async with scene.operator():
-        for name in ("bad", "both"):
-            resource = await scene.told(name, "False", "InvalidSpec", kind=ARGO_SECRETS)
-            assert reading.verdict(resource, "Ready") == ("False", "InvalidSpec")
-            assert "spec.project" in reading.condition(resource, "Refreshed")["message"]
-        await asyncio.sleep(1)
-        assert await scene.find_secret("bad-login") is None
-        assert await scene.find_secret("both-login") is None
-        await scene.change("bad", {"project": "team-a"}, ARGO_SECRETS)
-        await scene.ready("bad", kind=ARGO_SECRETS, within=2)
-
-
-async def test_empty_strings_of_a_template_mean_absent(scene: Scene) -> None:
-    await scene.create(
-        ecr_secret("pull", region="us-east-1", frequency="", role_arn="", deletion_policy=""),
-        argo_secret("charts", frequency="", project="", credential_scope="", repo_type=""),
-    )
-    async with scene.operator():
-        await scene.ready("pull")
-        await scene.ready("charts", kind=ARGO_SECRETS)
-    assert (await scene.secret("pull-login"))["metadata"]["ownerReferences"]
-    data = reading.decoded(await scene.secret("charts-login"))
-    assert (data["type"], "project" in data) == ("helm", False)
-
-
-UNUSABLE = [
-    pytest.param(
-        # The form of v0.6.0's own end-to-end test.
-        argo_secret("x", url=f"https://{registry()}/helm-test-chart"),
-        ARGO_SECRETS,
-        f"write {registry()}",
-        id="https for Argo CD",
-    ),
-    pytest.param(
-        ecr_secret("x", ecr_registry="ACCOUNT_ID.dkr.ecr.us-east-1.amazonaws.com"),
-        ECR_SECRETS,
+UNUSABLE = {
+    # The form of v0.6.0's own end-to-end test.
+    "https": (argo_secret("https", url=f"https://{registry()}/helm-test-chart"), f"write {registry()}"),
+    "sample": (
+        ecr_secret("sample", ecr_registry="ACCOUNT_ID.dkr.ecr.us-east-1.amazonaws.com"),
         "write its 12 digits",
-        id="the sample as it is",
     ),
-    pytest.param(ecr_secret("x", ecr_registry=f"oci://{registry()}"), ECR_SECRETS, "oci://", id="oci://"),
-]
+    "oci": (ecr_secret("oci", ecr_registry=f"oci://{registry()}"), "oci://"),
+}
 
 
-@pytest.mark.parametrize(("manifest", "kind", "words"), UNUSABLE)
-async def test_what_no_client_can_use_is_updated_and_not_ready(
-    scene: Scene, tmp_path: Path, manifest: Json, kind: Resource, words: str
-) -> None:
-    await scene.create(manifest)
+async def test_what_no_client_can_use_is_updated_and_not_ready(scene: Scene, tmp_path: Path) -> None:
+    await scene.create(*(manifest for manifest, _ in UNUSABLE.values()))
     async with scene.operator():
-        resource = await scene.told("x", "False", "InvalidRegistry", kind=kind)
-        updated, named = "--for=jsonpath={.status.phase}=Updated", f"{kind.plural}.ecr.mobb.redhat.com/x"
-        await _kubectl(scene, tmp_path, "wait", updated, named)
-    assert reading.verdict(resource, "Ready") == ("False", "InvalidRegistry")
-    assert words in reading.condition(resource, "Ready")["message"]
-    spec = manifest["spec"]
-    data = reading.decoded(await scene.secret("x-login"))
-    keys = json.loads(data[".dockerconfigjson"])["auths"] if ".dockerconfigjson" in data else [data["url"]]
-    assert list(keys) == [spec.get("url") or spec["ecr_registry"]]
-
-
-async def test_two_repositories_with_one_url_name_each_other(scene: Scene) -> None:
-    await scene.create(argo_secret("one"), argo_secret("two"))
-
-    async def hint(name: str, words: str) -> None:
-        async def look() -> bool:
-            resource = await scene.resource(name, ARGO_SECRETS)
-            assert reading.verdict(resource, "Ready")[0] != "False"
-            return words in reading.condition(resource, "Refreshed").get("message", "")
-
-        await wait_for(look, 5, f"{name} says: {words}")
-
-    async with scene.operator():
-        await scene.ready("one", "two", kind=ARGO_SECRETS)
-        await hint("one", "ArgoHelmRepoSecret two has the same url")
-        await hint("two", "ArgoHelmRepoSecret one has the same url")
-        await scene.delete("two", ARGO_SECRETS)
-        await wait_for(lambda: _has_no_hint(scene), 5, "no hint")
-
-
-async def _has_no_hint(scene: Scene) -> bool:
-    resource = await scene.resource("one", ARGO_SECRETS)
-    return bool(reading.condition(resource, "Refreshed")["message"] == "The last refresh succeeded.")
+        for name, (manifest, words) in UNUSABLE.items():
+            kind = ARGO_SECRETS if name == "https" else ECR_SECRETS
+            resource = await scene.told(name, "False", "InvalidRegistry", kind=kind)
+            updated = "--for=jsonpath={.status.phase}=Updated"
+            await _kubectl(scene, tmp_path, "wait", updated, f"{kind.plural}.ecr.mobb.redhat.com/{name}")
+            assert reading.verdict(resource, "Ready") == ("False", "InvalidRegistry")
+            assert words in reading.condition(resource, "Ready")["message"]
+            data = reading.decoded(await scene.secret(f"{name}-login"))
+            config = json.loads(data.get(".dockerconfigjson", '{"auths": {}}'))
+            keys = [*config["auths"], *filter(None, [data.get("url")])]
+            assert keys == [manifest["spec"].get("url") or manifest["spec"]["ecr_registry"]]

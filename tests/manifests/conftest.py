@@ -1,14 +1,13 @@
-"""An API server with an installation on it, and stages there."""
+"""An API server with an installation on it, and scenes there; another with nothing installed."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.api import Api
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
+from tests.conftest import started_with
 from tests.manifests import installation
 from tests.manifests.installation import Installation
 
@@ -16,11 +15,22 @@ from tests.manifests.installation import Installation
 @pytest.fixture(scope="session")
 def installed() -> Iterator[ControlPlane]:
     """A control plane with everything installed."""
-    with ControlPlane() as plane:
-        # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, installation.install_everything(plane)).result()
+    with started_with(installation.install_everything) as plane:
         yield plane
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """A control plane of the module's own, with nothing installed."""
+    with ControlPlane() as started:
+        yield started
+
+
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client of that plane with all rights."""
+    async with plane.api() as api:
+        yield api
 
 
 @pytest.fixture
@@ -49,6 +59,6 @@ async def stage(
 ) -> AsyncIterator[Installation]:
     """A namespace and an operator that runs as the installation's ServiceAccount."""
     name = await admin.create_namespace()
-    yield Installation(plane=installed, api=admin, aws=aws, namespace=name, account_token=token)
-    for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
-        await admin.delete_all(resource, name)
+    made = Installation(plane=installed, api=admin, aws=aws, namespace=name, account_token=token)
+    yield made
+    await made.clear()

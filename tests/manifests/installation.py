@@ -90,7 +90,7 @@ async def _is_denied(operator: Api) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class Installation(Scene):
-    """A stage whose operators are the installation's own ServiceAccount.
+    """A scene whose operators are the installation's own ServiceAccount.
 
     Attributes:
         account_token: of that account.

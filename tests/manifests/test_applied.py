@@ -36,7 +36,7 @@ async def _on(plane: ControlPlane, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("folder", ["namespaced", "namespaced/example", "crd", "samples"])
-async def test_the_server_takes_it(installed: ControlPlane, admin: Api, folder: str) -> None:
+async def test_the_server_accepts_each_folder(installed: ControlPlane, admin: Api, folder: str) -> None:
     for namespace in ("team-a", "team-b"):
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         await admin.apply(manifest)
@@ -51,7 +51,7 @@ def _pod(folder: Path) -> Json:
 
 
 @pytest.mark.parametrize("folder", [EVERYTHING, CONFIG / "namespaced"], ids=["default", "namespaced"])
-async def test_restricted_pod_security_lets_the_pod_in_under_any_uid(admin: Api, folder: Path) -> None:
+async def test_restricted_pod_security_admits_the_pod_under_any_uid(admin: Api, folder: Path) -> None:
     enforced = (await admin.request("GET", f"/api/v1/namespaces/{NAMESPACE}"))["metadata"]["labels"]
     assert enforced["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = _pod(folder)
@@ -62,7 +62,9 @@ async def test_restricted_pod_security_lets_the_pod_in_under_any_uid(admin: Api,
 
 
 @pytest.mark.parametrize("missing", ["seccompProfile", "runAsNonRoot"])
-async def test_and_would_not_without_what_it_asks_for(admin: Api, missing: str) -> None:
+async def test_restricted_pod_security_refuses_a_pod_without_its_security_context(
+    admin: Api, missing: str
+) -> None:
     pod = deepcopy(_pod(EVERYTHING))
     del pod["spec"]["securityContext"][missing]
     with pytest.raises(ApiError, match="violates PodSecurity"):

@@ -37,7 +37,7 @@ def _env(container: Json) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("folder", _folders(), ids=lambda folder: str(folder.relative_to(CONFIG)))
-def test_it_builds(folder: Path) -> None:
+def test_each_folder_builds(folder: Path) -> None:
     assert build(folder)
 
 
@@ -75,7 +75,7 @@ def test_each_watched_namespace_has_its_rights() -> None:
         assert places == desired == ["team-a", "team-b"]
 
 
-def test_by_itself_it_watches_its_own_namespace() -> None:
+def test_the_namespaced_variant_watches_its_own_namespace_by_default() -> None:
     watched = _env(_container(build(NAMESPACED)))["WATCH_NAMESPACE"]
     assert watched == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 

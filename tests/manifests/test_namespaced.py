@@ -1,7 +1,6 @@
 """An operator for two namespaces: at work in both, with no right anywhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -15,35 +14,28 @@ from tests.manifests.installation import CONFIG, NAMESPACE, Installation, apply,
 TEAMS = ("team-a", "team-b")
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane for these tests."""
-    with ControlPlane() as started:
-        yield started
-
-
 @pytest.fixture
-async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+async def installed_client(plane: ControlPlane, client: Api) -> Api:
     """A client with all rights, and the variant for two namespaces installed."""
-    async with plane.api() as api:
-        for name in TEAMS:
-            await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        await apply(plane, CONFIG / "crd")
-        await apply(plane, CONFIG / "namespaced" / "example")
-        await api.crds_served(each["metadata"]["name"] for each in build(CONFIG / "crd"))
-        yield api
+    for name in TEAMS:
+        await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await apply(plane, CONFIG / "crd")
+    await apply(plane, CONFIG / "namespaced" / "example")
+    await client.crds_served(each["metadata"]["name"] for each in build(CONFIG / "crd"))
+    return client
 
 
 @pytest.fixture
-async def teams(plane: ControlPlane, client: Api, aws: LocalAws) -> list[Installation]:
-    """A stage in each of the two namespaces, for one and the same ServiceAccount."""
-    token = await token_of(client)
+async def teams(plane: ControlPlane, installed_client: Api, aws: LocalAws) -> list[Installation]:
+    """A scene in each of the two namespaces, for one and the same ServiceAccount."""
+    token = await token_of(installed_client)
     return [
-        Installation(plane=plane, api=client, aws=aws, namespace=name, account_token=token) for name in TEAMS
+        Installation(plane=plane, api=installed_client, aws=aws, namespace=name, account_token=token)
+        for name in TEAMS
     ]
 
 
-async def test_it_works_in_both_namespaces(teams: list[Installation]) -> None:
+async def test_the_operator_works_in_both_namespaces(teams: list[Installation]) -> None:
     for team in teams:
         await permit(team, ROLE)
         await team.create(ecr_secret("pull"), argo_secret("charts"), ecr_secret("by-role", role_arn=ROLE))
@@ -59,8 +51,10 @@ async def test_it_works_in_both_namespaces(teams: list[Installation]) -> None:
 
 
 @pytest.mark.parametrize("place", [NAMESPACE, "default", None], ids=["its own", "another", "all"])
-async def test_it_has_no_rights_elsewhere(plane: ControlPlane, client: Api, place: str | None) -> None:
-    async with Api(plane.url, token=await token_of(client), authority=plane.authority) as operator:
+async def test_the_operator_has_no_rights_elsewhere(
+    plane: ControlPlane, installed_client: Api, place: str | None
+) -> None:
+    async with Api(plane.url, token=await token_of(installed_client), authority=plane.authority) as operator:
         for kind in (SECRETS, ECR_SECRETS, ARGO_SECRETS):
             with pytest.raises(ApiError, match="is forbidden"):
                 await operator.list(kind, place)

@@ -94,7 +94,7 @@ async def operator(installed: ControlPlane, token: str) -> AsyncIterator[Api]:
         ),
     ],
 )
-async def test_its_own_secrets_may_be_made_and_deleted(
+async def test_the_operator_creates_and_deletes_its_own_secrets(
     stage: Installation, operator: Api, manifest: Json
 ) -> None:
     await operator.create(manifest, stage.namespace)
@@ -140,7 +140,9 @@ async def test_its_own_secrets_may_be_made_and_deleted(
         ),
     ],
 )
-async def test_nothing_else_may_be_made(stage: Installation, operator: Api, manifest: Json, why: str) -> None:
+async def test_the_operator_creates_no_other_secret(
+    stage: Installation, operator: Api, manifest: Json, why: str
+) -> None:
     with pytest.raises(ApiError, match=why):
         await operator.create(manifest, stage.namespace)
 
@@ -162,7 +164,7 @@ async def test_nothing_else_may_be_made(stage: Installation, operator: Api, mani
         pytest.param(REPLACED, chart_secret(), id="one that was handed over, to be replaced"),
     ],
 )
-async def test_what_is_its_own_or_becomes_so_may_be_changed(
+async def test_the_operator_changes_what_is_its_own_or_adopted(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     await stage.api.create(present, stage.namespace)
@@ -186,7 +188,7 @@ THEIRS = [
 
 
 @pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_nothing_else_may_be_changed(
+async def test_the_operator_changes_no_other_secret(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     before = await stage.api.create(present, stage.namespace)
@@ -196,7 +198,7 @@ async def test_nothing_else_may_be_changed(
 
 
 @pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_nothing_else_is_deleted_in_two_steps(
+async def test_the_operator_deletes_no_other_secret_in_two_steps(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
     """The first makes the Secret look like the operator's own, the second deletes it."""
@@ -232,13 +234,15 @@ async def test_only_what_looks_like_v060s_is_adopted_and_then_deleted(
         pytest.param(BY_V060, id="v0.6.0's, before it is adopted"),
     ],
 )
-async def test_nothing_else_may_be_deleted(stage: Installation, operator: Api, present: Json) -> None:
+async def test_the_operator_deletes_no_other_secret(
+    stage: Installation, operator: Api, present: Json
+) -> None:
     await stage.api.create(present, stage.namespace)
     with pytest.raises(ApiError, match="may delete only its own Secrets"):
         await operator.delete(SECRETS, "login", stage.namespace)
 
 
-async def test_nobody_else_is_held_to_it(stage: Installation) -> None:
+async def test_other_users_are_not_restricted(stage: Installation) -> None:
     await stage.api.create(FOREIGN, stage.namespace)
     await stage.api.merge_patch(SECRETS, "login", {"data": {"key": "eA=="}}, stage.namespace)
     await stage.api.delete(SECRETS, "login", stage.namespace)
@@ -282,7 +286,7 @@ async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> N
         ),
     ],
 )
-async def test_links_may_be_made_and_undone(
+async def test_the_operator_links_and_unlinks(
     stage: Installation, operator: Api, account: str, change: Json
 ) -> None:
     await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
@@ -299,7 +303,7 @@ async def test_links_may_be_made_and_undone(
         pytest.param({"automountServiceAccountToken": False}, "imagePullSecrets", id="no token for its pods"),
     ],
 )
-async def test_nothing_else_of_a_service_account_may_be_changed(
+async def test_the_operator_changes_nothing_else_of_a_service_account(
     stage: Installation, operator: Api, account: str, change: Json, why: str
 ) -> None:
     with pytest.raises(ApiError, match=why):

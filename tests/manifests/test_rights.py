@@ -47,7 +47,7 @@ async def _work(stage: Installation) -> None:
 
 
 async def _change(stage: Installation) -> None:
-    """Change and damage what the operator then puts right."""
+    """Change and damage what the operator then restores."""
     await wait_for(lambda: _is_linked(stage), 10, "the link")
     await stage.change("linked", {"link_service_accounts": None})
     await stage.change("kept", {"deletion_policy": "Orphan"})
@@ -79,7 +79,7 @@ async def _is_linked(stage: Installation) -> bool:
     return {"name": "linked-login"} in account.get("imagePullSecrets", [])
 
 
-async def test_all_its_work_is_done_without_a_refusal_and_no_right_is_idle(stage: Installation) -> None:
+async def test_the_operators_work_is_never_refused_and_uses_each_right(stage: Installation) -> None:
     await _work(stage)
     assert stage.refusals() == []
     entries = audit.entries(stage.plane.audit_log, stage.begun)

@@ -1,11 +1,10 @@
 """From v0.6.0 to this version and back, by nothing but kubectl apply."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
@@ -16,7 +15,7 @@ from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.manifests.installation import CONFIG, NAMESPACE, ROOT, Installation, apply, build, token_of
 
-OLD = list(yaml.safe_load_all(Path(__file__).with_name("v0.6.0.yaml").read_text())) + v060.crds()
+OLD = v060.MANIFESTS
 DEFAULT = CONFIG / "default"
 DOCS = (ROOT / "docs" / "upgrade.md").read_text()
 _OF_THE_SERVER = {"managedFields", "resourceVersion", "generation", "annotations"}
@@ -25,31 +24,17 @@ NAMES = ("pull-login", "charts-login")
 LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane for these tests."""
-    with ControlPlane() as started:
-        yield started
-
-
-@pytest.fixture
-async def client(plane: ControlPlane) -> AsyncIterator[Api]:
-    """A client with all rights."""
-    async with plane.api() as api:
-        yield api
-
-
 @pytest.fixture
 async def stage(
     plane: ControlPlane, client: Api, aws: LocalAws, tmp_path: Path
 ) -> AsyncIterator[Installation]:
-    """A stage on which v0.6.0 is installed."""
+    """A scene on which v0.6.0 is installed."""
     await _apply_old(plane, tmp_path)
     await client.crds_served(each["metadata"]["name"] for each in v060.crds())
     namespace, token = await client.create_namespace(), await token_of(client)
-    yield Installation(plane=plane, api=client, aws=aws, namespace=namespace, account_token=token)
-    for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
-        await client.delete_all(resource, namespace)
+    made = Installation(plane=plane, api=client, aws=aws, namespace=namespace, account_token=token)
+    yield made
+    await made.clear()
 
 
 async def _apply_old(plane: ControlPlane, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A stage with a registry, and the clients that use it; `program` gets any other program by its name."""
+"""A scene with a registry, and the clients that use it; `program` gets any other program by its name."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -32,13 +32,13 @@ async def aws() -> AsyncIterator[LocalAws]:
 
 @pytest.fixture
 def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Scene:
-    """A stage on the session's control plane."""
+    """A scene on the session's control plane."""
     return Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)
 
 
 @pytest.fixture
 async def registry(program: Program, aws: LocalAws) -> AsyncIterator[EcrRegistry]:
-    """A registry that has ECR's names in two regions and lets in whom this AWS gave a login."""
+    """A registry that has ECR's names in two regions and accepts the logins of this AWS."""
     hosts = (host_in("us-east-1"), host_in("eu-west-1"))
     async with EcrRegistry(program(programs.REGISTRY), aws, *hosts) as running:
         yield running

@@ -15,13 +15,13 @@ from aiohttp import hdrs, web
 
 from lab.aws import LocalAws, decode_token
 
-ErrorMeaning = Literal["let in", "no login", "unknown", "expired"]
+Verdict = Literal["let in", "no login", "unknown", "expired"]
 
 # The way from one side to the other is told anew, and the login is nobody's business behind the door.
 _HOP_BY_HOP = {"connection", "content-length", "expect", "keep-alive", "transfer-encoding"}
 _NOT_PASSED_ON = _HOP_BY_HOP | {"authorization"}
 _LARGEST = 64 * 2**20
-_WORDS: Mapping[ErrorMeaning, str] = {
+_WORDS: Mapping[Verdict, str] = {
     "no login": "Not Authorized",
     "unknown": "Your Authorization Token is invalid.",
     "expired": "Your authorization token has expired. Reauthenticate and try again.",
@@ -42,7 +42,7 @@ class Door:
         self._behind = behind
         self._context = context
         self.port = 0
-        self.verdicts: list[ErrorMeaning] = []
+        self.verdicts: list[Verdict] = []
 
     async def __aenter__(self) -> Self:
         """Listen."""
@@ -69,7 +69,7 @@ class Door:
         self.verdicts.append(verdict)
         return await self._pass_on(request) if verdict == "let in" else _refusal(request, verdict)
 
-    def _verdict(self, request: web.Request) -> ErrorMeaning:
+    def _verdict(self, request: web.Request) -> Verdict:
         header = request.headers.get(hdrs.AUTHORIZATION)
         if header is None:
             return "no login"
@@ -110,7 +110,7 @@ def _region(host: str) -> str:
     return host.split(".")[3]
 
 
-def _refusal(request: web.Request, verdict: ErrorMeaning) -> web.Response:
+def _refusal(request: web.Request, verdict: Verdict) -> web.Response:
     return web.json_response(
         {"errors": [{"code": "DENIED", "message": _WORDS[verdict]}]},
         status=401,

@@ -13,7 +13,7 @@ from lab.aws import LocalAws
 from lab.certificates import Authority
 from lab.processes import Process, temporary_folder
 from lab.waiting import wait_for
-from tests.programs.door import Door, ErrorMeaning
+from tests.programs.door import Door, Verdict
 from tests.programs.tunnel import Tunnel
 
 _START_LIMIT = 20.0
@@ -64,7 +64,7 @@ class EcrRegistry:
         return self.certificates / "ca.crt"
 
     @property
-    def verdicts(self) -> list[ErrorMeaning]:
+    def verdicts(self) -> list[Verdict]:
         """What became of every request, in order."""
         return self._door.verdicts
 

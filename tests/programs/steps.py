@@ -1,4 +1,4 @@
-"""What the tests of every client have in common: how a login dies and comes back."""
+"""What the tests of every client share: how a login expires and is renewed."""
 
 import contextlib
 import time
@@ -11,12 +11,12 @@ from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.scene import Scene
 from tests.programs.client import ProgramFailed
-from tests.programs.door import ErrorMeaning
+from tests.programs.door import Verdict
 from tests.programs.registry import EcrRegistry
 
 
 @contextlib.contextmanager
-def refused(registry: EcrRegistry, verdict: ErrorMeaning) -> Iterator[None]:
+def refused(registry: EcrRegistry, verdict: Verdict) -> Iterator[None]:
     """Check that a client fails, and that this is why."""
     with pytest.raises(ProgramFailed):
         yield

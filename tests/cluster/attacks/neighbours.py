@@ -13,7 +13,7 @@ from typing import Final
 import psutil
 import yaml
 
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json, Resource
 from lab.audit import position
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
@@ -34,7 +34,7 @@ _BUILT_IN: Final = ("system:aggregate-to-edit", "system:aggregate-to-view")
 
 @dataclass(slots=True, kw_only=True)
 class Neighbours:
-    """The stage of an attack.
+    """The scene of an attack.
 
     Attributes:
         victim: the other namespace, with a client of all rights, the AWS and the operators.
@@ -58,6 +58,9 @@ class Neighbours:
             if ready:
                 await self.victim.api.apply(ecr_secret("standing", region=HOME), self.victim.namespace)
                 await self.victim.ready("standing", within=60)
+            else:
+                # A start is compared with a start, from when the process is there.
+                await process.port("/healthz")
             yield process
 
     async def attack(self, *manifests: Json) -> int:
@@ -73,13 +76,32 @@ class Neighbours:
 
         return sum(await asyncio.gather(*(create(manifest) for manifest in manifests)))
 
+    async def get(self, name: str, kind: Resource = ECR_SECRETS) -> Json:
+        """Return one of the attacker's objects."""
+        return await self.editor.get(kind, name, self.attacker)
+
+    async def change(self, name: str, patch: Json, kind: Resource = ECR_SECRETS) -> None:
+        """Change one of the attacker's objects by a merge patch."""
+        await self.editor.merge_patch(kind, name, patch, self.attacker)
+
+    async def settled(self, count: int, kind: Resource = ECR_SECRETS) -> None:
+        """Wait until so many of the attacker's resources have an outcome."""
+
+        async def look() -> bool:
+            found = await self.editor.list(kind, self.attacker)
+            return (
+                sum(reading.verdict(each, "Refreshed")[1] not in {None, "Pending"} for each in found) >= count
+            )
+
+        await wait_for(look, 120, f"outcomes of {count} resources")
+
     async def observe(
         self, operator: OperatorProcess, seconds: float, *, regions: Iterable[str] = (HOME,)
     ) -> Figures:
         """Make new resources in the other namespace one after another, and watch the operator meanwhile.
 
         Args:
-            operator: whom to watch.
+            operator: is watched.
             seconds: how long.
             regions: of the new resources, in turn; a region that had none yet needs a call to AWS.
         """

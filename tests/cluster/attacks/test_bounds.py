@@ -13,7 +13,7 @@ from lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, TABLE, assert_undisturbed
+from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, assert_undisturbed, record
 from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
 
@@ -27,42 +27,37 @@ LONGEST_MESSAGE: Final = 1024
 MANAGED: Final = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 
 A_FREQUENCY: Final = ecr_secret("huge", frequency="1ns" * (HUGE // 3))
-SPECS: Final[dict[str, list[Json]]] = {
-    "a frequency of 1.3 MB": [A_FREQUENCY],
-    "lists, maps and hosts of 1 MB": [
-        ecr_secret("hosts", additional_registries=[registry(f"eu-{number}") for number in range(17_000)]),
-        ecr_secret("labels", secret_labels={f"l{number}": "x" for number in range(20_000)}),
-        ecr_secret(
-            "links", link_service_accounts=[{"name": f"a{n}", "for": ["pull"]} for n in range(17_000)]
-        ),
-        ecr_secret("host", ecr_registry="1" * HUGE),
-        argo_secret("url", url="oci://" + "a/" * (HUGE // 2)),
-    ],
-}
+SPECS: Final[list[Json]] = [
+    A_FREQUENCY,
+    ecr_secret("hosts", additional_registries=[registry(f"eu-{number}") for number in range(17_000)]),
+    ecr_secret("labels", secret_labels={f"l{number}": "x" for number in range(20_000)}),
+    ecr_secret("links", link_service_accounts=[{"name": f"a{n}", "for": ["pull"]} for n in range(17_000)]),
+    ecr_secret("host", ecr_registry="1" * HUGE),
+    argo_secret("url", url="oci://" + "a/" * (HUGE // 2)),
+]
 
 
-@pytest.mark.parametrize("manifests", SPECS.values(), ids=SPECS)
-async def test_a_huge_spec_of_which_another_field_changes_twice_a_second(
-    neighbours: Neighbours, manifests: list[Json], request: pytest.FixtureRequest
-) -> None:
+async def test_huge_specs_that_change_twice_a_second_delay_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, seconds)
-        there = [manifest for manifest in manifests if await neighbours.attack(manifest)]
+        there = [manifest for manifest in SPECS if await neighbours.attack(manifest)]
 
         async def toggle(number: int) -> None:
-            for manifest in there:
-                kind = await neighbours.editor.resource_of(manifest)
-                patch = {"spec": {"region": f"us-east-{1 + number % 2}"}}
-                name = manifest["metadata"]["name"]
-                await neighbours.editor.merge_patch(kind, name, patch, neighbours.attacker)
+            await _patch(neighbours, there, {"spec": {"region": f"us-east-{1 + number % 2}"}})
 
         async with meanwhile(toggle, 0.5):
             attacked = await neighbours.observe(operator, seconds)
-    assert_undisturbed(request.node.name, control, attacked, neighbours.scale)
+    assert_undisturbed("huge specs", control, attacked, neighbours.scale)
 
 
-async def test_a_start_with_many_huge_frequencies(neighbours: Neighbours) -> None:
+async def _patch(neighbours: Neighbours, manifests: list[Json], patch: Json) -> None:
+    for manifest in manifests:
+        kind = await neighbours.editor.resource_of(manifest)
+        await neighbours.change(manifest["metadata"]["name"], patch, kind)
+
+
+async def test_a_start_with_huge_frequencies_delays_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     async with neighbours.operator(ready=False) as operator:
         control = await neighbours.observe(operator, seconds)
@@ -157,7 +152,7 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(
         restarted = await neighbours.observe(operator, 1.5)
     name = request.node.name
     size = sum(hoard.size * neighbours.scale.of(hoard.small, hoard.full) for hoard in hoards)
-    TABLE.add(name, control, attacked)
+    record(name, control, attacked)
     said = (
         f"{made} of {len(huge)} objects, with {size / MIB:.0f} MiB in all\n  control: {control}\n"
         f"  attack:  {attacked}\n  after a restart: {restarted}"
@@ -170,7 +165,9 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(
             assert figures.peak <= MOST_MEMORY, said
 
 
-async def test_huge_metadata_that_changes_all_the_time(neighbours: Neighbours) -> None:
+async def test_huge_metadata_that_changes_all_the_time_delays_no_other_namespace(
+    neighbours: Neighbours,
+) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     made = [make(0, ANNOTATION) for make in (_labelled, _foreign, _account)]
     await neighbours.attack(*ALL_WATCHED, *made)
@@ -178,47 +175,32 @@ async def test_huge_metadata_that_changes_all_the_time(neighbours: Neighbours) -
         control = await neighbours.observe(operator, seconds)
 
         async def change(number: int) -> None:
-            for manifest in made:
-                kind = await neighbours.editor.resource_of(manifest)
-                patch = {"metadata": {"annotations": {"number": str(number)}}}
-                name = manifest["metadata"]["name"]
-                await neighbours.editor.merge_patch(kind, name, patch, neighbours.attacker)
+            await _patch(neighbours, made, {"metadata": {"annotations": {"number": str(number)}}})
 
         async with meanwhile(change, 0.1):
             attacked = await neighbours.observe(operator, seconds)
     assert_undisturbed("huge metadata changes ten times a second", control, attacked, neighbours.scale)
 
 
-OWNERS: Final[dict[str, Json]] = {
-    "the name of an owner of our kind": {
-        "apiVersion": ECR_SECRETS.api_version,
-        "kind": "Secret",
-        "name": NASTY * (900_000 // len(NASTY)),
-    },
-    "the name of another owner": {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "name": NASTY * (900_000 // len(NASTY)),
-    },
-    "the kind of another owner": {
-        "apiVersion": "apps/v1",
-        "kind": NASTY * (900_000 // len(NASTY)),
-        "name": "web",
-    },
-}
+LONG_NAME: Final = NASTY * (900_000 // len(NASTY))
+OWNERS: Final[list[Json]] = [
+    {"apiVersion": ECR_SECRETS.api_version, "kind": "Secret", "name": LONG_NAME},
+    {"apiVersion": "apps/v1", "kind": "Deployment", "name": LONG_NAME},
+    {"apiVersion": "apps/v1", "kind": LONG_NAME, "name": "web"},
+]
 
 
-@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
-async def test_an_owner_of_a_foreign_secret_with_a_huge_nasty_name(
-    neighbours: Neighbours, owner: Json
-) -> None:
-    reference = {**owner, "uid": "6f4f8cb5-0000-4000-8000-000000000000", "controller": True}
-    assert await neighbours.attack(core_secret("pull-login", ownerReferences=[reference])) == 1
+async def test_huge_nasty_owners_of_a_foreign_secret_are_excerpted(neighbours: Neighbours) -> None:
+    for number, owner in enumerate(OWNERS):
+        reference = {**owner, "uid": "6f4f8cb5-0000-4000-8000-000000000000", "controller": True}
+        secret = core_secret(f"owned-{number}-login", ownerReferences=[reference])
+        assert await neighbours.attack(secret) == 1
     async with neighbours.operator() as operator:
-        await neighbours.attack(ecr_secret("pull"))
-        resource = await _told(neighbours, operator, "pull")
-        await _says_little(neighbours, operator, resource)
-    assert reading.verdict(resource, "Refreshed") == ("False", "SecretConflict")
+        for number in range(len(OWNERS)):
+            await neighbours.attack(ecr_secret(f"owned-{number}"))
+            resource = await _reported(neighbours, operator, f"owned-{number}")
+            await _says_little(neighbours, operator, resource)
+            assert reading.verdict(resource, "Refreshed") == ("False", "SecretConflict")
 
 
 # Each character of it takes up to six bytes in JSON.
@@ -240,14 +222,14 @@ async def test_huge_nasty_fields_are_excerpted(neighbours: Neighbours) -> None:
             if await neighbours.attack(manifest):
                 name = manifest["metadata"]["name"]
                 print(field)
-                await _says_little(neighbours, operator, await _told(neighbours, operator, name))
+                await _says_little(neighbours, operator, await _reported(neighbours, operator, name))
 
 
-async def _told(neighbours: Neighbours, operator: OperatorProcess, name: str) -> Json:
+async def _reported(neighbours: Neighbours, operator: OperatorProcess, name: str) -> Json:
     """Wait until a resource's status is written, and return the resource."""
 
     async def look() -> Json | None:
-        resource = await neighbours.editor.get(ECR_SECRETS, name, neighbours.attacker)
+        resource = await neighbours.get(name)
         return resource if reading.condition(resource, "Refreshed") else None
 
     try:
@@ -272,7 +254,7 @@ async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resour
     assert all(json.loads(line) for line in lines)
 
 
-async def test_a_record_of_10000_links_that_changes_five_times_a_second(neighbours: Neighbours) -> None:
+async def test_a_record_of_10000_links_that_changes_delays_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(3.0, 30.0)
     link = {"name": "builder", "for": ["pull"]}
     record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))

@@ -1,277 +1,196 @@
-"""A cached token goes only to whom the cluster's objects still permit it; counts, of one operator's run."""
+"""A cached token is given only to resources that the cluster's objects still permit to have it."""
 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import pytest
-
-from lab import rights
-from lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
-from lab.aws import LocalAws, Trust
-from lab.control_plane import ControlPlane
-from lab.waiting import wait_for
-from tests.cluster import reading
+from lab.api import ECR_SECRETS, NAMESPACES, SERVICE_ACCOUNTS, Json
+from lab.aws import Trust
+from tests.cluster.attacks.conftest import empty
 from tests.cluster.attacks.figures import Scale
 from tests.cluster.builders import ecr_secret
-from tests.cluster.identities.tenancy import (
-    ROLE,
-    TENANT_KEY,
-    iam_secret,
-    permit,
-    service_account,
-    signer,
-)
+from tests.cluster.identities.tenancy import ROLE, TENANT_KEY, iam_secret, permit, service_account, signer
 from tests.cluster.scene import Scene
 
 OTHER_KEY: Final = "AKIAANOTHER000000000"
 # Of the contract: calls after drops and changes, per identity and region.
 MOST_CALLS: Final = 10
 SHORTEST_GAP: Final = 1.0
-_OURS: Final = (ECR_SECRETS, ARGO_SECRETS, SECRETS, SERVICE_ACCOUNTS)
+REFUSED: Final = {"role": "RoleNotPermitted"}
 
 
-@pytest.fixture
-async def scene(attacked_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Scene]:
-    """A namespace that may be deleted and made again."""
-    async with attacked_plane.api() as api:
-        await rights.grant(api)
-        scene = Scene(plane=attacked_plane, api=api, aws=aws, namespace=await api.create_namespace("tenant"))
-        yield scene
-        for kind in _OURS:
-            await api.delete_all(kind, scene.namespace)
-        await api.end_namespace(scene.namespace)
-        assert scene.refusals() == []
+def _spec(name: str) -> Json:
+    """Return how a resource names its identity; each has objects of its own."""
+    keys, account = {"aws_iam_secret": {"name": f"of-{name}"}}, {"service_account": {"name": f"of-{name}"}}
+    role = {"role_arn": ROLE}
+    specs: dict[str, Json] = {
+        "role": role,
+        "keys": keys,
+        "keys-role": keys | role,
+        "account": account,
+        "annotation": account,
+        "account-role": account | role,
+    }
+    return specs[name]
 
 
-async def _no_annotation(scene: Scene) -> None:
-    await permit(scene, None)
+IDENTITIES: Final = ("role", "keys", "keys-role", "account", "annotation", "account-role")
 
 
-async def _no_keys(scene: Scene) -> None:
-    await scene.delete("keys")
-
-
-async def _no_account(scene: Scene) -> None:
-    await scene.delete("ci", SERVICE_ACCOUNTS)
-
-
-async def _no_role(scene: Scene) -> None:
-    annotations = {"eks.amazonaws.com/role-arn": None}
-    await scene.api.merge_patch(
-        SERVICE_ACCOUNTS, "ci", {"metadata": {"annotations": annotations}}, scene.namespace
+async def _give(scene: Scene) -> None:
+    """Create what the identities need."""
+    await permit(scene, ROLE)
+    await scene.create(
+        iam_secret("of-keys"),
+        iam_secret("of-keys-role", key=OTHER_KEY),
+        service_account("of-account", role=ROLE),
+        service_account("of-annotation", role=f"{ROLE}-annotated"),
+        service_account("of-account-role"),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """An identity that a resource names.
-
-    Attributes:
-        spec: how it is named.
-        give: makes what it needs in the namespace.
-        take: takes that away.
-        reason: of the resource from then on.
-    """
-
-    spec: dict[str, Any]
-    give: Callable[[Scene], Awaitable[None]]
-    take: Callable[[Scene], Awaitable[None]]
-    reason: str
+async def _take(scene: Scene) -> None:
+    """Take away what the identities need, as little as possible."""
+    await permit(scene, None)
+    await scene.delete("of-keys")
+    await scene.delete("of-keys-role")
+    await scene.delete("of-account", SERVICE_ACCOUNTS)
+    await scene.delete("of-account-role", SERVICE_ACCOUNTS)
+    annotations = {"eks.amazonaws.com/role-arn": None}
+    patch = {"metadata": {"annotations": annotations}}
+    await scene.api.merge_patch(SERVICE_ACCOUNTS, "of-annotation", patch, scene.namespace)
 
 
-ACCOUNT: Final[dict[str, Any]] = {"service_account": {"name": "ci"}}
-NAMED: Final = {
-    "a permitted role": Named(
-        spec={"role_arn": ROLE},
-        give=lambda scene: permit(scene, ROLE),
-        take=_no_annotation,
-        reason="RoleNotPermitted",
-    ),
-    "keys in a Secret": Named(
-        spec={"aws_iam_secret": {"name": "keys"}},
-        give=lambda scene: scene.create(iam_secret()),
-        take=_no_keys,
-        reason="CredentialsMissing",
-    ),
-    "keys in a Secret and a role": Named(
-        spec={"aws_iam_secret": {"name": "keys"}, "role_arn": ROLE},
-        give=lambda scene: scene.create(iam_secret()),
-        take=_no_keys,
-        reason="CredentialsMissing",
-    ),
-    "a ServiceAccount": Named(
-        spec=ACCOUNT,
-        give=lambda scene: scene.create(service_account(role=ROLE)),
-        take=_no_account,
-        reason="CredentialsMissing",
-    ),
-    "a ServiceAccount's role": Named(
-        spec=ACCOUNT,
-        give=lambda scene: scene.create(service_account(role=ROLE)),
-        take=_no_role,
-        reason="CredentialsMissing",
-    ),
-    "a ServiceAccount and a role": Named(
-        spec={**ACCOUNT, "role_arn": ROLE},
-        give=lambda scene: scene.create(service_account()),
-        take=_no_account,
-        reason="CredentialsMissing",
-    ),
-}
-each_identity: Final = pytest.mark.parametrize("named", NAMED.values(), ids=NAMED)
+def _login(name: str) -> str:
+    return f"{name}-login"
 
 
-async def _refused(scene: Scene, name: str, named: Named, calls: int) -> None:
-    """Assert that a resource gets nothing, for the right reason, and that AWS was not asked."""
-
-    async def look() -> Json | None:
-        resource = await scene.resource(name)
-        return resource if reading.condition(resource, "Refreshed") else None
-
-    resource = await wait_for(look, 20, f"a status of {name}")
-    secret = await scene.find_secret(f"{name}-login")
-    said = (*reading.verdict(resource, "Ready"), "no Secret" if secret is None else "a Secret with a token")
-    asked = len(scene.aws.calls) - calls
-    assert said == ("False", named.reason, "no Secret"), f"{name}: {said}, after {asked} calls to AWS"
-    assert not asked, f"{name}: {said}, after calls to AWS: {scene.aws.calls[calls:]}"
+async def _create(scene: Scene, prefix: str) -> list[str]:
+    """Create a resource of each identity, and return their names."""
+    names = [f"{prefix}-{name}" for name in IDENTITIES]
+    await scene.create(
+        *(ecr_secret(name, **_spec(each)) for name, each in zip(names, IDENTITIES, strict=True))
+    )
+    return names
 
 
-async def _make_again(scene: Scene) -> None:
-    """Delete the namespace with all that is in it, and make an empty one of the same name."""
-    for kind in _OURS:
-        await scene.api.delete_all(kind, scene.namespace)
-    await scene.api.end_namespace(scene.namespace)
+async def _refused(scene: Scene, names: list[str], calls: int) -> None:
+    """Assert that resources get nothing, for the right reason, and that AWS was not asked."""
+    for name, identity in zip(names, IDENTITIES, strict=True):
+        await scene.told(name, "False", REFUSED.get(identity, "CredentialsMissing"))
+        assert await scene.find_secret(_login(name)) is None, f"{name} has a token"
+    assert scene.aws.calls[calls:] == []
+
+
+async def _create_again(scene: Scene) -> None:
+    await empty(scene, scene.namespace)
     await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})
 
 
-@each_identity
-async def test_a_namespace_made_again_gets_nothing_of_the_former_one(scene: Scene, named: Named) -> None:
-    await named.give(scene)
-    await scene.create(ecr_secret("pull", **named.spec))
-    async with scene.operator():
-        await scene.ready("pull")
-        calls = len(scene.aws.calls)
-        await _make_again(scene)
-        if named.take is _no_role:
-            await scene.create(service_account())
-        await scene.create(ecr_secret("again", **named.spec))
-        await _refused(scene, "again", named, calls)
-
-
-@each_identity
-async def test_what_is_taken_away_is_gone_for_resources_that_are_made_again(
-    scene: Scene, named: Named
+async def test_what_is_taken_away_ends_for_new_resources_repairs_and_resources_created_again(
+    tenant: Scene,
 ) -> None:
-    await named.give(scene)
-    await scene.create(ecr_secret("pull", **named.spec))
-    async with scene.operator():
-        await scene.ready("pull")
-        calls = len(scene.aws.calls)
-        await named.take(scene)
-        await scene.delete("pull", ECR_SECRETS)
-        await scene.delete("pull-login")
-        await scene.create(ecr_secret("again", **named.spec))
-        await _refused(scene, "again", named, calls)
+    await _give(tenant)
+    async with tenant.operator():
+        old = await _create(tenant, "old")
+        await tenant.ready(*old)
+        calls, before = len(tenant.aws.calls), await tenant.secrets(*map(_login, old))
+        # While permitted, a repair asks no AWS.
+        for name in old:
+            await tenant.delete(_login(name))
+            await tenant.appears(_login(name))
+        repaired = await tenant.secrets(*map(_login, old))
+        assert [each["data"] for each in repaired] == [each["data"] for each in before]
+        await _take(tenant)
+        await _refused(tenant, await _create(tenant, "new"), calls)
+        # The last good token stays in its place, and is not given back once it is deleted.
+        assert await tenant.secrets(*map(_login, old)) == repaired
+        for name in old:
+            await tenant.delete(_login(name))
+        await _refused(tenant, old, calls)
+        for name in old:
+            await tenant.delete(name, ECR_SECRETS)
+        await _refused(tenant, await _create(tenant, "again"), calls)
 
 
-@each_identity
-async def test_a_new_resource_gets_nothing_while_an_old_one_of_the_same_identity_lives(
-    scene: Scene, named: Named
-) -> None:
-    await named.give(scene)
-    await scene.create(ecr_secret("pull", **named.spec))
-    async with scene.operator():
-        await scene.ready("pull")
-        calls, before = len(scene.aws.calls), await scene.token("pull-login")
-        await named.take(scene)
-        await scene.create(ecr_secret("again", **named.spec))
-        await _refused(scene, "again", named, calls)
-        # The last good token stays in its place.
-        assert await scene.token("pull-login") == before
+async def test_resources_created_again_with_nothing_left_of_their_identity_get_nothing(tenant: Scene) -> None:
+    await _give(tenant)
+    async with tenant.operator():
+        old = await _create(tenant, "old")
+        await tenant.ready(*old)
+        calls = len(tenant.aws.calls)
+        await _take(tenant)
+        for name in old:
+            await tenant.delete(name, ECR_SECRETS)
+            await tenant.delete(_login(name))
+        await _refused(tenant, await _create(tenant, "again"), calls)
 
 
-@each_identity
-async def test_a_repair_asks_no_aws_while_permitted_and_gives_nothing_back_when_not(
-    scene: Scene, named: Named
-) -> None:
-    await named.give(scene)
-    await scene.create(ecr_secret("pull", **named.spec))
-    async with scene.operator():
-        await scene.ready("pull")
-        calls, before = len(scene.aws.calls), await scene.token("pull-login")
-        await scene.delete("pull-login")
-        await wait_for(lambda: scene.find_secret("pull-login"), 10, "the repair")
-        assert await scene.token("pull-login") == before
-        assert len(scene.aws.calls) == calls
-        await named.take(scene)
-        await scene.delete("pull-login")
-        await scene.told("pull", "False", named.reason, within=10)
-        await _refused(scene, "pull", named, calls)
+async def test_a_namespace_created_again_gets_nothing_of_the_former_one(tenant: Scene) -> None:
+    await _give(tenant)
+    async with tenant.operator():
+        await tenant.ready(*await _create(tenant, "old"))
+        calls = len(tenant.aws.calls)
+        await _create_again(tenant)
+        await tenant.create(service_account("of-annotation"))
+        await _refused(tenant, await _create(tenant, "again"), calls)
+        # Permitted again under its old name it is another tenant: AWS is asked, and refuses the role.
+        await permit(tenant, ROLE)
+        tenant.aws.services.trust = {}
+        await tenant.create(ecr_secret("permitted", role_arn=ROLE))
+        await tenant.told("permitted", "False", "AccessDenied")
 
 
-async def test_a_namespace_permitted_again_under_its_old_name_is_another_tenant(scene: Scene) -> None:
-    await permit(scene, ROLE)
-    await scene.create(ecr_secret("pull", role_arn=ROLE))
-    async with scene.operator():
-        await scene.ready("pull")
-        await _make_again(scene)
-        await permit(scene, ROLE)
-        # What AWS no longer grants ends with the next call, so there has to be one.
-        scene.aws.services.trust = {}
-        await scene.create(ecr_secret("again", role_arn=ROLE))
-        await scene.told("again", "False", "AccessDenied", within=10)
+async def test_a_service_account_counts_as_it_is_now(tenant: Scene) -> None:
+    account: Json = {"service_account": {"name": "ci"}}
+    await tenant.create(service_account(role=ROLE), ecr_secret("pull", **account))
+    async with tenant.operator():
+        await tenant.ready("pull")
+        weaker = service_account(role=f"{ROLE}-weaker")
+        await tenant.api.apply(weaker, tenant.namespace, manager="Mozilla")
+        await tenant.create(ecr_secret("new", **account))
+        await tenant.ready("new")
+        assert await signer(tenant, "new-login") == f"{ROLE}-weaker"
+        # One created again has no session of the former one.
+        await tenant.delete("ci", SERVICE_ACCOUNTS)
+        await tenant.create(weaker)
+        tenant.aws.services.trust = {f"{ROLE}-weaker": Trust(subjects=frozenset({"nobody"}))}
+        await tenant.create(ecr_secret("again", **account))
+        await tenant.told("again", "False", "AccessDenied")
 
 
-async def test_a_service_account_made_again_has_no_session_of_the_former_one(scene: Scene) -> None:
-    await scene.create(service_account(role=ROLE), ecr_secret("pull", **ACCOUNT))
-    async with scene.operator():
-        await scene.ready("pull")
-        await scene.delete("ci", SERVICE_ACCOUNTS)
-        await scene.create(service_account(role=ROLE))
-        scene.aws.services.trust = {ROLE: Trust(subjects=frozenset({"nobody"}))}
-        await scene.create(ecr_secret("again", **ACCOUNT))
-        await scene.told("again", "False", "AccessDenied", within=10)
+async def test_a_new_resource_gets_a_token_of_the_keys_that_are_there_now(tenant: Scene) -> None:
+    names = ("edited", "again")
+    keys: dict[str, Json] = {name: {"aws_iam_secret": {"name": f"keys-{name}"}} for name in names}
+    await tenant.create(*(iam_secret(f"keys-{name}") for name in names))
+    await tenant.create(*(ecr_secret(name, **keys[name]) for name in names))
+    async with tenant.operator():
+        await tenant.ready(*names)
+        assert {await signer(tenant, _login(name)) for name in names} == {TENANT_KEY}
+        await tenant.delete("keys-again")
+        for name in names:
+            await tenant.api.apply(iam_secret(f"keys-{name}", key=OTHER_KEY), tenant.namespace)
+            await tenant.create(ecr_secret(f"new-{name}", **keys[name]))
+            await tenant.ready(f"new-{name}")
+            assert await signer(tenant, f"new-{name}-login") == OTHER_KEY
 
 
-async def test_a_new_role_of_a_service_account_counts_at_once(scene: Scene) -> None:
-    await scene.create(service_account(role=ROLE), ecr_secret("pull", **ACCOUNT))
-    async with scene.operator():
-        await scene.ready("pull")
-        await scene.api.apply(service_account(role=f"{ROLE}-weaker"), scene.namespace, manager="Mozilla")
-        await scene.create(ecr_secret("again", **ACCOUNT))
-        await scene.ready("again")
-    assert await signer(scene, "again-login") == f"{ROLE}-weaker"
+async def test_the_operators_own_token_goes_only_where_it_is_permitted_now(tenant: Scene) -> None:
+    async def label(value: str | None) -> None:
+        await tenant.api.merge_patch(NAMESPACES, tenant.namespace, {"metadata": {"labels": {"team": value}}})
 
-
-@pytest.mark.parametrize("again", [False, True], ids=["edited", "deleted and made again"])
-async def test_a_new_resource_gets_a_token_of_the_keys_that_are_there_now(scene: Scene, again: bool) -> None:  # noqa: FBT001
-    keys: dict[str, Any] = {"aws_iam_secret": {"name": "keys"}}
-    await scene.create(iam_secret(), ecr_secret("pull", **keys))
-    async with scene.operator():
-        await scene.ready("pull")
-        assert await signer(scene) == TENANT_KEY
-        if again:
-            await scene.delete("keys")
-        await scene.api.apply(iam_secret(key=OTHER_KEY), scene.namespace)
-        await scene.create(ecr_secret("again", **keys))
-        await scene.ready("again")
-    assert await signer(scene, "again-login") == OTHER_KEY
-
-
-async def test_the_operators_own_token_goes_only_where_it_is_permitted_now(scene: Scene) -> None:
-    await scene.api.merge_patch(NAMESPACES, scene.namespace, {"metadata": {"labels": {"team": "x"}}})
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator("--ambient-credentials=team=x"):
-        await scene.ready("pull")
-        calls = len(scene.aws.calls)
-        await scene.api.merge_patch(NAMESPACES, scene.namespace, {"metadata": {"labels": {"team": None}}})
-        await scene.create(ecr_secret("again"))
-        named = Named(spec={}, give=_no_keys, take=_no_keys, reason="RoleNotPermitted")
-        await _refused(scene, "again", named, calls)
+    await label("x")
+    await tenant.create(ecr_secret("pull"))
+    async with tenant.operator("--ambient-credentials=team=x"):
+        await tenant.ready("pull")
+        await label(None)
+        await tenant.create(ecr_secret("new"))
+        await tenant.told("new", "False", "RoleNotPermitted")
+        assert await tenant.find_secret("new-login") is None
+    assert tenant.aws.count() == 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,14 +208,14 @@ class Drop:
     act: Callable[[Scene, Json], Awaitable[object]]
 
     async def cycle(self, scene: Scene, number: int) -> None:
-        """Drop the token, and want one."""
+        """Drop the token, and ask for one."""
         await self.act(scene, iam_secret(self.name, self.keys[number % len(self.keys)]))
         await scene.delete(f"{self.name}-{number}", ECR_SECRETS)
         await scene.create(ecr_secret(f"{self.name}-{number + 1}", aws_iam_secret={"name": self.name}))
 
 
 async def _nothing(scene: Scene, secret: Json) -> None:
-    """The resource alone is made again."""
+    """The resource alone is created again."""
 
 
 async def _exchange(scene: Scene, secret: Json) -> None:
@@ -315,27 +234,26 @@ DROPS: Final = (
 )
 
 
-async def test_aws_can_not_be_hammered_by_dropping_tokens(scene: Scene) -> None:
+async def test_aws_can_not_be_hammered_by_dropping_tokens(tenant: Scene) -> None:
     seconds = Scale.chosen().of(13.0, 60.0)
     for drop in DROPS:
-        await scene.create(
+        await tenant.create(
             iam_secret(drop.name, drop.keys[0]),
             ecr_secret(f"{drop.name}-0", aws_iam_secret={"name": drop.name}),
         )
-    async with scene.operator("--zap-log-level=info"):
-        await scene.ready(*(f"{drop.name}-0" for drop in DROPS))
+    async with tenant.operator("--zap-log-level=info"):
+        await tenant.ready(*(f"{drop.name}-0" for drop in DROPS))
         until = time.monotonic() + seconds
         cycles = 0
-        while time.monotonic() < until:
-            await asyncio.gather(*(drop.cycle(scene, cycles) for drop in DROPS))
+        while time.monotonic() < until or cycles <= 2 * MOST_CALLS:
+            await asyncio.gather(*(drop.cycle(tenant, cycles) for drop in DROPS))
             cycles += 1
             await asyncio.sleep(0.1)
     for drop in DROPS:
-        calls = [call.at for call in scene.aws.calls if call.access_key in drop.keys]
+        calls = [call.at for call in tenant.aws.calls if call.access_key in drop.keys]
         gaps = [round(later - earlier, 2) for earlier, later in itertools.pairwise(calls)]
-        said = f"{drop.name}: {len(calls)} calls to AWS in {seconds:g} s of {cycles} drops, {gaps} s apart"
+        said = f"{drop.name}: {len(calls)} calls to AWS of {cycles} drops, {gaps} s apart"
         print(said)
-        assert cycles > 2 * MOST_CALLS, said
         assert len(calls) <= MOST_CALLS + 1, said
         # A call that was sent later may arrive with less delay.
         assert min(gaps, default=SHORTEST_GAP) >= SHORTEST_GAP - 0.1, said

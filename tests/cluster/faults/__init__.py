@@ -1,1 +1,1 @@
-"""What the operator lives through: the way to the API server, and the server itself, at their worst."""
+"""Faults of the API server, and of the way to it."""

@@ -15,7 +15,7 @@ _HERE = ("damaged-login", "edited-anew", "added-login")
 _GONE = ("edited-login", "doomed-login")
 
 
-async def play_before(scene: Scene) -> None:
+async def create_before(scene: Scene) -> None:
     """Create what will change."""
     await scene.create(*(ecr_secret(name) for name in NAMES))
 

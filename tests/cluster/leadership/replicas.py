@@ -10,7 +10,6 @@ from lab.api import Json, Resource
 from lab.fault_proxy import FaultProxy
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
-from tests.cluster.faults.backstage import acting
 from tests.cluster.scene import Scene
 
 LEASES = Resource("coordination.k8s.io/v1", "leases")
@@ -35,7 +34,9 @@ async def replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess]:
     kubeconfig = scene.plane.write_kubeconfig(
         user_of(scene, name), groups=("system:masters",), namespace=scene.namespace
     )
-    async with acting(scene, "--leader-elect", KUBECONFIG=str(kubeconfig), POD_NAME=name) as process:
+    async with scene.operator(
+        "--leader-elect", env={"KUBECONFIG": str(kubeconfig), "POD_NAME": name}
+    ) as process:
         yield process
 
 
@@ -46,7 +47,7 @@ async def slow_replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess
     async with FaultProxy(user) as proxy:
         proxy.delay(0.3, verb="patch")
         env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
-        async with acting(scene, "--leader-elect", **env) as process:
+        async with scene.operator("--leader-elect", env=env) as process:
             yield process
 
 
@@ -81,19 +82,9 @@ def writes_of(scene: Scene, name: str) -> list[dict[str, Any]]:
     ]
 
 
-async def hold_lease(scene: Scene, holder: str, duration: int = 15) -> Json:
-    """Write the Lease as v0.6.0 does; call it again with what it returns as `holder` to renew."""
+async def hold_lease(scene: Scene, holder: str) -> None:
+    """Write the Lease as v0.6.0 does to acquire or renew it."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    spec = {
-        "holderIdentity": holder,
-        "leaseDurationSeconds": duration,
-        "acquireTime": now,
-        "renewTime": now,
-        "leaseTransitions": 3,
-    }
-    if await scene.api.find(LEASES, LEASE, scene.namespace):
-        await scene.api.merge_patch(LEASES, LEASE, {"spec": spec}, scene.namespace)
-    else:
-        manifest = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}}
-        await scene.create({**manifest, "spec": spec})
-    return spec
+    times = {"acquireTime": now, "renewTime": now, "leaseDurationSeconds": 15, "leaseTransitions": 3}
+    manifest = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": {"name": LEASE}}
+    await scene.api.apply({**manifest, "spec": {"holderIdentity": holder, **times}}, scene.namespace)

@@ -1,4 +1,4 @@
-"""Who leads after whom: a release, a crash, a pause, v0.6.0, an absent API server; never do two write."""
+"""Who leads next: after a release, a crash, a pause, v0.6.0, an absent API server; never do two write."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ import time
 from lab.fault_proxy import FaultProxy
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.faults.backstage import acting, patiently
+from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.leadership.replicas import (
     LEASE_DURATION,
     RETRY_PERIOD,
@@ -22,7 +22,7 @@ from tests.cluster.leadership.replicas import (
 from tests.cluster.scene import QUIET, Scene
 
 
-@patiently
+@concurrent(WAITING)
 async def test_a_rolling_restart_is_quick_and_costs_no_call_to_aws_and_no_write(scene: Scene) -> None:
     await scene.create(*(ecr_secret(f"r{number}") for number in range(3)))
     async with replica(scene, "old-a") as leading:
@@ -45,7 +45,7 @@ async def test_a_rolling_restart_is_quick_and_costs_no_call_to_aws_and_no_write(
     assert scene.aws.count() == calls
 
 
-@patiently
+@concurrent(WAITING)
 async def test_of_three_replicas_one_writes_and_when_it_is_killed_another_follows(scene: Scene) -> None:
     async with replica(scene, "a") as first:
         await leads(scene, "a", 20)
@@ -83,7 +83,7 @@ async def _follows(scene: Scene) -> bool:
     return await _holder(scene) in ("b", "c")
 
 
-@patiently
+@concurrent(WAITING)
 async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(scene: Scene) -> None:
     names = [f"r{number}" for number in range(100)]
     async with slow_replica(scene, "a") as first:
@@ -101,7 +101,7 @@ async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(sce
             await scene.ready(*names, within=30)
             await asyncio.sleep(QUIET)
             assert writes_of(scene, "a") == []
-            # It is a standby as good as any, and what it knew of its own writes counts no more.
+            # It is a standby like any other, and what it knew of its own writes no longer counts.
             await scene.change("r0", {"frequency": "9h"})
             await scene.ready("r0")
             calls = scene.aws.count()
@@ -113,11 +113,13 @@ async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(sce
             assert scene.aws.count() == calls
 
 
-@patiently
+@concurrent(WAITING)
 async def test_v0_6_0s_lease_is_respected_until_it_has_run_out(scene: Scene) -> None:
     await hold_lease(scene, "v0.6.0-pod_1")
     await scene.create(ecr_secret("pull"))
-    async with acting(scene, "--leader-elect", POD_NAMESPACE=scene.namespace, POD_NAME="ours") as operator:
+    async with scene.operator(
+        "--leader-elect", env={"POD_NAMESPACE": scene.namespace, "POD_NAME": "ours"}
+    ) as operator:
         await stands_by(operator)
         for _ in range(4):
             await asyncio.sleep(1.5)
@@ -132,27 +134,13 @@ async def test_v0_6_0s_lease_is_respected_until_it_has_run_out(scene: Scene) -> 
     assert found["leaseDurationSeconds"] == LEASE_DURATION
 
 
-@patiently
-async def test_a_lease_that_v0_6_0_released_is_taken_at_once(scene: Scene) -> None:
-    await hold_lease(scene, "", duration=1)
-    await scene.create(ecr_secret("pull"))
-    async with replica(scene, "ours") as operator:
-        await leads(scene, "ours", 20)
-        assert "standing by" not in operator.log.read_text()
-        await scene.ready("pull", within=10)
-        assert await operator.stop() == 0
-    found = await lease(scene)
-    assert not found.get("holderIdentity")
-    assert found["leaseDurationSeconds"] == 1
-
-
-@patiently
+@concurrent(WAITING)
 async def test_an_api_server_that_is_away_makes_a_standby_of_the_leader_and_no_restart(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with (
         FaultProxy(scene.kubeconfig) as proxy,
-        acting(
-            scene, "--leader-elect", KUBECONFIG=str(proxy.kubeconfig), POD_NAMESPACE=scene.namespace
+        scene.operator(
+            "--leader-elect", env={"KUBECONFIG": str(proxy.kubeconfig), "POD_NAMESPACE": scene.namespace}
         ) as operator,
     ):
         await scene.ready("pull", within=30)
@@ -164,14 +152,3 @@ async def test_an_api_server_that_is_away_makes_a_standby_of_the_leader_and_no_r
         await wait_for(lambda: scene.find_secret("pull-login"), 10, "its work")
         await scene.ready("pull", within=10)
         assert operator.running
-
-
-@patiently
-async def test_without_rights_to_leases_it_says_once_what_to_apply(scene: Scene) -> None:
-    nobody = scene.plane.write_kubeconfig(f"{scene.user}-nobody")
-    async with acting(scene, "--leader-elect", KUBECONFIG=str(nobody)) as operator:
-        await wait_for(lambda: "config/rbac" in operator.log.read_text(), 20, "a word on the missing right")
-        await asyncio.sleep(5)
-        assert operator.log.read_text().count("lease unavailable") == 1
-        assert operator.running
-        assert await operator.stop() == 0

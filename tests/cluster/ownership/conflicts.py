@@ -1,10 +1,11 @@
-"""What a resource says whose Secret is somebody else's, and what the operator did about it."""
+"""What a resource reports whose Secret belongs to somebody else, and what the operator wrote."""
 
 from collections import Counter
 from http import HTTPStatus
+from pathlib import Path
 
 from lab import audit
-from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
+from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from lab.audit import Request
 from tests.cluster import reading
 from tests.cluster.scene import Scene
@@ -16,11 +17,20 @@ HEALED = 32.0
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
+def kind_of(resource: Json) -> Resource:
+    """Return the kind of one of our resources."""
+    return ECR_SECRETS if resource["kind"] == "Secret" else ARGO_SECRETS
+
+
+def kept(secret: Json) -> tuple[str, str, Json]:
+    """Return what stays the same of a Secret that changes its owner."""
+    return secret["metadata"]["uid"], secret["type"], secret["data"]
+
+
 async def refused(scene: Scene, resource: Json, owner: str, within: float = 20) -> None:
-    """Wait until a resource says that its Secret belongs to `owner`, and that a person must mend it."""
-    kind = ECR_SECRETS if resource["kind"] == "Secret" else ARGO_SECRETS
+    """Wait until a resource reports that its Secret belongs to `owner`, and that it is stalled."""
     name = resource["metadata"]["name"]
-    found = await scene.told(name, "False", "SecretConflict", kind=kind, within=within)
+    found = await scene.told(name, "False", "SecretConflict", kind=kind_of(resource), within=within)
     assert owner in reading.condition(found, "Refreshed")["message"]
     assert reading.verdict(found, "Ready") == ("False", "SecretConflict")
     assert reading.verdict(found, "Stalled") == ("True", "SecretConflict")
@@ -39,13 +49,8 @@ def owner_reference(owner: Json, *, is_controller: bool = True) -> Json:
     return {**names, "uid": owner["metadata"]["uid"], "controller": is_controller}
 
 
-async def core_secrets(scene: Scene, *names: str) -> list[Json]:
-    """Return core Secrets, whole."""
-    return [await scene.secret(name) for name in names]
-
-
 def accepted(scene: Scene) -> Counter[Request]:
-    """Count the operator's writes since `mark` that the API server took; a refused one changed nothing."""
+    """Count the operator's writes since `mark` that the API server accepted."""
     return Counter(
         Request(entry["verb"], _resource(entry["objectRef"]), entry["objectRef"].get("subresource", ""))
         for entry in _taken(scene)
@@ -54,7 +59,7 @@ def accepted(scene: Scene) -> Counter[Request]:
 
 
 def secret_writes(scene: Scene) -> list[tuple[str, str]]:
-    """Return verb and name of the writes of core Secrets that the API server took, in order of arrival."""
+    """Return verb and name of the writes of core Secrets that the API server accepted, in their order."""
     taken = sorted(_taken(scene), key=lambda entry: str(entry["requestReceivedTimestamp"]))
     return [
         (entry["verb"], entry["objectRef"]["name"])
@@ -75,3 +80,24 @@ def _taken(scene: Scene) -> list[Json]:
 
 def _resource(target: Json) -> str:
     return ".".join(filter(None, (target["resource"], target.get("apiGroup", ""))))
+
+
+_GROUP = "rbac.authorization.k8s.io"
+
+
+async def unable_to_delete(scene: Scene) -> Path:
+    """Give the scene's user all rights in its namespace but that of deleting; return its kubeconfig.
+
+    Without it a Secret can be created, but neither deleted nor given another owner.
+    """
+    name = "unable-to-delete"
+    verbs = ["get", "list", "watch", "create", "patch", "update"]
+    place = {"metadata": {"name": name, "namespace": scene.namespace}, "apiVersion": f"{_GROUP}/v1"}
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
+    role = {"apiGroup": _GROUP, "kind": "Role", "name": name}
+    subjects = [{"apiGroup": _GROUP, "kind": "User", "name": scene.user}]
+    await scene.create(
+        {**place, "kind": "Role", "rules": rules},
+        {**place, "kind": "RoleBinding", "roleRef": role, "subjects": subjects},
+    )
+    return scene.plane.write_kubeconfig(scene.user)

@@ -1,14 +1,13 @@
-"""A stage as the swap of the image leaves it: v0.6.0's CRDs, and an operator with v0.6.0's rights."""
+"""A scene as the swap of the image leaves it: v0.6.0's CRDs, and an operator with v0.6.0's rights."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError
+from lab.api import Api
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.waiting import wait_for
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
 
@@ -24,29 +23,21 @@ def old_plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 async def old(old_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Scene]:
-    """A stage on that plane, whose operators have v0.6.0's rights and no other."""
+    """A scene on that plane, whose operators have v0.6.0's rights and no other."""
     async with old_plane.api() as api:
         await _install(api)
         await asyncio.to_thread(old_plane.start_controller_manager)
         scene = Scene(plane=old_plane, api=api, aws=aws, namespace=await api.create_namespace("old"))
-        for manifest in v060.rights(scene.user, OPERATORS_NAMESPACE):
+        for manifest in v060.rights(scene.user):
             await api.apply(manifest)
         scene.kubeconfig = old_plane.write_kubeconfig(scene.user, namespace=OPERATORS_NAMESPACE)
         yield scene
-        for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
-            await api.delete_all(resource, scene.namespace)
+        await scene.clear()
 
 
 async def _install(api: Api) -> None:
-    """Apply the CRDs and make the operator's namespace, and wait until all of it is served."""
+    """Apply the CRDs and create the operator's namespace, and wait until all of it is served."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS_NAMESPACE}}
     for manifest in (namespace, *v060.crds()):
         await api.apply(manifest)
-
-    async def served() -> bool:
-        try:
-            return all([await api.list(kind) is not None for kind in (ECR_SECRETS, ARGO_SECRETS)])
-        except ApiError:
-            return False
-
-    await wait_for(served, 20, "v0.6.0's CRDs")
+    await api.crds_served(each["metadata"]["name"] for each in v060.crds())

@@ -1,11 +1,12 @@
-"""A Secret that is somebody else's is never changed by a byte, and the conflict heals by itself."""
+"""A Secret that belongs to somebody else is never changed by a byte, and the conflict ends by itself."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from lab.api import SECRETS, ApiError, Json
+from lab.api import ApiError, Json
 from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import (
     ADOPT,
@@ -13,7 +14,6 @@ from tests.cluster.ownership.conflicts import (
     OURS,
     accepted,
     controller,
-    core_secrets,
     owner_reference,
     refused,
 )
@@ -24,162 +24,129 @@ DOCKER = "kubernetes.io/dockerconfigjson"
 
 
 async def test_foreign_secrets_of_every_form_stay_untouched_and_their_owner_is_named(scene: Scene) -> None:
-    chart = await controller(scene)
     mine = await scene.api.create(ecr_secret("mine"), scene.namespace)
-    forms = _forms(chart, mine)
-    before = [await v060.created_by(scene, *form[:2]) for form in forms.values()]
-    await scene.create(*(ecr_secret(name) for name in forms if name != "mine"))
+    forms = _forms(await controller(scene), mine)
+    logins = [f"{name}-login" for name in forms]
+    for manager, secret, _ in forms.values():
+        await v060.created_by(scene, manager, secret)
+    await scene.create(*(ecr_secret(name) for name in forms if name != "mine"), ecr_secret("renamed"))
     await scene.delete("deleting-login")
-    before = await core_secrets(scene, *(each["metadata"]["name"] for each in before))
+    await v060.created_by(scene, "helm", core_secret("taken"))
+    logins.append("taken")
+    before = await scene.secrets(*logins)
     async with scene.operator():
         for name, (_, _, owner) in forms.items():
             await refused(scene, ecr_secret(name), owner)
         await asyncio.sleep(QUIET)
-    assert await core_secrets(scene, *(each["metadata"]["name"] for each in before)) == before
-    assert set(accepted(scene)) == {STATUS_WRITE}
+        await scene.ready("renamed")
+        own = await scene.secret("renamed-login")
+        scene.mark()
+        # A rename onto a foreign Secret touches neither it nor the old one.
+        await scene.change("renamed", {"generated_secret_name": "taken"})
+        await refused(scene, ecr_secret("renamed"), "field manager helm")
+        assert await scene.secret("renamed-login") == own
+        assert await scene.secrets(*logins) == before
+        assert set(accepted(scene)) == {STATUS_WRITE}
+        # One that names another Secret is out of the conflict at once.
+        await scene.change("plain", {"generated_secret_name": "free"})
+        await scene.ready("plain")
+    assert await scene.secrets(*logins) == before
     assert scene.aws.count() == 1
-    await scene.api.merge_patch(
-        SECRETS, "deleting-login", {"metadata": {"finalizers": None}}, scene.namespace
-    )
+    await scene.patch_secret("deleting-login", {"metadata": {"finalizers": None}})
 
 
 def _forms(chart: Json, mine: Json) -> dict[str, tuple[str, Json, str]]:
-    """Return who made it, the Secret, and whose the operator is to say it is, by the resource's name."""
-    metadata = mine["metadata"]
+    """Return who made it, the Secret, and the owner that is to be reported, by the resource's name."""
     claimed = {
         "ecr.mobb.redhat.com/owner": "Secret/claimed",
-        "ecr.mobb.redhat.com/owner-uid": metadata["uid"],
+        "ecr.mobb.redhat.com/owner-uid": mine["metadata"]["uid"],
     }
     not_controller = owner_reference(mine, is_controller=False)
     empty = {key: value for key, value in core_secret("empty-login").items() if key != "data"}
+    typed = {**core_secret("typed-login"), "type": DOCKER, "data": v060.docker_data({})}
+    # v0.6.0's very form, without its status.
+    old = v060.generated_secret(ecr_secret("old"), v060.new_password())
     return {
         "plain": ("helm", core_secret("plain-login"), "field manager helm"),
         "owned": ("helm", core_secret("owned-login", ownerReferences=[chart]), "ConfigMap chart"),
         "empty": ("helm", empty, "no owner"),
-        "labelled": (
-            "kubectl-edit",
-            core_secret("labelled-login", labels=OURS),
-            "field manager kubectl-edit",
-        ),
+        "labelled": ("edit", core_secret("labelled-login", labels=OURS), "field manager edit"),
         "claimed": (
-            "kubectl-edit",
+            "edit",
             core_secret("claimed-login", labels=OURS, annotations=claimed),
-            "field manager kubectl-edit",
+            "field manager edit",
         ),
         "mine": ("me", core_secret("mine-login", ownerReferences=[not_controller]), "field manager me"),
-        "typed": (
-            "helm",
-            {**core_secret("typed-login"), "type": DOCKER, "data": v060.docker_data({})},
-            "field manager helm",
-        ),
+        "typed": ("helm", typed, "field manager helm"),
+        "old": ("manager", old, "field manager manager"),
         "immutable": ("helm", {**core_secret("immutable-login"), "immutable": True}, "field manager helm"),
         "deleting": ("helm", core_secret("deleting-login", **HELD), "field manager helm"),
     }
 
 
-async def _deleted(scene: Scene) -> None:
-    await scene.delete("deleted-login")
+def _annotate(name: str, word: str) -> Callable[[Scene], Awaitable[object]]:
+    return lambda scene: scene.patch_secret(name, {"metadata": {"annotations": {ADOPT: word}}})
 
 
-async def _marked(scene: Scene) -> None:
-    await _annotate(scene, "marked-login")
-
-
-async def _marked_of_another_type(scene: Scene) -> None:
-    await _annotate(scene, "other-type-login", "replace")
-
-
-async def _released(scene: Scene) -> None:
-    await scene.api.merge_patch(SECRETS, "held-login", {"metadata": {"finalizers": None}}, scene.namespace)
-
-
-async def _immutable_deleted(scene: Scene) -> None:
-    await scene.delete("immutable-login")
-
-
-async def _annotate(scene: Scene, name: str, word: str = "true") -> None:
-    patch = {"metadata": {"annotations": {ADOPT: word}}}
-    await scene.api.merge_patch(SECRETS, name, patch, scene.namespace)
-
-
-HEALED_BY: dict[str, Callable[[Scene], Awaitable[None]]] = {
-    "deleted": _deleted,
-    "marked": _marked,
-    "other-type": _marked_of_another_type,
-    "held": _released,
-    "immutable": _immutable_deleted,
+ENDED_BY: dict[str, Callable[[Scene], Awaitable[object]]] = {
+    "deleted": lambda scene: scene.delete("deleted-login"),
+    "labelled": lambda scene: scene.delete("labelled-login"),
+    "immutable": lambda scene: scene.delete("immutable-login"),
+    "marked": _annotate("marked-login", "true"),
+    "other-type": _annotate("other-type-login", "replace"),
+    "held": lambda scene: scene.patch_secret("held-login", {"metadata": {"finalizers": None}}),
 }
 
 
-async def test_a_conflict_heals_by_itself_when_the_secret_is_deleted_or_marked_for_adoption(
-    scene: Scene,
-) -> None:
+@concurrent(WAITING)
+async def test_a_conflict_ends_when_the_secret_is_deleted_or_marked_for_adoption(scene: Scene) -> None:
     marked = {**core_secret("marked-login", labels={"team": "blue"}), "type": DOCKER}
     marked["data"] = {**v060.docker_data({}), "extra": "dmFsdWU="}
-    held = core_secret("held-login", **HELD)
-    await scene.create(marked, held, core_secret("deleted-login"), core_secret("other-type-login"))
+    plain = (core_secret("deleted-login"), core_secret("labelled-login", labels=OURS))
+    await scene.create(marked, *plain, core_secret("held-login", **HELD), core_secret("other-type-login"))
     await scene.create({**core_secret("immutable-login"), "immutable": True})
-    await scene.create(*(ecr_secret(name) for name in HEALED_BY))
+    await scene.create(*map(ecr_secret, ENDED_BY))
     await scene.delete("held-login")
-    (before,) = await core_secrets(scene, "marked-login")
+    before = await scene.secret("marked-login")
     async with scene.operator():
-        for name in HEALED_BY:
+        for name in ENDED_BY:
             await scene.told(name, "False", "SecretConflict")
-        await asyncio.gather(*(heal(scene) for heal in HEALED_BY.values()))
-        await asyncio.gather(*(scene.ready(name, within=HEALED) for name in HEALED_BY))
-    for name in HEALED_BY:
+        await asyncio.gather(*(end(scene) for end in ENDED_BY.values()))
+        # The watch shows this one.
+        await scene.ready("labelled", within=10)
+        await scene.ready(*ENDED_BY, within=HEALED)
+    for name in ENDED_BY:
         assert (await scene.token(f"{name}-login")).serial == 1
         assert not (await scene.secret(f"{name}-login")).get("immutable")
-    await _is_kept(scene, before)
-
-
-async def _is_kept(scene: Scene, before: Json) -> None:
-    """Check that a Secret was adopted where it stood, with what others had put on it."""
-    after = await scene.secret(before["metadata"]["name"])
+    # Adopted where it stood, with what others had put on it.
+    after = await scene.secret("marked-login")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["metadata"]["labels"] == {"team": "blue", **OURS}
     assert after["data"]["extra"] == "dmFsdWU="
 
 
-async def test_a_resource_that_names_another_secret_is_out_of_the_conflict_at_once(scene: Scene) -> None:
-    foreign = await scene.api.create(core_secret("pull-login"), scene.namespace)
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator():
-        await scene.told("pull", "False", "SecretConflict")
-        await scene.change("pull", {"generated_secret_name": "free"})
-        await scene.ready("pull", within=5)
-    assert await scene.secret("pull-login") == foreign
-    assert (await scene.token("free")).serial == 1
-
-
-async def test_secrets_that_appear_while_aws_is_being_asked_stay_untouched(scene: Scene) -> None:
-    names = [f"r{number}" for number in range(10)]
+async def test_secrets_that_appear_in_a_race_with_the_operator_stay_untouched(scene: Scene) -> None:
+    slow = [
+        *(ecr_secret(f"s{number}") for number in range(5)),
+        *(argo_secret(f"a{number}") for number in range(5)),
+    ]
     scene.aws.hang()
-    await scene.create(*(ecr_secret(name) for name in names[:5]), *(argo_secret(name) for name in names[5:]))
+    await scene.create(*slow)
     async with scene.operator():
         await wait_for(lambda: scene.aws.count() == 1, 20, "the call to AWS")
-        before = [await v060.created_by(scene, "helm", core_secret(f"{name}-login")) for name in names]
+        names = [f"{each['metadata']['name']}-login" for each in slow]
+        foreign = [await v060.created_by(scene, "helm", core_secret(name)) for name in names]
         scene.aws.release()
-        for name in names[:5]:
-            await refused(scene, ecr_secret(name), "field manager helm")
-        for name in names[5:]:
-            await refused(scene, argo_secret(name), "field manager helm")
-    assert await core_secrets(scene, *(f"{name}-login" for name in names)) == before
-
-
-async def test_secrets_made_in_a_race_with_the_operator_stay_untouched(scene: Scene) -> None:
-    await scene.create(ecr_secret("first"))
-    async with scene.operator():
-        await scene.ready("first")
+        for each in slow:
+            await refused(scene, each, "field manager helm")
         raced = await asyncio.gather(*(_race(scene, f"r{number}", number / 1000) for number in range(60)))
-        foreign = {f"r{number}": secret for number, secret in enumerate(raced) if secret}
-        assert foreign
         for number, secret in enumerate(raced):
-            await scene.told(
-                f"r{number}", *(("False", "SecretConflict") if secret else ("True", "Refreshed"))
-            )
-    found = {name: await scene.secret(f"{name}-login") for name in foreign}
-    assert found == foreign
+            expected = ("False", "SecretConflict") if secret else ("True", "Refreshed")
+            await scene.told(f"r{number}", *expected)
+    first = [secret for secret in raced if secret]
+    assert first
+    foreign += first
+    assert await scene.secrets(*(each["metadata"]["name"] for each in foreign)) == foreign
     assert scene.aws.count() == 1
 
 
@@ -197,3 +164,12 @@ async def _race(scene: Scene, name: str, head_start: float) -> Json | None:
 
     secret, _ = await asyncio.gather(foreign(), scene.create(ecr_secret(name)))
     return secret
+
+
+async def test_a_labelled_secret_without_a_resource_is_never_read(scene: Scene) -> None:
+    await scene.create(core_secret("pull-login", labels=OURS))
+    async with scene.operator():
+        await scene.watching()
+        await scene.writes_are({})
+    # The namespace in WATCH_NAMESPACE is read, whose absence would be reported.
+    assert {request.resource for request in scene.requests() if request.verb == "get"} == {"namespaces"}

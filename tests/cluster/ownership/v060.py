@@ -4,107 +4,33 @@ import base64
 import json
 import secrets
 import time
-from typing import Any
+from pathlib import Path
+from typing import Final
+
+import yaml
 
 from lab.api import SECRETS, Json
 from tests.cluster.scene import Scene
 
-GROUP = "ecr.mobb.redhat.com"
+MANIFESTS: Final = list(yaml.safe_load_all(Path("tests/manifests/v0.6.0.yaml").read_text()))
 LIFE = 12 * 3600
 _MANAGER = "manager"  # the name of its binary
-_ALL = ["create", "delete", "get", "list", "patch", "update", "watch"]
-_KINDS = ["argohelmreposecrets", "secrets"]
 
 
 def crds() -> list[Json]:
     """Return its CRDs: strings in the spec, two fields in the status."""
+    return [each for each in MANIFESTS if each["kind"] == "CustomResourceDefinition"]
+
+
+def rights(user: str) -> list[Json]:
+    """Return its ClusterRole and its leader-election Role, both bound to a user."""
+    names = ("-manager-role", "-manager-rolebinding", "-election-role", "-election-rolebinding")
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
     return [
-        _crd("Secret", "secrets", "ecrsecret", "ecr_registry"),
-        _crd("ArgoHelmRepoSecret", "argohelmreposecrets", "argohelmrepo", "url"),
+        each | ({"subjects": subjects} if "subjects" in each else {})
+        for each in MANIFESTS
+        if each["metadata"]["name"].endswith(names)
     ]
-
-
-def _crd(kind: str, plural: str, short: str, target: str) -> Json:
-    singular = kind.lower()
-    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": singular}
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": _schema(target)},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {**names, "shortNames": [short], "categories": ["aws", "ecr"]},
-            "versions": [version],
-        },
-    }
-
-
-def _schema(target: str) -> Json:
-    text = {"type": "string"}
-    required = ["frequency", "generated_secret_name", "region", target]
-    spec = {"type": "object", "required": required, "properties": dict.fromkeys(required, text)}
-    status = {
-        "type": "object",
-        "properties": {"lastUpdatedTime": {"type": "string", "format": "date-time"}, "phase": text},
-    }
-    properties = {
-        "apiVersion": text,
-        "kind": text,
-        "metadata": {"type": "object"},
-        "spec": spec,
-        "status": status,
-    }
-    return {"type": "object", "properties": properties}
-
-
-def rights(user: str, namespace: str) -> list[Json]:
-    """Return its ClusterRole and its leader-election Role in a namespace, both bound to a user."""
-    manager = [
-        _rule("", ["secrets"], _ALL),
-        _rule(GROUP, _KINDS, _ALL),
-        _rule(GROUP, [f"{kind}/finalizers" for kind in _KINDS], ["update"]),
-        _rule(GROUP, [f"{kind}/status" for kind in _KINDS], ["get", "patch", "update"]),
-    ]
-    election = [
-        _rule("", ["configmaps"], _ALL),
-        _rule("coordination.k8s.io", ["leases"], _ALL),
-        _rule("", ["events"], ["create", "patch"]),
-    ]
-    inside = {"namespace": namespace}
-    return [
-        _rbac("ClusterRole", "ecr-secret-operator-manager-role", {}, rules=manager),
-        _rbac("Role", "ecr-secret-operator-leader-election-role", inside, rules=election),
-        _binding("ClusterRole", "ecr-secret-operator-manager-role", user, {}),
-        _binding("Role", "ecr-secret-operator-leader-election-role", user, inside),
-    ]
-
-
-def _rule(group: str, resources: list[str], verbs: list[str]) -> Json:
-    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
-
-
-def _binding(kind: str, role: str, user: str, place: Json) -> Json:
-    group = "rbac.authorization.k8s.io"
-    return _rbac(
-        f"{kind}Binding",
-        f"{role}binding",
-        place,
-        roleRef={"apiGroup": group, "kind": kind, "name": role},
-        subjects=[{"apiGroup": group, "kind": "User", "name": user}],
-    )
-
-
-def _rbac(kind: str, name: str, place: Json, **content: Any) -> Json:
-    version = "rbac.authorization.k8s.io/v1"
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place}, **content}
 
 
 def new_password() -> str:

@@ -28,7 +28,7 @@ from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
 from ecr_operator.core.worker import Workers
-from ecr_operator.election.elector import Elector, Leading, NoElection
+from ecr_operator.election.elector import Elector, LeaderElection, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
@@ -94,7 +94,7 @@ async def run(settings: Settings) -> None:
                     await leading.release()
 
 
-async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Leading:
+async def _leading(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> LeaderElection:
     if not settings.leader_elect:
         return NoElection()
     namespace = settings.namespace or client.namespace or _DEFAULT_NAMESPACE
@@ -133,7 +133,7 @@ class Operator:
         settings: Settings,
         client: KubeClient,
         issuer: EcrTokenIssuer,
-        leading: Leading,
+        leading: LeaderElection,
         metrics: Metrics,
         probes: Probes,
     ) -> None:

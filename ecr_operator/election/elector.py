@@ -52,7 +52,7 @@ class LeaseStore(Protocol):
         ...
 
 
-class Leading(Protocol):
+class LeaderElection(Protocol):
     """Whether and when to work; `Elector`, or `NoElection` without leader election."""
 
     def is_leader(self) -> bool:

@@ -39,7 +39,7 @@ async def test_one_call_per_region_serves_all_hosts(world: World) -> None:
         await settle()
         assert list(held(world)) == [HERE, SAME, THERE]
         assert len(world.aws.asked) == 2
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ async def test_a_source_that_fails_is_named_and_the_others_are_written(world: Wo
         of = world.see(ecr_registry=HERE, additional_registries=[THERE])
         await settle()
         assert list(held(world)) == [HERE]
-        assert world.told(of) == ("True", "Refreshed"), "the spec's first registry has its login"
-        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         assert THERE in world.status(of)["conditions"][1]["message"]
 
 
@@ -89,7 +89,7 @@ async def test_a_source_that_recovers_is_added(world: World) -> None:
         del world.aws.failing["eu-west-1"]
         await world.clock.advance(600)
         assert list(held(world)) == [HERE, THERE]
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
@@ -101,12 +101,12 @@ async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
         await world.clock.advance(10 * 3600)
         assert held(world)[THERE] == old[THERE]
         assert held(world)[HERE] != old[HERE]
-        assert world.told(of) == ("True", "Refreshed")
-        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert world.condition(of) == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         await world.clock.advance(2 * 3600)
         assert list(held(world)) == [HERE], "one that has expired is of no use"
-        assert world.told(of) == ("True", "Refreshed"), "the spec's first registry has its login"
-        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
 
 
 async def test_when_the_first_registry_s_token_expires_the_secret_is_not_ready(world: World) -> None:
@@ -116,7 +116,7 @@ async def test_when_the_first_registry_s_token_expires_the_secret_is_not_ready(w
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(12 * 3600)
         assert list(held(world)) == [HERE, THERE]
-        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
         assert world.status(of)["expirationTime"] == "2026-03-02T00:00:00Z"
 
 
@@ -129,10 +129,10 @@ async def test_each_login_that_stays_counts_by_its_own_time(world: World) -> Non
         world.aws.failing["eu-central-1"] = permanent()
         await world.clock.advance(2 * 3600)
         assert list(held(world)) == [HERE, FAR]
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         await world.clock.advance(9 * 3600)
         assert list(held(world)) == [HERE]
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_source_that_recovers_is_no_repair(world: World) -> None:
@@ -165,7 +165,7 @@ async def test_a_write_whose_answer_was_lost_is_no_fight(world: World) -> None:
         )
         await world.clock.advance(30)
         assert list(held(world)) == [HERE, THERE, SAME]
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         writes = len(world.secrets.calls)
         await world.clock.advance(3600)
         assert len(world.secrets.calls) == writes
@@ -187,7 +187,7 @@ async def test_a_new_request_tries_a_failed_source_at_once_and_only_once(world: 
         del world.aws.failing["us-east-2"]
         asked = world.see(annotations={REQUEST: "now, please"})
         await settle()
-        assert world.told(asked) == ("True", "Refreshed")
+        assert world.condition(asked) == ("True", "Refreshed")
 
 
 async def test_a_registry_that_never_works_is_told_once_however_often_it_is_tried(world: World) -> None:
@@ -195,11 +195,11 @@ async def test_a_registry_that_never_works_is_told_once_however_often_it_is_trie
     async with world.working():
         of = world.see(ecr_registry=HERE, additional_registries=[THERE])
         await settle()
-        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         written, emitted = len(world.resources.written), len(world.events.emitted)
         for _ in range(10):
             await world.clock.advance(60)
-            assert world.told(of) == ("True", "Refreshed")
+            assert world.condition(of) == ("True", "Refreshed")
         assert len(world.aws.asked) > 5
         assert (len(world.resources.written), len(world.events.emitted)) == (written, emitted)
 
@@ -215,6 +215,6 @@ async def test_a_region_that_never_answers_in_time_is_told_once(world: World) ->
             await world.clock.advance(25)
             world.aws.answer()
             await world.clock.advance(5)
-            assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+            assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
         assert len(world.aws.asked) > asked + 3
         assert len(world.resources.written) <= written + 1

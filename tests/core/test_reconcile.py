@@ -319,7 +319,7 @@ async def test_a_rename_while_a_registry_fails_takes_its_login_along(world: Worl
     of = await two_logins_and_a_restart(world, generated_secret_name="new")
     async with world.working():
         await settle()
-        assert world.told(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
     assert list(world.secrets.metadata) == [("team", "new")]
     for region in ("us-east-2", "eu-west-1"):
         assert f'"{host(region)}":' in password(world, "new")
@@ -420,7 +420,7 @@ async def test_a_request_for_a_fresh_token_outlives_the_adoption(world: World) -
     async with world.working():
         of = world.see(status=LEGACY, annotations={REQUEST: "now"})
         await settle()
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         assert world.aws.asked == [OHIO]
         assert '"password":"token-1"' in password(world)
         assert world.events.emitted == [(of.key, Reason.ADOPTED)]

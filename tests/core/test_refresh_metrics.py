@@ -58,7 +58,7 @@ async def test_every_failed_attempt_counts_and_the_resource_fails_until_one_succ
         await world.clock.advance(120)
         assert refreshes(world) == counted | {"Refreshed": 1}
         assert failing(world.cache) == {}
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_who_fails_shows_by_the_latest_reason_while_the_old_token_lives(world: World) -> None:
@@ -67,7 +67,7 @@ async def test_who_fails_shows_by_the_latest_reason_while_the_old_token_lives(wo
         await settle()
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(10 * 3600)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         assert failing(world.cache) == {("Secret", Reason.ACCESS_DENIED): 1}
 
 
@@ -77,7 +77,7 @@ async def test_a_resource_that_is_gone_fails_no_more(world: World) -> None:
         of = world.see()
         await settle()
         assert failing(world.cache)
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert not failing(world.cache)
 

@@ -66,8 +66,8 @@ async def test_wrong_keys_show_on_all_leave_every_token_and_are_asked_once(world
         world.aws.failing["us-east-2"] = DENIED
         rotate(world, NEW)
         await world.clock.advance(TWO_MINUTES)
-        assert {world.told(of, "Refreshed") for of in found} == {("False", "AccessDenied")}
-        assert {world.told(of) for of in found} == {("True", "Refreshed")}
+        assert {world.condition(of, "Refreshed") for of in found} == {("False", "AccessDenied")}
+        assert {world.condition(of) for of in found} == {("True", "Refreshed")}
         assert len(world.aws.asked) == 1
         assert not world.secrets.calls
         # Right ones are tried at once by those that were refused.
@@ -236,7 +236,7 @@ async def test_a_named_secret_that_makes_no_sense_any_more_is_tried_and_session_
         world.aws.failing["us-east-2"] = permanent(Reason.CREDENTIALS_MISSING)
         named.shows(KeyDigest())
         await world.clock.advance(TWO_MINUTES)
-        assert world.told(named.of, "Refreshed") == ("False", "CredentialsMissing")
+        assert world.condition(named.of, "Refreshed") == ("False", "CredentialsMissing")
         world.aws.failing.clear()
         named.shows(KeyDigest())
         await settle()

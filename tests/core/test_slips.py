@@ -132,7 +132,7 @@ async def live(world: World, kind: str = "Secret", **usual: Any) -> Resource:
     """Have a resource with all that may be lost, and its Secret made."""
     of = world.see(kind, **(GOOD[kind] | usual))
     await settle()
-    assert (world.told(of), world.told(of, "Refreshed")) == (("True", "Refreshed"), ("True", "Refreshed"))
+    assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"), ("True", "Refreshed"))
     return of
 
 
@@ -187,8 +187,8 @@ def is_reported(
     world: World, of: Resource, reason: Reason, ready: tuple[str, str] = ("True", "Refreshed")
 ) -> None:
     """Check what a resource says of a slip, and that its Secret still shows."""
-    assert world.told(of) == ready
-    assert (world.told(of, "Refreshed"), world.told(of, "Stalled")) == (("False", reason), ("True", reason))
+    assert world.condition(of) == ready
+    assert (world.condition(of, "Refreshed"), world.condition(of, "Stalled")) == (("False", reason), ("True", reason))
     status = world.status(of)
     assert (status["phase"], status["secretName"]) == ("Updated", "web-pull")
     assert metric(world) is not None
@@ -262,7 +262,7 @@ async def test_where_there_is_no_secret_defaults_do_unless_they_would_open_or_lo
         of = world.see(kind, **(GOOD[kind] | usual | slip))
         await settle()
         if no_default:
-            assert (world.told(of), world.told(of, "Stalled")) == (("False", reason), ("True", reason))
+            assert (world.condition(of), world.condition(of, "Stalled")) == (("False", reason), ("True", reason))
             assert (world.secrets.calls, world.aws.asked, metric(world)) == ([], [], None)
             assert world.status(of)["phase"] == "Failed"
         else:
@@ -280,11 +280,11 @@ async def test_a_slip_that_is_corrected_costs_nothing(
         is_reported(world, of, reason)
         world.secrets.calls.clear()
         of = await change(world, of, generation=3, **usual)
-        assert (world.told(of), world.told(of, "Refreshed")) == (("True", "Refreshed"),) * 2
-        assert world.told(of, "Stalled") == ("", "")
+        assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
+        assert world.condition(of, "Stalled") == ("", "")
         of = await change(world, of, generation=4, **(usual | {"secret_labels": {"new": "label"}}))
         assert lasting(world)["metadata"]["labels"].get("new") == "label"
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert (world.secrets.calls, len(world.aws.asked)) == (["apply team/web-pull"], 1)
 
 
@@ -297,15 +297,15 @@ async def test_while_the_login_can_t_be_known_the_secret_stays_and_shows(
         before, shown = lasting(world), metric(world)
         of = await change(world, of, **said)
         status = world.status(of)
-        assert (world.told(of)[0], world.told(of, "Refreshed")[0]) == ("False", "False")
-        assert world.told(of, "Stalled")[0] == "True"
+        assert (world.condition(of)[0], world.condition(of, "Refreshed")[0]) == ("False", "False")
+        assert world.condition(of, "Stalled")[0] == "True"
         assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-01T12:12:00Z")
         assert "expires at 2026-03-01T12:12:00Z" in message(world, of)
         await world.clock.advance(DEAD)
         assert (lasting(world), pulls(world), metric(world)) == (before, ["web-pull"], shown)
         assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
         of = await change(world, of, generation=3)
-        assert (world.told(of), serial(world)) == (("True", "Refreshed"), "token-2")
+        assert (world.condition(of), serial(world)) == (("True", "Refreshed"), "token-2")
 
 
 async def test_a_failure_of_aws_shows_before_a_slip_and_the_token_counts(world: World) -> None:
@@ -314,10 +314,10 @@ async def test_a_failure_of_aws_shows_before_a_slip_and_the_token_counts(world: 
         of = await change(world, of, secret_labels={"a": "b c"})
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(DUE)
-        assert world.told(of) == ("True", "Refreshed")
-        assert world.told(of, "Refreshed") == ("False", Reason.ACCESS_DENIED)
+        assert world.condition(of) == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("False", Reason.ACCESS_DENIED)
         await world.clock.advance(DEAD - DUE)
-        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
         world.aws.failing.clear()
         await world.clock.advance(1800)
         is_reported(world, of, INVALID)
@@ -354,7 +354,7 @@ async def test_a_slip_together_with_another_name_moves_all_of_it(
         before = lasting(world)
         of = await change(world, of, generated_secret_name="new", **(usual | slip))
         await world.clock.advance(60)
-        assert (world.told(of), world.told(of, "Refreshed")) == (("True", "Refreshed"), ("False", reason))
+        assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"), ("False", reason))
         assert world.status(of)["secretName"] == "new"
     moved = lasting(world, "new")
     for part in ("labels", "ownerReferences"):
@@ -372,8 +372,8 @@ async def test_what_is_suspended_says_so_and_what_is_wrong(world: World) -> None
         of = await live(world)
         before = lasting(world)
         of = await change(world, of, suspend=True, secret_labels={"a": "b c"}, deletion_policy="x")
-        assert (world.told(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Suspended")
-        assert world.told(of, "Refreshed") == ("Unknown", Reason.SUSPENDED)
+        assert (world.condition(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Suspended")
+        assert world.condition(of, "Refreshed") == ("Unknown", Reason.SUSPENDED)
         assert "spec.suspend is true" in message(world, of)
         assert "spec.secret_labels" in message(world, of)
         await world.clock.advance(DEAD)
@@ -384,7 +384,7 @@ async def test_what_is_suspended_from_the_start_says_so_whatever_else_is_wrong(w
     async with world.working():
         of = world.see(suspend=True, deletion_policy="x")
         await settle()
-        assert (world.told(of), world.secrets.calls) == (("False", Reason.SUSPENDED), [])
+        assert (world.condition(of), world.secrets.calls) == (("False", Reason.SUSPENDED), [])
 
 
 async def test_what_is_suspended_tells_of_the_death_of_a_token_in_a_secret_that_somebody_edited(
@@ -398,9 +398,9 @@ async def test_what_is_suspended_tells_of_the_death_of_a_token_in_a_secret_that_
         world.secrets.metadata["team", "web-pull"]["resourceVersion"] = "900"
         world.show_secret()
         await settle()
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         await world.clock.advance(DEAD)
-        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -419,13 +419,13 @@ async def test_what_is_suspended_still_tells_of_a_secret_that_has_lost_our_label
             world.delete()
             world.queue.schedule_now(of.key)
             await world.clock.advance(60)
-            assert (world.told(of)[0], "secretName" in world.status(of)) == ("False", False)
+            assert (world.condition(of)[0], "secretName" in world.status(of)) == ("False", False)
             calls = len(world.secrets.calls)
             await world.clock.advance(DUE)
             assert len(world.secrets.calls) == calls
             return
         await world.clock.advance(DEAD)
-        assert world.told(of) == ("False", Reason.TOKEN_EXPIRED)
+        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
 
 
 async def test_other_slips_keep_no_link_from_being_made(world: World) -> None:
@@ -446,10 +446,10 @@ async def test_while_the_secret_can_t_be_read_it_counts_as_it_was(world: World) 
         world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
         world.queue.schedule_now(of.key)
         await settle()
-        assert world.told(of) == ("True", "Refreshed")
-        assert world.told(of, "Refreshed") == ("False", Reason.KUBERNETES_UNAVAILABLE)
+        assert world.condition(of) == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("False", Reason.KUBERNETES_UNAVAILABLE)
         await world.clock.advance(DEAD)
-        assert world.told(of)[0] == "False"
+        assert world.condition(of)[0] == "False"
         world.secrets.unreadable = None
         await world.clock.advance(600)
         is_reported(world, of, INVALID)
@@ -466,7 +466,7 @@ async def test_what_is_told_while_a_new_spec_s_secret_can_t_be_read_is_not_told_
         of = await change(world, of, ecr_registry=host("eu-west-1"), secret_labels={"a": "b c"})
         assert world.status(of) == before
         await world.clock.advance(DEAD)
-        assert (world.told(of)[0], world.status(of)["observedGeneration"]) == ("False", 2)
+        assert (world.condition(of)[0], world.status(of)["observedGeneration"]) == ("False", 2)
         world.secrets.unreadable = None
         await world.clock.advance(600)
         is_reported(world, of, INVALID)
@@ -502,7 +502,7 @@ async def test_a_resource_that_is_made_again_with_a_slip_takes_its_secret_over(
     world: World, kind: str, slip: dict[str, Any]
 ) -> None:
     async with world.working():
-        world.see_gone(await live(world, kind))
+        world.see_deleted(await live(world, kind))
         before = lasting(world)
         of = world.see(kind, uid="uid-of-another", **(GOOD[kind] | slip))
         await settle()
@@ -519,13 +519,13 @@ async def test_under_a_slip_nothing_is_taken_from_the_secret_of_a_resource_of_an
     world: World,
 ) -> None:
     async with world.working():
-        world.see_gone(await live(world, ARGO))
+        world.see_deleted(await live(world, ARGO))
         of = world.see(
             ARGO, name="other", **(GOOD[ARGO] | {"project": "Team A"}), generated_secret_name="web-pull"
         )
         await settle()
         calls = list(world.secrets.calls)
-        assert (world.told(of), world.told(of, "Refreshed")) == (("False", INVALID),) * 2
+        assert (world.condition(of), world.condition(of, "Refreshed")) == (("False", INVALID),) * 2
         await world.clock.advance(DEAD)
     assert (world.secrets.calls, calls.count("apply team/web-pull")) == (calls, 1)
 
@@ -535,7 +535,7 @@ async def test_a_secret_of_others_keeps_its_conflict_under_a_slip(world: World) 
     async with world.working():
         of = world.see(secret_labels={"a": "b c"})
         await settle()
-        assert world.told(of) == ("False", Reason.SECRET_CONFLICT)
+        assert world.condition(of) == ("False", Reason.SECRET_CONFLICT)
     assert world.secrets.manifests == {}
 
 
@@ -563,7 +563,7 @@ async def test_no_secret_is_made_for_a_bad_project_though_v0_6_0_served_the_reso
     async with world.working():
         of = world.see(ARGO, project="team a", status=status)
         await settle()
-        assert world.told(of, "Refreshed") == ("False", INVALID)
+        assert world.condition(of, "Refreshed") == ("False", INVALID)
     assert world.secrets.manifests == {}
 
 
@@ -605,22 +605,22 @@ async def test_what_no_client_can_use_is_not_ready_and_still_renewed(
         assert serial(world) == "token-2"
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(DEAD - 5 * 60)
-        assert (world.told(of), world.told(of, "Refreshed")[1]) == (not_ready, Reason.ACCESS_DENIED)
+        assert (world.condition(of), world.condition(of, "Refreshed")[1]) == (not_ready, Reason.ACCESS_DENIED)
         assert words in message(world, of, "Ready"), "not that AWS denies it"
         mended: dict[str, Any] = {"ecr_registry" if kind == "Secret" else "url": HOST}
         of = await change(world, of, **mended)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_url_without_a_region_is_judged_by_argo_cd_s_rules(world: World) -> None:
     async with world.working():
         of = world.see(ARGO, url="oci://charts.example.com/app")
         await settle()
-        assert world.told(of, "Refreshed") == ("False", INVALID)
+        assert world.condition(of, "Refreshed") == ("False", INVALID)
         assert "spec.region" in message(world, of)
         of = world.see(ARGO, name="other", url="https://charts.example.com/app")
         await settle()
-        assert world.told(of, "Refreshed") == ("False", Reason.INVALID_REGISTRY)
+        assert world.condition(of, "Refreshed") == ("False", Reason.INVALID_REGISTRY)
         assert "Argo CD" in message(world, of)
 
 
@@ -649,7 +649,7 @@ async def test_a_hint_is_there_as_long_as_it_applies(world: World) -> None:
     async with world.working():
         of = world.see(ARGO, url=f"oci://{HOST}/charts")
         await settle()
-        assert (world.told(of), world.told(of, "Refreshed")) == (("True", "Refreshed"),) * 2
+        assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
         assert "Argo CD uses the login only for OCI sources" in message(world, of)
         of = world.see(ARGO, url=HOST, generation=2, status=world.status(of))
         await settle()
@@ -662,13 +662,13 @@ async def test_twins_name_each_other_until_one_is_gone(world: World) -> None:
         other = world.see(ARGO, name="apart", project="team-a")
         await settle()
         for of, name in ((one, "shop"), (two, "web")):
-            assert (world.told(of), world.told(of, "Refreshed")) == (("True", "Refreshed"),) * 2
+            assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
             assert f"ArgoHelmRepoSecret {name} has the same url" in message(world, of)
         assert message(world, other) == "The last refresh succeeded."
         writes = len(world.resources.written)
         await world.clock.advance(60)
         assert len(world.resources.written) == writes
-        world.see_gone(two)
+        world.see_deleted(two)
         await settle()
         assert message(world, one) == "The last refresh succeeded."
         of = world.see(ARGO, name="shop")
@@ -684,7 +684,7 @@ async def test_of_three_twins_each_names_another(world: World) -> None:
         found = [world.see(ARGO, name=name) for name in ("a", "b", "c")]
         await settle()
         assert [" has the same url" in message(world, of) for of in found] == [True] * 3
-        world.see_gone(found[0])
+        world.see_deleted(found[0])
         await settle()
         assert "ArgoHelmRepoSecret c has" in message(world, found[1])
         assert "ArgoHelmRepoSecret b has" in message(world, found[2])

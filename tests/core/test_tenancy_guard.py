@@ -50,7 +50,7 @@ async def test_a_refusal_asks_aws_for_nothing_and_is_told() -> None:
         of = world.see()
         await settle()
         assert (world.aws.asked, world.secrets.calls) == ([], [])
-        assert world.told(of) == ("False", Reason.ROLE_NOT_PERMITTED)
+        assert world.condition(of) == ("False", Reason.ROLE_NOT_PERMITTED)
 
 
 @pytest.mark.parametrize("hosts", [("*.example",)])
@@ -60,4 +60,4 @@ async def test_a_registry_that_is_not_allowed_is_told(hosts: tuple[str, ...]) ->
         of = world.see()
         await settle()
         assert world.aws.asked == []
-        assert world.told(of) == ("False", Reason.INVALID_REGISTRY)
+        assert world.condition(of) == ("False", Reason.INVALID_REGISTRY)

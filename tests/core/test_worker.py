@@ -48,7 +48,7 @@ async def test_a_new_resource_costs_one_call_and_two_writes_and_no_event(world: 
         of = world.see()
         await settle()
         assert (len(world.aws.asked), len(world.secrets.calls), world.resources.attempts) == (1, 1, 1)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         assert world.events.emitted == []
 
 
@@ -94,7 +94,7 @@ async def test_a_day_of_refreshes_writes_twice_each_and_never_lets_the_token_die
         of = world.see(frequency="24h")
         for _ in range(24 * 4):
             await world.clock.advance(900)
-            assert world.told(of) == ("True", "Refreshed")
+            assert world.condition(of) == ("True", "Refreshed")
         assert len(world.aws.asked) == 3
         assert world.resources.attempts == len(world.secrets.calls) == 3
         assert world.events.emitted == []
@@ -113,7 +113,7 @@ async def test_tokens_that_live_forty_seconds_never_die(world: World) -> None:
         of = world.see()
         for _ in range(300):
             await world.clock.advance(1)
-            assert world.told(of) == ("True", "Refreshed")
+            assert world.condition(of) == ("True", "Refreshed")
     assert len(world.aws.asked) <= 13
 
 
@@ -192,8 +192,8 @@ async def test_a_label_that_an_admission_overwrites_is_reported_once_and_the_tok
         of = world.see()
         for _ in range(24 * 4):
             await world.clock.advance(900)
-            assert world.told(of) == ("True", "Refreshed")
-            assert world.told(of, "Refreshed") == ("False", "FieldsContested")
+            assert world.condition(of) == ("True", "Refreshed")
+            assert world.condition(of, "Refreshed") == ("False", "FieldsContested")
             assert world.status(of)["nextRefreshTime"]
         assert len(world.aws.asked) == 3
         assert world.resources.attempts == 3
@@ -204,7 +204,7 @@ async def test_a_label_that_an_admission_overwrites_is_reported_once_and_the_tok
         assert calls["apply"] <= 24 * 6 + 3
         world.secrets.labels = {}
         await world.clock.advance(660)
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
         looks = len(world.secrets.calls)
         await world.clock.advance(3600)
         assert len(world.secrets.calls) == looks
@@ -228,7 +228,7 @@ async def test_a_deletion_that_no_watch_shows_is_noticed_under_a_slip_too(world:
         await world.clock.advance(60)
         world.see(generation=2, status=world.status(of), frequency="10 hours")
         await world.clock.advance(60)
-        assert world.told(of, "Refreshed") == ("False", Reason.INVALID_SPEC)
+        assert world.condition(of, "Refreshed") == ("False", Reason.INVALID_SPEC)
         written = world.resources.attempts
         del world.secrets.metadata["team", "web-pull"]
         await world.clock.advance(31)
@@ -244,7 +244,7 @@ async def test_while_others_fight_for_a_label_the_token_is_renewed_in_time(world
             if ("team", "web-pull") in world.secrets.metadata:
                 world.relabel()
             await world.clock.advance(60)
-            assert world.told(of)[0] == "True"
+            assert world.condition(of)[0] == "True"
         assert world.secrets.metadata["team", "web-pull"]
         assert len(world.aws.asked) == 2
         assert world.clock.now() < world.expiry()
@@ -257,7 +257,7 @@ async def test_waiting_for_aws_is_told_after_two_seconds(world: World) -> None:
         await world.clock.advance(1.9)
         assert world.resources.attempts == 0
         await world.clock.advance(0.2)
-        assert (phases(world, of), world.told(of, "Refreshed")) == (["Pending"], ("Unknown", "Pending"))
+        assert (phases(world, of), world.condition(of, "Refreshed")) == (["Pending"], ("Unknown", "Pending"))
         await world.clock.advance(60)
         assert phases(world, of) == ["Pending"]
         world.aws.answer()
@@ -275,7 +275,7 @@ async def test_a_region_that_hangs_delays_no_other(world: World) -> None:
         quick = world.see(name="quick", ecr_registry=host("eu-west-1"))
         for _ in range(5):
             await settle()
-        assert world.told(quick) == ("True", "Refreshed")
+        assert world.condition(quick) == ("True", "Refreshed")
 
 
 async def test_a_failure_is_told_once_however_often_it_is_retried(world: World) -> None:
@@ -284,7 +284,7 @@ async def test_a_failure_is_told_once_however_often_it_is_retried(world: World) 
         of = world.see()
         await world.clock.advance(1800)
         assert len(world.aws.asked) > 20
-        assert world.told(of, "Refreshed") == ("False", "AWSUnavailable")
+        assert world.condition(of, "Refreshed") == ("False", "AWSUnavailable")
         assert (len(statuses(world, of)), world.events.emitted) == (1, [(of.key, Reason.AWS_UNAVAILABLE)])
 
 
@@ -294,7 +294,7 @@ async def test_a_failure_after_the_tokens_death_is_told_once_too(world: World) -
         await settle()
         world.aws.failing["us-east-2"] = transient()
         await world.clock.advance(12 * 3600 + 5)
-        assert world.told(of) == ("False", "TokenExpired")
+        assert world.condition(of) == ("False", "TokenExpired")
         before = world.resources.attempts
         await world.clock.advance(1800)
         assert world.resources.attempts == before
@@ -310,7 +310,7 @@ async def test_an_aws_that_fails_slowly_is_told_once_too(world: World) -> None:
             await world.clock.advance(70)
             world.aws.answer()
             await settle()
-        assert world.told(of, "Refreshed")[1] in {"Throttled", "Pending"}
+        assert world.condition(of, "Refreshed")[1] in {"Throttled", "Pending"}
         assert len(world.events.emitted) == 1
         assert len(statuses(world, of)) <= 2
 
@@ -321,10 +321,10 @@ async def test_the_death_of_the_token_is_told_at_that_very_second(world: World) 
         await settle()
         world.aws.failing["us-east-2"] = permanent()
         await world.clock.advance(12 * 3600 - 1)
-        assert (world.told(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Updated")
-        assert world.told(of, "Refreshed") == ("False", "AccessDenied")
+        assert (world.condition(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Updated")
+        assert world.condition(of, "Refreshed") == ("False", "AccessDenied")
         await world.clock.advance(1)
-        assert (world.told(of), world.status(of)["phase"]) == (("False", "TokenExpired"), "Failed")
+        assert (world.condition(of), world.status(of)["phase"]) == (("False", "TokenExpired"), "Failed")
         assert world.events.emitted == [(of.key, Reason.ACCESS_DENIED), (of.key, Reason.TOKEN_EXPIRED)]
 
 
@@ -333,10 +333,10 @@ async def test_a_recovery_is_told_and_stalled_goes(world: World) -> None:
     async with world.working():
         of = world.see()
         await world.clock.advance(60)
-        assert world.told(of, "Stalled") == ("True", "AccessDenied")
+        assert world.condition(of, "Stalled") == ("True", "AccessDenied")
         del world.aws.failing["us-east-2"]
         await world.clock.advance(600)
-        assert (world.told(of), world.told(of, "Stalled")) == (("True", "Refreshed"), ("", ""))
+        assert (world.condition(of), world.condition(of, "Stalled")) == (("True", "Refreshed"), ("", ""))
         assert world.events.emitted == [(of.key, Reason.ACCESS_DENIED), (of.key, Reason.REFRESHED)]
 
 
@@ -345,12 +345,12 @@ async def test_the_secret_of_others_is_looked_at_every_half_minute_and_told_once
     async with world.working():
         of = world.see()
         await world.clock.advance(299)
-        assert world.told(of) == ("False", "SecretConflict")
+        assert world.condition(of) == ("False", "SecretConflict")
         assert world.secrets.calls.count("look team/web-pull") == 10
         assert (len(statuses(world, of)), len(world.aws.asked)) == (1, 1)
         world.secrets.metadata.clear()
         await world.clock.advance(30)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_kubernetes_failing_is_retried_with_backoff(world: World) -> None:
@@ -362,7 +362,7 @@ async def test_kubernetes_failing_is_retried_with_backoff(world: World) -> None:
         assert (len(world.aws.asked), len(statuses(world, of))) == (1, 1)
         world.secrets.failures.clear()
         await world.clock.advance(30)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_status_that_is_refused_is_told_once_by_event_and_log_and_retried_slowly(
@@ -378,7 +378,7 @@ async def test_a_status_that_is_refused_is_told_once_by_event_and_log_and_retrie
             assert world.resources.attempts <= 60
             world.resources.refusing = None
             await world.clock.advance(300)
-            assert world.told(of) == ("True", "Refreshed")
+            assert world.condition(of) == ("True", "Refreshed")
 
 
 @pytest.mark.parametrize("refusing", [DENIED, DOWN], ids=["for ever", "for now"])
@@ -428,7 +428,7 @@ async def test_under_the_crds_of_v0_6_0_only_the_first_line_of_a_resource_counts
             await settle()
             world.see(generation=2, spec=[], status=world.status(of))
             await settle()
-            world.see_gone(of)
+            world.see_deleted(of)
             world.see(uid="u2")
             await settle()
     assert [line.get("first", False) for line in logs if line.get("name") == "web"] == [True, False, True]
@@ -439,7 +439,7 @@ async def test_without_the_secret_of_v0_6_0_its_status_is_no_evidence(world: Wor
     async with world.working():
         of = world.see(status={"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"})
         await world.clock.advance(1800)
-        assert (world.status(of)["phase"], world.told(of)) == ("Failed", ("False", "AWSUnavailable"))
+        assert (world.status(of)["phase"], world.condition(of)) == ("Failed", ("False", "AWSUnavailable"))
         assert len(world.aws.asked) > 5
         assert world.resources.attempts <= 2
 
@@ -452,7 +452,7 @@ async def test_a_fault_in_one_key_ends_no_worker_and_is_tried_again(world: World
             await settle()
             other = world.see(name="shop", ecr_registry=host("eu-west-1"))
             await world.clock.advance(60)
-            assert world.told(of) == world.told(other) == ("True", "Refreshed")
+            assert world.condition(of) == world.condition(other) == ("True", "Refreshed")
     assert {"error": "RuntimeError", "event": "unexpected error"}.items() <= logs[0].items()
     assert "hunter2" not in str(logs)
 
@@ -461,11 +461,11 @@ async def test_a_bad_spec_is_told_once_and_costs_nothing_more(world: World) -> N
     async with world.working():
         of = world.see(spec=[])
         await world.clock.advance(3600)
-        assert (world.told(of), len(statuses(world, of))) == (("False", "InvalidSpec"), 1)
+        assert (world.condition(of), len(statuses(world, of))) == (("False", "InvalidSpec"), 1)
         assert (world.aws.asked, world.secrets.calls) == ([], [])
         world.see(generation=2)
         await settle()
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_spec_change_is_acted_on_at_once(world: World) -> None:
@@ -482,7 +482,7 @@ async def test_a_deleted_resource_is_let_go(world: World) -> None:
     async with world.working():
         of = world.see()
         await settle()
-        world.see_gone(of)
+        world.see_deleted(of)
         await world.clock.advance(24 * 3600)
         assert (len(world.aws.asked), len(world.queue), world.resources.attempts) == (1, 0, 1)
 
@@ -492,7 +492,7 @@ async def test_a_resource_deleted_while_it_is_worked_on_leaves_no_trace(world: W
     async with world.working():
         of = world.see()
         await settle()
-        world.see_gone(of)
+        world.see_deleted(of)
         world.aws.answer()
         await world.clock.advance(3600)
         assert (world.secrets.calls, world.resources.attempts, len(world.queue)) == ([], 0, 0)
@@ -502,13 +502,13 @@ async def test_one_made_again_under_the_same_name_gets_its_own(world: World) -> 
     async with world.working():
         of = world.see()
         await settle()
-        world.see_gone(of)
+        world.see_deleted(of)
         anew = world.see(uid="u2")
         await settle()
         view = world.cache.secret("team", "web-pull")
         assert view is not None
         assert view.owner is not None
-        assert (view.owner.uid, world.told(anew), len(world.aws.asked)) == ("u2", ("True", "Refreshed"), 1)
+        assert (view.owner.uid, world.condition(anew), len(world.aws.asked)) == ("u2", ("True", "Refreshed"), 1)
 
 
 async def test_a_step_of_the_wall_clock_past_the_expiry_is_noticed_in_seconds(world: World) -> None:
@@ -518,7 +518,7 @@ async def test_a_step_of_the_wall_clock_past_the_expiry_is_noticed_in_seconds(wo
         world.clock.step_wall(13 * HOUR)
         await world.clock.advance(6)
         assert len(world.aws.asked) == 2
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_an_event_does_not_cut_short_what_the_server_asked_for(world: World) -> None:
@@ -531,7 +531,7 @@ async def test_an_event_does_not_cut_short_what_the_server_asked_for(world: Worl
         await world.clock.advance(25)
         assert len(world.secrets.calls) == attempts
         await world.clock.advance(10)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_long_outage_does_not_make_the_pause_after_a_refusal_long(world: World) -> None:
@@ -543,7 +543,7 @@ async def test_a_long_outage_does_not_make_the_pause_after_a_refusal_long(world:
         while world.secrets.failures:
             await world.clock.advance(1)
         await world.clock.advance(2)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_the_long_parts_of_a_large_spec_are_read_when_it_is_worked_on_and_not_kept(
@@ -558,7 +558,7 @@ async def test_the_long_parts_of_a_large_spec_are_read_when_it_is_worked_on_and_
         assert kept.left_out
         assert len(repr(kept)) < 2000
         await world.clock.advance(1)
-        assert world.told(of) == ("True", "Refreshed")
+        assert world.condition(of) == ("True", "Refreshed")
         written = world.secrets.metadata[NAMESPACE, "web-pull"]["annotations"]
         assert said["secret_annotations"].items() <= written.items()
         world.see(**said)
@@ -576,9 +576,9 @@ async def test_a_resource_beyond_the_bound_is_read_when_there_is_room() -> None:
         assert world.cache.resource(beyond.key) is None
         world.resources.stored[beyond.key] = raw
         world.resources.uids[beyond.key] = beyond.uid
-        world.see_gone(first)
+        world.see_deleted(first)
         await world.clock.advance(1)
-        assert world.told(beyond) == ("True", "Refreshed")
+        assert world.condition(beyond) == ("True", "Refreshed")
 
 
 async def test_a_request_that_waits_says_when_aws_will_be_asked(world: World) -> None:
@@ -590,7 +590,7 @@ async def test_a_request_that_waits_says_when_aws_will_be_asked(world: World) ->
         of = world.see(status=world.status(of), annotations={REQUEST: "now"})
         await settle()
         assert world.status(of)["nextRefreshTime"] == "2026-03-01T12:05:00Z"
-        assert (world.told(of), len(world.aws.asked)) == (("True", "Refreshed"), 1)
+        assert (world.condition(of), len(world.aws.asked)) == (("True", "Refreshed"), 1)
         await world.clock.advance(199)
         assert (len(world.aws.asked), len(statuses(world, of))) == (1, 2)
         await world.clock.advance(2)

@@ -68,7 +68,7 @@ async def test_the_secret_comes_first_and_then_the_links(world: World) -> None:
     of = see(world)
     async with world.working():
         assert linked(world) == (["mine", LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert world.accounts.calls == [READ, WRITE]
     assert len(world.resources.written) == 1
 
@@ -104,7 +104,7 @@ async def test_nothing_is_linked_to_a_secret_that_is_not_the_resources_own(world
     world.has_foreign_secret()
     of = see(world)
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "SecretConflict")
+        assert world.condition(of, "Refreshed") == ("False", "SecretConflict")
     assert linked(world) == ([], [])
 
 
@@ -112,15 +112,15 @@ async def test_what_failed_of_the_token_comes_before_what_failed_of_a_link(world
     of = see(world)
     world.aws.failing["us-east-2"] = permanent()
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "AccessDenied")
+        assert world.condition(of, "Refreshed") == ("False", "AccessDenied")
 
 
 async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_appears(world: World) -> None:
     of = served(world)
     async with world.working():
-        assert world.told(of, "Ready") == ("True", "Refreshed")
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
-        assert world.told(of, "Stalled") == ("", "")
+        assert world.condition(of, "Ready") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Stalled") == ("", "")
         assert world.accounts.calls == [READ]
         await world.clock.advance(7)
         assert world.accounts.calls == [READ] * 4
@@ -132,7 +132,7 @@ async def test_an_absent_service_account_is_told_tried_again_and_linked_when_it_
         world.accounts.put()
         await world.clock.advance(30)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert (written, len(world.resources.written)) == (2, 3)
 
 
@@ -143,15 +143,15 @@ async def test_a_service_account_that_is_deleted_is_missed_at_once(world: World)
         world.show_accounts()
         del world.accounts.objects["team", "builder"]
         raw["metadata"]["resourceVersion"] = "900"
-        world.show_account(raw, gone=True)
+        world.show_account(raw, deleted=True)
         await settle()
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
 
 
 async def test_each_of_several_failures_is_told_and_the_permanent_one_names_the_reason(world: World) -> None:
     of = served(world, link_service_accounts=[*BUILDER, {"name": "other", "for": ["pull"]}])
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         (message,) = {
             each["message"] for each in world.status(of)["conditions"] if each["type"] == "Refreshed"
         }
@@ -159,8 +159,8 @@ async def test_each_of_several_failures_is_told_and_the_permanent_one_names_the_
         assert "ServiceAccount other does not" in message
         world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
         await world.clock.advance(2)
-        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
-        assert world.told(of, "Stalled") == ("True", "KubernetesForbidden")
+        assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
+        assert world.condition(of, "Stalled") == ("True", "KubernetesForbidden")
 
 
 async def test_what_was_forbidden_is_tried_when_the_watch_begins(world: World) -> None:
@@ -168,11 +168,11 @@ async def test_what_was_forbidden_is_tried_when_the_watch_begins(world: World) -
     world.accounts.put()
     world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
+        assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
         world.accounts.failing = None
         world.show_accounts()
         await world.clock.advance(1)
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert linked(world) == ([LOGIN], [LOGIN])
 
 
@@ -193,10 +193,10 @@ async def test_a_writer_that_never_rests_is_given_way_to_and_tried_again(world: 
     world.accounts.put()
     world.accounts.meanwhile = [world.accounts.change] * 8
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert len(world.accounts.calls) == 16
         await world.clock.advance(1)
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
 async def test_many_resources_link_to_one_service_account_one_after_another(world: World) -> None:
@@ -238,10 +238,10 @@ async def test_a_deleted_resource_leaves_no_link_of_its_own(world: World) -> Non
     of, other = served(world), served(world, name="shop")
     async with world.working():
         assert linked(world)[0] == ["shop-pull", LOGIN]
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert linked(world) == (["shop-pull"], ["shop-pull"])
-        world.see_gone(other)
+        world.see_deleted(other)
         await settle()
     assert linked(world) == ([], [])
 
@@ -249,7 +249,7 @@ async def test_a_deleted_resource_leaves_no_link_of_its_own(world: World) -> Non
 async def test_a_resource_that_goes_while_it_is_linked_leaves_none_either(world: World) -> None:
     world.accounts.put()
     of = served(world)
-    world.accounts.meanwhile = [lambda: world.see_gone(of)]
+    world.accounts.meanwhile = [lambda: world.see_deleted(of)]
     async with world.working():
         await settle()
         assert linked(world) == ([], [])
@@ -259,7 +259,7 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_goes(world: World) ->
     world.accounts.put()
     of = served(world, deletion_policy="Orphan")
     async with world.working():
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
         world.delete()
@@ -278,7 +278,7 @@ async def test_of_a_resource_that_is_being_deleted_links_are_neither_made_nor_un
         world.show_account(world.accounts.change(imagePullSecrets=[]))
         await world.clock.advance(60)
         assert linked(world) == ([], [LOGIN])
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert linked(world) == ([], [])
 
@@ -406,7 +406,7 @@ async def test_a_link_that_cannot_be_moved_keeps_no_old_secret(world: World) -> 
         see(world, generation=2, generated_secret_name="renamed")
         await settle()
         assert ("team", LOGIN) not in world.secrets.metadata
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
 
 
 async def test_an_old_secret_stays_until_its_links_were_tried_and_delays_nobody(world: World) -> None:
@@ -417,7 +417,7 @@ async def test_an_old_secret_stays_until_its_links_were_tried_and_delays_nobody(
         of = see(world, generation=2, generated_secret_name="renamed")
         other = world.see(name="shop", namespace="other")
         await settle()
-        assert world.told(of) == world.told(other) == ("True", "Refreshed")
+        assert world.condition(of) == world.condition(other) == ("True", "Refreshed")
         assert ("team", LOGIN) in world.secrets.metadata
         world.accounts.release()
         await settle()
@@ -432,7 +432,7 @@ async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
         for _ in range(20):
             world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
             await settle()
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert world.accounts.calls.count(WRITE) == 7
         reads = len(world.accounts.calls)
         world.show_account(world.accounts.change())
@@ -440,7 +440,7 @@ async def test_a_fight_is_told_and_had_at_a_bounded_rate(world: World) -> None:
         assert len(world.accounts.calls) == reads
         await world.clock.advance(60)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
 async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> None:
@@ -457,7 +457,7 @@ async def test_a_fault_of_one_service_account_ends_no_worker(world: World) -> No
 async def test_after_a_time_in_which_another_led_old_failures_and_fights_count_no_more(world: World) -> None:
     of = served(world)
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
     world.accounts.put()
     async with world.working():
         world.queue.schedule_now(of.key)
@@ -514,7 +514,7 @@ async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(
         of = see(world)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
         assert world.accounts.unanswered["crowd"] == 3
         world.accounts.release("crowd")
         await settle()
@@ -573,7 +573,7 @@ async def test_of_many_links_that_fail_a_resource_is_told_once_a_second(world: W
     of = served(world, link_service_accounts=names)
     async with world.working():
         await world.clock.advance(2)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert len(world.resources.written) <= 4
 
 
@@ -588,9 +588,9 @@ async def test_more_links_than_can_be_recorded_are_refused_until_there_are_fewer
         await settle()
         assert len(linked(world)[0]) == 0
         await world.clock.advance(1)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         for number in range(100, 200):
-            world.see_gone(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
+            world.see_deleted(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
         await world.clock.advance(30)
         assert len(linked(world)[0]) == 100
 

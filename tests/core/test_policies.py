@@ -163,7 +163,9 @@ def test_contested_limits_repairs_but_no_renewal(known: Facts, wait: float | Non
         pytest.param(facts(drifted=True), False, id="a new spec"),
         pytest.param(facts(drifted=True, present=released()), True, id="without a controller"),
         pytest.param(
-            facts(drifted=True, present=released(), resource=ORPHAN), False, id="Orphan: never has a controller"
+            facts(drifted=True, present=released(), resource=ORPHAN),
+            False,
+            id="Orphan: never has a controller",
         ),
     ],
 )
@@ -181,7 +183,10 @@ def test_may_be_garbage_after_what_the_garbage_collector_does(known: Facts, *, g
         pytest.param(facts(age=HOUR, resource=REQUESTED), MINUTE, True, id="a request takes a later one"),
         pytest.param(facts(age=HOUR, resource=REQUESTED), HOUR, False, id="but not the present one"),
         pytest.param(
-            facts(resource=PAIR, present=aged(HOUR), drifted=True), 11 * HOUR, False, id="a partial Secret renews"
+            facts(resource=PAIR, present=aged(HOUR), drifted=True),
+            11 * HOUR,
+            False,
+            id="a partial Secret renews",
         ),
         pytest.param(
             facts(resource=PAIR, present=aged(HOUR), drifted=True), HOUR, True, id="in time, and no earlier"
@@ -224,7 +229,9 @@ def test_a_request_is_answered_by_later_tokens_only(
         pytest.param(facts(drifted=True), Reason.REFRESHED, id="a new spec"),
         pytest.param(facts(present=None), Reason.REFRESHED, id="a new Secret"),
         pytest.param(
-            facts(drifted=True, present=view_secret(foreign_metadata())), Reason.ADOPTED, id="a foreign Secret"
+            facts(drifted=True, present=view_secret(foreign_metadata())),
+            Reason.ADOPTED,
+            id="a foreign Secret",
         ),
     ],
 )
@@ -261,7 +268,9 @@ def test_a_spec_was_well(status: dict[str, Any], remembered: dict[str, Any], *, 
         pytest.param(
             view_secret(without(secret_metadata(OF), "f:data")), None, False, id="not one that was edited"
         ),
-        pytest.param(view(OF), view(OF, applied_at=NOW - HOUR).entry, False, id="not one applied in our name"),
+        pytest.param(
+            view(OF), view(OF, applied_at=NOW - HOUR).entry, False, id="not one applied in our name"
+        ),
     ],
 )
 def test_a_secret_has_its_login(present: SecretView | None, applied: Any, *, expected: bool) -> None:

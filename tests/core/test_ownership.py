@@ -1,4 +1,4 @@
-"""Which Secret a resource may write: the invariant is that no other is."""
+"""Ownership: which Secret a resource may write, and which owner a conflict names."""
 
 # ruff: noqa: S105, S106, S107 - names of Secrets and made-up tokens
 
@@ -37,7 +37,7 @@ def ownership(world: World) -> Ownership:
 
 
 async def claim(world: World, of: Resource, *, stale: bool = True) -> Claim:
-    """Ask as after a conflict, so that the Secret itself is looked at."""
+    """Claim as after a conflict, so that the Secret itself is read."""
     state = ResourceState(of, stale_secret=desired(of).secret_name if stale else None)
     return await ownership(world).claim(state, desired(of))
 
@@ -48,12 +48,12 @@ async def conflict(world: World, of: Resource) -> str:
     return caught.value.message
 
 
-async def test_where_nothing_is_known_nothing_is_asked(world: World) -> None:
+async def test_a_claim_without_a_known_secret_costs_no_request(world: World) -> None:
     found = await claim(world, world.see(), stale=False)
     assert (found, world.secrets.calls) == (Claim(view=None), [])
 
 
-async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: World) -> None:
+async def test_a_claim_of_our_secret_that_the_watch_shows_costs_no_request(world: World) -> None:
     of = world.see()
     world.has_secret(of)
     found = await claim(world, of, stale=False)
@@ -61,7 +61,7 @@ async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: Wor
     assert world.secrets.calls == []
 
 
-async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -> None:
+async def test_a_stale_secret_is_read_once(world: World) -> None:
     of = world.see()
     asked, state = ownership(world), ResourceState(of, stale_secret="web-pull")
     world.secrets.put(secret_metadata(of, version="77"))
@@ -72,7 +72,7 @@ async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -
     assert world.secrets.calls == ["look team/web-pull"]
 
 
-async def test_a_secret_that_is_gone_after_all_is_made_anew(world: World) -> None:
+async def test_a_stale_secret_that_was_deleted_is_claimed_as_absent(world: World) -> None:
     of = world.see()
     world.has_secret(of)
     world.secrets.metadata.clear()
@@ -99,7 +99,7 @@ async def test_a_secret_that_is_gone_after_all_is_made_anew(world: World) -> Non
         ),
     ],
 )
-async def test_the_secret_of_others_is_named_and_never_written(
+async def test_a_foreign_secret_is_a_conflict_that_names_its_owner(
     world: World, metadata: dict[str, Any], words: str
 ) -> None:
     world.see(name="shop", generated_secret_name="other")
@@ -132,7 +132,7 @@ async def test_adopting_is_advised_only_where_it_can_be_done(
     assert (ADOPT in advice, "hoose another generated_secret_name" in advice) == (adoptable, True)
 
 
-async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World) -> None:
+async def test_the_secret_of_a_deleted_resource_is_adopted(world: World) -> None:
     of = world.see()
     world.secrets.put(secret_metadata(resource(uid="the one before")))
     found = await claim(world, of)
@@ -141,7 +141,7 @@ async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World)
     assert found.view.owner.uid == "the one before"
 
 
-async def test_an_owner_that_only_the_api_server_knows_is_still_there(world: World) -> None:
+async def test_an_owner_is_looked_up_in_the_api_server_before_its_secret_is_adopted(world: World) -> None:
     of = world.see()
     elsewhere = resource(name="shop", generated_secret_name="web-pull")
     world.resources.uids[elsewhere.key] = elsewhere.uid
@@ -153,7 +153,7 @@ MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
 OTHERS = {"type": "Opaque", "data": {"api-key": "eA=="}}
 
 
-async def test_what_may_be_adopted_is(world: World) -> None:
+async def test_a_secret_with_the_adopt_annotation_is_adopted(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     found = await claim(world, of)
@@ -162,7 +162,7 @@ async def test_what_may_be_adopted_is(world: World) -> None:
     assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
 
 
-async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None:
+async def test_an_adoption_that_would_drop_data_is_a_conflict_that_names_them(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     world.secrets.data["web-pull"] = OTHERS
@@ -171,7 +171,7 @@ async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None
     assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
 
 
-async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: World) -> None:
+async def test_adopt_replace_reads_no_data(world: World) -> None:
     of = world.see()
     world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "replace"}))
     world.secrets.data["web-pull"] = OTHERS
@@ -179,7 +179,7 @@ async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: Wor
     assert world.secrets.calls == ["look team/web-pull"]
 
 
-async def test_once_adopted_a_secret_is_read_no_more(world: World) -> None:
+async def test_an_adopted_secret_is_not_read_again(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     await world.refresh(of)
@@ -219,7 +219,7 @@ ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/o
         ),
     ],
 )
-async def test_a_copy_is_not_said_to_belong_to_the_resource_itself(
+async def test_a_copy_of_the_own_secret_is_a_conflict_with_its_writer(
     world: World, metadata: dict[str, Any], words: str
 ) -> None:
     world.secrets.put(metadata)
@@ -229,7 +229,7 @@ async def test_a_copy_is_not_said_to_belong_to_the_resource_itself(
     assert ADOPT in said
 
 
-async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
+async def test_a_copy_of_another_resources_secret_is_reported_as_a_copy(world: World) -> None:
     world.see(name="shop")
     of = world.see()
     world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
@@ -238,7 +238,7 @@ async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
     assert "remove its ownerReference" in said
 
 
-async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> None:
+async def test_the_older_of_two_contenders_claims_the_secret(world: World) -> None:
     world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
     of = world.see(age=HOUR)
     said = await conflict(world, of)
@@ -246,7 +246,7 @@ async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> No
     assert ADOPT not in said
 
 
-async def test_of_two_that_want_one_secret_the_one_that_has_it_keeps_it(world: World) -> None:
+async def test_a_contender_that_has_the_secret_keeps_it(world: World) -> None:
     world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
     of = world.see(age=HOUR)
     world.has_secret(of)
@@ -277,7 +277,7 @@ async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> Non
         pytest.param(LEGACY, {"type": "Opaque", "data": {}}, id="with other data"),
     ],
 )
-async def test_what_only_looks_like_it_is_of_others(
+async def test_a_secret_that_v0_6_0_did_not_write_is_foreign(
     world: World, status: object, data: dict[str, Any]
 ) -> None:
     of = world.see(status=status)
@@ -286,7 +286,7 @@ async def test_what_only_looks_like_it_is_of_others(
     assert "field manager" in await conflict(world, of)
 
 
-async def test_the_whole_of_a_strangers_secret_is_read_only_when_v0_6_0_may_have_written_it(
+async def test_a_foreign_secret_is_read_whole_only_if_v0_6_0_may_have_written_it(
     world: World,
 ) -> None:
     of = world.see()

@@ -2,7 +2,7 @@
 
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
-from ecr_operator.core.flow_control import SLOW, FlowControl
+from ecr_operator.core.flow_control import SLOW, DropLimit, FlowControl
 
 
 class Exchange:
@@ -159,3 +159,21 @@ def test_a_withdrawn_or_unneeded_call_is_not_started() -> None:
     assert unneeded not in exchange.started
     assert made_up(29) not in exchange.started
     assert not exchange.calls.any_waiting
+
+
+def test_the_limit_after_a_drop_ends_while_calls_go_on() -> None:
+    bounds = DropLimit()
+    bounds.dropped(region("us-east-1", "role"), 1000.0, 999.0, 300.0)
+    for number in range(30):
+        bounds.called(region("us-east-1", "role"), 1000.0 + 10 * number)
+    assert bounds.soonest(region("us-east-1", "role"), 1299.0) == 1590.0
+    assert bounds.soonest(region("us-east-1", "role"), 1300.0) == 0.0
+
+
+def test_the_limit_keeps_no_source_longer_than_it_binds() -> None:
+    bounds = DropLimit()
+    for number, source in enumerate((region("us-east-2"), region("eu-west-1"))):
+        bounds.dropped(source, 1000.0 + number, 999.0, None)
+    bounds.called(region("us-east-2"), 1400.0)
+    bounds.dropped(region("us-east-1", "role"), 1401.5, 1401.0, None)
+    assert len(bounds) == 1

@@ -72,10 +72,8 @@ def test_settled_under_a_slip_is_not_a_success() -> None:
         pytest.param(
             outcomes.invalid(OF, TIMES), Reason.INVALID_SPEC, True, True, id="a spec that can't be read"
         ),
-        pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="waiting for AWS"),
-        pytest.param(
-            outcomes.pending(TIMES), Reason.PENDING, True, False, id="waiting beside an expired token"
-        ),
+        pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="pending"),
+        pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="pending beside a token"),
         pytest.param(outcomes.suspended(OF, TIMES), Reason.SUSPENDED, True, False, id="suspended"),
         pytest.param(
             outcomes.contested(desired(OF), None, None), Reason.FIELDS_CONTESTED, False, False, id="contested"

@@ -24,6 +24,16 @@ CERTIFICATE = {
     "uid": "c",
     "controller": True,
 }
+REFERENCE = {
+    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
+    "kind": "Secret",
+    "name": "web",
+    "uid": "of another cluster",
+    "controller": True,
+}
+LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
+ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
 
 
 @pytest.fixture
@@ -80,56 +90,42 @@ async def test_a_stale_secret_that_was_deleted_is_claimed_as_absent(world: World
     assert world.cache.secret("team", "web-pull") is None
 
 
+MADE_BY_ANOTHER = secret_metadata(resource(name="shop"), name="web-pull")
+WITH_CONTROLLER = foreign_metadata(ownerReferences=[CERTIFICATE])
+WITH_CONTROLLER_AND_ANNOTATION = WITH_CONTROLLER | {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}
+COPY = foreign_metadata(labels=LABELS, annotations=ANNOTATIONS)
+
+
 @pytest.mark.parametrize(
-    ("metadata", "words"),
+    ("metadata", "words", "adoptable"),
     [
-        pytest.param(foreign_metadata(), "field manager kubectl-create", id="made by hand"),
+        pytest.param(foreign_metadata(), "field manager kubectl-create", True, id="made by hand"),
+        pytest.param(WITH_CONTROLLER, "Certificate tls", False, id="of a controller"),
         pytest.param(
-            foreign_metadata(ownerReferences=[CERTIFICATE]), "Certificate tls", id="of a controller"
+            WITH_CONTROLLER_AND_ANNOTATION, "Certificate tls", False, id="of a controller, annotated"
         ),
+        pytest.param(MADE_BY_ANOTHER, "Secret shop", False, id="of another resource"),
         pytest.param(
-            foreign_metadata(
-                ownerReferences=[CERTIFICATE], annotations={"ecr.mobb.redhat.com/adopt": "true"}
-            ),
-            "Certificate tls",
-            id="of a controller, whatever an annotation says",
+            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
+            "names another resource of this name",
+            True,
+            id="a copy with the ownerReference of another cluster",
         ),
-        pytest.param(
-            secret_metadata(resource(name="shop"), name="web-pull"), "Secret shop", id="of another resource"
-        ),
+        pytest.param(COPY, "field manager kubectl-create", True, id="a copy with our label and annotations"),
+        pytest.param(COPY | {"managedFields": []}, "it has no owner", True, id="a copy by an unknown writer"),
     ],
 )
-async def test_a_foreign_secret_is_a_conflict_that_names_its_owner(
-    world: World, metadata: dict[str, Any], words: str
+async def test_a_foreign_secret_is_a_conflict_that_names_its_owner_and_the_remedy(
+    world: World, metadata: dict[str, Any], words: str, *, adoptable: bool
 ) -> None:
     world.see(name="shop", generated_secret_name="other")
     of = world.see()
     world.secrets.put(metadata)
-    assert words in await conflict(world, of)
+    message = await conflict(world, of)
+    assert words in message
+    assert "Secret web " not in message.replace("Secret web-pull", "")
+    assert (ADOPT in message, "hoose another generated_secret_name" in message) == (adoptable, True)
     assert not any(call.startswith(("apply", "delete")) for call in world.secrets.calls)
-
-
-ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
-
-
-@pytest.mark.parametrize(
-    ("metadata", "adoptable"),
-    [
-        pytest.param(foreign_metadata(), True, id="no controller"),
-        pytest.param(foreign_metadata(ownerReferences=[CERTIFICATE]), False, id="somebody's controller"),
-        pytest.param(
-            secret_metadata(resource(name="shop"), name="web-pull"), False, id="another resource that lives"
-        ),
-    ],
-)
-async def test_adopting_is_advised_only_where_it_can_be_done(
-    world: World, metadata: dict[str, Any], *, adoptable: bool
-) -> None:
-    world.see(name="shop", generated_secret_name="other")
-    of = world.see()
-    world.secrets.put(metadata)
-    advice = await conflict(world, of)
-    assert (ADOPT in advice, "hoose another generated_secret_name" in advice) == (adoptable, True)
 
 
 async def test_the_secret_of_a_deleted_resource_is_adopted(world: World) -> None:
@@ -186,47 +182,6 @@ async def test_an_adopted_secret_is_not_read_again(world: World) -> None:
     world.secrets.calls.clear()
     await world.refresh(of)
     assert "read team/web-pull" not in world.secrets.calls
-
-
-REFERENCE = {
-    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-    "kind": "Secret",
-    "name": "web",
-    "uid": "of another cluster",
-    "controller": True,
-}
-LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
-ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
-
-
-@pytest.mark.parametrize(
-    ("metadata", "words"),
-    [
-        pytest.param(
-            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
-            "names another resource of this name",
-            id="with the reference of a namesake",
-        ),
-        pytest.param(
-            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS),
-            "field manager kubectl-create",
-            id="with our label and annotations",
-        ),
-        pytest.param(
-            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS, managedFields=[]),
-            "it has no owner",
-            id="of whose writer nothing is known",
-        ),
-    ],
-)
-async def test_a_copy_of_the_own_secret_is_a_conflict_with_its_writer(
-    world: World, metadata: dict[str, Any], words: str
-) -> None:
-    world.secrets.put(metadata)
-    said = await conflict(world, world.see())
-    assert words in said
-    assert "Secret web " not in said.replace("Secret web-pull", "")
-    assert ADOPT in said
 
 
 async def test_a_copy_of_another_resources_secret_is_reported_as_a_copy(world: World) -> None:

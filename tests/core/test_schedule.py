@@ -3,6 +3,7 @@
 # ruff: noqa: S311 - a seed that tests can repeat
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -200,36 +201,33 @@ def test_retry_delay_is_a_second_at_least_and_an_eighth_of_the_rest_at_most(
 
 
 @pytest.mark.parametrize(
-    ("error", "count", "least", "most"),
+    ("delay", "error", "count", "least", "most"),
     [
-        pytest.param(transient(), 1, 0.25, 0.5, id="soon at first"),
-        pytest.param(transient(), 10**6, 0.25, 30, id="later every half minute"),
-        pytest.param(permanent(), 1, 1, 2, id="a permanent one may pass after the server's start"),
-        pytest.param(permanent(), 4, 1, 16, id="a permanent one waits longer"),
-        pytest.param(permanent(), 10**6, 1, 300, id="and five minutes at most"),
-        pytest.param(transient(retry_after=42.0), 1, 42, 42, id="Retry-After counts"),
+        pytest.param(kubernetes_retry_delay, transient(), 1, 0.25, 0.5, id="soon at first"),
+        pytest.param(kubernetes_retry_delay, transient(), 10**6, 0.25, 30, id="later every half minute"),
+        pytest.param(
+            kubernetes_retry_delay,
+            permanent(),
+            1,
+            1,
+            2,
+            id="a permanent one soon at first",
+        ),
+        pytest.param(kubernetes_retry_delay, permanent(), 4, 1, 16, id="a permanent one waits longer"),
+        pytest.param(kubernetes_retry_delay, permanent(), 10**6, 1, 300, id="and five minutes at most"),
+        pytest.param(kubernetes_retry_delay, transient(retry_after=42.0), 1, 42, 42, id="Retry-After counts"),
+        pytest.param(link_retry_delay, transient(), 1, 0.8, 1.0, id="a link soon at first"),
+        pytest.param(link_retry_delay, transient(), 4, 6.4, 8.0, id="a link later"),
+        pytest.param(link_retry_delay, transient(), 10**6, 24.0, 30.0, id="a link every half minute"),
+        pytest.param(link_retry_delay, transient(retry_after=45.0), 1, 45, 45, id="a link: Retry-After"),
+        pytest.param(link_retry_delay, permanent(), 10**6, 1.0, 300.0, id="a link: a permanent one slowly"),
     ],
 )
-def test_kubernetes_retry_delay(error: OperatorError, count: int, least: float, most: float) -> None:
+def test_the_retry_delay_after_kubernetes_failed(
+    delay: Callable[..., float], error: OperatorError, count: int, least: float, most: float
+) -> None:
     rng = random.Random(7)
-    found = [kubernetes_retry_delay(error, count, rng) for _ in range(300)]
-    assert least <= min(found)
-    assert max(found) <= most
-
-
-@pytest.mark.parametrize(
-    ("error", "count", "least", "most"),
-    [
-        pytest.param(transient(), 1, 0.8, 1.0, id="a link is tried again soon at first"),
-        pytest.param(transient(), 4, 6.4, 8.0, id="then later"),
-        pytest.param(transient(), 10**6, 24.0, 30.0, id="and every half minute at last"),
-        pytest.param(transient(retry_after=45.0), 1, 45.0, 45.0, id="not before Retry-After"),
-        pytest.param(permanent(), 10**6, 1.0, 300.0, id="a permanent one slowly"),
-    ],
-)
-def test_link_retry_delay(error: OperatorError, count: int, least: float, most: float) -> None:
-    rng = random.Random(7)
-    found = [link_retry_delay(error, count, rng) for _ in range(300)]
+    found = [delay(error, count, rng) for _ in range(300)]
     assert least <= min(found)
     assert max(found) <= most
 

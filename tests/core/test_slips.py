@@ -511,23 +511,6 @@ async def test_a_foreign_secret_is_a_conflict_under_a_slip_too(world: World) -> 
     assert world.secrets.manifests == {}
 
 
-async def test_a_slip_takes_no_value_that_another_client_wrote(world: World) -> None:
-    async with world.working():
-        of = await valid(world, ARGO)
-        of = await change(world, of, project="team a", repo_type="x")
-        raw = world.secrets.manifests["web-pull"]
-        other = {**raw["data"], "project": base64.b64encode(b"theirs").decode(), "type": "aGVsbQ=="}
-        world.secrets.data["web-pull"] = {"data": other}
-        metadata = world.secrets.metadata["team", "web-pull"]
-        for field in ("f:project", "f:type"):
-            del metadata["managedFields"][0]["fieldsV1"]["f:data"][field]
-        metadata["resourceVersion"] = "900"
-        world.show_secret()
-        await settle()
-    data = world.secrets.manifests["web-pull"]["data"]
-    assert (base64.b64decode(data["type"]), "project" in data) == (b"oci", False)
-
-
 @pytest.mark.parametrize("status", [None, {"phase": "Updated", "lastUpdatedTime": "2026-03-01T10:00:00Z"}])
 async def test_an_invalid_project_gets_no_secret_even_after_v0_6_0(
     world: World, status: dict[str, Any] | None
@@ -571,18 +554,6 @@ async def test_a_secret_that_no_client_can_use_is_not_ready_and_still_renewed(
         usable: dict[str, Any] = {"ecr_registry" if kind == "Secret" else "url": HOST}
         of = await change(world, of, **usable)
         assert world.condition(of) == ("True", "Refreshed")
-
-
-async def test_a_url_without_a_region_is_checked_by_argo_cd_s_rules_first(world: World) -> None:
-    async with world.working():
-        of = world.see(ARGO, url="oci://charts.example.com/app")
-        await settle()
-        assert world.condition(of, "Refreshed") == ("False", INVALID)
-        assert "spec.region" in message(world, of)
-        of = world.see(ARGO, name="other", url="https://charts.example.com/app")
-        await settle()
-        assert world.condition(of, "Refreshed") == ("False", Reason.INVALID_REGISTRY)
-        assert "Argo CD" in message(world, of)
 
 
 async def test_an_extra_registry_that_is_not_allowed_is_left_out() -> None:
@@ -638,17 +609,6 @@ async def test_twins_name_each_other_until_one_is_deleted_or_changed(world: Worl
         world.see(ARGO, name="shop", generation=2, url=f"{HOST}/charts", status=world.status(of))
         await settle()
         assert message(world, one) == "The last refresh succeeded."
-
-
-async def test_each_of_three_twins_names_another(world: World) -> None:
-    async with world.working():
-        found = [world.see(ARGO, name=name) for name in ("a", "b", "c")]
-        await settle()
-        assert [" has the same url" in message(world, of) for of in found] == [True] * 3
-        world.see_deleted(found[0])
-        await settle()
-        assert "ArgoHelmRepoSecret c has" in message(world, found[1])
-        assert "ArgoHelmRepoSecret b has" in message(world, found[2])
 
 
 async def test_a_restart_changes_no_message_of_three_twins(world: World) -> None:

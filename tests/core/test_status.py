@@ -235,7 +235,7 @@ def test_an_old_status_of_any_form_is_tolerated(conditions: object) -> None:
             DENIED,
             outcome(Reason.ACCESS_DENIED, permanent=True, times=DEAD),
             True,
-            id="the expiry of the token",
+            id="the token's expiry",
         ),
     ],
 )

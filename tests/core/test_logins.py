@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -25,9 +26,11 @@ LIFE = timedelta(minutes=12)
 
 
 @pytest.fixture
-def world() -> World:
+async def world() -> AsyncIterator[World]:
     """An empty cluster."""
-    return World()
+    made = World()
+    async with made.working():
+        yield made
 
 
 def held(world: World) -> dict[str, Any]:
@@ -39,12 +42,11 @@ def held(world: World) -> dict[str, Any]:
 
 
 async def test_one_call_per_source_serves_all_its_hosts(world: World) -> None:
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[SAME, THERE])
-        await settle()
-        assert list(held(world)) == [HERE, SAME, THERE]
-        assert len(world.aws.asked) == 2
-        assert world.condition(of) == ("True", "Refreshed")
+    of = world.see(ecr_registry=HERE, additional_registries=[SAME, THERE])
+    await settle()
+    assert list(held(world)) == [HERE, SAME, THERE]
+    assert len(world.aws.asked) == 2
+    assert world.condition(of) == ("True", "Refreshed")
 
 
 @pytest.mark.parametrize(
@@ -55,149 +57,137 @@ async def test_tokens_of_an_identity_are_dropped_when_its_last_resource_names_an
 ) -> None:
     absent = Identity(source="iam_secret", namespace=NAMESPACE, name="absent")
     world.aws.bases[absent] = permanent(Reason.CREDENTIALS_MISSING)
-    async with world.working():
-        world.see(aws_iam_secret={"name": "keys"})
-        await settle()
-        world.see(generation=2, **then)
-        await settle()
-        assert [identity.name for identity in world.aws.released] == ["keys"]
-        world.see(name="shop", aws_iam_secret={"name": "keys"})
-        await world.clock.advance(600)
+    world.see(aws_iam_secret={"name": "keys"})
+    await settle()
+    world.see(generation=2, **then)
+    await settle()
+    assert [identity.name for identity in world.aws.released] == ["keys"]
+    world.see(name="shop", aws_iam_secret={"name": "keys"})
+    await world.clock.advance(600)
     assert [source.identity.name for source in world.aws.asked] == ["keys", "keys"]
 
 
 async def test_a_source_that_fails_is_reported_and_the_others_are_written(world: World) -> None:
     world.aws.failing["eu-west-1"] = permanent()
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        assert list(held(world)) == [HERE]
-        assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
-        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
-        assert THERE in world.status(of)["conditions"][1]["message"]
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    assert list(held(world)) == [HERE]
+    assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
+    assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    assert THERE in world.status(of)["conditions"][1]["message"]
 
 
 async def test_a_source_that_recovers_adds_its_login_and_is_no_repair(world: World) -> None:
     world.aws.failing["eu-west-1"] = permanent()
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        del world.aws.failing["eu-west-1"]
-        await world.clock.advance(600)
-        assert list(held(world)) == [HERE, THERE]
-        assert world.condition(of) == ("True", "Refreshed")
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    del world.aws.failing["eu-west-1"]
+    await world.clock.advance(600)
+    assert list(held(world)) == [HERE, THERE]
+    assert world.condition(of) == ("True", "Refreshed")
     assert Reason.REPAIRED not in [reason for _, reason in world.events.emitted]
 
 
 async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
     world.aws.life = LIFE
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        old = held(world)
-        world.aws.failing["eu-west-1"] = permanent()
-        await world.clock.advance(10 * 60)
-        assert held(world)[THERE] == old[THERE]
-        assert held(world)[HERE] != old[HERE]
-        assert world.condition(of) == ("True", "Refreshed")
-        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
-        await world.clock.advance(2 * 60)
-        assert list(held(world)) == [HERE], "without the expired one"
-        assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
-        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    old = held(world)
+    world.aws.failing["eu-west-1"] = permanent()
+    await world.clock.advance(10 * 60)
+    assert held(world)[THERE] == old[THERE]
+    assert held(world)[HERE] != old[HERE]
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    await world.clock.advance(2 * 60)
+    assert list(held(world)) == [HERE], "without the expired one"
+    assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
+    assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
 
 
 async def test_an_expired_first_login_is_not_ready(world: World) -> None:
     world.aws.life = LIFE
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        world.aws.failing["us-east-2"] = permanent()
-        await world.clock.advance(12 * 60)
-        assert list(held(world)) == [HERE, THERE]
-        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
-        assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    world.aws.failing["us-east-2"] = permanent()
+    await world.clock.advance(12 * 60)
+    assert list(held(world)) == [HERE, THERE]
+    assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
+    assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
 
 
 async def test_each_login_expires_at_its_own_time(world: World) -> None:
     world.aws.life = LIFE
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE, FAR])
-        await settle()
-        world.aws.failing["eu-west-1"] = permanent()
-        await world.clock.advance(9 * 60)
-        world.aws.failing["eu-central-1"] = permanent()
-        await world.clock.advance(4 * 60)
-        assert list(held(world)) == [HERE, FAR]
-        assert world.condition(of) == ("True", "Refreshed")
-        await world.clock.advance(8 * 60)
-        assert list(held(world)) == [HERE]
-        assert world.condition(of) == ("True", "Refreshed")
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE, FAR])
+    await settle()
+    world.aws.failing["eu-west-1"] = permanent()
+    await world.clock.advance(9 * 60)
+    world.aws.failing["eu-central-1"] = permanent()
+    await world.clock.advance(4 * 60)
+    assert list(held(world)) == [HERE, FAR]
+    assert world.condition(of) == ("True", "Refreshed")
+    await world.clock.advance(8 * 60)
+    assert list(held(world)) == [HERE]
+    assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_a_failed_write_is_retried_and_leads_to_no_repairs(world: World) -> None:
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE)]
-        world.see(
-            generation=2, ecr_registry=HERE, additional_registries=[THERE, SAME], status=world.status(of)
-        )
-        await world.clock.advance(30)
-        assert list(held(world)) == [HERE, THERE, SAME]
-        assert world.condition(of) == ("True", "Refreshed")
-        writes = len(world.secrets.calls)
-        await world.clock.advance(3600)
-        assert len(world.secrets.calls) == writes
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE)]
+    world.see(generation=2, ecr_registry=HERE, additional_registries=[THERE, SAME], status=world.status(of))
+    await world.clock.advance(30)
+    assert list(held(world)) == [HERE, THERE, SAME]
+    assert world.condition(of) == ("True", "Refreshed")
+    writes = len(world.secrets.calls)
+    await world.clock.advance(3600)
+    assert len(world.secrets.calls) == writes
 
 
 async def test_a_new_request_retries_a_failed_source_once(world: World) -> None:
     world.aws.failing["us-east-2"] = permanent()
-    async with world.working():
-        world.see()
-        await settle()
-        await world.clock.advance(2)
-        assert len(world.aws.asked) == 1
-        world.see(annotations={REQUEST: "now"})
-        await settle()
-        assert len(world.aws.asked) == 2
-        world.see(annotations={REQUEST: "now", "else": "changed"})
-        await world.clock.advance(2)
-        assert len(world.aws.asked) == 2
-        del world.aws.failing["us-east-2"]
-        asked = world.see(annotations={REQUEST: "now, please"})
-        await settle()
-        assert world.condition(asked) == ("True", "Refreshed")
+    world.see()
+    await settle()
+    await world.clock.advance(2)
+    assert len(world.aws.asked) == 1
+    world.see(annotations={REQUEST: "now"})
+    await settle()
+    assert len(world.aws.asked) == 2
+    world.see(annotations={REQUEST: "now", "else": "changed"})
+    await world.clock.advance(2)
+    assert len(world.aws.asked) == 2
+    del world.aws.failing["us-east-2"]
+    asked = world.see(annotations={REQUEST: "now, please"})
+    await settle()
+    assert world.condition(asked) == ("True", "Refreshed")
 
 
 async def test_a_source_that_fails_is_reported_and_written_once_for_all_retries(
     world: World,
 ) -> None:
     world.aws.failing["eu-west-1"] = transient()
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
-        written, emitted = len(world.resources.written), len(world.events.emitted)
-        for _ in range(10):
-            await world.clock.advance(60)
-            assert world.condition(of) == ("True", "Refreshed")
-        assert len(world.aws.asked) > 5
-        assert (len(world.resources.written), len(world.events.emitted)) == (written, emitted)
-        assert [call for call in world.secrets.calls if call.startswith("apply")] == ["apply team/web-pull"]
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    written, emitted = len(world.resources.written), len(world.events.emitted)
+    for _ in range(10):
+        await world.clock.advance(60)
+        assert world.condition(of) == ("True", "Refreshed")
+    assert len(world.aws.asked) > 5
+    assert (len(world.resources.written), len(world.events.emitted)) == (written, emitted)
+    assert [call for call in world.secrets.calls if call.startswith("apply")] == ["apply team/web-pull"]
 
 
 async def test_a_source_that_answers_too_late_is_reported_once(world: World) -> None:
     world.aws.failing["eu-west-1"] = transient()
-    async with world.working():
-        of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-        await settle()
-        written, asked = len(world.resources.written), len(world.aws.asked)
-        for _ in range(20):
-            world.aws.hold()
-            await world.clock.advance(25)
-            world.aws.answer()
-            await world.clock.advance(5)
-            assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
-        assert len(world.aws.asked) > asked + 3
-        assert len(world.resources.written) <= written + 1
+    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
+    await settle()
+    written, asked = len(world.resources.written), len(world.aws.asked)
+    for _ in range(20):
+        world.aws.hold()
+        await world.clock.advance(25)
+        world.aws.answer()
+        await world.clock.advance(5)
+        assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
+    assert len(world.aws.asked) > asked + 3
+    assert len(world.resources.written) <= written + 1

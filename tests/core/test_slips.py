@@ -100,12 +100,19 @@ NO_LOGIN: Final[Mapping[str, dict[str, Any]]] = {
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """A cluster with one ServiceAccount."""
+async def idle() -> AsyncIterator[World]:
+    """A cluster with one ServiceAccount, without workers."""
     made = World(life=LIFE)
     made.accounts.put()
     yield made
     await made.tokens.close()
+
+
+@pytest.fixture
+async def world(idle: World) -> AsyncIterator[World]:
+    """A cluster with one ServiceAccount."""
+    async with idle.working():
+        yield idle
 
 
 async def valid(world: World, kind: str = "Secret", **usual: Any) -> Resource:
@@ -185,63 +192,61 @@ def is_reported(
 async def test_a_slip_is_reported_and_the_secret_keeps_the_last_valid_value(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
-    async with world.working():
-        of = await valid(world, kind, **usual)
-        before, links, writes = lasting(world), pulls(world), list(world.secrets.calls)
-        of = await change(world, of, **(usual | slip))
+    of = await valid(world, kind, **usual)
+    before, links, writes = lasting(world), pulls(world), list(world.secrets.calls)
+    of = await change(world, of, **(usual | slip))
+    is_reported(world, of, reason)
+    assert [call for call in world.secrets.calls if not call.startswith("read")] == writes
+    assert (len(world.aws.asked), serial(world)) == (1, "token-1")
+    # Until the token is due, and until the next one is.
+    for token in ("token-2", "token-3"):
+        await world.clock.advance(DUE)
         is_reported(world, of, reason)
-        assert [call for call in world.secrets.calls if not call.startswith("read")] == writes
-        assert (len(world.aws.asked), serial(world)) == (1, "token-1")
-        # Until the token is due, and until the next one is.
-        for token in ("token-2", "token-3"):
-            await world.clock.advance(DUE)
-            is_reported(world, of, reason)
-            assert (serial(world), lasting(world), pulls(world)) == (token, before, links)
-        assert pulls(world) == (["web-pull"] if kind == "Secret" else [])
-        writes, asked = list(world.secrets.calls), len(world.aws.asked)
-        of = await change(world, of, generation=3, **usual)
-        assert world.condition(of) == world.condition(of, "Refreshed") == ("True", "Refreshed")
-        assert world.condition(of, "Stalled") == ("", "")
+        assert (serial(world), lasting(world), pulls(world)) == (token, before, links)
+    assert pulls(world) == (["web-pull"] if kind == "Secret" else [])
+    writes, asked = list(world.secrets.calls), len(world.aws.asked)
+    of = await change(world, of, generation=3, **usual)
+    assert world.condition(of) == world.condition(of, "Refreshed") == ("True", "Refreshed")
+    assert world.condition(of, "Stalled") == ("", "")
     assert (world.secrets.calls, len(world.aws.asked)) == (writes, asked), "a correction costs nothing"
 
 
 @each_slip
 async def test_a_restart_under_a_slip_keeps_the_last_valid_value(
-    world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
+    idle: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
-    async with world.working():
-        of = await valid(world, kind, **usual)
-    before, links, status, writes = lasting(world), pulls(world), world.status(of), list(world.secrets.calls)
-    world.restart()
-    world.show_secret()
-    of = world.see(kind, generation=2, status=status, **(GOOD[kind] | usual | slip))
-    async with world.working():
-        is_reported(world, of, reason)
-        assert [call for call in world.secrets.calls if not call.startswith("read")] == writes
-        assert len(world.aws.asked) == 1
-        await world.clock.advance(DUE)
-        is_reported(world, of, reason)
-        assert (serial(world), lasting(world), pulls(world)) == ("token-2", before, links)
+    async with idle.working():
+        of = await valid(idle, kind, **usual)
+    before, links, status, writes = lasting(idle), pulls(idle), idle.status(of), list(idle.secrets.calls)
+    idle.restart()
+    idle.show_secret()
+    of = idle.see(kind, generation=2, status=status, **(GOOD[kind] | usual | slip))
+    async with idle.working():
+        is_reported(idle, of, reason)
+        assert [call for call in idle.secrets.calls if not call.startswith("read")] == writes
+        assert len(idle.aws.asked) == 1
+        await idle.clock.advance(DUE)
+        is_reported(idle, of, reason)
+        assert (serial(idle), lasting(idle), pulls(idle)) == ("token-2", before, links)
 
 
 @each_slip
 async def test_an_edited_secret_is_restored_under_a_slip(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
-    async with world.working():
-        of = await valid(world, kind, **usual)
-        before = lasting(world)
-        of = await change(world, of, **(usual | slip))
-        metadata = world.secrets.metadata["team", "web-pull"]
-        # As after an edit of the login by hand.
-        login = "f:password" if kind == ARGO else "f:.dockerconfigjson"
-        del metadata["managedFields"][0]["fieldsV1"]["f:data"][login]
-        metadata["resourceVersion"] = "900"
-        world.show_secret()
-        await settle()
-        is_reported(world, of, reason)
-        assert (world.secrets.calls.count("apply team/web-pull"), lasting(world)) == (2, before)
-        assert len(world.aws.asked) == 1
+    of = await valid(world, kind, **usual)
+    before = lasting(world)
+    of = await change(world, of, **(usual | slip))
+    metadata = world.secrets.metadata["team", "web-pull"]
+    # As after an edit of the login by hand.
+    login = "f:password" if kind == ARGO else "f:.dockerconfigjson"
+    del metadata["managedFields"][0]["fieldsV1"]["f:data"][login]
+    metadata["resourceVersion"] = "900"
+    world.show_secret()
+    await settle()
+    is_reported(world, of, reason)
+    assert (world.secrets.calls.count("apply team/web-pull"), lasting(world)) == (2, before)
+    assert len(world.aws.asked) == 1
 
 
 @each_slip
@@ -249,72 +254,68 @@ async def test_a_new_secret_gets_defaults_unless_these_widen_or_delete_it(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
     no_default = {"project", "credential_scope", "repo_type", "deletion_policy"} & slip.keys()
-    async with world.working():
-        of = world.see(kind, **(GOOD[kind] | usual | slip))
-        await settle()
-        if no_default:
-            assert (world.condition(of), world.condition(of, "Stalled")) == (
-                ("False", reason),
-                ("True", reason),
-            )
-            assert (world.secrets.calls, world.aws.asked, metric(world)) == ([], [], None)
-            assert world.status(of)["phase"] == "Failed"
-        else:
-            is_reported(world, of, reason)
-            assert world.secrets.calls == ["apply team/web-pull"]
+    of = world.see(kind, **(GOOD[kind] | usual | slip))
+    await settle()
+    if no_default:
+        assert (world.condition(of), world.condition(of, "Stalled")) == (
+            ("False", reason),
+            ("True", reason),
+        )
+        assert (world.secrets.calls, world.aws.asked, metric(world)) == ([], [], None)
+        assert world.status(of)["phase"] == "Failed"
+    else:
+        is_reported(world, of, reason)
+        assert world.secrets.calls == ["apply team/web-pull"]
 
 
 @pytest.mark.parametrize("said", NO_LOGIN.values(), ids=NO_LOGIN)
 async def test_an_unknown_login_leaves_the_secret_unchanged_and_reported(
     world: World, said: dict[str, Any]
 ) -> None:
-    async with world.working():
-        of = await valid(world)
-        before, shown = lasting(world), metric(world)
-        of = await change(world, of, **said)
-        status = world.status(of)
-        assert (world.condition(of)[0], world.condition(of, "Refreshed")[0]) == ("False", "False")
-        assert world.condition(of, "Stalled")[0] == "True"
-        assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-01T12:12:00Z")
-        assert "expires at 2026-03-01T12:12:00Z" in message(world, of)
-        await world.clock.advance(DEAD)
-        assert (lasting(world), pulls(world), metric(world)) == (before, ["web-pull"], shown)
-        assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
-        of = await change(world, of, generation=3)
-        assert (world.condition(of), serial(world)) == (("True", "Refreshed"), "token-2")
+    of = await valid(world)
+    before, shown = lasting(world), metric(world)
+    of = await change(world, of, **said)
+    status = world.status(of)
+    assert (world.condition(of)[0], world.condition(of, "Refreshed")[0]) == ("False", "False")
+    assert world.condition(of, "Stalled")[0] == "True"
+    assert (status["secretName"], status["expirationTime"]) == ("web-pull", "2026-03-01T12:12:00Z")
+    assert "expires at 2026-03-01T12:12:00Z" in message(world, of)
+    await world.clock.advance(DEAD)
+    assert (lasting(world), pulls(world), metric(world)) == (before, ["web-pull"], shown)
+    assert world.status(of)["expirationTime"] == "2026-03-01T12:12:00Z"
+    of = await change(world, of, generation=3)
+    assert (world.condition(of), serial(world)) == (("True", "Refreshed"), "token-2")
 
 
 async def test_a_failure_of_aws_is_reported_before_a_slip(world: World) -> None:
-    async with world.working():
-        of = await valid(world)
-        of = await change(world, of, secret_labels={"a": "b c"})
-        world.aws.failing["us-east-2"] = permanent()
-        await world.clock.advance(DUE)
-        assert world.condition(of) == ("True", "Refreshed")
-        assert world.condition(of, "Refreshed") == ("False", Reason.ACCESS_DENIED)
-        await world.clock.advance(DEAD - DUE)
-        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
-        world.aws.failing.clear()
-        await world.clock.advance(1800)
-        is_reported(world, of, INVALID)
-        assert lasting(world)["metadata"]["labels"]["team"] == "shop"
+    of = await valid(world)
+    of = await change(world, of, secret_labels={"a": "b c"})
+    world.aws.failing["us-east-2"] = permanent()
+    await world.clock.advance(DUE)
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.condition(of, "Refreshed") == ("False", Reason.ACCESS_DENIED)
+    await world.clock.advance(DEAD - DUE)
+    assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
+    world.aws.failing.clear()
+    await world.clock.advance(1800)
+    is_reported(world, of, INVALID)
+    assert lasting(world)["metadata"]["labels"]["team"] == "shop"
 
 
 async def test_a_slip_in_a_large_spec_keeps_the_last_valid_value(world: World) -> None:
     large = {"secret_annotations": {f"example.com/{number}": "x" * 2000 for number in range(4)}}
     said = large | {"deletion_policy": "orphan", "secret_labels": {"a": "b c"}}
-    async with world.working():
-        of = await valid(world)
-        await change(world, of, **dict[str, Any](large))
-        raw = raw_resource(generation=3, **(GOOD["Secret"] | said))
-        world.resources.stored[of.key] = raw
-        of = await change(world, of, generation=3, **said)
-        assert of.left_out
-        is_reported(world, of, INVALID)
-        before = lasting(world)
-        await world.clock.advance(DUE)
-        is_reported(world, of, INVALID)
-        assert (serial(world), lasting(world)) == ("token-2", before)
+    of = await valid(world)
+    await change(world, of, **dict[str, Any](large))
+    raw = raw_resource(generation=3, **(GOOD["Secret"] | said))
+    world.resources.stored[of.key] = raw
+    of = await change(world, of, generation=3, **said)
+    assert of.left_out
+    is_reported(world, of, INVALID)
+    before = lasting(world)
+    await world.clock.advance(DUE)
+    is_reported(world, of, INVALID)
+    assert (serial(world), lasting(world)) == ("token-2", before)
     metadata = before["metadata"]
     assert "ownerReferences" not in metadata
     assert metadata["labels"]["team"] == "shop"
@@ -325,16 +326,15 @@ async def test_a_slip_in_a_large_spec_keeps_the_last_valid_value(world: World) -
 async def test_a_rename_under_a_slip_takes_the_last_valid_values_along(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
-    async with world.working():
-        of = await valid(world, kind, **usual)
-        before = lasting(world)
-        of = await change(world, of, generated_secret_name="new", **(usual | slip))
-        await world.clock.advance(60)
-        assert (world.condition(of), world.condition(of, "Refreshed")) == (
-            ("True", "Refreshed"),
-            ("False", reason),
-        )
-        assert world.status(of)["secretName"] == "new"
+    of = await valid(world, kind, **usual)
+    before = lasting(world)
+    of = await change(world, of, generated_secret_name="new", **(usual | slip))
+    await world.clock.advance(60)
+    assert (world.condition(of), world.condition(of, "Refreshed")) == (
+        ("True", "Refreshed"),
+        ("False", reason),
+    )
+    assert world.status(of)["secretName"] == "new"
     moved = lasting(world, "new")
     for part in ("labels", "ownerReferences"):
         assert moved["metadata"].get(part) == before["metadata"].get(part)
@@ -347,32 +347,30 @@ async def test_a_rename_under_a_slip_takes_the_last_valid_values_along(
 
 
 async def test_a_suspended_resource_reports_its_slips_and_is_not_written(world: World) -> None:
-    async with world.working():
-        of = await valid(world)
-        before = lasting(world)
-        of = await change(world, of, suspend=True, secret_labels={"a": "b c"}, deletion_policy="x")
-        assert (world.condition(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Suspended")
-        assert world.condition(of, "Refreshed") == ("Unknown", Reason.SUSPENDED)
-        assert "spec.suspend is true" in message(world, of)
-        assert "spec.secret_labels" in message(world, of)
-        await world.clock.advance(DEAD)
-        assert (lasting(world), serial(world)) == (before, "token-1")
+    of = await valid(world)
+    before = lasting(world)
+    of = await change(world, of, suspend=True, secret_labels={"a": "b c"}, deletion_policy="x")
+    assert (world.condition(of), world.status(of)["phase"]) == (("True", "Refreshed"), "Suspended")
+    assert world.condition(of, "Refreshed") == ("Unknown", Reason.SUSPENDED)
+    assert "spec.suspend is true" in message(world, of)
+    assert "spec.secret_labels" in message(world, of)
+    await world.clock.advance(DEAD)
+    assert (lasting(world), serial(world)) == (before, "token-1")
 
 
 async def test_a_suspended_resource_reports_the_expiry_of_the_token_in_an_edited_secret(
     world: World,
 ) -> None:
-    async with world.working():
-        of = await change(world, await valid(world), suspend=True)
-        world.secrets.metadata["team", "web-pull"]["labels"].pop("team")
-        fields = world.secrets.metadata["team", "web-pull"]["managedFields"][0]["fieldsV1"]
-        del fields["f:metadata"]["f:labels"]["f:team"]
-        world.secrets.metadata["team", "web-pull"]["resourceVersion"] = "900"
-        world.show_secret()
-        await settle()
-        assert world.condition(of) == ("True", "Refreshed")
-        await world.clock.advance(DEAD)
-        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
+    of = await change(world, await valid(world), suspend=True)
+    world.secrets.metadata["team", "web-pull"]["labels"].pop("team")
+    fields = world.secrets.metadata["team", "web-pull"]["managedFields"][0]["fieldsV1"]
+    del fields["f:metadata"]["f:labels"]["f:team"]
+    world.secrets.metadata["team", "web-pull"]["resourceVersion"] = "900"
+    world.show_secret()
+    await settle()
+    assert world.condition(of) == ("True", "Refreshed")
+    await world.clock.advance(DEAD)
+    assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -381,67 +379,63 @@ async def test_a_suspended_resource_reports_a_secret_that_has_lost_our_label(
     again: bool,  # noqa: FBT001 - a table
 ) -> None:
     policy: dict[str, Any] = {"deletion_policy": "Delete"}
-    async with world.working():
-        of = await change(world, await valid(world, **policy), suspend=True, **policy)
-        before = world.status(of)
-        world.relabel()
-        await settle()
-        assert world.status(of) == before
-        if again:
-            world.delete()
-            world.queue.schedule_now(of.key)
-            await world.clock.advance(60)
-            assert (world.condition(of)[0], "secretName" in world.status(of)) == ("False", False)
-            calls = len(world.secrets.calls)
-            await world.clock.advance(DUE)
-            assert len(world.secrets.calls) == calls
-            return
-        await world.clock.advance(DEAD)
-        assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
+    of = await change(world, await valid(world, **policy), suspend=True, **policy)
+    before = world.status(of)
+    world.relabel()
+    await settle()
+    assert world.status(of) == before
+    if again:
+        world.delete()
+        world.queue.schedule_now(of.key)
+        await world.clock.advance(60)
+        assert (world.condition(of)[0], "secretName" in world.status(of)) == ("False", False)
+        calls = len(world.secrets.calls)
+        await world.clock.advance(DUE)
+        assert len(world.secrets.calls) == calls
+        return
+    await world.clock.advance(DEAD)
+    assert world.condition(of) == ("False", Reason.TOKEN_EXPIRED)
 
 
 async def test_a_slip_does_not_stop_links(world: World) -> None:
     world.accounts.put("deployer")
     links = [*LINKS, {"name": "deployer", "for": ["mount"]}]
-    async with world.working():
-        of = await valid(world)
-        await change(world, of, secret_labels={"a": "b c"}, link_service_accounts=links)
-        await world.clock.advance(1)
+    of = await valid(world)
+    await change(world, of, secret_labels={"a": "b c"}, link_service_accounts=links)
+    await world.clock.advance(1)
     assert world.accounts.objects["team", "deployer"]["secrets"] == [{"name": "web-pull"}]
     assert pulls(world) == ["web-pull"]
 
 
 async def test_a_secret_that_cannot_be_read_under_a_slip_keeps_its_readiness(world: World) -> None:
-    async with world.working():
-        of = await valid(world)
-        of = await change(world, of, secret_labels={"a": "b c"})
-        world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
-        world.queue.schedule_now(of.key)
-        await settle()
-        assert world.condition(of) == ("True", "Refreshed")
-        assert world.condition(of, "Refreshed") == ("False", Reason.KUBERNETES_UNAVAILABLE)
-        await world.clock.advance(DEAD)
-        assert world.condition(of)[0] == "False"
-        world.secrets.unreadable = None
-        await world.clock.advance(600)
-        is_reported(world, of, INVALID)
-        assert lasting(world)["metadata"]["labels"]["team"] == "shop"
+    of = await valid(world)
+    of = await change(world, of, secret_labels={"a": "b c"})
+    world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
+    world.queue.schedule_now(of.key)
+    await settle()
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.condition(of, "Refreshed") == ("False", Reason.KUBERNETES_UNAVAILABLE)
+    await world.clock.advance(DEAD)
+    assert world.condition(of)[0] == "False"
+    world.secrets.unreadable = None
+    await world.clock.advance(600)
+    is_reported(world, of, INVALID)
+    assert lasting(world)["metadata"]["labels"]["team"] == "shop"
 
 
 async def test_a_new_spec_is_not_reported_while_its_secret_cannot_be_read(
     world: World,
 ) -> None:
-    async with world.working():
-        of = await valid(world)
-        before = world.status(of)
-        world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
-        of = await change(world, of, ecr_registry=host("eu-west-1"), secret_labels={"a": "b c"})
-        assert world.status(of) == before
-        await world.clock.advance(DEAD)
-        assert (world.condition(of)[0], world.status(of)["observedGeneration"]) == ("False", 2)
-        world.secrets.unreadable = None
-        await world.clock.advance(600)
-        is_reported(world, of, INVALID)
+    of = await valid(world)
+    before = world.status(of)
+    world.secrets.unreadable = transient(Reason.KUBERNETES_UNAVAILABLE)
+    of = await change(world, of, ecr_registry=host("eu-west-1"), secret_labels={"a": "b c"})
+    assert world.status(of) == before
+    await world.clock.advance(DEAD)
+    assert (world.condition(of)[0], world.status(of)["observedGeneration"]) == ("False", 2)
+    world.secrets.unreadable = None
+    await world.clock.advance(600)
+    is_reported(world, of, INVALID)
 
 
 NO_DEFAULT: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
@@ -455,17 +449,16 @@ each_without_default = pytest.mark.parametrize(("kind", "slip"), NO_DEFAULT.valu
 async def test_a_secret_that_loses_our_label_under_a_slip_is_relabelled(
     world: World, kind: str, slip: dict[str, Any]
 ) -> None:
-    async with world.working():
-        # Without its ownerReference it would not be the resource's own.
-        of = await valid(world, kind, deletion_policy="Delete")
-        before = lasting(world)
-        of = await change(world, of, **({"deletion_policy": "Delete"} | slip))
-        world.relabel()
-        await settle()
-        is_reported(world, of, INVALID)
-        assert world.secrets.metadata["team", "web-pull"]["labels"]["app.kubernetes.io/managed-by"] != "Helm"
-        await world.clock.advance(DUE)
-        is_reported(world, of, INVALID)
+    # Without its ownerReference it would not be the resource's own.
+    of = await valid(world, kind, deletion_policy="Delete")
+    before = lasting(world)
+    of = await change(world, of, **({"deletion_policy": "Delete"} | slip))
+    world.relabel()
+    await settle()
+    is_reported(world, of, INVALID)
+    assert world.secrets.metadata["team", "web-pull"]["labels"]["app.kubernetes.io/managed-by"] != "Helm"
+    await world.clock.advance(DUE)
+    is_reported(world, of, INVALID)
     assert (serial(world), lasting(world)) == ("token-2", before)
 
 
@@ -473,14 +466,13 @@ async def test_a_secret_that_loses_our_label_under_a_slip_is_relabelled(
 async def test_a_recreated_resource_with_a_slip_adopts_its_secret(
     world: World, kind: str, slip: dict[str, Any]
 ) -> None:
-    async with world.working():
-        world.see_deleted(await valid(world, kind))
-        before = lasting(world)
-        of = world.see(kind, uid="uid-of-another", **(GOOD[kind] | slip))
-        await settle()
-        is_reported(world, of, INVALID)
-        await world.clock.advance(DUE)
-        is_reported(world, of, INVALID)
+    world.see_deleted(await valid(world, kind))
+    before = lasting(world)
+    of = world.see(kind, uid="uid-of-another", **(GOOD[kind] | slip))
+    await settle()
+    is_reported(world, of, INVALID)
+    await world.clock.advance(DUE)
+    is_reported(world, of, INVALID)
     after = lasting(world)
     assert (serial(world), after["data"]) == ("token-2", before["data"])
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
@@ -490,24 +482,22 @@ async def test_a_recreated_resource_with_a_slip_adopts_its_secret(
 async def test_a_slip_takes_no_value_from_the_secret_of_another_resource(
     world: World,
 ) -> None:
-    async with world.working():
-        world.see_deleted(await valid(world, ARGO))
-        of = world.see(
-            ARGO, name="other", **(GOOD[ARGO] | {"project": "Team A"}), generated_secret_name="web-pull"
-        )
-        await settle()
-        calls = list(world.secrets.calls)
-        assert (world.condition(of), world.condition(of, "Refreshed")) == (("False", INVALID),) * 2
-        await world.clock.advance(DEAD)
+    world.see_deleted(await valid(world, ARGO))
+    of = world.see(
+        ARGO, name="other", **(GOOD[ARGO] | {"project": "Team A"}), generated_secret_name="web-pull"
+    )
+    await settle()
+    calls = list(world.secrets.calls)
+    assert (world.condition(of), world.condition(of, "Refreshed")) == (("False", INVALID),) * 2
+    await world.clock.advance(DEAD)
     assert (world.secrets.calls, calls.count("apply team/web-pull")) == (calls, 1)
 
 
 async def test_a_foreign_secret_is_a_conflict_under_a_slip_too(world: World) -> None:
     world.has_foreign_secret()
-    async with world.working():
-        of = world.see(secret_labels={"a": "b c"})
-        await settle()
-        assert world.condition(of) == ("False", Reason.SECRET_CONFLICT)
+    of = world.see(secret_labels={"a": "b c"})
+    await settle()
+    assert world.condition(of) == ("False", Reason.SECRET_CONFLICT)
     assert world.secrets.manifests == {}
 
 
@@ -515,10 +505,9 @@ async def test_a_foreign_secret_is_a_conflict_under_a_slip_too(world: World) -> 
 async def test_an_invalid_project_gets_no_secret_even_after_v0_6_0(
     world: World, status: dict[str, Any] | None
 ) -> None:
-    async with world.working():
-        of = world.see(ARGO, project="team a", status=status)
-        await settle()
-        assert world.condition(of, "Refreshed") == ("False", INVALID)
+    of = world.see(ARGO, project="team a", status=status)
+    await settle()
+    assert world.condition(of, "Refreshed") == ("False", INVALID)
     assert world.secrets.manifests == {}
 
 
@@ -538,22 +527,21 @@ async def test_a_secret_that_no_client_can_use_is_not_ready_and_still_renewed(
     world: World, kind: str, said: dict[str, Any], words: str
 ) -> None:
     not_ready = ("False", Reason.INVALID_REGISTRY)
-    async with world.working():
-        of = world.see(kind, **said)
-        await settle()
-        is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
-        assert words in message(world, of)
-        assert words in message(world, of, "Ready")
-        await world.clock.advance(DUE)
-        is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
-        assert serial(world) == "token-2"
-        world.aws.failing["us-east-2"] = permanent()
-        await world.clock.advance(DEAD - 5 * 60)
-        assert (world.condition(of), world.condition(of, "Refreshed")[1]) == (not_ready, Reason.ACCESS_DENIED)
-        assert words in message(world, of, "Ready"), "not AccessDenied"
-        usable: dict[str, Any] = {"ecr_registry" if kind == "Secret" else "url": HOST}
-        of = await change(world, of, **usable)
-        assert world.condition(of) == ("True", "Refreshed")
+    of = world.see(kind, **said)
+    await settle()
+    is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
+    assert words in message(world, of)
+    assert words in message(world, of, "Ready")
+    await world.clock.advance(DUE)
+    is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
+    assert serial(world) == "token-2"
+    world.aws.failing["us-east-2"] = permanent()
+    await world.clock.advance(DEAD - 5 * 60)
+    assert (world.condition(of), world.condition(of, "Refreshed")[1]) == (not_ready, Reason.ACCESS_DENIED)
+    assert words in message(world, of, "Ready"), "not AccessDenied"
+    usable: dict[str, Any] = {"ecr_registry" if kind == "Secret" else "url": HOST}
+    of = await change(world, of, **usable)
+    assert world.condition(of) == ("True", "Refreshed")
 
 
 async def test_an_extra_registry_that_is_not_allowed_is_left_out() -> None:
@@ -578,54 +566,52 @@ async def test_an_extra_registry_that_is_not_allowed_is_left_out() -> None:
 
 
 async def test_a_hint_is_reported_while_it_applies(world: World) -> None:
-    async with world.working():
-        of = world.see(ARGO, url=f"oci://{HOST}/charts")
-        await settle()
-        assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
-        assert "Argo CD uses the login only for OCI sources" in message(world, of)
-        of = world.see(ARGO, url=HOST, generation=2, status=world.status(of))
-        await settle()
-        assert message(world, of) == "The last refresh succeeded."
+    of = world.see(ARGO, url=f"oci://{HOST}/charts")
+    await settle()
+    assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
+    assert "Argo CD uses the login only for OCI sources" in message(world, of)
+    of = world.see(ARGO, url=HOST, generation=2, status=world.status(of))
+    await settle()
+    assert message(world, of) == "The last refresh succeeded."
 
 
 async def test_twins_name_each_other_until_one_is_deleted_or_changed(world: World) -> None:
-    async with world.working():
-        one, two = world.see(ARGO), world.see(ARGO, name="shop")
-        other = world.see(ARGO, name="apart", project="team-a")
-        await settle()
-        for of, name in ((one, "shop"), (two, "web")):
-            assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
-            assert f"ArgoHelmRepoSecret {name} has the same url" in message(world, of)
-        assert message(world, other) == "The last refresh succeeded."
-        writes = len(world.resources.written)
-        await world.clock.advance(60)
-        assert len(world.resources.written) == writes
-        world.see_deleted(two)
-        await settle()
-        assert message(world, one) == "The last refresh succeeded."
-        of = world.see(ARGO, name="shop")
-        await settle()
-        assert "ArgoHelmRepoSecret shop has" in message(world, one)
-        world.see(ARGO, name="shop", generation=2, url=f"{HOST}/charts", status=world.status(of))
-        await settle()
-        assert message(world, one) == "The last refresh succeeded."
+    one, two = world.see(ARGO), world.see(ARGO, name="shop")
+    other = world.see(ARGO, name="apart", project="team-a")
+    await settle()
+    for of, name in ((one, "shop"), (two, "web")):
+        assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
+        assert f"ArgoHelmRepoSecret {name} has the same url" in message(world, of)
+    assert message(world, other) == "The last refresh succeeded."
+    writes = len(world.resources.written)
+    await world.clock.advance(60)
+    assert len(world.resources.written) == writes
+    world.see_deleted(two)
+    await settle()
+    assert message(world, one) == "The last refresh succeeded."
+    of = world.see(ARGO, name="shop")
+    await settle()
+    assert "ArgoHelmRepoSecret shop has" in message(world, one)
+    world.see(ARGO, name="shop", generation=2, url=f"{HOST}/charts", status=world.status(of))
+    await settle()
+    assert message(world, one) == "The last refresh succeeded."
 
 
-async def test_a_restart_changes_no_message_of_three_twins(world: World) -> None:
+async def test_a_restart_changes_no_message_of_three_twins(idle: World) -> None:
     ages = {"a": 1, "b": 3, "c": 2}
     said = {name: {"name": name, "age": timedelta(hours=hours)} for name, hours in ages.items()}
-    async with world.working():
-        found = [world.see(ARGO, **said[name]) for name in ages]
+    async with idle.working():
+        found = [idle.see(ARGO, **said[name]) for name in ages]
         await settle()
-    statuses = {of.key.name: world.status(of) for of in found}
-    messages = [message(world, of) for of in found]
+    statuses = {of.key.name: idle.status(of) for of in found}
+    messages = [message(idle, of) for of in found]
     assert [" b has" in messages[0], " c has" in messages[1], " b has" in messages[2]] == [True] * 3
-    world.restart()
+    idle.restart()
     for name in ages:
-        world.show_secret(f"{name}-pull")
-    writes = world.resources.attempts
-    async with world.working():
-        found = [world.see(ARGO, status=statuses[name], **said[name]) for name in ("c", "b", "a")]
+        idle.show_secret(f"{name}-pull")
+    writes = idle.resources.attempts
+    async with idle.working():
+        found = [idle.see(ARGO, status=statuses[name], **said[name]) for name in ("c", "b", "a")]
         await settle()
-        assert sorted(message(world, of) for of in found) == sorted(messages)
-    assert world.resources.attempts == writes
+        assert sorted(message(idle, of) for of in found) == sorted(messages)
+    assert idle.resources.attempts == writes

@@ -286,12 +286,10 @@ ROLE = Identity(namespace="team", role_arn="arn:aws:iam::123456789012:role/pulle
 OF_ROLE = TokenSource(region="us-east-2", identity=ROLE)
 
 
-async def fetch(
-    bench: Bench, source: TokenSource = OF_ROLE, *, basis: str = "before", number: int = 0
-) -> None:
+async def fetch(bench: Bench, *, basis: str = "before", number: int = 0) -> None:
     """Fetch a token on a basis."""
-    bench.aws.bases[source.identity] = basis
-    assert bench.ask(source, number, basis=basis) is None
+    bench.aws.bases[ROLE] = basis
+    assert bench.ask(OF_ROLE, number, basis=basis) is None
     await settle()
 
 

@@ -12,7 +12,6 @@ from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason
 from tests.builders import NAMESPACE, permanent, transient
 from tests.core.world import World
-from tests.fakes import settle
 
 HERE = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 SAME = "210987654321.dkr.ecr.us-east-2.amazonaws.com"
@@ -42,8 +41,7 @@ def held(world: World) -> dict[str, Any]:
 
 
 async def test_one_call_per_source_serves_all_its_hosts(world: World) -> None:
-    of = world.see(ecr_registry=HERE, additional_registries=[SAME, THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[SAME, THERE])
     assert list(held(world)) == [HERE, SAME, THERE]
     assert len(world.aws.asked) == 2
     assert world.condition(of) == ("True", "Refreshed")
@@ -57,10 +55,8 @@ async def test_tokens_of_an_identity_are_dropped_when_its_last_resource_names_an
 ) -> None:
     absent = Identity(source="iam_secret", namespace=NAMESPACE, name="absent")
     world.aws.bases[absent] = permanent(Reason.CREDENTIALS_MISSING)
-    world.see(aws_iam_secret={"name": "keys"})
-    await settle()
-    world.see(generation=2, **then)
-    await settle()
+    await world.apply(aws_iam_secret={"name": "keys"})
+    await world.apply(generation=2, **then)
     assert [identity.name for identity in world.aws.released] == ["keys"]
     world.see(name="shop", aws_iam_secret={"name": "keys"})
     await world.clock.advance(600)
@@ -69,8 +65,7 @@ async def test_tokens_of_an_identity_are_dropped_when_its_last_resource_names_an
 
 async def test_a_source_that_fails_is_reported_and_the_others_are_written(world: World) -> None:
     world.aws.failing["eu-west-1"] = permanent()
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     assert list(held(world)) == [HERE]
     assert world.condition(of) == ("True", "Refreshed"), "the spec's first registry has its login"
     assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
@@ -79,8 +74,7 @@ async def test_a_source_that_fails_is_reported_and_the_others_are_written(world:
 
 async def test_a_source_that_recovers_adds_its_login_and_is_no_repair(world: World) -> None:
     world.aws.failing["eu-west-1"] = permanent()
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     del world.aws.failing["eu-west-1"]
     await world.clock.advance(600)
     assert list(held(world)) == [HERE, THERE]
@@ -90,8 +84,7 @@ async def test_a_source_that_recovers_adds_its_login_and_is_no_repair(world: Wor
 
 async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
     world.aws.life = LIFE
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     old = held(world)
     world.aws.failing["eu-west-1"] = permanent()
     await world.clock.advance(10 * 60)
@@ -107,8 +100,7 @@ async def test_a_login_whose_source_fails_keeps_its_token(world: World) -> None:
 
 async def test_an_expired_first_login_is_not_ready(world: World) -> None:
     world.aws.life = LIFE
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     world.aws.failing["us-east-2"] = permanent()
     await world.clock.advance(12 * 60)
     assert list(held(world)) == [HERE, THERE]
@@ -118,8 +110,7 @@ async def test_an_expired_first_login_is_not_ready(world: World) -> None:
 
 async def test_each_login_expires_at_its_own_time(world: World) -> None:
     world.aws.life = LIFE
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE, FAR])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE, FAR])
     world.aws.failing["eu-west-1"] = permanent()
     await world.clock.advance(9 * 60)
     world.aws.failing["eu-central-1"] = permanent()
@@ -132,8 +123,7 @@ async def test_each_login_expires_at_its_own_time(world: World) -> None:
 
 
 async def test_a_failed_write_is_retried_and_leads_to_no_repairs(world: World) -> None:
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE)]
     world.see(generation=2, ecr_registry=HERE, additional_registries=[THERE, SAME], status=world.status(of))
     await world.clock.advance(30)
@@ -146,19 +136,16 @@ async def test_a_failed_write_is_retried_and_leads_to_no_repairs(world: World) -
 
 async def test_a_new_request_retries_a_failed_source_once(world: World) -> None:
     world.aws.failing["us-east-2"] = permanent()
-    world.see()
-    await settle()
+    await world.apply()
     await world.clock.advance(2)
     assert len(world.aws.asked) == 1
-    world.see(annotations={REQUEST: "now"})
-    await settle()
+    await world.apply(annotations={REQUEST: "now"})
     assert len(world.aws.asked) == 2
     world.see(annotations={REQUEST: "now", "else": "changed"})
     await world.clock.advance(2)
     assert len(world.aws.asked) == 2
     del world.aws.failing["us-east-2"]
-    asked = world.see(annotations={REQUEST: "now, please"})
-    await settle()
+    asked = await world.apply(annotations={REQUEST: "now, please"})
     assert world.condition(asked) == ("True", "Refreshed")
 
 
@@ -166,8 +153,7 @@ async def test_a_source_that_fails_is_reported_and_written_once_for_all_retries(
     world: World,
 ) -> None:
     world.aws.failing["eu-west-1"] = transient()
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     assert world.condition(of, "Refreshed") == ("False", Reason.PARTLY_REFRESHED)
     written, emitted = len(world.resources.written), len(world.events.emitted)
     for _ in range(10):
@@ -180,8 +166,7 @@ async def test_a_source_that_fails_is_reported_and_written_once_for_all_retries(
 
 async def test_a_source_that_answers_too_late_is_reported_once(world: World) -> None:
     world.aws.failing["eu-west-1"] = transient()
-    of = world.see(ecr_registry=HERE, additional_registries=[THERE])
-    await settle()
+    of = await world.apply(ecr_registry=HERE, additional_registries=[THERE])
     written, asked = len(world.resources.written), len(world.aws.asked)
     for _ in range(20):
         world.aws.hold()

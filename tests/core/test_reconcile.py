@@ -223,8 +223,7 @@ async def test_an_upgrade_from_v0_6_0_adopts_the_secret_without_a_call_to_aws(wo
 async def test_a_request_for_a_fresh_token_is_answered_after_the_adoption(world: World) -> None:
     has_legacy_secret(world)
     async with world.working():
-        of = world.see(status=LEGACY, annotations={REQUEST: "now"})
-        await settle()
+        of = await world.apply(status=LEGACY, annotations={REQUEST: "now"})
         assert world.condition(of) == ("True", "Refreshed")
         assert world.aws.asked == [OHIO]
         assert '"password":"token-1"' in password(world)

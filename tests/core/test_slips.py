@@ -44,20 +44,22 @@ GOOD: Final[Mapping[str, dict[str, Any]]] = {
 CREDS: Final = {"credential_scope": "repo-creds", "project": None, "repo_type": None, "url": HOST}
 
 
-def secret(reason: Reason = INVALID, **slip: Any) -> tuple[str, dict[str, Any], dict[str, Any], Reason]:
-    """A slip in a Secret: kind, other fields of the valid spec, the slip, and the reason reported."""
+Slip = tuple[str, dict[str, Any], dict[str, Any], Reason]
+"""Kind, other fields of the valid spec, the fields that are not valid, and the reason reported."""
+
+
+def secret(reason: Reason = INVALID, **slip: Any) -> Slip:
+    """A slip in a Secret."""
     return "Secret", {}, slip, reason
 
 
-def argo(
-    usual: Mapping[str, Any] | None = None, **slip: Any
-) -> tuple[str, dict[str, Any], dict[str, Any], Reason]:
+def argo(usual: Mapping[str, Any] | None = None, **slip: Any) -> Slip:
     """A slip in an ArgoHelmRepoSecret."""
     return ARGO, dict(usual or {}), slip, INVALID
 
 
-# One or two of each field and each reason; that parsing finds all others, its own tests show.
-SLIPS: Final[Mapping[str, tuple[str, dict[str, Any], dict[str, Any], Reason]]] = {
+# One or two of each field and reason; test_parsing has all others.
+SLIPS: Final[Mapping[str, Slip]] = {
     "a reserved annotation": secret(secret_annotations={"kubernetes.io/x": "y"}),
     "a label that is a number": secret(secret_labels={"a": 7}),
     "a policy with a typo": secret(deletion_policy="orphan"),
@@ -117,21 +119,15 @@ async def world(idle: World) -> AsyncIterator[World]:
 
 async def valid(world: World, kind: str = "Secret", **usual: Any) -> Resource:
     """A resource with a valid spec of many fields, and its Secret."""
-    of = world.see(kind, **(GOOD[kind] | usual))
-    await settle()
-    assert (world.condition(of), world.condition(of, "Refreshed")) == (
-        ("True", "Refreshed"),
-        ("True", "Refreshed"),
-    )
+    of = await world.apply(kind, **(GOOD[kind] | usual))
+    assert world.condition(of) == world.condition(of, "Refreshed") == ("True", "Refreshed")
     return of
 
 
 async def change(world: World, of: Resource, generation: int = 2, **fields: Any) -> Resource:
     """Change the spec, and let the operator act on it."""
     kind = of.key.kind
-    changed = world.see(kind, generation=generation, status=world.status(of), **(GOOD[kind] | fields))
-    await settle()
-    return changed
+    return await world.apply(kind, generation=generation, status=world.status(of), **(GOOD[kind] | fields))
 
 
 def lasting(world: World, name: str = "web-pull") -> dict[str, Any]:
@@ -178,10 +174,8 @@ def is_reported(
 ) -> None:
     """Check that a slip is reported and the Secret with it."""
     assert world.condition(of) == ready
-    assert (world.condition(of, "Refreshed"), world.condition(of, "Stalled")) == (
-        ("False", reason),
-        ("True", reason),
-    )
+    assert world.condition(of, "Refreshed") == ("False", reason)
+    assert world.condition(of, "Stalled") == ("True", reason)
     status = world.status(of)
     assert (status["phase"], status["secretName"]) == ("Updated", "web-pull")
     assert metric(world) is not None
@@ -254,13 +248,10 @@ async def test_a_new_secret_gets_defaults_unless_these_widen_or_delete_it(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
     no_default = {"project", "credential_scope", "repo_type", "deletion_policy"} & slip.keys()
-    of = world.see(kind, **(GOOD[kind] | usual | slip))
-    await settle()
+    of = await world.apply(kind, **(GOOD[kind] | usual | slip))
     if no_default:
-        assert (world.condition(of), world.condition(of, "Stalled")) == (
-            ("False", reason),
-            ("True", reason),
-        )
+        assert world.condition(of) == ("False", reason)
+        assert world.condition(of, "Stalled") == ("True", reason)
         assert (world.secrets.calls, world.aws.asked, metric(world)) == ([], [], None)
         assert world.status(of)["phase"] == "Failed"
     else:
@@ -468,8 +459,7 @@ async def test_a_recreated_resource_with_a_slip_adopts_its_secret(
 ) -> None:
     world.see_deleted(await valid(world, kind))
     before = lasting(world)
-    of = world.see(kind, uid="uid-of-another", **(GOOD[kind] | slip))
-    await settle()
+    of = await world.apply(kind, uid="uid-of-another", **(GOOD[kind] | slip))
     is_reported(world, of, INVALID)
     await world.clock.advance(DUE)
     is_reported(world, of, INVALID)
@@ -495,8 +485,7 @@ async def test_a_slip_takes_no_value_from_the_secret_of_another_resource(
 
 async def test_a_foreign_secret_is_a_conflict_under_a_slip_too(world: World) -> None:
     world.has_foreign_secret()
-    of = world.see(secret_labels={"a": "b c"})
-    await settle()
+    of = await world.apply(secret_labels={"a": "b c"})
     assert world.condition(of) == ("False", Reason.SECRET_CONFLICT)
     assert world.secrets.manifests == {}
 
@@ -505,8 +494,7 @@ async def test_a_foreign_secret_is_a_conflict_under_a_slip_too(world: World) -> 
 async def test_an_invalid_project_gets_no_secret_even_after_v0_6_0(
     world: World, status: dict[str, Any] | None
 ) -> None:
-    of = world.see(ARGO, project="team a", status=status)
-    await settle()
+    of = await world.apply(ARGO, project="team a", status=status)
     assert world.condition(of, "Refreshed") == ("False", INVALID)
     assert world.secrets.manifests == {}
 
@@ -527,8 +515,7 @@ async def test_a_secret_that_no_client_can_use_is_not_ready_and_still_renewed(
     world: World, kind: str, said: dict[str, Any], words: str
 ) -> None:
     not_ready = ("False", Reason.INVALID_REGISTRY)
-    of = world.see(kind, **said)
-    await settle()
+    of = await world.apply(kind, **said)
     is_reported(world, of, Reason.INVALID_REGISTRY, not_ready)
     assert words in message(world, of)
     assert words in message(world, of, "Ready")
@@ -548,37 +535,30 @@ async def test_an_extra_registry_that_is_not_allowed_is_left_out() -> None:
     world = World(life=LIFE, policy=TenancyPolicy(registry_hosts=(HOST,)))
     other = host("eu-west-1")
     async with world.working():
-        of = world.see()
-        await settle()
-        of = world.see(generation=2, status=world.status(of), additional_registries=[other])
-        await settle()
+        of = await world.apply()
+        of = await world.apply(generation=2, status=world.status(of), additional_registries=[other])
         is_reported(world, of, Reason.INVALID_REGISTRY)
         assert "--allowed-registry-hosts" in message(world, of)
         assert other in message(world, of)
         await world.clock.advance(DUE)
         is_reported(world, of, Reason.INVALID_REGISTRY)
         assert serial(world) == "token-2"
-        assert (
-            other
-            not in base64.b64decode(world.secrets.manifests["web-pull"]["data"][".dockerconfigjson"]).decode()
-        )
+        data = world.secrets.manifests["web-pull"]["data"][".dockerconfigjson"]
+        assert other not in base64.b64decode(data).decode()
     await world.tokens.close()
 
 
 async def test_a_hint_is_reported_while_it_applies(world: World) -> None:
-    of = world.see(ARGO, url=f"oci://{HOST}/charts")
-    await settle()
+    of = await world.apply(ARGO, url=f"oci://{HOST}/charts")
     assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
     assert "Argo CD uses the login only for OCI sources" in message(world, of)
-    of = world.see(ARGO, url=HOST, generation=2, status=world.status(of))
-    await settle()
+    of = await world.apply(ARGO, url=HOST, generation=2, status=world.status(of))
     assert message(world, of) == "The last refresh succeeded."
 
 
 async def test_twins_name_each_other_until_one_is_deleted_or_changed(world: World) -> None:
     one, two = world.see(ARGO), world.see(ARGO, name="shop")
-    other = world.see(ARGO, name="apart", project="team-a")
-    await settle()
+    other = await world.apply(ARGO, name="apart", project="team-a")
     for of, name in ((one, "shop"), (two, "web")):
         assert (world.condition(of), world.condition(of, "Refreshed")) == (("True", "Refreshed"),) * 2
         assert f"ArgoHelmRepoSecret {name} has the same url" in message(world, of)
@@ -589,11 +569,9 @@ async def test_twins_name_each_other_until_one_is_deleted_or_changed(world: Worl
     world.see_deleted(two)
     await settle()
     assert message(world, one) == "The last refresh succeeded."
-    of = world.see(ARGO, name="shop")
-    await settle()
+    of = await world.apply(ARGO, name="shop")
     assert "ArgoHelmRepoSecret shop has" in message(world, one)
-    world.see(ARGO, name="shop", generation=2, url=f"{HOST}/charts", status=world.status(of))
-    await settle()
+    await world.apply(ARGO, name="shop", generation=2, url=f"{HOST}/charts", status=world.status(of))
     assert message(world, one) == "The last refresh succeeded."
 
 

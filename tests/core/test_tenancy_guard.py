@@ -6,7 +6,7 @@ from ecr_operator.api.tenancy import TenancyPolicy, parse_selector
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from tests.builders import NAMESPACE, desired, resource
 from tests.core.world import World
-from tests.fakes import FakeTenants, settle
+from tests.fakes import FakeTenants
 
 OWN = resource()
 NAMED = resource(service_account={"name": "ci"})
@@ -45,8 +45,7 @@ async def test_a_named_identity_is_not_limited() -> None:
 async def test_a_refused_namespace_is_reported_without_a_call() -> None:
     world = World(policy=TenancyPolicy(ambient_namespaces=("other",)))
     async with world.working():
-        of = world.see()
-        await settle()
+        of = await world.apply()
         assert (world.aws.asked, world.secrets.calls) == ([], [])
         assert world.condition(of) == ("False", Reason.ROLE_NOT_PERMITTED)
 
@@ -54,7 +53,6 @@ async def test_a_refused_namespace_is_reported_without_a_call() -> None:
 async def test_a_refused_registry_is_reported_without_a_call() -> None:
     world = World(policy=TenancyPolicy(registry_hosts=("*.example",)))
     async with world.working():
-        of = world.see()
-        await settle()
+        of = await world.apply()
         assert world.aws.asked == []
         assert world.condition(of) == ("False", Reason.INVALID_REGISTRY)

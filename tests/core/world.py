@@ -178,6 +178,12 @@ class World:
         self.resources.uids[known.key] = known.uid
         return known
 
+    async def apply(self, kind: str = "Secret", **fields: Any) -> Resource:
+        """Create or change a resource, and let the workers act on it; return it as it was before that."""
+        known = self.see(kind, **fields)
+        await settle()
+        return known
+
     def see_deleted(self, of: Resource) -> None:
         """Delete a resource."""
         del self.resources.uids[of.key]

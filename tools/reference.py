@@ -18,7 +18,7 @@ from ecr_operator.api.text import (
     LONGEST_TEXT,
     MOST_ENTRIES,
 )
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     ARGO_LABEL,
     EXPIRES_AT,
     FINGERPRINT,

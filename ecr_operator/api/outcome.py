@@ -1,4 +1,4 @@
-"""The result of one reconcile, from which condition, Event, metric and log line all derive.
+"""The outcome of one pass, from which condition, Event, metric and log line are all made.
 
 Leaves out: how each is written (core.status, kube.events, telemetry).
 """
@@ -96,7 +96,7 @@ _NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one reconcile did and why.
+    """What is reported of one pass.
 
     Attributes:
         message: a sentence for the user, with nothing secret in it; cut to one printable line.

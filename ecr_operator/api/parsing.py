@@ -116,17 +116,17 @@ class _Findings:
     """What is wrong with single fields, and which of them keep what the generated Secret has."""
 
     problems: list[Problem] = field(default_factory=list)
-    kept: set[str] = field(default_factory=set)
+    invalid_fields: set[str] = field(default_factory=set)
 
     def add(self, fields: Iterable[str], message: str, reason: Reason = Reason.INVALID_SPEC) -> None:
         """Note a problem, and the fields that keep their last valid value."""
         self.problems.append(Problem(reason=reason, message=message))
-        self.kept.update(fields)
+        self.invalid_fields.update(fields)
 
     def judge(self, name: str, parse: Callable[[], T], default: T) -> T:
         """The value of a field, or the default if it is not valid, by its parser or its type."""
         try:
-            return default if name in self.kept else parse()
+            return default if name in self.invalid_fields else parse()
         except ValueError as error:
             self.add((name,), str(error))
             return default
@@ -177,7 +177,7 @@ def _parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings
         suspended=bool(spec.suspend),
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
         links=judge("link_service_accounts", lambda: parse_links(links or ()), None),
-        kept=frozenset(findings.kept),  # last, since the others add to it
+        invalid_fields=frozenset(findings.invalid_fields),  # last, since the others add to it
     )
 
 

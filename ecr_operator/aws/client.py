@@ -6,7 +6,7 @@ take 15 MiB. A client for any other region serves one call.
 Invariants: a client is never closed while a call uses it; after `close` none is open. A client belongs to one
 session of the SDK and to one service and region, but to nobody's keys: each call brings its own, so that two
 hundred roles in a region share one client and no call can be signed with the keys of another.
-Leaves out: which calls may be under way at once (core.calls), and the calls of the SDK's credential chain.
+Leaves out: which calls may be under way at once (core.flow_control), and those of the SDK's credential chain.
 """
 
 import asyncio

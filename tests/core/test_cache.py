@@ -10,8 +10,8 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.named_objects import NamedObjects
-from ecr_operator.core.secret import MANAGED_BY, MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
@@ -71,7 +71,7 @@ class Bench:
     def known(self, **fields: Any) -> None:
         """Add a resource with its up-to-date Secret."""
         self.resources.changed(raw_resource(**fields))
-        self.cache.put_secret(view(resource(**fields)))
+        self.cache.store_secret(view(resource(**fields)))
         self.news()
 
 
@@ -239,9 +239,9 @@ def test_a_secret_enqueues_its_two_oldest_contenders_and_its_owner(bench: Bench)
     ]
     relist(bench.resources, raws)
     bench.news()
-    bench.cache.see_secret(view_secret(foreign_metadata("one")))
+    bench.cache.observe_secret(view_secret(foreign_metadata("one")))
     assert [key.name for key in bench.news()] == ["c", "b"]
-    bench.cache.see_secret(view(resource(name="owner", generated_secret_name="one")))
+    bench.cache.observe_secret(view(resource(name="owner", generated_secret_name="one")))
     assert [key.name for key in bench.news()] == ["c", "b", "owner"]
     contenders = {
         name: bench.cache.is_contender(resource(name=name, age=age * HOUR, generated_secret_name="one"))
@@ -260,15 +260,15 @@ def test_beyond_the_bound_of_a_namespace_only_names_are_kept_until_there_is_room
     assert [key.name for key in enqueued] == ["a", "b", "web"]
     assert [line["namespace"] for line in logs] == ["team"]
     beyond = resource(name="c").key
-    assert cache.is_beyond(beyond)
+    assert cache.is_over_limit(beyond)
     store.deleted(raw_resource(name="a"))
     assert enqueued[-1] == beyond
-    cache.read_beyond(beyond, raw_resource(name="c"))
+    cache.put_over_limit(beyond, raw_resource(name="c"))
     assert cache.resource(beyond)
-    assert not cache.is_beyond(beyond)
+    assert not cache.is_over_limit(beyond)
     relist(store, [raw_resource(name="c")])
     assert len(cache) == 1
-    assert not cache.is_beyond(resource(name="d").key)
+    assert not cache.is_over_limit(resource(name="d").key)
 
 
 def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
@@ -280,14 +280,14 @@ def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
     assert enqueued[-1].name == "b"
     store.deleted(raw_resource(name="b"))
     assert enqueued[-1].name == "c"
-    cache.read_beyond(enqueued[-1], None)
+    cache.put_over_limit(enqueued[-1], None)
     assert enqueued[-1].name == "d"
 
 
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
     cache = Cache(lambda _: None, lambda _: None, no_named_objects(), most=2)
     for number in range(5):
-        cache.see_secret(view_secret(foreign_metadata(f"stranger-{number}")))
+        cache.observe_secret(view_secret(foreign_metadata(f"stranger-{number}")))
     assert len(cache.secret_names("")) == 2
 
 
@@ -329,7 +329,7 @@ def overwritten(**metadata: Any) -> SecretView:
 
 def test_a_secret_without_our_label_is_not_removed_by_the_watch(bench: Bench) -> None:
     bench.known()
-    bench.cache.put_secret(overwritten())
+    bench.cache.store_secret(overwritten())
     bench.secrets.deleted(secret())
     relist(bench.secrets, [])
     assert bench.cache.secret("team", "web-pull") == overwritten()
@@ -341,7 +341,7 @@ def test_a_secret_without_our_label_is_not_removed_by_the_watch(bench: Bench) ->
 
 def test_a_secret_without_our_label_is_dropped_with_its_resource(bench: Bench) -> None:
     bench.known()
-    bench.cache.put_secret(overwritten())
+    bench.cache.store_secret(overwritten())
     bench.resources.deleted(raw_resource())
     assert bench.cache.secret("team", "web-pull") is None
 
@@ -406,10 +406,10 @@ def test_a_list_is_stored_whole_before_any_key_is_enqueued() -> None:
 
 
 def test_owned_by_follows_the_controller_reference(bench: Bench) -> None:
-    bench.cache.put_secret(view(resource(), name="two"))
-    bench.cache.put_secret(view(resource(), name="one"))
+    bench.cache.store_secret(view(resource(), name="two"))
+    bench.cache.store_secret(view(resource(), name="one"))
     assert [seen.name for seen in bench.cache.owned_by("uid-of-web")] == ["one", "two"]
-    bench.cache.put_secret(view(resource(name="shop"), name="one"))
+    bench.cache.store_secret(view(resource(name="shop"), name="one"))
     assert [seen.name for seen in bench.cache.owned_by("uid-of-web")] == ["two"]
     assert [seen.name for seen in bench.cache.owned_by("uid-of-shop")] == ["one"]
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.core.drift import held_times, is_up_to_date, usable_times
+from ecr_operator.core.drift import is_up_to_date, times_by_login, times_if_whole
 from ecr_operator.core.secret_view import view_secret
 from tests.builders import desired, resource, secret_metadata, times
 
@@ -44,20 +44,20 @@ def test_an_edited_secret_has_drifted_and_its_login_is_usable_unless_edited(
 ) -> None:
     seen = view_secret(metadata)
     assert not is_up_to_date(seen, desired(OURS), None)
-    assert usable_times(seen, desired(OURS)) == (times() if usable else None)
+    assert times_if_whole(seen, desired(OURS)) == (times() if usable else None)
 
 
 def test_a_login_without_argo_cds_label_is_not_usable() -> None:
     seen = view_secret(changed("f:metadata", "f:labels", "f:argocd.argoproj.io/secret-type", of=ARGO))
-    assert usable_times(seen, desired(ARGO)) is None
+    assert times_if_whole(seen, desired(ARGO)) is None
 
 
 def test_a_secret_of_an_earlier_spec_or_of_another_resource_is_not_usable() -> None:
     later = resource(secret_labels={"team": "blue"}, ecr_registry="other.example.com", region="us-east-2")
-    assert usable_times(view_secret(secret_metadata(OURS)), desired(later)) is None
+    assert times_if_whole(view_secret(secret_metadata(OURS)), desired(later)) is None
     again = resource(uid="u2", secret_labels={"team": "blue"})
-    assert usable_times(view_secret(secret_metadata(OURS)), desired(again)) is None
-    assert usable_times(None, desired(OURS)) is None
+    assert times_if_whole(view_secret(secret_metadata(OURS)), desired(again)) is None
+    assert times_if_whole(None, desired(OURS)) is None
 
 
 def test_an_overwritten_label_is_not_drift() -> None:
@@ -70,5 +70,5 @@ def test_held_times_ignores_a_time_near_the_year_9999() -> None:
     pair = resource(additional_registries=["210987654321.dkr.ecr.us-east-2.amazonaws.com"])
     metadata = secret_metadata(pair)
     metadata["annotations"][f"{GROUP}/tokens"] = "0:9999-12-31T23:59:59Z,1:2026-03-01T12:00:00Z"
-    held = held_times(view_secret(metadata), desired(pair))
+    held = times_by_login(view_secret(metadata), desired(pair))
     assert list(held) == ["210987654321.dkr.ecr.us-east-2.amazonaws.com"]

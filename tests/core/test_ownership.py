@@ -10,8 +10,8 @@ import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.core.manifest import dockerconfigjson
 from ecr_operator.core.ownership import Claim, Ownership
-from ecr_operator.core.secret import dockerconfigjson
 from ecr_operator.core.state import ResourceState
 from tests.builders import HOST, HOUR, desired, foreign_metadata, resource, secret_metadata, token
 from tests.core.world import World
@@ -48,7 +48,7 @@ def ownership(world: World) -> Ownership:
 
 async def claim(world: World, of: Resource, *, stale: bool = True) -> Claim:
     """Claim as after a conflict, so that the Secret itself is read."""
-    state = ResourceState(of, stale_secret=desired(of).secret_name if stale else None)
+    state = ResourceState(of, reread_secret=desired(of).secret_name if stale else None)
     return await ownership(world).claim(state, desired(of))
 
 
@@ -73,7 +73,7 @@ async def test_a_claim_of_our_secret_that_the_watch_shows_costs_no_request(world
 
 async def test_a_stale_secret_is_read_once(world: World) -> None:
     of = world.see()
-    asked, state = ownership(world), ResourceState(of, stale_secret="web-pull")
+    asked, state = ownership(world), ResourceState(of, reread_secret="web-pull")
     world.secrets.put(secret_metadata(of, version="77"))
     for _ in range(3):
         found = await asked.claim(state, desired(of))

@@ -11,7 +11,7 @@ import pytest
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ImmutableSecretError, PermanentError, StaleObjectError
 from ecr_operator.api.outcome import Outcome, Reason
-from ecr_operator.core.secret import dockerconfigjson
+from ecr_operator.core.manifest import dockerconfigjson
 from ecr_operator.core.secret_view import view_secret
 from ecr_operator.core.state import Result
 from tests.builders import HOST, HOUR, NOW, OHIO, host, permanent, secret_metadata, token
@@ -191,7 +191,7 @@ async def test_a_secret_of_another_namespace_gives_a_resource_no_login(
     world.delete()
     forged = world.secrets.metadata["apart", "web-pull"] = secret_metadata(of, name="web-pull")
     forged["namespace"] = "apart"
-    world.cache.see_secret(view_secret(forged))
+    world.cache.observe_secret(view_secret(forged))
     async with world.working():
         await settle()
     assert f'"{host("eu-west-1")}":' not in password(world, "new")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from ecr_operator.core.snapshot import snapshot, watch_loop
+from ecr_operator.core.snapshot import measure_loop_lag, snapshot
 from ecr_operator.telemetry.metrics import ResourceSample, Snapshot
 from tests.builders import HOUR, NOW, TWELVE_HOURS
 from tests.core.world import World
@@ -109,7 +109,7 @@ class LateClock(FakeClock):
 
 async def test_watch_loop_reports_each_second_how_late_it_woke() -> None:
     clock, reported = LateClock(), list[float]()
-    task = asyncio.create_task(watch_loop(clock, reported.append))
+    task = asyncio.create_task(measure_loop_lag(clock, reported.append))
     await settle()
     clock.late = 0.5
     await clock.advance(4)

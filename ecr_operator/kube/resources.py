@@ -10,7 +10,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
-from ecr_operator.core.secret import MANAGER
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
 from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
@@ -21,8 +21,8 @@ _NEW_FIELD: Final = "observedGeneration"
 log = structlog.get_logger(__name__)
 
 
-class KubeStatuses:
-    """Resources and statuses on the API server; fulfils `core.ports.StatusWriter` and `ResourceReader`."""
+class KubeResources:
+    """Resources and statuses on the API server; implements `core.ports.StatusWriter` and `ResourceReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

@@ -12,7 +12,7 @@ import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import TokenTimes
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     EXPIRES_AT,
     FINGERPRINT,
     ISSUED_AT,

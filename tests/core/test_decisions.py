@@ -7,18 +7,18 @@ from typing import Any, Final
 import pytest
 
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.policies import (
+from ecr_operator.core.decisions import (
     LABEL_RECHECK,
     Facts,
     accepts,
     answers_request,
     contested,
-    has_login,
+    has_first_login_of_ours,
     keep,
-    may_be_garbage,
+    must_check_resource,
     reason_of_write,
     report_label,
-    was_well,
+    was_up_to_date,
 )
 from ecr_operator.core.repair_limit import Repairs
 from ecr_operator.core.schedule import refresh_deadline, spread_overdue
@@ -153,7 +153,7 @@ def test_contested_limits_repairs_but_no_renewal(known: Facts, wait: float | Non
     ("known", "garbage"),
     [
         pytest.param(facts(), False, id="no drift"),
-        pytest.param(facts(drifted=True, was_well=True), True, id="drift of a reconciled spec"),
+        pytest.param(facts(drifted=True, was_up_to_date=True), True, id="drift of a reconciled spec"),
         pytest.param(facts(present=None), False, id="never created"),
         pytest.param(
             facts(present=None, resource=resource(status={"secretName": "web-pull"})),
@@ -170,7 +170,7 @@ def test_contested_limits_repairs_but_no_renewal(known: Facts, wait: float | Non
     ],
 )
 def test_may_be_garbage_after_what_the_garbage_collector_does(known: Facts, *, garbage: bool) -> None:
-    assert may_be_garbage(known) is garbage
+    assert must_check_resource(known) is garbage
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,9 @@ def test_a_request_is_answered_by_later_tokens_only(
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
-        pytest.param(facts(untouched=True, was_well=True), Reason.REFRESHED, id="a renewal"),
-        pytest.param(facts(drifted=True, was_well=True), Reason.REPAIRED, id="drift"),
-        pytest.param(facts(present=None, was_well=True), Reason.REPAIRED, id="a deletion"),
+        pytest.param(facts(as_applied=True, was_up_to_date=True), Reason.REFRESHED, id="a renewal"),
+        pytest.param(facts(drifted=True, was_up_to_date=True), Reason.REPAIRED, id="drift"),
+        pytest.param(facts(present=None, was_up_to_date=True), Reason.REPAIRED, id="a deletion"),
         pytest.param(facts(drifted=True), Reason.REFRESHED, id="a new spec"),
         pytest.param(facts(present=None), Reason.REFRESHED, id="a new Secret"),
         pytest.param(
@@ -256,7 +256,7 @@ SETTLED: Final = {"phase": "Updated", "observedGeneration": 1}
 )
 def test_a_spec_was_well(status: dict[str, Any], remembered: dict[str, Any], *, well: bool) -> None:
     of = resource(status=status)
-    assert was_well(ResourceState(of, **remembered), of, MONOTONIC) is well
+    assert was_up_to_date(ResourceState(of, **remembered), of, MONOTONIC) is well
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_spec_was_well(status: dict[str, Any], remembered: dict[str, Any], *, 
 )
 def test_a_secret_has_its_login(present: SecretView | None, applied: Any, *, expected: bool) -> None:
     state = ResourceState(OF, applied=applied)
-    assert has_login(state, desired(OF), present) is expected
+    assert has_first_login_of_ours(state, desired(OF), present) is expected
 
 
 def test_report_label_replaces_a_success_and_leaves_a_failure() -> None:

@@ -70,13 +70,13 @@ def facts(*, age: timedelta = HOUR, drifted: bool = False, **known: Any) -> Fact
         "desired": desired(of),
         "present": present,
         "own": present,
-        "times": None if drifted or present is None else present.times,
-        "untouched": False,
+        "up_to_date_times": None if drifted or present is None else present.times,
+        "as_applied": False,
         "due": False,
         "first_pass": False,
-        "was_well": False,
+        "was_up_to_date": False,
         "rotation_due": False,
-        "relabel": False,
+        "label_check_due": False,
         "repairs": (),
         "now": NOW,
         "monotonic": MONOTONIC,
@@ -120,7 +120,7 @@ def test_keep_leaves_an_up_to_date_secret_until_its_deadline(
         pytest.param(facts(drifted=True), id="drift"),
         pytest.param(facts(present=None), id="no Secret"),
         pytest.param(facts(due=True), id="a deadline that a wall clock step hides"),
-        pytest.param(facts(relabel=True), id="a label to try"),
+        pytest.param(facts(label_check_due=True), id="a label to try"),
         pytest.param(facts(rotation_due=True), id="changed keys"),
         pytest.param(facts(age=11 * HOUR), id="a deadline that has passed"),
         pytest.param(facts(age=13 * HOUR, first_pass=True), id="expired before the start"),
@@ -191,7 +191,7 @@ def test_may_be_garbage_after_what_the_garbage_collector_does(known: Facts, *, g
         pytest.param(
             facts(resource=PAIR, present=aged(HOUR), drifted=True), HOUR, True, id="in time, and no earlier"
         ),
-        pytest.param(facts(age=HOUR, relabel=True), 5 * HOUR, True, id="a label to try takes any"),
+        pytest.param(facts(age=HOUR, label_check_due=True), 5 * HOUR, True, id="a label to try takes any"),
         pytest.param(
             facts(age=11 * HOUR, drifted=True, repairs=SIX_REPAIRS), 11 * HOUR, False, id="contested and due"
         ),
@@ -254,7 +254,7 @@ SETTLED: Final = {"phase": "Updated", "observedGeneration": 1}
         pytest.param({"phase": "Failed"}, {"repairs": SIX_REPAIRS}, True, id="but while it is contested"),
     ],
 )
-def test_a_spec_was_well(status: dict[str, Any], remembered: dict[str, Any], *, well: bool) -> None:
+def test_a_spec_was_up_to_date(status: dict[str, Any], remembered: dict[str, Any], *, well: bool) -> None:
     of = resource(status=status)
     assert was_up_to_date(ResourceState(of, **remembered), of, MONOTONIC) is well
 

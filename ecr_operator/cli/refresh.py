@@ -65,7 +65,7 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
             terminal.note(
                 f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
             )
-        read = partial(_list, client, namespace, command.kinds)
+        read = partial(_list, client, namespace)
         return 0 if await waiting.run(served, read, _LIST_INTERVAL) and not errors else 1
 
 
@@ -192,12 +192,10 @@ async def _get_one(client: KubeClient, key: ResourceKey) -> Object | None:
     return raw
 
 
-async def _list(
-    client: KubeClient, namespace: str, kinds: Sequence[str], _keys: Sequence[ResourceKey]
-) -> dict[ResourceKey, Object]:
-    """One list for each kind, however many there are."""
+async def _list(client: KubeClient, namespace: str, keys: Sequence[ResourceKey]) -> dict[ResourceKey, Object]:
+    """One list for each kind among the keys, however many they are."""
     found = {}
-    for kind in kinds:
+    for kind in dict.fromkeys(key.kind for key in keys):
         answer = await client.request("GET", paths.resources(kind, namespace))
         found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
     return found

@@ -63,7 +63,7 @@ PROBLEMS: Final = [
     (f"{HOST}@sha256:{'a' * 64}", "contains a tag or a digest", f"write {HOST}."),
     (f"{HOST},{HOST}", "contains a comma", "the others in additional_registries"),
     (f"ACCOUNT_ID.{ZONE}", "does not begin with an AWS account", "12 digits"),
-    (f"12345678901.{ZONE}", "an AWS account", "write its 12 digits, not 11"),
+    (f"12345678901.{ZONE}", "an AWS account", "expected 12 digits, not 11"),
     (f"1234567890123.{ZONE}", "an AWS account", "12 digits, not 13"),
     ("my.account.dkr-ecr-fips.us-west-2.on.aws", "an AWS account", "12 digits"),
     (ZONE, "an AWS account", "12 digits"),
@@ -115,7 +115,7 @@ def test_a_key_that_some_client_uses_is_no_problem(key: str) -> None:
     assert docker_problem(key) is None
 
 
-PATH: Final = "for no OCI artifact"
+PATH: Final = "does not use the login for OCI artifacts"
 SLASH: Final = "also ends with a slash"
 BEHIND: Final = "continue after the slash"
 PORT: Final = "With a port"

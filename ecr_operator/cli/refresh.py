@@ -14,9 +14,10 @@ from typing import Any, Final, Literal
 from ecr_operator.api.kinds import KINDS, SHORT_NAMES
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
-from ecr_operator.api.text import format_time, parse_time
+from ecr_operator.api.text import format_time
 from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
 from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
+from ecr_operator.cli.rows import time_in
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import minimum_interval
 from ecr_operator.core.status import by_type
@@ -270,8 +271,8 @@ def seen(raw: Object) -> Seen:
     # The token is renewed in spite of such a mistake.
     is_served = status.get("phase") == "Updated" and stalled.get("reason") in _MISTAKES
     return Seen(
-        refreshed_at=parse_time(status.get("lastUpdatedTime")),
-        expires_at=parse_time(status.get("expirationTime")),
+        refreshed_at=time_in(status, "lastUpdatedTime"),
+        expires_at=time_in(status, "expirationTime"),
         stalled="" if is_served else _message(stalled, "True"),
         failing=_message(conditions.get("Refreshed", {}), "False"),
     )

@@ -77,6 +77,7 @@ def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, ph
     [
         pytest.param(None, 0, id="no token: at once"),
         pytest.param(WELL, 0, id="an old token: at once"),
+        pytest.param({"lastUpdatedTime": "9999-12-31T23:59:59Z"}, 0, id="a time that is no token's: at once"),
         pytest.param(status(READY, age=1 / 60), 4, id="a new one: when it is five minutes old"),
         pytest.param({"lastUpdatedTime": "2026-11-24T11:59:00Z"}, 4, id="the same with v0.6.0's status"),
     ],

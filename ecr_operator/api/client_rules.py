@@ -239,14 +239,14 @@ def argo_problem(url: str) -> str | None:
         return f"Argo CD can't use a url that contains a login: write {_shown(host)}, without the login."
     if scheme and scheme[0].lower() != "oci://":
         return (
-            f"Argo CD uses no login for OCI registries if the url begins with {_shown(scheme[0])}; expected "
+            f"Argo CD uses no login for OCI registries if the url begins with {_shown(scheme[0])}: write "
             f"{_shown(host)} for Helm charts, oci://{_shown(host)} for OCI artifacts."
         )
     if _HOST.fullmatch(authority):
         return None
     return (
-        f"Argo CD finds no chart under this url, since {_shown(authority)} is not a host name; expected "
-        f"a host such as {EXAMPLE_HOST}."
+        f"Argo CD finds no chart under this url, since {_shown(authority)} is not a host name: write for "
+        f"example {EXAMPLE_HOST}."
     )
 
 
@@ -278,14 +278,14 @@ def argo_hint(url: str, *, scope: str, repo_type: str) -> str:
 def _ecr_problem(host: str) -> str | None:
     """Why a host of ECR is not a registry."""
     if _API.match(host):
-        return f"{_shown(host)} is a host of ECR's API, not a registry; use one such as {EXAMPLE_HOST}."
+        return f"{_shown(host)} is a host of ECR's API, not a registry: write for example {EXAMPLE_HOST}."
     ecr = _ECR.match(host)
     if ecr is None or _ACCOUNT.fullmatch(account := ecr["account"] or ""):
         return None
     counted = f", not {len(account)}" if account.isdigit() else ""
     return (
-        f"The registry host {_shown(host)} does not begin with an AWS account; expected 12 digits{counted}, "
-        f"as in {EXAMPLE_HOST}."
+        f"The registry host {_shown(host)} does not begin with an AWS account: write its 12 digits{counted}, "
+        f"for example {EXAMPLE_HOST}."
     )
 
 

@@ -119,7 +119,7 @@ async def test_several_resources_are_a_list_in_json_and_documents_in_yaml(file: 
         ),
         pytest.param(
             TENANT.replace("123456789012.", "ACCOUNT_ID.") + "  region: us-east-1\n",
-            "expected 12 digits",
+            "write its 12 digits",
             True,
             id="no account",
         ),

@@ -107,7 +107,7 @@ UNUSABLE = {
     "https": (argo_secret("https", url=f"https://{registry()}/helm-test-chart"), f"write {registry()}"),
     "sample": (
         ecr_secret("sample", ecr_registry="ACCOUNT_ID.dkr.ecr.us-east-1.amazonaws.com"),
-        "expected 12 digits",
+        "write its 12 digits",
     ),
     "oci": (ecr_secret("oci", ecr_registry=f"oci://{registry()}"), "oci://"),
 }

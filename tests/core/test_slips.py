@@ -573,12 +573,12 @@ UNUSABLE: Final[Mapping[str, tuple[str, dict[str, Any], str]]] = {
     "the sample as it is": (
         "Secret",
         {"ecr_registry": "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", "region": "us-east-2"},
-        "expected 12 digits",
+        "write its 12 digits",
     ),
     "11 digits": (
         "Secret",
         {"ecr_registry": HOST[1:], "region": "us-east-2"},
-        "expected 12 digits, not 11",
+        "write its 12 digits, not 11",
     ),
     "two hosts": (
         "Secret",

@@ -291,7 +291,7 @@ class Operator:
         try:
             await self._issuer.warm()
         except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
-            log.debug("not warmed up", error=type(error).__name__)
+            log.debug("can't warm up the AWS client", error=type(error).__name__)
 
     def _credential_changes(self, known: int) -> int:
         try:

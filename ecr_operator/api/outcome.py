@@ -66,7 +66,7 @@ MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.ADOPTED: "An existing Secret became the resource's own",
     Reason.REPAIRED: "A Secret that was edited or deleted has been restored",
     Reason.FIELDS_CONTESTED: "Another writer keeps changing the Secret",
-    Reason.PARTLY_REFRESHED: "Some of the registries failed, the others are fresh",
+    Reason.PARTLY_REFRESHED: "Some registries failed; the others were refreshed",
     Reason.LINK_FAILED: "The Secret is up to date, but not linked to a ServiceAccount",
 }
 

@@ -1,4 +1,4 @@
-"""`check`: whether the operator could work here, as a list of results with what to do next."""
+"""`check`: whether the operator could run here, as a list of results with what to do next."""
 
 import asyncio
 import logging

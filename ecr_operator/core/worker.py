@@ -99,7 +99,9 @@ class Workers:
                 # The type alone: the text of an unknown exception may contain a token.
                 log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
                 if state:
-                    self._retry(state, TransientError(Reason.PENDING, "An error of the operator."))
+                    self._retry(
+                        state, TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
+                    )
             finally:
                 self._queue.done(due.key)
 

@@ -119,8 +119,8 @@ class KubeResources:
         if not keeps and False not in self._keeps.values():
             log.warning(
                 "the CRDs are v0.6.0's: role_arn, service_account, aws_iam_secret and all other new fields of"
-                " a resource are lost, and its token is one of the operator's own identity; the status keeps"
-                " two fields only",
+                " a resource are dropped, so the operator's own identity requests its token; of the status"
+                " only two fields are kept",
                 next="apply config/crd",
             )
         self._keeps[kind] = keeps

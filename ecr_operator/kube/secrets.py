@@ -81,7 +81,7 @@ def _immutable(error: ApiError, name: str, present: SecretView | None) -> Operat
     if not present or error.code != HTTPStatus.UNPROCESSABLE_ENTITY:
         return None
     if "metadata.uid" in error.message:
-        message = f"Secret {name} was deleted and created again by somebody; reading it again."
+        message = f"Secret {name} was deleted and created again by another client; reading it again."
         return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
     if error.reason == "Invalid" and _IMMUTABLE.match(error.message):
         message = f"Secret {name} can't be changed in place; it is deleted and created again."

@@ -219,7 +219,7 @@ class LinkReconciler:
                     self._used[scope].set()
             except PermanentError as error:
                 # The rules for it are an optional component; without it there are no links.
-                log.debug("links not looked for", reason=error.reason)
+                log.debug("can't list linked ServiceAccounts", reason=error.reason)
                 return
             except OperatorError as error:
                 failures += 1

@@ -1,8 +1,8 @@
 """Reconcile: one pass, from a resource as last seen to its Secret.
 
-In this order: fill in the last valid value of what is not valid (last_good); may the Secret be written
-(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); else get its
-tokens (logins), write it (secret_writer), and name the outcome (outcomes).
+In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
+(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
+get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 

@@ -121,8 +121,8 @@ class AwsClients:
 
     async def close(self) -> None:
         """Close every client; none may be in use any more."""
-        kept, self._kept = self._kept, {}
-        for client in kept.values():
+        while self._kept:
+            _, client = self._kept.popitem()
             if not client.users:  # else closed after its last call
                 await client.close()
 
@@ -131,8 +131,9 @@ class AwsClients:
             return self._kept[target]
         async with self._making:
             if session is not self._session:
-                self._session = session
+                # In this order: where it is cancelled, the next call goes on with the clients that are left.
                 await self.close()
+                self._session = session
             if target in self._kept:
                 return self._kept[target]
             if not has_known_endpoint(target.region):

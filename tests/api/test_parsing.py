@@ -71,6 +71,18 @@ def test_a_frequency_that_go_parses_is_valid(frequency: str | None, expected: ti
     assert (of.problem, desired(of).frequency) == (None, expected)
 
 
+@pytest.mark.parametrize("value", [10, True, {"h": 1}, []])
+def test_a_frequency_of_the_wrong_type_is_reported_and_counts_as_absent(value: Any) -> None:
+    of = resource(frequency=value)
+    assert problem("Secret", frequency=value).reason is Reason.INVALID_SPEC
+    assert (desired(of).frequency, desired(of).invalid_fields) == (timedelta(hours=10), frozenset({"frequency"}))
+
+
+def test_links_of_the_wrong_type_keep_the_links_that_there_are() -> None:
+    of = resource(link_service_accounts="")
+    assert (desired(of).links, desired(of).invalid_fields) == (None, frozenset({"link_service_accounts"}))
+
+
 NAME: Final = "is not a valid Secret name; expected at most 253"
 ACCOUNT_ID: Final = "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"
 

@@ -100,6 +100,8 @@ class Workers:
                 log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
                 if state:
                     self._retry(state, TransientError(Reason.PENDING, "An error of the operator."))
+                else:
+                    self._queue.schedule_in(due.key, _RETRY_BEYOND)
             finally:
                 self._queue.done(due.key)
 

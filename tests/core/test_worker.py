@@ -596,3 +596,20 @@ async def test_a_request_that_waits_says_when_aws_will_be_asked(world: World) ->
         await world.clock.advance(2)
         assert len(world.aws.asked) == 2
         assert world.status(of)["nextRefreshTime"][:13] == planned[:13]
+
+
+async def test_worker_an_unexpected_error_of_a_resource_known_by_name_only_is_retried() -> None:
+    world = World(most=1)
+    async with world.working():
+        first = world.see()
+        raw = world.show(name="shop")
+        beyond = resource(name="shop")
+        world.resources.stored[beyond.key] = {}
+        world.resources.uids[beyond.key] = beyond.uid
+        world.see_gone(first)
+        with structlog.testing.capture_logs() as logs:
+            await world.clock.advance(1)
+        assert [each["error"] for each in logs if each["event"] == "unexpected error"] == ["KeyError"]
+        world.resources.stored[beyond.key] = raw
+        await world.clock.advance(6)
+        assert world.told(beyond) == ("True", "Refreshed")

@@ -3,6 +3,7 @@
 # ruff: noqa: S106 - names of Secrets
 
 from lab.api import ECR_SECRETS, Json
+from lab.aws import token_in
 from lab.soak_acts import Row, Stripped, World
 
 
@@ -42,3 +43,7 @@ def test_soak_a_list_from_before_a_removal_shows_nothing_restored() -> None:
     world.saw([_secret("gone")], before)
     world.saw([_secret("gone")], {})
     assert world.is_released(_secret(None))
+
+
+def test_token_in_a_secret_with_bytes_that_are_not_text_finds_none() -> None:
+    assert token_in({"data": {"theirs": "yv4="}}, "123456789012.dkr.ecr.us-east-1.amazonaws.com") is None

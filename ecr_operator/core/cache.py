@@ -161,9 +161,9 @@ class Cache:
 
     def put_over_limit(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
         """Take in a resource that was known by name only, and has been read (None: it is deleted)."""
+        found = [parse_resource(key.kind, raw)] if raw is not None else []
         self._remove_over_limit(key)
-        if raw is not None:
-            self.put_resources([parse_resource(key.kind, raw)])
+        self.put_resources(found)
         self._fill(key.namespace)
 
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ from ecr_operator.core.status import as_event, is_legacy_part, is_ready, next_st
 from ecr_operator.telemetry.metrics import Metrics
 
 _REPORT_PENDING_AFTER = 2.0
-_RETRY_BEYOND = 5.0
+_OVER_LIMIT_RETRY = 5.0
 _MOST_REGIONS = 5  # in a log line
 _SHORTEST_ROUND = timedelta(seconds=1)
 # The status has no word for these.
@@ -102,6 +102,8 @@ class Workers:
                     self._retry(
                         state, TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
                     )
+                else:
+                    self._queue.schedule_in(due.key, _OVER_LIMIT_RETRY)
             finally:
                 self._queue.done(due.key)
 
@@ -112,7 +114,7 @@ class Workers:
         try:
             found = await self._resources.read(key)
         except OperatorError as error:
-            self._queue.schedule_in(key, error.retry_after or _RETRY_BEYOND)
+            self._queue.schedule_in(key, error.retry_after or _OVER_LIMIT_RETRY)
         else:
             self._cache.put_over_limit(key, found)
 

@@ -75,7 +75,10 @@ def test_a_frequency_that_go_parses_is_valid(frequency: str | None, expected: ti
 def test_a_frequency_of_the_wrong_type_is_reported_and_counts_as_absent(value: Any) -> None:
     of = resource(frequency=value)
     assert problem("Secret", frequency=value).reason is Reason.INVALID_SPEC
-    assert (desired(of).frequency, desired(of).invalid_fields) == (timedelta(hours=10), frozenset({"frequency"}))
+    assert (desired(of).frequency, desired(of).invalid_fields) == (
+        timedelta(hours=10),
+        frozenset({"frequency"}),
+    )
 
 
 def test_links_of_the_wrong_type_keep_the_links_that_there_are() -> None:

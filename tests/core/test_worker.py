@@ -589,3 +589,20 @@ async def test_a_token_overdue_at_the_start_is_renewed_late(world: World) -> Non
     await world.clock.advance(300)
     count, seconds = lateness(world)
     assert (count, seconds >= 3600) == (1, True)
+
+
+async def test_worker_an_unexpected_error_of_a_resource_known_by_name_only_is_retried() -> None:
+    world = World(most=1)
+    async with world.working():
+        first = world.see()
+        raw = world.show(name="shop")
+        beyond = resource(name="shop")
+        world.resources.stored[beyond.key] = {}
+        world.resources.uids[beyond.key] = beyond.uid
+        world.see_deleted(first)
+        with structlog.testing.capture_logs() as logs:
+            await world.clock.advance(1)
+        assert [each["error"] for each in logs if each["event"] == "unexpected error"] == ["KeyError"]
+        world.resources.stored[beyond.key] = raw
+        await world.clock.advance(6)
+        assert world.condition(beyond) == ("True", "Refreshed")

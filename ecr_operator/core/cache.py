@@ -15,7 +15,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
-from ecr_operator.core.indexes import AgeIndex
+from ecr_operator.core.indexes import AgeIndex, NamespaceLimit
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
@@ -56,24 +56,21 @@ class Cache:
         self._orphan_gone = orphan_gone
         self._identity_left = identity_left
         self._named = named
-        self._most = most
+        self._limit = NamespaceLimit(most)
         self._states: dict[ResourceKey, ResourceState] = {}
         self._secrets: dict[SecretName, SecretView] = {}
         self._claimants: AgeIndex[SecretName] = AgeIndex()
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
         self._twins: AgeIndex[tuple[str, ...]] = AgeIndex()
-        self._counts: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
-        self._over_limit: dict[str, dict[ResourceKey, None]] = {}
 
     def __len__(self) -> int:
         return len(self._states)
 
     def keys(self, kind: str, scope: str) -> set[ResourceKey]:
         """Every resource of a kind in a scope, those known by name only too."""
-        beyond = (key for keys in self._over_limit.values() for key in keys)
-        known = chain(self._states, beyond)
+        known = chain(self._states, self._limit.keys())
         return {key for key in known if key.kind == kind and scope in ("", key.namespace)}
 
     def get(self, key: ResourceKey) -> ResourceState | None:
@@ -142,7 +139,7 @@ class Cache:
 
     def is_over_limit(self, key: ResourceKey) -> bool:
         """Whether a resource is known by name only, because its namespace has too many."""
-        return key in self._over_limit.get(key.namespace, ())
+        return key in self._limit
 
     def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
         """Parse an object, or return the known one with a new status where only that can have changed."""
@@ -162,7 +159,7 @@ class Cache:
     def put_over_limit(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
         """Take in a resource that was known by name only, and has been read (None: it is deleted)."""
         found = [parse_resource(key.kind, raw)] if raw is not None else []
-        self._remove_over_limit(key)
+        self._limit.remove(key)
         self.put_resources(found)
         self._fill(key.namespace)
 
@@ -176,11 +173,11 @@ class Cache:
         """Remove a resource; the oldest others that name its Secret are enqueued, now and when it goes."""
         state = self._states.pop(key, None)
         if state is None:
-            self._remove_over_limit(key)
+            self._limit.remove(key)
             self._fill(key.namespace)
             return
         resource = state.resource
-        self._counts[key.namespace] -= 1
+        self._limit.leave(key.namespace)
         self._unindex(resource)
         self._note_identity(state, resource, None)
         self._drop(state)
@@ -195,7 +192,7 @@ class Cache:
         """Store a view, and enqueue the resources that name the Secret if it is not as we left it."""
         name = (view.namespace, view.name)
         known = self._secrets.get(name)
-        if known is None and name not in self._claimants and self._views[view.namespace] >= self._most:
+        if known is None and name not in self._claimants and self._views[view.namespace] >= self._limit.most:
             return  # anybody may put our label on a Secret; one that is named later is found by reading it
         self.store_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
@@ -224,7 +221,7 @@ class Cache:
         resource = resource.abridged()
         state = self._states.get(resource.key)
         if state is None:
-            if not self._has_room(resource.key):
+            if not self._limit.admit(resource.key):
                 return False
             state = self._states[resource.key] = ResourceState(resource)
             self._index(resource)
@@ -256,31 +253,10 @@ class Cache:
         state.removed = True
         self._gone(state)
 
-    def _has_room(self, key: ResourceKey) -> bool:
-        """Count a new resource, or keep its name only."""
-        if self._counts[key.namespace] < self._most:
-            self._remove_over_limit(key)
-            self._counts[key.namespace] += 1
-            return True
-        if key.namespace not in self._over_limit:
-            log.warning(
-                "a namespace has too many resources; further ones are not served",
-                namespace=key.namespace,
-                most=self._most,
-            )
-        self._over_limit.setdefault(key.namespace, {})[key] = None
-        return False
-
     def _fill(self, namespace: str) -> None:
         """Enqueue one that is known by name only, where there is room for it: it is read then."""
-        if self._counts[namespace] < self._most and (beyond := self._over_limit.get(namespace)):
-            self._enqueue(next(iter(beyond)))
-
-    def _remove_over_limit(self, key: ResourceKey) -> None:
-        if beyond := self._over_limit.get(key.namespace):
-            beyond.pop(key, None)
-            if not beyond:
-                del self._over_limit[key.namespace]
+        if key := self._limit.next(namespace):
+            self._enqueue(key)
 
     def _note_identity(self, state: ResourceState, before: Resource | None, now: Resource | None) -> None:
         old, new = identity_of(before), identity_of(now)

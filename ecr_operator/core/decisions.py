@@ -4,6 +4,7 @@ Pure functions of `Facts`, in the order in which `reconcile` calls them: keep th
 another writer for a while, or write it; then with which tokens, and what that write is called.
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import has_first_login, is_intact, times_if_whole
-from ecr_operator.core.manifest import has_all_tokens
+from ecr_operator.core.manifest import earliest, has_all_tokens
 from ecr_operator.core.repair_limit import REPAIRS, Repairs
 from ecr_operator.core.schedule import (
     is_alive,
@@ -23,6 +24,7 @@ from ecr_operator.core.schedule import (
 )
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
+from ecr_operator.core.token_state import Gathered
 
 LABEL_RECHECK = 30.0
 
@@ -204,3 +206,43 @@ def report_label(desired: Desired, view: SecretView, result: Result, outcome: Ou
         return replace(result, outcome=report, requeue_after=LABEL_RECHECK)
     again = LABEL_RECHECK if result.requeue_after is None else min(result.requeue_after, LABEL_RECHECK)
     return replace(result, requeue_after=again)
+
+
+def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
+    """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
+    tokens = {
+        key: token
+        for key, token in gathered.tokens.items()
+        if key == facts.desired.target or is_alive(token.times, facts.now)
+    }
+    return replace(gathered, tokens=tokens)
+
+
+def without_token(facts: Facts, gathered: Gathered) -> Result:
+    """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
+    # A Secret that lacks another login still has the first one.
+    present = facts.present
+    held = present.times if present and has_first_login(present, facts.desired) else None
+    times = facts.up_to_date_times or held
+    expires_at = facts.alive(times)
+    if gathered.pending:
+        outcome = None if expires_at else outcomes.pending(times)
+        return Result(outcome=outcome, pending=True, expires_at=expires_at)
+    requeue_after = max(gathered.retry_at - facts.monotonic, 0.0)
+    failure = next(iter(gathered.failures.values()), None)
+    # While AWS may not be called yet, what the status reports of the last attempt still holds.
+    outcome = outcomes.failed(failure.error, times) if failure else None
+    return Result(outcome=outcome, requeue_after=requeue_after, expires_at=expires_at)
+
+
+def partly_refreshed(facts: Facts, gathered: Gathered) -> Result:
+    """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
+    due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
+    until_due = max((due - facts.now).total_seconds(), 1.0) if due else math.inf
+    times = earliest(gathered.tokens.values())
+    errors = {key: failure.error for key, failure in gathered.failures.items()}
+    return Result(
+        outcome=outcomes.partly_refreshed(errors, times),
+        requeue_after=min(max(gathered.retry_at - facts.monotonic, 0.0), until_due),
+        expires_at=facts.alive(times),
+    )

@@ -6,7 +6,6 @@ get its tokens (logins) and write it (secret_writer); the outcome in words (outc
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
-import math
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -26,14 +25,17 @@ from ecr_operator.core.decisions import (
     has_first_login_of_ours,
     keep,
     must_check_resource,
+    partly_refreshed,
     reason_of_write,
     report_label,
     was_up_to_date,
+    without_expired,
+    without_token,
 )
-from ecr_operator.core.drift import has_first_login, is_as_applied, is_up_to_date
+from ecr_operator.core.drift import is_as_applied, is_up_to_date
 from ecr_operator.core.last_good import FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
-from ecr_operator.core.logins import Gathered, Logins
+from ecr_operator.core.logins import Logins
 from ecr_operator.core.manifest import earliest
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
@@ -45,6 +47,7 @@ from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
+from ecr_operator.core.token_state import Gathered
 
 _ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
@@ -106,7 +109,7 @@ class Reconciler:
         try:
             result = await self._attempt(state, resource, desired, due=due)
         except OperatorError as error:
-            result = self._failed(error, self._own_times(resource), error=error)
+            result = self._failed(error, self._own_times(resource))
         finally:
             state.reconciled = spec_version(resource)
             if state.removed:
@@ -246,9 +249,9 @@ class Reconciler:
             return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
         await self._guard.check(desired)
         found = await self._logins.gather(state, desired, facts.intact, partial(accepts, facts))
-        gathered = _without_expired(facts, found)
+        gathered = without_expired(facts, found)
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            return self._without_token(facts, gathered)
+            return without_token(facts, gathered)
         return await self._write(state, facts, gathered)
 
     async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
@@ -264,58 +267,21 @@ class Reconciler:
             state.repairs = REPAIRS.note(state.repairs, facts.monotonic)
         if gathered.failures:
             # What changed keys made due stays due.
-            return self._partly(facts, gathered)
+            return partly_refreshed(facts, gathered)
         state.rotation_due = None
         settled = facts.settled(earliest(gathered.tokens.values()), reason)
         result = replace(settled, refreshed=True, replaced=facts.up_to_date_times)
         return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
 
-    def _without_token(self, facts: Facts, gathered: Gathered) -> Result:
-        """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
-        # A Secret that lacks another login still has the first one.
-        present = facts.present
-        held = present.times if present and has_first_login(present, facts.desired) else None
-        times = facts.up_to_date_times or held
-        expires_at = facts.alive(times)
-        if gathered.pending:
-            outcome = None if expires_at else outcomes.pending(times)
-            return Result(outcome=outcome, pending=True, expires_at=expires_at)
-        requeue_after = self._seconds_until(gathered.retry_at)
-        if not gathered.failures:
-            # AWS may not be called yet: what the status reports of the last attempt still holds.
-            return Result(outcome=None, requeue_after=requeue_after, expires_at=expires_at)
-        failure = next(iter(gathered.failures.values()))
-        return self._failed(failure.error, times, requeue_after=requeue_after)
-
-    def _partly(self, facts: Facts, gathered: Gathered) -> Result:
-        """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
-        due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
-        until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
-        times = earliest(gathered.tokens.values())
-        errors = {key: failure.error for key, failure in gathered.failures.items()}
-        return Result(
-            outcome=outcomes.partly_refreshed(errors, times),
-            requeue_after=min(self._seconds_until(gathered.retry_at), until_due),
-            expires_at=self._alive(times),
-        )
-
-    def _failed(
-        self,
-        failure: OperatorError,
-        times: TokenTimes | None,
-        *,
-        requeue_after: float | None = None,
-        error: OperatorError | None = None,
-    ) -> Result:
-        outcome = outcomes.failed(failure, times)
-        return Result(
-            outcome=outcome, requeue_after=requeue_after, error=error, expires_at=self._alive(times)
-        )
+    def _failed(self, error: OperatorError, times: TokenTimes | None) -> Result:
+        """The result of an error of Kubernetes, or of the cluster admin's limits."""
+        outcome = outcomes.failed(error, times)
+        return Result(outcome=outcome, error=error, expires_at=self._alive(times))
 
     def _unread(self, resource: Resource, error: OperatorError) -> Result:
         """The result where the Secret can't be read: the status of this spec is believed."""
         status = resource.status
-        result = self._failed(error, self._own_times(resource), error=error)
+        result = self._failed(error, self._own_times(resource))
         is_known = status.get("observedGeneration", resource.generation) == resource.generation
         until = parse_time(status.get("expirationTime"))
         unsure = not is_known or self._cache.own_secret(resource) is None
@@ -368,16 +334,3 @@ class Reconciler:
     def _alive(self, times: TokenTimes | None) -> datetime | None:
         """When a token expires; None if it has expired or there is none."""
         return times.expires_at if times and is_alive(times, self._clock.now()) else None
-
-    def _seconds_until(self, monotonic: float) -> float:
-        return max(monotonic - self._clock.monotonic(), 0.0)
-
-
-def _without_expired(facts: Facts, gathered: Gathered) -> Gathered:
-    """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
-    tokens = {
-        key: token
-        for key, token in gathered.tokens.items()
-        if key == facts.desired.target or is_alive(token.times, facts.now)
-    }
-    return replace(gathered, tokens=tokens)

@@ -14,7 +14,8 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.state import ResourceState
-from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
+from ecr_operator.core.token_state import RateLimited, TokenFailure
+from ecr_operator.core.tokens import TokenCache
 from tests.builders import HOUR, IRELAND, NOW, OHIO, permanent, resource, transient
 from tests.fakes import FakeClock, FakeIssuer, settle
 

@@ -34,27 +34,12 @@ def lint(program: Program) -> Lint:
     return ask
 
 
-def test_nothing_is_found_in_the_workflows(lint: Lint) -> None:
+def test_the_workflows_have_no_fault(lint: Lint) -> None:
     assert lint(WORKFLOWS) == ""
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "found"),
-    [
-        pytest.param("    runs-on: ", "    run-on: ", "[syntax-check]", id="a key that does not exist"),
-        pytest.param("matrix.python }", "matrix.pyton }", "[expression]", id="a property that nobody sets"),
-        pytest.param("run: make check", "run: make $ARGS", "SC2086", id="a variable without quotes"),
-        pytest.param(
-            "run: make check",
-            "run: echo ${{ github.head_ref }}",
-            "potentially untrusted",
-            id="what strangers write, in a command",
-        ),
-    ],
-)
-def test_what_is_wrong_is_found(lint: Lint, tmp_path: Path, right: str, wrong: str, found: str) -> None:
+def test_a_fault_in_a_command_is_found(lint: Lint, tmp_path: Path) -> None:
     file = Path(shutil.copy(WORKFLOWS / "test.yml", tmp_path))
-    text = file.read_text()
-    assert right in text
-    file.write_text(text.replace(right, wrong))
-    assert found in lint(tmp_path)
+    assert "run: make check" in file.read_text()
+    file.write_text(file.read_text().replace("run: make check", "run: make $ARGS"))
+    assert "SC2086" in lint(tmp_path)

@@ -1,10 +1,9 @@
-"""The script for a real cluster and a real AWS, tried on a real API server, moto and the local AWS."""
+"""The script for a real cluster and a real AWS account, run on a real API server and a local AWS."""
 
 import asyncio
 import contextlib
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,22 +11,36 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import botocore.session
 import pytest
-from moto.server import ThreadedMotoServer
 
-from lab.api import CRDS, NAMESPACES
+from lab.api import CRDS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json, Resource
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.kubectl import find_kubectl, kubectl
+from lab.operator import OperatorProcess
 from lab.waiting import wait_for
-from tests.e2e.stand_ins import StandIns
+from tests.cluster import reading
+from tests.manifests.installation import NAMESPACE, token_of
+from tools import ROOT
 
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
+DEPLOYMENTS = Resource("apps/v1", "deployments")
+PODS = Resource("v1", "pods")
 REGION = "us-east-2"
+HOST = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
 IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecr-secret-operator"}}
 KEYS = "[default]\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=lab-secret-key\n"
+AWS_COMMAND = f"""#!{sys.executable}
+import json, os, sys
+
+with open(os.environ["CALLS"], "a") as calls:
+    print(json.dumps(sys.argv[1:]), file=calls)
+options = dict(zip(sys.argv, sys.argv[1:]))
+uri = "{HOST}/" + options.get("--repository-name", "")
+arn = "arn:aws:iam::123456789012:user/lab"
+answers = {{"Account": "123456789012", "Arn": arn, "repository.repositoryUri": uri}}
+print(answers.get(options.get("--query"), ""))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +50,94 @@ def plane() -> Iterator[ControlPlane]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    """The URL of moto's server, for the calls of the script itself."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+@dataclass(slots=True, kw_only=True)
+class StandIns:
+    """What nodes would do: run the operator once it is deployed, and pods that have their login.
+
+    Attributes:
+        images: those of the Deployment, in order.
+        pulled: the registries for which a pod had a live token, by the pod's name.
+    """
+
+    plane: ControlPlane
+    aws: LocalAws
+    images: list[str] = field(default_factory=list)
+    pulled: dict[str, list[str]] = field(default_factory=dict)
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Work until the context is left, also after a failure of the script."""
+        async with self.plane.api() as api, asyncio.TaskGroup() as group:
+            work = group.create_task(self._work(api))
+            try:
+                yield
+            finally:
+                work.cancel()
+
+    async def _work(self, api: Api) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            operator: OperatorProcess | None = None
+            while True:
+                await asyncio.sleep(0.05)
+                # What the script deletes meanwhile is looked at again.
+                with contextlib.suppress(ApiError):
+                    await self._accounts(api)
+                    if operator is None and await api.list(DEPLOYMENTS, NAMESPACE):
+                        operator = await self._run_operator(api, stack)
+                    await self._roll_out(api)
+                    await self._run_pods(api)
+
+    async def _accounts(self, api: Api) -> None:
+        """Give the namespaces of the script the account that pods run under."""
+        for each in await api.list(NAMESPACES):
+            name, account = each["metadata"]["name"], {"name": "default"}
+            if name.startswith("ecr-e2e-") and not await api.find(SERVICE_ACCOUNTS, "default", name):
+                await api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}, name)
+
+    async def _run_operator(self, api: Api, stack: contextlib.AsyncExitStack) -> OperatorProcess:
+        await api.crds_served(each["metadata"]["name"] for each in await api.list(CRDS))
+        # The garbage collector looks for new kinds at its start, and then seldom.
+        await asyncio.to_thread(self.plane.start_controller_manager)
+        kubeconfig = self.plane.write_kubeconfig("installed", token=await token_of(api))
+        process = OperatorProcess(kubeconfig=kubeconfig, aws_endpoint=self.aws.url)
+        return await stack.enter_async_context(process)
+
+    async def _roll_out(self, api: Api) -> None:
+        for each in await api.list(DEPLOYMENTS, NAMESPACE):
+            images = [one["image"] for one in each["spec"]["template"]["spec"]["containers"]]
+            self.images += [image for image in images if image not in self.images]
+            counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+            status = {"observedGeneration": each["metadata"]["generation"], **counts}
+            if (each.get("status") or {}).get("observedGeneration") != status["observedGeneration"]:
+                await api.patch_status(DEPLOYMENTS, each["metadata"]["name"], status, NAMESPACE)
+
+    async def _run_pods(self, api: Api) -> None:
+        for pod in await api.list(PODS):
+            metadata = pod["metadata"]
+            if (pod.get("status") or {}).get("phase") == "Pending" and "deletionTimestamp" not in metadata:
+                status = await self._fate(api, pod)
+                await api.patch_status(PODS, metadata["name"], status, metadata["namespace"])
+
+    async def _fate(self, api: Api, pod: Json) -> Json:
+        """Tell how a pod fares: well if a Secret that it names holds a live token."""
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        for secret in _named(pod):
+            held = await api.get(SECRETS, secret, namespace)
+            if reading.password(held) in self.aws.services.passwords:
+                self.pulled[name] = list(json.loads(reading.decoded(held)[".dockerconfigjson"])["auths"])
+        if name in self.pulled:
+            return {"phase": "Succeeded"}
+        waiting = {"waiting": {"reason": "ErrImagePull"}}
+        container = pod["spec"]["containers"][0]
+        shown = {"name": container["name"], "image": container["image"], "imageID": "", "state": waiting}
+        return {"containerStatuses": [{**shown, "ready": False, "restartCount": 0}]}
+
+
+def _named(pod: Json) -> list[str]:
+    """Name the Secrets that a pod pulls with, or mounts."""
+    spec = pod["spec"]
+    mounted = [each["secret"]["secretName"] for each in spec.get("volumes", ()) if "secret" in each]
+    return [*(each["name"] for each in spec.get("imagePullSecrets", ())), *mounted]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,8 +151,7 @@ class Script:
         programs = self.folder / "bin"
         programs.mkdir()
         (programs / "kubectl").symlink_to(find_kubectl())
-        command = shlex.join([sys.executable, str(HERE / "aws_command.py")])
-        (programs / "aws").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (programs / "aws").write_text(AWS_COMMAND)
         (programs / "aws").chmod(0o755)
         self.env = {
             "PATH": f"{programs}:/usr/bin:/bin",
@@ -79,7 +171,7 @@ class Script:
         """Run it in a session of its own; what it says is in `said`."""
         with (self.folder / "said").open("wb") as said:
             process = await asyncio.create_subprocess_exec(
-                HERE / "run.sh",
+                ROOT / "tests/e2e/run.sh",
                 *arguments,
                 cwd=ROOT,
                 env={**self.env, **(env or {})},
@@ -108,9 +200,15 @@ class Script:
 
     @property
     def calls(self) -> list[str]:
-        """The operations that it asked of AWS."""
+        """The operations of AWS that it called; they and their options exist."""
         file = self.folder / "calls"
-        return [json.loads(line)[1] for line in file.read_text().splitlines()] if file.exists() else []
+        calls = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        for service, operation, *options in calls:
+            model = botocore.session.get_session().get_service_model(service)
+            shape = model.operation_model(operation.title().replace("-", "")).input_shape
+            names = {each.replace("-", "").lower() for each in options if each.startswith("--")}
+            assert names <= {"query", "output", *map(str.lower, shape.members)}
+        return [operation for _, operation, *_ in calls]
 
 
 @pytest.fixture
@@ -120,9 +218,9 @@ def script(tmp_path: Path) -> Script:
 
 
 @pytest.fixture
-def on_cluster(script: Script, plane: ControlPlane, moto: str) -> Script:
-    """The script, with the cluster and moto."""
-    script.env |= {"KUBECONFIG": str(plane.kubeconfig), "AWS_ENDPOINT_URL": moto}
+def on_cluster(script: Script, plane: ControlPlane) -> Script:
+    """The script, with the cluster."""
+    script.env["KUBECONFIG"] = str(plane.kubeconfig)
     return script
 
 
@@ -141,7 +239,7 @@ async def left_in(plane: ControlPlane) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away(
+async def test_it_installs_pulls_an_image_and_removes_everything(
     on_cluster: Script, plane: ControlPlane, aws: LocalAws
 ) -> None:
     keys = on_cluster.folder / "credentials"
@@ -151,8 +249,7 @@ async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away
         env = {"E2E_YES": "1", "IMG": IMAGE, "E2E_CREDENTIALS": str(keys)}
         code = await on_cluster.run(env=env)
     assert (code, on_cluster.said.splitlines()[-1]) == (0, "All went well.")
-    host = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
-    assert stand_ins.pulled == {"push": [host], "with": [host]}
+    assert stand_ins.pulled == {"push": [HOST], "with": [HOST]}
     assert IMAGE in stand_ins.images
     assert "It can not." in on_cluster.said
     assert on_cluster.calls == [
@@ -169,7 +266,7 @@ async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away
 
 
 @pytest.mark.timeout(300)
-async def test_stopped_in_the_middle_it_says_how_things_are_and_takes_away_what_it_made(
+async def test_interrupted_it_reports_the_state_and_removes_what_it_created(
     on_cluster: Script, plane: ControlPlane, aws: LocalAws
 ) -> None:
     aws.fail("AccessDeniedException")
@@ -193,29 +290,25 @@ async def _kubectl(plane: ControlPlane, *arguments: str) -> None:
     await kubectl(*arguments, kubeconfig=plane.kubeconfig, home=plane.folder)
 
 
-async def test_an_operator_that_is_there_is_left_alone(on_cluster: Script, plane: ControlPlane) -> None:
-    await asyncio.to_thread(plane.start_controller_manager)
-    async with plane.api() as api:
-        await api.create(NAMESPACE)
-        assert await on_cluster.run(env={"E2E_YES": "1"}) == 2
-        assert "in this cluster already" in on_cluster.said
-        assert await left_in(plane) == ["ecr-secret-operator"]
-        await api.delete(NAMESPACES, "ecr-secret-operator")
-    assert on_cluster.calls == ["get-caller-identity"]
-    await wait_for(lambda: _is_empty(plane), 20, "the namespace gone")
-
-
-async def _is_empty(plane: ControlPlane) -> bool:
-    return await left_in(plane) == []
-
-
-async def test_a_cluster_that_may_be_somebody_s_is_not_touched_without_a_yes(
+async def test_a_cluster_that_is_somebodys_or_has_an_operator_is_left_alone(
     on_cluster: Script, plane: ControlPlane
 ) -> None:
     assert await on_cluster.run() == 2
     assert "does not look like a throw-away cluster" in on_cluster.said
     assert await left_in(plane) == []
-    assert on_cluster.calls == ["get-caller-identity"]
+    await asyncio.to_thread(plane.start_controller_manager)
+    async with plane.api() as api:
+        await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        assert await on_cluster.run(env={"E2E_YES": "1"}) == 2
+        assert "in this cluster already" in on_cluster.said
+        assert await left_in(plane) == [NAMESPACE]
+        await api.delete(NAMESPACES, NAMESPACE)
+    assert set(on_cluster.calls) == {"get-caller-identity"}
+
+    async def is_empty() -> bool:
+        return await left_in(plane) == []
+
+    await wait_for(is_empty, 20, "the namespace gone")
 
 
 async def test_a_dry_run_shows_each_step_and_needs_neither_cluster_nor_aws(script: Script) -> None:
@@ -235,17 +328,17 @@ async def test_a_dry_run_shows_each_step_and_needs_neither_cluster_nor_aws(scrip
         assert any(part in line for line in shown), part
 
 
-@pytest.mark.parametrize(
-    ("arguments", "env", "said"),
-    [
-        pytest.param(["--fast"], {}, "usage: ", id="an unknown option"),
-        pytest.param([], {"AWS_REGION": ""}, "AWS_REGION is needed", id="no region"),
-        pytest.param([], {"E2E_YES": "0"}, "1 or not set", id="a no that could be taken for a yes"),
-        pytest.param([], {"E2E_CREDENTIALS": "/nowhere"}, "no file /nowhere", id="no such file"),
-        pytest.param([], {"E2E_CREDENTIALS": "a", "E2E_ROLE_ARN": "b"}, "not both", id="two identities"),
-        pytest.param([], {"E2E_INSTALLED": "1", "IMG": "a"}, "changes nothing", id="another image for it"),
-    ],
-)
+MISTAKES: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "an unknown option": (["--fast"], {}, "usage: "),
+    "no region": ([], {"AWS_REGION": ""}, "AWS_REGION is needed"),
+    "a no that could be read as a yes": ([], {"E2E_YES": "0"}, "1 or not set"),
+    "no such file": ([], {"E2E_CREDENTIALS": "/nowhere"}, "no file /nowhere"),
+    "two identities": ([], {"E2E_CREDENTIALS": "a", "E2E_ROLE_ARN": "b"}, "not both"),
+    "another image for it": ([], {"E2E_INSTALLED": "1", "IMG": "a"}, "changes nothing"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "env", "said"), MISTAKES.values(), ids=MISTAKES)
 async def test_a_mistake_is_one_line_and_exit_code_2(
     script: Script, arguments: list[str], env: Mapping[str, str], said: str
 ) -> None:
@@ -255,7 +348,7 @@ async def test_a_mistake_is_one_line_and_exit_code_2(
     assert script.calls == []
 
 
-async def test_a_program_that_is_not_there_is_named(script: Script) -> None:
+async def test_a_missing_program_is_named(script: Script) -> None:
     programs = script.folder / "bin"
     (programs / "aws").unlink()
     (programs / "date").symlink_to("/bin/date")

@@ -1,4 +1,4 @@
-"""What the policies refuse to whoever holds the operator's account, and what they let pass."""
+"""What the policies permit and deny to the operator's ServiceAccount."""
 
 import json
 from collections.abc import AsyncIterator
@@ -64,7 +64,6 @@ OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="ap
 HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
 REPLACED = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "replace"}}, type="Opaque", data={})
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
-OF_LINKS = f"{GROUP}/links"
 
 
 @pytest.fixture
@@ -188,26 +187,17 @@ THEIRS = [
 
 
 @pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_the_operator_changes_no_other_secret(
+async def test_the_operator_can_neither_change_nor_delete_another_secret(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
-    before = await stage.api.create(present, stage.namespace)
-    with pytest.raises(ApiError, match="may change only its own Secrets"):
-        await operator.merge_patch(SECRETS, "login", desired, stage.namespace)
-    assert await stage.secret("login") == before
-
-
-@pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_the_operator_deletes_no_other_secret_in_two_steps(
-    stage: Installation, operator: Api, present: Json, desired: Json
-) -> None:
-    """The first makes the Secret look like the operator's own, the second deletes it."""
+    """Not even in two steps, of which the first makes the Secret look like the operator's own."""
     before = await stage.api.create(present, stage.namespace)
     marks = desired["metadata"]
     handed_over = {"annotations": marks["annotations"] | {f"{GROUP}/adopt": "true"}}
-    for metadata in (marks, marks | {"managedFields": [{}]}, marks | handed_over):
+    disguises: list[Json] = [marks, marks | {"managedFields": [{}]}, marks | handed_over]
+    for patch in (desired, *({"metadata": metadata} for metadata in disguises)):
         with pytest.raises(ApiError, match="may change only its own Secrets"):
-            await operator.merge_patch(SECRETS, "login", {"metadata": metadata}, stage.namespace)
+            await operator.merge_patch(SECRETS, "login", patch, stage.namespace)
     with pytest.raises(ApiError, match="may change only its own Secrets"):
         await operator.apply(
             desired | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
@@ -217,29 +207,15 @@ async def test_the_operator_deletes_no_other_secret_in_two_steps(
     assert await stage.secret("login") == before
 
 
-async def test_only_what_looks_like_v060s_is_adopted_and_then_deleted(
+async def test_a_secret_of_v0_6_0_can_be_deleted_only_once_adopted(
     stage: Installation, operator: Api
 ) -> None:
-    """This is what the policy can't hold, as its comment says."""
+    """The policy can't prevent the adoption itself, as its comment says."""
     await stage.api.create(BY_V060, stage.namespace)
-    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
-    await operator.delete(SECRETS, "login", stage.namespace)
-
-
-@pytest.mark.parametrize(
-    "present",
-    [
-        pytest.param(FOREIGN, id="somebody's Opaque Secret"),
-        pytest.param(OTHERS, id="one with another controller"),
-        pytest.param(BY_V060, id="v0.6.0's, before it is adopted"),
-    ],
-)
-async def test_the_operator_deletes_no_other_secret(
-    stage: Installation, operator: Api, present: Json
-) -> None:
-    await stage.api.create(present, stage.namespace)
     with pytest.raises(ApiError, match="may delete only its own Secrets"):
         await operator.delete(SECRETS, "login", stage.namespace)
+    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
+    await operator.delete(SECRETS, "login", stage.namespace)
 
 
 async def test_other_users_are_not_restricted(stage: Installation) -> None:
@@ -248,48 +224,32 @@ async def test_other_users_are_not_restricted(stage: Installation) -> None:
     await stage.api.delete(SECRETS, "login", stage.namespace)
 
 
-def request_for(**spec: Any) -> Json:
-    """Make a TokenRequest."""
-    return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-
-
-async def _ask(client: Api, namespace: str, **spec: Any) -> Json:
-    path = SERVICE_ACCOUNTS.path("ci", namespace, "token")
-    return await client.request("POST", path, body=request_for(**spec))
-
-
 @pytest.mark.usefixtures("account")
-async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> None:
-    answer = await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=3600)
-    assert answer["status"]["token"]
+async def test_the_operator_gets_tokens_for_sts_only(stage: Installation, operator: Api) -> None:
+    async def ask(audiences: list[str], seconds: int = 3600) -> Json:
+        spec = {"audiences": audiences, "expirationSeconds": seconds}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = SERVICE_ACCOUNTS.path("ci", stage.namespace, "token")
+        return await operator.request("POST", path, body=request)
+
+    assert (await ask(["sts.amazonaws.com"]))["status"]["token"]
     for audiences in ([], ["https://kubernetes.default.svc"], ["sts.amazonaws.com", "vault"]):
         with pytest.raises(ApiError, match=r"only for sts\.amazonaws\.com"):
-            await _ask(operator, stage.namespace, audiences=audiences)
+            await ask(audiences)
     with pytest.raises(ApiError, match="of at most an hour"):
-        await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=7200)
+        await ask(["sts.amazonaws.com"], 7200)
     assert await token_of(stage.api, stage.namespace, "ci")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(
-            {
-                "metadata": {"labels": {f"{GROUP}/linked": "true"}, "annotations": {OF_LINKS: "x"}},
-                "imagePullSecrets": [{"name": "login"}],
-                "secrets": [{"name": "login"}],
-            },
-            id="a link",
-        ),
-        pytest.param(
-            {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}, id="a link undone"
-        ),
-    ],
-)
-async def test_the_operator_links_and_unlinks(
-    stage: Installation, operator: Api, account: str, change: Json
+async def test_the_operator_links_and_unlinks_a_service_account(
+    stage: Installation, operator: Api, account: str
 ) -> None:
-    await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+    marks = {"labels": {f"{GROUP}/linked": "true"}, "annotations": {f"{GROUP}/links": "x"}}
+    links = [{"name": "login"}]
+    linked = {"metadata": marks, "imagePullSecrets": links, "secrets": links}
+    unlinked = {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}
+    for change in (linked, unlinked):
+        await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
 
 
 @pytest.mark.parametrize(

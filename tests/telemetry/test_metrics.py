@@ -36,12 +36,6 @@ def test_a_request_without_an_answer_has_the_code_none() -> None:
     assert scrape(metrics.registry).values("kubernetes_requests_total", code="none", verb="patch") == [1]
 
 
-def test_two_operators_in_one_process_have_separate_metrics() -> None:
-    one, other = Metrics(), Metrics()
-    one.watch_restarted("secrets")
-    assert scrape(other.registry).value("watch_restarts_total") == 0
-
-
 async def test_every_metric_has_the_prefix_and_none_is_a_creation_time() -> None:
     names = [name for _, _, _, samples in await exposed() for name in samples]
     assert len(names) > 20

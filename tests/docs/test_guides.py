@@ -10,7 +10,8 @@ import yaml
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import API_VERSION
 from ecr_operator.api.parsing import parse_resource
-from tests.docs.blocks import ROOT, blocks
+from tests.docs.blocks import blocks
+from tools import ROOT
 
 DOCS: Final = ROOT / "docs"
 GUIDES: Final = (

@@ -18,18 +18,14 @@ PUBLIC = "ecr_v1alpha1_secret_public.yaml"
 
 
 def manifests(sample: Path) -> list[Json]:
-    """Return all that a sample holds."""
+    """Return the manifests of a sample."""
     return list(yaml.safe_load_all(sample.read_text()))
 
 
 def resource(sample: Path) -> Json:
-    """Return the one resource of ours in a sample."""
+    """Return the one resource of the operator in a sample."""
     (found,) = (each for each in manifests(sample) if each["apiVersion"].startswith(GROUP))
     return found
-
-
-def _name(sample: Path) -> str:
-    return sample.name
 
 
 def test_there_is_a_sample_of_each_field() -> None:
@@ -46,14 +42,14 @@ def test_all_can_be_applied_together() -> None:
         assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("sample", FILES, ids=_name)
+@pytest.mark.parametrize("sample", FILES, ids=lambda sample: sample.name)
 def test_a_sample_has_no_namespace_and_a_placeholder_for_the_account(sample: Path) -> None:
     assert not any("namespace" in each["metadata"] for each in manifests(sample))
     spec = resource(sample)["spec"]
     assert "ACCOUNT_ID" in (spec.get("ecr_registry") or spec["url"]) or sample.name == PUBLIC
 
 
-@pytest.mark.parametrize("sample", sorted(OF_V060), ids=_name)
+@pytest.mark.parametrize("sample", sorted(OF_V060), ids=lambda sample: sample.name)
 def test_the_samples_of_v0_6_0_have_its_fields_only(sample: Path) -> None:
     assert set(resource(sample)["spec"]) <= V0_6_0_FIELDS
 

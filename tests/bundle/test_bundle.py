@@ -1,6 +1,5 @@
 """The bundle and its catalog agree with config, samples and models, and contain what OLM needs."""
 
-import base64
 import json
 import re
 from collections.abc import Iterable
@@ -21,7 +20,7 @@ from tests.cluster.builders import argo_secret, ecr_secret
 from tests.manifests.installation import CONFIG, build, pick
 from tools import ROOT
 from tools.bundle.csv import OPTIONS
-from tools.bundle.files import CHANNELS, DEFAULT_CHANNEL, annotations, render, stale, write
+from tools.bundle.files import CHANNELS, DEFAULT_CHANNEL, render, stale, write
 from tools.bundle.sources import PACKAGE, product_version, read, release_date
 
 CSV_FILE: Final = "bundle/manifests/ecr-secret-operator.clusterserviceversion.yaml"
@@ -170,6 +169,12 @@ def test_it_upgrades_v0_6_0_in_place() -> None:
     assert ANNOTATIONS["olm.skipRange"] == f">=0.4.0 <{PRODUCT_VERSION}"
 
 
+def test_it_watches_the_target_namespaces_of_its_operator_group() -> None:
+    variables = {each["name"]: each for each in containers(CSV)["manager"]["env"]}
+    source = {"fieldRef": {"fieldPath": "metadata.annotations['olm.targetNamespaces']"}}
+    assert variables["WATCH_NAMESPACE"]["valueFrom"] == source
+
+
 def test_it_supports_all_install_modes_from_kubernetes_1_29() -> None:
     modes = {each["type"]: each["supported"] for each in CSV["spec"]["installModes"]}
     names = ("OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces")
@@ -186,25 +191,6 @@ def test_its_examples_are_the_samples_with_the_plainest_of_each_kind_first() -> 
     first = {each["kind"]: each["metadata"]["name"] for each in reversed(examples)}
     assert first == {"Secret": "ecr-secret", "ArgoHelmRepoSecret": "helm-repo"}
     assert examples[0]["kind"] == "Secret"
-
-
-def test_its_icon_is_an_svg_that_loads_nothing() -> None:
-    (icon,) = CSV["spec"]["icon"]
-    drawing = base64.b64decode(icon["base64data"], validate=True).decode()
-    assert icon["mediatype"] == "image/svg+xml"
-    assert set(re.findall(r"<(\w+)", drawing)) <= {"svg", "g", "rect", "path", "circle"}
-    assert "href" not in drawing
-
-
-def test_its_image_has_the_labels_of_its_metadata_and_files_to_copy() -> None:
-    lines = FILES["bundle.Dockerfile"].splitlines()
-    labels = (line.removeprefix("LABEL ") for line in lines if line.startswith("LABEL"))
-    metadata = yaml.safe_load(FILES["bundle/metadata/annotations.yaml"])["annotations"]
-    assert dict(label.split("=", 1) for label in labels) == metadata == annotations()
-    assert metadata["com.redhat.openshift.versions"] == "v4.16"
-    copied = [line.split()[1] for line in lines if line.startswith("COPY")]
-    assert copied == ["bundle/manifests/", "bundle/metadata/", "bundle/tests/scorecard/"]
-    assert all(any(path.startswith(folder) for path in FILES) for folder in copied)
 
 
 of_each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -40,41 +40,29 @@ def resource(
     return {"metadata": {"name": "pull", "generation": generation}, "status": found}
 
 
-@pytest.mark.parametrize(
-    ("seen", "status", "message"),
-    [
-        (resource(), "Progressing", "Waiting for the operator"),
-        (resource("Updated", "True", "True", observedGeneration=1), "Healthy", "about Ready"),
-        (resource("Updated", "True", "False", observedGeneration=1), "Healthy", "about Refreshed"),
-        (resource("Updated", "False", "False", observedGeneration=1), "Degraded", "about Refreshed"),
-        (resource("Failed", "False", "False", observedGeneration=1), "Degraded", "about Refreshed"),
-        (resource("Pending", "False", "Unknown", observedGeneration=1), "Progressing", "about Refreshed"),
-        (resource("Suspended", "True", "Unknown", observedGeneration=1), "Suspended", "about Refreshed"),
-        (
-            resource("Updated", "True", generation=2, observedGeneration=1),
-            "Progressing",
-            "Waiting for the operator to see the changed spec",
-        ),
-        (resource("Failed", "True", "True"), "Healthy", "about Ready"),
-        (resource("Updated"), "Healthy", "Phase Updated"),
-        (resource("Failed"), "Degraded", "Phase Failed"),
-        (resource("Odd"), "Unknown", "Phase Odd"),
-    ],
-    ids=[
-        "no status yet",
-        "a live token",
-        "a live token that can't be renewed",
-        "a live token that no client can use",
-        "no token",
-        "pending",
-        "suspended with a live token",
-        "a changed spec",
-        "a phase that is older than its conditions",
-        "under v0.6.0's CRDs, updated",
-        "under v0.6.0's CRDs, failed",
-        "an unknown phase",
-    ],
-)
+def current(phase: str, ready: str, refreshed: str) -> Json:
+    """Make a resource whose status is of the present spec."""
+    return resource(phase, ready, refreshed, observedGeneration=1)
+
+
+CHANGED_SPEC = resource("Updated", "True", generation=2, observedGeneration=1)
+SEEN = {
+    "no status yet": (resource(), "Progressing", "Waiting for the operator"),
+    "a live token": (current("Updated", "True", "True"), "Healthy", "about Ready"),
+    "a token that can't be renewed": (current("Updated", "True", "False"), "Healthy", "about Refreshed"),
+    "a token that no client can use": (current("Updated", "False", "False"), "Degraded", "about Refreshed"),
+    "no token": (current("Failed", "False", "False"), "Degraded", "about Refreshed"),
+    "pending": (current("Pending", "False", "Unknown"), "Progressing", "about Refreshed"),
+    "suspended": (current("Suspended", "True", "Unknown"), "Suspended", "about Refreshed"),
+    "a changed spec": (CHANGED_SPEC, "Progressing", "Waiting for the operator to see the changed spec"),
+    "a phase older than its conditions": (resource("Failed", "True", "True"), "Healthy", "about Ready"),
+    "v0.6.0's CRDs, updated": (resource("Updated"), "Healthy", "Phase Updated"),
+    "v0.6.0's CRDs, failed": (resource("Failed"), "Degraded", "Phase Failed"),
+    "an unknown phase": (resource("Odd"), "Unknown", "Phase Odd"),
+}
+
+
+@pytest.mark.parametrize(("seen", "status", "message"), SEEN.values(), ids=SEEN)
 def test_health(seen: Json, status: str, message: str) -> None:
     assert health(seen) == (status, message)
 

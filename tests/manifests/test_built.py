@@ -122,25 +122,31 @@ def test_two_replicas_are_spread_and_never_block_a_drain() -> None:
     budget = pick(objects, "PodDisruptionBudget")["spec"]
     assert budget["maxUnavailable"] == 1
     labels = spec["template"]["metadata"]["labels"]
-    selectors = [budget["selector"], pick(objects, "NetworkPolicy")["spec"]["podSelector"]]
-    assert all(each["matchLabels"].items() <= labels.items() for each in selectors)
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_the_network_policy_admits_metrics_by_https_from_everywhere() -> None:
-    policy = pick(build(EVERYTHING), "NetworkPolicy")["spec"]
-    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {8081, 8443}
-
-
-@pytest.mark.parametrize("folder", [PLAIN, NAMESPACED, TEAMS], ids=["plain", "namespaced", "two namespaces"])
-def test_the_network_policy_admits_metrics_by_http_from_labelled_namespaces(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "types", "metrics"),
+    [
+        (EVERYTHING, ["Ingress", "Egress"], 8443),
+        (PLAIN, ["Ingress"], 8080),
+        (NAMESPACED, ["Ingress"], 8080),
+        (TEAMS, ["Ingress"], 8080),
+    ],
+    ids=["everything", "plain", "namespaced", "two namespaces"],
+)
+def test_the_network_policy_admits_probes_and_metrics_from_labelled_namespaces(
+    folder: Path, types: list[str], metrics: int
+) -> None:
     objects = build(folder)
     policy = pick(objects, "NetworkPolicy")["spec"]
-    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["policyTypes"] == types
     labels = pick(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     sources = {rule["ports"][0]["port"]: rule.get("from") for rule in policy["ingress"]}
-    labelled = [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}]
-    assert sources == {8081: None, 8080: labelled}
+    assert sources.keys() == {8081, metrics}
+    assert sources[8081] is None
+    assert sources[metrics][0] == {"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}
 
 
 def _aggregated(folder: Path) -> dict[str, set[str]]:

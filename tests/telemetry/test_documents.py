@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -53,19 +52,6 @@ def test_alerts_and_panels_query_metrics_and_labels_that_exist(expression: str) 
 def test_every_metric_is_on_the_dashboard() -> None:
     shown = " ".join(PANELS.values())
     assert [name for name in EXPOSED if name not in shown] == []
-
-
-def test_the_panels_of_the_dashboard_do_not_overlap_and_have_unique_ids() -> None:
-    panels: list[dict[str, Any]] = DASHBOARD["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    cells = [
-        (x, y)
-        for panel in panels
-        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
-    ]
-    assert len(set(cells)) == len(cells)
-    assert max(x for x, _ in cells) < 24
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:

@@ -40,9 +40,9 @@ demo: $(INSTALLED) ## Run the operator on a real API server for half a minute (K
 test: $(INSTALLED) ## Run all tests except test-programs
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m pytest
-	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
+	@echo "For the tests with skopeo, Helm, promtool and OLM: make test-programs"
 
-test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
+test-programs: $(INSTALLED) ## Run the tests that need skopeo, Helm, promtool, actionlint
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.programs >/dev/null
 	@$(PY) -m pytest tests/programs

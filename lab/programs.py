@@ -1,4 +1,4 @@
-"""Programs of others that tests run: a registry, skopeo, Helm, Prometheus, actionlint, OLM's validators.
+"""Programs of others that tests run: skopeo, Helm, promtool, actionlint, OLM's validators.
 
 Most are built once, with Go, from the public modules that `lab/modules` pins, and kept in the user's cache
 directory; one more is ours and calls the kubelet's keyring. skopeo is no public module: it is Debian's
@@ -19,10 +19,8 @@ from lab import gobuild
 from lab.gobuild import MODULES
 from lab.processes import ROOT, LabError
 
-REGISTRY = "registry"
 SKOPEO = "skopeo"
 HELM = "helm"
-PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
 ACTIONLINT = "actionlint"
 BUNDLE_VALIDATORS = "bundle_validators"
@@ -46,16 +44,11 @@ def _public(title: str, module: str, packages: dict[str, str], tags: str = "") -
 
 # By the name of the folder in the cache.
 _FROM_GO = {
-    "distribution-3.1.2": _public(
-        "Distribution's registry 3.1.2",
-        "distribution-3.1.2",
-        {REGISTRY: "github.com/distribution/distribution/v3/cmd/registry"},
-    ),
     "helm-4.3.1": _public("Helm 4.3.1", "helm-4.3.1", {HELM: "helm.sh/helm/v4/cmd/helm"}),
     "prometheus-0.315.1": _public(
         "Prometheus 3.15.1",
         "prometheus-0.315.1",
-        {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in (PROMETHEUS, PROMTOOL)},
+        {PROMTOOL: "github.com/prometheus/prometheus/cmd/promtool"},
         # Service discovery by files and HTTP only; with that of every cloud the build takes twice as long.
         tags="remove_all_sd",
     ),
@@ -73,7 +66,7 @@ _FROM_GO = {
         packages={KUBELET_KEYRING: str(_KEYRING / "main.go")},
     ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS, KUBELET_KEYRING)
+ALL = (SKOPEO, HELM, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS, KUBELET_KEYRING)
 
 
 def ensure(names: Collection[str] = ALL) -> dict[str, Path]:

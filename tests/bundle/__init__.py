@@ -1,1 +1,1 @@
-"""The OLM bundle: what is in it, and what OLM makes of it on a real API server."""
+"""The OLM bundle and its catalog."""

@@ -119,7 +119,7 @@ class StandIns:
                 await api.patch_status(PODS, metadata["name"], status, metadata["namespace"])
 
     async def _fate(self, api: Api, pod: Json) -> Json:
-        """Tell how a pod fares: well if a Secret that it names holds a live token."""
+        """Return the status of a pod: it succeeds if a Secret that it names holds a token of AWS."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         for secret in _named(pod):
             held = await api.get(SECRETS, secret, namespace)
@@ -168,7 +168,7 @@ class Script:
     async def running(
         self, *arguments: str, env: Mapping[str, str] | None = None
     ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Run it in a session of its own; what it says is in `said`."""
+        """Run it in a session of its own; its output is in `said`."""
         with (self.folder / "said").open("wb") as said:
             process = await asyncio.create_subprocess_exec(
                 ROOT / "tests/e2e/run.sh",
@@ -226,7 +226,7 @@ def on_cluster(script: Script, plane: ControlPlane) -> Script:
 
 @pytest.fixture
 async def aws() -> AsyncIterator[LocalAws]:
-    """The operator's AWS, whose tokens live short, so that a fresh one can be had soon."""
+    """The operator's AWS; its tokens expire soon, so that a fresh one is permitted soon."""
     async with LocalAws(token_life=40) as running:
         yield running
 

@@ -172,9 +172,8 @@ def test_programs_in_the_cache_are_named_and_nothing_is_fetched(tmp_path: Path) 
     keyring = _hash("tools/kubelet_keyring/main.go", "lab/modules/kubernetes-1.36.3/go.sum")
     places = {"skopeo": _put(tmp_path / "bin", "skopeo")}
     for folder, names in {
-        "distribution-3.1.2": ("registry",),
         "helm-4.3.1": ("helm",),
-        "prometheus-0.315.1": ("prometheus", "promtool"),
+        "prometheus-0.315.1": ("promtool",),
         "actionlint-1.7.12": ("actionlint",),
         f"bundle-validators-{validators}": ("bundle_validators",),
         f"kubelet-keyring-{keyring}": ("kubelet_keyring",),

@@ -29,7 +29,7 @@ def rules(tmp_path: Path) -> Path:
 
 
 def promtool(program: Program, *arguments: str | Path, said: str | None = None) -> tuple[int, str]:
-    """Run promtool and return its exit code and all that it says."""
+    """Run promtool and return its exit code and output."""
     command = [program("promtool"), *arguments]
     done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout + done.stderr

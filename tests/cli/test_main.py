@@ -56,7 +56,7 @@ async def test_only_what_is_needed_is_imported(code: str, needed: str, unneeded:
     assert unneeded & imported == set()
 
 
-async def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> None:
+async def test_a_closed_pipe_ends_the_command_without_a_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ended = await commands.run("render", "-f", "samples/ecr_v1alpha1_secret.yaml", out=writer)
@@ -64,7 +64,7 @@ async def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> No
     assert (ended.code, "Traceback" in ended.err) == (141, False)
 
 
-def test_an_encoding_without_signs_gets_letters() -> None:
+def test_letters_replace_signs_that_the_encoding_lacks() -> None:
     raw = io.BytesIO()
     terminal = Terminal(io.TextIOWrapper(raw, encoding="ascii"), io.StringIO())
     terminal.write(f"hóst {terminal.marks.good}")

@@ -73,7 +73,7 @@ def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, ph
     ],
     ids=["no token", "an old token", "a new one: when it is five minutes old", "v0.6.0's status"],
 )
-def test_aws_is_asked_within_its_rate_bound(before: Json | None, minutes: int) -> None:
+def test_aws_is_called_within_its_rate_bound(before: Json | None, minutes: int) -> None:
     assert earliest_refresh(seen(resource(before)), NOW) == NOW + timedelta(minutes=minutes)
 
 
@@ -130,7 +130,7 @@ class Refreshing:
 ALL = ("--all", "-n", "team-a", "-k", "ecrsecret")
 
 
-async def test_all_one_list_in_two_seconds_also_while_lists_fail(tmp_path: Path) -> None:
+async def test_all_lists_every_two_seconds_also_while_lists_fail(tmp_path: Path) -> None:
     items: list[Any] = [resource(name=name) for name in ("a", "b", "c")]
     async with ScriptedServer() as server:
         server.others = [reply({"items": items}), *[reply({})] * 3, *[refuse(500, "InternalError")] * 99]
@@ -161,7 +161,7 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     assert "Secret team-a/away: no new token within 5s: " in notes
 
 
-async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:
+async def test_all_without_resources_is_exit_0(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"items": []})]
         refreshing = Refreshing(server, tmp_path)
@@ -169,7 +169,7 @@ async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:
     assert refreshing.errors.getvalue().endswith("Nothing to refresh in namespace team-a.\n")
 
 
-async def test_for_a_token_that_is_still_new_the_wait_is_announced(tmp_path: Path) -> None:
+async def test_the_wait_for_a_new_token_is_announced(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         refreshing = Refreshing(server, tmp_path)
         fetched = format_time(refreshing.clock.now() - timedelta(minutes=1))

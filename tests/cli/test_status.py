@@ -231,7 +231,7 @@ def test_the_summary_counts_states() -> None:
     assert summary(rows) == "4 resources: 2 ready, 1 failing, 1 not ready"
 
 
-def test_on_a_pipe_columns_are_aligned_and_later_lines_keep_their_widths() -> None:
+def test_a_pipe_gets_aligned_columns_and_later_lines_keep_their_widths() -> None:
     out = io.StringIO()
     printer = Printer("table", Terminal(out, io.StringIO()), ["RESOURCE", "STATE", "SECRET"])
     printer.write_all([row(name="a-long-name"), BAD], NOW)
@@ -267,14 +267,14 @@ def drawn(*rows: Row, height: int | None = None, errors: tuple[str, ...] = ()) -
     return out.getvalue().splitlines()
 
 
-def test_on_a_terminal_there_are_bars_and_notes_and_no_text_is_markup() -> None:
+def test_a_terminal_shows_bars_and_notes_and_no_text_is_markup() -> None:
     shown = drawn(row(name="half", expires_at=NOW + timedelta(hours=1)), BAD, row(registry="[bold]x[/bold]"))
     assert "#####..... 1h" in "\n".join(shown)
     assert "[bold]x[/bold]" in "\n".join(shown)
     assert shown[-3:] == ["ecrsecret/bad: AWS denies it.", "", "3 resources: 2 ready, 1 not ready"]
 
 
-def test_a_table_that_has_to_fit_leaves_out_the_least_urgent_rows_and_begins_with_the_summary() -> None:
+def test_a_table_of_limited_height_has_the_summary_and_the_most_urgent_rows() -> None:
     shown = drawn(*(row(name=f"r{number}") for number in range(50)), height=24, errors=("No server.",))
     assert shown[:2] == ["50 resources: 50 ready (34 more not shown)", "No server."]
     assert [line.split()[0] for line in shown if "ecrsecret/r" in line] == [

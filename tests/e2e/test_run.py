@@ -290,9 +290,7 @@ async def _kubectl(plane: ControlPlane, *arguments: str) -> None:
     await kubectl(*arguments, kubeconfig=plane.kubeconfig, home=plane.folder)
 
 
-async def test_a_cluster_that_is_somebodys_or_has_an_operator_is_left_alone(
-    on_cluster: Script, plane: ControlPlane
-) -> None:
+async def test_a_cluster_in_use_is_not_changed(on_cluster: Script, plane: ControlPlane) -> None:
     assert await on_cluster.run() == 2
     assert "does not look like a throw-away cluster" in on_cluster.said
     assert await left_in(plane) == []

@@ -167,3 +167,12 @@ def test_only_a_component_adds_rights_to_the_default_roles() -> None:
         "argohelmreposecret-viewer-role": {"view"},
         "argohelmreposecret-editor-role": {"edit", "admin"},
     }
+
+
+@pytest.mark.parametrize("kind", ["secret", "argohelmreposecret"])
+def test_viewers_can_read_and_editors_can_change_resources(kind: str) -> None:
+    reads, changes = {"get", "list", "watch"}, {"create", "delete", "patch", "update"}
+    for role, verbs in (("viewer", reads), ("editor", reads | changes)):
+        rules = pick(build(DEFAULT), "ClusterRole", f"{NAMESPACE}-{kind}-{role}-role")["rules"]
+        assert rules[0]["resources"] == [f"{kind}s"]
+        assert set(rules[0]["verbs"]) == verbs

@@ -29,7 +29,7 @@ def image() -> Iterator[Image]:
         yield container.build(storage)
 
 
-def test_it_starts_what_v0_6_0s_deployment_starts_as_a_user_that_is_a_number(image: Image) -> None:
+def test_the_image_has_the_entrypoint_of_v0_6_0_and_a_numeric_user(image: Image) -> None:
     assert (image.config["Entrypoint"], image.config["User"]) == (["/manager"], "65532")
     labels = image.config["Labels"]
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
@@ -37,7 +37,7 @@ def test_it_starts_what_v0_6_0s_deployment_starts_as_a_user_that_is_a_number(ima
     assert (image.root / "licenses" / "LICENSE").is_file()
 
 
-def test_every_module_of_ours_is_compiled_and_needs_no_look_at_its_source(image: Image) -> None:
+def test_every_module_of_the_image_is_compiled_and_its_source_is_not_checked(image: Image) -> None:
     (package,) = image.root.glob("opt/operator/lib/python3*/site-packages/ecr_operator")
     sources = sorted(package.rglob("*.py"))
     assert len(sources) > 50
@@ -47,13 +47,13 @@ def test_every_module_of_ours_is_compiled_and_needs_no_look_at_its_source(image:
         assert compiled.read_bytes()[4:8] == (1).to_bytes(4, "little")
 
 
-def test_it_has_no_installer_and_is_small(image: Image) -> None:
+def test_the_image_has_no_installer_and_is_small(image: Image) -> None:
     operator = image.root / "opt" / "operator"
     assert not list(operator.rglob("pip"))
     assert sum(file.stat().st_size for file in operator.rglob("*") if file.is_file()) < _MOST
 
 
-async def test_any_user_keeps_secrets_alive_with_it_on_a_root_that_can_not_be_written_to(
+async def test_the_image_runs_the_operator_as_any_user_on_a_read_only_root(
     scene: Scene, image: Image, tmp_path: Path
 ) -> None:
     account = _as_kubelet_mounts_it(scene, tmp_path / "account")

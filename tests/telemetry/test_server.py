@@ -155,7 +155,7 @@ async def test_a_default_address_in_use_is_a_warning_and_the_other_is_served() -
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "-"])
-async def test_an_address_that_is_not_this_machines_is_an_error(host: str) -> None:
+async def test_an_address_of_another_machine_is_an_error(host: str) -> None:
     with pytest.raises(BindError, match="can't serve"):
         async with opened(settings(BindAddress(host=host, port=8080))):
             pass

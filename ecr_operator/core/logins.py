@@ -12,9 +12,9 @@ from typing import Any
 
 from ecr_operator.api.desired import Desired
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.drift import held_times
+from ecr_operator.core.drift import times_by_login
+from ecr_operator.core.manifest import DOCKER_KEY
 from ecr_operator.core.ports import SecretStore
-from ecr_operator.core.secret import DOCKER_KEY
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
@@ -118,7 +118,7 @@ class Logins:
                 expires_at=times.expires_at,
                 key_hash=present.key_hash or "",
             )
-            for key, times in held_times(present, desired).items()
+            for key, times in times_by_login(present, desired).items()
             if key in gathered.failures and key in old
         }
         return Gathered(
@@ -127,7 +127,7 @@ class Logins:
 
 
 def _is_new_request(state: ResourceState, desired: Desired, present: SecretView | None) -> bool:
-    """Whether a person has asked for a fresh token since the last pass."""
+    """Note the request for a fresh token; True if it was not noted before."""
     request = desired.refresh_requested
     if request is None or (present and present.refresh_requested == request):
         return False

@@ -1,8 +1,9 @@
-"""THE STORY: one resource from what was seen of it to its Secret.
+"""Reconcile: one pass, from a resource as last seen to its Secret.
 
-Gather what there is about the resource and its Secret; keep the Secret if nothing is due; otherwise get
-tokens and apply it. Decisions are pure functions of what was gathered (policies). Leaves out: when a pass
-runs, and how its outcome is reported (worker).
+In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
+(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
+get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
+Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
 import math
@@ -17,28 +18,28 @@ from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.drift import has_target_token, is_as_applied, is_up_to_date
-from ecr_operator.core.last_good import FIELDS, with_last_good
-from ecr_operator.core.legacy import has_legacy_status
-from ecr_operator.core.logins import Gathered, Logins
-from ecr_operator.core.ownership import Ownership
-from ecr_operator.core.policies import (
+from ecr_operator.core.decisions import (
     Facts,
     accepts,
     answers_request,
     contested,
-    has_login,
+    has_first_login_of_ours,
     keep,
-    may_be_garbage,
+    must_check_resource,
     reason_of_write,
     report_label,
-    was_well,
+    was_up_to_date,
 )
+from ecr_operator.core.drift import has_first_login, is_as_applied, is_up_to_date
+from ecr_operator.core.last_good import FIELDS, with_last_good
+from ecr_operator.core.legacy import has_legacy_status
+from ecr_operator.core.logins import Gathered, Logins
+from ecr_operator.core.manifest import earliest
+from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.repair_limit import LABELS, REPAIRS
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.schedule import is_alive
-from ecr_operator.core.secret import earliest
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
@@ -110,7 +111,7 @@ class Reconciler:
             state.reconciled = spec_version(resource)
             if state.removed:
                 self._logins.release(state)
-        fits = desired is not None and has_login(state, desired, self._named_secret(desired))
+        fits = desired is not None and has_first_login_of_ours(state, desired, self._named_secret(desired))
         return self._complete(resource, desired, result, fits=fits)
 
     async def _desired(self, state: ResourceState, resource: Resource) -> Desired | None:
@@ -119,14 +120,14 @@ class Reconciler:
         None where nothing may be written.
         """
         desired = resource.desired and replace(resource.desired, refresh_requested=resource.refresh_requested)
-        if desired and not desired.suspended and not desired.kept & FIELDS:
+        if desired and not desired.suspended and not desired.invalid_fields & FIELDS:
             return desired
         # Where nothing is written, the Secret that exists is reported all the same.
-        known = await self._ownership.recall(resource)
-        if desired is None or not desired.kept & FIELDS:
+        known = await self._ownership.find_own_secret(resource)
+        if desired is None or not desired.invalid_fields & FIELDS:
             return desired
         if known is None and not desired.suspended:
-            known = await self._ownership.inherited(state, desired)
+            known = await self._ownership.find_predecessor_secret(state, desired)
         secret = await self._secrets.read(known.namespace, known.name) if known else None
         if known and secret and (view := view_secret(secret["metadata"])).owner == known.owner:
             return with_last_good(desired, view, secret)
@@ -134,8 +135,8 @@ class Reconciler:
 
     async def _has_defaults(self, state: ResourceState, desired: Desired) -> bool:
         """Whether defaults may replace fields that are not valid, since there is nothing to keep."""
-        if desired.may_create or not has_legacy_status(state.resource):
-            return desired.may_create
+        if desired.may_use_defaults or not has_legacy_status(state.resource):
+            return desired.may_use_defaults
         try:
             # A Secret of v0.6.0 has the defaults.
             return (await self._ownership.claim(state, desired)).legacy is not None
@@ -145,6 +146,7 @@ class Reconciler:
     async def _attempt(
         self, state: ResourceState, resource: Resource, desired: Desired | None, *, due: bool
     ) -> Result:
+        """The outcome where the spec alone decides it; else of the Secret, if it may be written."""
         if desired is None:
             outcome = outcomes.invalid(resource, None)
             return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
@@ -168,6 +170,7 @@ class Reconciler:
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
     ) -> Result:
+        """Claim the Secret and settle it; from the start again if it changed meanwhile."""
         for _ in range(_ATTEMPTS):
             claim = await self._ownership.claim(state, desired)
             try:
@@ -175,7 +178,7 @@ class Reconciler:
                     return await self._adopt(state, resource, desired, claim.legacy, claim.view)
                 return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
-                state.stale_secret = desired.secret_name
+                state.reread_secret = desired.secret_name
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {desired.secret_name} keeps changing while the operator writes it; trying again.",
@@ -195,7 +198,7 @@ class Reconciler:
         if len(desired.logins) > 1:
             return Result(outcome=None, requeue_after=0.0)  # v0.6.0 wrote one login: next the others
         facts = self._gather(state, resource, desired, view, due=False)
-        result = replace(facts.settled(token.times, Reason.ADOPTED), applied=True)
+        result = replace(facts.settled(token.times, Reason.ADOPTED), refreshed=True)
         # A request for a fresh token is still open: answered next, within the rate bound.
         return replace(result, refresh_at=None, requeue_after=0.0) if desired.refresh_requested else result
 
@@ -218,13 +221,13 @@ class Reconciler:
             desired=desired,
             present=present,
             own=self._cache.own_secret(resource),
-            times=present.times if present and up_to_date else None,
-            untouched=present is not None and is_as_applied(present, desired, state.applied),
+            up_to_date_times=present.times if present and up_to_date else None,
+            as_applied=present is not None and is_as_applied(present, desired, state.applied),
             due=due,
             first_pass=first_pass,
-            was_well=was_well(state, resource, self._clock.monotonic()),
+            was_up_to_date=was_up_to_date(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
-            relabel=self._try_label(state, present) if present and up_to_date else False,
+            label_check_due=self._try_label(state, present) if present and up_to_date else False,
             repairs=state.repairs,
             now=self._clock.now(),
             monotonic=self._clock.monotonic(),
@@ -238,7 +241,7 @@ class Reconciler:
             return result
         if result := contested(facts):
             return result
-        if may_be_garbage(facts) and not await self._resources.is_active(desired.key, desired.uid):
+        if must_check_resource(facts) and not await self._resources.is_active(desired.key, desired.uid):
             # The watch of resources may lag behind that of Secrets, which the garbage collector changes.
             return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
         await self._guard.check(desired)
@@ -249,6 +252,7 @@ class Reconciler:
         return await self._write(state, facts, gathered)
 
     async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+        """Write the Secret with these tokens, and delete those of earlier names."""
         desired = facts.desired
         answered = answers_request(facts, gathered.fresh)
         if not answered and facts.present:
@@ -263,14 +267,15 @@ class Reconciler:
             return self._partly(facts, gathered)
         state.rotation_due = None
         settled = facts.settled(earliest(gathered.tokens.values()), reason)
-        result = replace(settled, applied=True, replaced=facts.times)
+        result = replace(settled, refreshed=True, replaced=facts.up_to_date_times)
         return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
 
     def _without_token(self, facts: Facts, gathered: Gathered) -> Result:
+        """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
         # A Secret that lacks another login still has the first one.
         present = facts.present
-        held = present.times if present and has_target_token(present, facts.desired) else None
-        times = facts.times or held
+        held = present.times if present and has_first_login(present, facts.desired) else None
+        times = facts.up_to_date_times or held
         expires_at = facts.alive(times)
         if gathered.pending:
             outcome = None if expires_at else outcomes.pending(times)
@@ -341,12 +346,12 @@ class Reconciler:
         view = self._named_secret(desired)
         if view is None or view.labelled or result.outcome is None or result.pending:
             return result
-        if result.applied:
+        if result.refreshed:
             state.label_repairs = LABELS.note(state.label_repairs, self._clock.monotonic())
         return report_label(desired, view, result, result.outcome)
 
     def _try_label(self, state: ResourceState, present: SecretView) -> bool:
-        """Whether to find out now if the label stays; a restart costs no write."""
+        """Whether to write the label again, noted as an attempt; not in the first pass of a term."""
         now = self._clock.monotonic()
         if present.labelled or LABELS.wait(state.label_repairs, now):
             return False

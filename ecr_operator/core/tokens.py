@@ -4,8 +4,8 @@ Guarantees:
 - at most one call to AWS per source is under way, and namespaces share the calls fairly;
 - a token is handed out only on the basis on which it was fetched: what permits its identity is read from the
   cluster before, and another basis drops the token;
-- what a namespace's identity got goes with the last resource that uses it, and such drops make no more calls
-  than the bound after a drop allows;
+- what a namespace's identity got goes with the last resource that uses it, and calls after such a drop are
+  limited (flow_control.DropLimit);
 - after a failure a source is not called until its retry is due, and no other source is slowed;
 - no caller waits for AWS: the key of one that gets no token is passed to `on_fetched` when the call ends.
 
@@ -123,7 +123,7 @@ class TokenCache:
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that no resource uses at present.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
-        self._bounds = DropLimit()
+        self._drop_limit = DropLimit()
         self._calls = FlowControl(issuer.is_listed, clock.monotonic, self._start)
         self._flights: dict[TokenSource, asyncio.Task[RegistryToken]] = {}
         self._pump: asyncio.Task[None] | None = None
@@ -264,14 +264,14 @@ class TokenCache:
         """When AWS may be called, in monotonic seconds, unless the last call failed."""
         if entry.token and is_alive(entry.token.times, self._clock.now()):
             return entry.fetched_at + _usual_interval(entry.token)
-        return self._bounds.soonest(source, self._clock.monotonic())
+        return self._drop_limit.soonest(source, self._clock.monotonic())
 
     def _drop(self, source: TokenSource) -> None:
         """Drop what a source gave, and bound its next calls."""
         entry = self._sources[source]
         if entry.called_at is not None:
             interval = _usual_interval(entry.token) if entry.token else None
-            self._bounds.dropped(source, self._clock.monotonic(), entry.called_at, interval)
+            self._drop_limit.dropped(source, self._clock.monotonic(), entry.called_at, interval)
         entry.clear()
 
     def _remove(self, source: TokenSource) -> None:
@@ -313,7 +313,7 @@ class TokenCache:
         if entry is None or not entry.waiting or source in self._flights:
             return False
         entry.called_at = self._clock.monotonic()
-        self._bounds.called(source, entry.called_at)
+        self._drop_limit.called(source, entry.called_at)
         flight = asyncio.create_task(self._issuer.issue(source), name=f"token {source}")
         flight.add_done_callback(partial(self._ended, source, entry, entry.epoch))
         self._flights[source] = flight

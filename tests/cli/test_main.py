@@ -31,7 +31,7 @@ IMPORTS = {
     ),
     "render without tokens": (
         "import ecr_operator.cli.main, ecr_operator.cli.render",
-        "ecr_operator.core.secret",
+        "ecr_operator.core.manifest",
         {"rich", "aiobotocore", "aiohttp"},
     ),
     "a mistake in a flag": (

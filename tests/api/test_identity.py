@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -31,25 +32,18 @@ from tests.builders import desired, host, resource
 
 ROLE: Final = "arn:aws:iam::123456789012:role/ecr-puller"
 
+ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
+KEYS = Identity(source="iam_secret", namespace="team", name="a.b")
 IDENTITIES: dict[str, tuple[dict[str, Any], Identity]] = {
     "nothing named": ({}, OPERATOR),
     "a role": ({"role_arn": ROLE}, Identity(namespace="team", role_arn=ROLE)),
-    "a ServiceAccount": (
-        {"service_account": {"name": "ci"}},
-        Identity(source="service_account", namespace="team", name="ci"),
-    ),
+    "a ServiceAccount": ({"service_account": {"name": "ci"}}, ACCOUNT),
     "a ServiceAccount with a role": (
         {"service_account": {"name": "ci"}, "role_arn": ROLE},
-        Identity(source="service_account", namespace="team", name="ci", role_arn=ROLE),
+        replace(ACCOUNT, role_arn=ROLE),
     ),
-    "a Secret": (
-        {"aws_iam_secret": {"name": "a.b"}},
-        Identity(source="iam_secret", namespace="team", name="a.b"),
-    ),
-    "another namespace is not read": (
-        {"aws_iam_secret": {"name": "keys", "namespace": "other"}},
-        Identity(source="iam_secret", namespace="team", name="keys"),
-    ),
+    "a Secret": ({"aws_iam_secret": {"name": "a.b"}}, KEYS),
+    "another namespace is not read": ({"aws_iam_secret": {"name": "a.b", "namespace": "other"}}, KEYS),
     "an empty role is nothing": ({"role_arn": ""}, OPERATOR),
     "null is nothing": ({"role_arn": None, "service_account": None, "aws_iam_secret": None}, OPERATOR),
 }

@@ -8,6 +8,7 @@ from ecr_operator.api.tenancy import (
     TenancyPolicy,
     check_hosts,
     parse_selector,
+    refuse_ambient,
     refuse_prefix,
     selects,
     uses_operator,
@@ -90,6 +91,13 @@ def test_repo_creds_need_a_full_host_name(spec: dict[str, str], *, is_full: bool
         assert refusal.reason is Reason.INVALID_REGISTRY
         assert refuse_prefix(TenancyPolicy(registry_hosts=("*",)), of) is None, "named by the cluster admin"
     assert refuse_prefix(TenancyPolicy(), desired(resource("ArgoHelmRepoSecret", **spec))) is None
+
+
+def test_a_refusal_of_the_operators_identity_names_the_namespace_and_the_flag() -> None:
+    refusal = refuse_ambient("team")
+    assert refusal.reason is Reason.ROLE_NOT_PERMITTED
+    assert "Namespace team" in refusal.message
+    assert "--ambient-credentials" in refusal.message
 
 
 def test_only_the_operators_identity_without_a_role_is_ambient() -> None:

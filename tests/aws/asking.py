@@ -46,7 +46,6 @@ async def refusal(issuer: TokenIssuer, source: TokenSource = IRELAND) -> Operato
 
 
 async def main(region: str) -> None:
-    """Ask once."""
     async with EcrTokenIssuer() as issuer:
         try:
             print(json.dumps({"access_key": await key_id(issuer, TokenSource(region=region))}))

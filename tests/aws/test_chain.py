@@ -141,12 +141,10 @@ async def test_a_named_profile_is_used_with_its_sources(
 
 
 def printed(**more: str) -> str:
-    """What a process prints."""
     return json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY} | more)
 
 
 def running(command: str) -> str:
-    """A config file with a process."""
     return f"[default]\ncredential_process = {command}\n"
 
 

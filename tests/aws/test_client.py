@@ -30,18 +30,15 @@ pytestmark = pytest.mark.usefixtures("user")
 
 
 def ecr(region: str) -> Target:
-    """The private ECR of a region."""
     return Target("ecr", region)
 
 
 def new_session() -> AioSession:
-    """A session of the SDK."""
     return OperatorCredentials(None, SystemClock(), seconds=1).session
 
 
 @pytest.fixture
 def session(aws: LocalAws) -> AioSession:
-    """A session that talks to the local AWS."""
     assert not aws.calls
     return new_session()
 

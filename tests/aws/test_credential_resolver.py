@@ -33,19 +33,16 @@ pytestmark = pytest.mark.usefixtures("user")
 
 
 def asking(identity: Identity, region: str = "eu-west-1") -> TokenSource:
-    """Name what a resource asks for."""
     return TokenSource(identity=identity, region=region)
 
 
 def operator(
     tenants: Tenants | None = None, policy: IdentityPolicy = ANY_ROLE, clock: SystemClock | None = None
 ) -> EcrTokenIssuer:
-    """Make an issuer."""
     return EcrTokenIssuer(clock, tenants or Tenants(), policy)
 
 
 def role_of(aws: LocalAws, token: RegistryToken) -> str:
-    """The role that fetched a token."""
     return aws.role_of(decode_token(token.password))
 
 
@@ -297,12 +294,10 @@ def make_again(what: str) -> Change:
 
 
 def annotate(role: str) -> Change:
-    """Annotate the ServiceAccount with a role."""
     return lambda world: world.roles.update({"team/ci": role})
 
 
 def put_key(**keys: str) -> Change:
-    """Put other keys into the Secret."""
     return lambda world: world.secrets["team/keys"].update(keys)
 
 

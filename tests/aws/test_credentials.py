@@ -270,7 +270,6 @@ async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
 
 
 def id_hash(access_key: str) -> str:
-    """What the annotation is to be."""
     return hashlib.sha256(access_key.encode()).hexdigest()[:12]
 
 
@@ -279,7 +278,11 @@ OTHER_USER = {"AWS_ACCESS_KEY_ID": OTHER_KEY, "AWS_SECRET_ACCESS_KEY": OTHER_SEC
 SESSION = {"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "2099-01-01T00:00:00Z"}
 WEB = {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/absent"}
 AGENT = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"}
-BASE = f"source_profile=base\n[profile base]\n{KEYS}"
+WEB_FILE = f"role_arn={ROLE}\nweb_identity_token_file=/token\n"
+ROLE_OF = f"role_arn={ROLE}\n{{source}}\n"
+ROLE_OF_BASE = ROLE_OF.format(source=f"source_profile=base\n[profile base]\n{KEYS}")
+ROLE_OF_INSTANCE = ROLE_OF.format(source="credential_source=Ec2InstanceMetadata")
+ROLE_OF_AGENT = ROLE_OF.format(source="credential_source=EcsContainer")
 SSO = "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n"
 LOGIN = "login_session = arn:aws:iam::123456789012:user/x\n"
 # Variables, the file after `[default]`, words of the origin, and whose long-lived keys they are.
@@ -290,25 +293,10 @@ ORIGINS: dict[str, tuple[dict[str, str], str, str, str]] = {
     "a file": ({}, KEYS, "{folder}/config", ACCESS_KEY),
     "session keys in a file": ({}, f"{KEYS}aws_session_token=t\n", "{folder}/config", ""),
     "a web identity": (WEB, "", "the web identity token {folder}/absent", ""),
-    "a web identity in a file": (
-        {},
-        f"role_arn={ROLE}\nweb_identity_token_file=/token\n",
-        "the web identity token /token",
-        "",
-    ),
-    "a role of a profile": ({}, f"role_arn={ROLE}\n{BASE}", "the role in {folder}/config", ""),
-    "a role of the instance": (
-        {},
-        f"role_arn={ROLE}\ncredential_source=Ec2InstanceMetadata\n",
-        "the role in {folder}/config",
-        "",
-    ),
-    "a role of the agent": (
-        AGENT,
-        f"role_arn={ROLE}\ncredential_source=EcsContainer\n",
-        "the role in {folder}/config",
-        "",
-    ),
+    "a web identity in a file": ({}, WEB_FILE, "the web identity token /token", ""),
+    "a role of a profile": ({}, ROLE_OF_BASE, "the role in {folder}/config", ""),
+    "a role of the instance": ({}, ROLE_OF_INSTANCE, "the role in {folder}/config", ""),
+    "a role of the agent": (AGENT, ROLE_OF_AGENT, "the role in {folder}/config", ""),
     "a process": (
         {},
         "credential_process = touch {folder}/ran\n",

@@ -211,7 +211,6 @@ async def test_an_endpoint_that_cant_be_used_is_named(
 
 
 def garbles(body: str) -> Callable[[LocalAws], object]:
-    """Make a fault that answers with this garbage."""
     return lambda aws: aws.garble(body)
 
 

@@ -128,7 +128,6 @@ class Scene:
 
 @pytest.fixture
 def scene(server: ScriptedServer, client: KubeClient) -> Scene:
-    """A scripted server and an informer to be."""
     return Scene(server, client)
 
 
@@ -311,7 +310,6 @@ async def test_object_that_the_store_refuses_does_not_stop_the_others(scene: Sce
 
 
 def listed(metadata: Any, items: Any = ()) -> Answer:
-    """Answer a list with anything."""
     return reply({"metadata": metadata, "items": items})
 
 

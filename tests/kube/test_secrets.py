@@ -28,7 +28,6 @@ PRESENT = view(OF, version="10")
 
 @pytest.fixture
 def store(client: KubeClient) -> SecretStore:
-    """The operator's Secrets."""
     return KubeSecrets(client)
 
 

@@ -18,13 +18,11 @@ GONE = refuse(404, "NotFound")
 
 
 def stored(uid: str = "uid-of-web", **more: Any) -> Answer:
-    """Answer with a resource."""
     return reply({"metadata": {"uid": uid}, **more})
 
 
 @pytest.fixture
 def statuses(client: KubeClient) -> KubeStatuses:
-    """The operator's statuses."""
     return KubeStatuses(client)
 
 

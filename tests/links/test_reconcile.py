@@ -26,7 +26,6 @@ READ, WRITE = "read team/builder", "patch team/builder"
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    """An empty cluster."""
     made = World()
     yield made
     await made.tokens.close()

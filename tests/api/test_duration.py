@@ -19,7 +19,6 @@ ANSWERS: Final[dict[str, int | None]] = json.loads(
     Path(__file__).with_name("go_durations.json").read_text(encoding="utf-8")
 )
 ACCEPTED: Final = {text: answer for text, answer in ANSWERS.items() if answer is not None}
-NANOSECONDS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 UNHURRIED: Final = settings(deadline=None)
 LONGEST_MESSAGE: Final = 160
 
@@ -33,17 +32,6 @@ def test_what_go_accepts_has_the_same_value(text: str, microseconds: int) -> Non
 def test_what_go_refuses_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration such as 10h or 90m"):
         parse_go_duration(text)
-
-
-@UNHURRIED
-@given(
-    st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from([*NANOSECONDS])), min_size=1, max_size=5),
-    st.sampled_from(["", "-", "+"]),
-)
-def test_a_duration_is_the_sum_of_its_terms(terms: list[tuple[int, str]], sign: str) -> None:
-    total = sum(number * NANOSECONDS[unit] for number, unit in terms) // 1000
-    found = parse_go_duration(sign + "".join(f"{number}{unit}" for number, unit in terms))
-    assert found == timedelta(microseconds=-total if sign == "-" else total)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_repo_creds_need_a_full_host_name(spec: dict[str, str], *, is_full: bool
     assert refuse_prefix(TenancyPolicy(), desired(resource("ArgoHelmRepoSecret", **spec))) is None
 
 
-def test_a_namespace_without_permission_is_told_the_ways_out() -> None:
+def test_a_refusal_of_the_operators_identity_names_the_namespace_and_the_flag() -> None:
     refusal = refuse_ambient("team")
     assert refusal.reason is Reason.ROLE_NOT_PERMITTED
     assert "Namespace team" in refusal.message

@@ -1,19 +1,15 @@
-"""Calls to AWS: clients kept and closed, keys per call, metrics, and what many identities cost."""
+"""Calls to AWS: clients kept and closed, keys per call, and metrics."""
 
 import asyncio
 import base64
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
-import psutil
 import pytest
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
-from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.client import AwsClients, Target
 from ecr_operator.aws.credentials import OperatorCredentials
@@ -23,9 +19,8 @@ from ecr_operator.core.ports import SystemClock
 from ecr_operator.telemetry.metrics import Metrics
 from lab.aws import LocalAws, decode_token
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, OHIO, refusal
+from tests.aws.asking import OHIO, refusal
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
-from tests.aws.tenants import Tenants
 from tests.telemetry.reading import scrape
 
 KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
@@ -37,18 +32,15 @@ pytestmark = pytest.mark.usefixtures("user")
 
 
 def ecr(region: str) -> Target:
-    """The private ECR of a region."""
     return Target("ecr", region)
 
 
 def new_session() -> AioSession:
-    """A session of the SDK."""
     return OperatorCredentials(None, SystemClock(), seconds=1).session
 
 
 @pytest.fixture
 def session(aws: LocalAws) -> AioSession:
-    """A session that talks to the local AWS."""
     assert not aws.calls
     return new_session()
 
@@ -179,89 +171,33 @@ async def test_a_call_without_keys_is_never_signed(
 # Metrics.
 
 
-@dataclass
-class Noted:
-    """An issuer whose calls are noted."""
-
-    metrics: Metrics
-    issuer: EcrTokenIssuer
-
-    def calls(self) -> dict[tuple[str, str, str], float]:
-        """Return the counts by operation, region and outcome."""
-        family = next(each for each in self.metrics.registry.collect() if each.name.endswith("aws_calls"))
-        return {
-            (sample.labels["operation"], sample.labels["region"], sample.labels["outcome"]): sample.value
-            for sample in family.samples
-        }
-
-
-@pytest.fixture
-async def noted(aws: LocalAws) -> AsyncIterator[Noted]:
-    """The operator's issuer, at the local AWS."""
-    assert aws.url
+@pytest.mark.usefixtures("session")
+async def test_calls_are_counted_by_operation_outcome_and_region_of_which_unlisted_ones_share_one(
+    aws: LocalAws,
+) -> None:
     metrics = Metrics()
-    async with EcrTokenIssuer(metrics=metrics, call_seconds=1) as made:
-        yield Noted(metrics, made)
-
-
-async def test_calls_are_counted_by_operation_region_and_outcome(aws: LocalAws, noted: Noted) -> None:
-    await noted.issuer.issue(IRELAND)
-    await noted.issuer.issue(TokenSource(region="us-east-1", service="ecr-public"))
-    aws.fail("ThrottlingException", region="eu-west-1")
-    await refusal(noted.issuer)
-    aws.clear()
-    aws.hang()
-    await refusal(noted.issuer, OHIO)
-    aws.clear()
-    assert noted.calls() == {
-        ("ecr:GetAuthorizationToken", "eu-west-1", "Success"): 1,
-        ("ecr-public:GetAuthorizationToken", "us-east-1", "Success"): 1,
-        ("ecr:GetAuthorizationToken", "eu-west-1", "Throttled"): 1,
-        ("ecr:GetAuthorizationToken", "us-east-2", "AWSUnavailable"): 1,
+    partitions = ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1"]
+    async with EcrTokenIssuer(metrics=metrics, call_seconds=1) as issuer:
+        for region in [*partitions, "fips-us-east-1", "xx-made-up-1", "xx-made-up-2"]:
+            await issuer.issue(TokenSource(region=region))
+        await issuer.issue(TokenSource(region="us-east-1", service="ecr-public"))
+        aws.fail("ThrottlingException", region="eu-west-1")
+        await refusal(issuer)
+        aws.clear()
+        aws.hang()
+        await refusal(issuer, OHIO)
+        aws.clear()
+    counted = scrape(metrics.registry)
+    expected = {
+        **{("ecr", region, "Success"): 1 for region in partitions},
+        ("ecr", "us-east-1", "Success"): 2,
+        ("ecr", "other", "Success"): 2,
+        ("ecr-public", "us-east-1", "Success"): 1,
+        ("ecr", "eu-west-1", "Throttled"): 1,
+        ("ecr", "us-east-2", "AWSUnavailable"): 1,
     }
-    assert scrape(noted.metrics.registry).value("aws_call_duration_seconds_sum", region="us-east-2") >= 1
-
-
-async def test_listed_regions_of_every_partition_have_a_series_and_all_others_share_one(noted: Noted) -> None:
-    listed = ["us-east-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1"]
-    for region in [*listed, "fips-us-east-1", "xx-made-up-1", "xx-made-up-2"]:
-        await noted.issuer.issue(TokenSource(region=region))
-    counts = {region: count for (_, region, _), count in noted.calls().items()}
-    assert counts == {**dict.fromkeys(listed, 1), "us-east-1": 2, "other": 2}
-
-
-# What many identities cost.
-
-ROLES = 100
-# Of an identity that is kept, with its four regions; the contract's bound.
-MAX_BYTES = 200 * 1024
-
-
-def role(number: int) -> Identity:
-    """An identity with a namespace and role of its own."""
-    return Identity(namespace=f"team-{number}", role_arn=f"arn:aws:iam::123456789012:role/puller-{number}")
-
-
-def resident() -> int:
-    """Resident memory once garbage is gone."""
-    gc.collect()
-    return psutil.Process().memory_info().rss
-
-
-async def test_a_hundred_roles_in_four_regions_cost_one_call_each_and_little_memory(aws: LocalAws) -> None:
-    async with EcrTokenIssuer(None, Tenants(), IdentityPolicy(permitted_roles=("*",))) as issuer:
-        # The first call of each service and region pays for its client.
-        await asyncio.gather(*(issuer.issue(TokenSource(region=r, identity=role(ROLES))) for r in LISTED))
-        before, first = resident(), aws.count("AssumeRole")
-        sources = [TokenSource(region=r, identity=role(number)) for number in range(ROLES) for r in LISTED]
-        tokens = []
-        for at in range(0, len(sources), 50):
-            tokens += await asyncio.gather(*(issuer.issue(source) for source in sources[at : at + 50]))
-        grown = (resident() - before) / ROLES
-    assert first == len(LISTED)
-    assert aws.count("AssumeRole") == aws.count("GetAuthorizationToken") == len(sources) + first
-    for source, token in zip(sources, tokens, strict=True):
-        inside = decode_token(token.password)
-        assert (aws.role_of(inside), inside.region) == (source.identity.role_arn, source.region)
-    # The local AWS, which keeps each call and session, runs in this process too.
-    assert grown < MAX_BYTES, f"{grown / 1024:.0f} KiB for each identity of four regions"
+    for (service, region, outcome), count in expected.items():
+        labels = {"operation": f"{service}:GetAuthorizationToken", "region": region, "outcome": outcome}
+        assert counted.value("aws_calls_total", **labels) == count
+    assert counted.value("aws_calls_total") == sum(expected.values())
+    assert counted.value("aws_call_duration_seconds_sum", region="us-east-2") >= 1

@@ -62,15 +62,6 @@ async def test_the_profile_is_looked_up_in_the_shared_credentials_file(
         assert await key_id(issuer) == ACCESS_KEY
 
 
-@pytest.mark.usefixtures("user")
-async def test_the_environment_takes_precedence_over_the_file(
-    aws: LocalAws, config: Path, issuer: EcrTokenIssuer
-) -> None:
-    config.write_text(keys_file(OTHER_KEY, OTHER_SECRET))
-    assert await key_id(issuer) == ACCESS_KEY
-    assert aws.count() == 1
-
-
 async def test_a_refused_role_leaves_nothing_secret_in_the_log(
     aws: LocalAws, config: Path, caplog: pytest.LogCaptureFixture, issuer: EcrTokenIssuer
 ) -> None:
@@ -110,16 +101,6 @@ async def test_other_keys_of_the_same_length_at_the_same_time_are_seen(
     assert await key_id(issuer) == OTHER_KEY
 
 
-async def test_a_change_from_keys_to_a_role_is_followed(
-    aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
-) -> None:
-    config.write_text(keys_file())
-    await issuer.issue(IRELAND)
-    config.write_text(WEB_IDENTITY.format(token=web_token))
-    assert (await key_id(issuer)).startswith("ASIA")
-    assert aws.count(STS) == 1
-
-
 async def test_a_renewed_web_identity_token_changes_nothing_until_its_session_ends(
     aws: LocalAws, config: Path, web_token: Path, issuer: EcrTokenIssuer
 ) -> None:
@@ -151,22 +132,21 @@ async def test_a_new_web_identity_token_counts_where_the_last_one_was_refused(
 
 # No usable credentials: the message names the file and what it lacks, never a value.
 
-# The file, and what of the message; {file} and {token} are paths.
+# The file, and words of the message; {file}, {token} and {folder} are paths.
 MISSING = {
+    "nothing": (None, "none in the environment, {file} (absent) and"),
     "not INI": (f"aws_secret_access_key={SECRET_KEY}\n", "{file} can't be parsed"),
     "binary": ("[default]\naws_access_key_id=\udcff\udcfe\n", "{file} can't be parsed"),
     "without a profile": ("[other]\na=b\n", "none in the environment, {file}"),
     "empty": ("", "{file} and {folder}/home/.aws/credentials (absent) or the instance's metadata service"),
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "{file} lacks aws_secret_access_key"),
+    "single quotes": (keys_file("'A'"), "{file} is empty or quoted"),
     "a role without a source": (f"[default]\nrole_arn={ROLE}\n", "{file} lacks source_profile"),
     "a token without a role": (
         "[default]\nweb_identity_token_file={token}\n",
         "{file} and {folder}/home/.aws/credentials (absent) is incomplete; a role needs role_arn",
     ),
-    "an invalid role": (
-        WEB_IDENTITY.replace(ROLE, "puller"),
-        "the role ARN or the token from the web",
-    ),
+    "an invalid role": (WEB_IDENTITY.replace(ROLE, "puller"), "the role ARN or the token from the web"),
     "a token that is absent": (f"{WEB_IDENTITY}-gone\n", "{token}-gone is absent"),
     "a token that is a folder": (WEB_IDENTITY.replace("{token}", "{folder}"), "{folder} is not readable"),
     "an unknown source": (
@@ -174,49 +154,57 @@ MISSING = {
         "(absent) is incomplete; a role needs",
     ),
 }
+# What is wrong with a role shows only when it is assumed.
+ASSUMED = {
+    *("a role without a source", "an unknown source", "an invalid role"),
+    *("a token that is absent", "a token that is a folder"),
+}
 
 
-@pytest.mark.parametrize(("content", "words"), MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize("name", MISSING)
 async def test_missing_credentials_name_the_file_and_what_it_lacks_until_it_is_corrected(
-    aws: LocalAws, config: Path, web_token: Path, content: str, words: str
+    aws: LocalAws, metadata: KeyEndpoints, config: Path, web_token: Path, name: str
 ) -> None:
+    content, words = MISSING[name]
     places = {"file": config, "token": web_token, "folder": web_token.parent}
-    config.write_text(content.format(**places), errors="surrogateescape")
+    if content is not None:
+        config.write_text(content.format(**places), errors="surrogateescape")
     async with EcrTokenIssuer() as issuer:
+        if name not in ASSUMED:
+            with pytest.raises(PermanentError) as found:
+                await issuer.origin()
+            assert found.value.reason is Reason.CREDENTIALS_MISSING
+        assert await issuer.long_lived(OPERATOR) == KeyDigest()
+        assert (metadata.asked, aws.calls) == ([], [])
         error = await refusal(issuer)
         config.write_text(keys_file())
         assert await issuer.issue(IRELAND)
     assert (type(error), error.reason) == (PermanentError, Reason.CREDENTIALS_MISSING)
     assert words.format(**places) in error.message
     assert SECRET_KEY not in error.message
+    assert ACCESS_KEY not in error.message
     assert aws.count() == 1
 
 
+VARIABLES = {
+    "an absent profile": ({"AWS_PROFILE": "puller"}, "profile puller is not in"),
+    "a key id alone": (
+        {"AWS_ACCESS_KEY_ID": ACCESS_KEY},
+        "needs a restart of the operator) lacks AWS_SECRET_ACCESS_KEY",
+    ),
+}
+
+
 @pytest.mark.usefixtures("aws")
-async def test_an_absent_file_is_named_and_found_when_it_appears(
-    config: Path, issuer: EcrTokenIssuer
+@pytest.mark.parametrize(("variables", "words"), VARIABLES.values(), ids=VARIABLES)
+async def test_missing_credentials_name_the_variable(
+    config: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
 ) -> None:
-    assert f"{config} (absent)" in (await refusal(issuer)).message
     config.write_text(keys_file())
-    assert await key_id(issuer) == ACCESS_KEY
-
-
-@pytest.mark.usefixtures("aws")
-async def test_an_absent_profile_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config.write_text(keys_file())
-    monkeypatch.setenv("AWS_PROFILE", "puller")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     async with EcrTokenIssuer() as issuer:
-        assert "profile puller is not in" in (await refusal(issuer)).message
-
-
-@pytest.mark.usefixtures("aws")
-async def test_a_key_id_alone_in_the_environment_is_named(
-    monkeypatch: pytest.MonkeyPatch, issuer: EcrTokenIssuer
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    message = (await refusal(issuer)).message
-    assert "environment variables" in message
-    assert "AWS_SECRET_ACCESS_KEY" in message
+        assert words in (await refusal(issuer)).message
 
 
 async def test_invalidations_count_once_in_half_a_minute() -> None:
@@ -240,12 +228,19 @@ async def test_invalidations_count_once_in_half_a_minute() -> None:
 SOURCES = [TokenSource(region=f"lab-{number}") for number in range(60)]
 
 
-async def test_an_agent_is_asked_once_for_sixty_regions(agent: KeyEndpoints) -> None:
+async def test_an_agent_is_asked_once_for_sixty_regions_and_once_more_when_its_keys_are_due(
+    agent: KeyEndpoints,
+) -> None:
     async with EcrTokenIssuer() as issuer:
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES[:30]))
-        for source in SOURCES[30:]:
-            await issuer.issue(source)
-    assert len(agent.asked) == 1
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+        await issuer.issue(SOURCES[0])
+        assert len(agent.asked) == 1
+    agent.key_life = 60
+    async with EcrTokenIssuer() as issuer:
+        await issuer.issue(SOURCES[0])
+        agent.key_life, fetched = 6 * 3600, len(agent.asked)
+        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+        assert len(agent.asked) == fetched + 1
 
 
 async def test_a_failing_agent_is_asked_once_for_all_who_wait(agent: KeyEndpoints) -> None:
@@ -255,15 +250,6 @@ async def test_a_failing_agent_is_asked_once_for_all_who_wait(agent: KeyEndpoint
     assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
     # The SDK's own three attempts.
     assert len(agent.asked) <= 3
-
-
-async def test_an_agents_keys_are_refreshed_once_for_all(agent: KeyEndpoints) -> None:
-    agent.key_life = 60
-    async with EcrTokenIssuer() as issuer:
-        await issuer.issue(SOURCES[0])
-        agent.key_life, fetched = 6 * 3600, len(agent.asked)
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
-    assert len(agent.asked) == fetched + 1
 
 
 async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
@@ -284,86 +270,42 @@ async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
 
 
 def id_hash(access_key: str) -> str:
-    """What the annotation is to be."""
     return hashlib.sha256(access_key.encode()).hexdigest()[:12]
 
 
+USER = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+OTHER_USER = {"AWS_ACCESS_KEY_ID": OTHER_KEY, "AWS_SECRET_ACCESS_KEY": OTHER_SECRET}
+SESSION = {"AWS_SESSION_TOKEN": "t", "AWS_CREDENTIAL_EXPIRATION": "2099-01-01T00:00:00Z"}
+WEB = {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/absent"}
+AGENT = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"}
+WEB_FILE = f"role_arn={ROLE}\nweb_identity_token_file=/token\n"
+ROLE_OF = f"role_arn={ROLE}\n{{source}}\n"
+ROLE_OF_BASE = ROLE_OF.format(source=f"source_profile=base\n[profile base]\n{KEYS}")
+ROLE_OF_INSTANCE = ROLE_OF.format(source="credential_source=Ec2InstanceMetadata")
+ROLE_OF_AGENT = ROLE_OF.format(source="credential_source=EcsContainer")
+SSO = "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n"
+LOGIN = "login_session = arn:aws:iam::123456789012:user/x\n"
 # Variables, the file after `[default]`, words of the origin, and whose long-lived keys they are.
 ORIGINS: dict[str, tuple[dict[str, str], str, str, str]] = {
-    "variables": (
-        {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
-        "",
-        "the environment variables",
-        ACCESS_KEY,
-    ),
-    "variables win over the file": (
-        {"AWS_ACCESS_KEY_ID": OTHER_KEY, "AWS_SECRET_ACCESS_KEY": OTHER_SECRET},
-        KEYS,
-        "the environment variables",
-        OTHER_KEY,
-    ),
-    "session keys in variables": (
-        {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_SESSION_TOKEN": "t",
-            "AWS_CREDENTIAL_EXPIRATION": "2099-01-01T00:00:00Z",
-        },
-        "",
-        "the environment variables",
-        "",
-    ),
+    "variables": (USER, "", "the environment variables", ACCESS_KEY),
+    "variables win over the file": (OTHER_USER, KEYS, "the environment variables", OTHER_KEY),
+    "session keys in variables": (USER | SESSION, "", "the environment variables", ""),
     "a file": ({}, KEYS, "{folder}/config", ACCESS_KEY),
     "session keys in a file": ({}, f"{KEYS}aws_session_token=t\n", "{folder}/config", ""),
-    "a web identity": (
-        {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/absent"},
-        "",
-        "the web identity token {folder}/absent",
-        "",
-    ),
-    "a web identity in a file": (
-        {},
-        f"role_arn={ROLE}\nweb_identity_token_file=/token\n",
-        "the web identity token /token",
-        "",
-    ),
-    "a role of a profile": (
-        {},
-        f"role_arn={ROLE}\nsource_profile=base\n[profile base]\n{KEYS}",
-        "the role in {folder}/config",
-        "",
-    ),
-    "a role of the instance": (
-        {},
-        f"role_arn={ROLE}\ncredential_source=Ec2InstanceMetadata\n",
-        "the role in {folder}/config",
-        "",
-    ),
-    "a role of the agent": (
-        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"},
-        f"role_arn={ROLE}\ncredential_source=EcsContainer\n",
-        "the role in {folder}/config",
-        "",
-    ),
+    "a web identity": (WEB, "", "the web identity token {folder}/absent", ""),
+    "a web identity in a file": ({}, WEB_FILE, "the web identity token /token", ""),
+    "a role of a profile": ({}, ROLE_OF_BASE, "the role in {folder}/config", ""),
+    "a role of the instance": ({}, ROLE_OF_INSTANCE, "the role in {folder}/config", ""),
+    "a role of the agent": (AGENT, ROLE_OF_AGENT, "the role in {folder}/config", ""),
     "a process": (
         {},
         "credential_process = touch {folder}/ran\n",
         "the credential_process in {folder}/config",
         "",
     ),
-    "an agent": (
-        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{agent}"},
-        "",
-        "the container's credentials endpoint",
-        "",
-    ),
-    "SSO": (
-        {},
-        "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n",
-        "the SSO login",
-        "",
-    ),
-    "a login": ({}, "login_session = arn:aws:iam::123456789012:user/x\n", "login in {folder}/config", ""),
+    "an agent": (AGENT, "", "the container's credentials endpoint", ""),
+    "SSO": ({}, SSO, "the SSO login", ""),
+    "a login": ({}, LOGIN, "login in {folder}/config", ""),
 }
 
 
@@ -393,30 +335,6 @@ async def test_each_origin_is_named_and_digested_without_asking_anybody(  # noqa
     assert bool(found.contents) is bool(key)
     assert (metadata.asked, aws.calls) == ([], [])
     assert not (tmp_path / "ran").exists()
-
-
-WRONG: dict[str, tuple[str | None, str]] = {
-    "nothing": (None, "none in the environment or"),
-    "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "lacks aws_secret_access_key"),
-    "single quotes": (f"[default]\n{KEYS}".replace(ACCESS_KEY, "'A'"), "quoted"),
-}
-
-
-@pytest.mark.parametrize(("content", "words"), WRONG.values(), ids=WRONG)
-async def test_flaws_are_named_without_asking_anybody(
-    metadata: KeyEndpoints, config: Path, content: str | None, words: str
-) -> None:
-    metadata.role = "node"
-    if content is not None:
-        config.write_text(content)
-    async with EcrTokenIssuer() as issuer:
-        with pytest.raises(PermanentError) as caught:
-            await issuer.origin()
-        assert await issuer.long_lived(OPERATOR) == KeyDigest()
-    assert caught.value.reason is Reason.CREDENTIALS_MISSING
-    assert words in caught.value.message
-    assert ACCESS_KEY not in caught.value.message
-    assert metadata.asked == []
 
 
 @pytest.mark.usefixtures("aws")

@@ -14,7 +14,6 @@ import pytest
 from aiohttp.abc import ResolveResult
 
 from ecr_operator.api.errors import TransientError
-from ecr_operator.api.identity import Identity, IdentityPolicy
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
@@ -23,8 +22,7 @@ from lab.aws import LocalAws
 from lab.certificates import Authority
 from lab.connect_proxy import ConnectProxy
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, ROLE, refusal
-from tests.aws.tenants import Tenants
+from tests.aws.asking import IRELAND, refusal
 
 T = TypeVar("T")
 
@@ -34,7 +32,6 @@ CHINA = "api.ecr.cn-north-1.amazonaws.com.cn"
 PUBLIC = "api.ecr-public.us-east-1.amazonaws.com"
 FIPS = "api.ecr-fips.us-east-2.amazonaws.com"
 DUAL = "ecr.eu-west-1.api.aws"
-STS = "sts.eu-west-1.amazonaws.com"
 PASSWORD = "pa55word"  # noqa: S105 -- made up
 
 pytestmark = pytest.mark.usefixtures("user")
@@ -49,7 +46,7 @@ def authority() -> Authority:
 @pytest.fixture
 async def secure(authority: Authority, tmp_path: Path) -> AsyncIterator[LocalAws]:
     """A local AWS with AWS's names, reachable only through a proxy."""
-    certificate, key = authority.serving(ECR, CHINA, PUBLIC, FIPS, DUAL, STS)
+    certificate, key = authority.serving(ECR, CHINA, PUBLIC, FIPS, DUAL)
     (tmp_path / "server.pem").write_bytes(certificate + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem")
@@ -101,14 +98,6 @@ async def test_aws_is_asked_by_its_name_through_the_proxy(
 
 
 @pytest.mark.usefixtures("bundle")
-async def test_sts_is_asked_through_the_proxy_in_the_region_of_the_token(proxy: ConnectProxy) -> None:
-    identity = Identity(namespace="team", role_arn=ROLE)
-    async with EcrTokenIssuer(tenants=Tenants(), policy=IdentityPolicy(permitted_roles=(ROLE,))) as issuer:
-        await issuer.issue(TokenSource(region="eu-west-1", identity=identity))
-    assert proxy.targets == [f"{STS}:443", f"{ECR}:443"]
-
-
-@pytest.mark.usefixtures("bundle")
 async def test_a_proxy_s_login_is_sent(proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy.url(f"user:{PASSWORD}"))
     async with EcrTokenIssuer() as issuer:
@@ -117,9 +106,17 @@ async def test_a_proxy_s_login_is_sent(proxy: ConnectProxy, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("bundle")
-@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (403, "refuses to connect"),
+        (407, "requires a login"),
+        (429, "refuses to connect"),
+        (502, "can't connect"),
+    ],
+)
 async def test_a_proxy_that_refuses_is_named_without_its_login(
-    proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, status: int
+    proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, status: int, words: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy.url(f"user:{PASSWORD}"))
     proxy.refuse = status
@@ -128,36 +125,36 @@ async def test_a_proxy_that_refuses_is_named_without_its_login(
         assert isinstance(error, TransientError)
         assert error.reason is Reason.AWS_UNAVAILABLE
         assert "proxy" in error.message
+        assert words in error.message
         assert f"HTTP {status}" in error.message
         assert PASSWORD not in f"{error.message}{error!r}{error.__cause__!r}"
         proxy.refuse = None
         assert await issuer.issue(IRELAND)
 
 
-@pytest.mark.usefixtures("bundle", "proxy")
-@pytest.mark.parametrize("url", ["socks5://{}", "http://", "http://proxy:port"])
-async def test_a_proxy_that_cant_be_used_is_named_and_nothing_is_looked_up(
-    monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", url.format(f"user:{PASSWORD}@127.0.0.1:1080"))
-    async with EcrTokenIssuer() as issuer:
-        error = await refusal(issuer)
-    assert (type(error), error.reason) == (TransientError, Reason.AWS_UNAVAILABLE)
-    assert "HTTPS_PROXY" in error.message
-    assert "SOCKS is not supported" in error.message
-    assert PASSWORD not in f"{error.message}{error!r}{error.__cause__!r}"
-
-
 @pytest.mark.usefixtures("bundle")
-async def test_an_unreachable_proxy_is_named_without_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("socks5://{login}@127.0.0.1:1080", "SOCKS is not supported"),
+        ("http://", "SOCKS is not supported"),
+        ("http://proxy:port", "SOCKS is not supported"),
+        ("http://{login}@127.0.0.1:{closed}", "proxy"),
+    ],
+    ids=["SOCKS", "no host", "no port", "unreachable"],
+)
+async def test_a_proxy_that_cant_be_used_is_named_without_its_login(
+    monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{port}")
+        where = url.format(login=f"user:{PASSWORD}", closed=unused.getsockname()[1])
+        monkeypatch.setenv("HTTPS_PROXY", where)
         async with EcrTokenIssuer() as issuer:
             error = await refusal(issuer)
-    assert error.reason is Reason.AWS_UNAVAILABLE
-    assert "proxy" in error.message
+    assert (type(error), error.reason) == (TransientError, Reason.AWS_UNAVAILABLE)
+    assert "HTTPS_PROXY" in error.message
+    assert words in error.message
     assert PASSWORD not in f"{error.message}{error!r}{error.__cause__!r}"
 
 

@@ -35,7 +35,6 @@ def role(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def profile(more: str = "") -> str:
-    """A profile with a role, and one with keys for it."""
     return f"[default]\nrole_arn={ROLE}\nsource_profile=base\n{more}[profile base]\n{KEYS}"
 
 

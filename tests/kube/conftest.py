@@ -17,7 +17,6 @@ TOKEN = "the-operators-own-token"
 
 @pytest.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
-    """A server without a script."""
     async with ScriptedServer() as running:
         yield running
 
@@ -32,13 +31,11 @@ def configuration(url: str) -> Configuration:
 
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[KubeClient]:
-    """The operator's client."""
     async with KubeClient(configuration(server.url)) as made:
         yield made
 
 
 async def failure(client: KubeClient, *, seconds: float = 5) -> ApiError:
-    """Make a request that fails."""
     with pytest.raises(ApiError) as caught:
         await client.request("GET", "/api", seconds=seconds)
     return caught.value
@@ -51,7 +48,6 @@ async def watch(client: KubeClient, *, silence: float = 5) -> list[Any]:
 
 
 async def watch_failure(client: KubeClient, *, silence: float = 5) -> ApiError:
-    """Make a watch that fails."""
     with pytest.raises(ApiError) as caught:
         await watch(client, silence=silence)
     return caught.value

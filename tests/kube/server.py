@@ -102,7 +102,6 @@ async def hold(request: web.Request) -> web.StreamResponse:
 
 
 def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with JSON."""
     return text(json.dumps(body), status, headers, content_type="application/json")
 
 
@@ -112,8 +111,6 @@ def text(
     headers: Mapping[str, str] | None = None,
     content_type: str = "text/html",
 ) -> Answer:
-    """Answer with anything."""
-
     async def answer(request: web.Request) -> web.StreamResponse:
         assert request
         content = body if isinstance(body, bytes) else body.encode()
@@ -123,7 +120,6 @@ def text(
 
 
 def refuse(code: int, reason: str, message: str = "no", **headers: str) -> Answer:
-    """Answer with a Status object."""
     return reply(
         status_object(code, reason, message),
         code,
@@ -132,7 +128,6 @@ def refuse(code: int, reason: str, message: str = "no", **headers: str) -> Answe
 
 
 def status_object(code: int, reason: str, message: str = "no", **more: Any) -> dict[str, Any]:
-    """Make a Status object."""
     return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, **more}
 
 
@@ -143,7 +138,6 @@ def listing(*names: str, version: str = "5", more: str = "") -> Answer:
 
 
 def thing(name: str, version: str = "5", **more: Any) -> dict[str, Any]:
-    """Make an object."""
     return {
         "metadata": {"name": name, "namespace": "team", "uid": f"uid-of-{name}", "resourceVersion": version},
         **more,
@@ -151,7 +145,6 @@ def thing(name: str, version: str = "5", **more: Any) -> dict[str, Any]:
 
 
 def event(kind: str, name: str = "a", version: str = "6", **more: Any) -> bytes:
-    """Make one line of a watch."""
     return line({"type": kind, "object": thing(name, version, **more)})
 
 

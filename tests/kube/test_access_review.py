@@ -1,14 +1,13 @@
 """Questions about rights and the server, malformed answers, and the table of rights against the manifests."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from ecr_operator.kube.access_review import (
     NEEDS,
-    Need,
     Right,
     is_allowed,
     served_kinds,
@@ -32,39 +31,51 @@ async def test_right_is_asked_for_by_an_access_review(server: ScriptedServer, cl
     assert asked.body["spec"] == {"resourceAttributes": attributes}
 
 
-@pytest.mark.parametrize("status", [{"allowed": False}, {}, None, "text", {"allowed": "true"}])
-async def test_anything_but_true_is_no_right(server: ScriptedServer, client: KubeClient, status: Any) -> None:
-    server.others = [reply({"status": status})]
-    assert not await is_allowed(client, RIGHT)
+async def right(client: KubeClient) -> object:
+    return await is_allowed(client, RIGHT)
 
 
-KIND_LISTS = {
-    "both": (reply({"resources": [{"kind": "Secret"}, {"kind": "ArgoHelmRepoSecret"}]}), 2),
-    "one": (reply({"resources": [{"kind": "Secret"}, {"kind": "Secret"}]}), 1),
-    "malformed": (reply({"resources": [5, {}]}), 0),
-    "no list": (reply({}), 0),
-    "not there": (refuse(404, "NotFound"), 0),
+def allowed(value: object) -> Answer:
+    return reply({"status": {"allowed": value}})
+
+
+def kinds(*names: str) -> Answer:
+    return reply({"resources": [{"kind": name} for name in names]})
+
+
+BOTH = ["Secret", "ArgoHelmRepoSecret"]
+# The question, the API server's answer, and what is made of it.
+ANSWERS: dict[str, tuple[Callable[[KubeClient], Awaitable[object]], Answer, object]] = {
+    "a right that is denied": (right, allowed(value=False), False),
+    "a right without an answer": (right, reply({"status": {}}), False),
+    "a right without a status": (right, reply({"status": None}), False),
+    "a right with text for a status": (right, reply({"status": "text"}), False),
+    "a right with text for true": (right, allowed("true"), False),
+    "both kinds": (served_kinds, kinds(*BOTH), BOTH),
+    "one kind": (served_kinds, kinds("Secret", "Secret"), ["Secret"]),
+    "malformed kinds": (served_kinds, reply({"resources": [5, {}]}), []),
+    "no list of kinds": (served_kinds, reply({}), []),
+    "no CRDs": (served_kinds, refuse(404, "NotFound"), []),
+    "a user": (username, reply({"status": {"userInfo": {"username": "me"}}}), "me"),
+    "a malformed user": (username, reply({"status": {"userInfo": "x"}}), ""),
+    "a server too old to name the user": (username, refuse(404, "NotFound"), ""),
+    "no right to ask for the user": (username, refuse(403, "Forbidden"), ""),
+    "a version": (server_version, reply({"gitVersion": "v1.36.3"}), "v1.36.3"),
+    "no version": (server_version, reply({}), "of an unknown version"),
+    "a version that is a number": (server_version, reply({"gitVersion": 1}), "of an unknown version"),
 }
 
 
-@pytest.mark.parametrize(("answer", "number"), KIND_LISTS.values(), ids=KIND_LISTS)
-async def test_served_kinds(server: ScriptedServer, client: KubeClient, answer: Answer, number: int) -> None:
+@pytest.mark.parametrize(("ask", "answer", "expected"), ANSWERS.values(), ids=ANSWERS)
+async def test_each_answer_is_read_and_a_malformed_one_survived(
+    server: ScriptedServer,
+    client: KubeClient,
+    ask: Callable[[KubeClient], Awaitable[object]],
+    answer: Answer,
+    expected: object,
+) -> None:
     server.others = [answer]
-    assert await served_kinds(client) == ["Secret", "ArgoHelmRepoSecret"][:number]
-
-
-NAMES = {
-    "the name": (reply({"status": {"userInfo": {"username": "me"}}}), "me"),
-    "malformed": (reply({"status": {"userInfo": "x"}}), ""),
-    "a server too old for the question": (refuse(404, "NotFound"), ""),
-    "no right to ask": (refuse(403, "Forbidden"), ""),
-}
-
-
-@pytest.mark.parametrize(("answer", "name"), NAMES.values(), ids=NAMES)
-async def test_username(server: ScriptedServer, client: KubeClient, answer: Answer, name: str) -> None:
-    server.others = [answer]
-    assert await username(client) == name
+    assert await ask(client) == expected
 
 
 async def test_failures_are_raised(server: ScriptedServer, client: KubeClient) -> None:
@@ -75,48 +86,37 @@ async def test_failures_are_raised(server: ScriptedServer, client: KubeClient) -
         await username(client)
 
 
-@pytest.mark.parametrize(
-    ("answer", "version"),
-    [({"gitVersion": "v1.36.3"}, "v1.36.3"), ({}, "of an unknown version"), ({"gitVersion": 1}, "of an")],
-)
-async def test_server_version(
-    server: ScriptedServer, client: KubeClient, answer: dict[str, Any], version: str
+LEASE = "bc9c1120.mobb.redhat.com"
+# The resource, the namespaces, and verb, namespace and name of each right.
+RIGHTS = {
+    "in each served namespace": ("events", ("a", "b"), [("create", "a", ""), ("create", "b", "")]),
+    "in all namespaces": ("secrets/status", ("",), [("patch", "", "")]),
+    "a Lease by its name, but for create": (
+        "leases",
+        ("a", "b"),
+        [("get", "own", LEASE), ("create", "own", ""), ("update", "own", LEASE)],
+    ),
+    "a namespace by its own name": ("namespaces", ("a",), [("get", "a", "a")]),
+}
+
+
+@pytest.mark.parametrize(("resource", "namespaces", "expected"), RIGHTS.values(), ids=RIGHTS)
+def test_where_rights_are_needed(
+    resource: str, namespaces: tuple[str, ...], expected: list[tuple[str, str, str]]
 ) -> None:
-    server.others = [reply(answer)]
-    assert (await server_version(client)).startswith(version)
+    need = next(each for each in NEEDS if each.resource == resource)
+    rights = need.rights(namespaces, "own")
+    assert [(each.verb, each.namespace, each.name) for each in rights] == expected
 
 
-def need(resource: str) -> Need:
-    return next(each for each in NEEDS if each.resource == resource)
-
-
-def test_right_is_needed_in_each_served_namespace() -> None:
-    rights = need("events").rights(("a", "b"), "own")
-    assert [(each.verb, each.namespace) for each in rights] == [("create", "a"), ("create", "b")]
-
-
-def test_right_in_all_namespaces_names_none() -> None:
-    (right,) = need("secrets/status").rights(("",), "own")
+def test_right_to_a_subresource_in_all_namespaces_names_only_these() -> None:
+    right = Right(group="ecr.mobb.redhat.com", resource="secrets/status", verb="patch", namespace="")
     assert right.attributes() == {
         "group": "ecr.mobb.redhat.com",
         "resource": "secrets",
         "subresource": "status",
         "verb": "patch",
     }
-
-
-def test_lease_is_needed_in_the_operators_namespace_and_by_name_but_for_create() -> None:
-    rights = need("leases").rights(("a", "b"), "own")
-    assert [(each.verb, each.namespace, each.name) for each in rights] == [
-        ("get", "own", "bc9c1120.mobb.redhat.com"),
-        ("create", "own", ""),
-        ("update", "own", "bc9c1120.mobb.redhat.com"),
-    ]
-
-
-def test_namespace_is_needed_by_its_own_name() -> None:
-    (right,) = need("namespaces").rights(("a",), "own")
-    assert right.attributes() == {"resource": "namespaces", "verb": "get", "namespace": "a", "name": "a"}
 
 
 def test_needs_hold_no_dangerous_verb() -> None:

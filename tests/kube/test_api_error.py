@@ -82,12 +82,7 @@ MEANINGS = {
     "a proxy's 403": (ApiError(403, "Blocked", "x"), TransientError, REFUSED, "refused"),
     "unknown credentials": (ApiError(401, "Unauthorized", "x"), TransientError, FORBIDDEN, "credentials"),
     "a deleted namespace": (ApiError(404, "NotFound", "x"), TransientError, REFUSED, "no such namespace"),
-    "an unknown method": (
-        ApiError(405, "MethodNotAllowed", "x"),
-        TransientError,
-        REFUSED,
-        "no such namespace",
-    ),
+    "an unknown method": (ApiError(405, "NotAllowed", "x"), TransientError, REFUSED, "no such namespace"),
     "an invalid object": (ApiError(422, "Invalid", "x"), PermanentError, REFUSED, "refused"),
     "a webhook": (ApiError(400, "BadRequest", "denied by webhook"), PermanentError, REFUSED, "by webhook"),
     "a request timeout": (ApiError(408, "Timeout", "x"), TransientError, UNAVAILABLE, "retrying"),

@@ -43,7 +43,6 @@ class Scene:
 
 @pytest.fixture
 def scene(client: KubeClient) -> Scene:
-    """Events."""
     return Scene(client)
 
 

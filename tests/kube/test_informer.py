@@ -128,7 +128,6 @@ class Scene:
 
 @pytest.fixture
 def scene(server: ScriptedServer, client: KubeClient) -> Scene:
-    """A scripted server and an informer to be."""
     return Scene(server, client)
 
 
@@ -259,7 +258,6 @@ DISTRUSTED = {
     "a cut within a line": stream(event("ADDED", "x")[:20], then="cut"),
     "a line over 16 MiB": stream(b"x" * (16 * MIB + 1), then="hold"),
     "versions that go back": stream(event("ADDED", "c", "4"), then="hold"),
-    "an end in silence": stream(),
 }
 
 
@@ -312,7 +310,6 @@ async def test_object_that_the_store_refuses_does_not_stop_the_others(scene: Sce
 
 
 def listed(metadata: Any, items: Any = ()) -> Answer:
-    """Answer a list with anything."""
     return reply({"metadata": metadata, "items": items})
 
 
@@ -344,13 +341,27 @@ async def test_list_that_fails_is_retried_and_the_store_keeps_its_objects(
         await scene.until("replaced a", "replaced a b")
 
 
-async def test_backoff_grows_to_five_seconds(scene: Scene) -> None:
+async def test_backoff_grows_to_five_seconds_and_the_heartbeat_goes_on(scene: Scene) -> None:
+    heartbeat = Heartbeat("things", scene.clock.monotonic)
     scene.server.lists = [text(HTML, 502)] * 30
-    async with scene.watching():
-        pauses = await scene.let_pass(20)
+    async with scene.watching(heartbeat=heartbeat):
+        for number in range(1, 21):
+            await scene.clock.advance(await scene.pause(number))
+            assert heartbeat.overdue() < 1
+    pauses = scene.clock.slept[:20]
     assert pauses[0] <= 0.4
     assert all(2.5 <= pause <= 5 for pause in pauses[6:])
     assert len(scene.server.asked) <= 21
+
+
+async def test_single_end_in_silence_costs_one_list_and_is_not_logged(scene: Scene) -> None:
+    scene.server.lists = [listing("a"), listing("b")]
+    scene.server.watches = [stream(), HELD]
+    with structlog.testing.capture_logs() as logs:
+        async with scene.watching():
+            await scene.let_pass(1)
+            await scene.server.until(2, watch=True)
+    assert (logs, scene.store.names) == ([], {"b"})
 
 
 async def test_watches_that_end_in_silence_are_retried_with_backoff(scene: Scene) -> None:
@@ -396,26 +407,19 @@ async def test_retry_after_is_respected(scene: Scene, answer: Answer, seconds: f
 
 
 @pytest.mark.parametrize("missing", [refuse(404, "NotFound"), text("404 page not found\n", 404)])
-async def test_missing_collection_empties_the_store_and_logs_once_what_to_install(
+async def test_missing_collection_counts_as_synced_empties_the_store_and_logs_once_what_to_install(
     scene: Scene, missing: Answer
 ) -> None:
-    scene.server.lists = [listing("a")] + [missing] * 3 + [listing("b")]
+    scene.server.lists = [missing, listing("a")] + [missing] * 3 + [listing("b")]
     scene.server.watches = [missing, HELD]
     with structlog.testing.capture_logs() as logs:
-        async with scene.watching(when_missing="apply the CRDs"):
-            await scene.let_pass(4)
-            await scene.until("replaced a", *["replaced"] * 4, "replaced b")
-    assert [(each["event"], each.get("next")) for each in logs] == [
-        ("can't watch", "apply the CRDs"),
-        ("watching again", None),
-    ]
-
-
-async def test_collection_that_is_missing_from_the_start_counts_as_synced(scene: Scene) -> None:
-    scene.server.lists = [refuse(404, "NotFound")]
-    async with scene.watching() as informer:
-        await scene.pause()
-        assert informer.synced.is_set()
+        async with scene.watching(when_missing="apply the CRDs") as informer:
+            await scene.pause()
+            assert informer.synced.is_set()
+            await scene.let_pass(5)
+            await scene.until("replaced", "replaced a", *["replaced"] * 4, "replaced b")
+    again = [("can't watch", "apply the CRDs"), ("watching again", None)]
+    assert [(each["event"], each.get("next")) for each in logs] == again * 2
 
 
 async def test_forbidden_list_does_not_count_as_synced_and_is_logged_once(scene: Scene) -> None:
@@ -426,16 +430,6 @@ async def test_forbidden_list_does_not_count_as_synced_and_is_logged_once(scene:
             assert not informer.synced.is_set()
     assert [(each["event"], each["error"]) for each in logs] == [("can't watch", "secrets is forbidden")]
     assert "`check`" in logs[0]["next"]
-
-
-async def test_single_end_in_silence_is_not_logged(scene: Scene) -> None:
-    scene.server.lists = [listing("a")] * 2
-    scene.server.watches = [stream(), HELD]
-    with structlog.testing.capture_logs() as logs:
-        async with scene.watching():
-            await scene.let_pass(1)
-            await scene.server.until(2, watch=True)
-    assert logs == []
 
 
 class ImpatientClient(KubeClient):
@@ -485,15 +479,6 @@ async def test_heartbeat_shows_the_first_list_and_each_restart(scene: Scene) -> 
         await scene.let_pass(2)
         await scene.server.until(2, watch=True)
         assert (len(restarts), heartbeat.synced) == (1, True)
-
-
-async def test_heartbeat_goes_on_as_long_as_the_informer_retries(scene: Scene) -> None:
-    heartbeat = Heartbeat("things", scene.clock.monotonic)
-    scene.server.lists = [refuse(503, "ServiceUnavailable")] * 50
-    async with scene.watching(heartbeat=heartbeat):
-        for number in range(1, 50):
-            await scene.clock.advance(await scene.pause(number))
-            assert heartbeat.overdue() < 1
 
 
 async def test_heartbeat_is_overdue_where_a_request_does_not_return(scene: Scene) -> None:

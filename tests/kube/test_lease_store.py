@@ -30,14 +30,12 @@ RECORD = LeaseRecord(
 
 
 def lease(spec: Any = SPEC, **metadata: Any) -> dict[str, Any]:
-    """Make a Lease as the server sends it."""
     named = {"name": LEASE_NAME, "namespace": "ops", "resourceVersion": "7"}
     return {"kind": "Lease", "metadata": {**named, **metadata}, "spec": spec}
 
 
 @pytest.fixture
 def store(client: KubeClient) -> KubeLeaseStore:
-    """The elector's Lease."""
     return KubeLeaseStore(client, "ops")
 
 

@@ -18,7 +18,6 @@ GONE = refuse(404, "NotFound")
 
 
 def stored(uid: str = "uid-of-web", **more: Any) -> Answer:
-    """Answer with a resource."""
     return reply({"metadata": {"uid": uid}, **more})
 
 

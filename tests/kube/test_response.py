@@ -57,7 +57,6 @@ async def test_response_or_error_that_is_cut_is_an_error(server: ScriptedServer,
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """Answer without end."""
     response = web.StreamResponse()
     await response.prepare(request)
     with contextlib.suppress(ConnectionError):

@@ -19,7 +19,6 @@ DENIED = refuse(403, "Forbidden", 'serviceaccounts "builder" is forbidden: User 
 
 @pytest.fixture
 def accounts(client: KubeClient) -> ServiceAccounts:
-    """The operator's ServiceAccounts."""
     return KubeServiceAccounts(client)
 
 

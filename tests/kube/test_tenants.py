@@ -15,7 +15,6 @@ GONE = refuse(404, "NotFound")
 
 @pytest.fixture
 def tenants(client: KubeClient) -> KubeTenants:
-    """The operator's reader."""
     return KubeTenants(client)
 
 

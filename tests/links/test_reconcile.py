@@ -26,7 +26,6 @@ READ, WRITE = "read team/builder", "patch team/builder"
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    """An empty cluster."""
     made = World()
     yield made
     await made.tokens.close()
@@ -95,15 +94,6 @@ async def test_without_links_service_accounts_are_looked_for_once(world: World) 
         await world.clock.advance(60)
     assert world.accounts.calls == ["list "]
     assert not world.links.used("").is_set()
-
-
-async def test_a_secret_that_is_not_the_resources_own_is_not_linked(world: World) -> None:
-    world.accounts.put()
-    world.has_foreign_secret()
-    of = see(world)
-    async with world.working():
-        assert world.condition(of, "Refreshed") == ("False", "SecretConflict")
-    assert linked(world) == ([], [])
 
 
 async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_appears(world: World) -> None:
@@ -191,20 +181,15 @@ async def test_after_eight_stale_writes_the_link_fails_and_is_retried(world: Wor
         assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
-async def test_links_removed_from_the_spec_are_undone(world: World) -> None:
-    world.accounts.put(pull=["mine"])
-    served(world)
-    async with world.working():
-        see(world, generation=2, link_service_accounts=None)
-        await settle()
-        assert linked(world) == (["mine"], [])
-    assert LABEL not in world.accounts.objects["team", "builder"]["metadata"]["labels"]
-
-
-async def test_the_links_of_a_deleted_resource_are_undone(world: World) -> None:
+async def test_the_links_of_a_resource_that_is_deleted_during_a_pass_or_later_are_undone(
+    world: World,
+) -> None:
     world.accounts.put()
     of, other = served(world), served(world, name="shop")
+    during = served(world, name="during")
+    world.accounts.meanwhile = [lambda: world.see_deleted(during)]
     async with world.working():
+        await settle()
         assert linked(world)[0] == ["shop-pull", LOGIN]
         world.see_deleted(of)
         await settle()
@@ -212,15 +197,6 @@ async def test_the_links_of_a_deleted_resource_are_undone(world: World) -> None:
         world.see_deleted(other)
         await settle()
     assert linked(world) == ([], [])
-
-
-async def test_the_links_of_a_resource_that_is_deleted_during_the_pass_are_undone(world: World) -> None:
-    world.accounts.put()
-    of = served(world)
-    world.accounts.meanwhile = [lambda: world.see_deleted(of)]
-    async with world.working():
-        await settle()
-        assert linked(world) == ([], [])
 
 
 async def test_an_orphaned_secret_keeps_its_links_until_it_is_deleted(world: World) -> None:

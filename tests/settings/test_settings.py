@@ -261,15 +261,6 @@ def test_all_proxy_alone_is_warned_of(environment: dict[str, str], *, warned: bo
     assert ["ALL_PROXY is not used" in line for line in said] == ([True] if warned else [])
 
 
-def test_arguments_of_v0_6_0s_deployment_are_accepted() -> None:
-    taken = settings(
-        "--health-probe-bind-address=:8081", "--metrics-bind-address=127.0.0.1:8080", "--leader-elect"
-    )
-    assert taken.probes == BindAddress(host=None, port=8081)
-    assert taken.metrics == BindAddress(host="127.0.0.1", port=8080)
-    assert taken.leader_elect
-
-
 @pytest.mark.parametrize("flag", ["--version", "-version"])
 def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

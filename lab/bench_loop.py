@@ -1,8 +1,8 @@
 """The benchmark's yardstick: the two writes per resource in a bare aiohttp loop of 16 workers.
 
 A program of its own, run as `python -m lab.bench_loop FILE`. The file has the server's `url` and its
-`authority` (PEM), the `client` certificate's path, the `rows` and a token for each region. The last line
-of output is its processor time in seconds. Left out: list, watch, AWS, retries, a client library.
+`authority` (PEM), the `client` certificate's path, the `rows` and a token for each region. Left
+out: list, watch, AWS, retries, a client library.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import base64
 import json
 import ssl
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def status(row: Json, token: Json) -> Json:
     """Return the status that the operator would write."""
     about = {"status": "True", "observedGeneration": 1, "lastTransitionTime": token["issued"]}
     messages = {
-        "Ready": f"The Secret holds a token that lives until {token['expires']}.",
+        "Ready": f"The Secret holds a token that expires at {token['expires']}.",
         "Refreshed": "The last refresh succeeded.",
     }
     return {
@@ -110,4 +109,3 @@ async def _run(work: Json) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_run(json.loads(Path(sys.argv[1]).read_text())))
-    print(time.process_time())

@@ -9,8 +9,7 @@ import asyncio
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from typing import Any, Final
 import psutil
 
 from lab.api import ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
-from lab.audit import Request, position
+from lab.audit import AuditTail, Request
 from lab.aws import IssuedToken, LocalAws, token_in
 from lab.aws_services import encode_token
 from lab.control_plane import ControlPlane
@@ -33,8 +32,6 @@ STATUSES: Final = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 APPLIED: Final = Request("patch", "secrets", "")
 
 _REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
-_LEASES: Final = "leases.coordination.k8s.io"
-_READS: Final = {"get", "list", "watch"}
 _AT_A_TIME: Final = 32
 _WATCHES: Final = 3
 # An operator that uses less than this share of a core is at rest.
@@ -133,71 +130,6 @@ async def count_live(api: Api, rows: list[Row]) -> int:
     )
 
 
-class AuditTail:
-    """One user's requests from now on, by the API server's audit log.
-
-    Attributes:
-        requests: how many of each kind.
-        last_write: when the last write but to a Lease was answered, epoch seconds.
-    """
-
-    def __init__(self, log: Path, user: str) -> None:
-        self._log = log
-        self._mark = f'"username":"{user}"'.encode()
-        self._position = position(log)
-        self.requests: Counter[Request] = Counter()
-        self.last_write = 0.0
-
-    @property
-    def writes(self) -> int:
-        """How many writes there were but to a Lease."""
-        return sum(count for request, count in self.requests.items() if _is_write(request))
-
-    @property
-    def watches(self) -> int:
-        """How many watches were opened."""
-        return sum(count for request, count in self.requests.items() if request.verb == "watch")
-
-    @property
-    def of_leases(self) -> int:
-        """How many requests were for a Lease."""
-        return sum(count for request, count in self.requests.items() if request.resource == _LEASES)
-
-    def read(self) -> None:
-        """Count what was logged since the last time."""
-        for entry in self._entries():
-            target = entry["objectRef"]
-            resource = ".".join(filter(None, (target["resource"], target.get("apiGroup"))))
-            request = Request(entry["verb"], resource, target.get("subresource", ""))
-            self.requests[request] += 1
-            if _is_write(request):
-                answered = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
-                self.last_write = max(self.last_write, answered)
-
-    async def until(self, request: Request, count: int, timeout: float = LIMIT) -> None:
-        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while self.requests[request] < count:
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
-            await asyncio.sleep(0.1)
-            self.read()
-
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        """Yield this user's new entries, without parsing those of others."""
-        with self._log.open("rb") as stream:
-            stream.seek(self._position)
-            whole, newline, _ = stream.read().rpartition(b"\n")
-        self._position += len(whole) + len(newline)
-        for line in whole.splitlines():
-            if self._mark in line and b'"objectRef"' in line:
-                yield json.loads(line)
-
-
-def _is_write(request: Request) -> bool:
-    return request.verb not in _READS and request.resource != _LEASES
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """An operator: its process, its requests, its start in epoch seconds, AWS's calls before it."""
@@ -240,18 +172,16 @@ class Running:
 
 
 @asynccontextmanager
-async def operator_at(
-    lab: Lab, namespace: str, *arguments: str, user: str = "", env: Mapping[str, str] | None = None
-) -> AsyncIterator[Running]:
+async def operator_at(lab: Lab, namespace: str, *arguments: str) -> AsyncIterator[Running]:
     """Start an operator that serves one namespace, as a user of its own in system:masters."""
-    user = user or f"operator-{time.monotonic_ns()}"
+    user = f"operator-{time.monotonic_ns()}"
     kubeconfig = lab.plane.write_kubeconfig(user, groups=("system:masters",), namespace=namespace)
     tail, calls = AuditTail(lab.plane.audit_log, user), lab.calls()
     process = OperatorProcess(
         *arguments,
         kubeconfig=kubeconfig,
         aws_endpoint=lab.aws.url,
-        env={"WATCH_NAMESPACE": namespace, **(env or {})},
+        env={"WATCH_NAMESPACE": namespace},
     )
     async with process:
         started = time.time() - (time.monotonic() - process.started_at)
@@ -263,8 +193,8 @@ async def operator_at(
         await process.stop()
 
 
-async def bare_loop(lab: Lab, rows: list[Row]) -> tuple[float, float]:
-    """Run the bare loop over a field; seconds from its start to its last write, and processor time."""
+async def bare_loop(lab: Lab, rows: list[Row]) -> float:
+    """Run the bare loop over a field; seconds from its start to its last write."""
     user = f"loop-{time.monotonic_ns()}"
     tail = AuditTail(lab.plane.audit_log, user)
     with temporary_folder("ecr-bench-") as home:
@@ -286,21 +216,20 @@ async def bare_loop(lab: Lab, rows: list[Row]) -> tuple[float, float]:
         )
         started = time.time()
         with process:
-            await tail.until(STATUSES, len(rows))
+            await tail.until(STATUSES, len(rows), LIMIT)
             if await asyncio.to_thread(process.wait, LIMIT):
                 raise process.error("failed")
-            cpu = float(process.tail(1))
     if not await all_live(lab.api, rows):
         raise LabError("the bare loop is over, but not every Secret is live")
     tail.read()
-    return tail.last_write - started, cpu
+    return tail.last_write - started
 
 
 def _tokens() -> Json:
     """A token for each region, as the local AWS would issue it."""
     now = datetime.now(UTC)
     expiry = now + timedelta(hours=12)
-    issued, expires = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (now, expiry))
+    issued, expires = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (now, expiry))
     about: dict[str, Any] = {"serial": 1, "access_key": "AKIAIOSFODNN7EXAMPLE", "service": "ecr"}
     about |= {"issued_at": now.timestamp(), "expires_at": expiry.timestamp()}
     return {

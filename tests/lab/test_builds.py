@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import assets, gobuild, programs
-from lab.processes import ROOT, temporary_folder
+from lab.processes import ROOT, LabError, temporary_folder
 from tests.lab import scripts
 
 BUILD = """
@@ -124,7 +124,7 @@ def test_the_second_of_two_builds_finds_the_first_ones_result(module: Path, targ
 
 def test_a_compile_error_shows_what_go_printed(module: Path, target: Path) -> None:
     (module / "cmd" / "tiny" / "main.go").write_text("package main\n\nfunc main() { missing() }\n")
-    with pytest.raises(gobuild.BuildError, match="undefined: missing"):
+    with pytest.raises(LabError, match="undefined: missing"):
         gobuild.build(_recipe(module), ["tiny"], target)
     assert [each.name for each in target.iterdir()] == [".lock"]
 

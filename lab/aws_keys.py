@@ -58,13 +58,11 @@ class KeyRing:
 
     Attributes:
         known: access key id → secret key (None: any); None lets everybody in.
-        check_clock: refuse requests that are dated 5 minutes off.
         clock_offset: seconds that this AWS is ahead of the machine.
     """
 
     def __init__(self) -> None:
         self.known: dict[str, str | None] | None = None
-        self.check_clock = True
         self.clock_offset = 0.0
         self._temporary: dict[str, TemporaryKeys] = {}
 
@@ -128,7 +126,7 @@ class KeyRing:
         if dated is None:
             raise Refusal("signature", "X-Amz-Date is missing or no date")
         off = timedelta(seconds=dated.timestamp() - self.now())
-        if not self.check_clock or abs(off) <= _CLOCK_TOLERANCE:
+        if abs(off) <= _CLOCK_TOLERANCE:
             return
         word = "expired" if off < timedelta() else "not yet current"
         order = "earlier" if off < timedelta() else "later"

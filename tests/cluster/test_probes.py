@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from lab.fault_proxy import FaultProxy
-from lab.kubectl import token_user, write
+from lab.kubectl import write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
@@ -23,7 +23,7 @@ async def test_alive_but_not_ready_until_everything_was_listed(tmp_path: Path) -
     async with ScriptedServer() as server:
         server.others = [reply({"gitVersion": "v1"})]
         config = tmp_path / "config"
-        write(config, {"server": server.url}, token_user("t0ken"))
+        write(config, {"server": server.url}, {"token": "t0ken"})
         async with OperatorProcess(kubeconfig=config) as operator:
             await server.until(2, limit=20)
             assert await _says(operator) == (200, 500)

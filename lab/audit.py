@@ -48,19 +48,14 @@ def entries(log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def count_requests(
-    log: Path,
-    *,
-    user: str | None = None,
-    agent: str | None = None,
-    name: str | None = None,
-    since: int = 0,
+    log: Path, *, user: str | None = None, name: str | None = None, since: int = 0
 ) -> Counter[Request]:
-    """Count requests by one user, or whose user agent contains `agent`, for objects of one name; or all."""
+    """Count requests by one user, for objects of one name; or all."""
     return Counter(
         _request(entry)
         for entry in entries(log, since)
-        if user in (None, entry["user"].get("username")) and (agent or "") in entry.get("userAgent", "")
-        if "objectRef" in entry and name in (None, entry["objectRef"].get("name"))
+        if user in (None, entry["user"].get("username")) and "objectRef" in entry
+        if name in (None, entry["objectRef"].get("name"))
     )
 
 

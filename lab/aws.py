@@ -40,8 +40,8 @@ class LocalAws(Faults):
     Attributes:
         url: the value of AWS_ENDPOINT_URL.
         delay: seconds that every answer takes.
-        keys: who may call, and how strictly the clock is checked.
-        services: what is answered; holds `token_life`, `credential_life`, `account`, and whom roles `trust`.
+        keys: which are accepted.
+        services: what is answered; holds `token_life`, `credential_life`, `account`, and the roles' `trust`.
         calls: every request so far, in order.
     """
 
@@ -69,7 +69,7 @@ class LocalAws(Faults):
 
     @property
     def token_life(self) -> float:
-        """Seconds that the next ECR tokens live."""
+        """Seconds until the next ECR tokens expire."""
         return self.services.token_life
 
     @token_life.setter

@@ -54,7 +54,7 @@ class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of the
 
 
 class KeyRing:
-    """Decides who may call.
+    """Decides which keys are accepted.
 
     Attributes:
         known: access key id → secret key (None: any); None lets everybody in.
@@ -84,7 +84,7 @@ class KeyRing:
         return keys
 
     def holder(self, access_key: str) -> TemporaryKeys | None:
-        """Look up who holds these temporary keys; None for keys of a user."""
+        """Return the session of temporary keys; None for keys of a user."""
         return self._temporary.get(access_key)
 
     def revoke_temporary(self) -> None:

@@ -1,6 +1,6 @@
-"""What ECR, ECR Public and STS of the local AWS answer, the tokens they issue, and the roles' trust policies.
+"""What ECR, ECR Public and STS of the local AWS answer: tokens, and keys of roles by their trust policies.
 
-A token is as long and opaque as ECR's, and readable for a test (`decode_token`).
+A token is as long as ECR's, and a test can read it (`decode_token`).
 """
 
 import base64
@@ -45,19 +45,17 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """A trust policy; what is None is not asked for, and an empty set trusts nobody.
+    """A trust policy; None is not checked, an empty set trusts nobody.
 
     Attributes:
         keys: access key ids, or ARNs of roles whose sessions may assume this one.
         external_id: that AssumeRole must bring.
         subjects: of web identity tokens, such as `system:serviceaccount:team:ci`.
-        tags: whether sessions may be tagged.
     """
 
     keys: frozenset[str] | None = None
     external_id: str | None = None
     subjects: frozenset[str] | None = None
-    tags: bool = True
 
     def refuses(self, call: Call, caller: str) -> bool:
         """Whether it refuses this call, made by a key id or by a role's session."""
@@ -65,7 +63,7 @@ class Trust:
             return self._refuses_token(call.token)
         if self.keys is not None and caller not in self.keys:
             return True
-        return self.external_id not in (None, call.external_id) or bool(call.tags and not self.tags)
+        return self.external_id not in (None, call.external_id)
 
     def _refuses_token(self, token: str) -> bool:
         if self.subjects is None:
@@ -78,12 +76,12 @@ class Services:
     """The three services of one account.
 
     Attributes:
-        token_life: seconds that the next ECR tokens live.
-        credential_life: seconds that the next temporary keys live.
+        token_life: seconds until the next ECR tokens expire.
+        credential_life: seconds until the next temporary keys expire.
         account: the 12 digits of the account.
         registry_region: of the registry that ECR's answers name; empty for the one that was asked.
-        passwords: every one handed out so far, in order.
-        trust: role ARN → its trust policy; None lets everybody assume any role.
+        passwords: all issued so far, in order.
+        trust: role ARN → its trust policy; a role without one trusts nobody. None: everybody may assume any.
     """
 
     def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
@@ -118,7 +116,7 @@ class Services:
             issued_at=round(now, 3),
             expires_at=round(now + self.token_life, 3),
         )
-        self.passwords.append(encode_token(token))
+        self.passwords.append(_encode_token(token))
         datum: dict[str, Any] = {
             "authorizationToken": base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode(),
             "expiresAt": token.expires_at,
@@ -144,16 +142,18 @@ class Services:
             return refuse(call, "ValidationError", 400, f"Missing: {', '.join(sorted(missing))}")
         if call.operation == "AssumeRoleWithWebIdentity" and not call.token:
             return refuse(call, "InvalidIdentityToken", 400, "No OpenIDConnect provider in your account")
-        if is_refused(self.trust, call, self._holds(call.access_key)):
+        if self._is_denied(call):
             return refuse(call, "AccessDenied", 403, self._denial(call))
         life = min(float(form.get("DurationSeconds", "3600")), self.credential_life)
         keys = self._keys.issue(call.role, call.session, life)
         return answer(call, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
 
-    def _holds(self, access_key: str) -> str:
-        """The role of a session, or a user's key id."""
-        holder = self._keys.holder(access_key)
-        return holder.role_arn if holder else access_key
+    def _is_denied(self, call: Call) -> bool:
+        if self.trust is None:
+            return False
+        holder = self._keys.holder(call.access_key)
+        policy = self.trust.get(call.role)
+        return policy is None or policy.refuses(call, holder.role_arn if holder else call.access_key)
 
     def _denial(self, call: Call) -> str:
         if call.operation == "AssumeRoleWithWebIdentity":
@@ -180,7 +180,7 @@ class Services:
         }
 
 
-def encode_token(token: IssuedToken) -> str:
+def _encode_token(token: IssuedToken) -> str:
     """Make the password: about 1,800 characters of base64 over JSON, as ECR's is."""
     content = json.dumps(asdict(token) | {"filler": _noise(_FILLER_BYTES)})
     envelope = {
@@ -221,14 +221,6 @@ def token_in(secret: Mapping[str, Any], host: str = "") -> IssuedToken | None:
         return decode_token(data["password"]) if host in ("", data["url"]) else None
     except (KeyError, TypeError, ValueError, StopIteration):
         return None
-
-
-def is_refused(policies: Mapping[str, Trust] | None, call: Call, caller: str) -> bool:
-    """Whether the role that a call names refuses it; a role without a policy trusts nobody."""
-    if policies is None:
-        return False
-    policy = policies.get(call.role)
-    return policy is None or policy.refuses(call, caller)
 
 
 def read_claims(token: str) -> dict[str, Any]:

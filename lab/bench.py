@@ -26,6 +26,7 @@ from lab.bench_runs import (
     LIMIT,
     STATUSES,
     Lab,
+    Models,
     Row,
     Running,
     all_live,
@@ -34,6 +35,7 @@ from lab.bench_runs import (
     delete,
     field_of,
     for_each,
+    models,
     operator_at,
 )
 from lab.control_plane import ControlPlane
@@ -95,6 +97,7 @@ class Bench:
         self._lab = lab
         self._plan = plan
         self._nothing = 0.0
+        self._models: Models = {}
         self.table: Table = {row: {} for row in ROWS}
 
     async def measure(self) -> Table:
@@ -103,6 +106,7 @@ class Bench:
         async with operator_at(self._lab, namespace) as running:
             await running.at_rest()
             self._nothing = running.cpu()
+        self._models = await models(self._lab)
         await self._cold_starts(self._plan.sizes[0], delay=0.05)
         for size in self._plan.sizes:
             await self._cold_starts(size)
@@ -124,7 +128,7 @@ class Bench:
             for loop in (number % 2 == 0, number % 2 != 0):
                 async with field_of(self._lab.api, size) as rows:
                     if loop:
-                        loops.append(await bare_loop(self._lab, rows))
+                        loops.append(await bare_loop(self._lab, rows, self._models))
                         continue
                     seconds.append(await self._cold_start(column, rows, delay))
                     if number == rounds - 1 and not delay:

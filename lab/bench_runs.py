@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +19,7 @@ import psutil
 
 from lab.api import ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
 from lab.audit import AuditTail, Request
-from lab.aws import IssuedToken, LocalAws, token_in
-from lab.aws_services import encode_token
+from lab.aws import LocalAws, token_in
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
 from lab.processes import ROOT, LabError, Process, lean_environment, temporary_folder
@@ -37,7 +35,11 @@ _WATCHES: Final = 3
 # An operator that uses less than this share of a core is at rest.
 _REST: Final = 0.02
 
+# What the operator writes of a Secret's metadata.
+_WRITTEN: Final = ("name", "labels", "annotations", "ownerReferences")
+
 Row = dict[str, str]
+Models = dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,18 +195,30 @@ async def operator_at(lab: Lab, namespace: str, *arguments: str) -> AsyncIterato
         await process.stop()
 
 
-async def bare_loop(lab: Lab, rows: list[Row]) -> float:
+async def models(lab: Lab) -> Models:
+    """Have the operator write for one resource of each region, for the bare loop to write the same."""
+    found = {}
+    async with field_of(lab.api, len(_REGIONS)) as rows, operator_at(lab, rows[0]["namespace"]) as running:
+        await running.tail.until(STATUSES, len(rows), LIMIT)
+        for row in rows:
+            secret = await lab.api.get(SECRETS, row["secret"], row["namespace"])
+            written = {name: secret["metadata"][name] for name in _WRITTEN}
+            status = (await lab.api.get(ECR_SECRETS, row["name"], row["namespace"]))["status"]
+            found[row["region"]] = {
+                "row": row,
+                "secret": json.dumps({**secret, "metadata": written}),
+                "status": json.dumps({"status": status}),
+            }
+    return found
+
+
+async def bare_loop(lab: Lab, rows: list[Row], like: Models) -> float:
     """Run the bare loop over a field; seconds from its start to its last write."""
     user = f"loop-{time.monotonic_ns()}"
     tail = AuditTail(lab.plane.audit_log, user)
     with temporary_folder("ecr-bench-") as home:
-        work = {
-            "url": lab.plane.url,
-            "authority": lab.plane.authority,
-            "client": str(home / "client.pem"),
-            "rows": rows,
-            "tokens": _tokens(),
-        }
+        server = {"url": lab.plane.url, "authority": lab.plane.authority}
+        work = {**server, "client": str(home / "client.pem"), "rows": rows, "models": like}
         (home / "client.pem").write_bytes(lab.plane.client_certificate(user, ("system:masters",)))
         (home / "work.json").write_text(json.dumps(work))
         process = Process(
@@ -223,20 +237,3 @@ async def bare_loop(lab: Lab, rows: list[Row]) -> float:
         raise LabError("the bare loop is over, but not every Secret is live")
     tail.read()
     return tail.last_write - started
-
-
-def _tokens() -> Json:
-    """A token for each region, as the local AWS would issue it."""
-    now = datetime.now(UTC)
-    expiry = now + timedelta(hours=12)
-    issued, expires = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (now, expiry))
-    about: dict[str, Any] = {"serial": 1, "access_key": "AKIAIOSFODNN7EXAMPLE", "service": "ecr"}
-    about |= {"issued_at": now.timestamp(), "expires_at": expiry.timestamp()}
-    return {
-        region: {
-            "password": encode_token(IssuedToken(region=region, **about)),
-            "issued": issued,
-            "expires": expires,
-        }
-        for region in _REGIONS
-    }

@@ -1,4 +1,4 @@
-"""A Kubernetes control plane of one's own: etcd, kube-apiserver and, on demand, two controllers.
+"""A private Kubernetes control plane: etcd, kube-apiserver and, on demand, two controllers.
 
 Plain blocking code, so that fixtures, the demo and the benchmark use it alike; in a coroutine call its
 methods through `asyncio.to_thread`. Any number can run at once: etcd listens on a socket in the plane's
@@ -223,8 +223,8 @@ def _reserved_port() -> Iterator[int]:
 
 
 def _etcd_flags(folder: Path) -> list[str]:
-    """A single member on sockets, whose ports nobody else can take; it does not wait for the disk."""
-    # Must look like host:port, but nobody dials it: a single member has no peers.
+    """A single member on Unix sockets, so that no port can be taken; it does not wait for the disk."""
+    # Must look like host:port, but is never used: a single member has no peers.
     peers = "http://localhost:2380"
     return [
         f"--data-dir={folder}/etcd",

@@ -9,7 +9,8 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Res
 REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
 _MOST_NAMES: Final = 8
 _FREQUENCIES: Final = ("1s", "10h", "0s", "24h", "7s", "-1h")
-# Three changes of one Secret within this time are a fight, in which the operator gives in for a while.
+# Three changes of one Secret within this time are a fight, in which the operator stops repairing for a while.
 _FIGHT: Final = 60.0
 _SPOILED: Final = base64.b64encode(b"spoiled").decode()
 
@@ -30,7 +31,7 @@ class Row:
     """A custom resource as it was asked for.
 
     Attributes:
-        steady: nobody changes it or its Secret.
+        steady: neither it nor its Secret is changed.
         changed_at: monotonic time of the last change to it, to its Secret, or to a rival.
         tampered: monotonic times at which its Secret was changed.
     """
@@ -66,7 +67,6 @@ def _host(region: str) -> str:
 class Trouble:
     """An outage in one region, or everywhere (an empty one); monotonic times."""
 
-    what: str
     region: str
     began: float
     ended: float = float("inf")
@@ -99,17 +99,15 @@ class World:
         """The last things that happened, one a line."""
         return "\n".join(self._history)
 
-    def begin(self, what: str, region: str = "") -> Trouble:
-        """Record that an outage begins."""
+    @contextmanager
+    def trouble(self, what: str, region: str = "") -> Iterator[None]:
+        """Record an outage for as long as the block runs."""
         self.note(f"{what} begins{f' in {region}' if region else ''}")
-        trouble = Trouble(what=what, region=region, began=time.monotonic())
+        trouble = Trouble(region=region, began=time.monotonic())
         self.troubles.append(trouble)
-        return trouble
-
-    def end(self, trouble: Trouble) -> None:
-        """Record that it is over."""
+        yield
         trouble.ended = time.monotonic()
-        self.note(f"{trouble.what} is over")
+        self.note(f"{what} is over")
 
     def calm_since(self, row: Row) -> float:
         """Since when a row was left alone and all that it needs was available; inf while it is not."""
@@ -161,7 +159,7 @@ class Acts:
             self._world.note(f"refused: {error}")
 
     async def create_steady(self) -> None:
-        """Create a resource of each kind in each region, which nobody changes."""
+        """Create a resource of each kind in each region, which are never changed."""
         for region in REGIONS:
             for kind in (ECR_SECRETS, ARGO_SECRETS):
                 await self._create(kind, f"steady-{region}", region, f"{kind.plural}-{region}", steady=True)
@@ -194,7 +192,7 @@ class Acts:
         self._world.note(f"created {row} for {secret} in {region}")
 
     def _secret_name(self) -> str:
-        """A new name, or at times that of somebody's Secret or of another resource's."""
+        """A new name, or at times that of a foreign Secret or of another resource's."""
         pick = self._rng.random()
         if pick < 0.1 and self._world.foreign:
             return self._rng.choice(sorted(self._world.foreign))
@@ -273,7 +271,7 @@ class Acts:
         return f"spoiled {', '.join(patch)}"
 
     async def make_foreign(self) -> None:
-        """Create somebody else's Secret, at times with the operator's label, at times immutable."""
+        """Create a foreign Secret, at times with the operator's label, at times immutable."""
         name = f"f{next(self._numbers)}"
         ours = {"labels": {"app.kubernetes.io/managed-by": "ecr-secret-operator"}}
         manifest: Json = {
@@ -284,7 +282,7 @@ class Acts:
             "immutable": self._rng.random() < 0.3,
         }
         self._world.foreign[name] = await self._api.create(manifest, self._namespace)
-        self._world.note(f"somebody made {name}")
+        self._world.note(f"created the foreign Secret {name}")
 
     async def _delete_foreign(self) -> None:
         if len(self._world.foreign) < 3:
@@ -293,4 +291,4 @@ class Acts:
         del self._world.foreign[name]
         await self._api.delete(SECRETS, name, self._namespace)
         self._world.touched(*self._world.claimants(name))
-        self._world.note(f"somebody deleted {name}")
+        self._world.note(f"deleted the foreign Secret {name}")

@@ -47,13 +47,13 @@ async def test_alive_and_ready_without_aws_and_api_server_once_everything_was_li
 async def test_a_blocked_loop_answers_no_probe(scene: Scene) -> None:
     async with scene.operator() as operator:
         await wait_for(lambda: _is_ready(operator), 20, "ready")
-        operator.pause()
+        operator.signal(signal.SIGSTOP)
         try:
             silent = asyncio.create_task(page(operator, "/healthz"))
             done, _ = await asyncio.wait((silent,), timeout=1)
             assert not done
         finally:
-            operator.resume()
+            operator.signal(signal.SIGCONT)
         assert (await silent).status == 200
         assert await _says(operator) == (200, 200)
 

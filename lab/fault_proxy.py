@@ -68,6 +68,10 @@ class Asked:
     path: str
     fault: str = ""
 
+    def fits(self, verb: str | None, path: str) -> bool:
+        """Whether its verb is this (None is any) and its path contains the expression."""
+        return verb in (None, self.verb) and re.search(path, self.path) is not None
+
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
@@ -91,13 +95,9 @@ class Fault:
     path: str = ""
     times: int | None = None
 
-    def fits(self, asked: Asked) -> bool:
-        """Whether verb and path are those."""
-        return self.verb in (None, asked.verb) and re.search(self.path, asked.path) is not None
-
     def hits(self, asked: Asked) -> bool:
         """Whether it hits this request; counts it if so."""
-        if self.times == 0 or not self.fits(asked):
+        if self.times == 0 or not asked.fits(self.verb, self.path):
             return False
         if self.times is not None:
             self.times -= 1
@@ -247,10 +247,9 @@ class FaultProxy:
 
     # --- what was asked ----------------------------------------------------------------------------------
 
-    def asked(self, since: float = 0.0, **match: Any) -> list[Asked]:
+    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Asked]:
         """Choose requests by verb and path since a monotonic time."""
-        desired = Fault(kind="delay", **match)
-        return [each for each in self.requests if each.at >= since and desired.fits(each)]
+        return [each for each in self.requests if each.at >= since and each.fits(verb, path)]
 
     @property
     def open_watches(self) -> int:

@@ -191,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     print(
         f"No promise was broken with seed {options.seed}: {report.troubles} outages, "
-        f"{report.resources} resources at the end, {report.samples} samples of {report.checks} steady Secrets, "
+        f"{report.resources} resources at the end, "
+        f"{report.samples} samples of {report.checks} steady Secrets, "
         f"{report.forced} checks of calm ones."
     )
     return 0

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
@@ -24,6 +25,7 @@ _FIGHT: Final = 60.0
 _SPOILED: Final = base64.b64encode(b"spoiled").decode()
 
 _Act = Callable[[], Awaitable[None]]
+_Change = Callable[["Row"], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,19 +142,21 @@ class Acts:
         self._world = world
         self._rng = rng
         self._numbers = iter(range(1_000_000))
-        self._acts: dict[_Act, int] = {
-            self._create_some: 6,
+        # With their weights.
+        self._acts: dict[_Act, int] = {self._create_some: 6, self.make_foreign: 1, self._delete_foreign: 1}
+        self._changes: dict[_Change, int] = {
             self._edit: 6,
             self._rename: 3,
             self._delete: 2,
             self._tamper: 5,
-            self.make_foreign: 1,
-            self._delete_foreign: 1,
         }
 
     async def act(self) -> None:
         """Do something; what the server refuses was no longer possible, and is noted."""
-        (act,) = self._rng.choices(list(self._acts), list(self._acts.values()))
+        acts = dict(self._acts)
+        if (row := self._some_row()) is not None:
+            acts |= {partial(change, row): weight for change, weight in self._changes.items()}
+        (act,) = self._rng.choices(list(acts), list(acts.values()))
         try:
             await act()
         except ApiError as error:
@@ -208,9 +212,7 @@ class Acts:
         await self._api.merge_patch(row.kind, row.name, {"spec": spec}, self._namespace)
         self._world.note(f"changed {row}: {spec}")
 
-    async def _edit(self) -> None:
-        if (row := self._some_row()) is None:
-            return
+    async def _edit(self, row: Row) -> None:
         if self._rng.random() < 0.5:
             await self._change(row, {"frequency": self._rng.choice(_FREQUENCIES)})
         else:
@@ -220,26 +222,21 @@ class Acts:
             row.region = region
         self._world.touched(row)
 
-    async def _rename(self) -> None:
-        row, secret = self._some_row(), self._secret_name()
-        if row is None:
-            return
+    async def _rename(self, row: Row) -> None:
+        secret = self._secret_name()
         rivals = self._world.claimants(row.secret)
         await self._change(row, {"generated_secret_name": secret})
         row.secret = secret
         self._world.touched(*rivals, *self._world.claimants(secret))
 
-    async def _delete(self) -> None:
-        if (row := self._some_row()) is None:
-            return
+    async def _delete(self, row: Row) -> None:
         await self._api.delete(row.kind, row.name, self._namespace)
         del self._world.rows[row.kind.plural, row.name]
         self._world.touched(*self._world.claimants(row.secret))
         self._world.note(f"deleted {row}, which had {row.secret}")
 
-    async def _tamper(self) -> None:
-        row = self._some_row()
-        if row is None or row.secret in self._world.foreign:
+    async def _tamper(self, row: Row) -> None:
+        if row.secret in self._world.foreign:
             return
         if len(row.tampered) == row.tampered.maxlen and row.changed_at - row.tampered[0] < _FIGHT:
             return

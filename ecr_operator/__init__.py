@@ -1,3 +1,3 @@
-"""Keeps registry credentials for Amazon ECR alive in Kubernetes Secrets."""
+"""Keeps valid Amazon ECR credentials in Kubernetes Secrets."""
 
 __version__ = "1.0.0.dev0"

@@ -23,7 +23,7 @@ from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_writer import SecretWriter
-from ecr_operator.core.snapshot import failing, snapshot, watch_loop
+from ecr_operator.core.snapshot import failing, measure_loop_lag, snapshot
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
@@ -33,9 +33,9 @@ from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
 from ecr_operator.kube.lease_store import KubeLeaseStore
+from ecr_operator.kube.resources import KubeResources
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
-from ecr_operator.kube.statuses import KubeStatuses
 from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
@@ -159,7 +159,7 @@ class Operator:
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._enqueue_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
         self._tenants = KubeTenants(client)
-        self._statuses = KubeStatuses(client)
+        self._statuses = KubeResources(client)
         self._links = LinkReconciler(
             cache=self._cache,
             accounts=KubeServiceAccounts(client),
@@ -216,7 +216,7 @@ class Operator:
             group.create_task(self._watch_credentials(), name="credentials")
             group.create_task(self._warn_of_missing_namespaces(), name="namespaces")
             group.create_task(self.leading.run(self._work), name="leading")
-            group.create_task(watch_loop(self._clock, self._metrics.loop_lagged), name="loop lag")
+            group.create_task(measure_loop_lag(self._clock, self._metrics.loop_lagged), name="loop lag")
             group.create_task(self._watches.run(), name="watches")
             keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
             group.create_task(keys, name="keys of Secrets")
@@ -291,7 +291,7 @@ class Operator:
         try:
             await self._issuer.warm()
         except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
-            log.debug("not warmed up", error=type(error).__name__)
+            log.debug("can't warm up the AWS client", error=type(error).__name__)
 
     def _credential_changes(self, known: int) -> int:
         try:

@@ -7,9 +7,9 @@ from typing import Final
 
 from ecr_operator.api.kinds import KINDS
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.named_objects import SOURCES, NamedObjects
 from ecr_operator.core.ports import Clock
-from ecr_operator.core.secret import MANAGED_BY, MANAGER
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
@@ -24,7 +24,7 @@ _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 
 class Watches:
-    """All that the inventory and the links learn of.
+    """All watches, into the cache, the links and the named objects.
 
     Args:
         client: the API server.

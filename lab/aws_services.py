@@ -213,7 +213,9 @@ def token_in(secret: Mapping[str, Any], host: str = "") -> IssuedToken | None:
 
     None where it holds none of the local AWS, or with `host` none for that registry.
     """
-    data = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
+    data = {
+        key: base64.b64decode(value).decode(errors="replace") for key, value in secret.get("data", {}).items()
+    }
     try:
         if ".dockerconfigjson" in data:
             logins = json.loads(data[".dockerconfigjson"])["auths"]

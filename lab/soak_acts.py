@@ -9,7 +9,7 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,6 +61,12 @@ class Row:
         return f"{self.kind.plural}/{self.name}"
 
 
+def controller_of(secret: Json) -> str | None:
+    """The uid of the resource that a Secret's controller ownerReference names."""
+    owners = secret["metadata"].get("ownerReferences", ())
+    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)
+
+
 def _host(region: str) -> str:
     return f"123456789012.dkr.ecr.{region}.amazonaws.com"
 
@@ -74,12 +80,20 @@ class Trouble:
     ended: float = float("inf")
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Stripped:
+    """One removal of a Secret's ownerReferences; `owner` is the uid of the resource that they named."""
+
+    owner: str
+
+
 class World:
     """What the soak's actors and its observer share.
 
     Attributes:
         rows: the custom resources that exist, by kind and name.
         foreign: other people's Secrets, whole, as they were made.
+        stripped: by uid, Secrets whose ownerReferences an act has removed, until they are seen restored.
         troubles: past and present outages.
         serving: whether the API server is up.
     """
@@ -87,6 +101,7 @@ class World:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
         self.foreign: dict[str, Json] = {}
+        self.stripped: dict[str, Stripped] = {}
         self.troubles: list[Trouble] = []
         self.serving = True
         self._began = time.monotonic()
@@ -122,6 +137,21 @@ class World:
 
     def _troubles_of(self, row: Row) -> list[Trouble]:
         return [each for each in self.troubles if each.region in ("", row.region)]
+
+    def saw(self, secrets: Iterable[Json], stripped: Mapping[str, Stripped]) -> None:
+        """Note which ownerReferences are restored; `stripped` as it was before the Secrets were read."""
+        for uid in (each["metadata"]["uid"] for each in secrets if controller_of(each)):
+            if uid in stripped and self.stripped.get(uid) is stripped[uid]:
+                del self.stripped[uid]
+
+    def is_released(self, secret: Json) -> bool:
+        """Whether a Secret rightly has no owner: its resource was deleted after an act had removed it.
+
+        The garbage collector then leaves the Secret, and the operator may not delete what has no owner.
+        """
+        removal = self.stripped.get(secret["metadata"]["uid"])
+        living = {row.uid for row in self.rows.values()}
+        return removal is not None and controller_of(secret) is None and removal.owner not in living
 
     def claimants(self, secret: str) -> list[Row]:
         """The resources that name a Secret."""
@@ -264,7 +294,10 @@ class Acts:
             {"ownerReferences": None},
         )
         patch = self._rng.choice(patches)
-        await self._api.merge_patch(SECRETS, name, {"metadata": patch}, self._namespace)
+        owner = controller_of(await self._api.get(SECRETS, name, self._namespace))
+        spoiled = await self._api.merge_patch(SECRETS, name, {"metadata": patch}, self._namespace)
+        if owner and controller_of(spoiled) is None:
+            self._world.stripped[spoiled["metadata"]["uid"]] = Stripped(owner=owner)
         return f"spoiled {', '.join(patch)}"
 
     async def make_foreign(self) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 
 from lab.api import SECRETS, Api, ApiError, Json
 from lab.aws import IssuedToken, token_in
-from lab.soak_acts import Row, World
+from lab.soak_acts import Row, World, controller_of
 
 # The operator's longest pause after a few seconds of trouble: its fourth try of a first token comes 16 s
 # after the third at the latest.
@@ -50,7 +50,10 @@ class Judge:
                 self._check_row(row, found, asked_at, asked)
 
     async def _secrets(self) -> dict[str, Json]:
-        return {each["metadata"]["name"]: each for each in await self._api.list(SECRETS, self._namespace)}
+        stripped = dict(self._world.stripped)
+        found = await self._api.list(SECRETS, self._namespace)
+        self._world.saw(found, stripped)
+        return {each["metadata"]["name"]: each for each in found}
 
     def _check_foreign(self, foreign: dict[str, Json], found: dict[str, Json]) -> None:
         for name, made in foreign.items():
@@ -95,7 +98,9 @@ class Judge:
         rows = list(self._world.rows.values())
         desired, owners = {row.secret for row in rows}, {row.uid: row for row in rows}
         for name in sorted(set(found) - set(foreign)):
-            owner = owners.get(_owner(found[name]) or "")
+            owner = owners.get(controller_of(found[name]) or "")
+            if self._world.is_released(found[name]):
+                continue
             if owner is None:
                 yield f"the Secret {name} has no owner that exists"
             # What a resource had before is kept until it gets what it names now.
@@ -116,7 +121,7 @@ def _problems_of(
     conditions = {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions", ())}
     if status.get("observedGeneration") != resource["metadata"]["generation"]:
         yield "the status is of an older spec"
-    if row.secret in foreign or (secret and _owner(secret) != row.uid):
+    if row.secret in foreign or (secret and controller_of(secret) != row.uid):
         if conditions.get("Ready") != ("False", "SecretConflict"):
             yield f"no conflict is reported: {conditions}"
         return
@@ -136,7 +141,7 @@ def _check_login(row: Row, secret: Json | None, now: float) -> IssuedToken:
     """Return a Secret's token if it is live and of the right region and host, else raise SoakError."""
     if secret is None:
         raise SoakError(f"{row.secret} of {row} is missing")
-    if _owner(secret) != row.uid:
+    if controller_of(secret) != row.uid:
         raise SoakError(f"{row.secret} is not owned by {row}")
     token = token_in(secret, row.host)
     if token is None:
@@ -149,9 +154,4 @@ def _check_login(row: Row, secret: Json | None, now: float) -> IssuedToken:
 
 
 def _has(row: Row, secret: Json | None) -> bool:
-    return secret is not None and _owner(secret) == row.uid
-
-
-def _owner(secret: Json) -> str | None:
-    owners = secret["metadata"].get("ownerReferences", ())
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), None)
+    return secret is not None and controller_of(secret) == row.uid

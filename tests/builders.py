@@ -14,7 +14,7 @@ from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.text import format_time
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.secret import MANAGER, generated_secret
+from ecr_operator.core.manifest import MANAGER, generated_secret
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube.informer import Store
 

@@ -18,7 +18,7 @@ from ecr_operator.api.text import (
     LONGEST_TEXT,
     MOST_ENTRIES,
 )
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     ARGO_LABEL,
     EXPIRES_AT,
     FINGERPRINT,
@@ -64,19 +64,19 @@ class Mark:
 
 
 _YOURS: Final = "a resource, by you"
-_THEIRS: Final = "a Secret that is there already, by you"
+_THEIRS: Final = "an existing Secret, by you"
 _NAMESPACES: Final = "a namespace, by the cluster admin"
 _ACCOUNTS: Final = "a ServiceAccount, by you"
 _LINKED: Final = "a linked ServiceAccount, by the operator"
 _OURS: Final = "the generated Secret, by the operator"
 
 MARKS: Final = (
-    Mark(_YOURS, REFRESH_REQUESTED, "anything new", "Asks for a fresh token now, once for each new value"),
+    Mark(_YOURS, REFRESH_REQUESTED, "any new value", "Requests a new token, once for each new value"),
     Mark(
         _THEIRS,
         ADOPT,
         f"`{ADOPT_KEEPING}` or `{ADOPT_DROPPING}`",
-        "Lets the resource that names this Secret take it over; `replace` drops data of others in it",
+        "Lets the resource that names this Secret take it over; `replace` also drops the data of others",
     ),
     Mark(_NAMESPACES, PERMITTED_ROLES, "globs", "Roles that `role_arn` may name in this namespace"),
     Mark(_ACCOUNTS, ROLE_ANNOTATION, "a role's ARN", "The role for `service_account`, without `role_arn`"),
@@ -88,7 +88,7 @@ MARKS: Final = (
     Mark(_OURS, EXPIRES_AT, "time", "When the token expires; with several, the first"),
     Mark(_OURS, TOKENS, "number and time", "With several registries, when each one's token was fetched"),
     Mark(_OURS, REFRESH_REQUESTED, "as on the resource", "The last request that was served"),
-    Mark(_OURS, FINGERPRINT, "hash", "Of the spec, as far as it shapes this Secret"),
+    Mark(_OURS, FINGERPRINT, "hash", "Of the spec fields that determine this Secret"),
     Mark(_OURS, KEY_HASH, "hash", "Of the long-lived access key id that fetched the token, if one did"),
     Mark(_OURS, OWNER, "kind and name", "The resource that owns it"),
     Mark(_OURS, OWNER_UID, "uid", "The same"),
@@ -97,8 +97,8 @@ MARKS: Final = (
 # Each is held by a test in tests/aws.
 SDK_VARIABLES: Final = {
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"): "Keys; read at the start only",
-    ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"): "Files with profiles; a change is noticed",
-    ("AWS_PROFILE",): "Which profile of them, `default` when absent",
+    ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"): "Files with profiles; changes are detected",
+    ("AWS_PROFILE",): "The profile to use; `default` when absent",
     ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"): "A web identity (IRSA)",
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"): "EKS Pod Identity",
     ("AWS_EC2_METADATA_DISABLED",): "`true`: never ask the instance's metadata service",
@@ -190,7 +190,7 @@ def _conditions() -> str:
     reasons = ((f"`{reason}`", f"{meaning}.") for reason, meaning in MEANINGS.items())
     return (
         f"## Conditions and reasons\n\n{table(('Condition', 'True while'), conditions)}\n"
-        "`Stalled` is there only while it is True. The reasons are the same in conditions, Events and "
+        "`Stalled` is present only while it is True. The reasons are the same in conditions, Events and "
         "the log; what to do\nabout each is in [troubleshooting.md](troubleshooting.md).\n\n"
         f"{table(('Reason', 'What happened'), reasons)}"
     )

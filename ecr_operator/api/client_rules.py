@@ -195,14 +195,16 @@ def _flaw(key: str, host: str) -> str:
         (re.search("[A-Z]", path), "has capital letters in its path"),
         ("//" in rest, "has two slashes in a row"),
     )
-    return next((flaw for applies, flaw in flaws if applies), "has a path that begins no repository name")
+    return next(
+        (flaw for applies, flaw in flaws if applies), "has a path that no repository name can begin with"
+    )
 
 
 # --- Argo CD ------------------------------------------------------------------------------------------------
 
 _NO_PATH: Final = (
-    "Without a repository in the url Argo CD uses the login for no OCI artifact. Write oci://HOST/PATH, "
-    "for Helm charts HOST, or set credential_scope: repo-creds for the whole host."
+    "Without a repository in the url Argo CD does not use the login for OCI artifacts. Use "
+    "oci://HOST/PATH, HOST for Helm charts, or credential_scope: repo-creds for the whole host."
 )
 _SLASH: Final = (
     "Argo CD uses the login only for sources and chart dependencies whose URL also ends with a slash: remove "
@@ -218,11 +220,11 @@ _PORT: Final = (
 )
 _OCI_ONLY: Final = (
     "Argo CD uses the login only for OCI sources (repoURL with oci://); for Helm sources (repoURL and chart) "
-    "and chart dependencies write the url without oci://."
+    "and chart dependencies remove oci:// from the url."
 )
 _HELM_ONLY: Final = (
     "Argo CD uses the login only for Helm sources (repoURL and chart) and chart dependencies; for OCI "
-    "sources begin the url with oci://."
+    "sources add oci:// to the url."
 )
 
 
@@ -237,8 +239,8 @@ def argo_problem(url: str) -> str | None:
         return f"Argo CD can't use a url that contains a login: write {_shown(host)}, without the login."
     if scheme and scheme[0].lower() != "oci://":
         return (
-            f"Argo CD uses no login for charts in OCI registries whose url begins with {_shown(scheme[0])}: "
-            f"for Helm charts write {_shown(host)} without it, for OCI artifacts oci://{_shown(host)}."
+            f"Argo CD uses no login for OCI registries if the url begins with {_shown(scheme[0])}: write "
+            f"{_shown(host)} for Helm charts, oci://{_shown(host)} for OCI artifacts."
         )
     if _HOST.fullmatch(authority):
         return None

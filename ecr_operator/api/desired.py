@@ -76,7 +76,7 @@ class Desired:
         suspended: leave everything as it is.
         argo: for an ArgoHelmRepoSecret only.
         links: service accounts to link the Secret to; None where the spec's are not valid.
-        kept: fields that are not valid; what the Secret has of them stays.
+        invalid_fields: fields that are not valid; those of `last_good.FIELDS` keep what the Secret has.
         unusable: why no client can use the login, though it is written; None if one can.
         hint: what to know of a login that can be used; empty for nothing.
         refresh_requested: the request for a fresh token that the Secret is to carry as answered.
@@ -93,15 +93,15 @@ class Desired:
     suspended: bool = False
     argo: ArgoOptions | None = None
     links: tuple[LinkSpec, ...] | None = ()
-    kept: frozenset[str] = frozenset()
+    invalid_fields: frozenset[str] = frozenset()
     unusable: Problem | None = None
     hint: str = ""
     refresh_requested: str | None = None
 
     @property
-    def may_create(self) -> bool:
+    def may_use_defaults(self) -> bool:
         """Whether a Secret may be made where there is none: defaults do for the fields that are not valid."""
-        return not self.kept & _NO_DEFAULT
+        return not self.invalid_fields & _NO_DEFAULT
 
     @property
     def target(self) -> str:
@@ -157,7 +157,7 @@ class Resource:
     def argo_login(self) -> tuple[str, ...] | None:
         """What tells its login from others in Argo CD; None for other kinds, and where it isn't known."""
         desired = self.desired
-        if desired is None or desired.argo is None or not desired.may_create:
+        if desired is None or desired.argo is None or not desired.may_use_defaults:
             return None
         return self.key.namespace, desired.target, desired.argo.scope, desired.argo.project
 

@@ -7,7 +7,8 @@
       PermanentError            someone has to change something
         ForeignSecretError      the Secret is not the resource's own
 
-Messages are shown to users as they are: no token, key or answer of a server enters them.
+Messages are shown to users as they are: no token or key enters them, and of a server's answer no more than a
+refusal in its own words, masked and cut (kube.api_error, aws.call_errors).
 """
 
 from ecr_operator.api.outcome import Reason

@@ -78,8 +78,10 @@ def check_annotations(annotations: Mapping[str, str]) -> Mapping[str, str]:
     Raises:
         ValueError: a key is not valid, or is reserved.
     """
-    for key in annotations.keys() - _PERMITTED_ANNOTATIONS:
-        _check_key("spec.secret_annotations", key)
+    # In the spec's order: a set's differs between processes, and with it the message that is written.
+    for key in annotations:
+        if key not in _PERMITTED_ANNOTATIONS:
+            _check_key("spec.secret_annotations", key)
     return annotations
 
 

@@ -1,4 +1,4 @@
-"""The result of one reconcile, from which condition, Event, metric and log line all derive.
+"""The outcome of one pass, from which condition, Event, metric and log line are all made.
 
 Leaves out: how each is written (core.status, kube.events, telemetry).
 """
@@ -66,7 +66,7 @@ MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.ADOPTED: "An existing Secret became the resource's own",
     Reason.REPAIRED: "A Secret that was edited or deleted has been restored",
     Reason.FIELDS_CONTESTED: "Another writer keeps changing the Secret",
-    Reason.PARTLY_REFRESHED: "Some of the registries failed, the others are fresh",
+    Reason.PARTLY_REFRESHED: "Some registries failed; the others were refreshed",
     Reason.LINK_FAILED: "The Secret is up to date, but not linked to a ServiceAccount",
 }
 
@@ -96,7 +96,7 @@ _NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one reconcile did and why.
+    """What is reported of one pass.
 
     Attributes:
         message: a sentence for the user, with nothing secret in it; cut to one printable line.

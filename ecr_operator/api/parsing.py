@@ -116,17 +116,17 @@ class _Findings:
     """What is wrong with single fields, and which of them keep what the generated Secret has."""
 
     problems: list[Problem] = field(default_factory=list)
-    kept: set[str] = field(default_factory=set)
+    invalid_fields: set[str] = field(default_factory=set)
 
     def add(self, fields: Iterable[str], message: str, reason: Reason = Reason.INVALID_SPEC) -> None:
         """Note a problem, and the fields that keep their last valid value."""
         self.problems.append(Problem(reason=reason, message=message))
-        self.kept.update(fields)
+        self.invalid_fields.update(fields)
 
     def judge(self, name: str, parse: Callable[[], T], default: T) -> T:
-        """The value of a field, or the default if it is not valid, by its parser or its type."""
+        """The value of a field, or the default if its parser refuses it; of the wrong type it is absent."""
         try:
-            return default if name in self.kept else parse()
+            return parse()
         except ValueError as error:
             self.add((name,), str(error))
             return default
@@ -165,6 +165,7 @@ def _parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings
     """Judge the fields that are not needed to know the login."""
     judge, choose = findings.judge, findings.choose
     links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
+    keeps_links = "link_service_accounts" in findings.invalid_fields
     return Desired(
         key=key,
         uid=uid,
@@ -176,8 +177,8 @@ def _parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings
         orphan=choose("deletion_policy", spec.deletion_policy) == ORPHAN,
         suspended=bool(spec.suspend),
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
-        links=judge("link_service_accounts", lambda: parse_links(links or ()), None),
-        kept=frozenset(findings.kept),  # last, since the others add to it
+        links=None if keeps_links else judge("link_service_accounts", lambda: parse_links(links or ()), None),
+        invalid_fields=frozenset(findings.invalid_fields),  # last, since the others add to it
     )
 
 

@@ -124,7 +124,7 @@ def refuse_ambient(namespace: str) -> PermanentError:
     """The error for a namespace that may not use the operator's identity."""
     return PermanentError(
         Reason.ROLE_NOT_PERMITTED,
-        f"Namespace {namespace} may not use the operator's own AWS identity. Name a service_account, an "
-        "aws_iam_secret or a permitted role_arn; or have a cluster admin add the namespace to the operator's "
-        "flag --ambient-credentials.",
+        f"Namespace {namespace} is not allowed to use the operator's own AWS identity. Set service_account, "
+        "aws_iam_secret or a permitted role_arn, or ask a cluster admin to add the namespace to the "
+        "operator's flag --ambient-credentials.",
     )

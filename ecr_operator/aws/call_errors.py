@@ -1,7 +1,7 @@
 """From what AWS and its SDK raise to an OperatorError. The table of meanings is in aws.error_meanings.
 
-Invariant: a message holds no key, no token and no server's reply. AWS's own words appear only for denials,
-which name the missing permission; they are masked and cut first.
+Invariant: a message holds no key and no token, and of AWS's reply the error code only; for a denial also its
+words, which name the missing permission, masked and cut.
 Leaves out: checking a good answer (api.token), and when to try again (core.schedule).
 """
 

@@ -224,7 +224,7 @@ _NO_ROLE: Final = f"{_NAME}, which has no role for the instance (give the instan
 
 
 class InstanceRole:
-    """The memory of the metadata service, over all sessions and regions.
+    """Remembers, for all sessions and regions, that the instance metadata service failed.
 
     Where there is no such service, asking costs the SDK's two timeouts each time; so a failure is remembered.
     `AWS_EC2_METADATA_DISABLED=true` turns it off, which the SDK does.

@@ -6,7 +6,7 @@ take 15 MiB. A client for any other region serves one call.
 Invariants: a client is never closed while a call uses it; after `close` none is open. A client belongs to one
 session of the SDK and to one service and region, but to nobody's keys: each call brings its own, so that two
 hundred roles in a region share one client and no call can be signed with the keys of another.
-Leaves out: which calls may be under way at once (core.calls), and the calls of the SDK's credential chain.
+Leaves out: which calls may be under way at once (core.flow_control), and those of the SDK's credential chain.
 """
 
 import asyncio
@@ -121,8 +121,8 @@ class AwsClients:
 
     async def close(self) -> None:
         """Close every client; none may be in use any more."""
-        kept, self._kept = self._kept, {}
-        for client in kept.values():
+        while self._kept:
+            _, client = self._kept.popitem()
             if not client.users:  # else closed after its last call
                 await client.close()
 
@@ -131,8 +131,9 @@ class AwsClients:
             return self._kept[target]
         async with self._making:
             if session is not self._session:
-                self._session = session
+                # In this order: where it is cancelled, the next call goes on with the clients that are left.
                 await self.close()
+                self._session = session
             if target in self._kept:
                 return self._kept[target]
             if not has_known_endpoint(target.region):

@@ -1,11 +1,12 @@
 """The files from which the SDK reads credentials and certificate authorities: what changed, what is wrong.
 
-Invariant: a flaw names a line or a key, never a value.
+Invariant: a flaw names a line and a key, never a value.
 """
 
 import configparser
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +69,7 @@ class CredentialFiles:
         return " and ".join(f"{path}{_state(path)}" for path in self._shared_paths())
 
     def flaws(self) -> list[str]:
-        """What is wrong inside the shared files, such as `/aws/credentials, line 2 …`."""
+        """What is wrong inside the shared files, such as `/aws/credentials, line 2: …`."""
         found = {path: find_flaw(_contents(path) or b"") for path in self._shared_paths()}
         return [f"{path}, {flaw}" for path, flaw in found.items() if flaw]
 
@@ -86,8 +87,9 @@ def find_flaw(content: bytes) -> str | None:
     if content.startswith(_BYTE_ORDER_MARKS):
         return "line 1 begins with a byte order mark; save the file as UTF-8 without one"
     parser = configparser.RawConfigParser(default_section="")
+    text = content.decode(errors="replace")
     try:
-        parser.read_string(content.decode(errors="replace"))
+        parser.read_string(text)
     except configparser.MissingSectionHeaderError as error:
         return f"line {error.lineno} comes before any section; put [default] above it"
     except configparser.Error:
@@ -96,7 +98,15 @@ def find_flaw(content: bytes) -> str | None:
     if sections and not {"default", "profile default"} & {name.strip() for name in sections}:
         return "no section is named [default]"
     settings = [setting for name in sections for setting in parser.items(name) if setting[0] in _KEYS]
-    return next((flaw for name, value in settings if (flaw := _flaw(name, unquote(value)))), None)
+    found = ((name, value, _flaw(name, unquote(value))) for name, value in settings)
+    return next((f"{_place(text, name, value)}{flaw}" for name, value, flaw in found if flaw), None)
+
+
+def _place(text: str, name: str, value: str) -> str:
+    """The line of a setting, which configparser does not keep; empty for a value of several lines."""
+    setting = rf"^[^\S\n]*{name}[^\S\n]*[=:][^\S\n]*{re.escape(value)}[^\S\n]*$"
+    found = re.search(setting, text, re.IGNORECASE | re.MULTILINE)
+    return f"line {text[: found.start()].count(chr(10)) + 1}: " if found else ""
 
 
 def _flaw(name: str, value: str) -> str | None:

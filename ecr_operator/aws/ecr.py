@@ -2,7 +2,7 @@
 
 Invariant: a call ends in a checked token or an OperatorError in bounded time, and neither the error nor its
 traceback holds a key, a token or a reply.
-Leaves out: when to ask again (core).
+Leaves out: when to call again (core.tokens).
 """
 
 import asyncio

@@ -5,7 +5,7 @@
   once for all who wait for it, and whoever gives up waiting leaves nothing in a queue.
 - All clients share one TLS context: reading the certificate authorities takes 14 ms and 0.7 MiB each time. A
   bundle that changed is read again for the next client.
-- The SDK's own retries are off: when to ask again is decided elsewhere (core).
+- The SDK's own retries are off: when to call again is decided elsewhere (core.tokens).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`check`: whether the operator could work here, as a list of results with what to do next."""
+"""`check`: whether the operator could run here, as a list of results with what to do next."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from ecr_operator.kube import access_review, connection
 from ecr_operator.kube.access_review import NEEDS, Need, Right
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.statuses import KubeStatuses
+from ecr_operator.kube.resources import KubeResources
 from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Check
 from ecr_operator.settings.values import LogOptions
@@ -171,7 +171,7 @@ async def _crds(client: KubeClient) -> Result:
     known = await access_review.served_kinds(client)
     if missing := [kind for kind in KINDS if kind not in known]:
         return Result("bad", "CRDs", f"not installed: {' and '.join(missing)}", INSTALL_CRDS)
-    statuses = KubeStatuses(client)
+    statuses = KubeResources(client)
     if old := [kind for kind in KINDS if not await statuses.keeps_details(kind)]:
         text = f"{' and '.join(old)} of v0.6.0, which keep only two fields of the status"
         return Result("optional", "CRDs", text, INSTALL_CRDS)

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal
 from ecr_operator.api.kinds import KINDS, SHORT_NAMES
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
-from ecr_operator.api.text import format_time, parse_time
+from ecr_operator.api.text import format_time
 from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
 from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
+from ecr_operator.cli.rows import time_in
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import minimum_interval
 from ecr_operator.core.status import by_type
@@ -65,7 +66,7 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
             terminal.note(
                 f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
             )
-        read = partial(_list, client, namespace, command.kinds)
+        read = partial(_list, client, namespace)
         return 0 if await waiting.run(served, read, _LIST_INTERVAL) and not errors else 1
 
 
@@ -192,12 +193,10 @@ async def _get_one(client: KubeClient, key: ResourceKey) -> Object | None:
     return raw
 
 
-async def _list(
-    client: KubeClient, namespace: str, kinds: Sequence[str], _keys: Sequence[ResourceKey]
-) -> dict[ResourceKey, Object]:
-    """One list for each kind, however many there are."""
+async def _list(client: KubeClient, namespace: str, keys: Sequence[ResourceKey]) -> dict[ResourceKey, Object]:
+    """One list for each kind among the keys, however many they are."""
     found = {}
-    for kind in kinds:
+    for kind in dict.fromkeys(key.kind for key in keys):
         answer = await client.request("GET", paths.resources(kind, namespace))
         found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
     return found
@@ -272,8 +271,8 @@ def seen(raw: Object) -> Seen:
     # The token is renewed in spite of such a mistake.
     is_served = status.get("phase") == "Updated" and stalled.get("reason") in _MISTAKES
     return Seen(
-        refreshed_at=parse_time(status.get("lastUpdatedTime")),
-        expires_at=parse_time(status.get("expirationTime")),
+        refreshed_at=time_in(status, "lastUpdatedTime"),
+        expires_at=time_in(status, "expirationTime"),
         stalled="" if is_served else _message(stalled, "True"),
         failing=_message(conditions.get("Refreshed", {}), "False"),
     )

@@ -24,8 +24,8 @@ from ecr_operator.api.token import RegistryToken
 from ecr_operator.cli.output import CommandError, Terminal, printable
 from ecr_operator.core import outcomes
 from ecr_operator.core.last_good import FIELDS
+from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Clock, TokenIssuer
-from ecr_operator.core.secret import generated_secret
 from ecr_operator.settings.commands import Render
 from ecr_operator.settings.values import is_namespace
 
@@ -248,14 +248,14 @@ def refusal(resource: Resource) -> str:
         return ""
     if error := refuse_prefix(TenancyPolicy(), desired):
         return f"{error.reason}: {error.message}"
-    if desired.may_create or desired.suspended:
+    if desired.may_use_defaults or desired.suspended:
         return ""
     return "No Secret is created until this is corrected. An existing one keeps its settings and is renewed."
 
 
 def notes(resource: Resource, desired: Desired, others: Sequence[Resource]) -> Iterator[str]:
     """What to know about the Secret of a resource, given the others beside it."""
-    if fields := ", ".join(f"spec.{field}" for field in sorted(desired.kept & FIELDS)):
+    if fields := ", ".join(f"spec.{field}" for field in sorted(desired.invalid_fields & FIELDS)):
         yield f"An existing Secret keeps what it has for {fields}; the one shown is new."
     login = resource.argo_login
     twins = (each.key for each in others if login and each.argo_login == login and each.key != resource.key)

@@ -25,6 +25,8 @@ STATES: Final[tuple[State, ...]] = ("Not ready", "Failing", "Ready")
 _PRESUMED_LIFE: Final = timedelta(hours=12)
 # Spreading, jitter and retries take less.
 _GRACE: Final = timedelta(minutes=5)
+# Of a token's times; sums with others, which anybody with rights to the status can write, could overflow.
+_YEARS: Final = range(1970, 2500)
 _LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*@")
 _NO_OPERATOR: Final = "Is the operator running, and does it watch this namespace?"
 
@@ -74,8 +76,8 @@ def row_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Row:
     """Make the row of a resource as the API server holds it."""
     metadata, status, spec = raw["metadata"], status_of(raw), raw.get("spec")
     spec = spec if isinstance(spec, Mapping) else {}
-    refreshed_at = parse_time(status.get("lastUpdatedTime"))
-    expires_at = parse_time(status.get("expirationTime"))
+    refreshed_at = time_in(status, "lastUpdatedTime")
+    expires_at = time_in(status, "expirationTime")
     estimated = expires_at is None and refreshed_at is not None and "observedGeneration" not in status
     if estimated and refreshed_at:
         expires_at = refreshed_at + _PRESUMED_LIFE
@@ -92,7 +94,7 @@ def row_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Row:
         refreshed_at=refreshed_at,
         expires_at=expires_at,
         estimated=estimated,
-        next_refresh_at=parse_time(status.get("nextRefreshTime")),
+        next_refresh_at=time_in(status, "nextRefreshTime"),
     )
     return _at(row, now)
 
@@ -177,6 +179,12 @@ def as_data(row: Row, now: datetime) -> dict[str, object]:
         "nextRefreshTime": _format(row.next_refresh_at),
         "secondsLeft": max(int((row.expires_at - now).total_seconds()), 0) if row.expires_at else None,
     }
+
+
+def time_in(status: Mapping[str, Any], field: str) -> datetime | None:
+    """A time in a status; None without a valid one that can be of a token."""
+    time = parse_time(status.get(field))
+    return time if time and time.year in _YEARS else None
 
 
 def _format(time: datetime | None) -> str | None:

@@ -1,7 +1,8 @@
 """What a foreign Secret would lose by being adopted.
 
 Invariant: what can't be read counts as a loss; a message contains no value, and few keys.
-Leaves out: data keys that stay, since a server-side apply changes only those that it names.
+Leaves out: data keys that stay, since a server-side apply changes only those that it names. None stays where
+the Secret must be deleted and created again, because its type differs or it is immutable.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Desired
 from ecr_operator.api.text import base64_in, excerpt
-from ecr_operator.core.secret import DOCKER_KEY, data_keys, secret_type
+from ecr_operator.core.manifest import DOCKER_KEY, data_keys, secret_type
 
 _OLD_DOCKER_KEY: Final = ".dockercfg"
 _URL: Final = "url"

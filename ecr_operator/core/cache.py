@@ -15,7 +15,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
-from ecr_operator.core.indexes import AgeIndex
+from ecr_operator.core.indexes import AgeIndex, NamespaceLimit
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
@@ -56,24 +56,21 @@ class Cache:
         self._orphan_gone = orphan_gone
         self._identity_left = identity_left
         self._named = named
-        self._most = most
+        self._limit = NamespaceLimit(most)
         self._states: dict[ResourceKey, ResourceState] = {}
         self._secrets: dict[SecretName, SecretView] = {}
         self._claimants: AgeIndex[SecretName] = AgeIndex()
         self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
         self._twins: AgeIndex[tuple[str, ...]] = AgeIndex()
-        self._counts: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
-        self._beyond: dict[str, dict[ResourceKey, None]] = {}
 
     def __len__(self) -> int:
         return len(self._states)
 
     def keys(self, kind: str, scope: str) -> set[ResourceKey]:
         """Every resource of a kind in a scope, those known by name only too."""
-        beyond = (key for keys in self._beyond.values() for key in keys)
-        known = chain(self._states, beyond)
+        known = chain(self._states, self._limit.keys())
         return {key for key in known if key.kind == kind and scope in ("", key.namespace)}
 
     def get(self, key: ResourceKey) -> ResourceState | None:
@@ -140,9 +137,9 @@ class Cache:
         """Whether the resource is among the oldest that name its Secret."""
         return resource.key in self._claimants.contenders(_desired_name(resource) or ("", ""))
 
-    def is_beyond(self, key: ResourceKey) -> bool:
+    def is_over_limit(self, key: ResourceKey) -> bool:
         """Whether a resource is known by name only, because its namespace has too many."""
-        return key in self._beyond.get(key.namespace, ())
+        return key in self._limit
 
     def parse(self, kind: str, raw: Mapping[str, Any]) -> Resource:
         """Parse an object, or return the known one with a new status where only that can have changed."""
@@ -159,11 +156,11 @@ class Cache:
         for resource in fresh:
             self._enqueue(resource.key)
 
-    def read_beyond(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
+    def put_over_limit(self, key: ResourceKey, raw: Mapping[str, Any] | None) -> None:
         """Take in a resource that was known by name only, and has been read (None: it is deleted)."""
-        self._remove_beyond(key)
-        if raw is not None:
-            self.put_resources([parse_resource(key.kind, raw)])
+        found = [parse_resource(key.kind, raw)] if raw is not None else []
+        self._limit.remove(key)
+        self.put_resources(found)
         self._fill(key.namespace)
 
     def remember_status(self, key: ResourceKey, uid: str, status: Mapping[str, Any]) -> None:
@@ -173,14 +170,14 @@ class Cache:
             state.resource = state.resource.with_status(status, state.resource.refresh_requested)
 
     def remove_resource(self, key: ResourceKey) -> None:
-        """Remove a resource; the others that name its Secret are enqueued when the Secret goes."""
+        """Remove a resource; the oldest others that name its Secret are enqueued, now and when it goes."""
         state = self._states.pop(key, None)
         if state is None:
-            self._remove_beyond(key)
+            self._limit.remove(key)
             self._fill(key.namespace)
             return
         resource = state.resource
-        self._counts[key.namespace] -= 1
+        self._limit.leave(key.namespace)
         self._unindex(resource)
         self._note_identity(state, resource, None)
         self._drop(state)
@@ -191,17 +188,17 @@ class Cache:
             self._enqueue_contenders((key.namespace, resource.desired.secret_name))
         self._fill(key.namespace)
 
-    def see_secret(self, view: SecretView) -> None:
+    def observe_secret(self, view: SecretView) -> None:
         """Store a view, and enqueue the resources that name the Secret if it is not as we left it."""
         name = (view.namespace, view.name)
         known = self._secrets.get(name)
-        if known is None and name not in self._claimants and self._views[view.namespace] >= self._most:
+        if known is None and name not in self._claimants and self._views[view.namespace] >= self._limit.most:
             return  # anybody may put our label on a Secret; one that is named later is found by reading it
-        self.put_secret(view)
+        self.store_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
             self._enqueue_contenders(name, view.owner)
 
-    def put_secret(self, view: SecretView) -> None:
+    def store_secret(self, view: SecretView) -> None:
         """Store a view, of our own write for instance, without enqueuing anything."""
         name = (view.namespace, view.name)
         self._disown(name)
@@ -220,11 +217,11 @@ class Cache:
                 self._orphan_gone(view.owner.key(name[0]))
 
     def _store(self, resource: Resource) -> bool:
-        """Whether the resource is new, has another spec, or requests a fresh token."""
+        """Store a resource; True if it is new, has another spec, or requests a fresh token."""
         resource = resource.abridged()
         state = self._states.get(resource.key)
         if state is None:
-            if not self._has_room(resource.key):
+            if not self._limit.admit(resource.key):
                 return False
             state = self._states[resource.key] = ResourceState(resource)
             self._index(resource)
@@ -256,31 +253,10 @@ class Cache:
         state.removed = True
         self._gone(state)
 
-    def _has_room(self, key: ResourceKey) -> bool:
-        """Count a new resource, or keep its name only."""
-        if self._counts[key.namespace] < self._most:
-            self._remove_beyond(key)
-            self._counts[key.namespace] += 1
-            return True
-        if key.namespace not in self._beyond:
-            log.warning(
-                "a namespace has too many resources; further ones are not served",
-                namespace=key.namespace,
-                most=self._most,
-            )
-        self._beyond.setdefault(key.namespace, {})[key] = None
-        return False
-
     def _fill(self, namespace: str) -> None:
         """Enqueue one that is known by name only, where there is room for it: it is read then."""
-        if self._counts[namespace] < self._most and (beyond := self._beyond.get(namespace)):
-            self._enqueue(next(iter(beyond)))
-
-    def _remove_beyond(self, key: ResourceKey) -> None:
-        if beyond := self._beyond.get(key.namespace):
-            beyond.pop(key, None)
-            if not beyond:
-                del self._beyond[key.namespace]
+        if key := self._limit.next(namespace):
+            self._enqueue(key)
 
     def _note_identity(self, state: ResourceState, before: Resource | None, now: Resource | None) -> None:
         old, new = identity_of(before), identity_of(now)

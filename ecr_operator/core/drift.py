@@ -7,7 +7,7 @@ from ecr_operator.api.desired import Desired
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     fingerprint,
     has_all_tokens,
     login_fields,
@@ -53,7 +53,7 @@ def has_tokens(
     )
 
 
-def has_target_token(view: SecretView, desired: Desired) -> bool:
+def has_first_login(view: SecretView, desired: Desired) -> bool:
     """Whether the Secret has the spec's first login as we wrote it, whatever else others have changed."""
     has_first = len(desired.logins) == 1 or (view.tokens or "").startswith("0:")
     return (
@@ -67,20 +67,20 @@ def has_target_token(view: SecretView, desired: Desired) -> bool:
 
 
 def is_intact(view: SecretView | None, uid: str) -> bool:
-    """Whether the Secret is the resource's own and its data are as the operator wrote them."""
+    """Whether the Secret is the resource's own, and a data key of it is as the operator wrote it."""
     if view is None or view.times is None or view.entry is None:
         return False
     ours = view.owner is not None and view.owner.uid == uid
     return ours and any(path.startswith("f:data/") for path in view.entry.fields)
 
 
-def usable_times(view: SecretView | None, desired: Desired) -> TokenTimes | None:
+def times_if_whole(view: SecretView | None, desired: Desired) -> TokenTimes | None:
     """The times of the tokens in a Secret whose logins are all as we wrote them."""
-    whole = view is not None and has_target_token(view, desired) and has_all_tokens(desired, view.tokens)
+    whole = view is not None and has_first_login(view, desired) and has_all_tokens(desired, view.tokens)
     return view.times if view and whole else None
 
 
-def held_times(view: SecretView, desired: Desired) -> Mapping[str, TokenTimes]:
+def times_by_login(view: SecretView, desired: Desired) -> Mapping[str, TokenTimes]:
     """When each token of a Secret was fetched and expires, by registry key.
 
     The Secret has one expiry time, so all its tokens are assumed to be valid for the same time.

@@ -176,7 +176,7 @@ class FlowControl:
         self._start_next(lane)
 
     def start_waiting(self) -> None:
-        """Start the calls that are allowed by now; call it about once a second while any wait."""
+        """Start the calls that are allowed by now; call it about twice a second while any wait."""
         for lane in (self._listed, self._others):
             self._start_next(lane)
 

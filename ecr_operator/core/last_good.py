@@ -11,7 +11,7 @@ from typing import Any, Final
 from ecr_operator.api.desired import REPO_CREDS, ArgoOptions, Desired
 from ecr_operator.api.kinds import GROUP
 from ecr_operator.api.text import base64_in, mapping_in
-from ecr_operator.core.secret import ARGO_LABEL, MANAGED_BY
+from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY
 from ecr_operator.core.secret_view import SecretView
 
 FIELDS: Final = frozenset(
@@ -28,20 +28,20 @@ def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]
         view: of the resource's own Secret.
         secret: the same Secret, whole.
     """
-    metadata, kept = mapping_in(secret, "metadata"), desired.kept
+    metadata, invalid_fields = mapping_in(secret, "metadata"), desired.invalid_fields
     changes: dict[str, Any] = {}
-    if "secret_labels" in kept:
+    if "secret_labels" in invalid_fields:
         labels = _applied(view, mapping_in(metadata, "labels"), "f:metadata/f:labels")
         changes["labels"] = {key: value for key, value in labels.items() if key not in _OWN}
-    if "secret_annotations" in kept:
+    if "secret_annotations" in invalid_fields:
         annotations = _applied(view, mapping_in(metadata, "annotations"), "f:metadata/f:annotations")
         changes["annotations"] = {
             key: value for key, value in annotations.items() if not key.startswith(f"{GROUP}/")
         }
-    if "deletion_policy" in kept:
+    if "deletion_policy" in invalid_fields:
         changes["orphan"] = not (view.owner and view.owner.controller)
     if desired.argo:
-        changes["argo"] = _argo(desired.argo, kept, view, secret)
+        changes["argo"] = _argo(desired.argo, invalid_fields, view, secret)
     return replace(desired, **changes)
 
 
@@ -56,18 +56,18 @@ def _applied(view: SecretView, present: Mapping[str, Any], parent: str) -> dict[
 
 
 def _argo(
-    options: ArgoOptions, kept: frozenset[str], view: SecretView, secret: Mapping[str, Any]
+    options: ArgoOptions, invalid_fields: frozenset[str], view: SecretView, secret: Mapping[str, Any]
 ) -> ArgoOptions:
     labels, data = mapping_in(mapping_in(secret, "metadata"), "labels"), mapping_in(secret, "data")
     if view.entry:
         labels, data = _applied(view, labels, "f:metadata/f:labels"), _applied(view, data, "f:data")
     changes: dict[str, Any] = {}
-    if "credential_scope" in kept:
+    if "credential_scope" in invalid_fields:
         changes["scope"] = REPO_CREDS if labels.get(ARGO_LABEL) == REPO_CREDS else "repository"
-    if "repo_type" in kept:
+    if "repo_type" in invalid_fields:
         # enableOCI is written for helm only, and so gives the type where somebody has changed that.
         type_ = base64_in(data.get("type")) or ("helm" if "enableOCI" in data else "oci")
         changes["repo_type"] = "oci" if type_ == "oci" else "helm"
-    if "project" in kept:
+    if "project" in invalid_fields:
         changes["project"] = base64_in(data.get("project")) or ""
     return replace(options, **changes)

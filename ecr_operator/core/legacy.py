@@ -14,7 +14,7 @@ from typing import Any, Final
 from ecr_operator.api.desired import ArgoOptions, Desired, Resource
 from ecr_operator.api.text import base64_in, parse_time
 from ecr_operator.api.token import USERNAME, RegistryToken
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     ARGO_LABEL,
     ARGO_TYPE,
     DOCKER_KEY,

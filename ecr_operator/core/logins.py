@@ -7,45 +7,18 @@ than one call takes.
 import json
 from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ecr_operator.api.desired import Desired
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.drift import held_times
+from ecr_operator.core.drift import times_by_login
+from ecr_operator.core.manifest import DOCKER_KEY
 from ecr_operator.core.ports import SecretStore
-from ecr_operator.core.secret import DOCKER_KEY
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
-from ecr_operator.core.tokens import RateLimited, TokenCache, TokenFailure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """What there is for the logins of one Secret.
-
-    Attributes:
-        tokens: by registry key; including those that stay because their source fails.
-        failures: by registry key.
-        rate_limited: monotonic seconds at which a rate-limited source may be called again.
-        pending: a call is under way.
-    """
-
-    tokens: Mapping[str, RegistryToken]
-    failures: Mapping[str, TokenFailure]
-    rate_limited: float | None = None
-    pending: bool = False
-
-    @property
-    def fresh(self) -> list[RegistryToken]:
-        """Those of sources that did not fail."""
-        return [token for key, token in self.tokens.items() if key not in self.failures]
-
-    @property
-    def retry_at(self) -> float:
-        """Monotonic seconds of the earliest retry; only where a call failed or is rate-limited."""
-        ends = [failure.retry_at for failure in self.failures.values()]
-        return min(ends) if self.rate_limited is None else min([*ends, self.rate_limited])
+from ecr_operator.core.token_state import Gathered, RateLimited, TokenFailure
+from ecr_operator.core.tokens import TokenCache
 
 
 class Logins:
@@ -118,7 +91,7 @@ class Logins:
                 expires_at=times.expires_at,
                 key_hash=present.key_hash or "",
             )
-            for key, times in held_times(present, desired).items()
+            for key, times in times_by_login(present, desired).items()
             if key in gathered.failures and key in old
         }
         return Gathered(
@@ -127,7 +100,7 @@ class Logins:
 
 
 def _is_new_request(state: ResourceState, desired: Desired, present: SecretView | None) -> bool:
-    """Whether a person has asked for a fresh token since the last pass."""
+    """Note the request for a fresh token; True if it was not noted before."""
     request = desired.refresh_requested
     if request is None or (present and present.refresh_requested == request):
         return False

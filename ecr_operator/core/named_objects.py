@@ -121,7 +121,7 @@ class NamedObjects:
             self._count(name, -1)
 
     async def basis(self, identity: Identity) -> str:
-        """What permits an identity, read now; a failure is raised again until the object changes.
+        """What permits an identity, read now; that its object is missing holds until that changes.
 
         Raises:
             OperatorError: nothing permits it, or it can't be read.

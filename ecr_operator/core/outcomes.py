@@ -8,7 +8,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.api.registry import parse_registry
 from ecr_operator.api.text import excerpt, format_time
-from ecr_operator.core.secret import MANAGED_BY, MANAGER
+from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.secret_view import SecretView
 
 

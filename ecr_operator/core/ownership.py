@@ -77,16 +77,16 @@ class Ownership:
         """
         view = await self._view(state, desired)
         if view and view.owner and view.owner.uid == desired.uid:
-            state.stale_secret = None
+            state.reread_secret = None
             return Claim(view=view)
         if older := self._cache.older_claimant(state.resource, desired.secret_name):
             why = f"{older.key.kind} {older.key.name}, which is older, names it too"
             raise _conflict(desired, why, _SHARED)
         if view is None:
             return Claim(view=None)
-        return await self._stranger(state, desired, view)
+        return await self._claim_foreign(state, desired, view)
 
-    async def recall(self, resource: Resource) -> SecretView | None:
+    async def find_own_secret(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret; one that no watch shows is read if the status names it.
 
         Raises:
@@ -98,13 +98,13 @@ class Ownership:
             return known
         view = await self._secrets.look(resource.key.namespace, name)
         if view and view.is_owned_by(resource.uid):
-            self._cache.put_secret(view)
+            self._cache.store_secret(view)
             return view
         if known:
             self._cache.remove_secret((known.namespace, known.name))
         return None
 
-    async def inherited(self, state: ResourceState, desired: Desired) -> SecretView | None:
+    async def find_predecessor_secret(self, state: ResourceState, desired: Desired) -> SecretView | None:
         """The Secret that an earlier resource of this very name left, where it may be taken over.
 
         Raises:
@@ -123,17 +123,17 @@ class Ownership:
         known = self._cache.secret(*name)
         # A Secret that has lost our label to an admission webhook or policy is not in the watch.
         seen = known.labelled if known else not _may_exist(state.resource, desired)
-        if seen and state.stale_secret != desired.secret_name:
+        if seen and state.reread_secret != desired.secret_name:
             return known
         view = await self._secrets.look(*name)
         if view is None:
-            state.stale_secret = None
+            state.reread_secret = None
             self._cache.remove_secret(name)
         elif view.managed or view.is_owned_by(desired.uid):
-            self._cache.put_secret(view)
+            self._cache.store_secret(view)
         return view
 
-    async def _stranger(self, state: ResourceState, desired: Desired, view: SecretView) -> Claim:
+    async def _claim_foreign(self, state: ResourceState, desired: Desired, view: SecretView) -> Claim:
         """The claim to a Secret that does not name this resource."""
         resource = state.resource
         gone = await self._is_gone(view.owner, resource.key.namespace) if view.owner else False
@@ -148,7 +148,7 @@ class Ownership:
             old = not await self._resources.keeps_details(resource.key.kind)
             if secret and (token := legacy_token(resource, desired, secret, old_crds=old)):
                 return Claim(view=view_secret(secret["metadata"]), legacy=token)
-        state.stale_secret = desired.secret_name
+        state.reread_secret = desired.secret_name
         raise self._foreign(desired, view, is_gone=gone)
 
     def _foreign(self, desired: Desired, view: SecretView, *, is_gone: bool) -> ForeignSecretError:
@@ -176,7 +176,7 @@ class Ownership:
             return
         secret = await self._secrets.read(view.namespace, view.name)
         if secret and (lost := losses(desired, secret)):
-            state.stale_secret = desired.secret_name
+            state.reread_secret = desired.secret_name
             raise _conflict(desired, f"adopting it would drop {lost}", _LOSING)
 
     async def _is_gone(self, owner: Owner, namespace: str) -> bool:

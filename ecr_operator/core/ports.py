@@ -128,8 +128,8 @@ class KeySecret:
 
     Attributes:
         uid: changes when the Secret is recreated.
-        data: the decoded values of its keys that are `model.identities.IAM_KEYS` in any case, and the names
-            of keys that look like misspellings of these, without their values.
+        data: the decoded values of its keys that are `IAM_KEYS` in any case, and the names of keys that look
+            like misspellings of these, without their values.
     """
 
     uid: str
@@ -203,7 +203,7 @@ class SecretStore(Protocol):
 
 
 class ResourceReader(Protocol):
-    """Reads custom resources one by one; implemented by `kube.statuses.KubeStatuses`."""
+    """Reads custom resources one by one; implemented by `kube.resources.KubeResources`."""
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """The uid of the resource that has this name now; None if there is none.
@@ -235,7 +235,7 @@ class ResourceReader(Protocol):
 
 
 class StatusWriter(Protocol):
-    """Writes a resource's status; implemented by `kube.statuses.KubeStatuses`."""
+    """Writes a resource's status; implemented by `kube.resources.KubeResources`."""
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace the status and return what the server keeps of it; a deleted resource is not an error.

@@ -1,11 +1,11 @@
-"""THE STORY: one resource from what was seen of it to its Secret.
+"""Reconcile: one pass, from a resource as last seen to its Secret.
 
-Gather what there is about the resource and its Secret; keep the Secret if nothing is due; otherwise get
-tokens and apply it. Decisions are pure functions of what was gathered (policies). Leaves out: when a pass
-runs, and how its outcome is reported (worker).
+In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
+(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
+get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
+Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
-import math
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,33 +17,37 @@ from ecr_operator.api.text import parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.drift import has_target_token, is_as_applied, is_up_to_date
-from ecr_operator.core.last_good import FIELDS, with_last_good
-from ecr_operator.core.legacy import has_legacy_status
-from ecr_operator.core.logins import Gathered, Logins
-from ecr_operator.core.ownership import Ownership
-from ecr_operator.core.policies import (
+from ecr_operator.core.decisions import (
     Facts,
     accepts,
     answers_request,
     contested,
-    has_login,
+    has_first_login_of_ours,
     keep,
-    may_be_garbage,
+    must_check_resource,
+    partly_refreshed,
     reason_of_write,
     report_label,
-    was_well,
+    was_up_to_date,
+    without_expired,
+    without_token,
 )
+from ecr_operator.core.drift import is_as_applied, is_up_to_date
+from ecr_operator.core.last_good import FIELDS, with_last_good
+from ecr_operator.core.legacy import has_legacy_status
+from ecr_operator.core.logins import Logins
+from ecr_operator.core.manifest import earliest
+from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.repair_limit import LABELS, REPAIRS
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.schedule import is_alive
-from ecr_operator.core.secret import earliest
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
+from ecr_operator.core.token_state import Gathered
 
 _ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
@@ -105,12 +109,12 @@ class Reconciler:
         try:
             result = await self._attempt(state, resource, desired, due=due)
         except OperatorError as error:
-            result = self._failed(error, self._own_times(resource), error=error)
+            result = self._failed(error, self._own_times(resource))
         finally:
             state.reconciled = spec_version(resource)
             if state.removed:
                 self._logins.release(state)
-        fits = desired is not None and has_login(state, desired, self._named_secret(desired))
+        fits = desired is not None and has_first_login_of_ours(state, desired, self._named_secret(desired))
         return self._complete(resource, desired, result, fits=fits)
 
     async def _desired(self, state: ResourceState, resource: Resource) -> Desired | None:
@@ -119,14 +123,14 @@ class Reconciler:
         None where nothing may be written.
         """
         desired = resource.desired and replace(resource.desired, refresh_requested=resource.refresh_requested)
-        if desired and not desired.suspended and not desired.kept & FIELDS:
+        if desired and not desired.suspended and not desired.invalid_fields & FIELDS:
             return desired
         # Where nothing is written, the Secret that exists is reported all the same.
-        known = await self._ownership.recall(resource)
-        if desired is None or not desired.kept & FIELDS:
+        known = await self._ownership.find_own_secret(resource)
+        if desired is None or not desired.invalid_fields & FIELDS:
             return desired
         if known is None and not desired.suspended:
-            known = await self._ownership.inherited(state, desired)
+            known = await self._ownership.find_predecessor_secret(state, desired)
         secret = await self._secrets.read(known.namespace, known.name) if known else None
         if known and secret and (view := view_secret(secret["metadata"])).owner == known.owner:
             return with_last_good(desired, view, secret)
@@ -134,8 +138,8 @@ class Reconciler:
 
     async def _has_defaults(self, state: ResourceState, desired: Desired) -> bool:
         """Whether defaults may replace fields that are not valid, since there is nothing to keep."""
-        if desired.may_create or not has_legacy_status(state.resource):
-            return desired.may_create
+        if desired.may_use_defaults or not has_legacy_status(state.resource):
+            return desired.may_use_defaults
         try:
             # A Secret of v0.6.0 has the defaults.
             return (await self._ownership.claim(state, desired)).legacy is not None
@@ -145,6 +149,7 @@ class Reconciler:
     async def _attempt(
         self, state: ResourceState, resource: Resource, desired: Desired | None, *, due: bool
     ) -> Result:
+        """The outcome where the spec alone decides it; else of the Secret, if it may be written."""
         if desired is None:
             outcome = outcomes.invalid(resource, None)
             return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
@@ -168,6 +173,7 @@ class Reconciler:
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
     ) -> Result:
+        """Claim the Secret and settle it; from the start again if it changed meanwhile."""
         for _ in range(_ATTEMPTS):
             claim = await self._ownership.claim(state, desired)
             try:
@@ -175,7 +181,7 @@ class Reconciler:
                     return await self._adopt(state, resource, desired, claim.legacy, claim.view)
                 return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
-                state.stale_secret = desired.secret_name
+                state.reread_secret = desired.secret_name
         raise TransientError(
             Reason.KUBERNETES_UNAVAILABLE,
             f"Secret {desired.secret_name} keeps changing while the operator writes it; trying again.",
@@ -195,7 +201,7 @@ class Reconciler:
         if len(desired.logins) > 1:
             return Result(outcome=None, requeue_after=0.0)  # v0.6.0 wrote one login: next the others
         facts = self._gather(state, resource, desired, view, due=False)
-        result = replace(facts.settled(token.times, Reason.ADOPTED), applied=True)
+        result = replace(facts.settled(token.times, Reason.ADOPTED), refreshed=True)
         # A request for a fresh token is still open: answered next, within the rate bound.
         return replace(result, refresh_at=None, requeue_after=0.0) if desired.refresh_requested else result
 
@@ -218,13 +224,13 @@ class Reconciler:
             desired=desired,
             present=present,
             own=self._cache.own_secret(resource),
-            times=present.times if present and up_to_date else None,
-            untouched=present is not None and is_as_applied(present, desired, state.applied),
+            up_to_date_times=present.times if present and up_to_date else None,
+            as_applied=present is not None and is_as_applied(present, desired, state.applied),
             due=due,
             first_pass=first_pass,
-            was_well=was_well(state, resource, self._clock.monotonic()),
+            was_up_to_date=was_up_to_date(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
-            relabel=self._try_label(state, present) if present and up_to_date else False,
+            label_check_due=self._try_label(state, present) if present and up_to_date else False,
             repairs=state.repairs,
             now=self._clock.now(),
             monotonic=self._clock.monotonic(),
@@ -238,17 +244,18 @@ class Reconciler:
             return result
         if result := contested(facts):
             return result
-        if may_be_garbage(facts) and not await self._resources.is_active(desired.key, desired.uid):
+        if must_check_resource(facts) and not await self._resources.is_active(desired.key, desired.uid):
             # The watch of resources may lag behind that of Secrets, which the garbage collector changes.
             return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
         await self._guard.check(desired)
         found = await self._logins.gather(state, desired, facts.intact, partial(accepts, facts))
-        gathered = _without_expired(facts, found)
+        gathered = without_expired(facts, found)
         if gathered.pending or gathered.rate_limited is not None or not gathered.tokens:
-            return self._without_token(facts, gathered)
+            return without_token(facts, gathered)
         return await self._write(state, facts, gathered)
 
     async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+        """Write the Secret with these tokens, and delete those of earlier names."""
         desired = facts.desired
         answered = answers_request(facts, gathered.fresh)
         if not answered and facts.present:
@@ -260,57 +267,21 @@ class Reconciler:
             state.repairs = REPAIRS.note(state.repairs, facts.monotonic)
         if gathered.failures:
             # What changed keys made due stays due.
-            return self._partly(facts, gathered)
+            return partly_refreshed(facts, gathered)
         state.rotation_due = None
         settled = facts.settled(earliest(gathered.tokens.values()), reason)
-        result = replace(settled, applied=True, replaced=facts.times)
+        result = replace(settled, refreshed=True, replaced=facts.up_to_date_times)
         return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
 
-    def _without_token(self, facts: Facts, gathered: Gathered) -> Result:
-        # A Secret that lacks another login still has the first one.
-        present = facts.present
-        held = present.times if present and has_target_token(present, facts.desired) else None
-        times = facts.times or held
-        expires_at = facts.alive(times)
-        if gathered.pending:
-            outcome = None if expires_at else outcomes.pending(times)
-            return Result(outcome=outcome, pending=True, expires_at=expires_at)
-        requeue_after = self._seconds_until(gathered.retry_at)
-        if not gathered.failures:
-            # AWS may not be called yet: what the status reports of the last attempt still holds.
-            return Result(outcome=None, requeue_after=requeue_after, expires_at=expires_at)
-        failure = next(iter(gathered.failures.values()))
-        return self._failed(failure.error, times, requeue_after=requeue_after)
-
-    def _partly(self, facts: Facts, gathered: Gathered) -> Result:
-        """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
-        due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
-        until_due = max((due - self._clock.now()).total_seconds(), 1.0) if due else math.inf
-        times = earliest(gathered.tokens.values())
-        errors = {key: failure.error for key, failure in gathered.failures.items()}
-        return Result(
-            outcome=outcomes.partly_refreshed(errors, times),
-            requeue_after=min(self._seconds_until(gathered.retry_at), until_due),
-            expires_at=self._alive(times),
-        )
-
-    def _failed(
-        self,
-        failure: OperatorError,
-        times: TokenTimes | None,
-        *,
-        requeue_after: float | None = None,
-        error: OperatorError | None = None,
-    ) -> Result:
-        outcome = outcomes.failed(failure, times)
-        return Result(
-            outcome=outcome, requeue_after=requeue_after, error=error, expires_at=self._alive(times)
-        )
+    def _failed(self, error: OperatorError, times: TokenTimes | None) -> Result:
+        """The result of an error of Kubernetes, or of the cluster admin's limits."""
+        outcome = outcomes.failed(error, times)
+        return Result(outcome=outcome, error=error, expires_at=self._alive(times))
 
     def _unread(self, resource: Resource, error: OperatorError) -> Result:
         """The result where the Secret can't be read: the status of this spec is believed."""
         status = resource.status
-        result = self._failed(error, self._own_times(resource), error=error)
+        result = self._failed(error, self._own_times(resource))
         is_known = status.get("observedGeneration", resource.generation) == resource.generation
         until = parse_time(status.get("expirationTime"))
         unsure = not is_known or self._cache.own_secret(resource) is None
@@ -341,12 +312,12 @@ class Reconciler:
         view = self._named_secret(desired)
         if view is None or view.labelled or result.outcome is None or result.pending:
             return result
-        if result.applied:
+        if result.refreshed:
             state.label_repairs = LABELS.note(state.label_repairs, self._clock.monotonic())
         return report_label(desired, view, result, result.outcome)
 
     def _try_label(self, state: ResourceState, present: SecretView) -> bool:
-        """Whether to find out now if the label stays; a restart costs no write."""
+        """Whether to write the label again, noted as an attempt; not in the first pass of a term."""
         now = self._clock.monotonic()
         if present.labelled or LABELS.wait(state.label_repairs, now):
             return False
@@ -363,16 +334,3 @@ class Reconciler:
     def _alive(self, times: TokenTimes | None) -> datetime | None:
         """When a token expires; None if it has expired or there is none."""
         return times.expires_at if times and is_alive(times, self._clock.now()) else None
-
-    def _seconds_until(self, monotonic: float) -> float:
-        return max(monotonic - self._clock.monotonic(), 0.0)
-
-
-def _without_expired(facts: Facts, gathered: Gathered) -> Gathered:
-    """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
-    tokens = {
-        key: token
-        for key, token in gathered.tokens.items()
-        if key == facts.desired.target or is_alive(token.times, facts.now)
-    }
-    return replace(gathered, tokens=tokens)

@@ -1,7 +1,7 @@
 """What the operator keeps of a core Secret, and whose it is by its metadata.
 
-Invariants: a view holds no data of the Secret, and no more than the operator may have written itself,
-whatever others write; a Secret that is not this resource's own is never written.
+Invariant: a view holds no data of the Secret, and no more than the operator may have written itself,
+whatever others write. Leaves out: what a resource may do with a Secret that is not its own (ownership).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ from ecr_operator.api.text import (
     mappings_in,
     text_in,
 )
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     FINGERPRINT,
     KEY_HASH,
     MANAGED_BY,
@@ -109,8 +109,8 @@ class SecretView:
         resource_version: as last seen; every later write carries it.
         owner: None where there is none.
         labelled: it bears our label, so that the watch shows it.
-        managed: it bears our field manager's entry, and our label or another value of it that an admission
-            webhook or policy set instead: a change by anyone else removes the label from our entry.
+        managed: the operator wrote it: it has our managedFields entry and our label. Another value of the
+            label counts while our entry has the label: only an admission webhook or policy can set that.
         entry: our own entry in managedFields.
         writers: the other field managers that own some of its data.
         times: of the token in it.

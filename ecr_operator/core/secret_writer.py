@@ -8,8 +8,8 @@ from ecr_operator.api.errors import ImmutableSecretError, StaleObjectError, Tran
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.drift import has_tokens
+from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Links, ResourceReader, SecretStore
-from ecr_operator.core.secret import generated_secret
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
 
@@ -37,7 +37,7 @@ class SecretWriter:
         tokens: Mapping[str, RegistryToken],
         present: SecretView | None,
     ) -> None:
-        """Create the Secret, or change the one that was seen; nothing if it has these very tokens.
+        """Create the Secret, or change the one seen; nothing if one of several logins has these very tokens.
 
         Raises:
             OperatorError: from the API server.
@@ -52,7 +52,7 @@ class SecretWriter:
             # It may have been written all the same: then the watch shows our own write.
             state.applied = None
             raise
-        self._cache.put_secret(view)
+        self._cache.store_secret(view)
         if view.entry:
             state.applied = view.entry
 

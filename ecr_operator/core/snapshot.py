@@ -27,7 +27,7 @@ def failing(cache: Cache) -> Counter[tuple[str, Reason]]:
     return Counter((state.key.kind, state.failing) for state in cache.states() if state.failing)
 
 
-async def watch_loop(clock: Clock, observe: Callable[[float], None]) -> None:
+async def measure_loop_lag(clock: Clock, observe: Callable[[float], None]) -> None:
     """Sleep, and report by how many seconds the wake-up was late, until cancelled."""
     while True:
         due = clock.monotonic() + _PERIOD

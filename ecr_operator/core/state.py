@@ -1,7 +1,8 @@
 """All that is remembered of one resource, in one record, and what one pass over it comes to.
 
-Invariant: the cache creates the record with the resource and drops it with the resource; nothing else keeps
-anything by resource but the queue. Whatever another leader may have made untrue is reset by `begin_term`.
+Invariant: the cache creates the record with the resource and drops it with the resource. Elsewhere a resource
+only stands in the queue, in indexes, among those that wait for a token, and in the limit of Events. Whatever
+another leader may have made untrue is reset by `begin_term`.
 """
 
 from dataclasses import dataclass, field, fields
@@ -34,7 +35,7 @@ class ResourceState:
         reconciled: the spec that the last pass worked on; None before the first pass of a term.
         applied: our managedFields entry as our last apply left it: an apply under our manager's name by
             somebody else shows in nothing but its time.
-        stale_secret: name of a Secret that the watch has shown wrongly: read before the next attempt.
+        reread_secret: name of a Secret that the watch has shown wrongly: read before the next attempt.
         repairs: of the Secret.
         label_repairs: attempts to set the label that an admission webhook overwrites.
         answered_request: the request for a fresh token that has shortened a backoff: each does so once.
@@ -42,8 +43,8 @@ class ResourceState:
         due: its deadline has passed, and no pass has settled it since.
         failures: errors of Kubernetes in a row, all permanent or all transient.
         failures_permanent: which of the two.
-        held_until: no pass before, as the server requested.
-        asking_since: when the call to AWS began that it waits for.
+        not_before: no pass before, as the server requested.
+        fetch_began: when the call to AWS began that it waits for.
         refused_status: the spec whose status can't be written, which was reported once.
         logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
         failing: the reason of the last outcome, if that was a failure.
@@ -54,7 +55,7 @@ class ResourceState:
     removed: bool = False
     reconciled: SpecVersion | None = None
     applied: AppliedEntry | None = None
-    stale_secret: str | None = None
+    reread_secret: str | None = None
     repairs: Repairs = ()
     label_repairs: Repairs = ()
     answered_request: str | None = None
@@ -62,8 +63,8 @@ class ResourceState:
     due: bool = False
     failures: int = 0
     failures_permanent: bool = False
-    held_until: float = 0.0
-    asking_since: float | None = None
+    not_before: float = 0.0
+    fetch_began: float | None = None
     refused_status: SpecVersion | None = None
     logged: bool = False
     failing: Reason | None = None
@@ -91,7 +92,7 @@ class Result:
         requeue_after: seconds until another try.
         error: of Kubernetes, to be tried again with backoff.
         expires_at: when the present token expires, where a refresh is still to come.
-        applied: the Secret was brought to what it should be; False where it was so already.
+        refreshed: the Secret was brought to what it should be; False where it was so already.
         replaced: the times of the token that a fresh one has replaced.
     """
 
@@ -101,5 +102,5 @@ class Result:
     requeue_after: float | None = None
     error: OperatorError | None = None
     expires_at: datetime | None = None
-    applied: bool = False
+    refreshed: bool = False
     replaced: TokenTimes | None = None

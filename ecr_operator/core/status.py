@@ -1,4 +1,4 @@
-"""From the old status and an outcome to the new status.
+"""From the old status and an outcome to the new status, and whether an Event reports the difference.
 
 Invariant: the same outcome gives the same status, so that nothing is written when nothing changed.
 """

@@ -13,7 +13,7 @@ class ResourceStore:
     """The resources of one kind in one scope, as their informer sees them.
 
     Args:
-        kind: which of `resources.KINDS`.
+        kind: one of `KINDS`.
         scope: a namespace, or an empty string for all.
         cache: where they are kept.
     """
@@ -61,7 +61,7 @@ class SecretViewStore:
             if self._shows(name):
                 self._cache.remove_secret(name)
         for view in listed:
-            self._cache.see_secret(view)
+            self._cache.observe_secret(view)
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object that was added or modified."""
@@ -69,7 +69,7 @@ class SecretViewStore:
         known = self._cache.secret(view.namespace, view.name)
         if known and known.uid == view.uid and int(view.resource_version) <= int(known.resource_version):
             return  # the echo of our own write, or older than it
-        self._cache.see_secret(view)
+        self._cache.observe_secret(view)
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """An object that was deleted, or has lost our label."""

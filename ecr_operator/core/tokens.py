@@ -4,8 +4,8 @@ Guarantees:
 - at most one call to AWS per source is under way, and namespaces share the calls fairly;
 - a token is handed out only on the basis on which it was fetched: what permits its identity is read from the
   cluster before, and another basis drops the token;
-- what a namespace's identity got goes with the last resource that uses it, and such drops make no more calls
-  than the bound after a drop allows;
+- what a namespace's identity got goes with the last resource that uses it, and calls after such a drop are
+  limited (flow_control.DropLimit);
 - after a failure a source is not called until its retry is due, and no other source is slowed;
 - no caller waits for AWS: the key of one that gets no token is passed to `on_fetched` when the call ends.
 
@@ -17,14 +17,14 @@ import asyncio
 import random
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
+from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.identity import OPERATOR, Identity
-from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.flow_control import SLOW, DropLimit, FlowControl
 from ecr_operator.core.ports import Clock, TokenIssuer
@@ -32,68 +32,23 @@ from ecr_operator.core.schedule import (
     FASTEST_RETRY,
     is_alive,
     longest_retry_delay,
-    minimum_interval,
     retry_delay,
 )
 from ecr_operator.core.shared_reads import SharedReads
 from ecr_operator.core.state import ResourceState
+from ecr_operator.core.token_state import (
+    SLOW_RETRY,
+    RateLimited,
+    SourceState,
+    TokenFailure,
+    Waiter,
+    unanswered,
+    unexpected,
+    usual_interval,
+)
 
 _MOST_UNUSED: Final = 256
 _PUMP_INTERVAL: Final = 0.5
-_SLOW_RETRY: Final = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFailure:
-    """The last call to a source failed, or has not been answered for a while.
-
-    Attributes:
-        error: what came of it.
-        retry_at: monotonic seconds before which AWS is not called again.
-        failed_at: monotonic seconds at which it failed.
-        unanswered: the call is still under way.
-    """
-
-    error: OperatorError
-    retry_at: float
-    failed_at: float
-    unanswered: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimited:
-    """The cached token is not acceptable, and AWS may not be called for another yet.
-
-    Attributes:
-        retry_at: monotonic seconds at which AWS may be called again.
-    """
-
-    retry_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiter:
-    expires_at: datetime | None
-    since: float
-
-
-@dataclass(slots=True)
-class _Source:
-    basis: str = ""
-    token: RegistryToken | None = None
-    fetched_at: float = 0.0
-    called_at: float | None = None
-    epoch: int = 0
-    failure: TokenFailure | None = None
-    failures: int = 0
-    users: int = 0
-    waiting: dict[ResourceKey, _Waiter] = field(default_factory=dict)
-    refused: set[ResourceKey] = field(default_factory=set)
-
-    def clear(self) -> None:
-        """Drop what was fetched; a call under way is ignored."""
-        self.token, self.failure, self.failures = None, None, 0
-        self.epoch += 1
 
 
 class TokenCache:
@@ -119,11 +74,11 @@ class TokenCache:
         self._clock = clock
         self._on_fetched = on_fetched
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._sources: dict[TokenSource, _Source] = {}
+        self._sources: dict[TokenSource, SourceState] = {}
         self._of_identity: defaultdict[Identity, set[TokenSource]] = defaultdict(set)
         # The operator's own that no resource uses at present.
         self._unused: OrderedDict[TokenSource, None] = OrderedDict()
-        self._bounds = DropLimit()
+        self._drop_limit = DropLimit()
         self._calls = FlowControl(issuer.is_listed, clock.monotonic, self._start)
         self._flights: dict[TokenSource, asyncio.Task[RegistryToken]] = {}
         self._pump: asyncio.Task[None] | None = None
@@ -165,7 +120,7 @@ class TokenCache:
             self._issuer.check(source)
         except OperatorError as error:
             now = self._clock.monotonic()
-            return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now)
+            return TokenFailure(error=error, retry_at=now + SLOW_RETRY, failed_at=now)
         entry, key = self._use(source, user, basis), user.key
         if entry.token and acceptable(entry.token):
             return entry.token
@@ -178,9 +133,9 @@ class TokenCache:
             if (soonest := self._soonest(source, entry)) > now:
                 return RateLimited(retry_at=soonest)
         since = entry.waiting[key].since if key in entry.waiting else now
-        entry.waiting[key] = _Waiter(expires_at, since)
+        entry.waiting[key] = Waiter(expires_at, since)
         self._request(source, key.namespace)
-        return _unanswered(source, entry.failure, now) if now - since >= SLOW else None
+        return unanswered(source, entry.failure, now) if now - since >= SLOW else None
 
     def release(self, user: ResourceState, keep: Collection[TokenSource] = ()) -> None:
         """Have a resource use no source but these, and drop what no resource uses.
@@ -238,10 +193,10 @@ class TokenCache:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._bases.close()
 
-    def _use(self, source: TokenSource, user: ResourceState, basis: str) -> _Source:
+    def _use(self, source: TokenSource, user: ResourceState, basis: str) -> SourceState:
         entry = self._sources.get(source)
         if entry is None:
-            entry = self._sources[source] = _Source(basis=basis)
+            entry = self._sources[source] = SourceState(basis=basis)
             self._of_identity[source.identity].add(source)
         if (entry.token.basis if entry.token else entry.basis) != basis:
             self._drop(source)
@@ -252,7 +207,9 @@ class TokenCache:
             self._unused.pop(source, None)
         return entry
 
-    def _shorten_backoff(self, entry: _Source, failure: TokenFailure, expires_at: datetime | None) -> None:
+    def _shorten_backoff(
+        self, entry: SourceState, failure: TokenFailure, expires_at: datetime | None
+    ) -> None:
         """Bring the next call forward if this user has less time left than those before."""
         if expires_at is None or (remaining := expires_at - self._clock.now()) <= timedelta(0):
             return
@@ -260,18 +217,18 @@ class TokenCache:
         if latest < failure.retry_at:
             entry.failure = replace(failure, retry_at=latest)
 
-    def _soonest(self, source: TokenSource, entry: _Source) -> float:
+    def _soonest(self, source: TokenSource, entry: SourceState) -> float:
         """When AWS may be called, in monotonic seconds, unless the last call failed."""
         if entry.token and is_alive(entry.token.times, self._clock.now()):
-            return entry.fetched_at + _usual_interval(entry.token)
-        return self._bounds.soonest(source, self._clock.monotonic())
+            return entry.fetched_at + usual_interval(entry.token)
+        return self._drop_limit.soonest(source, self._clock.monotonic())
 
     def _drop(self, source: TokenSource) -> None:
         """Drop what a source gave, and bound its next calls."""
         entry = self._sources[source]
         if entry.called_at is not None:
-            interval = _usual_interval(entry.token) if entry.token else None
-            self._bounds.dropped(source, self._clock.monotonic(), entry.called_at, interval)
+            interval = usual_interval(entry.token) if entry.token else None
+            self._drop_limit.dropped(source, self._clock.monotonic(), entry.called_at, interval)
         entry.clear()
 
     def _remove(self, source: TokenSource) -> None:
@@ -296,7 +253,7 @@ class TokenCache:
         if self._calls.any_waiting and self._pump is None:
             self._pump = asyncio.create_task(self._start_waiting(), name="calls that wait")
 
-    def _request_for_waiting(self, source: TokenSource, entry: _Source) -> None:
+    def _request_for_waiting(self, source: TokenSource, entry: SourceState) -> None:
         for namespace in {key.namespace for key in entry.waiting}:
             self._request(source, namespace)
 
@@ -313,14 +270,14 @@ class TokenCache:
         if entry is None or not entry.waiting or source in self._flights:
             return False
         entry.called_at = self._clock.monotonic()
-        self._bounds.called(source, entry.called_at)
+        self._drop_limit.called(source, entry.called_at)
         flight = asyncio.create_task(self._issuer.issue(source), name=f"token {source}")
         flight.add_done_callback(partial(self._ended, source, entry, entry.epoch))
         self._flights[source] = flight
         return True
 
     def _ended(
-        self, source: TokenSource, entry: _Source, epoch: int, flight: "asyncio.Task[RegistryToken]"
+        self, source: TokenSource, entry: SourceState, epoch: int, flight: "asyncio.Task[RegistryToken]"
     ) -> None:
         # A callback, not the end of the task: one that is cancelled before its first step never runs.
         del self._flights[source]
@@ -336,13 +293,15 @@ class TokenCache:
         if waiting_since:
             self._on_fetched(waiting_since)
 
-    def _take_in(self, entry: _Source, flight: "asyncio.Task[RegistryToken]", *, is_current: bool) -> None:
+    def _take_in(
+        self, entry: SourceState, flight: "asyncio.Task[RegistryToken]", *, is_current: bool
+    ) -> None:
         error = flight.exception()
         waiting, refused = list(entry.waiting), set[ResourceKey]()
         if not is_current:
             pass  # dropped meanwhile: the result of the old credentials is ignored
         elif error:
-            self._failed(entry, error if isinstance(error, OperatorError) else _unexpected(error))
+            self._failed(entry, error if isinstance(error, OperatorError) else unexpected(error))
         else:
             # Also those that were refused before: the failure is over.
             refused, entry.refused = entry.refused, set()
@@ -351,7 +310,7 @@ class TokenCache:
         entry.waiting = {}
         self._on_fetched([*waiting, *(refused - set(waiting))])
 
-    def _failed(self, entry: _Source, error: OperatorError) -> None:
+    def _failed(self, entry: SourceState, error: OperatorError) -> None:
         entry.failures += 1
         expiries = [waiter.expires_at for waiter in entry.waiting.values() if waiter.expires_at]
         alive = [expiry for expiry in expiries if expiry > self._clock.now()]
@@ -359,22 +318,3 @@ class TokenCache:
         delay = retry_delay(error, entry.failures, remaining, self._rng)
         now = self._clock.monotonic()
         entry.failure = TokenFailure(error=error, retry_at=now + delay, failed_at=now)
-
-
-def _usual_interval(token: RegistryToken) -> float:
-    return minimum_interval(token.expires_at - token.issued_at).total_seconds()
-
-
-def _unanswered(source: TokenSource, known: TokenFailure | None, now: float) -> TokenFailure:
-    words = f"AWS in {source.region} has not answered yet. Check the network and the region."
-    # What is known of the last try holds during the next one, so that the status does not alternate.
-    error = known.error if known else TransientError(Reason.AWS_UNAVAILABLE, words)
-    return TokenFailure(error=error, retry_at=now + _SLOW_RETRY, failed_at=now, unanswered=True)
-
-
-def _unexpected(error: BaseException) -> TransientError:
-    # Only the type: the text of an unknown exception may contain a token.
-    return TransientError(
-        Reason.AWS_UNAVAILABLE,
-        f"The call to AWS failed with an unexpected error ({type(error).__name__}); trying again.",
-    )

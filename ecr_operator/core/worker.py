@@ -28,7 +28,7 @@ from ecr_operator.core.status import as_event, is_legacy_part, is_ready, next_st
 from ecr_operator.telemetry.metrics import Metrics
 
 _REPORT_PENDING_AFTER = 2.0
-_RETRY_BEYOND = 5.0
+_OVER_LIMIT_RETRY = 5.0
 _MOST_REGIONS = 5  # in a log line
 _SHORTEST_ROUND = timedelta(seconds=1)
 # The status has no word for these.
@@ -94,38 +94,43 @@ class Workers:
             due = await self._queue.get()
             state = self._cache.get(due.key)
             try:
-                await (self._handle(due, state) if state else self._read_beyond(due.key))
+                await (self._handle(due, state) if state else self._read_over_limit(due.key))
             except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
                 # The type alone: the text of an unknown exception may contain a token.
                 log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
                 if state:
-                    self._retry(state, TransientError(Reason.PENDING, "An error of the operator."))
+                    self._retry(
+                        state, TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
+                    )
+                else:
+                    self._queue.schedule_in(due.key, _OVER_LIMIT_RETRY)
             finally:
                 self._queue.done(due.key)
 
-    async def _read_beyond(self, key: ResourceKey) -> None:
+    async def _read_over_limit(self, key: ResourceKey) -> None:
         """Read a resource that is known by name only, now that its namespace has room for it."""
-        if not self._cache.is_beyond(key):
+        if not self._cache.is_over_limit(key):
             return
         try:
             found = await self._resources.read(key)
         except OperatorError as error:
-            self._queue.schedule_in(key, error.retry_after or _RETRY_BEYOND)
+            self._queue.schedule_in(key, error.retry_after or _OVER_LIMIT_RETRY)
         else:
-            self._cache.read_beyond(key, found)
+            self._cache.put_over_limit(key, found)
 
     async def _handle(self, due: Due[ResourceKey], state: ResourceState) -> None:
+        """Make one pass over a resource, schedule the next, and report the outcome."""
         if state.resource.deleting:
             return
         state.due = state.due or due.by_deadline
-        if (wait := state.held_until - self._clock.monotonic()) > 0:
+        if (wait := state.not_before - self._clock.monotonic()) > 0:
             # An event, such as the echo of our own write, must not cut short what the server asked for.
             self._queue.schedule_in(state.key, wait)
             return
         resource = await self._whole(state)
         if resource is None:
             return
-        waited, began = state.asking_since is not None, state.asking_since or self._clock.monotonic()
+        waited, began = state.fetch_began is not None, state.fetch_began or self._clock.monotonic()
         result = await self._reconciler.reconcile(state, resource, due=state.due)
         if state.removed or state.resource.deleting:
             return
@@ -155,15 +160,16 @@ class Workers:
         return whole.with_status(resource.status, whole.refresh_requested) if whole and is_same else None
 
     def _requeue(self, state: ResourceState, result: Result, began: float) -> None:
+        """Schedule the next pass: when the token is due or expires, or for a retry."""
         if result.expires_at is not None:
             # Be there when the token expires, to report it.
             self._queue.schedule_at(state.key, result.expires_at)
         if result.pending:
-            if state.asking_since is None:
-                state.asking_since = began
+            if state.fetch_began is None:
+                state.fetch_began = began
                 self._queue.schedule_in(state.key, _REPORT_PENDING_AFTER)
             return
-        state.asking_since = None
+        state.fetch_began = None
         if result.refresh_at is not None:
             state.due = False
             now = self._clock.now()
@@ -183,7 +189,7 @@ class Workers:
         state.failures = state.failures + 1 if state.failures_permanent is permanent else 1
         state.failures_permanent = permanent
         if error.retry_after:
-            state.held_until = self._clock.monotonic() + error.retry_after
+            state.not_before = self._clock.monotonic() + error.retry_after
         delay = kubernetes_retry_delay(error, state.failures, self._rng)
         if expires_at is not None and not error.retry_after:
             delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
@@ -195,7 +201,7 @@ class Workers:
         if outcome is None or result.pending:
             return
         state.failing = outcome.reason if outcome.is_failure else None
-        if result.applied or state.failing:
+        if result.refreshed or state.failing:
             self._metrics.refreshed(state.key.kind, outcome.reason)
         if result.replaced and resource.desired:
             due = refresh_deadline(result.replaced, resource.desired.frequency, resource.uid)
@@ -206,6 +212,7 @@ class Workers:
     async def _report(
         self, state: ResourceState, resource: Resource, result: Result, *, waited: bool, began: float
     ) -> None:
+        """Write the status if it differs, and log it; emit an Event if the outcome has changed."""
         outcome = result.outcome
         if outcome is None:
             return

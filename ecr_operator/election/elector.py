@@ -33,7 +33,7 @@ Work = Callable[[], Awaitable[None]]
 
 
 class LeaseStore(Protocol):
-    """Reads and writes the one Lease; fulfilled by `kube.lease_store.KubeLeaseStore`.
+    """Reads and writes the one Lease; implemented by `kube.lease_store.KubeLeaseStore`.
 
     Every method raises OperatorError, in bounded time.
     """

@@ -189,7 +189,7 @@ class ElectorState:
         )
 
     def _on_absent(self) -> None:
-        """It was deleted, or never created: the last holder's time still counts."""
+        """It was deleted, or never created: another holder's time still counts, our own does not."""
         if self._is_holder:
             self._expires_at = -inf
         self._record, self._is_holder = None, False

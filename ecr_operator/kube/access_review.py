@@ -110,8 +110,8 @@ _ACCOUNTS: Final = "serviceaccounts"
 NEEDS: Final[tuple[Need, ...]] = (
     *(Need(GROUP, plural, _READ, "the resources that it serves") for plural in PLURALS.values()),
     *(Need(GROUP, f"{plural}/status", ("patch",), "their status") for plural in PLURALS.values()),
-    # An apply is a patch, and needs create where nothing is yet; delete is for renamed Secrets, and on
-    # OpenShift for setting an owner.
+    # An apply is a patch, and needs create where nothing is yet; delete is for Secrets that were
+    # renamed or must be created again, and on OpenShift for setting an owner.
     Need("", "secrets", (*_READ, "create", "patch", "delete"), "the generated Secrets"),
     Need("events.k8s.io", "events", ("create",), "Events on changes of outcome", required=False),
     Need(

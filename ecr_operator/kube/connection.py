@@ -121,7 +121,9 @@ class _ExecPlugin:
                     # Returns at once while the login has some minutes left.
                     await self._loader.load_from_exec_plugin()
             except (ConfigException, OSError, RuntimeError, ValueError) as error:
-                log.warning("the kubeconfig's plug-in gives no fresh login (%s)", type(error).__name__)
+                log.warning(
+                    "the kubeconfig's exec plug-in returned no new credentials (%s)", type(error).__name__
+                )
             configuration.api_key["BearerToken"] = self._loader.token
             self._not_before = time.monotonic() + _PLUGIN_INTERVAL
 

@@ -16,8 +16,8 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import API_VERSION
 from ecr_operator.api.outcome import Outcome
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.core.ports import Clock
-from ecr_operator.core.secret import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import NOT_LEADING, ApiError
 from ecr_operator.kube.client import KubeClient
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class KubeEvents:
-    """Events on the API server; fulfils `core.ports.EventSink`.
+    """Events on the API server; implements `core.ports.EventSink`.
 
     Args:
         client: the API server.

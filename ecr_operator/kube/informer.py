@@ -2,7 +2,8 @@
 
 Guarantees:
 - a list first, then a watch from its version; another list only when the server has dropped that version
-  (410), when versions can't be trusted (a watch that ended in silence), and never in a hot loop;
+  (410), when versions can't be trusted (after a lost connection, or a watch that soon ended in silence), or
+  after an event that is too large, and never in a hot loop;
 - a dead connection is noticed within `_SILENCE` seconds, since each watch ends sooner;
 - pages of a list and events are of bounded size, and other tasks run between objects;
 - every failure is survived: retried with backoff, logged once, and logged again when it is over.

@@ -21,7 +21,7 @@ _GRANT: Final = "Apply the Role for leader election of config/rbac in the operat
 
 
 class KubeLeaseStore:
-    """One Lease; fulfils `election.elector.LeaseStore`.
+    """One Lease; implements `election.elector.LeaseStore`.
 
     Args:
         client: of the elector alone, so that nothing else can delay its requests.

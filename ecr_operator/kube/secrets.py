@@ -1,8 +1,8 @@
-"""Writing generated Secrets by server-side apply.
+"""Reading, applying (server-side apply) and deleting generated Secrets.
 
 Invariant: a Secret is created only where nothing is, and changed only in the very version last seen:
 so nobody else's Secret is touched, and a late write of a leader that lost its Lease fails.
-Responses are asked for as metadata, so no Secret's data comes back into memory.
+Only `read` gets a Secret's data; all other responses are asked for as metadata.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import ImmutableSecretError, OperatorError, StaleObjectError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.secret import MANAGER
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
@@ -27,7 +27,7 @@ _APPLY_QUERY: Final = (("fieldManager", MANAGER), ("force", "true"))
 
 
 class KubeSecrets:
-    """Generated Secrets on the API server; fulfils `core.ports.SecretStore`."""
+    """Generated Secrets on the API server; implements `core.ports.SecretStore`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -81,7 +81,7 @@ def _immutable(error: ApiError, name: str, present: SecretView | None) -> Operat
     if not present or error.code != HTTPStatus.UNPROCESSABLE_ENTITY:
         return None
     if "metadata.uid" in error.message:
-        message = f"Secret {name} was deleted and created again by somebody; reading it again."
+        message = f"Secret {name} was deleted and created again by another client; reading it again."
         return StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, message)
     if error.reason == "Invalid" and _IMMUTABLE.match(error.message):
         message = f"Secret {name} can't be changed in place; it is deleted and created again."

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import StaleObjectError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.secret import MANAGER
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate, translated
 from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, KubeClient

@@ -26,13 +26,13 @@ AUDIENCE: Final = "sts.amazonaws.com"
 _TOKEN_SECONDS: Final = 3600
 # Characters of base64; far beyond any AWS key, so that what is cut here is refused as no key.
 _MAX_VALUE: Final = 1 << 14
-# Characters that are kept; the model ignores the last glob of a longer one.
+# Characters that are kept; `identity.check_permitted` ignores what is beyond 8,192.
 _MAX_ANNOTATION: Final = 1 << 14
 _GRANT: Final = "Apply the component config/rbac/service-account, which grants it"
 
 
 class KubeTenants:
-    """Reads what tenants have; fulfils `core.ports.TenantReader`."""
+    """Reads what tenants have; implements `core.ports.TenantReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

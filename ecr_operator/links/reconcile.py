@@ -3,7 +3,7 @@
 Guarantees:
 - a ServiceAccount is a key on a queue; it is with one worker at a time, and no namespace holds all workers;
 - each write is made from what was read just before, in that very version;
-- no link is removed for a resource before the API server says that it is gone;
+- no link of a resource that the watch no longer shows is removed before the API server says that it is gone;
 - no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace;
 - nothing is asked about ServiceAccounts while no resource names any, except once after a start.
 
@@ -77,9 +77,13 @@ class LinkReconciler:
     """The links of all resources.
 
     Args:
+        cache: the resources and their Secrets.
+        accounts: the ServiceAccounts on the API server.
         resources: looks up resources that the watch doesn't show.
+        clock: both times.
         enqueue: enqueues a resource, after that many seconds, whose outcome may have changed.
         scopes: the namespaces that are watched; an empty string for all.
+        rng: the source of jitter and samples.
 
     Attributes:
         states: what is remembered of each ServiceAccount.
@@ -215,7 +219,7 @@ class LinkReconciler:
                     self._used[scope].set()
             except PermanentError as error:
                 # The rules for it are an optional component; without it there are no links.
-                log.debug("links not looked for", reason=error.reason)
+                log.debug("can't list linked ServiceAccounts", reason=error.reason)
                 return
             except OperatorError as error:
                 failures += 1
@@ -241,8 +245,8 @@ class LinkReconciler:
     async def _reconcile(self, name: AccountName) -> None:
         """Make one pass, unless the ServiceAccount has to rest."""
         state, now = self.states.get(name), self._clock.monotonic()
-        if state.held_until > now:
-            self._queue.schedule_in(name, state.held_until - now)
+        if state.not_before > now:
+            self._queue.schedule_in(name, state.not_before - now)
             return
         # A request from now on may come too late for this pass.
         requested, state.requested_at = state.requested_at <= now, math.inf
@@ -314,7 +318,7 @@ class LinkReconciler:
         state.stale_writes = 0
         delay = link_retry_delay(error, state.failures, self._rng)
         delay = max(delay, self.states.failing[name[0]] * _RETRY_INTERVAL)
-        state.held_until = self._clock.monotonic() + (delay if error.retry_after else state.rest())
+        state.not_before = self._clock.monotonic() + (delay if error.retry_after else state.rest())
         if requested:
             self._request(name, delay)
         else:
@@ -323,7 +327,7 @@ class LinkReconciler:
 
     def _succeeded(self, name: AccountName, state: LinkState) -> None:
         now = self._clock.monotonic()
-        state.held_until = now + state.rest()
+        state.not_before = now + state.rest()
         state.failures = state.stale_writes = 0
         failed = state.error is not None
         self.states.set_error(name, None)

@@ -45,7 +45,7 @@ class LinkState:
         failures: how many in a row.
         stale_writes: how many writes in a row met a newer version.
         requested_at: when a resource or a timer wants a pass; an earlier one is caused by others.
-        held_until: no pass before.
+        not_before: no pass before.
         waiting: resources to enqueue after the next pass.
         repairs: when changes by others were undone.
         record_reported: the log says that its record is ignored.
@@ -58,7 +58,7 @@ class LinkState:
     failures: int = 0
     stale_writes: int = 0
     requested_at: float = math.inf
-    held_until: float = 0.0
+    not_before: float = 0.0
     waiting: frozenset[ResourceKey] = frozenset()
     repairs: Repairs = ()
     record_reported: bool = False
@@ -72,7 +72,7 @@ class LinkState:
         if self.account.labelled or self.error or self.waiting or self.requested_at < math.inf:
             return math.inf
         last_repair = self.repairs[-1] + REPAIRS.window if self.repairs else 0.0
-        return max(self.held_until, last_repair)
+        return max(self.not_before, last_repair)
 
 
 class LinkStates:

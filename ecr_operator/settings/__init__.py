@@ -1,4 +1,6 @@
-"""Everything that can be set, from the command line and the environment; the only reader of either.
+"""Everything that can be set, from the command line and the environment.
+
+Nothing else reads either, except for the SDK's own AWS_ variables, which aws reads.
 
 A mistake is one line on standard error and exit code 2.
 """

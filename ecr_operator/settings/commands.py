@@ -60,7 +60,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Test whether the operator could work here; the region to ask AWS in is empty for the SDK's own."""
+    """Check whether the operator could run here; `region` is empty for the SDK's own."""
 
     place: Place
     parts: tuple[Part, ...] = _PARTS
@@ -69,7 +69,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Render:
-    """Show what would be written, of files or `-` for standard input; with AWS's answer if `show_token`."""
+    """Print the Secrets that would be written for files, or `-` for standard input."""
 
     place: Place
     files: tuple[str, ...]
@@ -79,7 +79,7 @@ class Render:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refresh:
-    """Ask for fresh tokens, and wait for them.
+    """Request new tokens, and wait for them.
 
     Attributes:
         names: kind and name; the kind is None where the user named none. Empty for all resources.

@@ -21,20 +21,20 @@ _UNKNOWN: Final = "unrecognized arguments: "
 _STACK_TRACE_LEVELS: Final = ("info", "warn", "error", "panic")
 _TIME_ENCODINGS: Final = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
 _EPILOG: Final = """\
-commands, in place of running the operator; each has --help:
-  status            show all resources, with the time that their tokens have left
-  check             test whether the operator could work here
-  render            show the Secrets that would be written
-  refresh           ask for fresh tokens and wait for them
+commands (without one, the operator runs); each has --help:
+  status            list all resources with the remaining time of their tokens
+  check             check whether the operator could run here
+  render            print the Secrets that would be written
+  refresh           request new tokens and wait for them
 
 environment:
   WATCH_NAMESPACE   namespaces to serve, separated by commas; all when empty or unset
   POD_NAMESPACE     the operator's own namespace, for its Lease
   POD_NAME          the operator's own name, for its Lease and its Events
-  KUBECONFIG        the kubeconfig, unless --kubeconfig names one
+  KUBECONFIG        the kubeconfig, unless --kubeconfig is set
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
-                    the proxy before AWS, and before an API server outside of the cluster;
-                    http:// or https://, no SOCKS. `ALL_PROXY` is not used
+                    the proxy for AWS, and outside a cluster for the API server; http:// or
+                    https://, not SOCKS. `ALL_PROXY` is ignored
   AWS_*             the SDK's own: credentials, AWS_CONFIG_FILE, AWS_ENDPOINT_URL, ...
 """
 
@@ -90,7 +90,7 @@ def operator_parser() -> Parser:
     """All flags of the operator."""
     parser = Parser(
         prog="ecr-secret-operator",
-        description="Keeps registry credentials for Amazon ECR alive in Kubernetes Secrets.",
+        description="Keeps valid Amazon ECR credentials in Kubernetes Secrets.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -118,16 +118,16 @@ def _add_serving(parser: Parser) -> None:
         # An empty one as controller-runtime has it, here and below.
         type=flag_type(lambda text: values.bind_address(text) if text else DEFAULT_METRICS),
         default=DEFAULT_METRICS,
-        help="where Prometheus reads metrics (default: :8080; 0 switches them off)",
+        help="address of /metrics (default: :8080; 0 disables it)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
         type=flag_type(lambda text: values.bind_address(text) if text else None),
         default=DEFAULT_PROBES,
-        help="where /healthz and /readyz answer (default: :8081; 0 switches them off)",
+        help="address of /healthz and /readyz (default: :8081; 0 disables them)",
     )
-    each = "export metrics of each resource, not of all together only (default: true)"
+    each = "export metrics per resource, not only totals (default: true)"
     _add_boolean(parser, "--resource-metrics", each, default=True)
 
 
@@ -137,28 +137,28 @@ def _add_tenancy(parser: Parser) -> None:
         metavar="GLOB,GLOB",
         action="append",
         default=[],
-        help="roles that resources of any namespace may name in role_arn and the operator's identity then "
-        "assumes (default: only what a namespace's annotation permits)",
+        help="roles that the operator's identity may assume for role_arn, in any namespace (default: only "
+        "those that a namespace's annotation permits)",
     )
     parser.add_argument(
         "--external-id",
         metavar="ID",
         default="",
-        help="sent with each role that the operator's identity assumes",
+        help="external ID for each role that the operator's identity assumes",
     )
-    tags = "tag those sessions with kubernetes-namespace and kubernetes-resource"
+    tags = "tag the sessions of assumed roles with kubernetes-namespace and kubernetes-resource"
     _add_boolean(parser, "--session-tags", tags)
     parser.add_argument(
         "--ambient-credentials",
         metavar="NAMESPACES",
-        help="namespaces whose resources may use the operator's own identity without a role: names between "
-        "commas, or a label selector such as team=platform (default: all)",
+        help="namespaces whose resources may use the operator's own identity without a role: names separated "
+        "by commas, or a label selector such as team=platform (default: all)",
     )
     parser.add_argument(
         "--allowed-registry-hosts",
         metavar="GLOB,GLOB",
         default="",
-        help="hosts that resources may ask for (default: all)",
+        help="registry hosts that resources may use (default: all)",
     )
 
 
@@ -170,13 +170,13 @@ def _add_logs(parser: Parser) -> None:
         help="debug, info, warn, error, panic, or a number for debug (default: info)",
     )
     encoder = "json or console (default: console on a terminal, json elsewhere)"
-    _add_choice(parser, "--zap-encoder", "FORM", ("json", "console"), encoder)
-    devel = "console and debug, unless the two flags above say otherwise"
+    _add_choice(parser, "--zap-encoder", "FORMAT", ("json", "console"), encoder)
+    devel = "console and debug, unless the two flags above are set"
     _add_boolean(parser, "--zap-devel", devel, default=None)
     unused = "accepted for compatibility; no effect"
     _add_choice(parser, "--zap-stacktrace-level", "LEVEL", _STACK_TRACE_LEVELS, unused)
     unused = "accepted for compatibility; times are RFC 3339"
-    _add_choice(parser, "--zap-time-encoding", "FORM", _TIME_ENCODINGS, unused)
+    _add_choice(parser, "--zap-time-encoding", "FORMAT", _TIME_ENCODINGS, unused)
 
 
 def _add_boolean(parser: Parser, name: str, words: str, *, default: bool | None = False) -> None:

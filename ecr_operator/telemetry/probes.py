@@ -1,7 +1,7 @@
 """Whether the operator is alive and ready, for the kubelet's probes.
 
-Alive: a restart would not help. It would help when a watch is no longer even attempted; a blocked event loop
-answers no probe at all. Ready: every watched collection was listed once, and no stop was requested.
+Alive: every watch is still attempted. One that is not, a restart would mend; a blocked event loop answers no
+probe at all. Ready: every watched collection was listed once, and no stop was requested.
 Neither asks whether AWS or the API server can be reached: a restart would not bring them back.
 """
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import structlog
 from aiohttp import web
@@ -40,6 +40,8 @@ _LONGEST: Final = 10.0  # seconds, from connecting to the last byte
 _MOST_CONNECTIONS: Final = 32
 _CLOSE_LIMIT: Final = 0.2  # seconds
 _RESOLV_CONF: Final = Path("/etc/resolv.conf")
+# Also in place of aiohttp's `Server`, which names its version and Python's.
+_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Server": "ecr-secret-operator"}
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 
 Page = Callable[[], Awaitable[web.Response]]
@@ -113,19 +115,23 @@ class BoundedServer(web.Server):
         longest: float = _LONGEST,
         most: int = _MOST_CONNECTIONS,
     ) -> None:
-        super().__init__(
-            handler,
-            handler_cancellation=True,
-            access_log=None,
+        super().__init__(handler, handler_cancellation=True)
+        self._longest = longest
+        self._most = most
+        self._open: dict[web.RequestHandler, tuple[asyncio.Transport, asyncio.TimerHandle]] = {}
+
+    def __call__(self) -> web.RequestHandler:
+        """Make the protocol of one connection."""
+        return _Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=_silent,
             logger=_silent,
             lingering_time=0,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_LINE,
             max_headers=_MOST_HEADERS,
         )
-        self._longest = longest
-        self._most = most
-        self._open: dict[web.RequestHandler, tuple[asyncio.Transport, asyncio.TimerHandle]] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Limit the connection's time, and end the oldest if this is one too many."""
@@ -147,6 +153,14 @@ class BoundedServer(web.Server):
         transport.abort()
 
 
+class _Connection(web.RequestHandler):
+    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:  # noqa: ANN401 - aiohttp's
+        """Answer what is not HTTP, with the headers of every other answer."""
+        response = super().handle_error(*args, **kwargs)
+        response.headers.update(_HEADERS)
+        return response
+
+
 async def _answer(pages: Mapping[str, Page], hosts: "Hosts | None", request: web.BaseRequest) -> web.Response:
     if hosts and not all(map(hosts.accept, request.headers.getall("Host", ()))):
         response = web.Response(status=421, text=f"{hosts.advice}\n")
@@ -156,8 +170,7 @@ async def _answer(pages: Mapping[str, Page], hosts: "Hosts | None", request: web
         response = await _called(page, request.path)
     else:
         response = web.Response(status=404, text="Not Found\n")
-    # Also in place of aiohttp's `Server`, which names its version and Python's.
-    response.headers.update({"X-Content-Type-Options": "nosniff", "Server": "ecr-secret-operator"})
+    response.headers.update(_HEADERS)
     response.force_close()
     return response
 

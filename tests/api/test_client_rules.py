@@ -78,8 +78,8 @@ PROBLEMS: Final = [
     (f"{HOST}.", "ends with a dot", f"write {HOST}."),
     (f"{HOST}/Team", "has capital letters in its path", f"write {HOST}."),
     (f"{HOST}//team", "has two slashes in a row", f"write {HOST}."),
-    (f"{HOST}/te*", "has a path that begins no repository", f"write {HOST}."),
-    (f"{HOST}/%25zz", "has a path that begins no repository", f"write {HOST}."),
+    (f"{HOST}/te*", "has a path that no repository name can begin with", f"write {HOST}."),
+    (f"{HOST}/%25zz", "has a path that no repository name can begin with", f"write {HOST}."),
     ("/team", "The registry contains no host", "write for example"),
     (f"{'a' * 250}.example.com", "is not a host name", "write"),
     (f"{HOST};{HOST}", "is not a host name", "write for example"),
@@ -115,7 +115,7 @@ def test_a_key_that_some_client_uses_is_no_problem(key: str) -> None:
     assert docker_problem(key) is None
 
 
-PATH: Final = "for no OCI artifact"
+PATH: Final = "does not use the login for OCI artifacts"
 SLASH: Final = "also ends with a slash"
 BEHIND: Final = "continue after the slash"
 PORT: Final = "With a port"

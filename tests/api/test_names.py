@@ -112,3 +112,9 @@ def test_an_invalid_link_is_reported_and_keeps_the_login(value: object, words: s
 def test_an_argo_secret_has_no_links() -> None:
     of = resource("ArgoHelmRepoSecret", link_service_accounts=links(("builder", ["pull"])))
     assert (of.problem, desired(of).links) == (None, ())
+
+
+def test_of_several_bad_annotations_the_first_is_reported_in_every_process() -> None:
+    keys = [f"kubernetes.io/{number}" for number in range(50)]
+    with pytest.raises(ValueError, match=r"kubernetes\.io/0. is reserved"):
+        check_annotations(dict.fromkeys(keys, ""))

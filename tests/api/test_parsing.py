@@ -18,7 +18,7 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, parse_resource, requested_refresh
 from ecr_operator.api.text import LARGEST_STATUS, excerpt
 from ecr_operator.core import outcomes
-from ecr_operator.core.secret import generated_secret
+from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.status import next_status
 from tests.api.json_values import json_values, lists_of, objects, texts
 from tests.builders import HOST, NOW, OHIO, desired, raw_resource, resource, tokens
@@ -69,6 +69,21 @@ def test_a_valid_spec_is_kept_verbatim() -> None:
 def test_a_frequency_that_go_parses_is_valid(frequency: str | None, expected: timedelta) -> None:
     of = resource(frequency=frequency)
     assert (of.problem, desired(of).frequency) == (None, expected)
+
+
+@pytest.mark.parametrize("value", [10, True, {"h": 1}, []])
+def test_a_frequency_of_the_wrong_type_is_reported_and_counts_as_absent(value: Any) -> None:
+    of = resource(frequency=value)
+    assert problem("Secret", frequency=value).reason is Reason.INVALID_SPEC
+    assert (desired(of).frequency, desired(of).invalid_fields) == (
+        timedelta(hours=10),
+        frozenset({"frequency"}),
+    )
+
+
+def test_links_of_the_wrong_type_keep_the_links_that_there_are() -> None:
+    of = resource(link_service_accounts="")
+    assert (desired(of).links, desired(of).invalid_fields) == (None, frozenset({"link_service_accounts"}))
 
 
 NAME: Final = "is not a valid Secret name; expected at most 253"
@@ -261,7 +276,7 @@ def test_a_field_that_is_not_valid_is_reported_and_leaves_the_login(
     kind = "Secret" if field in SecretSpec.model_fields else ARGO
     of, found = resource(kind, **{field: value}), problem(kind, **{field: value})
     assert desired(of).logins == desired(resource(kind)).logins
-    assert desired(of).kept == (set() if field == "additional_registries" else {field})
+    assert desired(of).invalid_fields == (set() if field == "additional_registries" else {field})
     assert found.reason in {Reason.INVALID_SPEC, Reason.INVALID_REGISTRY}
     assert words in found.message
     assert len(repr(of)) < 20_000, "nothing of it is kept in memory"
@@ -269,7 +284,7 @@ def test_a_field_that_is_not_valid_is_reported_and_leaves_the_login(
 
 def test_several_fields_that_are_not_valid_are_all_reported() -> None:
     of = resource(secret_labels={"a": "b c"}, frequency="x")
-    assert desired(of).kept == {"secret_labels", "frequency"}
+    assert desired(of).invalid_fields == {"secret_labels", "frequency"}
     assert (desired(of).labels, desired(of).frequency) == ({}, None)
     assert "spec.secret_labels: " in str(of.problem)
     assert "spec.frequency: " in str(of.problem)
@@ -277,7 +292,7 @@ def test_several_fields_that_are_not_valid_are_all_reported() -> None:
 
 def test_a_project_with_repo_creds_keeps_both_from_the_secret() -> None:
     of = resource(ARGO, project="a", credential_scope="repo-creds")
-    assert desired(of).kept == {"project", "credential_scope"}
+    assert desired(of).invalid_fields == {"project", "credential_scope"}
     assert "Argo CD ignores it" in problem(ARGO, project="a", credential_scope="repo-creds").message
 
 
@@ -297,7 +312,7 @@ def test_a_project_that_is_not_valid_is_never_among_the_options() -> None:
     for spec in ({"project": "team a"}, {"project": "a", "credential_scope": "repo-creds"}):
         of = desired(resource(ARGO, repo_type="oci", **spec))
         assert of.argo == ArgoOptions(repo_type="oci")
-        assert not of.may_create
+        assert not of.may_use_defaults
 
 
 def test_a_message_about_an_extra_registry_names_its_place_and_no_login() -> None:
@@ -395,9 +410,9 @@ def test_the_long_parts_of_a_large_spec_are_kept_as_a_digest() -> None:
     def large(value: str) -> Resource:
         return resource(secret_annotations={f"note-{number}": value * 100 for number in range(50)})
 
-    kept = large("x").abridged()
-    assert len(repr(kept)) < 2000
-    assert kept == large("x").abridged() == kept.abridged()
-    assert kept != large("y").abridged()
+    invalid_fields = large("x").abridged()
+    assert len(repr(invalid_fields)) < 2000
+    assert invalid_fields == large("x").abridged() == invalid_fields.abridged()
+    assert invalid_fields != large("y").abridged()
     small = resource(secret_annotations={"note": "x"})
     assert small.abridged() is small

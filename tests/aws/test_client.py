@@ -4,7 +4,9 @@ import asyncio
 import base64
 import gc
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import psutil
 import pytest
@@ -104,6 +106,50 @@ async def test_another_session_closes_the_clients_of_the_last_one_after_their_ca
     assert len(clients) == 1
     aws.release()
     assert await under_way
+
+
+class SlowSession:
+    """Stands for a session of the SDK whose clients take their time to close."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.may_close = asyncio.Event()
+
+    def register_component(self, name: str, component: object) -> None:
+        """As of the SDK."""
+
+    @asynccontextmanager
+    async def create_client(self, service: str, *, region_name: str, config: object) -> AsyncIterator[object]:
+        """As of the SDK."""
+        self.open.add(region_name)
+        try:
+            yield (service, config)
+        finally:
+            await self.may_close.wait()
+            self.open.discard(region_name)
+
+
+async def test_a_change_of_session_that_is_cancelled_leaves_no_client_of_the_last_one(
+    clients: AwsClients,
+) -> None:
+    last, present = cast("AioSession", SlowSession()), cast("AioSession", SlowSession())
+    slow = cast("SlowSession", last)
+    cast("SlowSession", present).may_close.set()
+
+    async def lend(session: AioSession, region: str) -> None:
+        async with clients.lend(session, ecr(region)):
+            pass
+
+    for region in LISTED:
+        await lend(last, region)
+    change = asyncio.create_task(lend(present, LISTED[0]))
+    await asyncio.sleep(0)
+    change.cancel()
+    await asyncio.wait((change,))
+    slow.may_close.set()
+    await lend(present, LISTED[0])
+    assert len(slow.open) <= 1, "more than the one whose close was cancelled"
+    assert len(clients) == 1
 
 
 async def test_calls_with_different_keys_share_a_client_and_never_their_keys(

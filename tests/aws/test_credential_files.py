@@ -38,10 +38,18 @@ BAD = {
     "a byte order mark": (f"\ufeff[default]\n{KEYS}", "line 1 begins with a byte order mark"),
     "no section": (f"# mine\n{KEYS}", "line 2 comes before any section; put [default] above it"),
     "another section": (f"[prod]\n{KEYS}", "no section is named [default]"),
-    "single quotes": (f"[default]\naws_access_key_id='{ACCESS_KEY}'\n", "aws_access_key_id has a quote"),
-    "half a quote": (f'[default]\n{KEYS[:-1]}"\n', "aws_secret_access_key has a quote"),
-    "the guide's empty quotes": ('[default]\naws_access_key_id=""\n', "aws_access_key_id is empty"),
-    "an empty value": ("[default]\naws_secret_access_key=\n", "aws_secret_access_key is empty"),
+    "single quotes": (
+        f"[default]\naws_access_key_id='{ACCESS_KEY}'\n",
+        "line 2: aws_access_key_id has a quote",
+    ),
+    "half a quote": (f'[default]\n\n{KEYS[:-1]}"\r\n', "line 4: aws_secret_access_key has a quote"),
+    "the guide's empty quotes": ('[default]\naws_access_key_id=""\n', "line 2: aws_access_key_id is empty"),
+    "an empty value": ("[default]\naws_secret_access_key=\n", "line 2: aws_secret_access_key is empty"),
+    "the same key in two sections": (
+        "[profile x]\naws_access_key_id = x\n[default]\nAWS_ACCESS_KEY_ID = 'x'\n",
+        "line 4: aws_access_key_id has a quote",
+    ),
+    "a value of several lines": ("[default]\naws_access_key_id='x\n  y\n", "aws_access_key_id has a quote"),
 }
 
 

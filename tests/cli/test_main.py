@@ -34,7 +34,7 @@ assert main() == 1
         ),
         pytest.param(
             "import ecr_operator.cli.main, ecr_operator.cli.render",
-            "ecr_operator.core.secret",
+            "ecr_operator.core.manifest",
             ["rich", "aiobotocore", "aiohttp"],
             id="render without tokens",
         ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from ecr_operator.api.text import format_time
 from ecr_operator.cli.output import CommandError, Terminal
@@ -76,6 +77,7 @@ def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, ph
     [
         pytest.param(None, 0, id="no token: at once"),
         pytest.param(WELL, 0, id="an old token: at once"),
+        pytest.param({"lastUpdatedTime": "9999-12-31T23:59:59Z"}, 0, id="a time that is no token's: at once"),
         pytest.param(status(READY, age=1 / 60), 4, id="a new one: when it is five minutes old"),
         pytest.param({"lastUpdatedTime": "2026-11-24T11:59:00Z"}, 4, id="the same with v0.6.0's status"),
     ],
@@ -167,6 +169,23 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     assert "Secret team-a/deleted: it was deleted meanwhile." in notes
     assert notes.count("Secret team-a/away: AWSUnavailable: No answer. Waiting.") == 1
     assert "Secret team-a/away: no new token within 5s: " in notes
+
+
+async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_others(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "/argohelmreposecrets" in request.path:
+            return await refuse(403, "Forbidden")(request)
+        requested = any(each.method == "PATCH" for each in server.asked)
+        return await reply({"items": [resource(FRESH if requested else WELL)]})(request)
+
+    async with ScriptedServer() as server:
+        server.others = [answer] * 9
+        refreshing = Refreshing(server, tmp_path)
+        assert await refreshing.run("--all", "-n", "team-a") == 1
+    assert "Secret team-a/pull has a new token" in refreshing.out.getvalue()
+    notes = refreshing.errors.getvalue()
+    assert "not allowed to list argohelmreposecrets" in notes
+    assert "can't read the status" not in notes
 
 
 async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:

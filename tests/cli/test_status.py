@@ -119,8 +119,9 @@ def test_a_row_shows_the_present_state(found: Row, state: str, reason: str, mess
         ({"phase": "Failed", "lastUpdatedTime": at(-1)}, "Not ready", "Failed", 11),
         ({"phase": "Failed"}, "Not ready", "Failed", None),
         ({"lastUpdatedTime": at(-1)}, "Not ready", "Pending", 11),
+        ({"phase": "Updated", "lastUpdatedTime": "9999-12-31T23:59:59Z"}, "Ready", "Refreshed", None),
     ],
-    ids=["updated", "long ago", "failed", "failed from the start", "no phase"],
+    ids=["updated", "long ago", "failed", "failed from the start", "no phase", "a time that is no token's"],
 )
 def test_a_status_of_v0_6_0_has_a_presumed_life_of_twelve_hours(
     legacy: Json, state: str, reason: str, left: int | None

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from ecr_operator.core.secret import generated_secret
+from ecr_operator.core.manifest import generated_secret
 from tests.builders import HOST, desired, resource, tokens
 
 # https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#repositories and the examples

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecr_operator.api.client_rules import containers_serves, kubelet_serves
-from ecr_operator.core.secret import DOCKER_KEY, dockerconfigjson, generated_data
+from ecr_operator.core.manifest import DOCKER_KEY, dockerconfigjson, generated_data
 from tests.builders import desired, resource, token
 
 Auths = Mapping[str, Mapping[str, str]]

@@ -1,12 +1,12 @@
-"""Calls to AWS are shared by namespace, and a region that hangs holds up no other."""
+"""FlowControl: calls to AWS are shared by namespace, and a region that hangs delays no other."""
 
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
-from ecr_operator.core.flow_control import SLOW, FlowControl
+from ecr_operator.core.flow_control import SLOW, DropLimit, FlowControl
 
 
 class Exchange:
-    """Calls that stay under way until a test ends them."""
+    """Calls that are in flight until a test ends them."""
 
     def __init__(self, *, unneeded: frozenset[TokenSource] = frozenset()) -> None:
         self.now = 1000.0
@@ -23,12 +23,12 @@ class Exchange:
         return True
 
     def request(self, namespace: str, *sources: TokenSource) -> None:
-        """Have a namespace ask for sources."""
+        """Request calls for a namespace."""
         for source in sources:
             self.calls.request(source, namespace)
 
     def end(self, *sources: TokenSource) -> None:
-        """Have calls answered."""
+        """End calls."""
         for source in sources:
             self.calls.ended(source)
 
@@ -57,7 +57,7 @@ def test_a_call_starts_at_once_and_once() -> None:
     assert not exchange.calls.any_waiting
 
 
-def test_regions_that_the_sdk_does_not_list_take_no_place_of_those_that_it_lists() -> None:
+def test_unlisted_regions_take_no_slot_of_listed_ones() -> None:
     exchange = Exchange()
     exchange.request("loud", *map(made_up, range(1000)))
     before = len(exchange.started)
@@ -74,7 +74,7 @@ def test_a_namespace_leaves_a_reserve_to_others() -> None:
     assert exchange.started[before:] == [made_up(5000)]
 
 
-def test_namespaces_that_wait_start_in_turn() -> None:
+def test_waiting_namespaces_start_calls_in_turn() -> None:
     exchange = Exchange()
     for number, name in enumerate(("loud", "louder", "loudest")):
         exchange.request(name, *map(made_up, range(1000 * number, 1000 * (number + 1))))
@@ -96,7 +96,7 @@ def test_a_call_without_an_answer_gives_its_slot_back() -> None:
     assert len(exchange.started) == 200
 
 
-def test_of_regions_that_are_not_listed_a_namespace_has_a_few_calls_under_way_though_they_hang() -> None:
+def test_a_namespace_has_a_few_calls_to_unlisted_regions_though_they_hang() -> None:
     exchange = Exchange()
     exchange.request("loud", *map(made_up, range(60)))
     for _ in range(4):
@@ -117,7 +117,7 @@ def test_a_region_that_has_not_answered_holds_one_call_of_a_namespace() -> None:
     assert exchange.started[2:] == sources[1:], "it has answered"
 
 
-def test_a_region_that_hangs_holds_one_call_again() -> None:
+def test_a_region_that_hangs_again_holds_one_call() -> None:
     exchange = Exchange()
     exchange.request("a", region("us-east-1", "1"))
     exchange.end(region("us-east-1", "1"))
@@ -128,7 +128,7 @@ def test_a_region_that_hangs_holds_one_call_again() -> None:
     assert exchange.started[2:] == [region("us-east-1", "3"), region("eu-west-1")]
 
 
-def test_a_call_that_is_cancelled_does_not_tell_that_its_region_answers() -> None:
+def test_a_cancelled_call_says_nothing_about_its_region() -> None:
     exchange = Exchange()
     sources = [region("us-east-1", f"role-{number}") for number in range(4)]
     exchange.request("a", *sources)
@@ -141,13 +141,13 @@ def test_a_call_that_is_cancelled_does_not_tell_that_its_region_answers() -> Non
     assert exchange.started[4:] == [sources[0]], "nor that it hangs"
 
 
-def test_forms_of_one_region_share_its_place() -> None:
+def test_fips_forms_of_a_region_share_its_slot() -> None:
     exchange = Exchange()
     exchange.request("a", region("us-east-1"), region("fips-us-east-1"), region("us-east-1-fips"))
     assert exchange.started == [region("us-east-1")]
 
 
-def test_what_is_withdrawn_or_needed_no_more_is_not_started() -> None:
+def test_a_withdrawn_or_unneeded_call_is_not_started() -> None:
     unneeded = made_up(999)
     exchange = Exchange(unneeded=frozenset({unneeded}))
     exchange.request("loud", *map(made_up, range(30)))
@@ -159,3 +159,21 @@ def test_what_is_withdrawn_or_needed_no_more_is_not_started() -> None:
     assert unneeded not in exchange.started
     assert made_up(29) not in exchange.started
     assert not exchange.calls.any_waiting
+
+
+def test_the_limit_after_a_drop_ends_while_calls_go_on() -> None:
+    bounds = DropLimit()
+    bounds.dropped(region("us-east-1", "role"), 1000.0, 999.0, 300.0)
+    for number in range(30):
+        bounds.called(region("us-east-1", "role"), 1000.0 + 10 * number)
+    assert bounds.soonest(region("us-east-1", "role"), 1299.0) == 1590.0
+    assert bounds.soonest(region("us-east-1", "role"), 1300.0) == 0.0
+
+
+def test_the_limit_keeps_no_source_longer_than_it_binds() -> None:
+    bounds = DropLimit()
+    for number, source in enumerate((region("us-east-2"), region("eu-west-1"))):
+        bounds.dropped(source, 1000.0 + number, 999.0, None)
+    bounds.called(region("us-east-2"), 1400.0)
+    bounds.dropped(region("us-east-1", "role"), 1401.5, 1401.0, None)
+    assert len(bounds) == 1

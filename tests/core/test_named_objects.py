@@ -1,4 +1,4 @@
-"""What a watch of metadata shows of the objects that resources name."""
+"""NamedObjects: what is remembered of the Secrets and ServiceAccounts that resources name."""
 
 import asyncio
 from typing import Any
@@ -50,7 +50,7 @@ class Register:
         return self.answer
 
     async def failing(self, identity: Identity = KEYS) -> None:
-        """Ask in vain."""
+        """Read a basis in vain."""
         with pytest.raises(OperatorError):
             await self.named.basis(identity)
 
@@ -74,7 +74,7 @@ def test_a_watch_is_needed_while_a_resource_names_an_object(register: Register) 
     assert demand.off.is_set()
 
 
-async def test_what_is_missing_is_asked_once_until_it_changes(register: Register) -> None:
+async def test_a_missing_object_is_read_once_until_it_changes(register: Register) -> None:
     register.named.name(key(), KEYS)
     relist(register.secrets, [secret("others")])
     register.answer = MISSING
@@ -87,7 +87,7 @@ async def test_what_is_missing_is_asked_once_until_it_changes(register: Register
     assert await register.named.basis(KEYS) == "basis"
 
 
-async def test_without_a_watch_it_is_asked_again(register: Register) -> None:
+async def test_a_failure_is_not_kept_without_a_watch(register: Register) -> None:
     register.named.name(key(), KEYS)
     register.answer = MISSING
     await register.failing()
@@ -101,7 +101,7 @@ async def test_without_a_watch_it_is_asked_again(register: Register) -> None:
 
 
 @pytest.mark.parametrize("error", [transient(), permanent(Reason.KUBERNETES_FORBIDDEN)])
-async def test_what_is_mended_elsewhere_is_asked_again(register: Register, error: OperatorError) -> None:
+async def test_a_failure_that_no_watch_can_end_is_not_kept(register: Register, error: OperatorError) -> None:
     register.named.name(key(), KEYS)
     relist(register.secrets, [])
     register.answer = error
@@ -130,7 +130,7 @@ def test_a_change_names_every_identity_and_resource(register: Register) -> None:
     assert register.changes == [({KEYS, WITH_ROLE}, {"web", "shop"})]
 
 
-async def test_an_object_that_changes_all_the_time_is_told_of_once_a_second_and_no_other_waits(
+async def test_an_object_that_changes_all_the_time_is_reported_once_a_second_and_delays_no_other(
     register: Register,
 ) -> None:
     other = Identity(source="iam_secret", namespace="team", name="other")
@@ -138,7 +138,7 @@ async def test_an_object_that_changes_all_the_time_is_told_of_once_a_second_and_
     register.named.name(key("shop"), other)
     relist(register.secrets, [secret(), secret("other")])
     clock = FakeClock()
-    telling = asyncio.create_task(register.named.pass_on_later(clock))
+    passing = asyncio.create_task(register.named.pass_on_later(clock))
     for version in range(100):
         register.secrets.changed(secret(version=f"1{version}"))
         await clock.advance(0.03)
@@ -146,11 +146,11 @@ async def test_an_object_that_changes_all_the_time_is_told_of_once_a_second_and_
     register.secrets.changed(secret("other", version="6"))
     assert register.changes == [({KEYS}, {"web"})] * 3 + [({other}, {"shop"})]
     await clock.advance(10)
-    assert register.changes[4:] == [({KEYS}, {"web"})], "the last change is told of too"
-    telling.cancel()
+    assert register.changes[4:] == [({KEYS}, {"web"})], "the last change is reported too"
+    passing.cancel()
 
 
-def test_what_nobody_names_is_not_kept(register: Register) -> None:
+def test_an_object_that_no_resource_names_is_not_kept(register: Register) -> None:
     assert register.secrets.read(secret("others")) is None
     register.secrets.changed(secret("others"))
     register.secrets.deleted(secret("others"))

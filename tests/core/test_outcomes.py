@@ -1,4 +1,4 @@
-"""The words of an outcome, and what follows from it."""
+"""Outcomes: the message, reason and permanence of each."""
 
 import json
 
@@ -24,9 +24,9 @@ UNTIL = "has a token that expires at 2026-03-02T00:00:00Z."
         (Reason.ADOPTED, f"Secret web-pull was adopted and {UNTIL}"),
     ],
 )
-def test_a_success_says_what_was_done(reason: Reason, message: str) -> None:
-    told = outcomes.settled(OF, desired(OF), TIMES, reason)
-    assert (told.message, told.reason, told.succeeded, told.fits, told.permanent) == (
+def test_settled_says_what_was_done(reason: Reason, message: str) -> None:
+    found = outcomes.settled(OF, desired(OF), TIMES, reason)
+    assert (found.message, found.reason, found.succeeded, found.fits, found.permanent) == (
         message,
         reason,
         True,
@@ -35,10 +35,10 @@ def test_a_success_says_what_was_done(reason: Reason, message: str) -> None:
     )
 
 
-def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> None:
+def test_settled_under_a_slip_is_not_a_success() -> None:
     bad = resource(frequency="abc")
-    told = outcomes.settled(bad, desired(bad), TIMES, Reason.REFRESHED)
-    assert (told.reason, told.succeeded, told.fits, told.permanent) == (
+    found = outcomes.settled(bad, desired(bad), TIMES, Reason.REFRESHED)
+    assert (found.reason, found.succeeded, found.fits, found.permanent) == (
         Reason.INVALID_SPEC,
         False,
         True,
@@ -47,33 +47,33 @@ def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> Non
 
 
 @pytest.mark.parametrize(
-    ("told", "reason", "fits", "lasting"),
+    ("found", "reason", "fits", "lasting"),
     [
         pytest.param(
             outcomes.failed(transient(), TIMES),
             Reason.AWS_UNAVAILABLE,
             True,
             False,
-            id="a failure that mends itself",
+            id="a transient failure",
         ),
         pytest.param(
-            outcomes.failed(permanent(), None), Reason.ACCESS_DENIED, False, True, id="one for a person"
+            outcomes.failed(permanent(), None), Reason.ACCESS_DENIED, False, True, id="a permanent failure"
         ),
         pytest.param(
             outcomes.failed(ForeignSecretError("Theirs."), None),
             Reason.SECRET_CONFLICT,
             False,
             True,
-            id="a Secret of others",
+            id="a foreign Secret",
         ),
         pytest.param(
-            outcomes.invalid(resource(spec={}), None), Reason.INVALID_SPEC, False, True, id="a bad spec"
+            outcomes.invalid(resource(spec={}), None), Reason.INVALID_SPEC, False, True, id="an invalid spec"
         ),
         pytest.param(
             outcomes.invalid(OF, TIMES), Reason.INVALID_SPEC, True, True, id="a spec that can't be read"
         ),
-        pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="waiting for AWS"),
-        pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="waiting with a dead token"),
+        pytest.param(outcomes.pending(None), Reason.PENDING, False, False, id="pending"),
+        pytest.param(outcomes.pending(TIMES), Reason.PENDING, True, False, id="pending beside a token"),
         pytest.param(outcomes.suspended(OF, TIMES), Reason.SUSPENDED, True, False, id="suspended"),
         pytest.param(
             outcomes.contested(desired(OF), None, None), Reason.FIELDS_CONTESTED, False, False, id="contested"
@@ -94,35 +94,35 @@ def test_a_live_token_under_a_spec_that_is_not_understood_is_no_success() -> Non
         ),
     ],
 )
-def test_whatever_is_no_success(told: Outcome, reason: Reason, fits: bool, lasting: bool) -> None:  # noqa: FBT001 - a table
-    assert (told.succeeded, told.reason, told.fits, told.permanent) == (False, reason, fits, lasting)
+def test_outcomes_other_than_success(found: Outcome, reason: Reason, fits: bool, lasting: bool) -> None:  # noqa: FBT001 - a table
+    assert (found.succeeded, found.reason, found.fits, found.permanent) == (False, reason, fits, lasting)
 
 
-def test_a_contest_names_the_other_writer() -> None:
+def test_contested_names_the_other_writer() -> None:
     seen = view_secret(foreign_metadata())
     assert "by field manager kubectl-create" in outcomes.contested(desired(OF), seen, None).message
     assert "by another client" in outcomes.contested(desired(OF), None, None).message
 
 
-def test_links_that_fail_leave_the_secret_as_good_as_it_is() -> None:
+def test_link_failed_leaves_the_secret_ready() -> None:
     done = outcomes.settled(OF, desired(OF), TIMES, Reason.REFRESHED)
-    told = outcomes.link_failed(done, [transient(Reason.LINK_FAILED), transient(Reason.LINK_FAILED)])
-    assert (told.reason, told.succeeded, told.fits, told.times, told.permanent) == (
+    found = outcomes.link_failed(done, [transient(Reason.LINK_FAILED), transient(Reason.LINK_FAILED)])
+    assert (found.reason, found.succeeded, found.fits, found.times, found.permanent) == (
         Reason.LINK_FAILED,
         False,
         True,
         TIMES,
         False,
     )
-    assert told.message == "It did not work this time."
+    assert found.message == "It did not work this time."
 
 
-def test_of_several_failed_links_the_one_that_a_person_must_mend_names_the_reason() -> None:
+def test_link_failed_has_the_reason_of_a_permanent_error_first() -> None:
     done = outcomes.settled(OF, desired(OF), TIMES, Reason.REFRESHED)
     errors = [transient(Reason.LINK_FAILED), permanent(Reason.KUBERNETES_FORBIDDEN)]
-    told = outcomes.link_failed(done, errors)
-    assert (told.reason, told.permanent) == (Reason.KUBERNETES_FORBIDDEN, True)
-    assert told.message == "It did not work this time. You may not."
+    found = outcomes.link_failed(done, errors)
+    assert (found.reason, found.permanent) == (Reason.KUBERNETES_FORBIDDEN, True)
+    assert found.message == "It did not work this time. You may not."
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_of_several_failed_links_the_one_that_a_person_must_mend_names_the_reaso
         pytest.param(" \u00a0ü", "  ü", id="with any letters"),
     ],
 )
-def test_a_message_is_one_short_line_whatever_it_is_made_from(written: str, shown: str) -> None:
+def test_a_message_is_one_short_printable_line(written: str, shown: str) -> None:
     error = permanent_with(written)
     assert (error.message, str(error)) == (shown, shown)
     assert outcomes.failed(error, None).message == shown
@@ -145,7 +145,7 @@ def permanent_with(message: str) -> PermanentError:
     return PermanentError(Reason.ACCESS_DENIED, message)
 
 
-def test_a_status_is_small_however_many_registries_fail() -> None:
+def test_a_status_with_a_hundred_failed_registries_is_small() -> None:
     errors = {f"host-{number}.example": permanent_with("x" * 5000) for number in range(100)}
-    told = next_status(OF, outcomes.partly_refreshed(errors, TIMES), NOW, None)
-    assert len(json.dumps(told)) < 10_000
+    found = next_status(OF, outcomes.partly_refreshed(errors, TIMES), NOW, None)
+    assert len(json.dumps(found)) < 10_000

@@ -1,4 +1,4 @@
-"""Which Secret a resource may write: the invariant is that no other is."""
+"""Ownership: which Secret a resource may write, and which owner a conflict names."""
 
 # ruff: noqa: S105, S106, S107 - names of Secrets and made-up tokens
 
@@ -10,8 +10,8 @@ import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.core.manifest import dockerconfigjson
 from ecr_operator.core.ownership import Claim, Ownership
-from ecr_operator.core.secret import dockerconfigjson
 from ecr_operator.core.state import ResourceState
 from tests.builders import HOST, HOUR, desired, foreign_metadata, resource, secret_metadata, token
 from tests.core.world import World
@@ -24,6 +24,16 @@ CERTIFICATE = {
     "uid": "c",
     "controller": True,
 }
+REFERENCE = {
+    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
+    "kind": "Secret",
+    "name": "web",
+    "uid": "of another cluster",
+    "controller": True,
+}
+LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
+ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
 
 
 @pytest.fixture
@@ -37,8 +47,8 @@ def ownership(world: World) -> Ownership:
 
 
 async def claim(world: World, of: Resource, *, stale: bool = True) -> Claim:
-    """Ask as after a conflict, so that the Secret itself is looked at."""
-    state = ResourceState(of, stale_secret=desired(of).secret_name if stale else None)
+    """Claim as after a conflict, so that the Secret itself is read."""
+    state = ResourceState(of, reread_secret=desired(of).secret_name if stale else None)
     return await ownership(world).claim(state, desired(of))
 
 
@@ -48,12 +58,12 @@ async def conflict(world: World, of: Resource) -> str:
     return caught.value.message
 
 
-async def test_where_nothing_is_known_nothing_is_asked(world: World) -> None:
+async def test_a_claim_without_a_known_secret_costs_no_request(world: World) -> None:
     found = await claim(world, world.see(), stale=False)
     assert (found, world.secrets.calls) == (Claim(view=None), [])
 
 
-async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: World) -> None:
+async def test_a_claim_of_our_secret_that_the_watch_shows_costs_no_request(world: World) -> None:
     of = world.see()
     world.has_secret(of)
     found = await claim(world, of, stale=False)
@@ -61,9 +71,9 @@ async def test_a_secret_of_ours_that_the_watch_shows_costs_no_request(world: Wor
     assert world.secrets.calls == []
 
 
-async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -> None:
+async def test_a_stale_secret_is_read_once(world: World) -> None:
     of = world.see()
-    asked, state = ownership(world), ResourceState(of, stale_secret="web-pull")
+    asked, state = ownership(world), ResourceState(of, reread_secret="web-pull")
     world.secrets.put(secret_metadata(of, version="77"))
     for _ in range(3):
         found = await asked.claim(state, desired(of))
@@ -72,7 +82,7 @@ async def test_after_a_conflict_it_is_looked_at_and_then_no_more(world: World) -
     assert world.secrets.calls == ["look team/web-pull"]
 
 
-async def test_a_secret_that_is_gone_after_all_is_made_anew(world: World) -> None:
+async def test_a_stale_secret_that_was_deleted_is_claimed_as_absent(world: World) -> None:
     of = world.see()
     world.has_secret(of)
     world.secrets.metadata.clear()
@@ -80,59 +90,45 @@ async def test_a_secret_that_is_gone_after_all_is_made_anew(world: World) -> Non
     assert world.cache.secret("team", "web-pull") is None
 
 
+MADE_BY_ANOTHER = secret_metadata(resource(name="shop"), name="web-pull")
+WITH_CONTROLLER = foreign_metadata(ownerReferences=[CERTIFICATE])
+WITH_CONTROLLER_AND_ANNOTATION = WITH_CONTROLLER | {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}
+COPY = foreign_metadata(labels=LABELS, annotations=ANNOTATIONS)
+
+
 @pytest.mark.parametrize(
-    ("metadata", "words"),
+    ("metadata", "words", "adoptable"),
     [
-        pytest.param(foreign_metadata(), "field manager kubectl-create", id="made by hand"),
+        pytest.param(foreign_metadata(), "field manager kubectl-create", True, id="made by hand"),
+        pytest.param(WITH_CONTROLLER, "Certificate tls", False, id="of a controller"),
         pytest.param(
-            foreign_metadata(ownerReferences=[CERTIFICATE]), "Certificate tls", id="of a controller"
+            WITH_CONTROLLER_AND_ANNOTATION, "Certificate tls", False, id="of a controller, annotated"
         ),
+        pytest.param(MADE_BY_ANOTHER, "Secret shop", False, id="of another resource"),
         pytest.param(
-            foreign_metadata(
-                ownerReferences=[CERTIFICATE], annotations={"ecr.mobb.redhat.com/adopt": "true"}
-            ),
-            "Certificate tls",
-            id="of a controller, whatever an annotation says",
+            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
+            "names another resource of this name",
+            True,
+            id="a copy with the ownerReference of another cluster",
         ),
-        pytest.param(
-            secret_metadata(resource(name="shop"), name="web-pull"), "Secret shop", id="of another resource"
-        ),
+        pytest.param(COPY, "field manager kubectl-create", True, id="a copy with our label and annotations"),
+        pytest.param(COPY | {"managedFields": []}, "it has no owner", True, id="a copy by an unknown writer"),
     ],
 )
-async def test_the_secret_of_others_is_named_and_never_written(
-    world: World, metadata: dict[str, Any], words: str
+async def test_a_foreign_secret_is_a_conflict_that_names_its_owner_and_the_remedy(
+    world: World, metadata: dict[str, Any], words: str, *, adoptable: bool
 ) -> None:
     world.see(name="shop", generated_secret_name="other")
     of = world.see()
     world.secrets.put(metadata)
-    assert words in await conflict(world, of)
+    message = await conflict(world, of)
+    assert words in message
+    assert "Secret web " not in message.replace("Secret web-pull", "")
+    assert (ADOPT in message, "hoose another generated_secret_name" in message) == (adoptable, True)
     assert not any(call.startswith(("apply", "delete")) for call in world.secrets.calls)
 
 
-ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
-
-
-@pytest.mark.parametrize(
-    ("metadata", "adoptable"),
-    [
-        pytest.param(foreign_metadata(), True, id="no controller"),
-        pytest.param(foreign_metadata(ownerReferences=[CERTIFICATE]), False, id="somebody's controller"),
-        pytest.param(
-            secret_metadata(resource(name="shop"), name="web-pull"), False, id="another resource that lives"
-        ),
-    ],
-)
-async def test_adopting_is_advised_only_where_it_can_be_done(
-    world: World, metadata: dict[str, Any], *, adoptable: bool
-) -> None:
-    world.see(name="shop", generated_secret_name="other")
-    of = world.see()
-    world.secrets.put(metadata)
-    advice = await conflict(world, of)
-    assert (ADOPT in advice, "hoose another generated_secret_name" in advice) == (adoptable, True)
-
-
-async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World) -> None:
+async def test_the_secret_of_a_deleted_resource_is_adopted(world: World) -> None:
     of = world.see()
     world.secrets.put(secret_metadata(resource(uid="the one before")))
     found = await claim(world, of)
@@ -141,7 +137,7 @@ async def test_the_secret_of_a_resource_that_is_gone_is_taken_over(world: World)
     assert found.view.owner.uid == "the one before"
 
 
-async def test_an_owner_that_only_the_api_server_knows_is_still_there(world: World) -> None:
+async def test_an_owner_is_looked_up_in_the_api_server_before_its_secret_is_adopted(world: World) -> None:
     of = world.see()
     elsewhere = resource(name="shop", generated_secret_name="web-pull")
     world.resources.uids[elsewhere.key] = elsewhere.uid
@@ -153,7 +149,7 @@ MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
 OTHERS = {"type": "Opaque", "data": {"api-key": "eA=="}}
 
 
-async def test_what_may_be_adopted_is(world: World) -> None:
+async def test_a_secret_with_the_adopt_annotation_is_adopted(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     found = await claim(world, of)
@@ -162,7 +158,7 @@ async def test_what_may_be_adopted_is(world: World) -> None:
     assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
 
 
-async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None:
+async def test_an_adoption_that_would_drop_data_is_a_conflict_that_names_them(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     world.secrets.data["web-pull"] = OTHERS
@@ -171,7 +167,7 @@ async def test_what_adoption_would_lose_is_named_and_stays(world: World) -> None
     assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
 
 
-async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: World) -> None:
+async def test_adopt_replace_reads_no_data(world: World) -> None:
     of = world.see()
     world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "replace"}))
     world.secrets.data["web-pull"] = OTHERS
@@ -179,7 +175,7 @@ async def test_who_says_replace_knows_what_is_lost_so_nothing_is_read(world: Wor
     assert world.secrets.calls == ["look team/web-pull"]
 
 
-async def test_once_adopted_a_secret_is_read_no_more(world: World) -> None:
+async def test_an_adopted_secret_is_not_read_again(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     await world.refresh(of)
@@ -188,48 +184,7 @@ async def test_once_adopted_a_secret_is_read_no_more(world: World) -> None:
     assert "read team/web-pull" not in world.secrets.calls
 
 
-REFERENCE = {
-    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-    "kind": "Secret",
-    "name": "web",
-    "uid": "of another cluster",
-    "controller": True,
-}
-LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
-ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
-
-
-@pytest.mark.parametrize(
-    ("metadata", "words"),
-    [
-        pytest.param(
-            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
-            "names another resource of this name",
-            id="with the reference of a namesake",
-        ),
-        pytest.param(
-            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS),
-            "field manager kubectl-create",
-            id="with our label and annotations",
-        ),
-        pytest.param(
-            foreign_metadata(labels=LABELS, annotations=ANNOTATIONS, managedFields=[]),
-            "it has no owner",
-            id="of whose writer nothing is known",
-        ),
-    ],
-)
-async def test_a_copy_is_not_said_to_belong_to_the_resource_itself(
-    world: World, metadata: dict[str, Any], words: str
-) -> None:
-    world.secrets.put(metadata)
-    said = await conflict(world, world.see())
-    assert words in said
-    assert "Secret web " not in said.replace("Secret web-pull", "")
-    assert ADOPT in said
-
-
-async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
+async def test_a_copy_of_another_resources_secret_is_reported_as_a_copy(world: World) -> None:
     world.see(name="shop")
     of = world.see()
     world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
@@ -238,7 +193,7 @@ async def test_a_copy_of_anothers_secret_is_called_a_copy(world: World) -> None:
     assert "remove its ownerReference" in said
 
 
-async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> None:
+async def test_the_older_of_two_contenders_claims_the_secret(world: World) -> None:
     world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
     of = world.see(age=HOUR)
     said = await conflict(world, of)
@@ -246,7 +201,7 @@ async def test_of_two_that_want_one_secret_the_older_gets_it(world: World) -> No
     assert ADOPT not in said
 
 
-async def test_of_two_that_want_one_secret_the_one_that_has_it_keeps_it(world: World) -> None:
+async def test_a_contender_that_has_the_secret_keeps_it(world: World) -> None:
     world.see(name="shop", age=2 * HOUR, generated_secret_name="web-pull")
     of = world.see(age=HOUR)
     world.has_secret(of)
@@ -277,7 +232,7 @@ async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> Non
         pytest.param(LEGACY, {"type": "Opaque", "data": {}}, id="with other data"),
     ],
 )
-async def test_what_only_looks_like_it_is_of_others(
+async def test_a_secret_that_v0_6_0_did_not_write_is_foreign(
     world: World, status: object, data: dict[str, Any]
 ) -> None:
     of = world.see(status=status)
@@ -286,7 +241,7 @@ async def test_what_only_looks_like_it_is_of_others(
     assert "field manager" in await conflict(world, of)
 
 
-async def test_the_whole_of_a_strangers_secret_is_read_only_when_v0_6_0_may_have_written_it(
+async def test_a_foreign_secret_is_read_whole_only_if_v0_6_0_may_have_written_it(
     world: World,
 ) -> None:
     of = world.see()

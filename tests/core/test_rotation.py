@@ -1,4 +1,4 @@
-"""Which tokens changed keys make due, and when."""
+"""Rotation: which tokens changed keys make due, and when."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ TWO_MINUTES = 120.0
 
 @pytest.fixture
 async def world() -> World:
-    """A cluster where the operator has long-lived keys."""
+    """An empty cluster; the operator has long-lived keys."""
     made = World()
     made.aws.keys[OPERATOR] = OLD
     made.rotation.operator_keys(OLD)
@@ -29,14 +29,14 @@ async def world() -> World:
 
 
 def rotate(world: World, now: KeyDigest) -> int:
-    """Give the operator other keys, as the app does when a file has changed."""
+    """Change the operator's keys, as the app does after a change of their file."""
     world.aws.keys[OPERATOR] = now
     world.tokens.drop_operator()
     return world.rotation.operator_keys(now)
 
 
 def served(world: World, count: int = 20) -> list[Resource]:
-    """Have resources there with healthy Secrets of the old keys."""
+    """Add resources with Secrets of the old keys."""
     found = [world.see(name=f"r{number}") for number in range(count)]
     for of in found:
         world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
@@ -44,12 +44,12 @@ def served(world: World, count: int = 20) -> list[Resource]:
 
 
 def hashes(world: World, *of: Resource) -> set[str | None]:
-    """The hashes that generated Secrets bear."""
+    """The hashes on generated Secrets."""
     views = [world.cache.own_secret(each) for each in of]
     return {view.key_hash for view in views if view}
 
 
-async def test_changed_keys_renew_all_within_two_minutes_spread_and_by_one_call(world: World) -> None:
+async def test_changed_keys_renew_all_within_two_minutes_spread_by_one_call(world: World) -> None:
     found = served(world)
     async with world.working():
         assert rotate(world, NEW) == len(found)
@@ -60,17 +60,17 @@ async def test_changed_keys_renew_all_within_two_minutes_spread_and_by_one_call(
     assert len(world.aws.asked) == 1
 
 
-async def test_wrong_keys_show_on_all_leave_every_token_and_are_asked_once(world: World) -> None:
+async def test_wrong_keys_are_reported_on_all_with_one_call_and_no_write(world: World) -> None:
     found = served(world)
     async with world.working():
         world.aws.failing["us-east-2"] = DENIED
         rotate(world, NEW)
         await world.clock.advance(TWO_MINUTES)
-        assert {world.told(of, "Refreshed") for of in found} == {("False", "AccessDenied")}
-        assert {world.told(of) for of in found} == {("True", "Refreshed")}
+        assert {world.condition(of, "Refreshed") for of in found} == {("False", "AccessDenied")}
+        assert {world.condition(of) for of in found} == {("True", "Refreshed")}
         assert len(world.aws.asked) == 1
         assert not world.secrets.calls
-        # Right ones are tried at once by those that were refused.
+        # Valid keys are tried at once after a refusal.
         world.aws.failing.clear()
         rotate(world, KeyDigest(id_hash="right", contents="3"))
         await settle()
@@ -78,7 +78,7 @@ async def test_wrong_keys_show_on_all_leave_every_token_and_are_asked_once(world
     assert len(world.aws.asked) == 2
 
 
-async def test_an_event_in_between_does_not_put_the_renewal_off(world: World) -> None:
+async def test_an_event_does_not_postpone_a_rotation(world: World) -> None:
     found = served(world, 5)
     async with world.working():
         rotate(world, NEW)
@@ -88,7 +88,7 @@ async def test_an_event_in_between_does_not_put_the_renewal_off(world: World) ->
     assert hashes(world, *found) == {"new"}
 
 
-async def test_an_outage_at_the_renewal_leaves_it_due(world: World) -> None:
+async def test_a_rotation_stays_due_after_a_failed_call(world: World) -> None:
     (of,) = served(world, 1)
     async with world.working():
         world.aws.failing["us-east-2"] = transient(Reason.AWS_UNAVAILABLE)
@@ -100,7 +100,7 @@ async def test_an_outage_at_the_renewal_leaves_it_due(world: World) -> None:
 
 
 @pytest.mark.parametrize("now", [OLD, KeyDigest(id_hash="old", contents="1")], ids=["the same", "read again"])
-async def test_the_same_keys_renew_nothing(world: World, now: KeyDigest) -> None:
+async def test_unchanged_keys_renew_nothing(world: World, now: KeyDigest) -> None:
     found = served(world, 3)
     async with world.working():
         assert rotate(world, now) == 0
@@ -110,9 +110,7 @@ async def test_the_same_keys_renew_nothing(world: World, now: KeyDigest) -> None
 
 
 @pytest.mark.parametrize("by_term", [False, True], ids=["a start", "a new term"])
-async def test_a_start_with_another_key_id_renews_and_one_with_the_same_costs_nothing(
-    world: World, *, by_term: bool
-) -> None:
+async def test_a_start_with_another_key_id_renews_once(world: World, *, by_term: bool) -> None:
     found = served(world)
     if by_term:
         world.rotation.operator_keys(NEW)
@@ -135,7 +133,7 @@ async def test_a_start_with_another_key_id_renews_and_one_with_the_same_costs_no
 @pytest.mark.parametrize(
     ("key_hash", "now"), [("", NEW), ("old", KeyDigest())], ids=["no hash on it", "no long-lived keys now"]
 )
-async def test_at_a_start_what_bears_or_has_no_hash_counts_as_the_same(
+async def test_a_start_without_a_hash_to_compare_renews_nothing(
     world: World, key_hash: str, now: KeyDigest
 ) -> None:
     of = world.see()
@@ -147,7 +145,7 @@ async def test_at_a_start_what_bears_or_has_no_hash_counts_as_the_same(
     assert not world.secrets.calls
 
 
-async def test_what_a_standby_saw_change_costs_it_nothing_when_it_leads(world: World) -> None:
+async def test_a_change_that_a_standby_saw_costs_it_nothing_as_leader(world: World) -> None:
     of = world.see()
     world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
     assert rotate(world, NEW) == 1
@@ -157,7 +155,7 @@ async def test_what_a_standby_saw_change_costs_it_nothing_when_it_leads(world: W
     assert not world.aws.asked
 
 
-async def test_a_token_with_little_time_left_is_renewed_sooner(world: World) -> None:
+async def test_a_token_near_its_expiry_is_rotated_sooner(world: World) -> None:
     world.aws.life = timedelta(minutes=10)
     found = [world.see(name=f"r{number}") for number in range(10)]
     for of in found:
@@ -168,7 +166,7 @@ async def test_a_token_with_little_time_left_is_renewed_sooner(world: World) -> 
     assert hashes(world, *found) == {"new"}
 
 
-async def test_keys_that_change_all_the_time_stay_within_the_bounds(world: World) -> None:
+async def test_keys_that_change_all_the_time_stay_within_the_rate_bound(world: World) -> None:
     served(world)
     async with world.working(16):
         for number in range(100):
@@ -188,14 +186,14 @@ class Named:
         self.version = 5
 
     def shows(self, keys: KeyDigest | Any) -> None:
-        """Have the Secret changed, and the watch show it."""
+        """Change the Secret, and show it by the watch."""
         self.version += 1
         self.world.aws.keys[KEYS] = keys
         self.world.aws.bases[KEYS] = f"basis {self.version}"
         self.store.changed(self.raw())
 
     def lists(self, keys: KeyDigest) -> None:
-        """Have the watch begin."""
+        """Start the watch."""
         self.world.aws.keys[KEYS] = keys
         relist(self.store, [self.raw()])
 
@@ -210,7 +208,7 @@ async def named() -> Named:
     return Named()
 
 
-async def test_other_keys_in_a_named_secret_renew_and_it_is_read_once_for_each_version(named: Named) -> None:
+async def test_changed_keys_in_a_named_secret_renew_and_each_version_is_read_once(named: Named) -> None:
     world = named.world
     async with world.working():
         named.lists(OLD)
@@ -226,7 +224,7 @@ async def test_other_keys_in_a_named_secret_renew_and_it_is_read_once_for_each_v
     assert world.aws.digested == [KEYS] * 3
 
 
-async def test_a_named_secret_that_makes_no_sense_any_more_is_tried_and_session_keys_are_not(
+async def test_keys_that_became_invalid_are_tried_and_session_keys_are_not(
     named: Named,
 ) -> None:
     world = named.world
@@ -236,7 +234,7 @@ async def test_a_named_secret_that_makes_no_sense_any_more_is_tried_and_session_
         world.aws.failing["us-east-2"] = permanent(Reason.CREDENTIALS_MISSING)
         named.shows(KeyDigest())
         await world.clock.advance(TWO_MINUTES)
-        assert world.told(named.of, "Refreshed") == ("False", "CredentialsMissing")
+        assert world.condition(named.of, "Refreshed") == ("False", "CredentialsMissing")
         world.aws.failing.clear()
         named.shows(KeyDigest())
         await settle()
@@ -247,14 +245,14 @@ async def test_a_named_secret_that_makes_no_sense_any_more_is_tried_and_session_
     assert len(world.aws.asked) == asked
 
 
-async def test_a_named_secret_that_changed_before_the_start_is_found_by_the_hash(named: Named) -> None:
+async def test_keys_that_changed_before_the_start_are_found_by_the_hash(named: Named) -> None:
     async with named.world.working():
         named.lists(NEW)
         await named.world.clock.advance(TWO_MINUTES)
     assert hashes(named.world, named.of) == {"new"}
 
 
-async def test_the_same_keys_read_again_are_no_news_and_each_resource_is_still_compared_with_them(
+async def test_keys_that_are_read_again_are_compared_with_each_resource(
     named: Named,
 ) -> None:
     world = named.world
@@ -267,7 +265,7 @@ async def test_the_same_keys_read_again_are_no_news_and_each_resource_is_still_c
     assert hashes(world, named.of) == {"new"}
 
 
-async def test_a_named_secret_that_cannot_be_read_is_read_again_when_that_may_pass(named: Named) -> None:
+async def test_a_named_secret_is_read_again_after_a_transient_error(named: Named) -> None:
     world = named.world
     async with world.working():
         world.aws.keys[KEYS] = transient()
@@ -281,7 +279,7 @@ async def test_a_named_secret_that_cannot_be_read_is_read_again_when_that_may_pa
     assert world.aws.digested == [KEYS] * 3
 
 
-async def test_a_secret_that_is_named_while_the_watch_is_on_is_read_then(named: Named) -> None:
+async def test_a_secret_is_read_when_a_resource_first_names_it(named: Named) -> None:
     world = named.world
     async with world.working():
         relist(named.store, [])

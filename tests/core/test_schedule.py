@@ -1,8 +1,9 @@
-"""When a token is due, when a younger one may serve, how long to wait after a failure."""
+"""Schedule: when a token is due, which cached one serves, how long to wait after a failure."""
 
 # ruff: noqa: S311 - a seed that tests can repeat
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -30,7 +31,7 @@ MINUTE: Final = timedelta(minutes=1)
 SECOND: Final = timedelta(seconds=1)
 SEED: Final = "uid"
 LONGEST_LIFE: Final = timedelta(days=3650)
-# A busy machine is no failure.
+# A busy machine must not fail a test.
 UNHURRIED: Final = settings(deadline=None)
 JITTER: Final = 0.05
 
@@ -42,7 +43,7 @@ errors = st.sampled_from([transient(), permanent(), transient(retry_after=7.0)])
 
 
 def interval(life: timedelta, frequency: str | None, seed: str = SEED) -> timedelta:
-    """Return the time from issue to deadline."""
+    """The time from issue to deadline."""
     parsed = None if frequency is None else parse_go_duration(frequency)
     return refresh_deadline(times(life=life), parsed, seed) - NOW
 
@@ -52,14 +53,14 @@ def interval(life: timedelta, frequency: str | None, seed: str = SEED) -> timede
     [
         pytest.param(TWELVE_HOURS, "10h", 10 * HOUR, id="10h and 2h before expiry are the same"),
         pytest.param(TWELVE_HOURS, "1h", HOUR, id="a shorter frequency counts"),
-        pytest.param(TWELVE_HOURS, "24h", 10 * HOUR, id="24h can't let a token die"),
+        pytest.param(TWELVE_HOURS, "24h", 10 * HOUR, id="24h can't let a token expire"),
         pytest.param(TWELVE_HOURS, None, 10 * HOUR, id="without a frequency it is by expiry"),
         pytest.param(TWELVE_HOURS, "2562047h", 10 * HOUR, id="Go's longest duration is clamped"),
-        pytest.param(40 * SECOND, "10h", 40 * SECOND * 2 / 3, id="a short life keeps a third in hand"),
-        pytest.param(HOUR, "10h", 40 * MINUTE, id="an hour keeps twenty minutes in hand"),
+        pytest.param(40 * SECOND, "10h", 40 * SECOND * 2 / 3, id="a short life keeps a third"),
+        pytest.param(HOUR, "10h", 40 * MINUTE, id="an hour keeps twenty minutes"),
     ],
 )
-def test_the_deadline_is_the_earlier_of_frequency_and_margin_less_five_percent(
+def test_refresh_deadline_is_the_earlier_of_frequency_and_margin_less_five_percent(
     life: timedelta, frequency: str | None, latest: timedelta
 ) -> None:
     assert latest * (1 - JITTER) <= interval(life, frequency) <= latest
@@ -75,7 +76,7 @@ def test_the_deadline_is_the_earlier_of_frequency_and_margin_less_five_percent(
         pytest.param(8 * MINUTE, "1s", 2 * MINUTE, id="a short life is used to a quarter at least"),
     ],
 )
-def test_the_deadline_is_never_sooner_than_the_minimum(
+def test_refresh_deadline_is_never_sooner_than_the_minimum(
     life: timedelta, frequency: str, exactly: timedelta
 ) -> None:
     assert interval(life, frequency) == exactly
@@ -83,7 +84,7 @@ def test_the_deadline_is_never_sooner_than_the_minimum(
 
 @UNHURRIED
 @given(life=lives, frequency=frequencies, seed=st.text())
-def test_for_any_frequency_the_deadline_lies_between_minimum_and_margin(
+def test_refresh_deadline_lies_between_minimum_and_margin_for_any_frequency(
     life: timedelta, frequency: timedelta | None, seed: str
 ) -> None:
     deadline = refresh_deadline(times(life=life), frequency, seed)
@@ -93,18 +94,18 @@ def test_for_any_frequency_the_deadline_lies_between_minimum_and_margin(
 
 @UNHURRIED
 @given(life=lives, frequency=frequencies, seed=st.text())
-def test_the_same_seed_and_token_give_the_same_deadline(
+def test_refresh_deadline_is_the_same_for_the_same_seed_and_token(
     life: timedelta, frequency: timedelta | None, seed: str
 ) -> None:
     first, second = (refresh_deadline(times(life=life), frequency, seed) for _ in range(2))
     assert first == second
 
 
-def test_many_resources_with_one_token_are_spread() -> None:
+def test_refresh_deadline_spreads_resources_with_one_token() -> None:
     assert len({interval(TWELVE_HOURS, "10h", f"uid-{number}") for number in range(100)}) > 90
 
 
-def test_the_next_token_of_a_resource_is_spread_anew() -> None:
+def test_refresh_deadline_spreads_each_token_anew() -> None:
     later = refresh_deadline(times(issued_at=NOW + HOUR), None, SEED) - (NOW + HOUR)
     assert later != interval(TWELVE_HOURS, None)
 
@@ -117,7 +118,7 @@ def test_the_next_token_of_a_resource_is_spread_anew() -> None:
         pytest.param(40 * SECOND, 10 * SECOND, id="a quarter of a short life"),
     ],
 )
-def test_a_fetched_token_is_used_at_least(life: timedelta, expected: timedelta) -> None:
+def test_minimum_interval_is(life: timedelta, expected: timedelta) -> None:
     assert minimum_interval(life) == expected
 
 
@@ -132,23 +133,23 @@ OLD: Final = times(issued_at=NOW - 10 * HOUR)
         pytest.param(73 * MINUTE, OLD, False, id="after a tenth of its life AWS is asked"),
         pytest.param(72 * MINUTE, None, True, id="it serves where there is none"),
         pytest.param(
-            4 * MINUTE, times(issued_at=NOW - 4 * MINUTE), True, id="too young to ask again it serves itself"
+            4 * MINUTE, times(issued_at=NOW - 4 * MINUTE), True, id="within the rate bound it serves itself"
         ),
         pytest.param(
-            6 * MINUTE, times(issued_at=NOW - 6 * MINUTE), False, id="old enough it does not renew itself"
+            6 * MINUTE, times(issued_at=NOW - 6 * MINUTE), False, id="beyond the rate bound it does not"
         ),
         pytest.param(
             30 * MINUTE, times(issued_at=NOW - MINUTE), False, id="an older one does not renew a newer one"
         ),
-        pytest.param(TWELVE_HOURS, None, False, id="a dead one serves nobody"),
+        pytest.param(TWELVE_HOURS, None, False, id="an expired one serves none"),
         pytest.param(-HOUR, OLD, True, id="one from the future, after a step of the clock, serves"),
     ],
 )
-def test_a_cached_token_serves_a_renewal(age: timedelta, present: TokenTimes | None, serves: bool) -> None:  # noqa: FBT001 - a table
+def test_serves_renewal(age: timedelta, present: TokenTimes | None, serves: bool) -> None:  # noqa: FBT001 - a table
     assert serves_renewal(times(issued_at=NOW - age), present, NOW) is serves
 
 
-def test_a_token_is_dead_at_the_moment_of_its_expiry() -> None:
+def test_is_alive_until_the_moment_of_expiry() -> None:
     assert is_alive(times(life=SECOND), NOW + SECOND - timedelta(microseconds=1))
     assert not is_alive(times(life=SECOND), NOW + SECOND)
 
@@ -163,19 +164,19 @@ def delays(error: OperatorError, count: int, remaining: timedelta | None) -> lis
     [
         pytest.param(transient(), 1, TWELVE_HOURS, 1, 2, id="the first retry comes after a second or two"),
         pytest.param(transient(), 4, TWELVE_HOURS, 1, 16, id="each failure doubles the span"),
-        pytest.param(transient(), 10**6, TWELVE_HOURS, 1, 60, id="what mends itself is asked every minute"),
-        pytest.param(transient(), 50, None, 1, 15, id="without a token somebody waits"),
-        pytest.param(transient(), 50, 80 * SECOND, 1, 10, id="near the expiry it gets denser"),
-        pytest.param(transient(), 50, 4 * SECOND, 1, 1, id="in the last seconds it comes every second"),
+        pytest.param(transient(), 10**6, TWELVE_HOURS, 1, 60, id="a transient one every minute"),
+        pytest.param(transient(), 50, None, 1, 15, id="sooner without a token"),
+        pytest.param(transient(), 50, 80 * SECOND, 1, 10, id="more often near the expiry"),
+        pytest.param(transient(), 50, 4 * SECOND, 1, 1, id="every second at the end"),
         pytest.param(transient(), 50, timedelta(0), 1, 1, id="never faster than every second"),
-        pytest.param(permanent(), 1, TWELVE_HOURS, 300, 600, id="what a person mends waits five minutes"),
-        pytest.param(permanent(), 10**6, TWELVE_HOURS, 300, 1800, id="and half an hour at most"),
-        pytest.param(permanent(), 50, 80 * SECOND, 10, 10, id="but seconds when the token is about to die"),
-        pytest.param(permanent(), 1, None, 5, 10, id="and seconds at first where nothing lives"),
-        pytest.param(permanent(), 50, None, 5, 300, id="and five minutes later on"),
+        pytest.param(permanent(), 1, TWELVE_HOURS, 300, 600, id="a permanent one after five minutes"),
+        pytest.param(permanent(), 10**6, TWELVE_HOURS, 300, 1800, id="after half an hour at most"),
+        pytest.param(permanent(), 50, 80 * SECOND, 10, 10, id="after seconds near the expiry"),
+        pytest.param(permanent(), 1, None, 5, 10, id="after seconds at first without a token"),
+        pytest.param(permanent(), 50, None, 5, 300, id="after five minutes later on"),
     ],
 )
-def test_the_delay_after_a_failure(
+def test_retry_delay(
     error: OperatorError, count: int, remaining: timedelta | None, least: float, most: float
 ) -> None:
     found = delays(error, count, remaining)
@@ -184,13 +185,13 @@ def test_the_delay_after_a_failure(
     assert max(found) - min(found) >= (most - least) * 0.8
 
 
-def test_what_aws_asks_for_is_waited_even_close_to_expiry() -> None:
+def test_retry_delay_is_retry_after_even_close_to_expiry() -> None:
     assert min(delays(transient(retry_after=7.0), 1, SECOND)) == 7
 
 
 @UNHURRIED
 @given(error=errors, count=failures, remaining=remainders, seed=st.integers())
-def test_any_delay_is_a_second_at_least_and_leaves_room_before_the_expiry(
+def test_retry_delay_is_a_second_at_least_and_an_eighth_of_the_rest_at_most(
     error: OperatorError, count: int, remaining: timedelta | None, seed: int
 ) -> None:
     delay = retry_delay(error, count, remaining, random.Random(seed))
@@ -200,43 +201,38 @@ def test_any_delay_is_a_second_at_least_and_leaves_room_before_the_expiry(
 
 
 @pytest.mark.parametrize(
-    ("error", "count", "least", "most"),
+    ("delay", "error", "count", "least", "most"),
     [
-        pytest.param(transient(), 1, 0.25, 0.5, id="at first in no time"),
-        pytest.param(transient(), 10**6, 0.25, 30, id="later every half minute"),
-        pytest.param(permanent(), 1, 1, 2, id="a refusal may pass with the server's start"),
-        pytest.param(permanent(), 4, 1, 16, id="what a person mends waits longer"),
-        pytest.param(permanent(), 10**6, 1, 300, id="and five minutes at most"),
-        pytest.param(transient(retry_after=42.0), 1, 42, 42, id="Retry-After counts"),
+        pytest.param(kubernetes_retry_delay, transient(), 1, 0.25, 0.5, id="soon at first"),
+        pytest.param(kubernetes_retry_delay, transient(), 10**6, 0.25, 30, id="later every half minute"),
+        pytest.param(
+            kubernetes_retry_delay,
+            permanent(),
+            1,
+            1,
+            2,
+            id="a permanent one soon at first",
+        ),
+        pytest.param(kubernetes_retry_delay, permanent(), 4, 1, 16, id="a permanent one waits longer"),
+        pytest.param(kubernetes_retry_delay, permanent(), 10**6, 1, 300, id="and five minutes at most"),
+        pytest.param(kubernetes_retry_delay, transient(retry_after=42.0), 1, 42, 42, id="Retry-After counts"),
+        pytest.param(link_retry_delay, transient(), 1, 0.8, 1.0, id="a link soon at first"),
+        pytest.param(link_retry_delay, transient(), 4, 6.4, 8.0, id="a link later"),
+        pytest.param(link_retry_delay, transient(), 10**6, 24.0, 30.0, id="a link every half minute"),
+        pytest.param(link_retry_delay, transient(retry_after=45.0), 1, 45, 45, id="a link: Retry-After"),
+        pytest.param(link_retry_delay, permanent(), 10**6, 1.0, 300.0, id="a link: a permanent one slowly"),
     ],
 )
-def test_the_delay_after_kubernetes_failed(
-    error: OperatorError, count: int, least: float, most: float
+def test_the_retry_delay_after_kubernetes_failed(
+    delay: Callable[..., float], error: OperatorError, count: int, least: float, most: float
 ) -> None:
     rng = random.Random(7)
-    found = [kubernetes_retry_delay(error, count, rng) for _ in range(300)]
+    found = [delay(error, count, rng) for _ in range(300)]
     assert least <= min(found)
     assert max(found) <= most
 
 
-@pytest.mark.parametrize(
-    ("error", "count", "least", "most"),
-    [
-        pytest.param(transient(), 1, 0.8, 1.0, id="a link is tried again soon at first"),
-        pytest.param(transient(), 4, 6.4, 8.0, id="then later"),
-        pytest.param(transient(), 10**6, 24.0, 30.0, id="and every half minute at last"),
-        pytest.param(transient(retry_after=45.0), 1, 45.0, 45.0, id="not before it may be"),
-        pytest.param(permanent(), 10**6, 1.0, 300.0, id="what a person mends comes slowly"),
-    ],
-)
-def test_retries_of_links(error: OperatorError, count: int, least: float, most: float) -> None:
-    rng = random.Random(7)
-    found = [link_retry_delay(error, count, rng) for _ in range(300)]
-    assert least <= min(found)
-    assert max(found) <= most
-
-
-def test_what_fell_due_while_we_were_down_is_spread_and_the_nearest_to_expiry_comes_first() -> None:
+def test_spread_overdue_goes_by_expiry() -> None:
     later = [spread_overdue(times(life=HOUR), NOW, f"uid-{number}") - NOW for number in range(100)]
     sooner = [spread_overdue(times(life=MINUTE), NOW, f"uid-{number}") - NOW for number in range(100)]
     assert timedelta(0) < max(sooner) <= SECOND
@@ -248,7 +244,7 @@ def test_what_fell_due_while_we_were_down_is_spread_and_the_nearest_to_expiry_co
 
 @given(st.timedeltas(min_value=-HOUR, max_value=TWELVE_HOURS), st.text(max_size=40))
 @UNHURRIED
-def test_changed_keys_are_tried_within_two_minutes_and_soon_enough_to_try_again(
+def test_rotation_deadline_is_within_two_minutes_and_a_sixtieth_of_the_rest(
     left: timedelta, seed: str
 ) -> None:
     now = NOW + TWELVE_HOURS - left
@@ -258,6 +254,6 @@ def test_changed_keys_are_tried_within_two_minutes_and_soon_enough_to_try_again(
     assert due == rotation_deadline(times(), now, seed)
 
 
-def test_changed_keys_are_tried_spread() -> None:
+def test_rotation_deadline_spreads_resources() -> None:
     found = {rotation_deadline(times(), NOW, f"uid-{number}") for number in range(100)}
     assert max(found) - min(found) > MINUTE

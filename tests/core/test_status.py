@@ -1,4 +1,4 @@
-"""What the status says after an outcome."""
+"""Status: phase, conditions and times after an outcome, and whether that is worth an Event."""
 
 # ruff: noqa: S106 - names of Secrets
 
@@ -21,7 +21,7 @@ NOTHING: Final = outcome(Reason.AWS_UNAVAILABLE, fits=False, times=None)
 def status_after(
     *said: Outcome, old: dict[str, Any] | None = None, generation: int = 1, now: timedelta = timedelta(0)
 ) -> dict[str, Any]:
-    """Return the status after outcomes that came a minute apart."""
+    """The status after outcomes a minute apart."""
     status: dict[str, Any] = old or {}
     for minute, each in enumerate(said):
         moment = NOW + now + minute * timedelta(minutes=1)
@@ -34,7 +34,7 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((each for each in status["conditions"] if each["type"] == kind), None)
 
 
-def told(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def reported(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
 
 
@@ -80,7 +80,7 @@ def test_the_whole_status_after_the_first_token() -> None:
             outcome(Reason.REPAIRED, succeeded=True),
             "Updated",
             {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "Refreshed")},
-            id="a repair says nothing new",
+            id="a repair is reported as a success",
         ),
         pytest.param(
             DENIED,
@@ -90,19 +90,19 @@ def test_the_whole_status_after_the_first_token() -> None:
                 "Refreshed": ("False", "AccessDenied"),
                 "Stalled": ("True", "AccessDenied"),
             },
-            id="a failure while the token lives",
+            id="a failure beside a live token",
         ),
         pytest.param(
             outcome(Reason.THROTTLED, times=DEAD),
             "Failed",
             {"Ready": ("False", "TokenExpired"), "Refreshed": ("False", "Throttled")},
-            id="a failure after the token died",
+            id="a failure beside an expired token",
         ),
         pytest.param(
             NOTHING,
             "Failed",
             {"Ready": ("False", "AWSUnavailable"), "Refreshed": ("False", "AWSUnavailable")},
-            id="a failure before there was any",
+            id="a failure without a token",
         ),
         pytest.param(
             outcome(Reason.SECRET_CONFLICT, fits=False, times=None, permanent=True),
@@ -112,13 +112,13 @@ def test_the_whole_status_after_the_first_token() -> None:
                 "Refreshed": ("False", "SecretConflict"),
                 "Stalled": ("True", "SecretConflict"),
             },
-            id="a conflict is for a person",
+            id="a conflict",
         ),
         pytest.param(
             outcome(Reason.PENDING, fits=False, times=None),
             "Pending",
             {"Ready": ("False", "Pending"), "Refreshed": ("Unknown", "Pending")},
-            id="while AWS is being asked",
+            id="pending",
         ),
         pytest.param(
             outcome(Reason.SUSPENDED, fits=False, times=None),
@@ -130,33 +130,33 @@ def test_the_whole_status_after_the_first_token() -> None:
             outcome(Reason.SUSPENDED),
             "Suspended",
             {"Ready": ("True", "Refreshed"), "Refreshed": ("Unknown", "Suspended")},
-            id="suspended while the token lives",
+            id="suspended beside a live token",
         ),
         pytest.param(
             outcome(Reason.PARTLY_REFRESHED, succeeded=True),
             "Updated",
             {"Ready": ("True", "Refreshed"), "Refreshed": ("True", "PartlyRefreshed")},
-            id="a success that is not whole says so",
+            id="a partial success",
         ),
         pytest.param(
             outcome(fits=False),
             "Failed",
             {"Ready": ("False", "Refreshed"), "Refreshed": ("True", "Refreshed")},
-            id="a live token in a Secret that does not fit is not ready",
+            id="a live token in a Secret of another spec",
         ),
     ],
 )
 def test_phase_and_conditions(after: Outcome, phase: str, conditions: dict[str, tuple[str, str]]) -> None:
     status = status_after(after)
-    assert (status["phase"], told(status)) == (phase, conditions)
+    assert (status["phase"], reported(status)) == (phase, conditions)
 
 
-def test_a_failure_says_how_long_the_present_token_lives() -> None:
+def test_a_failure_says_when_the_present_token_expires() -> None:
     message = (condition(status_after(DENIED), "Refreshed") or {})["message"]
     assert message == "You may not. The present token expires at 2026-03-02T00:00:00Z."
 
 
-def test_after_the_expiry_it_says_since_when() -> None:
+def test_a_failure_says_when_the_present_token_expired() -> None:
     status = status_after(outcome(Reason.THROTTLED, times=DEAD, message="Too many."))
     assert (condition(status, "Ready") or {})[
         "message"
@@ -166,7 +166,7 @@ def test_after_the_expiry_it_says_since_when() -> None:
     ] == "Too many. The present token expired at 2026-03-01T12:00:00Z."
 
 
-def test_a_failure_without_any_token_says_nothing_of_one() -> None:
+def test_a_failure_without_a_token_mentions_none() -> None:
     assert (condition(status_after(NOTHING), "Refreshed") or {})["message"] == "What happened."
 
 
@@ -181,13 +181,13 @@ def test_a_transition_time_moves_only_when_the_status_does() -> None:
     assert (condition(status, "Refreshed") or {})["lastTransitionTime"] == "2026-03-01T12:01:00Z"
 
 
-def test_a_new_reason_with_the_same_status_is_no_transition() -> None:
+def test_a_new_reason_does_not_move_the_transition_time() -> None:
     status = status_after(DENIED, outcome(Reason.THROTTLED))
     refreshed = condition(status, "Refreshed") or {}
     assert (refreshed["reason"], refreshed["lastTransitionTime"]) == ("Throttled", format_time(NOW))
 
 
-def test_stalled_goes_away_when_it_mends_itself() -> None:
+def test_stalled_is_absent_after_a_success() -> None:
     assert condition(status_after(DENIED), "Stalled") is not None
     assert condition(status_after(DENIED, outcome()), "Stalled") is None
 
@@ -198,7 +198,7 @@ def test_the_new_generation_is_in_every_condition() -> None:
     assert {each["observedGeneration"] for each in status["conditions"]} == {5}
 
 
-def test_the_last_update_is_remembered_when_the_secret_is_lost() -> None:
+def test_last_updated_time_stays_without_a_secret() -> None:
     status = status_after(outcome(), NOTHING)
     assert status["lastUpdatedTime"] == format_time(NOW)
     assert not {"expirationTime", "nextRefreshTime", "secretName"} & status.keys()
@@ -217,9 +217,9 @@ def test_the_last_update_is_remembered_when_the_secret_is_lost() -> None:
     ],
     ids=repr,
 )
-def test_an_old_status_of_any_form_is_survived(conditions: object) -> None:
+def test_an_old_status_of_any_form_is_tolerated(conditions: object) -> None:
     status = status_after(outcome(), old={"conditions": conditions})
-    assert told(status)["Ready"] == ("True", "Refreshed")
+    assert reported(status)["Ready"] == ("True", "Refreshed")
     outcome_changed({"conditions": conditions}, status)
 
 
@@ -227,43 +227,44 @@ def test_an_old_status_of_any_form_is_survived(conditions: object) -> None:
     ("first", "second", "changed"),
     [
         pytest.param(outcome(), outcome(), False, id="the same"),
-        pytest.param(
-            outcome(), outcome(times=times(issued_at=NOW + HOUR)), False, id="a refresh is nothing new"
-        ),
+        pytest.param(outcome(), outcome(times=times(issued_at=NOW + HOUR)), False, id="a refresh"),
         pytest.param(outcome(), DENIED, True, id="a failure"),
         pytest.param(DENIED, outcome(Reason.THROTTLED), True, id="another failure"),
         pytest.param(DENIED, outcome(), True, id="a recovery"),
         pytest.param(
-            DENIED, outcome(Reason.ACCESS_DENIED, permanent=True, times=DEAD), True, id="the token's death"
+            DENIED,
+            outcome(Reason.ACCESS_DENIED, permanent=True, times=DEAD),
+            True,
+            id="the token's expiry",
         ),
     ],
 )
-def test_the_moment_for_an_event(first: Outcome, second: Outcome, changed: bool) -> None:  # noqa: FBT001 - a table
+def test_outcome_changed_between(first: Outcome, second: Outcome, changed: bool) -> None:  # noqa: FBT001 - a table
     assert outcome_changed(status_after(first), status_after(second)) is changed
 
 
 @pytest.mark.parametrize(
     ("of", "seconds", "ready"),
     [
-        pytest.param(outcome(), 0, True, id="a live token that fits"),
+        pytest.param(outcome(), 0, True, id="a live token of this spec"),
         pytest.param(outcome(), 12 * 3600 - 1, True, id="in its last second"),
         pytest.param(outcome(), 12 * 3600, False, id="at its expiry"),
-        pytest.param(outcome(fits=False), 0, False, id="a live token that does not fit"),
+        pytest.param(outcome(fits=False), 0, False, id="a live token of another spec"),
         pytest.param(outcome(times=None), 0, False, id="no token"),
     ],
 )
-def test_ready(of: Outcome, seconds: int, ready: bool) -> None:  # noqa: FBT001 - a table
+def test_is_ready(of: Outcome, seconds: int, ready: bool) -> None:  # noqa: FBT001 - a table
     assert is_ready(of, NOW + timedelta(seconds=seconds)) is ready
 
 
 @pytest.mark.parametrize(
     ("first", "an_event"),
     [
-        pytest.param(outcome(), False, id="a first success would double the writes of a mass start"),
-        pytest.param(DENIED, True, id="a first failure is worth one"),
+        pytest.param(outcome(), False, id="a success: an Event would be a third write"),
+        pytest.param(DENIED, True, id="a failure"),
     ],
 )
-def test_an_event_for_the_first_outcome(first: Outcome, an_event: bool) -> None:  # noqa: FBT001 - a table
+def test_outcome_changed_for_the_first_outcome(first: Outcome, an_event: bool) -> None:  # noqa: FBT001 - a table
     assert outcome_changed({}, status_after(first)) is an_event
 
 
@@ -280,14 +281,14 @@ def test_an_event_for_the_first_outcome(first: Outcome, an_event: bool) -> None:
         pytest.param(status_after(outcome()), False, id="all of it"),
     ],
 )
-def test_what_v0_6_0s_crd_keeps_of_a_status(old: dict[str, Any], part: bool) -> None:  # noqa: FBT001 - a table
+def test_is_legacy_part(old: dict[str, Any], part: bool) -> None:  # noqa: FBT001 - a table
     assert is_legacy_part(old, status_after(outcome())) is part
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        pytest.param({}, None, id="nothing said yet"),
+        pytest.param({}, None, id="empty"),
         pytest.param({"phase": "Updated"}, True, id="by phase, as v0.6.0's CRD has it"),
         pytest.param({"phase": "Failed"}, False, id="by phase, failed"),
         pytest.param({"phase": "Suspended"}, None, id="by phase, suspended"),
@@ -301,7 +302,7 @@ def test_what_v0_6_0s_crd_keeps_of_a_status(old: dict[str, Any], part: bool) -> 
         pytest.param({"conditions": "x", "phase": {}}, None, id="more garbage"),
     ],
 )
-def test_what_a_status_says_of_ready(status: dict[str, Any], said: bool | None) -> None:  # noqa: FBT001 - a table
+def test_reported_ready(status: dict[str, Any], said: bool | None) -> None:  # noqa: FBT001 - a table
     assert reported_ready(status) is said
 
 
@@ -315,9 +316,7 @@ def test_what_a_status_says_of_ready(status: dict[str, Any], said: bool | None) 
         (Reason.SECRET_CONFLICT, "Failed"),
     ],
 )
-def test_v0_6_0s_status_stays_until_it_is_known_whether_its_secret_is_there(
-    reason: Reason, phase: str
-) -> None:
+def test_a_status_of_v0_6_0_stays_until_its_secret_is_known(reason: Reason, phase: str) -> None:
     old = {"phase": "Updated", "lastUpdatedTime": format_time(NOW)}
     status = status_after(outcome(reason, fits=False, times=None), old=old)
     assert (status["phase"], "observedGeneration" in status) == (phase, phase != "Updated")

@@ -1,6 +1,4 @@
-"""Who may use the operator's own identity."""
-
-import pytest
+"""TenancyGuard: which namespaces may use the operator's identity, and for which registries."""
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
@@ -8,7 +6,7 @@ from ecr_operator.api.tenancy import TenancyPolicy, parse_selector
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from tests.builders import NAMESPACE, desired, resource
 from tests.core.world import World
-from tests.fakes import FakeTenants, settle
+from tests.fakes import FakeTenants
 
 OWN = resource()
 NAMED = resource(service_account={"name": "ci"})
@@ -22,17 +20,17 @@ async def allowed(policy: TenancyPolicy, tenants: FakeTenants | None = None) -> 
     return True
 
 
-async def test_without_a_policy_every_namespace_may() -> None:
+async def test_without_a_policy_every_namespace_may_use_the_operators_identity() -> None:
     assert await allowed(TenancyPolicy())
 
 
-async def test_named_namespaces_may_and_others_may_not() -> None:
+async def test_ambient_namespaces_limit_the_operators_identity() -> None:
     assert await allowed(TenancyPolicy(ambient_namespaces=("x", NAMESPACE)))
     assert not await allowed(TenancyPolicy(ambient_namespaces=("x",)))
     assert not await allowed(TenancyPolicy(ambient_namespaces=()))
 
 
-async def test_a_selector_is_held_against_the_labels_of_now() -> None:
+async def test_ambient_selector_applies_to_the_present_labels() -> None:
     tenants = FakeTenants()
     policy = TenancyPolicy(ambient_namespaces=(), ambient_selector=parse_selector("team=a"))
     assert not await allowed(policy, tenants)
@@ -40,24 +38,21 @@ async def test_a_selector_is_held_against_the_labels_of_now() -> None:
     assert await allowed(policy, tenants)
 
 
-async def test_who_names_an_identity_needs_no_leave() -> None:
+async def test_a_named_identity_is_not_limited() -> None:
     await TenancyGuard(TenancyPolicy(ambient_namespaces=()), FakeTenants()).check(desired(NAMED))
 
 
-async def test_a_refusal_asks_aws_for_nothing_and_is_told() -> None:
+async def test_a_refused_namespace_is_reported_without_a_call() -> None:
     world = World(policy=TenancyPolicy(ambient_namespaces=("other",)))
     async with world.working():
-        of = world.see()
-        await settle()
+        of = await world.apply()
         assert (world.aws.asked, world.secrets.calls) == ([], [])
-        assert world.told(of) == ("False", Reason.ROLE_NOT_PERMITTED)
+        assert world.condition(of) == ("False", Reason.ROLE_NOT_PERMITTED)
 
 
-@pytest.mark.parametrize("hosts", [("*.example",)])
-async def test_a_registry_that_is_not_allowed_is_told(hosts: tuple[str, ...]) -> None:
-    world = World(policy=TenancyPolicy(registry_hosts=hosts))
+async def test_a_refused_registry_is_reported_without_a_call() -> None:
+    world = World(policy=TenancyPolicy(registry_hosts=("*.example",)))
     async with world.working():
-        of = world.see()
-        await settle()
+        of = await world.apply()
         assert world.aws.asked == []
-        assert world.told(of) == ("False", Reason.INVALID_REGISTRY)
+        assert world.condition(of) == ("False", Reason.INVALID_REGISTRY)

@@ -1,4 +1,4 @@
-"""The whole of control over ports in memory, and what the API server would say back."""
+"""All parts of `core` and `links` over ports in memory, with the API server's answers."""
 
 # ruff: noqa: S311 - a seed that tests can repeat
 
@@ -52,7 +52,7 @@ from tests.fakes import (
 
 
 class World:
-    """One operator's control, in virtual time."""
+    """One operator in virtual time."""
 
     def __init__(
         self,
@@ -74,20 +74,20 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        """Begin as a new process does: with nothing in memory."""
+        """Start as a new process does, with nothing in memory."""
         rng = random.Random(7)
         self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.cache = Cache(
             self.queue.schedule_now,
-            self._gone,
+            self._removed,
             self.named,
             most=self._most,
-            orphan_gone=self._orphan_gone,
+            orphan_gone=self._orphan_removed,
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
         )
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
-        self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._landed, rng)
+        self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._enqueue, rng)
         self.links = LinkReconciler(
             cache=self.cache,
             accounts=self.accounts,
@@ -130,26 +130,26 @@ class World:
             rng=rng,
         )
 
-    def _gone(self, state: ResourceState) -> None:
+    def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self.queue.remove(state.key)
         self.links.unlink(state.key)
 
-    def _orphan_gone(self, key: ResourceKey) -> None:
+    def _orphan_removed(self, key: ResourceKey) -> None:
         self.links.unlink(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:
             self.tokens.drop(identity)
-        self._landed(keys)
+        self._enqueue(keys)
 
-    def _landed(self, keys: Any) -> None:
+    def _enqueue(self, keys: Any) -> None:
         for key in keys:
             self.queue.schedule_now(key)
 
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
-        """Have workers at work for a while."""
+        """Run workers for a while."""
         keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
         changes = self.named.pass_on_later(self.clock)
         running = (self.workers.run(workers), self.links.run(), keys, changes)
@@ -164,69 +164,75 @@ class World:
             await self.tokens.close()
             await settle()
 
-    def show(self, kind: str = "Secret", **said: Any) -> dict[str, Any]:
-        """Have the watch show a resource, and return it as it is; see `builders.raw_resource`."""
-        raw = raw_resource(kind, **said)
+    def show(self, kind: str = "Secret", **fields: Any) -> dict[str, Any]:
+        """Show a resource by its watch, and return it raw; see `builders.raw_resource`."""
+        raw = raw_resource(kind, **fields)
         self._watched[kind].changed(raw)
         return raw
 
-    def see(self, kind: str = "Secret", **said: Any) -> Resource:
-        """Have a resource seen as the watch shows it; see `builders.raw_resource`."""
-        raw = self.show(kind, **said)
+    def see(self, kind: str = "Secret", **fields: Any) -> Resource:
+        """Create or change a resource, and return it as the watch shows it; see `builders.raw_resource`."""
+        raw = self.show(kind, **fields)
         known = self.cache.resource(_key(kind, raw))
         assert known is not None
         self.resources.uids[known.key] = known.uid
         return known
 
-    def see_gone(self, of: Resource) -> None:
-        """Have a resource deleted."""
+    async def apply(self, kind: str = "Secret", **fields: Any) -> Resource:
+        """Create or change a resource, and let the workers act on it; return it as it was before that."""
+        known = self.see(kind, **fields)
+        await settle()
+        return known
+
+    def see_deleted(self, of: Resource) -> None:
+        """Delete a resource."""
         del self.resources.uids[of.key]
         self._watched[of.key.kind].deleted({"metadata": {"namespace": of.key.namespace, "name": of.key.name}})
 
     def status(self, of: Resource) -> Mapping[str, Any]:
-        """Return the status as the operator knows it."""
+        """The status in the cache."""
         known = self.cache.resource(of.key)
         assert known is not None
         return known.status
 
-    def told(self, of: Resource, condition: str = "Ready") -> tuple[str, str]:
-        """Return status and reason of a condition."""
+    def condition(self, of: Resource, kind: str = "Ready") -> tuple[str, str]:
+        """Status and reason of a condition; empty strings if it is absent."""
         found = {each["type"]: each for each in self.status(of).get("conditions", ())}
-        return (found[condition]["status"], found[condition]["reason"]) if condition in found else ("", "")
+        return (found[kind]["status"], found[kind]["reason"]) if kind in found else ("", "")
 
     def has_secret(
-        self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **said: Any
+        self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **fields: Any
     ) -> None:
-        """Have the healthy Secret of a resource there, applied a while ago."""
+        """Add the up-to-date Secret of a resource, applied `age` ago."""
         login = token("present", issued_at=self.clock.now() - age, life=self.aws.life)
         login = replace(login, key_hash=key_hash)
-        metadata = secret_metadata(of, login, **said)
+        metadata = secret_metadata(of, login, **fields)
         self.secrets.put(metadata)
         self._watched_secrets.changed({"metadata": metadata})
 
     def show_secret(self, name: str = "web-pull") -> None:
-        """Have the watch show a Secret as it is, as it does after a restart."""
+        """Show a Secret by its watch, as after a restart."""
         self._watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
 
-    def has_foreign_secret(self, name: str = "web-pull", **said: Any) -> None:
-        """Have somebody else's Secret there, which the watch does not show."""
-        self.secrets.put(foreign_metadata(name, **said))
+    def has_foreign_secret(self, name: str = "web-pull", **fields: Any) -> None:
+        """Add a foreign Secret, which the watch does not show."""
+        self.secrets.put(foreign_metadata(name, **fields))
 
     def change(self, name: str = "web-pull", *, field: str = "f:data") -> None:
-        """Have somebody write a field of a Secret, and the watch show it."""
+        """Edit a field of a Secret as another client, and show it by the watch."""
         metadata = self.secrets.metadata[NAMESPACE, name]
         del metadata["managedFields"][0]["fieldsV1"][field]
         self._changed(metadata)
 
     def release(self, name: str = "web-pull") -> None:
-        """Have the garbage collector take the owner off a Secret, and the watch show it."""
+        """Remove the owner of a Secret, as the garbage collector does, and show it by the watch."""
         metadata = self.secrets.metadata[NAMESPACE, name]
         del metadata["ownerReferences"]
         del metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:ownerReferences"]
         self._changed(metadata)
 
     def relabel(self, name: str = "web-pull") -> None:
-        """Have somebody else give a Secret another value of our label, and the watch lose it."""
+        """Change our label on a Secret as another client, so that the watch reports a deletion."""
         label = "app.kubernetes.io/managed-by"
         metadata = self.secrets.metadata[NAMESPACE, name]
         metadata["labels"] = metadata["labels"] | {label: "Helm"}
@@ -239,35 +245,35 @@ class World:
         self._watched_secrets.changed({"metadata": metadata})
 
     def expiry(self, name: str = "web-pull") -> datetime:
-        """Return when the token in a Secret expires, by its annotation."""
+        """When the token in a Secret expires, by its annotation."""
         times = view_secret(self.secrets.metadata[NAMESPACE, name]).times
         assert times is not None
         return times.expires_at
 
     def delete(self, name: str = "web-pull") -> None:
-        """Have somebody delete a Secret, and the watch show it."""
+        """Delete a Secret as another client, and show it by the watch."""
         metadata = self.secrets.metadata.pop((NAMESPACE, name))
         self._watched_secrets.deleted({"metadata": metadata})
 
     def show_accounts(self) -> None:
-        """Have the watch of ServiceAccounts list what is there."""
+        """List the ServiceAccounts by their watch."""
         label = "ecr.mobb.redhat.com/linked"
         raws = self.accounts.objects.values()
         relist(self._watched_accounts, [raw for raw in raws if label in raw["metadata"].get("labels", {})])
 
-    def show_account(self, raw: Mapping[str, Any], *, gone: bool = False) -> None:
-        """Have the watch of ServiceAccounts show one that has changed or is gone."""
-        (self._watched_accounts.deleted if gone else self._watched_accounts.changed)(raw)
+    def show_account(self, raw: Mapping[str, Any], *, deleted: bool = False) -> None:
+        """Show by the watch a ServiceAccount that was changed or deleted."""
+        (self._watched_accounts.deleted if deleted else self._watched_accounts.changed)(raw)
 
     async def refresh(self, of: Resource, *, due: bool = False) -> Result:
-        """Refresh a resource until AWS has answered."""
+        """Reconcile a resource until AWS has answered."""
         state = self.state(of)
         result = await self.reconciler.reconcile(state, of, due=due)
         await settle()
         return await self.reconciler.reconcile(state, of, due=due) if result.pending else result
 
     def state(self, of: Resource) -> ResourceState:
-        """Return what is remembered of a resource."""
+        """What is remembered of a resource."""
         state = self.cache.get(of.key)
         assert state is not None
         return state

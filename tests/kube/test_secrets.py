@@ -13,8 +13,8 @@ from ecr_operator.api.errors import (
     TransientError,
 )
 from ecr_operator.api.outcome import Reason
+from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import SecretStore
-from ecr_operator.core.secret import generated_secret
 from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
 from ecr_operator.kube.secrets import KubeSecrets
 from tests.builders import desired, resource, secret_metadata, tokens, view

@@ -66,7 +66,7 @@ async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world
     of = see(world)
     async with world.working():
         assert linked(world) == (["mine", LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert world.accounts.calls == [READ, WRITE]
     assert len(world.resources.written) == 1
 
@@ -102,7 +102,7 @@ async def test_a_secret_that_is_not_the_resources_own_is_not_linked(world: World
     world.has_foreign_secret()
     of = see(world)
     async with world.working():
-        assert world.told(of, "Refreshed") == ("False", "SecretConflict")
+        assert world.condition(of, "Refreshed") == ("False", "SecretConflict")
     assert linked(world) == ([], [])
 
 
@@ -111,9 +111,9 @@ async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_
     async with world.working():
         assert world.accounts.calls == [READ]
         await world.clock.advance(0.5)
-        assert world.told(of, "Ready") == ("True", "Refreshed")
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
-        assert world.told(of, "Stalled") == ("", "")
+        assert world.condition(of, "Ready") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Stalled") == ("", "")
         await world.clock.advance(6.5)
         assert world.accounts.calls == [READ] * 4
         await world.clock.advance(600)
@@ -124,7 +124,7 @@ async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_
         world.accounts.put()
         await world.clock.advance(31)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert (written, len(world.resources.written)) == (2, 3)
 
 
@@ -135,9 +135,9 @@ async def test_a_deleted_service_account_is_reported(world: World) -> None:
         world.show_accounts()
         del world.accounts.objects["team", "builder"]
         raw["metadata"]["resourceVersion"] = "900"
-        world.show_account(raw, gone=True)
+        world.show_account(raw, deleted=True)
         await world.clock.advance(0.5)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
 
 
 async def test_each_of_several_failures_is_reported_and_a_permanent_one_gives_the_reason(
@@ -146,7 +146,7 @@ async def test_each_of_several_failures_is_reported_and_a_permanent_one_gives_th
     of = served(world, link_service_accounts=[*BUILDER, {"name": "other", "for": ["pull"]}])
     async with world.working():
         await world.clock.advance(0.5)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         (message,) = {
             each["message"] for each in world.status(of)["conditions"] if each["type"] == "Refreshed"
         }
@@ -154,8 +154,8 @@ async def test_each_of_several_failures_is_reported_and_a_permanent_one_gives_th
         assert "ServiceAccount other does not" in message
         world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
         await world.clock.advance(2.5)
-        assert world.told(of, "Refreshed") == ("False", "KubernetesForbidden")
-        assert world.told(of, "Stalled") == ("True", "KubernetesForbidden")
+        assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
+        assert world.condition(of, "Stalled") == ("True", "KubernetesForbidden")
 
 
 async def test_a_change_between_read_and_write_is_kept(world: World) -> None:
@@ -186,9 +186,9 @@ async def test_after_eight_stale_writes_the_link_fails_and_is_retried(world: Wor
     async with world.working():
         assert len(world.accounts.calls) == 16
         await world.clock.advance(0.5)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         await world.clock.advance(1.5)
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
 async def test_links_removed_from_the_spec_are_undone(world: World) -> None:
@@ -206,10 +206,10 @@ async def test_the_links_of_a_deleted_resource_are_undone(world: World) -> None:
     of, other = served(world), served(world, name="shop")
     async with world.working():
         assert linked(world)[0] == ["shop-pull", LOGIN]
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert linked(world) == (["shop-pull"], ["shop-pull"])
-        world.see_gone(other)
+        world.see_deleted(other)
         await settle()
     assert linked(world) == ([], [])
 
@@ -217,7 +217,7 @@ async def test_the_links_of_a_deleted_resource_are_undone(world: World) -> None:
 async def test_the_links_of_a_resource_that_is_deleted_during_the_pass_are_undone(world: World) -> None:
     world.accounts.put()
     of = served(world)
-    world.accounts.meanwhile = [lambda: world.see_gone(of)]
+    world.accounts.meanwhile = [lambda: world.see_deleted(of)]
     async with world.working():
         await settle()
         assert linked(world) == ([], [])
@@ -227,7 +227,7 @@ async def test_an_orphaned_secret_keeps_its_links_until_it_is_deleted(world: Wor
     world.accounts.put()
     of = served(world, deletion_policy="Orphan")
     async with world.working():
-        world.see_gone(of)
+        world.see_deleted(of)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
         world.delete()
@@ -360,7 +360,7 @@ async def test_a_link_that_fails_does_not_keep_the_old_secret(world: World) -> N
         see(world, generation=2, generated_secret_name="renamed")
         await settle()
         assert ("team", LOGIN) not in world.secrets.metadata
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
 
 
 async def test_an_old_secret_stays_until_its_links_were_tried_and_occupies_no_worker(world: World) -> None:
@@ -371,7 +371,7 @@ async def test_an_old_secret_stays_until_its_links_were_tried_and_occupies_no_wo
         of = see(world, generation=2, generated_secret_name="renamed")
         other = world.see(name="shop", namespace="other")
         await settle()
-        assert world.told(of) == world.told(other) == ("True", "Refreshed")
+        assert world.condition(of) == world.condition(other) == ("True", "Refreshed")
         assert ("team", LOGIN) in world.secrets.metadata
         world.accounts.release()
         await settle()
@@ -390,7 +390,7 @@ async def test_a_link_of_a_person_among_very_many_entries_needs_one_read(world: 
         world.show_account(world.accounts.change())
         await world.clock.advance(60)
         assert world.accounts.calls == [READ]
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
 class LabelRemover(FakeAccounts):
@@ -409,7 +409,7 @@ async def test_a_label_that_is_removed_with_each_write_is_contested(world: World
     world.accounts.put()
     async with world.working():
         await world.clock.advance(30)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert world.accounts.calls.count(READ) == 7
 
 
@@ -419,14 +419,14 @@ async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more
     async with world.working():
         world.show_accounts()
         await world.clock.advance(1)
-        world.see_gone(gone)
+        world.see_deleted(gone)
         await world.clock.advance(120)
         assert world.links.states.names() == []
     of = served(world)
     world.show_account(world.accounts.put(**noted()))
-    world.see_gone(of)
+    world.see_deleted(of)
     assert world.links.states.names() == [("team", "builder")]
-    world.show_account(world.accounts.change(), gone=True)
+    world.show_account(world.accounts.change(), deleted=True)
     assert world.links.states.names() == []
 
 
@@ -438,7 +438,7 @@ async def test_a_contest_is_reported_and_bounded(world: World) -> None:
             world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
             await settle()
         await world.clock.advance(0.5)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert world.accounts.calls.count(WRITE) == 7
         reads = len(world.accounts.calls)
         world.show_account(world.accounts.change())
@@ -446,7 +446,7 @@ async def test_a_contest_is_reported_and_bounded(world: World) -> None:
         assert len(world.accounts.calls) == reads
         await world.clock.advance(60)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
 async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -> None:
@@ -464,7 +464,7 @@ async def test_a_new_term_begins_without_earlier_failures_and_contests(world: Wo
     of = served(world)
     async with world.working():
         await world.clock.advance(0.5)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
     world.accounts.put()
     async with world.working():
         world.queue.schedule_now(of.key)
@@ -523,7 +523,7 @@ async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(
         of = see(world)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.told(of, "Refreshed") == ("True", "Refreshed")
+        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
         assert world.accounts.unanswered["crowd"] == 3
         world.accounts.release("crowd")
         await settle()
@@ -566,7 +566,7 @@ async def test_many_failing_links_of_a_resource_cost_few_status_writes(world: Wo
     of = served(world, link_service_accounts=names)
     async with world.working():
         await world.clock.advance(2)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         assert len(world.resources.written) <= 4
 
 
@@ -581,8 +581,8 @@ async def test_links_beyond_what_a_record_holds_fail_until_there_are_fewer(
         await settle()
         assert len(linked(world)[0]) == 0
         await world.clock.advance(1)
-        assert world.told(of, "Refreshed") == ("False", "LinkFailed")
+        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
         for number in range(100, 200):
-            world.see_gone(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
+            world.see_deleted(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
         await world.clock.advance(30)
         assert len(linked(world)[0]) == 100

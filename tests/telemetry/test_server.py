@@ -268,6 +268,9 @@ async def test_a_malformed_or_large_request_is_refused_and_not_logged(
     async with serving() as number:
         answer = await say(number, request_line + b"\r\n\r\n")
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ", b"HTTP/1.1 431 "))
+    head = answer.partition(b"\r\n\r\n")[0]
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert b"aiohttp" not in head
     assert caplog.records == []
 
 

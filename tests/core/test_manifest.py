@@ -1,4 +1,4 @@
-"""The generated Secrets, byte for byte; the fields against what a real API server (1.36.3) noted."""
+"""Secret: the manifest byte for byte, and its fields as a real API server (1.36.3) recorded them."""
 
 # ruff: noqa: S106, S107 - names of Secrets and made-up tokens
 
@@ -12,7 +12,7 @@ import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import TokenTimes
-from ecr_operator.core.secret import (
+from ecr_operator.core.manifest import (
     EXPIRES_AT,
     FINGERPRINT,
     ISSUED_AT,
@@ -37,14 +37,14 @@ def data(of: Resource) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in manifest(of)["data"].items()}
 
 
-def test_the_docker_config_is_v0_6_0s_byte_for_byte() -> None:
+def test_dockerconfigjson_is_v0_6_0s_byte_for_byte() -> None:
     assert data(resource())[".dockerconfigjson"] == (
         '{"auths":{"123456789012.dkr.ecr.us-east-2.amazonaws.com":'
         '{"username":"AWS","password":"s3cret","auth":"QVdTOnMzY3JldA=="}}}'
     )
 
 
-def test_the_whole_pull_secret() -> None:
+def test_the_manifest_of_a_pull_secret() -> None:
     of = resource()
     assert manifest(of) == {
         "apiVersion": "v1",
@@ -75,7 +75,7 @@ def test_the_whole_pull_secret() -> None:
     }
 
 
-def test_the_argo_secret_has_v0_6_0s_keys_and_values() -> None:
+def test_the_secret_for_argo_cd_has_v0_6_0s_keys_and_values() -> None:
     of = resource(ARGO, name="charts", url="oci://example.com/charts", region="us-east-2")
     assert data(of) == {
         "username": "AWS",
@@ -94,13 +94,13 @@ def test_the_argo_secret_has_v0_6_0s_keys_and_values() -> None:
     ["https://proxy.example.com/v2/", "proxy.example.com:8443", 'odd"host\\', "bücher.example"],
     ids=["a scheme and a path", "a port", "characters that JSON escapes", "letters beyond ASCII"],
 )
-def test_the_key_is_written_verbatim(target: str) -> None:
+def test_the_registry_key_is_written_verbatim(target: str) -> None:
     text = data(resource(ecr_registry=target, region="us-east-2"))[".dockerconfigjson"]
     assert list(json.loads(text)["auths"]) == [target]
     assert "\\u" not in text
 
 
-def test_only_the_owners_name_and_nothing_of_its_labels_gets_in() -> None:
+def test_the_manifest_has_no_string_data_and_does_not_block_the_deletion_of_its_owner() -> None:
     assert "stringData" not in manifest(resource())
     assert "blockOwnerDeletion" not in manifest(resource())["metadata"]["ownerReferences"][0]
 
@@ -150,10 +150,10 @@ RECORDED: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", RECORDED)
-def test_the_fields_that_count_as_ours_are_those_that_a_real_server_noted(kind: str) -> None:
+def test_owned_fields_are_those_that_a_real_server_records(kind: str) -> None:
     of = resource(kind, uid="026df86a-1b41-4106-91ea-dafe2ae258f9")
     assert owned_fields(desired(of)) == applied_fields(RECORDED[kind])
-    # So the builder that other tests trust makes what the server makes.
+    # So the builder of other tests makes what the server makes.
     assert secret_metadata(of)["managedFields"][0]["fieldsV1"] == RECORDED[kind]
 
 
@@ -170,11 +170,11 @@ def test_the_fingerprint_changes_with(other: Resource) -> None:
     assert fingerprint(desired(other)) != fingerprint(desired(resource()))
 
 
-def test_the_fingerprint_does_not_change_with_the_frequency_and_is_the_same_for_ever() -> None:
+def test_the_fingerprint_is_stable_and_does_not_cover_the_frequency() -> None:
     assert fingerprint(desired(resource(frequency="1h"))) == "fa2082dc568a1609"
 
 
-def test_the_times_survive_a_restart_to_the_microsecond() -> None:
+def test_token_times_are_kept_to_the_microsecond() -> None:
     exact = times(issued_at=NOW + timedelta(microseconds=123_456))
     of = resource()
     login = token(issued_at=exact.issued_at)
@@ -189,21 +189,21 @@ def test_the_times_survive_a_restart_to_the_microsecond() -> None:
         pytest.param(None, "2026-03-01T12:00:00Z", id="no time of issue"),
         pytest.param("yesterday", "2026-03-01T12:00:00Z", id="a word"),
         pytest.param("2026-03-01T12:00:00", "2026-03-01T13:00:00", id="times without a zone"),
-        pytest.param("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z", id="no life at all"),
+        pytest.param("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z", id="no time between"),
         pytest.param("2026-03-01T13:00:00Z", "2026-03-01T12:00:00Z", id="the wrong order"),
     ],
 )
-def test_annotations_that_tell_no_times(issued: str | None, expires: str | None) -> None:
+def test_token_times_are_none_for(issued: str | None, expires: str | None) -> None:
     said = {ISSUED_AT: issued, EXPIRES_AT: expires, FINGERPRINT: "x"}
     assert token_times({key: value for key, value in said.items() if value is not None}) is None
 
 
-def test_annotations_of_another_zone_are_understood() -> None:
+def test_token_times_may_be_of_another_time_zone() -> None:
     said = {ISSUED_AT: "2026-03-01T14:00:00+02:00", EXPIRES_AT: "2026-03-02T00:00:00Z"}
     assert token_times(said) == TokenTimes(issued_at=NOW, expires_at=times().expires_at)
 
 
-def test_the_key_that_fetched_the_oldest_token_is_named_by_a_hash_which_changes_no_fingerprint() -> None:
+def test_the_key_hash_is_that_of_the_oldest_token_and_not_in_the_fingerprint() -> None:
     of = resource(additional_registries=["210987654321.dkr.ecr.eu-west-1.amazonaws.com"])
     first, second = (login.key for login in desired(of).logins)
     old = replace(token(issued_at=NOW), key_hash="old")
@@ -219,7 +219,7 @@ def test_the_key_that_fetched_the_oldest_token_is_named_by_a_hash_which_changes_
 
 
 @pytest.mark.parametrize("value", ["x" * 65, 5, None])
-def test_a_hash_that_we_never_wrote_is_not_kept(value: object) -> None:
+def test_a_key_hash_of_another_form_is_ignored(value: object) -> None:
     metadata = secret_metadata(resource())
     metadata["annotations"][KEY_HASH] = value
     assert view_secret(metadata).key_hash is None

@@ -7,7 +7,7 @@ import structlog.testing
 
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.kube.client import JSON_PATCH, METADATA, KubeClient
-from ecr_operator.kube.statuses import KubeStatuses
+from ecr_operator.kube.resources import KubeResources
 from tests.builders import resource
 from tests.kube.server import Answer, ScriptedServer, hold, refuse, reply, text
 
@@ -23,13 +23,13 @@ def stored(uid: str = "uid-of-web", **more: Any) -> Answer:
 
 
 @pytest.fixture
-def statuses(client: KubeClient) -> KubeStatuses:
+def statuses(client: KubeClient) -> KubeResources:
     """The operator's statuses."""
-    return KubeStatuses(client)
+    return KubeResources(client)
 
 
 async def test_write_replaces_the_whole_status_of_that_very_object(
-    server: ScriptedServer, statuses: KubeStatuses
+    server: ScriptedServer, statuses: KubeResources
 ) -> None:
     server.others = [stored(status=FULL)]
     new = {"phase": "Updated", "secretName": "web-pull", "conditions": [1, 2]}
@@ -53,7 +53,7 @@ DELETED = {
 
 @pytest.mark.parametrize("answers", DELETED.values(), ids=DELETED)
 async def test_write_to_a_deleted_resource_is_no_error(
-    server: ScriptedServer, statuses: KubeStatuses, answers: list[Answer]
+    server: ScriptedServer, statuses: KubeResources, answers: list[Answer]
 ) -> None:
     server.others = list(answers)
     assert await statuses.write(resource(status={"phase": "Failed"}), FULL) == {"phase": "Failed"}
@@ -69,14 +69,14 @@ REFUSED = {
 
 @pytest.mark.parametrize(("answer", "kind"), REFUSED.values(), ids=REFUSED)
 async def test_write_that_is_refused(
-    server: ScriptedServer, statuses: KubeStatuses, answer: Answer, kind: type[OperatorError]
+    server: ScriptedServer, statuses: KubeResources, answer: Answer, kind: type[OperatorError]
 ) -> None:
     server.others = [answer, stored()]
     with pytest.raises(kind, match="write the status of Secret team/web"):
         await statuses.write(resource(), FULL)
 
 
-async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: KubeStatuses) -> None:
+async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: KubeResources) -> None:
     server.others = [stored("u"), GONE, refuse(500, "InternalError")]
     assert await statuses.uid_of(KEY) == "u"
     assert await statuses.uid_of(KEY) is None
@@ -86,7 +86,7 @@ async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: K
 
 
 async def test_resource_is_active_while_it_exists_and_is_not_being_deleted(
-    server: ScriptedServer, statuses: KubeStatuses
+    server: ScriptedServer, statuses: KubeResources
 ) -> None:
     deleting = reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}})
     server.others = [stored("u"), stored("other"), deleting, GONE]
@@ -94,7 +94,7 @@ async def test_resource_is_active_while_it_exists_and_is_not_being_deleted(
     assert server.asked[0].headers["Accept"] == METADATA
 
 
-async def test_resource_is_read_whole(server: ScriptedServer, statuses: KubeStatuses) -> None:
+async def test_resource_is_read_whole(server: ScriptedServer, statuses: KubeResources) -> None:
     server.others = [stored("u", spec={}), GONE]
     assert await statuses.read(KEY) == {"metadata": {"uid": "u"}, "spec": {}}
     assert await statuses.read(KEY) is None
@@ -120,7 +120,7 @@ SCHEMAS = {
 
 @pytest.mark.parametrize(("answer", "keeps"), SCHEMAS.values(), ids=SCHEMAS)
 async def test_schema_of_the_crd_is_read_once(
-    server: ScriptedServer, statuses: KubeStatuses, answer: Answer, *, keeps: bool
+    server: ScriptedServer, statuses: KubeResources, answer: Answer, *, keeps: bool
 ) -> None:
     server.others = [answer, hold]
     assert await statuses.keeps_details("Secret") is keeps
@@ -130,7 +130,7 @@ async def test_schema_of_the_crd_is_read_once(
 
 @pytest.mark.parametrize("answer", [refuse(503, "ServiceUnavailable"), text("<html>")], ids=["503", "HTML"])
 async def test_schema_is_read_again_after_a_failure(
-    server: ScriptedServer, statuses: KubeStatuses, answer: Answer
+    server: ScriptedServer, statuses: KubeResources, answer: Answer
 ) -> None:
     server.others = [answer, schema("phase")]
     assert await statuses.keeps_details("Secret")
@@ -138,7 +138,7 @@ async def test_schema_is_read_again_after_a_failure(
 
 
 async def test_old_crds_are_announced_once_at_the_start(
-    server: ScriptedServer, statuses: KubeStatuses
+    server: ScriptedServer, statuses: KubeResources
 ) -> None:
     server.others = [schema("phase", "lastUpdatedTime"), schema("phase", kind="ArgoHelmRepoSecret")]
     with structlog.testing.capture_logs() as logs:
@@ -149,7 +149,7 @@ async def test_old_crds_are_announced_once_at_the_start(
 
 
 async def test_pruned_status_shows_an_old_crd_which_is_logged_once(
-    server: ScriptedServer, statuses: KubeStatuses
+    server: ScriptedServer, statuses: KubeResources
 ) -> None:
     pruned = stored(status={"phase": "Updated"})
     server.others = [pruned, pruned, stored(status=FULL)]
@@ -161,7 +161,7 @@ async def test_pruned_status_shows_an_old_crd_which_is_logged_once(
 
 
 async def test_status_without_details_shows_nothing_of_the_crd(
-    server: ScriptedServer, statuses: KubeStatuses
+    server: ScriptedServer, statuses: KubeResources
 ) -> None:
     legacy = {"phase": "Updated", "conditions": []}
     server.others = [stored(status=legacy)]

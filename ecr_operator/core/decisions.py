@@ -4,6 +4,7 @@ Pure functions of `Facts`, in the order in which `reconcile` calls them: keep th
 another writer for a while, or write it; then with which tokens, and what that write is called.
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +12,8 @@ from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
-from ecr_operator.core.drift import has_target_token, is_intact, usable_times
+from ecr_operator.core.drift import has_first_login, is_intact, times_if_whole
+from ecr_operator.core.manifest import earliest, has_all_tokens
 from ecr_operator.core.repair_limit import REPAIRS, Repairs
 from ecr_operator.core.schedule import (
     is_alive,
@@ -20,9 +22,9 @@ from ecr_operator.core.schedule import (
     serves_renewal,
     spread_overdue,
 )
-from ecr_operator.core.secret import has_all_tokens
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
+from ecr_operator.core.token_state import Gathered
 
 LABEL_RECHECK = 30.0
 
@@ -36,13 +38,13 @@ class Facts:
         desired: what it asks for.
         present: the Secret by that name; None where there is none.
         own: the resource's own Secret, by an earlier name perhaps.
-        times: those of the tokens in `present`, if that is up to date.
-        untouched: `present` is as we wrote it, though it may lack tokens.
+        up_to_date_times: those of the tokens in `present`; None unless that is up to date.
+        as_applied: `present` is as we wrote it, though it may lack tokens.
         due: the deadline has passed, whatever the wall clock shows now.
         first_pass: the first one of this term.
-        was_well: this very spec was reconciled before, so that another client caused the drift.
+        was_up_to_date: this very spec was reconciled before, so that another client caused the drift.
         rotation_due: the keys that fetched the token have changed.
-        relabel: whether the label stays is to be tried now.
+        label_check_due: whether the label stays is to be tried now.
         repairs: of the Secret until now.
         now: UTC.
         monotonic: seconds.
@@ -52,13 +54,13 @@ class Facts:
     desired: Desired
     present: SecretView | None
     own: SecretView | None
-    times: TokenTimes | None
-    untouched: bool
+    up_to_date_times: TokenTimes | None
+    as_applied: bool
     due: bool
     first_pass: bool
-    was_well: bool
+    was_up_to_date: bool
     rotation_due: bool
-    relabel: bool
+    label_check_due: bool
     repairs: Repairs
     now: datetime
     monotonic: float
@@ -89,7 +91,7 @@ class Facts:
         return Result(outcome=outcome, refresh_at=self.deadline(times))
 
 
-def was_well(state: ResourceState, resource: Resource, monotonic: float) -> bool:
+def was_up_to_date(state: ResourceState, resource: Resource, monotonic: float) -> bool:
     """Whether this very spec was settled before: then another client has changed or deleted the Secret."""
     if resource.status.get("observedGeneration", resource.generation) != resource.generation:
         return False
@@ -98,9 +100,9 @@ def was_well(state: ResourceState, resource: Resource, monotonic: float) -> bool
     return resource.status.get("phase") == "Updated" or REPAIRS.is_contested(state.repairs, monotonic)
 
 
-def has_login(state: ResourceState, desired: Desired, view: SecretView | None) -> bool:
+def has_first_login_of_ours(state: ResourceState, desired: Desired, view: SecretView | None) -> bool:
     """Whether the Secret has the spec's first login as we wrote it, of whatever age."""
-    if view is None or view.entry is None or not has_target_token(view, desired):
+    if view is None or view.entry is None or not has_first_login(view, desired):
         return False
     # Others who take fields out of our entry leave its time; an apply in our name does not.
     return state.applied is None or state.applied.time == view.entry.time
@@ -108,8 +110,8 @@ def has_login(state: ResourceState, desired: Desired, view: SecretView | None) -
 
 def keep(facts: Facts) -> Result | None:
     """The result where the Secret stays as it is; None where it has drifted or its token is due."""
-    times = facts.times
-    if times is None or facts.due or facts.relabel or facts.rotation_due:
+    times = facts.up_to_date_times
+    if times is None or facts.due or facts.label_check_due or facts.rotation_due:
         return None
     deadline = facts.deadline(times)
     if facts.request_open:
@@ -128,10 +130,10 @@ def keep(facts: Facts) -> Result | None:
 
 def contested(facts: Facts) -> Result | None:
     """The result where others have undone our repairs too often; None where the Secret is written now."""
-    if facts.times:
+    if facts.up_to_date_times:
         return None
     wait = REPAIRS.wait(facts.repairs, facts.monotonic)
-    if times := usable_times(facts.present, facts.desired):
+    if times := times_if_whole(facts.present, facts.desired):
         wait = min(wait, max((facts.deadline(times) - facts.now).total_seconds(), 0.0))
     if not wait:
         return None
@@ -139,11 +141,14 @@ def contested(facts: Facts) -> Result | None:
     return Result(outcome=outcome, requeue_after=wait, expires_at=facts.alive(times))
 
 
-def may_be_garbage(facts: Facts) -> bool:
-    """Whether the garbage collector may have changed, released or deleted the Secret."""
-    if facts.times:
+def must_check_resource(facts: Facts) -> bool:
+    """Whether to ask the API server first if the resource still exists: its watch may lag.
+
+    So where a Secret that was well is edited, released or deleted: the garbage collector does that too.
+    """
+    if facts.up_to_date_times:
         return False
-    if facts.was_well:
+    if facts.was_up_to_date:
         return True
     if facts.present is None:
         return facts.resource.status.get("secretName") == facts.desired.secret_name
@@ -153,10 +158,10 @@ def may_be_garbage(facts: Facts) -> bool:
 
 def accepts(facts: Facts, token: RegistryToken) -> bool:
     """Whether a cached token serves, so that AWS need not be called."""
-    present = None if facts.relabel else facts.times
+    present = None if facts.label_check_due else facts.up_to_date_times
     if present is None and REPAIRS.is_contested(facts.repairs, facts.monotonic):
         # However long the fight lasts, the token in it is renewed in time.
-        usable = usable_times(facts.present, facts.desired)
+        usable = times_if_whole(facts.present, facts.desired)
         present = usable if usable and facts.now >= facts.deadline(usable) else None
     if not is_alive(token.times, facts.now):
         return False
@@ -183,12 +188,12 @@ def answers_request(facts: Facts, fresh: list[RegistryToken]) -> bool:
 
 def reason_of_write(facts: Facts) -> Reason:
     """What a write of the Secret is called."""
-    if facts.untouched:
+    if facts.as_applied:
         return Reason.REFRESHED
     owner = facts.present.owner if facts.present else None
     if facts.present and not (owner and owner.uid == facts.desired.uid):
         return Reason.ADOPTED
-    return Reason.REPAIRED if facts.was_well else Reason.REFRESHED
+    return Reason.REPAIRED if facts.was_up_to_date else Reason.REFRESHED
 
 
 def report_label(desired: Desired, view: SecretView, result: Result, outcome: Outcome) -> Result:
@@ -201,3 +206,43 @@ def report_label(desired: Desired, view: SecretView, result: Result, outcome: Ou
         return replace(result, outcome=report, requeue_after=LABEL_RECHECK)
     again = LABEL_RECHECK if result.requeue_after is None else min(result.requeue_after, LABEL_RECHECK)
     return replace(result, requeue_after=again)
+
+
+def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
+    """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
+    tokens = {
+        key: token
+        for key, token in gathered.tokens.items()
+        if key == facts.desired.target or is_alive(token.times, facts.now)
+    }
+    return replace(gathered, tokens=tokens)
+
+
+def without_token(facts: Facts, gathered: Gathered) -> Result:
+    """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
+    # A Secret that lacks another login still has the first one.
+    present = facts.present
+    held = present.times if present and has_first_login(present, facts.desired) else None
+    times = facts.up_to_date_times or held
+    expires_at = facts.alive(times)
+    if gathered.pending:
+        outcome = None if expires_at else outcomes.pending(times)
+        return Result(outcome=outcome, pending=True, expires_at=expires_at)
+    requeue_after = max(gathered.retry_at - facts.monotonic, 0.0)
+    failure = next(iter(gathered.failures.values()), None)
+    # While AWS may not be called yet, what the status reports of the last attempt still holds.
+    outcome = outcomes.failed(failure.error, times) if failure else None
+    return Result(outcome=outcome, requeue_after=requeue_after, expires_at=expires_at)
+
+
+def partly_refreshed(facts: Facts, gathered: Gathered) -> Result:
+    """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
+    due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
+    until_due = max((due - facts.now).total_seconds(), 1.0) if due else math.inf
+    times = earliest(gathered.tokens.values())
+    errors = {key: failure.error for key, failure in gathered.failures.items()}
+    return Result(
+        outcome=outcomes.partly_refreshed(errors, times),
+        requeue_after=min(max(gathered.retry_at - facts.monotonic, 0.0), until_due),
+        expires_at=facts.alive(times),
+    )

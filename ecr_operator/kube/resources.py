@@ -10,7 +10,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
-from ecr_operator.core.secret import MANAGER
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
 from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
@@ -21,8 +21,8 @@ _NEW_FIELD: Final = "observedGeneration"
 log = structlog.get_logger(__name__)
 
 
-class KubeStatuses:
-    """Resources and statuses on the API server; fulfils `core.ports.StatusWriter` and `ResourceReader`."""
+class KubeResources:
+    """Resources and statuses on the API server; implements `core.ports.StatusWriter` and `ResourceReader`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -119,8 +119,8 @@ class KubeStatuses:
         if not keeps and False not in self._keeps.values():
             log.warning(
                 "the CRDs are v0.6.0's: role_arn, service_account, aws_iam_secret and all other new fields of"
-                " a resource are lost, and its token is one of the operator's own identity; the status keeps"
-                " two fields only",
+                " a resource are dropped, so the operator's own identity requests its token; of the status"
+                " only two fields are kept",
                 next="apply config/crd",
             )
         self._keeps[kind] = keeps

@@ -1,4 +1,6 @@
-"""From what a resource asks for and its tokens to the generated Secret, its data byte for byte v0.6.0's.
+"""From what a resource asks for and its tokens to the manifest of the generated Secret.
+
+For a spec that v0.6.0 knew, its data are byte for byte v0.6.0's.
 
 Invariant: the manifest names exactly the fields that the operator owns, so what others add survives.
 """
@@ -129,7 +131,7 @@ def fingerprint(desired: Desired) -> str:
 
 
 def owned_fields(desired: Desired) -> frozenset[str]:
-    """The fields that the API server notes as ours after an apply.
+    """The fields that must be ours in managedFields for the Secret to be as we applied it.
 
     The same paths as `secret_view.applied_fields` makes of a managedFields entry.
     """

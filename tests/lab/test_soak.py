@@ -1,0 +1,49 @@
+"""The soak's record: which Secrets may be left without an owner."""
+
+# ruff: noqa: S106 - names of Secrets
+
+from lab.api import ECR_SECRETS, Json
+from lab.aws import token_in
+from lab.soak_acts import Row, Stripped, World
+
+
+def _secret(owner: str | None, uid: str = "s") -> Json:
+    owners = [{"uid": owner, "controller": True}] if owner else []
+    return {"metadata": {"name": "s19", "uid": uid, "ownerReferences": owners}}
+
+
+def _world(*owners: str) -> World:
+    world = World()
+    for uid in owners:
+        world.rows["secrets", uid] = Row(kind=ECR_SECRETS, name=uid, uid=uid, secret="s19", region="r")
+    world.stripped["s"] = Stripped(owner="gone")
+    return world
+
+
+def test_soak_a_secret_stripped_of_its_owner_is_left_once_its_resource_is_deleted() -> None:
+    assert _world("other").is_released(_secret(None))
+
+
+def test_soak_a_secret_without_an_owner_is_not_left_otherwise() -> None:
+    assert not _world("gone").is_released(_secret(None)), "its resource exists and has to restore it"
+    assert not _world().is_released(_secret(None, uid="another")), "no act has removed its owner"
+    assert not _world().is_released(_secret("gone")), "the garbage collector has to delete it"
+
+
+def test_soak_an_owner_that_was_restored_has_to_stay() -> None:
+    world = _world()
+    world.saw([_secret("gone")], dict(world.stripped))
+    assert not world.is_released(_secret(None))
+
+
+def test_soak_a_list_from_before_a_removal_shows_nothing_restored() -> None:
+    world = _world()
+    before = dict(world.stripped)
+    world.stripped["s"] = Stripped(owner="gone")
+    world.saw([_secret("gone")], before)
+    world.saw([_secret("gone")], {})
+    assert world.is_released(_secret(None))
+
+
+def test_token_in_a_secret_with_bytes_that_are_not_text_finds_none() -> None:
+    assert token_in({"data": {"theirs": "yv4="}}, "123456789012.dkr.ecr.us-east-1.amazonaws.com") is None

@@ -139,12 +139,12 @@ class FakeIssuer:
         )
 
     async def basis(self, identity: Identity) -> str:
-        """Tell what permits an identity."""
+        """Return what permits an identity."""
         self.read.append(identity)
         return self._basis(identity)
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
-        """Tell the long-lived keys of an identity."""
+        """Return the long-lived keys of an identity."""
         self.digested.append(identity)
         return self._keys(identity)
 
@@ -178,7 +178,7 @@ class FakeIssuer:
         self._answering.clear()
 
     def answer(self) -> None:
-        """Answer again, those who wait too."""
+        """Answer again, waiting calls too."""
         self._answering.set()
 
 
@@ -268,7 +268,7 @@ class FakeResources:
         written: every status, by time.
         refusing: raised in place of a write.
         attempts: how many writes were asked for.
-        kept: the fields of a status that the CRD knows; None for all.
+        kept: the fields of a status that the CRD has; None for all.
     """
 
     def __init__(self) -> None:
@@ -282,12 +282,12 @@ class FakeResources:
         self.kept: frozenset[str] | None = None
 
     async def uid_of(self, key: ResourceKey) -> str | None:
-        """Tell who has the name now."""
+        """Return the uid of the present resource of a name."""
         self.looked_for.append(key.name)
         return self.uids.get(key)
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:
-        """Tell whether it is there and stays."""
+        """Whether it exists and is not being deleted."""
         return await self.uid_of(key) == uid and key not in self.deleting
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
@@ -295,7 +295,7 @@ class FakeResources:
         return self.stored.get(key)
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Note a status, and keep of it what the CRD knows."""
+        """Record a status, and return the part that the CRD keeps."""
         self.attempts += 1
         if self.refusing:
             raise self.refusing
@@ -303,7 +303,7 @@ class FakeResources:
         return {key: value for key, value in status.items() if self.kept is None or key in self.kept}
 
     async def keeps_details(self, kind: str) -> bool:
-        """Tell whether the CRD knows more than v0.6.0's."""
+        """Whether the CRD has more fields than v0.6.0's."""
         return kind != "" and self.kept is None
 
 
@@ -345,7 +345,7 @@ class FakeTenants:
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
     async def namespace(self, name: str) -> NamespaceFacts:
-        """Tell the labels that a test has set."""
+        """Return the labels that a test has set."""
         return NamespaceFacts(uid=f"uid-{name}", labels=self.labels.get(name, {}))
 
 
@@ -375,7 +375,7 @@ class FakeAccounts:
         self.silent[namespace] = asyncio.Event()
 
     def release(self, namespace: str = NAMESPACE) -> None:
-        """Answer again, those who wait too."""
+        """Answer again, waiting calls too."""
         self.silent.pop(namespace).set()
 
     def put(self, name: str = "builder", **said: Any) -> dict[str, Any]:

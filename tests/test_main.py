@@ -12,15 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kube.server import ScriptedServer, listing, reply
-
-KUBECONFIG = """
-    apiVersion: v1
-    kind: Config
-    current-context: here
-    contexts: [{{name: here, context: {{cluster: c, user: u}}}}]
-    clusters: [{{name: c, cluster: {{server: "{url}"}}}}]
-    users: [{{name: u, user: {{token: t0ken}}}}]
-"""
+from tests.kube.test_connection import KUBECONFIG
 
 
 def write(folder: Path, url: str) -> str:

@@ -1,4 +1,4 @@
-"""`check`: its results in words, and the side of AWS."""
+"""`check`: how rights are reported, and the checks of AWS."""
 
 from collections.abc import AsyncIterator
 
@@ -32,42 +32,32 @@ def lacks(need: Need, verb: str, namespace: str = "") -> Right:
     return Right(group=need.group, resource=need.resource, verb=verb, namespace=namespace)
 
 
-@pytest.mark.parametrize(
-    ("need", "missing", "lines"),
-    [
-        pytest.param(NEED, [], ["  ok rights        secrets: get, list"], id="nothing is missing"),
-        pytest.param(
-            NEED,
-            [lacks(NEED, "list")],
-            [
-                "  NO rights        secrets: no list in all namespaces; needed for the generated Secrets",
-                "                   -> grant what config/rbac/role.yaml grants",
-            ],
-            id="a verb in all namespaces",
-        ),
-        pytest.param(
-            NEED,
-            [lacks(NEED, "get", "a"), lacks(NEED, "list", "a"), lacks(NEED, "get", "b")],
-            [
-                "  NO rights        secrets: no get, list in a, b; needed for the generated Secrets",
-                "                   -> grant what config/rbac/role.yaml grants",
-            ],
-            id="verbs in some namespaces",
-        ),
-        pytest.param(
-            EXTRA, [], ["  ok rights        events.events.k8s.io: create, for Events"], id="an optional need"
-        ),
-        pytest.param(
-            EXTRA,
-            [lacks(EXTRA, "create")],
-            [
-                "  -- rights        events.events.k8s.io: no create in all namespaces; needed for Events",
-                "                   -> grant what x grants, if you use it",
-            ],
-            id="an optional need that is not met",
-        ),
-    ],
-)
+GRANT = "                   -> grant what config/rbac/role.yaml grants"
+RIGHTS: dict[str, tuple[Need, list[Right], list[str]]] = {
+    "nothing is missing": (NEED, [], ["  ok rights        secrets: get, list"]),
+    "a verb in all namespaces": (
+        NEED,
+        [lacks(NEED, "list")],
+        ["  NO rights        secrets: no list in all namespaces; needed for the generated Secrets", GRANT],
+    ),
+    "verbs in some namespaces": (
+        NEED,
+        [lacks(NEED, "get", "a"), lacks(NEED, "list", "a"), lacks(NEED, "get", "b")],
+        ["  NO rights        secrets: no get, list in a, b; needed for the generated Secrets", GRANT],
+    ),
+    "an optional need": (EXTRA, [], ["  ok rights        events.events.k8s.io: create, for Events"]),
+    "an unmet optional need": (
+        EXTRA,
+        [lacks(EXTRA, "create")],
+        [
+            "  -- rights        events.events.k8s.io: no create in all namespaces; needed for Events",
+            "                   -> grant what x grants, if you use it",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("need", "missing", "lines"), RIGHTS.values(), ids=RIGHTS)
 def test_a_missing_right_is_shown_with_its_purpose_and_what_grants_it(
     need: Need, missing: list[Right], lines: list[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`refresh`: whether a request was met, and how it asks the API server."""
+"""`refresh`: whether a request is met, and which requests the API server gets."""
 
 import asyncio
 import io
@@ -25,35 +25,27 @@ DENIED = condition("Refreshed", "False", "AccessDenied", "AWS denies it.")
 AWAY = condition("Refreshed", "False", "AWSUnavailable", "No answer.")
 STALLED = condition("Stalled", "True", "AccessDenied", "AWS denies it.")
 OF_V060: Json = {"phase": "Updated", "lastUpdatedTime": "2026-11-24T11:00:00Z"}
+OF_V060_FRESH: Json = {"phase": "Updated", "lastUpdatedTime": "2026-11-24T12:00:00Z"}
 SOON, LATER = timedelta(seconds=1), timedelta(seconds=6)
-STUCK = status(READY, DENIED, STALLED)
+STUCK, FAILING = status(READY, DENIED, STALLED), status(READY, AWAY)
+
+
+BEFORE_AND_NOW: dict[str, tuple[Json | None, Json, timedelta, str, str]] = {
+    "nothing new": (WELL, WELL, LATER, "waiting", ""),
+    "a newer token": (WELL, FRESH, SOON, "met", "expires at 2026-11-25T00:00:00Z"),
+    "an older token": (FRESH, WELL, SOON, "waiting", ""),
+    "the first token": (None, WELL, SOON, "met", "has a new token"),
+    "a status of v0.6.0": (OF_V060, OF_V060_FRESH, SOON, "met", "has a new token"),
+    "a failure that a user corrects": (WELL, STUCK, SOON, "failed", "AccessDenied: AWS"),
+    "an old failure that may be over": (STUCK, STUCK, SOON, "waiting", ""),
+    "an old failure that stays": (STUCK, STUCK, LATER, "failed", "The failure is not new"),
+    "a passing failure": (WELL, FAILING, LATER, "waiting", "AWSUnavailable: No answer."),
+    "a known passing failure": (FAILING, FAILING, LATER, "waiting", ""),
+}
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "waited", "state", "message"),
-    [
-        pytest.param(WELL, WELL, LATER, "waiting", "", id="nothing new"),
-        pytest.param(WELL, FRESH, SOON, "met", "expires at 2026-11-25T00:00:00Z", id="a newer token"),
-        pytest.param(FRESH, WELL, SOON, "waiting", "", id="an older token"),
-        pytest.param(None, WELL, SOON, "met", "has a new token", id="the first token"),
-        pytest.param(
-            OF_V060,
-            {**OF_V060, "lastUpdatedTime": "2026-11-24T12:00:00Z"},
-            SOON,
-            "met",
-            "has a new token",
-            id="a status of v0.6.0",
-        ),
-        pytest.param(WELL, STUCK, SOON, "failed", "AccessDenied: AWS", id="a failure that a user corrects"),
-        pytest.param(STUCK, STUCK, SOON, "waiting", "", id="an old failure may be over"),
-        pytest.param(STUCK, STUCK, LATER, "failed", "The failure is not new", id="an old failure that stays"),
-        pytest.param(
-            WELL, status(READY, AWAY), LATER, "waiting", "AWSUnavailable: No answer.", id="a passing failure"
-        ),
-        pytest.param(
-            status(READY, AWAY), status(READY, AWAY), LATER, "waiting", "", id="a known passing failure"
-        ),
-    ],
+    ("before", "now", "waited", "state", "message"), BEFORE_AND_NOW.values(), ids=BEFORE_AND_NOW
 )
 def test_a_request_is_judged_by_the_status(
     before: Json | None, now: Json, waited: timedelta, state: str, message: str
@@ -75,24 +67,26 @@ def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, ph
 @pytest.mark.parametrize(
     ("before", "minutes"),
     [
-        pytest.param(None, 0, id="no token: at once"),
-        pytest.param(WELL, 0, id="an old token: at once"),
-        pytest.param({"lastUpdatedTime": "9999-12-31T23:59:59Z"}, 0, id="a time that is no token's: at once"),
-        pytest.param(status(READY, age=1 / 60), 4, id="a new one: when it is five minutes old"),
-        pytest.param({"lastUpdatedTime": "2026-11-24T11:59:00Z"}, 4, id="the same with v0.6.0's status"),
+        (None, 0),
+        (WELL, 0),
+        ({"lastUpdatedTime": "9999-12-31T23:59:59Z"}, 0),
+        (status(READY, age=1 / 60), 4),
+        ({"lastUpdatedTime": "2026-11-24T11:59:00Z"}, 4),
     ],
+    ids=["no token", "an old one", "a time of no token", "one until it is 5 minutes old", "v0.6.0's status"],
 )
-def test_aws_is_asked_within_its_rate_bound(before: Json | None, minutes: int) -> None:
+def test_aws_is_called_within_its_rate_bound(before: Json | None, minutes: int) -> None:
     assert earliest_refresh(seen(resource(before)), NOW) == NOW + timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize(
     ("present", "hours", "message"),
     [
-        pytest.param(WELL, 0, "Is the operator running", id="silence"),
-        pytest.param(status(READY, AWAY), 0, "AWSUnavailable: No answer.", id="a failure"),
-        pytest.param(WELL, 1, "not asked before 2026-11-24T13:00:00Z", id="too soon"),
+        (WELL, 0, "Is the operator running"),
+        (FAILING, 0, "AWSUnavailable: No answer."),
+        (WELL, 1, "not asked before 2026-11-24T13:00:00Z"),
     ],
+    ids=["silence", "a failure", "too soon"],
 )
 def test_when_the_time_is_up_the_likely_cause_is_given(present: Json, hours: int, message: str) -> None:
     assert message in too_late(seen(resource(present)), NOW + timedelta(hours=hours), NOW)
@@ -138,7 +132,7 @@ class Refreshing:
 ALL = ("--all", "-n", "team-a", "-k", "ecrsecret")
 
 
-async def test_all_one_list_in_two_seconds_also_while_lists_fail(tmp_path: Path) -> None:
+async def test_all_lists_every_two_seconds_also_while_lists_fail(tmp_path: Path) -> None:
     items: list[Any] = [resource(name=name) for name in ("a", "b", "c")]
     async with ScriptedServer() as server:
         server.others = [reply({"items": items}), *[reply({})] * 3, *[refuse(500, "InternalError")] * 99]
@@ -152,17 +146,15 @@ async def test_all_one_list_in_two_seconds_also_while_lists_fail(tmp_path: Path)
 async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path: Path) -> None:
     names = ("met", "denied", "deleted", "away")
     items: list[Any] = [resource(WELL, name=name) for name in names]
-    found = {"met": FRESH, "denied": STUCK, "away": status(READY, AWAY)}
+    found = {"met": FRESH, "denied": STUCK, "away": FAILING}
     later = [resource(now, name=name) for name, now in found.items()]
     async with ScriptedServer() as server:
         asleep = resource(WELL, name="asleep", suspend=True)
         server.others = [reply({"items": [*items, asleep]}), *[reply({})] * 4, *[reply({"items": later})] * 9]
         refreshing = Refreshing(server, tmp_path)
         assert await refreshing.run(*ALL, "--timeout", "5s") == 1
-    assert (
-        refreshing.out.getvalue()
-        == "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
-    )
+    met = "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
+    assert refreshing.out.getvalue() == met
     notes = refreshing.errors.getvalue()
     assert "Skipped because spec.suspend is true: 1." in notes
     assert "Secret team-a/denied: AccessDenied: AWS denies it." in notes
@@ -188,7 +180,7 @@ async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_o
     assert "can't read the status" not in notes
 
 
-async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:
+async def test_all_without_resources_is_exit_0(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"items": []})]
         refreshing = Refreshing(server, tmp_path)
@@ -196,7 +188,7 @@ async def test_all_of_nothing_is_exit_0(tmp_path: Path) -> None:
     assert refreshing.errors.getvalue().endswith("Nothing to refresh in namespace team-a.\n")
 
 
-async def test_for_a_token_that_is_still_new_the_wait_is_announced(tmp_path: Path) -> None:
+async def test_the_wait_for_a_new_token_is_announced(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         refreshing = Refreshing(server, tmp_path)
         fetched = format_time(refreshing.clock.now() - timedelta(minutes=1))
@@ -216,7 +208,7 @@ async def test_a_suspended_resource_is_not_requested(tmp_path: Path) -> None:
     assert "spec.suspend is true" in refreshing.errors.getvalue()
 
 
-async def test_a_name_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+async def test_an_unknown_name_is_an_error(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
         server.others = [refuse(404, "NotFound")]
         with pytest.raises(CommandError, match="There is no Secret named pul in namespace team-a"):

@@ -15,6 +15,7 @@ from ecr_operator.cli.render import manifests, not_ours, read, resource_of, run
 from ecr_operator.core.ports import SystemClock
 from ecr_operator.settings.commands import Render, parse_command
 from lab import commands
+from lab.api import Json
 from lab.aws import LocalAws
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("ecr_*.yaml"))
@@ -85,50 +86,28 @@ async def test_several_resources_are_a_list_in_json_and_documents_in_yaml(file: 
     assert len(list(yaml.safe_load_all(out))) == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "message", "rendered"),
-    [
-        pytest.param(f"{TENANT}  frequenzy: 1h\n", "did you mean frequency?", True, id="an unknown field"),
-        pytest.param(f"{TENANT}  5: 1\n", "spec.5 is not a known field.", True, id="a number as a field"),
-        pytest.param(
-            f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True, id="a bad frequency"
-        ),
-        pytest.param(
-            f"{TENANT}  secret_labels: {{team: a b}}\n",
-            "An existing Secret keeps what it has for spec.secret_labels",
-            True,
-            id="a bad label",
-        ),
-        pytest.param(
-            f"{TENANT}  deletion_policy: orphan\n",
-            "No Secret is created until this is corrected",
-            False,
-            id="a bad policy",
-        ),
-        pytest.param(
-            PREFIX,
-            "a full host name",
-            False,
-            id="a prefix of any host",
-        ),
-        pytest.param(
-            TENANT.replace("123456789012.", "oci://123456789012."),
-            "begins with oci://",
-            True,
-            id="a registry that no client can use",
-        ),
-        pytest.param(
-            TENANT.replace("123456789012.", "ACCOUNT_ID.") + "  region: us-east-1\n",
-            "write its 12 digits",
-            True,
-            id="no account",
-        ),
-        pytest.param(f"{TENANT}  region: eu-west-1\n", "RegionMismatch", False, id="another region"),
-        pytest.param(f"{TENANT}  role_arn: x\n", "InvalidSpec: spec.role_arn", False, id="a bad role"),
-        pytest.param("kind: Pod\napiVersion: v1\n", "has no resource of this operator", False, id="a Pod"),
-        pytest.param("", "has no resource of this operator", False, id="nothing"),
-    ],
-)
+REGION = "  region: us-east-1\n"
+MISTAKES = {
+    "an unknown field": (f"{TENANT}  frequenzy: 1h\n", "did you mean frequency?", True),
+    "a number as a field": (f"{TENANT}  5: 1\n", "spec.5 is not a known field.", True),
+    "a bad frequency": (f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True),
+    "a bad label": (
+        f"{TENANT}  secret_labels: {{team: a b}}\n",
+        "An existing Secret keeps what it has for spec.secret_labels",
+        True,
+    ),
+    "a bad policy": (f"{TENANT}  deletion_policy: orphan\n", "No Secret is created until", False),
+    "a prefix of any host": (PREFIX, "a full host name", False),
+    "an unusable registry": (TENANT.replace("1234", "oci://1234"), "begins with oci://", True),
+    "no account": (TENANT.replace("123456789012", "ACCOUNT_ID") + REGION, "write its 12 digits", True),
+    "another region": (f"{TENANT}  region: eu-west-1\n", "RegionMismatch", False),
+    "a bad role": (f"{TENANT}  role_arn: x\n", "InvalidSpec: spec.role_arn", False),
+    "a Pod": ("kind: Pod\napiVersion: v1\n", "has no resource of this operator", False),
+    "nothing": ("", "has no resource of this operator", False),
+}
+
+
+@pytest.mark.parametrize(("text", "message", "rendered"), MISTAKES.values(), ids=MISTAKES)
 async def test_a_mistake_is_reported_and_is_exit_1(
     file: Path, text: str, message: str, *, rendered: bool
 ) -> None:
@@ -172,17 +151,17 @@ async def test_a_file_that_cant_be_read_is_one_line(file: Path) -> None:
     assert ended.err == "ecr-secret-operator: Can't read /nonexistent/x.yaml: No such file or directory.\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("---\n---\n", [], id="empty documents"),
-        pytest.param("a: 1\n---\nb: 2", [{"a": 1}, {"b": 2}], id="several"),
-        pytest.param('{"a": 1}', [{"a": 1}], id="JSON"),
-        pytest.param("kind: List\nitems: [{a: 1}, {b: 2}]", [{"a": 1}, {"b": 2}], id="a list"),
-        pytest.param("kind: SecretList\nitems: []", [], id="an empty list of a kind"),
-        pytest.param("kind: X\nitems: [1]", [{"kind": "X", "items": [1]}], id="items of another kind"),
-    ],
-)
+TEXTS: dict[str, list[object]] = {
+    "---\n---\n": [],
+    "a: 1\n---\nb: 2": [{"a": 1}, {"b": 2}],
+    '{"a": 1}': [{"a": 1}],
+    "kind: List\nitems: [{a: 1}, {b: 2}]": [{"a": 1}, {"b": 2}],
+    "kind: SecretList\nitems: []": [],
+    "kind: X\nitems: [1]": [{"kind": "X", "items": [1]}],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS.items())
 def test_the_manifests_of_a_text(text: str, expected: list[object]) -> None:
     assert list(manifests(text, "file")) == expected
 
@@ -190,15 +169,16 @@ def test_the_manifests_of_a_text(text: str, expected: list[object]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("a: [", "file, line 1: ", id="not closed"),
-        pytest.param("a:\n\tb: 1", "file, line 2: ", id="a tab"),
-        pytest.param("text", "something other than Kubernetes manifests", id="text"),
-        pytest.param("kind: List\nitems: [1]", "something other than Kubernetes manifests", id="a bad list"),
-        pytest.param("a: !!python/object:os.system x", "file, line 1: ", id="a tag that runs code"),
-        pytest.param("a: 2026-13-45", "file is not valid YAML.", id="an impossible date"),
-        pytest.param("\x00", "file is not valid YAML.", id="a control character"),
-        pytest.param("[" * 5000, "file is not valid YAML.", id="too deep"),
+        ("a: [", "file, line 1: "),
+        ("a:\n\tb: 1", "file, line 2: "),
+        ("text", "something other than Kubernetes manifests"),
+        ("kind: List\nitems: [1]", "something other than Kubernetes manifests"),
+        ("a: !!python/object:os.system x", "file, line 1: "),
+        ("a: 2026-13-45", "file is not valid YAML."),
+        ("\x00", "file is not valid YAML."),
+        ("[" * 5000, "file is not valid YAML."),
     ],
+    ids=["open", "a tab", "text", "a bad list", "a tag that runs code", "a date", "control", "too deep"],
 )
 def test_a_text_without_manifests_is_one_line(text: str, message: str) -> None:
     with pytest.raises(CommandError) as caught:
@@ -222,7 +202,7 @@ def test_a_manifest_that_is_not_ours_is_described(document: dict[str, object], m
     assert bool(message) == bool(not_ours(document))
 
 
-def of(metadata: Any) -> dict[str, Any]:
+def of(metadata: Any) -> Json:
     return {"kind": "Secret", "metadata": metadata, "spec": {"generated_secret_name": "login"}}
 
 
@@ -231,19 +211,13 @@ def test_the_namespace_is_that_of_the_manifest_or_the_given_one() -> None:
         assert resource_of(of({"name": "pull", **metadata}), "here").key.namespace == namespace
 
 
-def test_a_resource_from_the_cluster_keeps_its_uid_and_request() -> None:
+def test_uid_and_request_are_kept_and_values_of_other_types_ignored() -> None:
     request = {"ecr.mobb.redhat.com/refresh-requested-at": "now"}
-    resource = resource_of(of({"name": "pull", "uid": "u", "annotations": request}), "here")
-    assert (resource.uid, resource.refresh_requested) == ("u", "now")
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [{"annotations": ["x"]}, {"annotations": {"ecr.mobb.redhat.com/refresh-requested-at": 5}}, {"uid": 5}],
-    ids=str,
-)
-def test_metadata_of_other_types_is_ignored(metadata: dict[str, Any]) -> None:
-    assert resource_of(of({"name": "pull", **metadata}), "here").refresh_requested is None
+    found = resource_of(of({"name": "pull", "uid": "u", "annotations": request}), "here")
+    assert (found.uid, found.refresh_requested) == ("u", "now")
+    others: list[Json] = [{"annotations": ["x"]}, {"annotations": dict.fromkeys(request, 5)}, {"uid": 5}]
+    for metadata in others:
+        assert resource_of(of({"name": "pull", **metadata}), "here").refresh_requested is None
 
 
 @pytest.mark.parametrize(
@@ -258,6 +232,6 @@ def test_metadata_of_other_types_is_ignored(metadata: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_a_name_that_kubernetes_refuses_is_an_error(metadata: Any, message: str) -> None:
+def test_an_invalid_name_is_an_error(metadata: Any, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         resource_of(of(metadata), "here")

@@ -33,77 +33,28 @@ def of(status: Json | None = None, **fields: Any) -> Row:
     return row_of("Secret", resource(status, **fields), NOW)
 
 
-@pytest.mark.parametrize(
-    ("found", "state", "reason", "message"),
-    [
-        pytest.param(of(status(READY, REFRESHED)), "Ready", "Refreshed", "", id="well"),
-        pytest.param(
-            of(status(READY, DENIED)), "Failing", "AccessDenied", "AWS denies it.", id="a failing refresh"
-        ),
-        pytest.param(
-            of(status(condition("Ready", "False", "SecretConflict", "Taken."), DENIED, age=None)),
-            "Not ready",
-            "SecretConflict",
-            "Taken.",
-            id="Ready False",
-        ),
-        pytest.param(
-            of(status(READY, SUSPENDED)), "Ready", "Suspended", "Nothing is refreshed.", id="suspended"
-        ),
-        pytest.param(
-            of(status(READY, condition("Refreshed", "False", "InvalidSpec", "spec.frequency: no."))),
-            "Failing",
-            "InvalidSpec",
-            "spec.frequency: no.",
-            id="a mistake with which the token is renewed",
-        ),
-        pytest.param(
-            of(status(READY, condition("Refreshed", "True", "Refreshed", f"{SUCCEEDED} Know this."))),
-            "Ready",
-            "Refreshed",
-            "Know this.",
-            id="a hint",
-        ),
-        pytest.param(of(), "Not ready", "Pending", "No operator has processed", id="no status"),
-        pytest.param(of({}), "Not ready", "Pending", "No operator has processed", id="an empty status"),
-        pytest.param(
-            of(status(READY, REFRESHED), generation=2),
-            "Not ready",
-            "Pending",
-            "the changed spec",
-            id="a status of an older spec",
-        ),
-        pytest.param(
-            of(status(READY, REFRESHED, age=12.01)),
-            "Not ready",
-            "TokenExpired",
-            "Is the operator running",
-            id="a token that expired though the status says Ready",
-        ),
-        pytest.param(
-            of(status(READY, DENIED, age=13)),
-            "Not ready",
-            "TokenExpired",
-            "AWS denies it.",
-            id="an expired token keeps the cause",
-        ),
-        pytest.param(
-            of(status(READY, REFRESHED, age=10.2)),
-            "Failing",
-            "Pending",
-            "Is the operator running",
-            id="long overdue",
-        ),
-        pytest.param(of(status(READY, REFRESHED, age=10.05)), "Ready", "Refreshed", "", id="just due"),
-        pytest.param(
-            of(status(READY, SUSPENDED, age=11)),
-            "Ready",
-            "Suspended",
-            "Nothing is refreshed.",
-            id="a suspended one is not overdue",
-        ),
-    ],
-)
+TAKEN = condition("Ready", "False", "SecretConflict", "Taken.")
+MISTAKE = condition("Refreshed", "False", "InvalidSpec", "spec.frequency: no.")
+HINT = condition("Refreshed", "True", "Refreshed", f"{SUCCEEDED} Know this.")
+STATES = {
+    "ready": (of(status(READY, REFRESHED)), "Ready", "Refreshed", ""),
+    "a failing refresh": (of(status(READY, DENIED)), "Failing", "AccessDenied", "AWS denies it."),
+    "Ready False": (of(status(TAKEN, DENIED, age=None)), "Not ready", "SecretConflict", "Taken."),
+    "suspended": (of(status(READY, SUSPENDED)), "Ready", "Suspended", "Nothing is refreshed."),
+    "a mistake, renewed": (of(status(READY, MISTAKE)), "Failing", "InvalidSpec", "spec.frequency: no."),
+    "a hint": (of(status(READY, HINT)), "Ready", "Refreshed", "Know this."),
+    "no status": (of(), "Not ready", "Pending", "No operator has processed"),
+    "an empty status": (of({}), "Not ready", "Pending", "No operator has processed"),
+    "an older spec": (of(status(READY, REFRESHED), generation=2), "Not ready", "Pending", "changed spec"),
+    "expired": (of(status(READY, REFRESHED, age=12.01)), "Not ready", "TokenExpired", "Is the operator"),
+    "expired, with its cause": (of(status(READY, DENIED, age=13)), "Not ready", "TokenExpired", "AWS denies"),
+    "long overdue": (of(status(READY, REFRESHED, age=10.2)), "Failing", "Pending", "Is the operator running"),
+    "just due": (of(status(READY, REFRESHED, age=10.05)), "Ready", "Refreshed", ""),
+    "suspended, overdue": (of(status(READY, SUSPENDED, age=11)), "Ready", "Suspended", "Nothing is"),
+}
+
+
+@pytest.mark.parametrize(("found", "state", "reason", "message"), STATES.values(), ids=STATES)
 def test_a_row_shows_the_present_state(found: Row, state: str, reason: str, message: str) -> None:
     assert (found.state, found.reason) == (state, reason)
     assert message in found.message
@@ -164,11 +115,9 @@ def test_a_registry_is_shown_without_login_and_control_characters(written: str, 
     assert row_of("ArgoHelmRepoSecret", resource(url=written), NOW).registry == shown
 
 
-def test_messages_and_names_are_shown_without_control_characters() -> None:
-    found = of(
-        status(condition("Ready", "False", "X\x07", "bad\x1b]0;x")),
-        generated_secret_name="a\tb",  # noqa: S106 - a name
-    )
+def test_reason_message_and_name_are_shown_without_control_characters() -> None:
+    spec = {"generated_secret_name": "a\tb"}
+    found = of(status(condition("Ready", "False", "X\x07", "bad\x1b]0;x")), **spec)
     assert (found.reason, found.message, found.secret) == ("X?", "bad?]0;x", "a?b")
 
 
@@ -216,15 +165,6 @@ def test_data_has_the_documented_fields() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("expires_at", "seconds"),
-    [(None, None), (NOW, 0), (NOW - LIFE, 0), (NOW + timedelta(seconds=1.9), 1)],
-    ids=["no token", "just expired", "long expired", "whole seconds"],
-)
-def test_seconds_left_are_never_negative(expires_at: Any, seconds: int | None) -> None:
-    assert as_data(row(expires_at=expires_at), NOW)["secondsLeft"] == seconds
-
-
 NARROW = columns_of("table", namespaces=False, messages=True)
 WIDE = columns_of("wide", namespaces=True, messages=True)
 BAD = row(name="bad", state="Not ready", reason="AccessDenied", message="AWS denies it.", expires_at=None)
@@ -246,17 +186,22 @@ def test_the_columns_of_a_table_and_of_a_wide_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "shown"),
+    ("left", "estimated", "shown", "seconds"),
     [
-        ({"expires_at": None}, ""),
-        ({"expires_at": NOW}, "expired"),
-        ({"expires_at": NOW + timedelta(minutes=5)}, "5m"),
-        ({"expires_at": NOW + timedelta(minutes=5), "estimated": True}, "~5m"),
+        (None, False, "", None),
+        (timedelta(0), False, "expired", 0),
+        (-LIFE, False, "expired", 0),
+        (timedelta(minutes=5, seconds=0.9), False, "5m", 300),
+        (timedelta(minutes=5), True, "~5m", 300),
     ],
-    ids=["no token", "just expired", "alive", "estimated"],
+    ids=["no token", "just expired", "long expired", "alive", "estimated"],
 )
-def test_the_time_left(fields: dict[str, Any], shown: str) -> None:
-    assert time_left(row(**fields), NOW) == shown
+def test_the_time_left_is_never_negative(
+    left: timedelta | None, shown: str, seconds: int | None, *, estimated: bool
+) -> None:
+    found = row(expires_at=None if left is None else NOW + left, estimated=estimated)
+    assert time_left(found, NOW) == shown
+    assert as_data(found, NOW)["secondsLeft"] == seconds
 
 
 @pytest.mark.parametrize(
@@ -280,20 +225,14 @@ def test_notes_are_the_messages_of_rows_that_are_not_ready() -> None:
     assert notes(rows, ["NAMESPACE", *NARROW])[0] == "team-a ecrsecret/bad: AWS denies it."
 
 
-@pytest.mark.parametrize(
-    ("rows", "line"),
-    [
-        ([], "0 resources: none"),
-        ([row()], "1 resource: 1 ready"),
-        ([row(), row(), BAD, row(state="Failing")], "4 resources: 2 ready, 1 failing, 1 not ready"),
-    ],
-    ids=["none", "one", "all states"],
-)
-def test_the_summary_counts_states(rows: list[Row], line: str) -> None:
-    assert summary(rows) == line
+def test_the_summary_counts_states() -> None:
+    assert summary([]) == "0 resources: none"
+    assert summary([row()]) == "1 resource: 1 ready"
+    rows = [row(), row(), BAD, row(state="Failing")]
+    assert summary(rows) == "4 resources: 2 ready, 1 failing, 1 not ready"
 
 
-def test_on_a_pipe_columns_are_aligned_and_later_lines_keep_their_widths() -> None:
+def test_a_pipe_gets_aligned_columns_and_later_lines_keep_their_widths() -> None:
     out = io.StringIO()
     printer = Printer("table", Terminal(out, io.StringIO()), ["RESOURCE", "STATE", "SECRET"])
     printer.write_all([row(name="a-long-name"), BAD], NOW)
@@ -329,14 +268,14 @@ def drawn(*rows: Row, height: int | None = None, errors: tuple[str, ...] = ()) -
     return out.getvalue().splitlines()
 
 
-def test_on_a_terminal_there_are_bars_and_notes_and_no_text_is_markup() -> None:
+def test_a_terminal_shows_bars_and_notes_and_no_text_is_markup() -> None:
     shown = drawn(row(name="half", expires_at=NOW + timedelta(hours=1)), BAD, row(registry="[bold]x[/bold]"))
     assert "#####..... 1h" in "\n".join(shown)
     assert "[bold]x[/bold]" in "\n".join(shown)
     assert shown[-3:] == ["ecrsecret/bad: AWS denies it.", "", "3 resources: 2 ready, 1 not ready"]
 
 
-def test_a_table_that_has_to_fit_leaves_out_the_least_urgent_rows_and_begins_with_the_summary() -> None:
+def test_a_table_of_limited_height_has_the_summary_and_the_most_urgent_rows() -> None:
     shown = drawn(*(row(name=f"r{number}") for number in range(50)), height=24, errors=("No server.",))
     assert shown[:2] == ["50 resources: 50 ready (34 more not shown)", "No server."]
     assert [line.split()[0] for line in shown if "ecrsecret/r" in line] == [

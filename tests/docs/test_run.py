@@ -1,24 +1,151 @@
-"""Commands of each page, in order, with a real API server and a running operator."""
+"""The commands of each page run in order, with a real API server and a running operator.
 
-from collections.abc import AsyncIterator, Iterator
+Every page starts with the same state: the operator is installed, `builds` has the resource of the first
+sample, and `argocd` an Argo CD. What a page creates is deleted after it.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
+import yaml
 
 from lab import rights
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
+from lab.kubectl import kubectl
 from lab.operator import OperatorProcess
-from tests.docs import stage
-from tests.docs.blocks import DOCUMENTS, shell_blocks, skip_reason
+from lab.processes import Process
+from lab.waiting import wait_for
+from tests.cluster import reading
+from tests.docs.blocks import DOCUMENTS, Block, blocks
+from tools import ROOT
 
-NAMESPACE = "ecr-secret-operator"
+RUNNABLE: Final = {document: [block for block in blocks(document) if block.is_run] for document in DOCUMENTS}
+OPERATORS_NAMESPACE: Final = "ecr-secret-operator"
 # `refresh` waits for a quarter of it.
-TOKEN_LIFE = 16
-RUNNABLE = {
-    document: [each for each in shell_blocks(document) if skip_reason(each.script) is None]
-    for document in DOCUMENTS
-}
+TOKEN_LIFE: Final = 16
+ACCOUNT: Final = "123456789012"
+KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
+# Kinds of other projects in the documentation.
+_FOREIGN: Final = (
+    ("argoproj.io", "v1alpha1", "Application"),
+    ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+    ("monitoring.coreos.com", "v1", "PrometheusRule"),
+)
+_LIMIT: Final = 100.0
+# Only paths that the commands read.
+_OF_THE_REPOSITORY: Final = ("Makefile", "config", "ecr_operator", "samples")
+_OF_THE_SYSTEM: Final = ("default", "kube-", "ecr-secret-operator")
+_PRELUDE: Final = """\
+set -euo pipefail
+make() { command make -o "$VENV/.installed" VENV="$VENV" "$@"; }
+"""
+
+
+async def set_up(plane: ControlPlane) -> None:
+    """Create the initial state, idempotently."""
+    async with plane.api() as api:
+        if await api.find(CRDS, KINDS[0]) is None:
+            await kubectl("apply", "-k", "config/default", kubeconfig=plane.kubeconfig, home=plane.folder)
+            await rights.grant(api)
+            for kind in _FOREIGN:
+                await api.apply(_foreign(*kind))
+            await api.crds_served([*KINDS, *(_foreign(*kind)["metadata"]["name"] for kind in _FOREIGN)])
+        for name in ("builds", "argocd"):
+            await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}
+        await api.apply(settings, "argocd")
+        sample = (ROOT / "samples" / "ecr_v1alpha1_secret.yaml").read_text(encoding="utf-8")
+        await api.apply(yaml.safe_load(sample.replace("ACCOUNT_ID", ACCOUNT)), "builds")
+
+
+async def ready(plane: ControlPlane) -> None:
+    """Wait until the resource of the initial state is Ready."""
+
+    async def look() -> bool:
+        resource = await api.get(ECR_SECRETS, "ecr-secret", "builds")
+        return reading.verdict(resource, "Ready") == ("True", "Refreshed")
+
+    async with plane.api() as api:
+        await wait_for(look, 30, "the resource of the initial state")
+
+
+async def clear(plane: ControlPlane) -> None:
+    """Delete what a page created."""
+    async with plane.api() as api:
+        for namespace in [each["metadata"]["name"] for each in await api.list(NAMESPACES)]:
+            if await api.find(CRDS, KINDS[0]) is not None:
+                await api.delete_all(ECR_SECRETS, namespace)
+                await api.delete_all(ARGO_SECRETS, namespace)
+            await api.delete_all(SECRETS, namespace)
+            if not namespace.startswith(_OF_THE_SYSTEM):
+                await api.delete_all(SERVICE_ACCOUNTS, namespace)
+                await api.end_namespace(namespace)
+
+
+def _foreign(group: str, version: str, kind: str) -> Json:
+    """A CRD of another project, with any schema."""
+    plural = f"{kind.lower()}s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+
+
+async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:
+    """Run blocks as one script, in a folder like the repository. Raises LabError if a command fails."""
+    for name in _OF_THE_REPOSITORY:
+        (folder / name).symlink_to(ROOT / name)
+    # As the guides create it.
+    (folder / "credentials").write_text("[default]\naws_access_key_id=AKIA...\naws_secret_access_key=...\n")
+    script = folder / "commands.sh"
+    script.write_text(_PRELUDE + "".join(f"echo '== {each.place}'\n{each.script}\n" for each in blocks))
+    log = folder / "commands.log"
+    environment = _environment(plane, aws, folder)
+    process = Process("the script", [_bash(), script], log=log, env=environment, cwd=folder)
+    with process:
+        code = await asyncio.to_thread(process.wait, _LIMIT)
+        print(log.read_text(encoding="utf-8"))
+        if code:
+            raise process.error(f"failed with exit code {code}")
+
+
+def _bash() -> str:
+    found = shutil.which("bash")
+    assert found, "there is no bash"
+    return found
+
+
+def _environment(plane: ControlPlane, aws: str, home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "VENV": sys.prefix,
+        "PYTHONPATH": str(ROOT),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "KUBECONFIG": str(plane.kubeconfig),
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "lab-secret-key",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +158,23 @@ def plane() -> Iterator[ControlPlane]:
 @pytest.fixture
 async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
     """A local AWS, and an operator with the permissions of an installation."""
-    await stage.set_up(plane)
+    await set_up(plane)
     kubeconfig = plane.write_kubeconfig("operator", groups=(rights.OPERATORS,))
     async with (
         LocalAws(token_life=TOKEN_LIFE) as local,
         OperatorProcess(
-            "--leader-elect", kubeconfig=kubeconfig, aws_endpoint=local.url, env={"POD_NAMESPACE": NAMESPACE}
+            "--leader-elect",
+            kubeconfig=kubeconfig,
+            aws_endpoint=local.url,
+            env={"POD_NAMESPACE": OPERATORS_NAMESPACE},
         ) as operator,
     ):
-        await stage.ready(plane)
+        await ready(plane)
         yield local
         print(operator.tail(40))
         # Releases the Lease, so that the next operator need not wait for it.
         await operator.stop()
-    await stage.clear(plane)
+    await clear(plane)
 
 
 @pytest.mark.parametrize(
@@ -53,4 +183,4 @@ async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
 async def test_the_commands_of_a_page_succeed(
     document: Path, plane: ControlPlane, aws: LocalAws, tmp_path: Path
 ) -> None:
-    await stage.run(RUNNABLE[document], plane=plane, aws=aws.url, folder=tmp_path)
+    await run(RUNNABLE[document], plane=plane, aws=aws.url, folder=tmp_path)

@@ -1,1 +1,1 @@
-"""The manifests of `config`: what they build, and what a real API server makes of them."""
+"""The manifests of `config`, built by kustomize and applied to a real API server."""

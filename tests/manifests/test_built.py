@@ -1,10 +1,9 @@
-"""What kustomize builds of each folder, read without a server."""
+"""What kustomize builds from each folder, without a server."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lab.api import Json
 from lab.rights import rights_in
@@ -17,13 +16,8 @@ DEFAULT, NAMESPACED, TEAMS = CONFIG / "default", CONFIG / "namespaced", CONFIG /
 
 def _folders() -> list[Path]:
     """Return every folder that can be built by itself."""
-    found = (path.parent for path in CONFIG.rglob("kustomization.yaml"))
-    return sorted(folder for folder in found if _kind(folder) != "Component")
-
-
-def _kind(folder: Path) -> str:
-    kind: str = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("kind", "Kustomization")
-    return kind
+    files = CONFIG.rglob("kustomization.yaml")
+    return sorted(file.parent for file in files if "kind: Component" not in file.read_text())
 
 
 def _container(objects: list[Json], name: str = "manager") -> Json:
@@ -41,7 +35,7 @@ def test_each_folder_builds(folder: Path) -> None:
     assert build(folder)
 
 
-def test_all_of_an_installation_is_in_its_namespace_and_bears_its_prefix() -> None:
+def test_every_object_has_the_namespace_prefix_and_label() -> None:
     for manifest in build(EVERYTHING):
         metadata = manifest["metadata"]
         assert metadata.get("namespace", NAMESPACE) == NAMESPACE
@@ -63,21 +57,18 @@ def test_the_rights_in_a_watched_namespace_are_those_of_the_cluster_role() -> No
     assert (subject["namespace"], subject["name"]) == (NAMESPACE, ACCOUNT)
 
 
-def test_each_watched_namespace_has_its_rights() -> None:
+def test_the_namespaced_variant_watches_where_it_has_rights() -> None:
+    own = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    assert _env(_container(build(NAMESPACED)))["WATCH_NAMESPACE"] == own
     objects = build(TEAMS)
-    desired = _env(_container(objects))["WATCH_NAMESPACE"].split(",")
-    for kind in ("Role", "RoleBinding"):
-        places = [
-            each["metadata"]["namespace"]
-            for each in objects
-            if each["kind"] == kind and each["metadata"]["name"].startswith(f"{NAMESPACE}-manager-")
-        ]
-        assert places == desired == ["team-a", "team-b"]
-
-
-def test_the_namespaced_variant_watches_its_own_namespace_by_default() -> None:
-    watched = _env(_container(build(NAMESPACED)))["WATCH_NAMESPACE"]
-    assert watched == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    bound = [
+        each["metadata"]["namespace"]
+        for kind in ("Role", "RoleBinding")
+        for each in objects
+        if each["kind"] == kind and each["metadata"]["name"].startswith(f"{NAMESPACE}-manager-")
+    ]
+    assert bound == ["team-a", "team-b"] * 2
+    assert _env(_container(objects))["WATCH_NAMESPACE"] == "team-a,team-b"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +87,7 @@ def test_each_container_is_restricted(folder: Path) -> None:
         assert not container["image"].endswith(":latest")
 
 
-def test_the_metrics_are_behind_the_proxy() -> None:
+def test_metrics_are_served_behind_the_proxy() -> None:
     objects = build(DEFAULT)
     assert "--metrics-bind-address=127.0.0.1:8080" in _container(objects)["args"]
     proxy = _container(objects, "kube-rbac-proxy")
@@ -106,7 +97,7 @@ def test_the_metrics_are_behind_the_proxy() -> None:
     assert (port["name"], port["port"], port["targetPort"]) == ("https", 8443, "https")
 
 
-def test_a_component_leaves_the_proxy_out() -> None:
+def test_a_component_removes_the_proxy() -> None:
     objects = build(PLAIN)
     names = {each["metadata"]["name"] for each in objects}
     assert not {name for name in names if "proxy" in name or "metrics-reader" in name}
@@ -121,7 +112,7 @@ def test_a_component_leaves_the_proxy_out() -> None:
     assert ports[port["targetPort"]] == port["port"] == 8080
 
 
-def test_two_replicas_are_spread_and_never_hold_up_a_drain() -> None:
+def test_two_replicas_are_spread_and_never_block_a_drain() -> None:
     objects = build(EVERYTHING)
     spec = pick(objects, "Deployment")["spec"]
     assert spec["replicas"] == 2
@@ -131,32 +122,35 @@ def test_two_replicas_are_spread_and_never_hold_up_a_drain() -> None:
     budget = pick(objects, "PodDisruptionBudget")["spec"]
     assert budget["maxUnavailable"] == 1
     labels = spec["template"]["metadata"]["labels"]
-    selectors = [budget["selector"], pick(objects, "NetworkPolicy")["spec"]["podSelector"]]
-    assert all(each["matchLabels"].items() <= labels.items() for each in selectors)
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_the_network_policy_lets_pass_what_is_listened_on() -> None:
-    policy = pick(build(EVERYTHING), "NetworkPolicy")["spec"]
-    let_in = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
-    assert let_in == {8081, 8443}
-
-
-@pytest.mark.parametrize("folder", [PLAIN, NAMESPACED, TEAMS], ids=["plain", "namespaced", "two namespaces"])
-def test_metrics_by_plain_http_are_for_namespaces_with_a_label(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "types", "metrics"),
+    [
+        (EVERYTHING, ["Ingress", "Egress"], 8443),
+        (PLAIN, ["Ingress"], 8080),
+        (NAMESPACED, ["Ingress"], 8080),
+        (TEAMS, ["Ingress"], 8080),
+    ],
+    ids=["everything", "plain", "namespaced", "two namespaces"],
+)
+def test_the_network_policy_admits_probes_and_metrics_from_labelled_namespaces(
+    folder: Path, types: list[str], metrics: int
+) -> None:
     objects = build(folder)
     policy = pick(objects, "NetworkPolicy")["spec"]
-    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["policyTypes"] == types
     labels = pick(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     sources = {rule["ports"][0]["port"]: rule.get("from") for rule in policy["ingress"]}
-    assert sources == {
-        8081: None,
-        8080: [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}],
-    }
+    assert sources.keys() == {8081, metrics}
+    assert sources[8081] is None
+    assert sources[metrics][0] == {"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}
 
 
 def _aggregated(folder: Path) -> dict[str, set[str]]:
-    """Tell which roles become part of which default roles."""
+    """Return the default roles that each role is aggregated to."""
     return {
         each["metadata"]["name"].removeprefix(f"{NAMESPACE}-"): found
         for each in build(folder)
@@ -165,7 +159,7 @@ def _aggregated(folder: Path) -> dict[str, set[str]]:
     }
 
 
-def test_the_default_roles_get_no_rights_but_by_a_component() -> None:
+def test_only_a_component_adds_rights_to_the_default_roles() -> None:
     assert _aggregated(DEFAULT) == {}
     assert _aggregated(EVERYTHING) == {
         "secret-viewer-role": {"view"},
@@ -173,3 +167,12 @@ def test_the_default_roles_get_no_rights_but_by_a_component() -> None:
         "argohelmreposecret-viewer-role": {"view"},
         "argohelmreposecret-editor-role": {"edit", "admin"},
     }
+
+
+@pytest.mark.parametrize("kind", ["secret", "argohelmreposecret"])
+def test_viewers_can_read_and_editors_can_change_resources(kind: str) -> None:
+    reads, changes = {"get", "list", "watch"}, {"create", "delete", "patch", "update"}
+    for role, verbs in (("viewer", reads), ("editor", reads | changes)):
+        rules = pick(build(DEFAULT), "ClusterRole", f"{NAMESPACE}-{kind}-{role}-role")["rules"]
+        assert rules[0]["resources"] == [f"{kind}s"]
+        assert set(rules[0]["verbs"]) == verbs

@@ -1,11 +1,11 @@
-"""Images of others are named by their digests: a tag can be moved to another image."""
+"""Images of others and the audit's packages are pinned by hashes: a tag can be moved to another image."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.manifests.installation import ROOT, build, pick
+from tests.manifests.installation import ROOT
 
 # `FROM ${BASE}` and `FROM scratch` name none.
 IN_DOCKERFILES = re.compile(r"^(?:FROM|ARG BASE=) ?([a-z][^\s$]*[./:][^\s$]*)", re.MULTILINE)
@@ -16,19 +16,13 @@ WORKFLOWS = [ROOT / ".github" / "workflows" / name for name in ("image.yml", "re
 
 
 @pytest.mark.parametrize("file", [*DOCKERFILES, *WORKFLOWS], ids=lambda path: path.name)
-def test_each_base_and_helper_has_its_digest(file: Path) -> None:
+def test_an_image_of_others_is_named_by_its_digest(file: Path) -> None:
     names = (IN_DOCKERFILES if file in DOCKERFILES else IN_WORKFLOWS).findall(file.read_text())
     assert names
     assert not [name for name in names if not BY_DIGEST.fullmatch(name)]
 
 
-def test_the_proxy_has_its_digest() -> None:
-    pod = pick(build(ROOT / "config" / "default"), "Deployment")["spec"]["template"]["spec"]
-    (proxy,) = (each["image"] for each in pod["containers"] if each["name"] == "kube-rbac-proxy")
-    assert BY_DIGEST.fullmatch(proxy)
-
-
-def test_the_audit_runs_a_program_whose_hashes_are_locked() -> None:
+def test_the_packages_of_the_audit_are_locked_by_hash() -> None:
     locked = (ROOT / ".github" / "pip-audit.lock").read_text()
     assert "://" not in locked
     packages = locked.count("==")

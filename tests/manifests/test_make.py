@@ -1,9 +1,8 @@
-"""The targets of the Makefile that v0.6.0 had too, on a cluster of their own."""
+"""The targets of the Makefile that v0.6.0 had too."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,8 @@ LONGEST = 150
 KINDS = {"argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com"}
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane that finishes what is deleted."""
-    with ControlPlane(controller_manager=True) as started:
-        yield started
-
-
 def make(plane: ControlPlane, *arguments: str) -> None:
-    """Run make with this Python's environment, which it takes for complete."""
+    """Run make with the packages of this Python."""
     installed = Path(sys.prefix) / ".installed"
     subprocess.run(
         ["make", "-o", installed, f"VENV={sys.prefix}", *arguments],
@@ -44,20 +36,20 @@ async def _images(api: Api) -> set[str]:
 
 
 @pytest.mark.timeout(300)
-async def test_what_is_installed_and_deployed_goes_away_again(plane: ControlPlane) -> None:
-    async with plane.api() as api:
-        make(plane, "install")
-        await api.crds_served(KINDS)
-        make(plane, "deploy")
-        proxy = next(image for image in await _images(api) if "kube-rbac-proxy" in image)
-        assert await _images(api) == {proxy, "quay.io/rh-mobb/ecr-secret-operator:v1.0.0"}
-        make(plane, "deploy", f"IMG={IMAGE}")
-        assert await _images(api) == {proxy, IMAGE}
-        make(plane, "undeploy")
-        assert await api.find(NAMESPACES, NAMESPACE) is None
-        assert await api.list(CRDS) == []
-        make(plane, "install")
-        await api.crds_served(KINDS)
-        make(plane, "uninstall")
-        make(plane, "uninstall")
-        assert await api.list(CRDS) == []
+async def test_undeploy_and_uninstall_remove_what_deploy_and_install_created() -> None:
+    with ControlPlane(controller_manager=True) as plane:
+        async with plane.api() as api:
+            make(plane, "install")
+            await api.crds_served(KINDS)
+            make(plane, "deploy", f"IMG={IMAGE}")
+            assert IMAGE in await _images(api)
+            make(plane, "deploy")
+            assert "quay.io/rh-mobb/ecr-secret-operator:v1.0.0" in await _images(api)
+            make(plane, "undeploy")
+            assert await api.find(NAMESPACES, NAMESPACE) is None
+            assert await api.list(CRDS) == []
+            make(plane, "install")
+            await api.crds_served(KINDS)
+            make(plane, "uninstall")
+            make(plane, "uninstall")
+            assert await api.list(CRDS) == []

@@ -1,4 +1,4 @@
-"""What the policies refuse to whoever holds the operator's account, and what they let pass."""
+"""What the policies permit and deny to the operator's ServiceAccount."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ LOGIN = {".dockerconfigjson": "eyJhdXRocyI6e319"}
 HOST = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 GROUP = "ecr.mobb.redhat.com"
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
-REPOSITORY = {"argocd.argoproj.io/secret-type": "repository"}
+TYPES, NAMES_OWNER = "pull secrets and Argo CD", "must name one of its resources"
 OWNER = {f"{GROUP}/owner": "Secret/pull", f"{GROUP}/owner-uid": "5f1e"}
 CHART_OWNER = {f"{GROUP}/owner": "ArgoHelmRepoSecret/charts", f"{GROUP}/owner-uid": "5f1e"}
 
@@ -40,7 +40,7 @@ def chart_secret(**changes: Any) -> Json:
     usual = {
         "type": "Opaque",
         "data": {},
-        "labels": OURS | REPOSITORY,
+        "labels": OURS | {"argocd.argoproj.io/secret-type": "repository"},
         "annotations": CHART_OWNER,
         "ownerReferences": [reference("ArgoHelmRepoSecret")],
     }
@@ -64,7 +64,6 @@ OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="ap
 HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
 REPLACED = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "replace"}}, type="Opaque", data={})
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
-OF_LINKS = f"{GROUP}/links"
 
 
 @pytest.fixture
@@ -82,18 +81,20 @@ async def operator(installed: ControlPlane, token: str) -> AsyncIterator[Api]:
         yield client
 
 
-@pytest.mark.parametrize(
-    "manifest",
-    [
-        pytest.param(secret(), id="a pull secret"),
-        pytest.param(secret(ownerReferences=None), id="a pull secret that outlives its resource"),
-        pytest.param(chart_secret(), id="an Argo CD repository"),
-        pytest.param(
-            chart_secret(labels=OURS | {"argocd.argoproj.io/secret-type": "repo-creds"}),
-            id="Argo CD credentials for a prefix",
-        ),
-    ],
-)
+def with_type(kind: str) -> Json:
+    """Return labels of the operator and of a type of Argo CD's."""
+    return OURS | {"argocd.argoproj.io/secret-type": kind}
+
+
+OWN = {
+    "a pull secret": secret(),
+    "a pull secret that outlives its resource": secret(ownerReferences=None),
+    "an Argo CD repository": chart_secret(),
+    "Argo CD credentials for a prefix": chart_secret(labels=with_type("repo-creds")),
+}
+
+
+@pytest.mark.parametrize("manifest", OWN.values(), ids=OWN)
 async def test_the_operator_creates_and_deletes_its_own_secrets(
     stage: Installation, operator: Api, manifest: Json
 ) -> None:
@@ -102,44 +103,26 @@ async def test_the_operator_creates_and_deletes_its_own_secrets(
     await operator.delete(SECRETS, "login", stage.namespace)
 
 
-@pytest.mark.parametrize(
-    ("manifest", "why"),
-    [
-        pytest.param(
-            secret(
-                type="kubernetes.io/service-account-token",
-                data={},
-                annotations=OWNER | {"kubernetes.io/service-account.name": "default"},
-            ),
-            "pull secrets and Argo CD",
-            id="a token of another ServiceAccount",
-        ),
-        pytest.param(secret(type="Opaque", data={}), "pull secrets and Argo CD", id="another type"),
-        pytest.param(chart_secret(labels=OURS), "pull secrets and Argo CD", id="none that Argo CD knows"),
-        pytest.param(
-            chart_secret(labels=OURS | {"argocd.argoproj.io/secret-type": "cluster"}),
-            "pull secrets and Argo CD",
-            id="a cluster of Argo CD",
-        ),
-        pytest.param(secret(labels={"app": "x"}), "must have its label", id="no label"),
-        pytest.param(secret(annotations=None), "pull secrets and Argo CD", id="no owner named"),
-        pytest.param(
-            secret(annotations={f"{GROUP}/owner": "Secret/pull"}),
-            "must name one of its resources",
-            id="no uid of it",
-        ),
-        pytest.param(
-            secret(ownerReferences=[reference(uid="other")]),
-            "must name one of its resources",
-            id="another owner's uid",
-        ),
-        pytest.param(
-            secret(ownerReferences=[reference("Deployment", group="apps/v1")]),
-            "must name one of its resources",
-            id="another's",
-        ),
-    ],
+ACCOUNT_TOKEN = secret(
+    type="kubernetes.io/service-account-token",
+    data={},
+    annotations=OWNER | {"kubernetes.io/service-account.name": "default"},
 )
+DEPLOYMENT = reference("Deployment", group="apps/v1")
+NOT_OWN = {
+    "a token of another ServiceAccount": (ACCOUNT_TOKEN, TYPES),
+    "another type": (secret(type="Opaque", data={}), TYPES),
+    "an Opaque Secret that is not for Argo CD": (chart_secret(labels=OURS), TYPES),
+    "a cluster of Argo CD": (chart_secret(labels=with_type("cluster")), TYPES),
+    "no label": (secret(labels={"app": "x"}), "must have its label"),
+    "no owner": (secret(annotations=None), TYPES),
+    "no uid of the owner": (secret(annotations={f"{GROUP}/owner": "Secret/pull"}), NAMES_OWNER),
+    "another uid than the owner's": (secret(ownerReferences=[reference(uid="other")]), NAMES_OWNER),
+    "another controller": (secret(ownerReferences=[DEPLOYMENT]), NAMES_OWNER),
+}
+
+
+@pytest.mark.parametrize(("manifest", "why"), NOT_OWN.values(), ids=NOT_OWN)
 async def test_the_operator_creates_no_other_secret(
     stage: Installation, operator: Api, manifest: Json, why: str
 ) -> None:
@@ -147,23 +130,23 @@ async def test_the_operator_creates_no_other_secret(
         await operator.create(manifest, stage.namespace)
 
 
-@pytest.mark.parametrize(
-    ("present", "desired"),
-    [
-        pytest.param(secret(labels=None), secret(), id="one whose label was taken off"),
-        *(
-            pytest.param(
-                v060.generated_secret(PULL | {"spec": PULL["spec"] | {"ecr_registry": host}}, "token"),
-                secret(),
-                id=f"v0.6.0's pull secret for {host}",
-            )
-            for host in (HOST, f"{HOST}.cn", "1.dkr.ecr.us-east-1.amazonaws.com")
-        ),
-        pytest.param(CHARTS_BY_V060, chart_secret(), id="v0.6.0's Argo CD repository"),
-        pytest.param(HANDED_OVER, chart_secret(), id="one that was handed over"),
-        pytest.param(REPLACED, chart_secret(), id="one that was handed over, to be replaced"),
-    ],
-)
+def pull_by_v060(host: str) -> Json:
+    """Return the pull secret that v0.6.0 wrote for a host."""
+    return v060.generated_secret(PULL | {"spec": PULL["spec"] | {"ecr_registry": host}}, "token")
+
+
+ADOPTABLE = {
+    "one whose label was removed": (secret(labels=None), secret()),
+    "v0.6.0's pull secret": (BY_V060, secret()),
+    "v0.6.0's pull secret for China": (pull_by_v060(f"{HOST}.cn"), secret()),
+    "v0.6.0's pull secret for any account": (pull_by_v060("1.dkr.ecr.us-east-1.amazonaws.com"), secret()),
+    "v0.6.0's Argo CD repository": (CHARTS_BY_V060, chart_secret()),
+    "one that was handed over": (HANDED_OVER, chart_secret()),
+    "one that was handed over, to be replaced": (REPLACED, chart_secret()),
+}
+
+
+@pytest.mark.parametrize(("present", "desired"), ADOPTABLE.values(), ids=ADOPTABLE)
 async def test_the_operator_changes_what_is_its_own_or_adopted(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
@@ -171,43 +154,31 @@ async def test_the_operator_changes_what_is_its_own_or_adopted(
     await operator.apply(desired, stage.namespace)
 
 
-THEIRS = [
-    pytest.param(FOREIGN, chart_secret(), id="somebody's Opaque Secret"),
-    pytest.param(OTHERS, secret(), id="one with another controller"),
-    pytest.param(PULL_OF_OTHERS, secret(), id="somebody's pull secret"),
-    pytest.param(TWO_KEYS, secret(), id="a pull secret with another key"),
-    pytest.param(SPACED, secret(), id="a pull secret for AWS that v0.6.0's code did not write"),
-    pytest.param(CHARTS_OF_OTHERS, chart_secret(), id="somebody's Argo CD repository"),
-    pytest.param(CHARTS_WITH_PROJECT, chart_secret(), id="an Argo CD repository of a project"),
-    pytest.param(
-        secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("x" * 300_000, "robot")})),
-        secret(),
-        id="a pull secret of 800 kB",
-    ),
-]
+LARGE = secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("x" * 300_000, "robot")}))
+THEIRS = {
+    "somebody's Opaque Secret": (FOREIGN, chart_secret()),
+    "one with another controller": (OTHERS, secret()),
+    "somebody's pull secret": (PULL_OF_OTHERS, secret()),
+    "a pull secret with another key": (TWO_KEYS, secret()),
+    "a pull secret for AWS that v0.6.0 did not write": (SPACED, secret()),
+    "somebody's Argo CD repository": (CHARTS_OF_OTHERS, chart_secret()),
+    "an Argo CD repository of a project": (CHARTS_WITH_PROJECT, chart_secret()),
+    "a pull secret of 800 kB": (LARGE, secret()),
+}
 
 
-@pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_the_operator_changes_no_other_secret(
+@pytest.mark.parametrize(("present", "desired"), THEIRS.values(), ids=THEIRS)
+async def test_the_operator_can_neither_change_nor_delete_another_secret(
     stage: Installation, operator: Api, present: Json, desired: Json
 ) -> None:
-    before = await stage.api.create(present, stage.namespace)
-    with pytest.raises(ApiError, match="may change only its own Secrets"):
-        await operator.merge_patch(SECRETS, "login", desired, stage.namespace)
-    assert await stage.secret("login") == before
-
-
-@pytest.mark.parametrize(("present", "desired"), THEIRS)
-async def test_the_operator_deletes_no_other_secret_in_two_steps(
-    stage: Installation, operator: Api, present: Json, desired: Json
-) -> None:
-    """The first makes the Secret look like the operator's own, the second deletes it."""
+    """Not even in two steps, of which the first makes the Secret look like the operator's own."""
     before = await stage.api.create(present, stage.namespace)
     marks = desired["metadata"]
     handed_over = {"annotations": marks["annotations"] | {f"{GROUP}/adopt": "true"}}
-    for metadata in (marks, marks | {"managedFields": [{}]}, marks | handed_over):
+    disguises: list[Json] = [marks, marks | {"managedFields": [{}]}, marks | handed_over]
+    for patch in (desired, *({"metadata": metadata} for metadata in disguises)):
         with pytest.raises(ApiError, match="may change only its own Secrets"):
-            await operator.merge_patch(SECRETS, "login", {"metadata": metadata}, stage.namespace)
+            await operator.merge_patch(SECRETS, "login", patch, stage.namespace)
     with pytest.raises(ApiError, match="may change only its own Secrets"):
         await operator.apply(
             desired | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
@@ -217,29 +188,15 @@ async def test_the_operator_deletes_no_other_secret_in_two_steps(
     assert await stage.secret("login") == before
 
 
-async def test_only_what_looks_like_v060s_is_adopted_and_then_deleted(
+async def test_a_secret_of_v0_6_0_can_be_deleted_only_once_adopted(
     stage: Installation, operator: Api
 ) -> None:
-    """This is what the policy can't hold, as its comment says."""
+    """The policy can't prevent the adoption itself, as its comment says."""
     await stage.api.create(BY_V060, stage.namespace)
-    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
-    await operator.delete(SECRETS, "login", stage.namespace)
-
-
-@pytest.mark.parametrize(
-    "present",
-    [
-        pytest.param(FOREIGN, id="somebody's Opaque Secret"),
-        pytest.param(OTHERS, id="one with another controller"),
-        pytest.param(BY_V060, id="v0.6.0's, before it is adopted"),
-    ],
-)
-async def test_the_operator_deletes_no_other_secret(
-    stage: Installation, operator: Api, present: Json
-) -> None:
-    await stage.api.create(present, stage.namespace)
     with pytest.raises(ApiError, match="may delete only its own Secrets"):
         await operator.delete(SECRETS, "login", stage.namespace)
+    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
+    await operator.delete(SECRETS, "login", stage.namespace)
 
 
 async def test_other_users_are_not_restricted(stage: Installation) -> None:
@@ -248,61 +205,45 @@ async def test_other_users_are_not_restricted(stage: Installation) -> None:
     await stage.api.delete(SECRETS, "login", stage.namespace)
 
 
-def request_for(**spec: Any) -> Json:
-    """Make a TokenRequest."""
-    return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-
-
-async def _ask(client: Api, namespace: str, **spec: Any) -> Json:
-    path = SERVICE_ACCOUNTS.path("ci", namespace, "token")
-    return await client.request("POST", path, body=request_for(**spec))
-
-
 @pytest.mark.usefixtures("account")
-async def test_tokens_are_for_sts_alone(stage: Installation, operator: Api) -> None:
-    answer = await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=3600)
-    assert answer["status"]["token"]
+async def test_the_operator_gets_tokens_for_sts_only(stage: Installation, operator: Api) -> None:
+    async def ask(audiences: list[str], seconds: int = 3600) -> Json:
+        spec = {"audiences": audiences, "expirationSeconds": seconds}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = SERVICE_ACCOUNTS.path("ci", stage.namespace, "token")
+        return await operator.request("POST", path, body=request)
+
+    assert (await ask(["sts.amazonaws.com"]))["status"]["token"]
     for audiences in ([], ["https://kubernetes.default.svc"], ["sts.amazonaws.com", "vault"]):
         with pytest.raises(ApiError, match=r"only for sts\.amazonaws\.com"):
-            await _ask(operator, stage.namespace, audiences=audiences)
+            await ask(audiences)
     with pytest.raises(ApiError, match="of at most an hour"):
-        await _ask(operator, stage.namespace, audiences=["sts.amazonaws.com"], expirationSeconds=7200)
+        await ask(["sts.amazonaws.com"], 7200)
     assert await token_of(stage.api, stage.namespace, "ci")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(
-            {
-                "metadata": {"labels": {f"{GROUP}/linked": "true"}, "annotations": {OF_LINKS: "x"}},
-                "imagePullSecrets": [{"name": "login"}],
-                "secrets": [{"name": "login"}],
-            },
-            id="a link",
-        ),
-        pytest.param(
-            {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}, id="a link undone"
-        ),
-    ],
-)
-async def test_the_operator_links_and_unlinks(
-    stage: Installation, operator: Api, account: str, change: Json
+async def test_the_operator_links_and_unlinks_a_service_account(
+    stage: Installation, operator: Api, account: str
 ) -> None:
-    await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+    marks = {"labels": {f"{GROUP}/linked": "true"}, "annotations": {f"{GROUP}/links": "x"}}
+    links = [{"name": "login"}]
+    linked = {"metadata": marks, "imagePullSecrets": links, "secrets": links}
+    unlinked = {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}
+    for change in (linked, unlinked):
+        await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        pytest.param({"metadata": {"annotations": dict.fromkeys(ROLE, "x")}}, "own label", id="another role"),
-        pytest.param({"metadata": {"annotations": dict.fromkeys(ROLE)}}, "own label", id="no role any more"),
-        pytest.param({"metadata": {"annotations": {"more": "x"}}}, "own label", id="one more annotation"),
-        pytest.param({"metadata": {"labels": {"team": "b"}}}, "own label", id="another label"),
-        pytest.param({"metadata": {"finalizers": ["example.com/x"]}}, "imagePullSecrets", id="a finalizer"),
-        pytest.param({"automountServiceAccountToken": False}, "imagePullSecrets", id="no token for its pods"),
-    ],
-)
+CHANGES: dict[str, tuple[Json, str]] = {
+    "another role": ({"metadata": {"annotations": dict.fromkeys(ROLE, "x")}}, "own label"),
+    "a removed role": ({"metadata": {"annotations": dict.fromkeys(ROLE)}}, "own label"),
+    "another annotation": ({"metadata": {"annotations": {"more": "x"}}}, "own label"),
+    "another label": ({"metadata": {"labels": {"team": "b"}}}, "own label"),
+    "a finalizer": ({"metadata": {"finalizers": ["example.com/x"]}}, "imagePullSecrets"),
+    "no token for its pods": ({"automountServiceAccountToken": False}, "imagePullSecrets"),
+}
+
+
+@pytest.mark.parametrize(("change", "why"), CHANGES.values(), ids=CHANGES)
 async def test_the_operator_changes_nothing_else_of_a_service_account(
     stage: Installation, operator: Api, account: str, change: Json, why: str
 ) -> None:

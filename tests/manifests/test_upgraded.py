@@ -1,4 +1,4 @@
-"""From v0.6.0 to this version and back, by nothing but kubectl apply."""
+"""Upgrade from v0.6.0 and rollback, by kubectl apply only."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -60,23 +60,21 @@ async def _present(api: Api, manifests: Iterable[Json]) -> dict[tuple[str, str],
     return found
 
 
-def _uids(objects: dict[tuple[str, str], Json]) -> dict[tuple[str, str], str]:
-    return {key: each["metadata"]["uid"] for key, each in objects.items()}
-
-
-async def test_each_object_is_changed_in_place_and_the_way_back_leads_to_where_it_was(
+async def test_the_upgrade_changes_objects_in_place_and_the_rollback_restores_them(
     stage: Installation, tmp_path: Path
 ) -> None:
     before = await _present(stage.api, OLD)
     await apply(stage.plane, DEFAULT)
     between = await _present(stage.api, OLD)
-    assert _uids(between) == _uids(before)
+    assert [each["metadata"]["uid"] for each in between.values()] == [
+        each["metadata"]["uid"] for each in before.values()
+    ]
     assert between != before
     await _apply_old(stage.plane, tmp_path)
     assert await _present(stage.api, OLD) == before
 
 
-async def test_generated_secrets_are_adopted_without_a_call_to_aws_and_survive_the_way_back(
+async def test_the_upgrade_adopts_secrets_without_a_call_to_aws_and_the_rollback_keeps_them(
     stage: Installation, tmp_path: Path
 ) -> None:
     for resource in (ecr_secret("pull"), argo_secret("charts")):
@@ -118,13 +116,9 @@ async def _refresh_as_v060(stage: Installation, name: str) -> None:
         await old.request("PUT", path, body={**resource, "status": v060.status(age=0)})
 
 
-def test_the_guide_names_each_object_that_goes_away() -> None:
+def test_the_guide_names_each_object_and_right_that_the_upgrade_removes() -> None:
     kept = {_key(each) for each in build(DEFAULT)}
-    gone = [key for key in map(_key, OLD) if key not in kept]
-    assert gone == [("ConfigMap", f"{NAMESPACE}-manager-config")]
-    assert all(f"`{name}`" in DOCS for _, name in gone)
-
-
-def test_the_guide_names_each_right_that_goes_away() -> None:
-    assert "configmaps" in DOCS
-    assert "finalizers" in DOCS
+    removed = [key for key in map(_key, OLD) if key not in kept]
+    assert removed == [("ConfigMap", f"{NAMESPACE}-manager-config")]
+    names = (*(name for _, name in removed), "configmaps", "finalizers")
+    assert [name for name in names if name not in DOCS] == []

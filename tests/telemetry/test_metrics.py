@@ -36,12 +36,6 @@ def test_a_request_without_an_answer_has_the_code_none() -> None:
     assert scrape(metrics.registry).values("kubernetes_requests_total", code="none", verb="patch") == [1]
 
 
-def test_two_operators_in_one_process_have_separate_metrics() -> None:
-    one, other = Metrics(), Metrics()
-    one.watch_restarted("secrets")
-    assert scrape(other.registry).value("watch_restarts_total") == 0
-
-
 async def test_every_metric_has_the_prefix_and_none_is_a_creation_time() -> None:
     names = [name for _, _, _, samples in await exposed() for name in samples]
     assert len(names) > 20
@@ -56,7 +50,7 @@ async def test_each_token_has_its_expiry_time_and_a_resource_without_a_token_has
     assert len(seen.values("token_expiry_timestamp_seconds")) == 1
 
 
-async def test_without_series_of_each_resource_their_number_is_there() -> None:
+async def test_resources_are_counted_also_without_a_series_for_each() -> None:
     resources = [sample(f"r{number}", expires_at=1.8e9) for number in range(5)]
     seen = await shown(Snapshot(resources=resources), each_resource=False)
     assert EXPIRY not in seen.text
@@ -71,7 +65,7 @@ async def test_resources_are_counted_by_kind_and_readiness_including_zero() -> N
     assert seen.value("resources") == 3
 
 
-async def test_failing_resources_the_most_overdue_the_queue_and_the_leader() -> None:
+async def test_a_scrape_has_failures_the_most_overdue_the_queue_and_the_leader() -> None:
     resources = [sample(f"r{seconds}", overdue=float(seconds)) for seconds in (3, 90, 0)]
     failing = {("Secret", Reason.ACCESS_DENIED): 7}
     seen = await shown(Snapshot(resources=resources, failing=failing, leading=True, queue_depth=4))

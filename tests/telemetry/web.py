@@ -15,18 +15,16 @@ class Heard:
     body: str
 
 
-async def say(port: int, request: bytes, host: str = "127.0.0.1") -> bytes:
+async def say(port: int, request: bytes) -> bytes:
     """Send bytes, and return everything until the server closes the connection."""
-    async with connected(port, host) as (reader, writer):
+    async with connected(port) as (reader, writer):
         writer.write(request)
         return await reader.read()
 
 
-async def ask(
-    port: int, path: str, method: str = "GET", host: str = "127.0.0.1", header: str = "Host: localhost\r\n"
-) -> Heard:
+async def ask(port: int, path: str, method: str = "GET", header: str = "Host: localhost\r\n") -> Heard:
     """Make one request."""
-    answer = await say(port, f"{method} {path} HTTP/1.1\r\n{header}\r\n".encode(), host)
+    answer = await say(port, f"{method} {path} HTTP/1.1\r\n{header}\r\n".encode())
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
@@ -34,11 +32,9 @@ async def ask(
 
 
 @asynccontextmanager
-async def connected(
-    port: int, host: str = "127.0.0.1"
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Have a connection open for a while."""
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
     finally:

@@ -1,10 +1,18 @@
-"""Count requests in an API server's audit log, as the control plane of the lab writes it."""
+"""The API server's audit log, as the lab's control plane writes it: count requests, or follow one user's."""
 
+import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from lab.processes import LabError
+
+_LEASES: Final = "leases.coordination.k8s.io"
+_READS: Final = {"get", "list", "watch"}
 
 
 class Request(NamedTuple):
@@ -13,6 +21,16 @@ class Request(NamedTuple):
     verb: str
     resource: str
     subresource: str
+
+    @property
+    def is_for_a_lease(self) -> bool:
+        """Whether it is part of the leader election."""
+        return self.resource == _LEASES
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changes anything but a Lease."""
+        return self.verb not in _READS and not self.is_for_a_lease
 
 
 def position(log: Path) -> int:
@@ -30,29 +48,69 @@ def entries(log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def count_requests(
-    log: Path,
-    *,
-    user: str | None = None,
-    agent: str | None = None,
-    name: str | None = None,
-    since: int = 0,
+    log: Path, *, user: str | None = None, name: str | None = None, since: int = 0
 ) -> Counter[Request]:
-    """Count requests by one user, or whose user agent contains `agent`, for objects of one name; or all."""
+    """Count requests by one user, for objects of one name; or all."""
     return Counter(
-        request
+        _request(entry)
         for entry in entries(log, since)
-        if user in (None, entry["user"].get("username")) and (agent or "") in entry.get("userAgent", "")
-        if name in (None, entry.get("objectRef", {}).get("name"))
-        for request in _requests(entry)
+        if user in (None, entry["user"].get("username")) and "objectRef" in entry
+        if name in (None, entry["objectRef"].get("name"))
     )
 
 
-def _requests(entry: dict[str, Any]) -> Iterator[Request]:
-    target = entry.get("objectRef")
-    if target:
-        yield Request(entry["verb"], _resource(target), target.get("subresource", ""))
+def _request(entry: dict[str, Any]) -> Request:
+    """Name the resource: `secrets` of the core group, else such as `secrets.ecr.mobb.redhat.com`."""
+    target = entry["objectRef"]
+    resource = ".".join(filter(None, (target.get("resource", ""), target.get("apiGroup", ""))))
+    return Request(entry["verb"], resource, target.get("subresource", ""))
 
 
-def _resource(target: dict[str, Any]) -> str:
-    """Name a resource: `secrets` for the core group, else `secrets.ecr.mobb.redhat.com`."""
-    return ".".join(filter(None, (target.get("resource", ""), target.get("apiGroup", ""))))
+class AuditTail:
+    """One user's requests from now on, without parsing those of others.
+
+    Attributes:
+        requests: how many of each kind.
+        last_write: when the last write but to a Lease was answered, epoch seconds.
+    """
+
+    def __init__(self, log: Path, user: str) -> None:
+        self._log = log
+        self._mark = f'"username":"{user}"'.encode()
+        self._position = position(log)
+        self.requests: Counter[Request] = Counter()
+        self.last_write = 0.0
+
+    @property
+    def writes(self) -> int:
+        """How many writes there were but to a Lease."""
+        return sum(count for request, count in self.requests.items() if request.is_write)
+
+    @property
+    def watches(self) -> int:
+        """How many watches were opened."""
+        return sum(count for request, count in self.requests.items() if request.verb == "watch")
+
+    def read(self) -> None:
+        """Count what was logged since the last time."""
+        with self._log.open("rb") as stream:
+            stream.seek(self._position)
+            whole, newline, _ = stream.read().rpartition(b"\n")
+        self._position += len(whole) + len(newline)
+        for line in whole.splitlines():
+            if self._mark in line and b'"objectRef"' in line:
+                entry = json.loads(line)
+                request = _request(entry)
+                self.requests[request] += 1
+                if request.is_write:
+                    answered = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
+                    self.last_write = max(self.last_write, answered)
+
+    async def until(self, request: Request, count: int, timeout: float) -> None:
+        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self.requests[request] < count:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
+            await asyncio.sleep(0.1)
+            self.read()

@@ -12,12 +12,12 @@ import asyncio
 import socket
 import ssl
 import struct
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from lab.aws_calls import Asked, Call, read_request
+from lab.aws_calls import Asked, Call, read_request, refuse
 from lab.aws_faults import Fault, Faults
 from lab.aws_keys import KeyRing, Refusal
 from lab.aws_services import TWELVE_HOURS, IssuedToken, Services, Trust, decode_token, read_claims, token_in
@@ -38,51 +38,38 @@ class LocalAws(Faults):
     """An AWS of one account on this machine.
 
     Attributes:
+        url: the value of AWS_ENDPOINT_URL.
         delay: seconds that every answer takes.
-        keys: who may call, and how strictly the clock is checked.
-        services: what is answered; holds `token_life`, `credential_life`, `account`, and whom roles `trust`.
+        keys: which are accepted.
+        services: what is answered; holds `token_life`, `credential_life`, `account`, and the roles' `trust`.
         calls: every request so far, in order.
     """
 
-    def __init__(
-        self, *, port: int = 0, token_life: float = TWELVE_HOURS, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, *, token_life: float = TWELVE_HOURS, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self._tls = tls
         self.delay = 0.0
         self.keys = KeyRing()
         self.services = Services(self.keys, token_life)
         self.calls: list[Call] = []
-        self._port = port
         self._stopping = False
-        self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/", self._serve)
-        # Without handler_cancellation a hung request would not notice that its client has left.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
-        self._port = self._runner.addresses[0][1]
+        self._server = TestServer(app)
+        await self._server.start_server(ssl=self._tls, access_log=None, shutdown_timeout=1)
+        self.url = str(self._server.make_url("")).rstrip("/")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         self.release()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    @property
-    def url(self) -> str:
-        """The value of AWS_ENDPOINT_URL."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+        await self._server.close()
 
     @property
     def token_life(self) -> float:
-        """Seconds that the next ECR tokens live."""
+        """Seconds until the next ECR tokens expire."""
         return self.services.token_life
 
     @token_life.setter
@@ -101,11 +88,9 @@ class LocalAws(Faults):
             and outcome in (None, call.outcome)
         ]
 
-    def count(
-        self, operation: str | None = None, *, region: str | None = None, outcome: str | None = None
-    ) -> int:
-        """Count calls by operation, region and outcome; None is any."""
-        return len(self.select(operation, region=region, outcome=outcome))
+    def count(self, operation: str | None = None, **match: str | None) -> int:
+        """Count calls, chosen as by `select`."""
+        return len(self.select(operation, **match))
 
     def role_of(self, token: IssuedToken) -> str:
         """Return the role whose session got a token; empty for keys of a user."""
@@ -132,14 +117,12 @@ class LocalAws(Faults):
             call.outcome = "reset"
             return _reset(request)
         if fault and fault.kind == "error":
-            call.outcome = fault.code
-            return asked.wire.error(fault.code, fault.status, fault.message, fault.retry_after)
+            return refuse(call, fault.code, fault.status, fault.message, fault.retry_after)
         try:
             if call.operation != "AssumeRoleWithWebIdentity":
                 self.keys.check(asked.signature, request.path, request.headers, body)
         except Refusal as refusal:
-            call.outcome, status = _REFUSED[refusal.kind][call.service == "sts"]
-            return asked.wire.error(call.outcome, status, refusal.message)
+            return refuse(call, *_REFUSED[refusal.kind][call.service == "sts"], refusal.message)
         return self.services.answer(asked, fault.body if fault and fault.kind == "garbage" else None)
 
 

@@ -1,6 +1,6 @@
-"""A request to the local AWS, read and recorded, and the wire formats in which it is answered.
+"""A request to the local AWS, read and recorded, and its answer in the right wire format.
 
-awsJson 1.1 for ECR and ECR Public, Query with XML for STS. Sources:
+That is awsJson 1.1 for ECR and ECR Public, Query with XML for STS. Sources:
 https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html,
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 """
@@ -23,45 +23,6 @@ _SERVICES = {
     "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken": "ecr",
     "SpencerFrontendService.GetAuthorizationToken": "ecr-public",
 }
-
-
-class AwsJson:
-    """The protocol of ECR."""
-
-    def raw(self, body: bytes) -> web.Response:
-        """Answer 200 with any body, as JSON."""
-        return _response(body, 200, "application/x-amz-json-1.1")
-
-    def answer(self, content: Mapping[str, Any]) -> web.Response:
-        """Answer 200."""
-        return self.raw(json.dumps(content).encode())
-
-    def error(self, code: str, status: int, message: str, retry_after: float | None = None) -> web.Response:
-        """Answer an AWS error."""
-        body = json.dumps({"__type": code, "message": message}).encode()
-        return _response(body, status, "application/x-amz-json-1.1", retry_after)
-
-
-class Query:
-    """The protocol of STS."""
-
-    def raw(self, body: bytes) -> web.Response:
-        """Answer 200 with any body, as XML."""
-        return _response(body, 200, "text/xml")
-
-    def answer(self, action: str, result: Mapping[str, Any]) -> web.Response:
-        """Answer 200."""
-        body = _xml({f"{action}Result": result, "ResponseMetadata": {"RequestId": str(uuid.uuid4())}})
-        return self.raw(f'<{action}Response xmlns="{_STS_NAMESPACE}">{body}</{action}Response>'.encode())
-
-    def error(self, code: str, status: int, message: str, retry_after: float | None = None) -> web.Response:
-        """Answer an AWS error."""
-        fault = "Sender" if status < web.HTTPInternalServerError.status_code else "Receiver"
-        body = _xml(
-            {"Error": {"Type": fault, "Code": code, "Message": message}, "RequestId": str(uuid.uuid4())}
-        )
-        text = f'<ErrorResponse xmlns="{_STS_NAMESPACE}">{body}</ErrorResponse>'
-        return _response(text.encode(), status, "text/xml", retry_after)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,10 +54,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request and how to answer it; `form` holds the fields of a Query request."""
+    """A request; `form` holds its fields where it is for STS."""
 
     call: Call
-    wire: AwsJson | Query
     signature: Signature | None
     form: dict[str, str] = field(repr=False)
 
@@ -122,8 +82,7 @@ def read_request(request: web.Request, body: bytes, now: float) -> Asked:
         token=form.get("WebIdentityToken", ""),
         tags=_tags(form),
     )
-    wire = Query() if service == "sts" else AwsJson()
-    return Asked(call=call, wire=wire, signature=signature, form=form)
+    return Asked(call=call, signature=signature, form=form)
 
 
 def _tags(form: dict[str, str]) -> dict[str, str]:
@@ -136,15 +95,44 @@ def xml_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _xml(tree: Mapping[str, Any]) -> str:
+def answer(call: Call, content: Mapping[str, Any]) -> web.Response:
+    """Answer 200, with what the operation returns."""
+    if call.service != "sts":
+        return raw(call, json.dumps(content).encode())
+    result = {f"{call.operation}Result": content, "ResponseMetadata": {"RequestId": str(uuid.uuid4())}}
+    return raw(call, _xml(f"{call.operation}Response", result))
+
+
+def refuse(
+    call: Call, code: str, status: int, message: str, retry_after: float | None = None
+) -> web.Response:
+    """Answer an AWS error, and record it."""
+    call.outcome = code
+    if call.service == "sts":
+        fault = "Sender" if status < web.HTTPInternalServerError.status_code else "Receiver"
+        error = {"Type": fault, "Code": code, "Message": message}
+        body = _xml("ErrorResponse", {"Error": error, "RequestId": str(uuid.uuid4())})
+    else:
+        body = json.dumps({"__type": code, "message": message}).encode()
+    response = raw(call, body, status)
+    if retry_after is not None:
+        response.headers["Retry-After"] = f"{retry_after:g}"
+    return response
+
+
+def raw(call: Call, body: bytes, status: int = 200) -> web.Response:
+    """Answer with any body, as JSON or XML."""
+    content_type = "text/xml" if call.service == "sts" else "application/x-amz-json-1.1"
+    headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": content_type}
+    return web.Response(body=body, status=status, headers=headers)
+
+
+def _xml(root: str, tree: Mapping[str, Any]) -> bytes:
+    return f'<{root} xmlns="{_STS_NAMESPACE}">{_elements(tree)}</{root}>'.encode()
+
+
+def _elements(tree: Mapping[str, Any]) -> str:
     return "".join(
-        f"<{name}>{_xml(value) if isinstance(value, Mapping) else escape(str(value))}</{name}>"
+        f"<{name}>{_elements(value) if isinstance(value, Mapping) else escape(str(value))}</{name}>"
         for name, value in tree.items()
     )
-
-
-def _response(body: bytes, status: int, content_type: str, retry_after: float | None = None) -> web.Response:
-    headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": content_type}
-    if retry_after is not None:
-        headers["Retry-After"] = f"{retry_after:g}"
-    return web.Response(body=body, status=status, headers=headers)

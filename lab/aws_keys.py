@@ -54,17 +54,15 @@ class Refusal(Exception):  # noqa: N818 -- an answer of AWS, not an error of the
 
 
 class KeyRing:
-    """Decides who may call.
+    """Decides which keys are accepted.
 
     Attributes:
         known: access key id → secret key (None: any); None lets everybody in.
-        check_clock: refuse requests that are dated 5 minutes off.
         clock_offset: seconds that this AWS is ahead of the machine.
     """
 
     def __init__(self) -> None:
         self.known: dict[str, str | None] | None = None
-        self.check_clock = True
         self.clock_offset = 0.0
         self._temporary: dict[str, TemporaryKeys] = {}
 
@@ -86,7 +84,7 @@ class KeyRing:
         return keys
 
     def holder(self, access_key: str) -> TemporaryKeys | None:
-        """Look up who holds these temporary keys; None for keys of a user."""
+        """Return the session of temporary keys; None for keys of a user."""
         return self._temporary.get(access_key)
 
     def revoke_temporary(self) -> None:
@@ -128,7 +126,7 @@ class KeyRing:
         if dated is None:
             raise Refusal("signature", "X-Amz-Date is missing or no date")
         off = timedelta(seconds=dated.timestamp() - self.now())
-        if not self.check_clock or abs(off) <= _CLOCK_TOLERANCE:
+        if abs(off) <= _CLOCK_TOLERANCE:
             return
         word = "expired" if off < timedelta() else "not yet current"
         order = "earlier" if off < timedelta() else "later"

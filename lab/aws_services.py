@@ -1,6 +1,6 @@
-"""What ECR, ECR Public and STS of the local AWS answer, the tokens they issue, and the roles' trust policies.
+"""What ECR, ECR Public and STS of the local AWS answer: tokens, and keys of roles by their trust policies.
 
-A token is as long and opaque as ECR's, and readable for a test (`decode_token`).
+A token is as long as ECR's, and a test can read it (`decode_token`).
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.aws_calls import Asked, AwsJson, Call, Query, xml_time
+from lab.aws_calls import Asked, Call, answer, raw, refuse, xml_time
 from lab.aws_faults import RAW_BODIES, reshape
 from lab.aws_keys import KeyRing, TemporaryKeys
 
@@ -45,19 +45,17 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """A trust policy; what is None is not asked for, and an empty set trusts nobody.
+    """A trust policy; None is not checked, an empty set trusts nobody.
 
     Attributes:
         keys: access key ids, or ARNs of roles whose sessions may assume this one.
         external_id: that AssumeRole must bring.
         subjects: of web identity tokens, such as `system:serviceaccount:team:ci`.
-        tags: whether sessions may be tagged.
     """
 
     keys: frozenset[str] | None = None
     external_id: str | None = None
     subjects: frozenset[str] | None = None
-    tags: bool = True
 
     def refuses(self, call: Call, caller: str) -> bool:
         """Whether it refuses this call, made by a key id or by a role's session."""
@@ -65,25 +63,25 @@ class Trust:
             return self._refuses_token(call.token)
         if self.keys is not None and caller not in self.keys:
             return True
-        return self.external_id not in (None, call.external_id) or bool(call.tags and not self.tags)
+        return self.external_id not in (None, call.external_id)
 
     def _refuses_token(self, token: str) -> bool:
         if self.subjects is None:
             return False
-        ownership = read_claims(token)
-        return ownership.get("sub") not in self.subjects or AUDIENCE not in ownership.get("aud", [])
+        claims = read_claims(token)
+        return claims.get("sub") not in self.subjects or AUDIENCE not in claims.get("aud", [])
 
 
 class Services:
     """The three services of one account.
 
     Attributes:
-        token_life: seconds that the next ECR tokens live.
-        credential_life: seconds that the next temporary keys live.
+        token_life: seconds until the next ECR tokens expire.
+        credential_life: seconds until the next temporary keys expire.
         account: the 12 digits of the account.
         registry_region: of the registry that ECR's answers name; empty for the one that was asked.
-        passwords: every one handed out so far, in order.
-        trust: role ARN → its trust policy; None lets everybody assume any role.
+        passwords: all issued so far, in order.
+        trust: role ARN → its trust policy; a role without one trusts nobody. None: everybody may assume any.
     """
 
     def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
@@ -98,17 +96,17 @@ class Services:
 
     def answer(self, asked: Asked, garbage: str | None = None) -> web.Response:
         """Answer a request that is let in; `garbage` names what is made of the answer."""
-        asked.call.outcome = "garbage" if garbage else "answered"
+        call = asked.call
+        call.outcome = "garbage" if garbage else "answered"
         if garbage is not None and garbage in RAW_BODIES:
-            return asked.wire.raw(RAW_BODIES[garbage])
-        if isinstance(asked.wire, Query):
-            return self._answer_sts(asked.wire, asked)
-        if asked.call.service:
-            return self._answer_ecr(asked.wire, asked.call, garbage)
-        asked.call.outcome = "UnknownOperationException"
-        return asked.wire.error("UnknownOperationException", 400, "The lab knows no such operation.")
+            return raw(call, RAW_BODIES[garbage])
+        if call.service == "sts":
+            return self._answer_sts(call, asked.form)
+        if call.service:
+            return self._answer_ecr(call, garbage)
+        return refuse(call, "UnknownOperationException", 400, "The lab knows no such operation.")
 
-    def _answer_ecr(self, wire: AwsJson, call: Call, garbage: str | None) -> web.Response:
+    def _answer_ecr(self, call: Call, garbage: str | None) -> web.Response:
         now = self._keys.now()
         token = IssuedToken(
             serial=next(self._serials),
@@ -118,7 +116,7 @@ class Services:
             issued_at=round(now, 3),
             expires_at=round(now + self.token_life, 3),
         )
-        self.passwords.append(encode_token(token))
+        self.passwords.append(_encode_token(token))
         datum: dict[str, Any] = {
             "authorizationToken": base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode(),
             "expiresAt": token.expires_at,
@@ -130,36 +128,32 @@ class Services:
                 f"https://{self.account}.dkr.ecr.{self.registry_region or call.region}.{suffix}"
             )
         if garbage == "no-data":
-            return wire.answer({} if public else {"authorizationData": []})
+            return answer(call, {} if public else {"authorizationData": []})
         if garbage:
             datum = reshape(garbage, datum, now)
-        return wire.answer({"authorizationData": datum if public else [datum]})
+        return answer(call, {"authorizationData": datum if public else [datum]})
 
-    def _answer_sts(self, wire: Query, asked: Asked) -> web.Response:
-        action = asked.call.operation
-        if action == "GetCallerIdentity":
-            return wire.answer(action, self._caller(asked.call.access_key))
-        if action not in ("AssumeRole", "AssumeRoleWithWebIdentity"):
-            return self._refuse(asked, "InvalidAction", "The lab knows no such action.")
-        missing = {"RoleArn", "RoleSessionName"} - set(asked.form)
-        if missing:
-            return self._refuse(asked, "ValidationError", f"Missing: {', '.join(sorted(missing))}")
-        if action == "AssumeRoleWithWebIdentity" and not asked.form.get("WebIdentityToken"):
-            return self._refuse(asked, "InvalidIdentityToken", "No OpenIDConnect provider in your account")
-        if is_refused(self.trust, asked.call, self._holds(asked.call.access_key)):
-            return self._refuse(asked, "AccessDenied", self._denial(asked.call), 403)
-        life = min(float(asked.form.get("DurationSeconds", "3600")), self.credential_life)
-        keys = self._keys.issue(asked.form["RoleArn"], asked.form["RoleSessionName"], life)
-        return wire.answer(action, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
+    def _answer_sts(self, call: Call, form: Mapping[str, str]) -> web.Response:
+        if call.operation == "GetCallerIdentity":
+            return answer(call, self._caller(call.access_key))
+        if call.operation not in ("AssumeRole", "AssumeRoleWithWebIdentity"):
+            return refuse(call, "InvalidAction", 400, "The lab knows no such action.")
+        if missing := {"RoleArn", "RoleSessionName"} - set(form):
+            return refuse(call, "ValidationError", 400, f"Missing: {', '.join(sorted(missing))}")
+        if call.operation == "AssumeRoleWithWebIdentity" and not call.token:
+            return refuse(call, "InvalidIdentityToken", 400, "No OpenIDConnect provider in your account")
+        if self._is_denied(call):
+            return refuse(call, "AccessDenied", 403, self._denial(call))
+        life = min(float(form.get("DurationSeconds", "3600")), self.credential_life)
+        keys = self._keys.issue(call.role, call.session, life)
+        return answer(call, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
 
-    def _refuse(self, asked: Asked, code: str, message: str, status: int = 400) -> web.Response:
-        asked.call.outcome = code
-        return asked.wire.error(code, status, message)
-
-    def _holds(self, access_key: str) -> str:
-        """The role of a session, or a user's key id."""
-        holder = self._keys.holder(access_key)
-        return holder.role_arn if holder else access_key
+    def _is_denied(self, call: Call) -> bool:
+        if self.trust is None:
+            return False
+        holder = self._keys.holder(call.access_key)
+        policy = self.trust.get(call.role)
+        return policy is None or policy.refuses(call, holder.role_arn if holder else call.access_key)
 
     def _denial(self, call: Call) -> str:
         if call.operation == "AssumeRoleWithWebIdentity":
@@ -186,11 +180,11 @@ class Services:
         }
 
 
-def encode_token(token: IssuedToken) -> str:
+def _encode_token(token: IssuedToken) -> str:
     """Make the password: about 1,800 characters of base64 over JSON, as ECR's is."""
-    ownership = json.dumps(asdict(token) | {"filler": _noise(_FILLER_BYTES)})
+    content = json.dumps(asdict(token) | {"filler": _noise(_FILLER_BYTES)})
     envelope = {
-        "payload": base64.b64encode(ownership.encode()).decode(),
+        "payload": base64.b64encode(content.encode()).decode(),
         "datakey": _noise(_DATA_KEY_BYTES),
         "version": "2",
         "type": "DATA_KEY",
@@ -203,9 +197,9 @@ def decode_token(password: str) -> IssuedToken:
     """Read a password back. Raises ValueError for one that the local AWS didn't make."""
     try:
         envelope = json.loads(base64.b64decode(password, validate=True))
-        ownership = json.loads(base64.b64decode(envelope["payload"], validate=True))
-        del ownership["filler"]
-        return IssuedToken(**ownership)
+        content = json.loads(base64.b64decode(envelope["payload"], validate=True))
+        del content["filler"]
+        return IssuedToken(**content)
     except (ValueError, KeyError, TypeError):
         raise ValueError("not a token of the local AWS") from None
 
@@ -231,22 +225,14 @@ def token_in(secret: Mapping[str, Any], host: str = "") -> IssuedToken | None:
         return None
 
 
-def is_refused(policies: Mapping[str, Trust] | None, call: Call, caller: str) -> bool:
-    """Whether the role that a call names refuses it; a role without a policy trusts nobody."""
-    if policies is None:
-        return False
-    policy = policies.get(call.role)
-    return policy is None or policy.refuses(call, caller)
-
-
 def read_claims(token: str) -> dict[str, Any]:
     """Read a JWT's claims without checking it; empty for what is not a JWT."""
     try:
         payload = token.split(".")[1]
-        ownership = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError):
         return {}
-    return ownership if isinstance(ownership, dict) else {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _credentials(keys: TemporaryKeys) -> dict[str, Any]:

@@ -7,18 +7,18 @@ turns in going first, so that neither always meets the fresher server.
 import argparse
 import asyncio
 import base64
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 import aiohttp
+import rich.table
+from rich.console import Console
 
-from lab.api import SECRETS, Resource
+from lab.api import SECRETS
 from lab.aws import LocalAws
 from lab.aws_services import TWELVE_HOURS
 from lab.bench_runs import (
@@ -26,6 +26,7 @@ from lab.bench_runs import (
     LIMIT,
     STATUSES,
     Lab,
+    Models,
     Row,
     Running,
     all_live,
@@ -34,6 +35,7 @@ from lab.bench_runs import (
     delete,
     field_of,
     for_each,
+    models,
     operator_at,
 )
 from lab.control_plane import ControlPlane
@@ -52,17 +54,12 @@ ROWS: Final = {
     "  more for foreign Secrets of 40 kB, MiB": "0",
     "One scrape, processor time, ms": "",
     "Restart, all fresh: AWS calls, writes": "0, 0",
-    "Idle: share of a core, %": "",
-    "  requests: watches, Lease, others": "others 0",
+    "Idle requests: watches, Lease, others": "others 0",
     "Deleted, edited Secret repaired, s": "1, 1",
-    "Two replicas replaced: AWS calls, writes": "0, 0",
-    "  longest time without a leader, s": "2",
     "frequency 1s: AWS calls in 30 s": "4 per minimum interval",
     "Tokens of 40 s: time with a live one, %": "100",
 }
 _MIB: Final = 2**20
-_LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
-_LEASE: Final = "bc9c1120.mobb.redhat.com"
 
 Table = dict[str, dict[str, str]]
 
@@ -100,6 +97,7 @@ class Bench:
         self._lab = lab
         self._plan = plan
         self._nothing = 0.0
+        self._models: Models = {}
         self.table: Table = {row: {} for row in ROWS}
 
     async def measure(self) -> Table:
@@ -108,6 +106,7 @@ class Bench:
         async with operator_at(self._lab, namespace) as running:
             await running.at_rest()
             self._nothing = running.cpu()
+        self._models = await models(self._lab)
         await self._cold_starts(self._plan.sizes[0], delay=0.05)
         for size in self._plan.sizes:
             await self._cold_starts(size)
@@ -129,7 +128,7 @@ class Bench:
             for loop in (number % 2 == 0, number % 2 != 0):
                 async with field_of(self._lab.api, size) as rows:
                     if loop:
-                        loops.append((await bare_loop(self._lab, rows))[0])
+                        loops.append(await bare_loop(self._lab, rows, self._models))
                         continue
                     seconds.append(await self._cold_start(column, rows, delay))
                     if number == rounds - 1 and not delay:
@@ -144,7 +143,7 @@ class Bench:
         lab, namespace = self._lab, rows[0]["namespace"]
         lab.aws.delay = delay
         async with operator_at(lab, namespace) as running:
-            await running.tail.until(STATUSES, len(rows))
+            await running.tail.until(STATUSES, len(rows), LIMIT)
             cpu = running.cpu()
             await wait_for(lambda: all_live(lab.api, rows), LIMIT, "every Secret live, every status Ready")
             running.tail.read()
@@ -191,24 +190,18 @@ class Bench:
         """A restart that has to win the Lease first, and a quiet time; of the main size some more."""
         async with operator_at(self._lab, rows[0]["namespace"], "--leader-elect") as running:
             await running.at_rest()
-            self._put(
-                "Restart, all fresh: AWS calls, writes",
-                column,
-                str(running.aws_calls),
-                str(running.tail.writes),
-            )
-            before, cpu, began = running.tail.requests.copy(), running.cpu(), time.monotonic()
+            calls, writes = str(running.aws_calls), str(running.tail.writes)
+            self._put("Restart, all fresh: AWS calls, writes", column, calls, writes)
+            running.tail.requests.clear()
             await asyncio.sleep(self._plan.idle)
-            share = (running.cpu() - cpu) / (time.monotonic() - began)
             running.tail.read()
-            running.tail.requests -= before
-            watches, leases = running.tail.watches, running.tail.of_leases
-            others = running.tail.requests.total() - watches - leases
-            self._put("Idle: share of a core, %", column, f"{100 * share:.2f}")
-            self._put("  requests: watches, Lease, others", column, str(watches), str(leases), str(others))
+            requests, watches = running.tail.requests, running.tail.watches
+            leases = sum(count for request, count in requests.items() if request.is_for_a_lease)
+            others = requests.total() - watches - leases
+            counts = map(str, (watches, leases, others))
+            self._put("Idle requests: watches, Lease, others", column, *counts)
         if len(rows) == self._plan.main:
             await self._foreign(column, rows[0]["namespace"])
-            await self._rolling_restart(column, rows[0]["namespace"])
 
     async def _foreign(self, column: str, namespace: str) -> None:
         """Compare the memory of operators started without and with other people's Secrets."""
@@ -231,47 +224,6 @@ class Bench:
         more = (resident[1] - resident[0]) / _MIB
         self._put("  more for foreign Secrets of 40 kB, MiB", column, f"{more:+.1f}")
 
-    async def _rolling_restart(self, column: str, namespace: str) -> None:
-        """Replace two replicas as a Deployment does: start a new one, stop an old one, and again."""
-        user, calls, gaps = f"replicas-{time.monotonic_ns()}", self._lab.calls(), [0.0]
-        replicas: dict[str, Running] = {}
-        async with AsyncExitStack() as stack:
-            for name, replaced in (("old-1", ""), ("old-2", ""), ("new-1", "old-1"), ("new-2", "old-2")):
-                env = {"POD_NAME": name, "POD_NAMESPACE": namespace}
-                starting = operator_at(self._lab, namespace, "--leader-elect", user=user, env=env)
-                replicas[name] = await stack.enter_async_context(starting)
-                await replicas[name].at_rest()
-                if replaced:
-                    gaps.append(await self._stop(namespace, replaced, replicas[replaced]))
-            # The first of one user has seen the requests of all.
-            tail = replicas["old-1"].tail
-            tail.read()
-            self._put(
-                "Two replicas replaced: AWS calls, writes",
-                column,
-                str(self._lab.calls() - calls),
-                str(tail.writes),
-            )
-        self._put("  longest time without a leader, s", column, f"{max(gaps):.1f}")
-
-    async def _stop(self, namespace: str, name: str, replica: Running) -> float:
-        """Stop a replica; seconds until another one held the Lease, if it was the leader."""
-
-        async def leader() -> str:
-            lease = await self._lab.api.find(_LEASES, _LEASE, namespace)
-            return str((lease or {}).get("spec", {}).get("holderIdentity") or "").rpartition("_")[0]
-
-        async def is_replaced() -> bool:
-            return await leader() not in ("", name)
-
-        was_leader, began = await leader() == name, time.monotonic()
-        replica.process.signal(signal.SIGTERM)
-        if was_leader:
-            await wait_for(is_replaced, 30, "another leader")
-        gap = time.monotonic() - began if was_leader else 0.0
-        await replica.process.wait()
-        return gap
-
     async def _frequent(self) -> None:
         """Count the AWS calls of resources that want a new token each second."""
         size = self._plan.sizes[0]
@@ -279,7 +231,7 @@ class Bench:
             field_of(self._lab.api, size, frequency="1s") as rows,
             operator_at(self._lab, rows[0]["namespace"]) as running,
         ):
-            await running.tail.until(STATUSES, size)
+            await running.tail.until(STATUSES, size, LIMIT)
             await asyncio.sleep(self._plan.frequent)
             self._put("frequency 1s: AWS calls in 30 s", f"{size:,}", str(running.aws_calls))
 
@@ -290,7 +242,7 @@ class Bench:
             field_of(self._lab.api, 4) as rows,
             operator_at(self._lab, rows[0]["namespace"]) as running,
         ):
-            await running.tail.until(STATUSES, len(rows))
+            await running.tail.until(STATUSES, len(rows), LIMIT)
             looks, end = [], time.monotonic() + self._plan.lives
             while time.monotonic() < end:
                 looks.append(await count_live(self._lab.api, rows))
@@ -300,28 +252,22 @@ class Bench:
         self._put("Tokens of 40 s: time with a live one, %", f"{self._plan.sizes[0]:,}", share)
 
 
-def written(table: Table) -> str:
-    """Return the table as text."""
+def print_table(table: Table) -> None:
+    """Print the table, as wide as it is."""
     columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
-    lines = [["Resources, over 4 regions", *columns, "contract"]]
-    lines += [[row, *(cells.get(each, "") for each in columns), ROWS[row]] for row, cells in table.items()]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
-        for first, *rest in lines
-    )
+    shown = rich.table.Table("Resources, over 4 regions", box=None, pad_edge=False)
+    for column in (*columns, "contract"):
+        shown.add_column(column, justify="right")
+    for row, cells in table.items():
+        shown.add_row(row, *(cells.get(each, "") for each in columns), ROWS[row])
+    Console(width=200, highlight=False).print(shown)
 
 
 async def measure(plane: ControlPlane, plan: Plan) -> Table:
-    """Measure on a control plane that has the CRDs."""
+    """Install the CRDs on a control plane, and measure."""
     async with plane.api() as api, LocalAws() as aws:
-        return await Bench(Lab(plane=plane, api=api, aws=aws, settle=plan.settle), plan).measure()
-
-
-async def _install_and_measure(plane: ControlPlane, plan: Plan) -> Table:
-    async with plane.api() as api:
         await api.install_crds()
-    return await measure(plane, plan)
+        return await Bench(Lab(plane=plane, api=api, aws=aws, settle=plan.settle), plan).measure()
 
 
 def main() -> None:
@@ -335,8 +281,8 @@ def main() -> None:
     print("Starting etcd, kube-apiserver and a local AWS…", file=sys.stderr)
     with ControlPlane() as plane:
         plan = Plan(sizes=sizes, rounds=options.rounds, idle=options.idle)
-        table = asyncio.run(_install_and_measure(plane, plan))
-    print(written(table))
+        table = asyncio.run(measure(plane, plan))
+    print_table(table)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,17 @@ import asyncio
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from lab.api import ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
-from lab.audit import Request, position
-from lab.aws import IssuedToken, LocalAws, token_in
-from lab.aws_services import encode_token
+from lab.audit import AuditTail, Request
+from lab.aws import LocalAws, token_in
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
 from lab.processes import ROOT, LabError, Process, lean_environment, temporary_folder
@@ -33,14 +30,16 @@ STATUSES: Final = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 APPLIED: Final = Request("patch", "secrets", "")
 
 _REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
-_LEASES: Final = "leases.coordination.k8s.io"
-_READS: Final = {"get", "list", "watch"}
 _AT_A_TIME: Final = 32
 _WATCHES: Final = 3
 # An operator that uses less than this share of a core is at rest.
 _REST: Final = 0.02
 
+# What the operator writes of a Secret's metadata.
+_WRITTEN: Final = ("name", "labels", "annotations", "ownerReferences")
+
 Row = dict[str, str]
+Models = dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,71 +132,6 @@ async def count_live(api: Api, rows: list[Row]) -> int:
     )
 
 
-class AuditTail:
-    """One user's requests from now on, by the API server's audit log.
-
-    Attributes:
-        requests: how many of each kind.
-        last_write: when the last write but to a Lease was answered, epoch seconds.
-    """
-
-    def __init__(self, log: Path, user: str) -> None:
-        self._log = log
-        self._mark = f'"username":"{user}"'.encode()
-        self._position = position(log)
-        self.requests: Counter[Request] = Counter()
-        self.last_write = 0.0
-
-    @property
-    def writes(self) -> int:
-        """How many writes there were but to a Lease."""
-        return sum(count for request, count in self.requests.items() if _is_write(request))
-
-    @property
-    def watches(self) -> int:
-        """How many watches were opened."""
-        return sum(count for request, count in self.requests.items() if request.verb == "watch")
-
-    @property
-    def of_leases(self) -> int:
-        """How many requests were for a Lease."""
-        return sum(count for request, count in self.requests.items() if request.resource == _LEASES)
-
-    def read(self) -> None:
-        """Count what was logged since the last time."""
-        for entry in self._entries():
-            target = entry["objectRef"]
-            resource = ".".join(filter(None, (target["resource"], target.get("apiGroup"))))
-            request = Request(entry["verb"], resource, target.get("subresource", ""))
-            self.requests[request] += 1
-            if _is_write(request):
-                answered = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
-                self.last_write = max(self.last_write, answered)
-
-    async def until(self, request: Request, count: int, timeout: float = LIMIT) -> None:
-        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while self.requests[request] < count:
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
-            await asyncio.sleep(0.1)
-            self.read()
-
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        """Yield this user's new entries, without parsing those of others."""
-        with self._log.open("rb") as stream:
-            stream.seek(self._position)
-            whole, newline, _ = stream.read().rpartition(b"\n")
-        self._position += len(whole) + len(newline)
-        for line in whole.splitlines():
-            if self._mark in line and b'"objectRef"' in line:
-                yield json.loads(line)
-
-
-def _is_write(request: Request) -> bool:
-    return request.verb not in _READS and request.resource != _LEASES
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """An operator: its process, its requests, its start in epoch seconds, AWS's calls before it."""
@@ -240,18 +174,16 @@ class Running:
 
 
 @asynccontextmanager
-async def operator_at(
-    lab: Lab, namespace: str, *arguments: str, user: str = "", env: Mapping[str, str] | None = None
-) -> AsyncIterator[Running]:
+async def operator_at(lab: Lab, namespace: str, *arguments: str) -> AsyncIterator[Running]:
     """Start an operator that serves one namespace, as a user of its own in system:masters."""
-    user = user or f"operator-{time.monotonic_ns()}"
+    user = f"operator-{time.monotonic_ns()}"
     kubeconfig = lab.plane.write_kubeconfig(user, groups=("system:masters",), namespace=namespace)
     tail, calls = AuditTail(lab.plane.audit_log, user), lab.calls()
     process = OperatorProcess(
         *arguments,
         kubeconfig=kubeconfig,
         aws_endpoint=lab.aws.url,
-        env={"WATCH_NAMESPACE": namespace, **(env or {})},
+        env={"WATCH_NAMESPACE": namespace},
     )
     async with process:
         started = time.time() - (time.monotonic() - process.started_at)
@@ -263,18 +195,30 @@ async def operator_at(
         await process.stop()
 
 
-async def bare_loop(lab: Lab, rows: list[Row]) -> tuple[float, float]:
-    """Run the bare loop over a field; seconds from its start to its last write, and processor time."""
+async def models(lab: Lab) -> Models:
+    """Have the operator write for one resource of each region, for the bare loop to write the same."""
+    found = {}
+    async with field_of(lab.api, len(_REGIONS)) as rows, operator_at(lab, rows[0]["namespace"]) as running:
+        await running.tail.until(STATUSES, len(rows), LIMIT)
+        for row in rows:
+            secret = await lab.api.get(SECRETS, row["secret"], row["namespace"])
+            written = {name: secret["metadata"][name] for name in _WRITTEN}
+            status = (await lab.api.get(ECR_SECRETS, row["name"], row["namespace"]))["status"]
+            found[row["region"]] = {
+                "row": row,
+                "secret": json.dumps({**secret, "metadata": written}),
+                "status": json.dumps({"status": status}),
+            }
+    return found
+
+
+async def bare_loop(lab: Lab, rows: list[Row], like: Models) -> float:
+    """Run the bare loop over a field; seconds from its start to its last write."""
     user = f"loop-{time.monotonic_ns()}"
     tail = AuditTail(lab.plane.audit_log, user)
     with temporary_folder("ecr-bench-") as home:
-        work = {
-            "url": lab.plane.url,
-            "authority": lab.plane.authority,
-            "client": str(home / "client.pem"),
-            "rows": rows,
-            "tokens": _tokens(),
-        }
+        server = {"url": lab.plane.url, "authority": lab.plane.authority}
+        work = {**server, "client": str(home / "client.pem"), "rows": rows, "models": like}
         (home / "client.pem").write_bytes(lab.plane.client_certificate(user, ("system:masters",)))
         (home / "work.json").write_text(json.dumps(work))
         process = Process(
@@ -286,28 +230,10 @@ async def bare_loop(lab: Lab, rows: list[Row]) -> tuple[float, float]:
         )
         started = time.time()
         with process:
-            await tail.until(STATUSES, len(rows))
+            await tail.until(STATUSES, len(rows), LIMIT)
             if await asyncio.to_thread(process.wait, LIMIT):
                 raise process.error("failed")
-            cpu = float(process.tail(1))
     if not await all_live(lab.api, rows):
         raise LabError("the bare loop is over, but not every Secret is live")
     tail.read()
-    return tail.last_write - started, cpu
-
-
-def _tokens() -> Json:
-    """A token for each region, as the local AWS would issue it."""
-    now = datetime.now(UTC)
-    expiry = now + timedelta(hours=12)
-    issued, expires = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (now, expiry))
-    about: dict[str, Any] = {"serial": 1, "access_key": "AKIAIOSFODNN7EXAMPLE", "service": "ecr"}
-    about |= {"issued_at": now.timestamp(), "expires_at": expiry.timestamp()}
-    return {
-        region: {
-            "password": encode_token(IssuedToken(region=region, **about)),
-            "issued": issued,
-            "expires": expires,
-        }
-        for region in _REGIONS
-    }
+    return tail.last_write - started

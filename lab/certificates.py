@@ -11,25 +11,23 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _DAY = timedelta(days=1)
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key in PEM, unencrypted."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-
-
-def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the public half of a key in PEM."""
-    return key.public_key().public_bytes(
+def key_pair() -> tuple[bytes, bytes]:
+    """Make a private key and return both its halves in PEM."""
+    key = _new_key()
+    public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    return _private_pem(key), public
 
 
-def new_key() -> ec.EllipticCurvePrivateKey:
-    """Make a P-256 key."""
+def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _name(common_name: str, groups: tuple[str, ...] = ()) -> x509.Name:
@@ -60,7 +58,7 @@ class Authority:
 
     def __init__(self) -> None:
         """Make the key and the self-signed certificate."""
-        self._key = new_key()
+        self._key = _new_key()
         self._subject = _name("ecr-lab")
         builder = self._builder(self._subject, self._key)
         for extension in (x509.BasicConstraints(ca=True, path_length=0), _AUTHORITY_USAGE):
@@ -83,11 +81,11 @@ class Authority:
         )
 
     def _issue(self, subject: x509.Name, *extensions: tuple[x509.ExtensionType, bool]) -> tuple[bytes, bytes]:
-        key = new_key()
+        key = _new_key()
         builder = self._builder(subject, key)
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical=critical)
-        return self._signed(builder), private_pem(key)
+        return self._signed(builder), _private_pem(key)
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

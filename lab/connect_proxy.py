@@ -9,7 +9,6 @@ Invariant: leaving the context ends every tunnel.
 
 import asyncio
 import contextlib
-from types import TracebackType
 from typing import Self
 
 _END = b"\r\n\r\n"
@@ -38,9 +37,7 @@ class ConnectProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End every tunnel."""
         assert self._server is not None
         self._server.close()

@@ -1,4 +1,4 @@
-"""A Kubernetes control plane of one's own: etcd, kube-apiserver and, on demand, two controllers.
+"""A private Kubernetes control plane: etcd, kube-apiserver and, on demand, two controllers.
 
 Plain blocking code, so that fixtures, the demo and the benchmark use it alike; in a coroutine call its
 methods through `asyncio.to_thread`. Any number can run at once: etcd listens on a socket in the plane's
@@ -7,27 +7,27 @@ own folder, and the API server's port stays reserved for the plane's whole life.
 Left out: nodes, scheduler, DNS. Pods can be created but never run.
 """
 
+import base64
 import contextlib
 import secrets
 import shutil
 import socket
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 
+import urllib3
 import yaml
 
 from lab import assets, kubectl
 from lab.api import Api
-from lab.certificates import Authority, new_key, private_pem, public_pem
+from lab.certificates import Authority, key_pair
 from lab.processes import Process, temporary_folder
 
-START_LIMIT = 60.0
-STOP_LIMIT = 10.0
+_START_LIMIT = 60.0
+_STOP_LIMIT = 10.0
 
 # Watches are logged when they begin, everything else when it ends: one line for each request, and none
 # that comes only when a watch is closed.
@@ -93,13 +93,13 @@ class ControlPlane:
     def _write_files(self) -> None:
         """Write keys, certificates, the admin's token and the audit policy."""
         certificate, key = self._authority.serving()
-        accounts = new_key()
+        accounts_key, accounts_public = key_pair()
         files = {
             "ca.crt": self._authority.certificate,
             "serving.crt": certificate,
             "serving.key": key,
-            "accounts.key": private_pem(accounts),
-            "accounts.pub": public_pem(accounts),
+            "accounts.key": accounts_key,
+            "accounts.pub": accounts_public,
             "tokens.csv": f'{self.token},admin,admin,"system:masters"\n'.encode(),
             "audit-policy.yaml": yaml.safe_dump(_AUDIT_POLICY).encode(),
         }
@@ -138,9 +138,12 @@ class ControlPlane:
         API server know the user under this name, as a member of `groups` and with no other rights.
         """
         if token is None:
-            credentials = kubectl.certificate_user(*self._authority.client(user, groups))
+            certificate, key = (
+                base64.b64encode(each).decode() for each in self._authority.client(user, groups)
+            )
+            credentials = {"client-certificate-data": certificate, "client-key-data": key}
         else:
-            credentials = kubectl.token_user(token)
+            credentials = {"token": token}
         path = self.folder / f"{user.replace(':', '-')}-{secrets.token_hex(3)}.kubeconfig"
         server = kubectl.cluster(self.url, self._authority.certificate)
         kubectl.write(path, server, credentials, namespace)
@@ -157,19 +160,11 @@ class ControlPlane:
 
     def stop_api_server(self) -> None:
         """End the API server as an upgrade would: in order, but not waiting long for open watches."""
-        self._api_server.stop(STOP_LIMIT)
+        self._api_server.stop(_STOP_LIMIT)
 
     def kill_api_server(self) -> None:
         """End the API server as a crash would."""
         self._api_server.kill()
-
-    def pause_api_server(self) -> None:
-        """Freeze the API server: connections stay open, nothing is answered."""
-        self._api_server.pause()
-
-    def resume_api_server(self) -> None:
-        """Let the API server go on after `pause_api_server`."""
-        self._api_server.resume()
 
     def snapshot(self) -> Path:
         """Save what etcd holds, for `restore`, and return where; the API server restarts for it."""
@@ -187,7 +182,7 @@ class ControlPlane:
     @contextlib.contextmanager
     def _etcd_stopped(self) -> Iterator[Path]:
         self.kill_api_server()
-        self._etcd.stop(STOP_LIMIT)
+        self._etcd.stop(_STOP_LIMIT)
         yield self.folder / "etcd"
         self._etcd.start()
         self.start_api_server()
@@ -199,33 +194,23 @@ class ControlPlane:
             self._controllers.start()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_LIMIT
-        context = ssl.create_default_context(cadata=self.authority)
-        request = urllib.request.Request(
-            f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        while not _answers(request, context):
+        deadline = time.monotonic() + _START_LIMIT
+        while not self._is_ready():
             for process in (self._etcd, self._api_server):
                 if not process.running:
                     raise process.error(f"ended with exit code {process.returncode}")
             if time.monotonic() > deadline:
-                raise self._api_server.error(f"was not ready within {START_LIMIT:g} s")
+                raise self._api_server.error(f"was not ready within {_START_LIMIT:g} s")
             time.sleep(0.05)
 
-
-def _answers(request: urllib.request.Request, context: ssl.SSLContext) -> bool:
-    # An opener of our own: the usual one would go through a proxy that the environment names.
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    )
-    try:
-        with opener.open(request, timeout=5):
-            return True
-    except urllib.error.HTTPError as error:
-        error.close()
-        return False
-    except OSError:
-        return False
+    def _is_ready(self) -> bool:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        # Unlike urllib's, it takes no notice of proxies in the environment.
+        with urllib3.PoolManager(ca_certs=str(self.folder / "ca.crt"), retries=False, timeout=5.0) as pool:
+            try:
+                return pool.request("GET", f"{self.url}/readyz", headers=headers).status == HTTPStatus.OK
+            except urllib3.exceptions.HTTPError:
+                return False
 
 
 @contextlib.contextmanager
@@ -238,8 +223,8 @@ def _reserved_port() -> Iterator[int]:
 
 
 def _etcd_flags(folder: Path) -> list[str]:
-    """A single member on sockets, whose ports nobody else can take; it does not wait for the disk."""
-    # Must look like host:port, but nobody dials it: a single member has no peers.
+    """A single member on Unix sockets, so that no port can be taken; it does not wait for the disk."""
+    # Must look like host:port, but is never used: a single member has no peers.
     peers = "http://localhost:2380"
     return [
         f"--data-dir={folder}/etcd",

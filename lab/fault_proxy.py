@@ -21,7 +21,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import aiohttp
@@ -69,6 +68,10 @@ class Asked:
     path: str
     fault: str = ""
 
+    def fits(self, verb: str | None, path: str) -> bool:
+        """Whether its verb is this (None is any) and its path contains the expression."""
+        return verb in (None, self.verb) and re.search(path, self.path) is not None
+
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
@@ -92,13 +95,9 @@ class Fault:
     path: str = ""
     times: int | None = None
 
-    def fits(self, asked: Asked) -> bool:
-        """Whether verb and path are those."""
-        return self.verb in (None, asked.verb) and re.search(self.path, asked.path) is not None
-
     def hits(self, asked: Asked) -> bool:
         """Whether it hits this request; counts it if so."""
-        if self.times == 0 or not self.fits(asked):
+        if self.times == 0 or not asked.fits(self.verb, self.path):
             return False
         if self.times is not None:
             self.times -= 1
@@ -116,7 +115,7 @@ class FaultProxy:
     """A proxy in front of the API server of the kubeconfig `behind`, as its user.
 
     Attributes:
-        kubeconfig: a file that leads to the proxy.
+        kubeconfig: a file that leads to the proxy and trusts it alone.
         requests: all so far, in order.
     """
 
@@ -142,24 +141,17 @@ class FaultProxy:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(self._write("proxy.pem", b"".join(self._authority.serving())))
         await self.accept()
-        self.kubeconfig = self.write_kubeconfig()
+        self.kubeconfig = self._folder / "proxy.kubeconfig"
+        server = kubectl.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
+        kubectl.write(self.kubeconfig, server, {"token": "of-the-proxy"})
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.clear()
         self.cut()
         await self._runner.cleanup()
         await self._session.close()
         self._stack.close()
-
-    def write_kubeconfig(self) -> Path:
-        """Write a kubeconfig that leads here and trusts this proxy alone; no credentials are needed."""
-        path = self._folder / "proxy.kubeconfig"
-        server = kubectl.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
-        kubectl.write(path, server, kubectl.token_user("of-the-proxy"))
-        return path
 
     def _to_server(self) -> aiohttp.ClientSession:
         """A session with address, trust and credentials of the kubeconfig."""
@@ -255,10 +247,9 @@ class FaultProxy:
 
     # --- what was asked ----------------------------------------------------------------------------------
 
-    def asked(self, since: float = 0.0, **match: Any) -> list[Asked]:
+    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Asked]:
         """Choose requests by verb and path since a monotonic time."""
-        desired = Fault(kind="delay", **match)
-        return [each for each in self.requests if each.at >= since and desired.fits(each)]
+        return [each for each in self.requests if each.at >= since and each.fits(verb, path)]
 
     @property
     def open_watches(self) -> int:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +26,9 @@ MODULES = Path(__file__).with_name("modules")
 _MINIMUM = (1, 26)
 _UNFINISHED = ".unfinished-"
 _REPORT_EVERY = 10.0
-# One line for each package compiled; the rest of what `go` prints is downloads and complaints.
-_STEP = re.compile(r"^[\w.\-~]+(/[\w.\-~+!]+)*$")
-_FETCH = re.compile(r"^go: (downloading|finding|extracting) \S+ \S+")
+# A package compiled or a module fetched; the rest of what `go` prints is complaints.
+_STEP = re.compile(r"([\w.\-~]+(/[\w.\-~+!]+)*|go: (downloading|finding|extracting) \S+ \S+)$")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-class BuildError(LabError):
-    """A build failed, or there is no Go to build with; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +59,7 @@ def is_there(binary: Path) -> bool:
 
 
 def build(recipe: Recipe, names: Collection[str], target: Path) -> None:
-    """Build those of `names` that `target` lacks. Raises BuildError."""
+    """Build those of `names` that `target` lacks. Raises LabError."""
     if not _missing(names, target):
         return
     target.mkdir(parents=True, exist_ok=True)
@@ -95,47 +90,32 @@ def _locked(target: Path) -> Iterator[None]:
 
 
 def _compile(recipe: Recipe, names: list[str], made: Path) -> None:
+    """Build into a folder, with a report now and then, for Kubernetes takes minutes. Raises LabError."""
     go = find_go()
-    packages = [recipe.packages[name] for name in names]
-    listed = _run(go, recipe, ["list", "-deps", "-tags", recipe.tags, *packages], "looking up modules")
-    ldflags = f"-s -w {recipe.ldflags}".strip()
-    for name, package in zip(names, packages, strict=True):
-        flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags, "-ldflags", ldflags]
-        what = f"building {name}, up to {len(listed)} packages"
-        _run(go, recipe, ["build", *flags, "-o", str(made / name), package], what)
-
-
-def _run(go: Path, recipe: Recipe, arguments: list[str], what: str) -> list[str]:
-    """Run Go in a module's folder, print how far it is now and then, and return what it printed."""
-    with tempfile.TemporaryFile("w+") as output:
+    flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags]
+    flags += ["-ldflags", f"-s -w {recipe.ldflags}".strip()]
+    for name in names:
         process = subprocess.Popen(
-            [go, *arguments],
+            [go, "build", *flags, "-o", made / name, recipe.packages[name]],
             cwd=recipe.module,
             env=_environment(),
             stdin=subprocess.DEVNULL,
-            stdout=output,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         with process, killed_on_error(process):
-            rest = report(f"{recipe.title}: {what}", process.stderr or (), _is_step)
+            rest = _follow(f"{recipe.title}: building {name}", process.stderr or ())
         if process.returncode:
-            raise BuildError("\n".join([f"{go} {arguments[0]} failed in {recipe.module}:", *rest]))
-        output.seek(0)
-        return output.read().splitlines()
+            raise LabError("\n".join([f"{go} build failed in {recipe.module}:", *rest]))
 
 
-def _is_step(line: str) -> bool:
-    return bool(_STEP.match(line) or _FETCH.match(line))
-
-
-def report(title: str, lines: Iterator[str] | Sequence[str], is_step: Callable[[str], bool]) -> deque[str]:
+def _follow(title: str, lines: Iterable[str]) -> deque[str]:
     """Print a title, every 10 s the number of steps and the last line, and return the last other lines."""
     print(f"{title}…", file=sys.stderr, flush=True)
     shown, steps, rest = time.monotonic(), 0, deque[str](maxlen=20)
     for line in map(str.rstrip, lines):
-        if is_step(line):
+        if _STEP.match(line):
             steps += 1
         else:
             rest.append(line)
@@ -150,13 +130,13 @@ def _environment() -> dict[str, str]:
 
 
 def find_go() -> Path:
-    """Return a Go that is new enough: on PATH, or beside this Python. Raises BuildError."""
+    """Return a Go that is new enough: on PATH, or beside this Python. Raises LabError without one."""
     beside = Path(sys.executable).with_name("go")
     for candidate in (shutil.which("go"), beside):
         if candidate and _version(Path(candidate)) >= _MINIMUM:
             return Path(candidate)
     desired = ".".join(map(str, _MINIMUM))
-    raise BuildError(
+    raise LabError(
         f"Go {desired} or later is needed: neither on PATH nor at {beside}; `make venv` installs it"
     )
 

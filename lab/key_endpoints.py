@@ -13,10 +13,10 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
 from lab.aws_keys import KeyRing, TemporaryKeys
@@ -31,6 +31,7 @@ class KeyEndpoints:
     """The three endpoints on one port.
 
     Attributes:
+        url: the address of all three.
         role: of the instance; None where it has none.
         key_life: seconds until the next keys expire.
         agent_token: what the container's agent requires as Authorization; None for nothing.
@@ -46,7 +47,6 @@ class KeyEndpoints:
         """Prepare; `keys` is the key ring of the AWS that will accept them."""
         self._keys = keys
         self._sessions: set[str] = set()
-        self._runner: web.AppRunner | None = None
         self.role: str | None = None
         self.key_life = 6 * 3600.0
         self.agent_token: str | None = None
@@ -64,22 +64,13 @@ class KeyEndpoints:
         app.router.add_get(_ROLES + "/{role:.*}", self._instance)
         app.router.add_get("/v1/credentials", self._container)
         app.router.add_get(_PORTAL, self._sso)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._server = TestServer(app)
+        await self._server.start_server(access_log=None, shutdown_timeout=1)
+        self.url = str(self._server.make_url("")).rstrip("/")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    @property
-    def url(self) -> str:
-        """The address of all three."""
-        assert self._runner is not None
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.close()
 
     @property
     def agent(self) -> str:

@@ -43,23 +43,13 @@ async def kubectl(*arguments: str, kubeconfig: Path, home: Path) -> str:
     return log.read_text()
 
 
-def token_user(token: str) -> dict[str, str]:
-    """Return the credentials of a bearer token, for `write`."""
-    return {"token": token}
-
-
-def certificate_user(certificate: bytes, key: bytes) -> dict[str, str]:
-    """Return the credentials of a client certificate and its key, both in PEM, for `write`."""
-    return {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}
-
-
 def cluster(url: str, authority: bytes) -> dict[str, str]:
     """Return a server's address and the certificate (PEM) that its own is signed with, for `write`."""
-    return {"server": url, "certificate-authority-data": _encoded(authority)}
+    return {"server": url, "certificate-authority-data": base64.b64encode(authority).decode()}
 
 
 def write(path: Path, server: dict[str, str], user: dict[str, str], namespace: str = "default") -> None:
-    """Write a kubeconfig with one context, readable by its owner alone."""
+    """Write a kubeconfig with one context, readable by its owner alone; `user` is as in the file."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -70,7 +60,3 @@ def write(path: Path, server: dict[str, str], user: dict[str, str], namespace: s
     }
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(content))
-
-
-def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -70,7 +70,7 @@ class OperatorProcess:
         self._stack.close()
 
     async def port(self, path: str) -> int:
-        """Wait until the log says on which port a page such as /metrics is served, and return that."""
+        """Wait until the log names the port of a page such as /metrics, and return it."""
         return await wait_for(lambda: self._served(path), 20, f"the port of {path}")
 
     def _served(self, path: str) -> int | None:
@@ -105,14 +105,6 @@ class OperatorProcess:
         """Send SIGKILL and return the exit code."""
         return await asyncio.to_thread(self.process.kill)
 
-    def pause(self) -> None:
-        """Send SIGSTOP."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """Let it go on after `pause`."""
-        self.process.resume()
-
     def signal(self, number: int) -> None:
-        """Send any other signal."""
+        """Send a signal, such as SIGSTOP."""
         self.process.signal(number)

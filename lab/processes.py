@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 
 class LabError(Exception):
-    """A part of the lab failed; the message says which, and ends with its log's tail."""
+    """A part of the lab failed; the message names it, and ends with the end of its log."""
 
 
 @functools.cache
@@ -213,14 +213,6 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         return self.wait(10)
-
-    def pause(self) -> None:
-        """Send SIGSTOP: it holds its connections but does not answer."""
-        self.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on after `pause`."""
-        self.signal(signal.SIGCONT)
 
     def signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""

@@ -1,9 +1,9 @@
-"""A Prometheus of one's own, on a free port, that is asked over its HTTP API."""
+"""A Prometheus process on a free port, and queries over its HTTP API."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,6 @@ import yaml
 
 from lab.processes import Process
 from lab.waiting import wait_for
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is scraped: host and port, and labels for all its series."""
-
-    address: str
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +27,12 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(
-    program: Path,
-    folder: Path,
-    targets: Collection[Target],
-    *,
-    rules: Path | None = None,
-    interval: str = "1s",
-) -> AsyncIterator[Prometheus]:
-    """Run one in a folder that scrapes the targets, and evaluates the rules in a file, every `interval`."""
+async def prometheus(program: Path, folder: Path, target: str, rules: Path) -> AsyncIterator[Prometheus]:
+    """Run one in a folder that scrapes a host and port, and evaluates the rules in a file, every second."""
     config = {
-        "global": {"scrape_interval": interval, "evaluation_interval": interval},
-        "rule_files": [str(rules)] if rules else [],
-        "scrape_configs": [
-            {
-                "job_name": "operator",
-                "static_configs": [
-                    {"targets": [each.address], "labels": dict(each.labels)} for each in targets
-                ],
-            }
-        ],
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules)],
+        "scrape_configs": [{"job_name": "operator", "static_configs": [{"targets": [target]}]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     log = folder / "prometheus.log"

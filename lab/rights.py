@@ -1,4 +1,4 @@
-"""The rights that the manifests give the operator: taken apart, given to a group, held against an audit log.
+"""The rights that the manifests give the operator: listed, granted to a group, compared with an audit log.
 
 The roles are read from `config/rbac`, so that whatever runs as a member of the group has exactly what an
 installation has, additions included, but everywhere.
@@ -75,20 +75,20 @@ async def grant(api: Api) -> None:
 
 
 def used(entries: Iterable[Json]) -> set[Right]:
-    """Return the rights that requests made use of, each with and without the object's name."""
+    """Return the rights that requests used, each with and without the object's name."""
     return {right for entry in entries for right in _rights_for(entry)}
 
 
 def refused(plane: ControlPlane, user: str, since: int = 0) -> list[Json]:
-    """Return the entries of a user's requests that were refused for want of a right."""
+    """Return the entries of a user's requests that were refused for lack of a right."""
     entries = audit.entries(plane.audit_log, since)
     return [entry for entry in entries if entry["user"]["username"] == user and _is_refused(entry)]
 
 
 def beyond(plane: ControlPlane, user: str, since: int = 0) -> list[str]:
-    """Tell what a member of the group asked for in vain that the roles don't hold.
+    """Return what a member of the group was refused and the roles don't allow.
 
-    What they hold is refused too by an API server that has just started, until it has read them.
+    An API server that has just started also refuses what they allow, until it has read them.
     """
     held = {right for role in roles() for right in rights_in(role)}
     return [
@@ -100,7 +100,7 @@ def beyond(plane: ControlPlane, user: str, since: int = 0) -> list[str]:
 
 
 def in_words(entry: Json) -> str:
-    """Tell what was asked."""
+    """Return verb and path of a request."""
     return f"{entry['verb']} {entry['requestURI']}"
 
 

@@ -4,7 +4,7 @@
     python -m lab.soak --attacks
 
 All along: no foreign Secret changes; a Secret holds a live token of the right region for the right host
-once all that it needs has been available for GRACE seconds and nobody touched it; and no token expires
+once all that it needs has been available for GRACE seconds and it was not touched; and no token expires
 unless, in the last third of its life, it was touched or what it needs was away for more than a tenth of it.
 When all is quiet: everything is as it was asked for, within QUIET seconds.
 
@@ -21,8 +21,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
+from lab.api import Api
 from lab.aws import LocalAws
 from lab.aws_faults import Fault
 from lab.control_plane import ControlPlane
@@ -61,42 +62,35 @@ class Report(NamedTuple):
 
 
 class Soak:
-    """One run; use it as an async context manager."""
+    """One run."""
 
-    def __init__(self, plane: ControlPlane, seed: int) -> None:
+    def __init__(self, plane: ControlPlane, api: Api, aws: LocalAws, namespace: str, seed: int) -> None:
         self._plane = plane
+        self._aws = aws
         self._rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._world = World()
-        self._aws = LocalAws(token_life=_TOKEN_LIFE)
-
-    async def __aenter__(self) -> Self:
-        self._api = await self._plane.api().__aenter__()
-        await self._aws.__aenter__()
-        namespace = await self._api.create_namespace("soak")
-        self._acts = Acts(self._api, namespace, self._world, self._rng)
-        self._judge = Judge(self._api, namespace, self._world)
-        self._kubeconfig = self._plane.write_kubeconfig("soaked", groups=("system:masters",))
-        self._log = self._plane.folder / "soaked-operator.log"
-        await self._start_operator()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._operator.__aexit__()
-        await self._aws.__aexit__(None, None, None)
-        await self._api.__aexit__()
+        self._acts = Acts(api, namespace, self._world, self._rng)
+        self._judge = Judge(api, namespace, self._world)
+        # Held by an act, and by a restart of the API server.
+        self._serving = asyncio.Lock()
+        self._kubeconfig = plane.write_kubeconfig("soaked", groups=("system:masters",))
+        self._log = plane.folder / "soaked-operator.log"
 
     async def run(self, seconds: float) -> Report:
         """Cause trouble for that long, then wait for quiet. Raises SoakError, with history and log."""
-        await self._acts.create_steady()
-        for _ in range(3):
-            await self._acts.make_foreign()
+        await self._start_operator()
         try:
+            await self._acts.create_steady()
+            for _ in range(3):
+                await self._acts.make_foreign()
             await self._make_trouble_for(seconds)
             self._world.note("all is quiet")
             await self._judge.everything_is_right(QUIET)
         except SoakError as error:
             tail = self._operator.tail(40)
             raise SoakError(f"{error}\n\n{self._world.history}\n\nThe operator's log:\n{tail}") from error
+        finally:
+            await self._operator.__aexit__()
         return Report(
             samples=self._judge.samples,
             checks=self._judge.checks,
@@ -106,22 +100,21 @@ class Soak:
         )
 
     async def _make_trouble_for(self, seconds: float) -> None:
-        watching = asyncio.create_task(self._judge.watch())
-        acting = [asyncio.create_task(self._act()), asyncio.create_task(self._make_trouble(seconds))]
+        endless = [asyncio.create_task(each) for each in (self._judge.watch(), self._act())]
+        trouble = asyncio.create_task(self._make_trouble(seconds))
         try:
-            await asyncio.wait((watching, acting[1]), return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
-                watching.result()
-            acting[1].result()
+            done, _ = await asyncio.wait((*endless, trouble), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            for task in (watching, *acting):
+            for task in (*endless, trouble):
                 task.cancel()
-            await asyncio.gather(watching, *acting, return_exceptions=True)
+            await asyncio.gather(*endless, trouble, return_exceptions=True)
 
     async def _act(self) -> None:
         while True:
             await asyncio.sleep(self._rng.uniform(0.1, 1.0))
-            if self._world.serving:
+            async with self._serving:
                 await self._acts.act()
 
     async def _make_trouble(self, seconds: float) -> None:
@@ -136,20 +129,18 @@ class Soak:
     async def _aws_trouble(self) -> None:
         region = self._rng.choice((*REGIONS, ""))
         fault = Fault(**self._rng.choice(_AWS_FAULTS), region=region or None)
-        trouble = self._world.begin(f"AWS {fault.kind} {fault.code if fault.kind == 'error' else ''}", region)
-        self._aws.add(fault)
-        await asyncio.sleep(self._rng.uniform(0.5, _LONGEST_OUTAGE))
-        self._aws.clear()
-        self._world.end(trouble)
+        with self._world.trouble(f"AWS {fault.kind} {fault.code if fault.kind == 'error' else ''}", region):
+            self._aws.add(fault)
+            await asyncio.sleep(self._rng.uniform(0.5, _LONGEST_OUTAGE))
+            self._aws.clear()
 
     async def _kill_operator(self) -> None:
-        trouble = self._world.begin("SIGKILL for the operator")
-        await self._operator.kill()
-        await self._operator.__aexit__()
-        await asyncio.sleep(self._rng.uniform(0.0, 2.0))
-        await self._start_operator()
-        await wait_for(self._has_started, 20, "the operator's start")
-        self._world.end(trouble)
+        with self._world.trouble("SIGKILL for the operator"):
+            await self._operator.kill()
+            await self._operator.__aexit__()
+            await asyncio.sleep(self._rng.uniform(0.0, 2.0))
+            await self._start_operator()
+            await wait_for(self._has_started, 20, "the operator's start")
 
     async def _start_operator(self) -> None:
         process = OperatorProcess(kubeconfig=self._kubeconfig, aws_endpoint=self._aws.url, log=self._log)
@@ -163,23 +154,21 @@ class Soak:
 
     async def _restart_api_server(self) -> None:
         stop = self._rng.choice((self._plane.kill_api_server, self._plane.stop_api_server))
-        trouble = self._world.begin(f"{stop.__name__}")
-        self._world.serving = False
         # An act that is under way ends first.
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(stop)
-        await asyncio.to_thread(self._plane.start_api_server)
-        self._world.serving = True
-        self._world.end(trouble)
+        async with self._serving:
+            with self._world.trouble(stop.__name__):
+                self._world.serving = False
+                await asyncio.to_thread(stop)
+                await asyncio.to_thread(self._plane.start_api_server)
+                self._world.serving = True
 
 
 async def soak(plane: ControlPlane, seconds: float, seed: int) -> Report:
     """Install the CRDs and run one soak."""
-    async with plane.api() as api:
+    async with plane.api() as api, LocalAws(token_life=_TOKEN_LIFE) as aws:
         await api.install_crds()
-    await asyncio.to_thread(plane.start_controller_manager)
-    async with Soak(plane, seed) as run:
-        return await run.run(seconds)
+        await asyncio.to_thread(plane.start_controller_manager)
+        return await Soak(plane, api, aws, await api.create_namespace("soak"), seed).run(seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,8 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Seed {options.seed}: {error}", file=sys.stderr)
             return 1
     print(
-        f"All well with seed {options.seed}: {report.troubles} outages, {report.resources} resources at last,"
-        f" {report.samples} samples of {report.checks} steady Secrets, {report.forced} times after a calm."
+        f"No promise was broken with seed {options.seed}: {report.troubles} outages, "
+        f"{report.resources} resources at the end, "
+        f"{report.samples} samples of {report.checks} steady Secrets, "
+        f"{report.forced} checks of calm ones."
     )
     return 0
 

@@ -9,8 +9,10 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
@@ -18,11 +20,12 @@ from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Res
 REGIONS: Final = ("us-east-1", "us-east-2", "eu-west-1", "eu-central-1")
 _MOST_NAMES: Final = 8
 _FREQUENCIES: Final = ("1s", "10h", "0s", "24h", "7s", "-1h")
-# Three changes of one Secret within this time are a fight, in which the operator gives in for a while.
+# Three changes of one Secret within this time are a fight, in which the operator stops repairing for a while.
 _FIGHT: Final = 60.0
 _SPOILED: Final = base64.b64encode(b"spoiled").decode()
 
 _Act = Callable[[], Awaitable[None]]
+_Change = Callable[["Row"], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Row:
     """A custom resource as it was asked for.
 
     Attributes:
-        steady: nobody changes it or its Secret.
+        steady: neither it nor its Secret is changed.
         changed_at: monotonic time of the last change to it, to its Secret, or to a rival.
         tampered: monotonic times at which its Secret was changed.
     """
@@ -72,7 +75,6 @@ def _host(region: str) -> str:
 class Trouble:
     """An outage in one region, or everywhere (an empty one); monotonic times."""
 
-    what: str
     region: str
     began: float
     ended: float = float("inf")
@@ -114,17 +116,15 @@ class World:
         """The last things that happened, one a line."""
         return "\n".join(self._history)
 
-    def begin(self, what: str, region: str = "") -> Trouble:
-        """Record that an outage begins."""
+    @contextmanager
+    def trouble(self, what: str, region: str = "") -> Iterator[None]:
+        """Record an outage for as long as the block runs."""
         self.note(f"{what} begins{f' in {region}' if region else ''}")
-        trouble = Trouble(what=what, region=region, began=time.monotonic())
+        trouble = Trouble(region=region, began=time.monotonic())
         self.troubles.append(trouble)
-        return trouble
-
-    def end(self, trouble: Trouble) -> None:
-        """Record that it is over."""
+        yield
         trouble.ended = time.monotonic()
-        self.note(f"{trouble.what} is over")
+        self.note(f"{what} is over")
 
     def calm_since(self, row: Row) -> float:
         """Since when a row was left alone and all that it needs was available; inf while it is not."""
@@ -172,26 +172,28 @@ class Acts:
         self._world = world
         self._rng = rng
         self._numbers = iter(range(1_000_000))
-        self._acts: dict[_Act, int] = {
-            self._create_some: 6,
+        # With their weights.
+        self._acts: dict[_Act, int] = {self._create_some: 6, self.make_foreign: 1, self._delete_foreign: 1}
+        self._changes: dict[_Change, int] = {
             self._edit: 6,
             self._rename: 3,
             self._delete: 2,
             self._tamper: 5,
-            self.make_foreign: 1,
-            self._delete_foreign: 1,
         }
 
     async def act(self) -> None:
         """Do something; what the server refuses was no longer possible, and is noted."""
-        (act,) = self._rng.choices(list(self._acts), list(self._acts.values()))
+        acts = dict(self._acts)
+        if (row := self._some_row()) is not None:
+            acts |= {partial(change, row): weight for change, weight in self._changes.items()}
+        (act,) = self._rng.choices(list(acts), list(acts.values()))
         try:
             await act()
         except ApiError as error:
             self._world.note(f"refused: {error}")
 
     async def create_steady(self) -> None:
-        """Create a resource of each kind in each region, which nobody changes."""
+        """Create a resource of each kind in each region, which are never changed."""
         for region in REGIONS:
             for kind in (ECR_SECRETS, ARGO_SECRETS):
                 await self._create(kind, f"steady-{region}", region, f"{kind.plural}-{region}", steady=True)
@@ -224,7 +226,7 @@ class Acts:
         self._world.note(f"created {row} for {secret} in {region}")
 
     def _secret_name(self) -> str:
-        """A new name, or at times that of somebody's Secret or of another resource's."""
+        """A new name, or at times that of a foreign Secret or of another resource's."""
         pick = self._rng.random()
         if pick < 0.1 and self._world.foreign:
             return self._rng.choice(sorted(self._world.foreign))
@@ -240,9 +242,7 @@ class Acts:
         await self._api.merge_patch(row.kind, row.name, {"spec": spec}, self._namespace)
         self._world.note(f"changed {row}: {spec}")
 
-    async def _edit(self) -> None:
-        if (row := self._some_row()) is None:
-            return
+    async def _edit(self, row: Row) -> None:
         if self._rng.random() < 0.5:
             await self._change(row, {"frequency": self._rng.choice(_FREQUENCIES)})
         else:
@@ -252,26 +252,21 @@ class Acts:
             row.region = region
         self._world.touched(row)
 
-    async def _rename(self) -> None:
-        row, secret = self._some_row(), self._secret_name()
-        if row is None:
-            return
+    async def _rename(self, row: Row) -> None:
+        secret = self._secret_name()
         rivals = self._world.claimants(row.secret)
         await self._change(row, {"generated_secret_name": secret})
         row.secret = secret
         self._world.touched(*rivals, *self._world.claimants(secret))
 
-    async def _delete(self) -> None:
-        if (row := self._some_row()) is None:
-            return
+    async def _delete(self, row: Row) -> None:
         await self._api.delete(row.kind, row.name, self._namespace)
         del self._world.rows[row.kind.plural, row.name]
         self._world.touched(*self._world.claimants(row.secret))
         self._world.note(f"deleted {row}, which had {row.secret}")
 
-    async def _tamper(self) -> None:
-        row = self._some_row()
-        if row is None or row.secret in self._world.foreign:
+    async def _tamper(self, row: Row) -> None:
+        if row.secret in self._world.foreign:
             return
         if len(row.tampered) == row.tampered.maxlen and row.changed_at - row.tampered[0] < _FIGHT:
             return
@@ -306,7 +301,7 @@ class Acts:
         return f"spoiled {', '.join(patch)}"
 
     async def make_foreign(self) -> None:
-        """Create somebody else's Secret, at times with the operator's label, at times immutable."""
+        """Create a foreign Secret, at times with the operator's label, at times immutable."""
         name = f"f{next(self._numbers)}"
         ours = {"labels": {"app.kubernetes.io/managed-by": "ecr-secret-operator"}}
         manifest: Json = {
@@ -317,7 +312,7 @@ class Acts:
             "immutable": self._rng.random() < 0.3,
         }
         self._world.foreign[name] = await self._api.create(manifest, self._namespace)
-        self._world.note(f"somebody made {name}")
+        self._world.note(f"created the foreign Secret {name}")
 
     async def _delete_foreign(self) -> None:
         if len(self._world.foreign) < 3:
@@ -326,4 +321,4 @@ class Acts:
         del self._world.foreign[name]
         await self._api.delete(SECRETS, name, self._namespace)
         self._world.touched(*self._world.claimants(name))
-        self._world.note(f"somebody deleted {name}")
+        self._world.note(f"deleted the foreign Secret {name}")

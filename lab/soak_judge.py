@@ -18,7 +18,7 @@ _SAMPLE: Final = 0.25
 
 
 class SoakError(Exception):
-    """A promise was broken; the message says which one, and where."""
+    """A promise was broken; the message names it and the place."""
 
 
 class Judge:

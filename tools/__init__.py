@@ -4,7 +4,7 @@ Run with `--check` a tool writes nothing, and fails if a file is not what it wou
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,34 +13,43 @@ import yaml
 ROOT: Final = Path(__file__).parents[1]
 
 
-def settle(files: Mapping[str, str], make: str, root: Path | None = None) -> int:
-    """Write files by their paths in the repository, or with --check compare them; the exit code.
+def settle(files: Mapping[str, str], make: str, folders: Collection[str] = ()) -> int:
+    """Write files by their paths in the present directory, or with --check compare them; the exit code.
 
     Args:
         files: paths and contents.
         make: the target that makes them, for the message.
-        root: where they are; the present directory when absent.
+        folders: those in which nothing else may be.
     """
+    root = Path.cwd()
     if "--check" not in sys.argv[1:]:
-        write(files, root)
+        write(files, root, folders)
         return 0
-    found = stale(files, root)
+    found = stale(files, root, folders)
     for path in found:
         print(f"{path} is not what its sources make: run `make {make}`.", file=sys.stderr)
     return 1 if found else 0
 
 
-def write(files: Mapping[str, str], root: Path | None = None) -> None:
-    """Write all files."""
+def write(files: Mapping[str, str], root: Path, folders: Collection[str] = ()) -> None:
+    """Write all files, and remove others in these folders."""
+    for path in _others(files, root, folders):
+        (root / path).unlink()
     for path, text in files.items():
-        target = (root or Path.cwd()) / path
+        target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
 
-def stale(files: Mapping[str, str], root: Path | None = None) -> list[str]:
-    """Return the paths of files that are missing or differ."""
-    return sorted(path for path, text in files.items() if _content((root or Path.cwd()) / path) != text)
+def stale(files: Mapping[str, str], root: Path, folders: Collection[str] = ()) -> list[str]:
+    """Return the paths of files that are missing or differ, and of others in these folders."""
+    different = [path for path, text in files.items() if _content(root / path) != text]
+    return sorted([*different, *_others(files, root, folders)])
+
+
+def _others(files: Mapping[str, str], root: Path, folders: Collection[str]) -> list[str]:
+    there = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    return [name for path in there if (name := path.relative_to(root).as_posix()) not in files]
 
 
 def _content(path: Path) -> str | None:

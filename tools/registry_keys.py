@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(502, {})
 
     def do_GET(self) -> None:
-        """Ask for a login, and answer who sent one that there is no such image."""
+        """Require a login, and answer 404 to one that sends it."""
         if basic := self.headers.get("Authorization"):
             user, _, password = base64.b64decode(basic.removeprefix("Basic ")).decode().partition(":")
             # Without a login it sends one with an empty name.

@@ -11,7 +11,8 @@ import yaml
 
 from lab.api import Json
 from tests.bundle import olm
-from tools.bundle.files import annotations, render, stale, write
+from tools import ROOT, stale, write
+from tools.bundle.files import FOLDERS, annotations, render
 from tools.bundle.sources import Sources, product_version, release_date
 
 CSV_FILE: Final = "bundle/manifests/ecr-secret-operator.clusterserviceversion.yaml"
@@ -24,7 +25,7 @@ def _csv(files: dict[str, str]) -> Json:
 
 
 def test_what_is_committed_is_what_is_made(files: dict[str, str]) -> None:
-    assert stale(files) == [], "run make bundle"
+    assert stale(files, ROOT, FOLDERS) == [], "run make bundle"
 
 
 def test_it_is_the_same_in_another_process() -> None:
@@ -36,14 +37,14 @@ def test_it_is_the_same_in_another_process() -> None:
 def test_a_file_that_differs_is_missing_or_no_longer_made_is_stale(
     files: dict[str, str], tmp_path: Path
 ) -> None:
-    write(files, tmp_path)
-    assert stale(files, tmp_path) == []
+    write(files, tmp_path, FOLDERS)
+    assert stale(files, tmp_path, FOLDERS) == []
     (tmp_path / CSV_FILE).write_text("edited")
     (tmp_path / "bundle.Dockerfile").unlink()
     (tmp_path / "bundle/manifests/old.yaml").write_text("left")
-    assert stale(files, tmp_path) == ["bundle.Dockerfile", CSV_FILE, "bundle/manifests/old.yaml"]
-    write(files, tmp_path)
-    assert stale(files, tmp_path) == []
+    assert stale(files, tmp_path, FOLDERS) == ["bundle.Dockerfile", CSV_FILE, "bundle/manifests/old.yaml"]
+    write(files, tmp_path, FOLDERS)
+    assert stale(files, tmp_path, FOLDERS) == []
 
 
 def test_an_image_that_is_given_is_named_everywhere(sources: Sources) -> None:

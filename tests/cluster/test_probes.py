@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from lab.fault_proxy import FaultProxy
-from lab.kubectl import token_user, write
+from lab.kubectl import write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
@@ -23,7 +23,7 @@ async def test_alive_but_not_ready_until_everything_was_listed(tmp_path: Path) -
     async with ScriptedServer() as server:
         server.others = [reply({"gitVersion": "v1"})]
         config = tmp_path / "config"
-        write(config, {"server": server.url}, token_user("t0ken"))
+        write(config, {"server": server.url}, {"token": "t0ken"})
         async with OperatorProcess(kubeconfig=config) as operator:
             await server.until(2, limit=20)
             assert await _says(operator) == (200, 500)
@@ -47,13 +47,13 @@ async def test_alive_and_ready_without_aws_and_api_server_once_everything_was_li
 async def test_a_blocked_loop_answers_no_probe(scene: Scene) -> None:
     async with scene.operator() as operator:
         await wait_for(lambda: _is_ready(operator), 20, "ready")
-        operator.pause()
+        operator.signal(signal.SIGSTOP)
         try:
             silent = asyncio.create_task(page(operator, "/healthz"))
             done, _ = await asyncio.wait((silent,), timeout=1)
             assert not done
         finally:
-            operator.resume()
+            operator.signal(signal.SIGCONT)
         assert (await silent).status == 200
         assert await _says(operator) == (200, 200)
 

@@ -1,7 +1,6 @@
-"""The control plane: users, its audit log, and that it leaves nothing behind."""
+"""The control plane: its audit log, what the roles allow, and that it leaves nothing behind."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,14 +13,6 @@ from lab.kubectl import kubectl
 from lab.processes import LabError
 from lab.waiting import wait_for
 from tests.lab import scripts
-
-PLANE = """
-import time
-from lab.control_plane import ControlPlane
-with ControlPlane() as plane:
-    print(plane.folder, flush=True)
-    time.sleep(600)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +27,6 @@ async def client(plane: ControlPlane) -> AsyncIterator[Api]:
     """A client of that plane."""
     async with plane.api() as api:
         yield api
-
-
-async def test_a_user_has_no_rights_and_the_namespace_of_the_kubeconfig(
-    plane: ControlPlane, tmp_path: Path
-) -> None:
-    alice = plane.write_kubeconfig("alice", namespace="kube-system")
-    with pytest.raises(LabError, match=r'User "alice" cannot list .* in the namespace "kube-system"'):
-        await kubectl("get", "secrets", kubeconfig=alice, home=tmp_path)
-    assert await kubectl("auth", "can-i", "*", "*", kubeconfig=plane.kubeconfig, home=tmp_path) == "yes\n"
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
@@ -82,15 +64,6 @@ async def test_two_planes_share_nothing_and_leave_nothing(client: Api) -> None:
     assert not scripts.processes_in(other.folder)
 
 
-async def test_a_killed_owner_leaves_nothing_behind() -> None:
-    with scripts.start(PLANE) as owner:
-        folder = Path(scripts.line_of(owner))
-        assert len(scripts.processes_in(folder)) >= 2
-        owner.send_signal(signal.SIGKILL)
-        owner.communicate()
-    await wait_for(lambda: not scripts.processes_in(folder) and not folder.exists(), 5, "the janitor")
-
-
 async def test_a_refusal_counts_unless_the_role_allows_the_request(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -101,12 +74,3 @@ async def test_a_refusal_counts_unless_the_role_allows_the_request(
     with pytest.raises(LabError, match="Forbidden"):
         await kubectl("get", "--raw", "/api/v1/configmaps", kubeconfig=kubeconfig, home=tmp_path)
     assert rights.beyond(control_plane, "curious-operator", since) == ["list /api/v1/configmaps"]
-
-
-def test_the_roles_of_all_additions_are_among_the_installed_ones() -> None:
-    names = {role["metadata"]["name"] for role in rights.roles()}
-    assert names >= {
-        "as-installed-manager-role",
-        "as-installed-leader-election-role",
-        "as-installed-ecr-secret-operator-service-account-role",
-    }

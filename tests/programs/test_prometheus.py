@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import yaml
 
-from lab.prometheus import Prometheus, Target, prometheus
+from lab.prometheus import Prometheus, prometheus
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page, shows
@@ -98,8 +98,8 @@ async def test_a_prometheus_scrapes_the_operator_and_is_alarmed_by_a_dead_token(
     await scene.create(ecr_secret("pull"))
     async with scene.operator() as operator:
         await scene.ready("pull")
-        target = Target(f"127.0.0.1:{await operator.port('/metrics')}")
-        async with prometheus(program("prometheus"), rules.parent, [target], rules=rules) as running:
+        target = f"127.0.0.1:{await operator.port('/metrics')}"
+        async with prometheus(program("prometheus"), rules.parent, target, rules) as running:
             health = await wait_for(lambda: _healths(running), 20, "the first scrape")
             assert health == ["up"]
             scene.aws.fail("AccessDeniedException")

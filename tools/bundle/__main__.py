@@ -4,7 +4,8 @@ import argparse
 import subprocess
 import sys
 
-from tools.bundle.files import render, stale, write
+from tools import settle
+from tools.bundle.files import FOLDERS, render
 from tools.bundle.sources import read
 
 
@@ -22,13 +23,7 @@ def main() -> int:
     except (subprocess.CalledProcessError, ValueError) as error:
         print(f"The bundle can't be made: {error}", file=sys.stderr)
         return 2
-    if not arguments.check:
-        write(files)
-        return 0
-    found = stale(files)
-    for path in found:
-        print(f"{path} is not what config, samples and the models make: run `make bundle`.", file=sys.stderr)
-    return 1 if found else 0
+    return settle(files, "bundle", FOLDERS)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ The catalog holds this version alone, in the file-based form that `opm serve` se
 v0.6.0 or before finds it by `replaces` and `skipRange`, whose versions need not be there.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Final
 
-import tools
 from ecr_operator.api.kinds import GROUP, KINDS, VERSION
+from tools import to_yaml
 from tools.bundle.csv import cluster_service_version, granted
 from tools.bundle.sources import PACKAGE, Json, Sources
 
@@ -52,7 +51,7 @@ _CSV_FIELDS: Final = (
     "installModes",
 )
 # Everything in these is made.
-_FOLDERS: Final = ("bundle", "catalog")
+FOLDERS: Final = ("bundle", "catalog")
 
 
 def annotations() -> dict[str, str]:
@@ -113,25 +112,8 @@ def _documents(contents: list[Json]) -> Iterator[str]:
         yield "---\n" + _made(content).removeprefix(_HEADER)
 
 
-def stale(files: Mapping[str, str], root: Path = tools.ROOT) -> list[str]:
-    """Return the paths of files that are missing, differ, or are no longer made."""
-    return sorted([*tools.stale(files, root), *_leftovers(files, root)])
-
-
-def write(files: Mapping[str, str], root: Path = tools.ROOT) -> None:
-    """Write all files, and remove those that are no longer made."""
-    for path in _leftovers(files, root):
-        (root / path).unlink()
-    tools.write(files, root)
-
-
-def _leftovers(files: Mapping[str, str], root: Path) -> list[str]:
-    there = [path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
-    return [name for path in there if (name := path.relative_to(root).as_posix()) not in files]
-
-
 def _made(content: Any) -> str:
-    return _HEADER + tools.to_yaml(content)
+    return _HEADER + to_yaml(content)
 
 
 def catalog(csv: Json, channels: tuple[str, ...], default: str, bundle_image: str) -> list[Json]:

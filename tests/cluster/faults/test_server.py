@@ -1,6 +1,7 @@
 """The API server goes away and comes back: as it was, older, without our CRDs, or without our rights."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -43,10 +44,10 @@ async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Sc
         await asyncio.to_thread(stop, rough.plane)
         await asyncio.sleep(2)
         # The operator is held back, so that all happens while its watches are down.
-        operator.pause()
+        operator.signal(signal.SIGSTOP)
         await asyncio.to_thread(rough.plane.start_api_server)
         await meanwhile.change_everything(rough)
-        operator.resume()
+        operator.signal(signal.SIGCONT)
         await meanwhile.all_is_right(rough, RECOVERED)
         await asyncio.sleep(QUIET)
         assert await rough.find_secret("doomed-login") is None
@@ -100,12 +101,12 @@ async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(
         saved = await asyncio.to_thread(plane.snapshot)
         await _change_after_the_snapshot(alone)
         alone.mark()
-        operator.pause()
+        operator.signal(signal.SIGSTOP)
         await asyncio.to_thread(plane.restore, saved)
         # The same generation as the operator knows, with another spec.
         await alone.change("edited", {"generated_secret_name": "edited-anew"})
         await alone.delete("kept-login")
-        operator.resume()
+        operator.signal(signal.SIGCONT)
         await alone.ready("edited", "kept", "deleted-later", within=NOTICED)
         await meanwhile.secrets_are(alone, RESTORED, UNDONE, NOTICED)
         await _later_changes_are_seen(alone)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lab.fault_proxy import FaultProxy
-from lab.kubectl import cluster, token_user, write
+from lab.kubectl import cluster, write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
@@ -97,7 +97,7 @@ async def test_a_login_that_the_api_server_refuses_is_one_line_and_exit_1(
     scene: Scene, tmp_path: Path
 ) -> None:
     path = tmp_path / "config"
-    write(path, cluster(scene.plane.url, scene.plane.authority.encode()), token_user("a-stale-token"))
+    write(path, cluster(scene.plane.url, scene.plane.authority.encode()), {"token": "a-stale-token"})
     async with OperatorProcess(kubeconfig=path) as operator:
         code = await operator.wait()
         lines = operator.log.read_text().splitlines()

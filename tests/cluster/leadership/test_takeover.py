@@ -1,6 +1,7 @@
 """Who leads next: after a release, a crash, a pause, v0.6.0, an absent API server; never do two write."""
 
 import asyncio
+import signal
 import time
 
 from lab.fault_proxy import FaultProxy
@@ -92,11 +93,11 @@ async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(sce
             await stands_by(second)
             await scene.create(*(ecr_secret(name) for name in names))
             await wait_for(lambda: len(writes_of(scene, "a")) > 10, 20, "some of its writes")
-            first.pause()
+            first.signal(signal.SIGSTOP)
             await leads(scene, "b", LEASE_DURATION + RETRY_PERIOD + SLACK)
             assert len(writes_of(scene, "a")) < 2 * len(names)
             scene.mark()
-            first.resume()
+            first.signal(signal.SIGCONT)
             await wait_for(lambda: "lost the lease" in first.log.read_text(), 10, "it to notice")
             await scene.ready(*names, within=30)
             await asyncio.sleep(QUIET)

@@ -156,11 +156,9 @@ class Soak:
         stop = self._rng.choice((self._plane.kill_api_server, self._plane.stop_api_server))
         # An act that is under way ends first.
         async with self._serving:
-            with self._world.trouble(stop.__name__):
-                self._world.serving = False
+            with self._world.without_api_server(stop.__name__):
                 await asyncio.to_thread(stop)
                 await asyncio.to_thread(self._plane.start_api_server)
-                self._world.serving = True
 
 
 async def soak(plane: ControlPlane, seconds: float, seed: int) -> Report:

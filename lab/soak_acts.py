@@ -22,6 +22,7 @@ _MOST_NAMES: Final = 8
 _FREQUENCIES: Final = ("1s", "10h", "0s", "24h", "7s", "-1h")
 # Three changes of one Secret within this time are a fight, in which the operator stops repairing for a while.
 _FIGHT: Final = 60.0
+_GARBAGE_COLLECTOR_RETURNS: Final = 45.0  # seconds after the API server
 _SPOILED: Final = base64.b64encode(b"spoiled").decode()
 
 _Act = Callable[[], Awaitable[None]]
@@ -96,6 +97,7 @@ class World:
         stripped: by uid, Secrets whose ownerReferences an act has removed, until they are seen restored.
         troubles: past and present outages.
         serving: whether the API server is up.
+        deleted: when the last resource of each kind and name was deleted, monotonic time.
     """
 
     def __init__(self) -> None:
@@ -104,6 +106,8 @@ class World:
         self.stripped: dict[str, Stripped] = {}
         self.troubles: list[Trouble] = []
         self.serving = True
+        self.deleted: dict[tuple[str, str], float] = {}
+        self._server_outages: list[Trouble] = []
         self._began = time.monotonic()
         self._history: deque[str] = deque(maxlen=80)
 
@@ -117,14 +121,36 @@ class World:
         return "\n".join(self._history)
 
     @contextmanager
-    def trouble(self, what: str, region: str = "") -> Iterator[None]:
+    def trouble(self, what: str, region: str = "") -> Iterator[Trouble]:
         """Record an outage for as long as the block runs."""
         self.note(f"{what} begins{f' in {region}' if region else ''}")
         trouble = Trouble(region=region, began=time.monotonic())
         self.troubles.append(trouble)
-        yield
+        yield trouble
         trouble.ended = time.monotonic()
         self.note(f"{what} is over")
+
+    @contextmanager
+    def without_api_server(self, what: str) -> Iterator[None]:
+        """Record an outage of the API server for as long as the block runs."""
+        with self.trouble(what) as outage:
+            self._server_outages.append(outage)
+            self.serving = False
+            yield
+            self.serving = True
+
+    def is_name_free(self, kind: str, name: str) -> bool:
+        """Whether a resource may get this name.
+
+        Not one whose last owner the garbage collector may not have seen being deleted, since its watches
+        return up to half a minute after the API server: it then takes the new resource for the old one, and
+        leaves that one's Secret for ever.
+        """
+        if (kind, name) in self.rows:
+            return False
+        at, late = self.deleted.get((kind, name), float("-inf")), _GARBAGE_COLLECTOR_RETURNS
+        missed = any(each.began - 1 <= at <= each.ended + late for each in self._server_outages)
+        return not missed or time.monotonic() > self._server_outages[-1].ended + late
 
     def calm_since(self, row: Row) -> float:
         """Since when a row was left alone and all that it needs was available; inf while it is not."""
@@ -201,7 +227,7 @@ class Acts:
     async def _create_some(self) -> None:
         kind = self._rng.choice((ECR_SECRETS, ECR_SECRETS, ARGO_SECRETS))
         name = f"r{self._rng.randrange(_MOST_NAMES)}"
-        if (kind.plural, name) not in self._world.rows:
+        if self._world.is_name_free(kind.plural, name):
             await self._create(kind, name, self._rng.choice(REGIONS), self._secret_name())
 
     async def _create(
@@ -262,6 +288,7 @@ class Acts:
     async def _delete(self, row: Row) -> None:
         await self._api.delete(row.kind, row.name, self._namespace)
         del self._world.rows[row.kind.plural, row.name]
+        self._world.deleted[row.kind.plural, row.name] = time.monotonic()
         self._world.touched(*self._world.claimants(row.secret))
         self._world.note(f"deleted {row}, which had {row.secret}")
 

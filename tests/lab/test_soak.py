@@ -2,6 +2,8 @@
 
 # ruff: noqa: S106 - names of Secrets
 
+import time
+
 from lab.api import ECR_SECRETS, Json
 from lab.aws import token_in
 from lab.soak_acts import Row, Stripped, World
@@ -43,6 +45,18 @@ def test_soak_a_list_from_before_a_removal_shows_nothing_restored() -> None:
     world.saw([_secret("gone")], before)
     world.saw([_secret("gone")], {})
     assert world.is_released(_secret(None))
+
+
+def test_soak_a_name_is_free_once_the_garbage_collector_has_seen_the_deletion() -> None:
+    world, now = World(), time.monotonic()
+    world.deleted["secrets", "r0"] = now - 100
+    with world.without_api_server("stop"):
+        pass
+    world.deleted["secrets", "r1"] = time.monotonic()
+    assert world.is_name_free("secrets", "r0")
+    assert not world.is_name_free("secrets", "r1"), "it was deleted before the watches returned"
+    world.troubles[-1].ended -= 50
+    assert world.is_name_free("secrets", "r1")
 
 
 def test_token_in_a_secret_with_bytes_that_are_not_text_finds_none() -> None:

@@ -66,7 +66,9 @@ async def test_the_operator_ends_in_time_while_calls_to_aws_hang(scene: Scene) -
         await wait_for(lambda: scene.aws.count() == 2, 20, "the calls that hang")
         await _ends(operator)
     # The local AWS sees the closed connections a moment later.
-    await wait_for(lambda: {call.outcome for call in scene.aws.calls} == {"gone"}, 10, "the end of both calls")
+    await wait_for(
+        lambda: {call.outcome for call in scene.aws.calls} == {"gone"}, 10, "the end of both calls"
+    )
 
 
 @concurrent()

@@ -14,8 +14,9 @@ from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import has_first_login, is_intact, times_if_whole
 from ecr_operator.core.manifest import earliest, has_all_tokens
-from ecr_operator.core.repair_limit import REPAIRS, Repairs
 from ecr_operator.core.schedule import (
+    REPAIR_LIMIT,
+    Repairs,
     is_alive,
     minimum_interval,
     refresh_deadline,
@@ -97,7 +98,7 @@ def was_up_to_date(state: ResourceState, resource: Resource, monotonic: float) -
         return False
     if state.reconciled not in (None, spec_version(resource)):
         return False
-    return resource.status.get("phase") == "Updated" or REPAIRS.is_contested(state.repairs, monotonic)
+    return resource.status.get("phase") == "Updated" or REPAIR_LIMIT.is_contested(state.repairs, monotonic)
 
 
 def has_first_login_of_ours(state: ResourceState, desired: Desired, view: SecretView | None) -> bool:
@@ -132,7 +133,7 @@ def contested(facts: Facts) -> Result | None:
     """The result where others have undone our repairs too often; None where the Secret is written now."""
     if facts.up_to_date_times:
         return None
-    wait = REPAIRS.wait(facts.repairs, facts.monotonic)
+    wait = REPAIR_LIMIT.wait(facts.repairs, facts.monotonic)
     if times := times_if_whole(facts.present, facts.desired):
         wait = min(wait, max((facts.deadline(times) - facts.now).total_seconds(), 0.0))
     if not wait:
@@ -159,7 +160,7 @@ def must_check_resource(facts: Facts) -> bool:
 def accepts(facts: Facts, token: RegistryToken) -> bool:
     """Whether a cached token serves, so that AWS need not be called."""
     present = None if facts.label_check_due else facts.up_to_date_times
-    if present is None and REPAIRS.is_contested(facts.repairs, facts.monotonic):
+    if present is None and REPAIR_LIMIT.is_contested(facts.repairs, facts.monotonic):
         # However long the fight lasts, the token in it is renewed in time.
         usable = times_if_whole(facts.present, facts.desired)
         present = usable if usable and facts.now >= facts.deadline(usable) else None

@@ -39,9 +39,8 @@ from ecr_operator.core.logins import Logins
 from ecr_operator.core.manifest import earliest
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
-from ecr_operator.core.repair_limit import LABELS, REPAIRS
 from ecr_operator.core.rotation import Rotation
-from ecr_operator.core.schedule import is_alive
+from ecr_operator.core.schedule import LABEL_LIMIT, REPAIR_LIMIT, is_alive
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
@@ -264,7 +263,7 @@ class Reconciler:
         await self._writer.delete_renamed(state, desired)
         reason = reason_of_write(facts)
         if reason is Reason.REPAIRED:
-            state.repairs = REPAIRS.note(state.repairs, facts.monotonic)
+            state.repairs = REPAIR_LIMIT.note(state.repairs, facts.monotonic)
         if gathered.failures:
             # What changed keys made due stays due.
             return partly_refreshed(facts, gathered)
@@ -313,15 +312,15 @@ class Reconciler:
         if view is None or view.labelled or result.outcome is None or result.pending:
             return result
         if result.refreshed:
-            state.label_repairs = LABELS.note(state.label_repairs, self._clock.monotonic())
+            state.label_repairs = LABEL_LIMIT.note(state.label_repairs, self._clock.monotonic())
         return report_label(desired, view, result, result.outcome)
 
     def _try_label(self, state: ResourceState, present: SecretView) -> bool:
         """Whether to write the label again, noted as an attempt; not in the first pass of a term."""
         now = self._clock.monotonic()
-        if present.labelled or LABELS.wait(state.label_repairs, now):
+        if present.labelled or LABEL_LIMIT.wait(state.label_repairs, now):
             return False
-        state.label_repairs = LABELS.note(state.label_repairs, now)
+        state.label_repairs = LABEL_LIMIT.note(state.label_repairs, now)
         return state.reconciled is not None
 
     def _named_secret(self, desired: Desired) -> SecretView | None:

@@ -1,4 +1,4 @@
-"""When a token is due, when a younger one may serve, and how long to wait after a failure.
+"""When a token is due, when a younger one may serve, and how long to wait after a failure or a repair.
 
 Invariant: a deadline leaves a margin before expiry for several attempts, and is never sooner than the
 minimum interval after the last fetch, whatever people write into `frequency`.
@@ -6,7 +6,9 @@ minimum interval after the last fetch, whatever people write into `frequency`.
 
 import random
 import zlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import TokenTimes
@@ -29,6 +31,37 @@ _KUBERNETES_TRANSIENT = (0.5, 8.0)
 _KUBERNETES_PERMANENT = (2.0, 300.0)
 _LONGEST_LINK_RETRY = 30.0
 _SHARE_OF_REMAINING_LIFE = 8
+
+
+Repairs = tuple[float, ...]
+"""The latest repairs of one object, in monotonic seconds, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairLimit:
+    """At most `at_once` repairs within `window` seconds."""
+
+    window: float
+    at_once: int
+
+    def note(self, repairs: Repairs, now: float) -> Repairs:
+        """The repairs with one more."""
+        return (*repairs, now)[-self.at_once :]
+
+    def wait(self, repairs: Repairs, now: float) -> float:
+        """Seconds until the next repair is allowed; 0 for at once."""
+        if len(repairs) < self.at_once:
+            return 0.0
+        return max(repairs[0] + self.window - now, 0.0)
+
+    def is_contested(self, repairs: Repairs, now: float) -> bool:
+        """Whether the object was repaired within the last two windows."""
+        return bool(repairs) and repairs[-1] + 2 * self.window > now
+
+
+REPAIR_LIMIT: Final = RepairLimit(window=60.0, at_once=6)
+# Whether a label that an admission webhook overwrites stays by now is tried this often.
+LABEL_LIMIT: Final = RepairLimit(window=600.0, at_once=1)
 
 
 def refresh_deadline(times: TokenTimes, frequency: timedelta | None, seed: str) -> datetime:

@@ -12,7 +12,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.api.token import TokenSource
-from ecr_operator.core.repair_limit import Repairs
+from ecr_operator.core.schedule import Repairs
 from ecr_operator.core.secret_view import AppliedEntry
 
 SpecVersion = tuple[str, int]

@@ -27,8 +27,7 @@ from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.repair_limit import REPAIRS
-from ecr_operator.core.schedule import kubernetes_retry_delay, link_retry_delay
+from ecr_operator.core.schedule import REPAIR_LIMIT, kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LARGEST_RECORD, Account, Change, is_linked, merge_patch, plan, unseen
 from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAccountStore
@@ -252,12 +251,12 @@ class LinkReconciler:
         requested, state.requested_at = state.requested_at <= now, math.inf
         if self._plan(state) is None:
             self._succeeded(name, state)
-        elif not requested and (wait := REPAIRS.wait(state.repairs, now)):
+        elif not requested and (wait := REPAIR_LIMIT.wait(state.repairs, now)):
             error = _contested(name, "by another writer, which removes the links", wait)
             self._failed(name, state, error, requested=False)
         else:
             if not requested:
-                state.repairs = REPAIRS.note(state.repairs, now)
+                state.repairs = REPAIR_LIMIT.note(state.repairs, now)
             await self._apply(name, state)
 
     async def _apply(self, name: AccountName, state: LinkState) -> None:

@@ -19,7 +19,7 @@ from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.ports import ResourceReader
-from ecr_operator.core.repair_limit import REPAIRS, Repairs
+from ecr_operator.core.schedule import REPAIR_LIMIT, Repairs
 from ecr_operator.links.plan import LARGEST_RECORD, Account, Facts, Place, unseen, view_account
 
 # Large ServiceAccounts rest after each pass in proportion: their share of the processor does not grow.
@@ -71,7 +71,7 @@ class LinkState:
         """When nothing of it is worth remembering."""
         if self.account.labelled or self.error or self.waiting or self.requested_at < math.inf:
             return math.inf
-        last_repair = self.repairs[-1] + REPAIRS.window if self.repairs else 0.0
+        last_repair = self.repairs[-1] + REPAIR_LIMIT.window if self.repairs else 0.0
         return max(self.not_before, last_repair)
 
 

@@ -20,8 +20,7 @@ from ecr_operator.core.decisions import (
     report_label,
     was_up_to_date,
 )
-from ecr_operator.core.repair_limit import Repairs
-from ecr_operator.core.schedule import refresh_deadline, spread_overdue
+from ecr_operator.core.schedule import Repairs, refresh_deadline, spread_overdue
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from tests.builders import (

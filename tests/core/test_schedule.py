@@ -15,6 +15,9 @@ from ecr_operator.api.duration import parse_go_duration
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.core.schedule import (
+    LABEL_LIMIT,
+    REPAIR_LIMIT,
+    Repairs,
     is_alive,
     kubernetes_retry_delay,
     link_retry_delay,
@@ -257,3 +260,33 @@ def test_rotation_deadline_is_within_two_minutes_and_a_sixtieth_of_the_rest(
 def test_rotation_deadline_spreads_resources() -> None:
     found = {rotation_deadline(times(), NOW, f"uid-{number}") for number in range(100)}
     assert max(found) - min(found) > MINUTE
+
+
+def repaired(*times: float) -> Repairs:
+    repairs: Repairs = ()
+    for time in times:
+        repairs = REPAIR_LIMIT.note(repairs, time)
+    return repairs
+
+
+def test_six_repairs_within_a_minute_are_allowed_at_once() -> None:
+    assert REPAIR_LIMIT.wait((), 0) == 0
+    assert REPAIR_LIMIT.wait(repaired(0, 2, 4, 6, 8), 10) == 0
+    assert REPAIR_LIMIT.wait(repaired(0, 2, 4, 6, 8, 10), 12) == 48
+    assert REPAIR_LIMIT.wait(repaired(0, 2, 4, 6, 8, 10), 60) == 0
+
+
+def test_no_more_repairs_are_kept_than_count() -> None:
+    assert repaired(*range(100)) == tuple(range(94, 100))
+
+
+def test_an_object_is_contested_until_two_windows_after_its_last_repair() -> None:
+    assert not REPAIR_LIMIT.is_contested((), 0)
+    assert REPAIR_LIMIT.is_contested(repaired(0), 119)
+    assert not REPAIR_LIMIT.is_contested(repaired(0), 120)
+
+
+def test_a_label_is_tried_every_ten_minutes() -> None:
+    tried = LABEL_LIMIT.note((), 0)
+    assert LABEL_LIMIT.wait(tried, 1) == 599
+    assert LABEL_LIMIT.wait(tried, 600) == 0

@@ -481,12 +481,17 @@ async def test_heartbeat_shows_the_first_list_and_each_restart(scene: Scene) -> 
         assert (len(restarts), heartbeat.synced) == (1, True)
 
 
-async def test_heartbeat_is_overdue_where_a_request_does_not_return(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("first_list", "is_watch"), [(hold, False), (listing("a"), True)], ids=["list", "watch"]
+)
+async def test_heartbeat_is_overdue_where_a_request_does_not_return(
+    scene: Scene, first_list: Answer, *, is_watch: bool
+) -> None:
     heartbeat = Heartbeat("things", scene.clock.monotonic)
-    scene.server.lists = [listing("a")]
+    scene.server.lists = [first_list]
     scene.server.watches = [hold]
     async with scene.watching(heartbeat=heartbeat):
-        await scene.server.until(1, watch=True)
+        await scene.server.until(1, watch=is_watch)
         await scene.clock.advance(130)
         assert heartbeat.overdue() == 70
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,14 @@ async def prometheus(program: Path, folder: Path, target: str, rules: Path) -> A
     with process:
         url = await wait_for(lambda: _address(log), 30, "Prometheus")
         async with aiohttp.ClientSession(url) as session:
+            # It listens before it has opened its database, and answers 503 until then.
+            await wait_for(lambda: _is_ready(session), 30, "Prometheus' database")
             yield Prometheus(session)
+
+
+async def _is_ready(session: aiohttp.ClientSession) -> bool:
+    async with session.get("/-/ready") as answer:
+        return answer.status == HTTPStatus.OK
 
 
 def _address(log: Path) -> str | None:

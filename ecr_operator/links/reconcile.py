@@ -14,9 +14,9 @@ extend `plan._uses`, `_accounts_of`, `Cache.linking` and the watch's selector; a
 import asyncio
 import math
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -29,8 +29,8 @@ from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.schedule import REPAIR_LIMIT, kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
-from ecr_operator.links.plan import LARGEST_RECORD, Account, Change, is_linked, merge_patch, plan, unseen
-from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAccountStore
+from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
+from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
 
 _WORKERS: Final = 4
 _MOST_STALE_WRITES: Final = 8
@@ -51,25 +51,6 @@ _FULL: Final = (
 )
 
 log = structlog.get_logger(__name__)
-
-
-class ServiceAccounts(Protocol):
-    """Reads ServiceAccounts and changes their links; implemented by `kube.service_accounts`.
-
-    Each raises OperatorError: of the API server, or `KubernetesForbidden` naming the component to apply.
-    """
-
-    async def read(self, namespace: str, name: str) -> Account | None:
-        """One ServiceAccount as it is now; None if there is none."""
-        ...
-
-    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
-        """Change that very version and return the new one; StaleObjectError if it has changed or is gone."""
-        ...
-
-    async def any_linked(self, namespace: str) -> bool:
-        """Whether any has our label, in a namespace, or in all of them (an empty one)."""
-        ...
 
 
 class LinkReconciler:
@@ -349,5 +330,5 @@ def _link_failed(name: AccountName, message: str, retry_after: float | None = No
 
 
 def _contested(name: AccountName, how: str, wait: float | None = None) -> OperatorError:
-    message = f"is changed again and again {how}. It is linked at a bounded rate; stop the other writer."
+    message = f"keeps being changed {how}. It is linked at a limited rate; stop the other writer."
     return _link_failed(name, message, wait)

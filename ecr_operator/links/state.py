@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -31,6 +31,25 @@ _MOST_UNNAMED: Final = 500
 _MOST_LOOKUPS: Final = 5
 
 log = structlog.get_logger(__name__)
+
+
+class ServiceAccounts(Protocol):
+    """Reads ServiceAccounts and changes their links; implemented by `kube.service_accounts`.
+
+    Each raises OperatorError: of the API server, or `KubernetesForbidden` naming the component to apply.
+    """
+
+    async def read(self, namespace: str, name: str) -> Account | None:
+        """One ServiceAccount as it is now; None if there is none."""
+        ...
+
+    async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
+        """Change that very version and return the new one; StaleObjectError if it has changed or is gone."""
+        ...
+
+    async def any_linked(self, namespace: str) -> bool:
+        """Whether any has our label, in a namespace, or in all of them (an empty one)."""
+        ...
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Whether the operator is alive and ready, for the kubelet's probes.
 
-Alive: every watch is still attempted. One that is not, a restart would mend; a blocked event loop answers no
+Alive: every watch is still attempted. A restart helps where one is not; a blocked event loop answers no
 probe at all. Ready: every watched collection was listed once, and no stop was requested.
 Neither asks whether AWS or the API server can be reached: a restart would not bring them back.
 """

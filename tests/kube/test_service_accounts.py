@@ -7,7 +7,7 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import JSON, MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.links.plan import SELECTOR, Change, merge_patch, view_account
-from ecr_operator.links.reconcile import ServiceAccounts
+from ecr_operator.links.state import ServiceAccounts
 from tests.builders import service_account
 from tests.kube.server import Answer, ScriptedServer, listing, refuse, reply
 

@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,22 +33,42 @@ class Request(NamedTuple):
         return self.verb not in _READS and not self.is_for_a_lease
 
 
+class Mark(NamedTuple):
+    """A moment: pass it as `since` to count what the API server received later.
+
+    A request is logged after its answer was sent, so the place in the log alone would let earlier ones in.
+    """
+
+    place: int
+    time: str
+
+
+BEGINNING: Final = Mark(0, "")
+
+
+def mark(log: Path) -> Mark:
+    """Return the present moment."""
+    return Mark(position(log), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+
+
 def position(log: Path) -> int:
-    """Return the log's present end in bytes: pass it as `since` to count what comes later."""
+    """Return a log's present end in bytes."""
     return log.stat().st_size if log.exists() else 0
 
 
-def entries(log: Path, since: int = 0) -> Iterator[dict[str, Any]]:
+def entries(log: Path, since: Mark = BEGINNING) -> Iterator[dict[str, Any]]:
     """Yield the log's entries; a last line that is still being written is left for the next reader."""
     with log.open("rb") as stream:
-        stream.seek(since)
+        stream.seek(since.place)
         for line in stream:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                entry = json.loads(line)
+                if entry.get("requestReceivedTimestamp", since.time) >= since.time:
+                    yield entry
 
 
 def count_requests(
-    log: Path, *, user: str | None = None, name: str | None = None, since: int = 0
+    log: Path, *, user: str | None = None, name: str | None = None, since: Mark = BEGINNING
 ) -> Counter[Request]:
     """Count requests by one user, for objects of one name; or all."""
     return Counter(

@@ -79,13 +79,13 @@ def used(entries: Iterable[Json]) -> set[Right]:
     return {right for entry in entries for right in _rights_for(entry)}
 
 
-def refused(plane: ControlPlane, user: str, since: int = 0) -> list[Json]:
+def refused(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[Json]:
     """Return the entries of a user's requests that were refused for lack of a right."""
     entries = audit.entries(plane.audit_log, since)
     return [entry for entry in entries if entry["user"]["username"] == user and _is_refused(entry)]
 
 
-def beyond(plane: ControlPlane, user: str, since: int = 0) -> list[str]:
+def beyond(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[str]:
     """Return what a member of the group was refused and the roles don't allow.
 
     An API server that has just started also refuses what they allow, until it has read them.

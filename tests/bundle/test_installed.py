@@ -47,7 +47,7 @@ class Installed(Scene):
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig("olm", token=self.account_token)
-        self.since = self.begun = audit.position(self.plane.audit_log)
+        self.since = self.begun = audit.mark(self.plane.audit_log)
 
     @property
     def deployment(self) -> Json:

@@ -43,7 +43,7 @@ def essence(secret: Json) -> Json:
 
 def condition(resource: Json, name: str) -> Json:
     """Return one condition of a resource, empty where there is none."""
-    conditions: list[Json] = resource.get("status", {}).get("conditions", [])
+    conditions: list[Json] = _status(resource).get("conditions", [])
     return next((each for each in conditions if each["type"] == name), {})
 
 
@@ -55,8 +55,13 @@ def verdict(resource: Json, name: str) -> tuple[str | None, str | None]:
 
 def is_current(resource: Json) -> bool:
     """Tell whether the status speaks of the present spec."""
-    status, metadata = resource.get("status", {}), resource["metadata"]
-    return bool(status.get("observedGeneration") == metadata["generation"])
+    return bool(_status(resource).get("observedGeneration") == resource["metadata"]["generation"])
+
+
+def _status(resource: Json) -> Json:
+    """Return the status; one of another type, from before a schema, counts as none."""
+    status = resource.get("status")
+    return status if isinstance(status, dict) else {}
 
 
 def epoch(text: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lab import audit, rights
 from lab.api import ARGO_SECRETS, ECR_SECRETS, EVENTS, SECRETS, Api, Json, Resource
-from lab.audit import Request
+from lab.audit import Mark, Request
 from lab.aws import IssuedToken, LocalAws
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
@@ -38,9 +38,9 @@ class Scene:
         api: a client of it with all rights.
         aws: the AWS that the operator talks to.
         namespace: the test's own.
-        since: place in the audit log from which requests count.
+        since: the moment from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
-        begun: place in the audit log at which this scene was set up.
+        begun: when this scene was set up.
         logs: the end of the log of each operator that has run.
     """
 
@@ -48,14 +48,14 @@ class Scene:
     api: Api
     aws: LocalAws
     namespace: str
-    since: int = 0
+    since: Mark = field(init=False)
     kubeconfig: Path = field(init=False)
-    begun: int = field(init=False)
+    begun: Mark = field(init=False)
     logs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
-        self.since = self.begun = audit.position(self.plane.audit_log)
+        self.since = self.begun = audit.mark(self.plane.audit_log)
 
     @property
     def user(self) -> str:
@@ -217,7 +217,7 @@ class Scene:
 
     def mark(self) -> None:
         """Count requests from now on."""
-        self.since = audit.position(self.plane.audit_log)
+        self.since = audit.mark(self.plane.audit_log)
 
     async def watching(self, count: int = 3) -> None:
         """Wait until the operator has opened that many watches since `mark`."""

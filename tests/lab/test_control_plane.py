@@ -32,7 +32,7 @@ async def client(plane: ControlPlane) -> AsyncIterator[Api]:
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     plane: ControlPlane, client: Api, tmp_path: Path
 ) -> None:
-    since = audit.position(plane.audit_log)
+    since = audit.mark(plane.audit_log)
     query = {"watch": "1", "timeoutSeconds": "30"}
     watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
     await client.list(SECRETS)
@@ -67,7 +67,7 @@ async def test_two_planes_share_nothing_and_leave_nothing(client: Api) -> None:
 async def test_a_refusal_counts_unless_the_role_allows_the_request(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    since = audit.position(control_plane.audit_log)
+    since = audit.mark(control_plane.audit_log)
     kubeconfig = control_plane.write_kubeconfig("curious-operator", groups=(rights.OPERATORS,))
     await kubectl("get", "--raw", "/api/v1/secrets?limit=1", kubeconfig=kubeconfig, home=tmp_path)
     assert rights.beyond(control_plane, "curious-operator", since) == []

@@ -100,7 +100,7 @@ class Installation(Scene):
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig("installed", token=self.account_token)
-        self.since = self.begun = audit.position(self.plane.audit_log)
+        self.since = self.begun = audit.mark(self.plane.audit_log)
 
     @property
     def user(self) -> str:

@@ -44,7 +44,7 @@ async def test_all_of_a_namespace_are_refreshed_by_few_requests(scene: Scene) ->
         await scene.ready(*names)
         await scene.ready("charts", kind=ARGO_SECRETS)
         before = {name: await scene.token(f"{name}-login") for name in (*names, "charts")}
-        since = audit.position(scene.plane.audit_log)
+        since = audit.mark(scene.plane.audit_log)
         ended = await commands.run("refresh", "--all", kubeconfig=admin(scene))
         after = {name: await scene.token(f"{name}-login") for name in before}
     assert (ended.code, ended.out.count("has a new token")) == (0, 13)

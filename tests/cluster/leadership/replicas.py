@@ -72,13 +72,13 @@ async def stands_by(process: OperatorProcess, within: float = 15) -> None:
 
 
 def writes_of(scene: Scene, name: str) -> list[dict[str, Any]]:
-    """Return what a replica wrote since `mark`, as the audit log has it, without writes of the Lease."""
+    """Return what a replica wrote since `mark`, as the audit log has it, without Events and the Lease."""
     return [
         entry
         for entry in audit.entries(scene.plane.audit_log, scene.since)
         if entry["user"].get("username") == user_of(scene, name)
         and entry["verb"] not in _READING
-        and entry.get("objectRef", {}).get("resource") != "leases"
+        and entry.get("objectRef", {}).get("resource") not in ("leases", "events")
     ]
 
 

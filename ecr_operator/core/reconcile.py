@@ -1,8 +1,9 @@
 """Reconcile: one pass, from a resource as last seen to its Secret.
 
-In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
-(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
-get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
+In this order: leave a resource that is being deleted to the garbage collector; keep the last valid value of a
+field that is not valid (invalid_fields); may the Secret be written (ownership); gather Facts; keep the
+Secret, or leave it to another writer for a while (decisions); otherwise get its tokens (logins) and write it
+(secret_writer); the outcome in words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
@@ -33,7 +34,7 @@ from ecr_operator.core.decisions import (
     without_token,
 )
 from ecr_operator.core.drift import is_as_applied, is_up_to_date
-from ecr_operator.core.last_good import FIELDS, with_last_good
+from ecr_operator.core.invalid_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.manifest import earliest
@@ -46,7 +47,7 @@ from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
-from ecr_operator.core.token_state import Gathered
+from ecr_operator.core.token_state import GatheredTokens
 
 _ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
@@ -98,6 +99,8 @@ class Reconciler:
             resource: as last seen, and whole where the cache keeps a part of a large spec only.
             due: its deadline has passed, whatever the wall clock shows now.
         """
+        if resource.deleting:
+            return Result(outcome=None)
         try:
             desired = await self._desired(state, resource)
         except OperatorError as error:
@@ -122,11 +125,11 @@ class Reconciler:
         None where nothing may be written.
         """
         desired = resource.desired and replace(resource.desired, refresh_requested=resource.refresh_requested)
-        if desired and not desired.suspended and not desired.invalid_fields & FIELDS:
+        if desired and not desired.suspended and not desired.invalid_fields & KEPT_FIELDS:
             return desired
         # Where nothing is written, the Secret that exists is reported all the same.
         known = await self._ownership.find_own_secret(resource)
-        if desired is None or not desired.invalid_fields & FIELDS:
+        if desired is None or not desired.invalid_fields & KEPT_FIELDS:
             return desired
         if known is None and not desired.suspended:
             known = await self._ownership.find_predecessor_secret(state, desired)
@@ -253,7 +256,7 @@ class Reconciler:
             return without_token(facts, gathered)
         return await self._write(state, facts, gathered)
 
-    async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+    async def _write(self, state: ResourceState, facts: Facts, gathered: GatheredTokens) -> Result:
         """Write the Secret with these tokens, and delete those of earlier names."""
         desired = facts.desired
         answered = answers_request(facts, gathered.fresh)

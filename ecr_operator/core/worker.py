@@ -120,8 +120,6 @@ class Workers:
 
     async def _handle(self, due: Due[ResourceKey], state: ResourceState) -> None:
         """Make one pass over a resource, schedule the next, and report the outcome."""
-        if state.resource.deleting:
-            return
         state.due = state.due or due.by_deadline
         if (wait := state.not_before - self._clock.monotonic()) > 0:
             # An event, such as the echo of our own write, must not cut short what the server asked for.
@@ -148,7 +146,7 @@ class Workers:
     async def _whole(self, state: ResourceState) -> Resource | None:
         """The resource, read if the cache keeps a part of its spec only; None if it has changed meanwhile."""
         resource = state.resource
-        if not resource.left_out:
+        if not resource.left_out or resource.deleting:
             return resource
         try:
             raw = await self._resources.read(resource.key)

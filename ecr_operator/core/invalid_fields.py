@@ -14,14 +14,14 @@ from ecr_operator.api.text import base64_in, mapping_in
 from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY
 from ecr_operator.core.secret_view import SecretView
 
-FIELDS: Final = frozenset(
+KEPT_FIELDS: Final = frozenset(
     {"secret_labels", "secret_annotations", "deletion_policy", "credential_scope", "repo_type", "project"}
 )
 _OWN: Final = (MANAGED_BY, ARGO_LABEL)
 
 
 def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]) -> Desired:
-    """The spec with what the Secret has for each of `FIELDS` that is not valid.
+    """The spec with what the Secret has for each of `KEPT_FIELDS` that is not valid.
 
     Args:
         desired: has defaults for these fields.

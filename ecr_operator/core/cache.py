@@ -107,7 +107,7 @@ class Cache:
         ]
 
     def owned_by(self, uid: str) -> list[SecretView]:
-        """Every Secret whose controller is that resource."""
+        """Every Secret whose owner is that resource, by ownerReference or annotation."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
 
     def own_secret(self, resource: Resource) -> SecretView | None:

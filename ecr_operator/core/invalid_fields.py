@@ -1,7 +1,8 @@
 """What the generated Secret has from the last valid value of a field whose current value is not valid.
 
 Invariant: only what the operator itself applied counts; what others wrote becomes neither the operator's nor
-the spec's. Without managedFields the options for Argo CD are read as they are.
+the spec's. Without managedFields the options for Argo CD are read as they are. Leaves out: fields of which
+the Secret keeps nothing (parsing: frequency and registries; links.plan: links).
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.errors import ImmutableSecretError, OperatorError, PermanentError, StaleObjectError
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
@@ -213,6 +213,8 @@ class FakeSecrets:
         if self.failures:
             raise self.failures.pop(0)
         self._check(namespace, name, present)
+        if present and self.manifests.get(name, manifest)["type"] != manifest["type"]:
+            raise ImmutableSecretError(Reason.KUBERNETES_REFUSED, "type: field is immutable")
         self.manifests[name] = manifest
         made = stored_metadata(
             manifest,
@@ -236,7 +238,8 @@ class FakeSecrets:
         if self.unreadable:
             raise self.unreadable
         found = self.metadata.get((namespace, name))
-        applied = {"data": self.manifests[name]["data"]} if name in self.manifests else {}
+        manifest = self.manifests.get(name, {})
+        applied = {key: manifest[key] for key in ("type", "data") if key in manifest}
         return {"metadata": found, **applied, **self.data.get(name, {})} if found else None
 
     async def delete(self, view: SecretView) -> None:

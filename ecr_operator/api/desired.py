@@ -16,8 +16,13 @@ from ecr_operator.api.token import TokenSource
 
 ORPHAN: Final = "Orphan"
 REPO_CREDS: Final = "repo-creds"
+DOCKER: Final = "dockerconfigjson"
+CONFIG_JSON: Final = "config.json"
+BASIC_AUTH: Final = "basic-auth"
 # Without a Secret to keep them from, no default may take their place.
-_NO_DEFAULT: Final = frozenset({"project", "credential_scope", "repo_type", "deletion_policy"})
+_NO_DEFAULT: Final = frozenset(
+    {"project", "credential_scope", "repo_type", "secret_format", "deletion_policy"}
+)
 _MOST_KEPT: Final = 4096  # characters of a spec that are kept in memory
 
 
@@ -74,6 +79,7 @@ class Desired:
         annotations: the same.
         orphan: the Secret outlives the resource.
         suspended: leave everything as it is.
+        secret_format: `DOCKER`, `CONFIG_JSON` or `BASIC_AUTH`, which has one login; not for Argo CD.
         argo: for an ArgoHelmRepoSecret only.
         links: service accounts to link the Secret to; None where the spec's are not valid.
         invalid_fields: fields that are not valid; `core.invalid_fields` has those that are kept.
@@ -91,6 +97,7 @@ class Desired:
     annotations: Mapping[str, str] = field(default_factory=dict)
     orphan: bool = False
     suspended: bool = False
+    secret_format: str = DOCKER
     argo: ArgoOptions | None = None
     links: tuple[LinkSpec, ...] | None = ()
     invalid_fields: frozenset[str] = frozenset()

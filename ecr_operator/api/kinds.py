@@ -150,6 +150,15 @@ class SecretSpec(Spec):
         "can't be used is reported and left out.",
     )
 
+    secret_format: Text | None = Field(
+        default=None,
+        description="The form of the generated Secret. dockerconfigjson (the default): a pull secret. "
+        "config.json: the same content in a Secret of type Opaque under the key config.json, for tools that "
+        "mount it as Docker's configuration. basic-auth: a Secret of type kubernetes.io/basic-auth, for one "
+        "registry only. A Secret whose type must change is deleted and created again.",
+        json_schema_extra=_absent("dockerconfigjson"),
+    )
+
     link_service_accounts: list[ServiceAccountLink] | None = Field(
         default=None,
         description="ServiceAccounts in this namespace to link the generated Secret to. A link is removed "

@@ -9,14 +9,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ecr_operator.api.desired import REPO_CREDS, ArgoOptions, Desired
+from ecr_operator.api.desired import BASIC_AUTH, CONFIG_JSON, DOCKER, REPO_CREDS, ArgoOptions, Desired
 from ecr_operator.api.kinds import GROUP
 from ecr_operator.api.text import base64_in, mapping_in
-from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY
+from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY, TYPES
 from ecr_operator.core.secret_view import SecretView
 
 KEPT_FIELDS: Final = frozenset(
-    {"secret_labels", "secret_annotations", "deletion_policy", "credential_scope", "repo_type", "project"}
+    {
+        "secret_labels",
+        "secret_annotations",
+        "deletion_policy",
+        "secret_format",
+        "credential_scope",
+        "repo_type",
+        "project",
+    }
 )
 _OWN: Final = (MANAGED_BY, ARGO_LABEL)
 
@@ -41,9 +49,18 @@ def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]
         }
     if "deletion_policy" in invalid_fields:
         changes["orphan"] = not (view.owner and view.owner.controller)
+    if "secret_format" in invalid_fields:
+        changes["secret_format"] = kept = _format_of(secret)
+        changes["logins"] = desired.logins[:1] if kept == BASIC_AUTH else desired.logins
     if desired.argo:
         changes["argo"] = _argo(desired.argo, invalid_fields, view, secret)
     return replace(desired, **changes)
+
+
+def _format_of(secret: Mapping[str, Any]) -> str:
+    """The form of a Secret, by its type, which nobody can change."""
+    type_ = secret.get("type")
+    return next((each for each in (DOCKER, BASIC_AUTH) if type_ == TYPES[each]), CONFIG_JSON)
 
 
 def _applied(view: SecretView, present: Mapping[str, Any], parent: str) -> dict[str, str]:

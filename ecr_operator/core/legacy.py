@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ecr_operator.api.desired import ArgoOptions, Desired, Resource
+from ecr_operator.api.desired import DOCKER, ArgoOptions, Desired, Resource
 from ecr_operator.api.text import base64_in, parse_time
 from ecr_operator.api.token import USERNAME, RegistryToken
 from ecr_operator.core.manifest import (
@@ -61,8 +61,8 @@ def legacy_token(
         token = RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + _LIFE)
     except OverflowError:  # a time near the year 9999, which no token has
         return None
-    # v0.6.0 knew no options for Argo CD.
-    then = replace(desired, argo=ArgoOptions() if desired.argo else None)
+    # v0.6.0 knew neither other forms nor options for Argo CD.
+    then = replace(desired, secret_format=DOCKER, argo=ArgoOptions() if desired.argo else None)
     if data != generated_data(then, {desired.target: token}) or not _has_form(desired, secret):
         return None
     return token

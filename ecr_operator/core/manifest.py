@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ecr_operator.api.desired import ORPHAN, ArgoOptions, Desired
+from ecr_operator.api.desired import BASIC_AUTH, CONFIG_JSON, DOCKER, ORPHAN, ArgoOptions, Desired
 from ecr_operator.api.kinds import API_VERSION, GROUP
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.api.parsing import REFRESH_REQUESTED
@@ -34,6 +34,7 @@ KEY_HASH: Final = f"{GROUP}/access-key-hash"
 DOCKER_TYPE: Final = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY: Final = ".dockerconfigjson"
 ARGO_TYPE: Final = "Opaque"
+TYPES: Final = {DOCKER: DOCKER_TYPE, CONFIG_JSON: "Opaque", BASIC_AUTH: "kubernetes.io/basic-auth"}
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
@@ -72,8 +73,10 @@ def generated_data(desired: Desired, tokens: Mapping[str, RegistryToken]) -> dic
     """The Secret's keys and values, not yet encoded."""
     if desired.argo:
         return _argo_data(desired, desired.argo, tokens[desired.target].password)
+    if desired.secret_format == BASIC_AUTH:
+        return {"username": USERNAME, "password": tokens[desired.target].password}
     held = {login.key: tokens[login.key] for login in desired.logins if login.key in tokens}
-    return {DOCKER_KEY: dockerconfigjson(held)}
+    return {_docker_key(desired): dockerconfigjson(held)}
 
 
 def dockerconfigjson(tokens: Mapping[str, RegistryToken]) -> str:
@@ -125,6 +128,8 @@ def fingerprint(desired: Desired) -> str:
         parts += [json.dumps([desired.labels, desired.annotations], sort_keys=True)]
     if desired.argo not in (None, ArgoOptions()):
         parts += [str(desired.argo)]
+    if desired.secret_format != DOCKER:
+        parts += [desired.secret_format]
     if desired.orphan:
         parts += [ORPHAN]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -174,12 +179,18 @@ def encode(text: str) -> str:
 
 def secret_type(desired: Desired) -> str:
     """The type of the generated Secret."""
-    return ARGO_TYPE if desired.argo else DOCKER_TYPE
+    return ARGO_TYPE if desired.argo else TYPES[desired.secret_format]
 
 
 def data_keys(desired: Desired) -> Iterable[str]:
     """The keys of the generated Secret's data."""
-    return _argo_data(desired, desired.argo, "") if desired.argo else (DOCKER_KEY,)
+    if desired.argo:
+        return _argo_data(desired, desired.argo, "")
+    return ("username", "password") if desired.secret_format == BASIC_AUTH else (_docker_key(desired),)
+
+
+def _docker_key(desired: Desired) -> str:
+    return DOCKER_KEY if desired.secret_format == DOCKER else CONFIG_JSON
 
 
 def _argo_data(desired: Desired, options: ArgoOptions, password: str) -> dict[str, str]:

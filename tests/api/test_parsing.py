@@ -396,3 +396,28 @@ def test_the_long_parts_of_a_large_spec_are_kept_as_a_digest() -> None:
     assert invalid_fields != large("y").abridged()
     small = resource(secret_annotations={"note": "x"})
     assert small.abridged() is small
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"secret_format": "docker"},
+            "expected dockerconfigjson or config.json or basic-auth.",
+        ),
+        (
+            {"secret_format": "basic-auth", "additional_registries": [HOST]},
+            "basic-auth holds one registry's login.",
+        ),
+        (
+            {"secret_format": "config.json", "link_service_accounts": [{"name": "a", "for": ["pull"]}]},
+            "the kubelet reads Secrets of type kubernetes.io/dockerconfigjson only.",
+        ),
+    ],
+)
+def test_a_format_is_reported_that_is_not_valid_or_serves_not_all_of_the_spec(
+    spec: dict[str, Any], message: str
+) -> None:
+    found = problem(**spec)
+    assert found.reason is Reason.INVALID_SPEC
+    assert message in found.message

@@ -80,6 +80,9 @@ SLIPS: Final[Mapping[str, Slip]] = {
     "repo-creds with a typo": argo(CREDS, credential_scope="repo_creds"),
     "a type with a typo": argo(repo_type="OCI"),
     "helm with a typo": argo(CREDS, repo_type="Helm"),
+    "a format with a typo, and a link that only a pull secret can have": secret(
+        link_service_accounts=[{"name": "builder"}], secret_format="dockerconfig"
+    ),
     "two slips": secret(secret_labels={"a": "b c"}, frequency="x"),
     "slips in all of Argo CD's fields": argo(
         project="a b", repo_type="x", credential_scope="y", deletion_policy="z"
@@ -247,7 +250,13 @@ async def test_an_edited_secret_is_restored_under_a_slip(
 async def test_a_new_secret_gets_defaults_unless_these_widen_or_delete_it(
     world: World, kind: str, usual: dict[str, Any], slip: dict[str, Any], reason: Reason
 ) -> None:
-    no_default = {"project", "credential_scope", "repo_type", "deletion_policy"} & slip.keys()
+    no_default = {
+        "project",
+        "credential_scope",
+        "repo_type",
+        "secret_format",
+        "deletion_policy",
+    } & slip.keys()
     of = await world.apply(kind, **(GOOD[kind] | usual | slip))
     if no_default:
         assert world.condition(of) == ("False", reason)
@@ -257,6 +266,53 @@ async def test_a_new_secret_gets_defaults_unless_these_widen_or_delete_it(
     else:
         is_reported(world, of, reason)
         assert world.secrets.calls == ["apply team/web-pull"]
+
+
+TWO: Final = {"additional_registries": [host(region="eu-west-1")]}
+
+
+@pytest.mark.parametrize(
+    ("usual", "slip"),
+    [
+        ({"secret_format": "config.json"}, {"secret_format": "Config.json"}),
+        ({"secret_format": "basic-auth"}, {"secret_format": "x"}),
+        ({"secret_format": "basic-auth"}, {"secret_format": "basic-auth", **TWO}),
+        ({"secret_format": "basic-auth"}, {"secret_format": "x", **TWO}),
+        ({"secret_format": "dockerconfigjson", **TWO}, {"secret_format": "basic-auth", **TWO}),
+    ],
+)
+async def test_a_format_that_is_not_valid_or_cannot_hold_all_logins_leaves_the_present_one(
+    world: World, usual: dict[str, Any], slip: dict[str, Any]
+) -> None:
+    of = await valid(world, **usual, link_service_accounts=None)
+    before, asked = world.secrets.manifests["web-pull"], len(world.aws.asked)
+    of = await change(world, of, **slip, link_service_accounts=None)
+    is_reported(world, of, INVALID)
+    assert (world.secrets.manifests["web-pull"], len(world.aws.asked)) == (before, asked)
+    await world.clock.advance(DUE)
+    is_reported(world, of, INVALID)
+    after = world.secrets.manifests["web-pull"]
+    assert (after["type"], after["data"].keys()) == (before["type"], before["data"].keys())
+    assert after["data"] != before["data"]
+
+
+@pytest.mark.parametrize(
+    ("form", "keys"), [("config.json", {"config.json"}), ("basic-auth", {"username", "password"})]
+)
+async def test_another_format_makes_the_secret_anew_without_a_call_to_aws(
+    world: World, form: str, keys: set[str]
+) -> None:
+    of = await valid(world, link_service_accounts=None)
+    of = await change(world, of, secret_format=form, link_service_accounts=None)
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.secrets.manifests["web-pull"]["data"].keys() == keys
+    assert world.secrets.calls == [
+        "apply team/web-pull",
+        "apply team/web-pull",
+        "delete team/web-pull",
+        "apply team/web-pull",
+    ]
+    assert len(world.aws.asked) == 1
 
 
 @pytest.mark.parametrize("said", NO_LOGIN.values(), ids=NO_LOGIN)

@@ -16,7 +16,7 @@ LOGIN = {".dockerconfigjson": "eyJhdXRocyI6e319"}
 HOST = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 GROUP = "ecr.mobb.redhat.com"
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
-TYPES, NAMES_OWNER = "pull secrets and Argo CD", "must name one of its resources"
+TYPES, NAMES_OWNER = "logins for registries and Argo CD", "must name one of its resources"
 OWNER = {f"{GROUP}/owner": "Secret/pull", f"{GROUP}/owner-uid": "5f1e"}
 CHART_OWNER = {f"{GROUP}/owner": "ArgoHelmRepoSecret/charts", f"{GROUP}/owner-uid": "5f1e"}
 
@@ -86,9 +86,13 @@ def with_type(kind: str) -> Json:
     return OURS | {"argocd.argoproj.io/secret-type": kind}
 
 
+CONFIG = v060.encoded({"config.json": "{}"})
+BASIC = v060.encoded({"username": "AWS", "password": "x"})
 OWN = {
     "a pull secret": secret(),
     "a pull secret that outlives its resource": secret(ownerReferences=None),
+    "Docker's configuration": secret(type="Opaque", data=CONFIG),
+    "a username and password": secret(type="kubernetes.io/basic-auth", data=BASIC),
     "an Argo CD repository": chart_secret(),
     "Argo CD credentials for a prefix": chart_secret(labels=with_type("repo-creds")),
 }
@@ -114,6 +118,10 @@ NOT_OWN = {
     "another type": (secret(type="Opaque", data={}), TYPES),
     "an Opaque Secret that is not for Argo CD": (chart_secret(labels=OURS), TYPES),
     "a cluster of Argo CD": (chart_secret(labels=with_type("cluster")), TYPES),
+    "a cluster of Argo CD by a Secret": (
+        secret(type="Opaque", labels=with_type("cluster"), data=CONFIG),
+        TYPES,
+    ),
     "no label": (secret(labels={"app": "x"}), "must have its label"),
     "no owner": (secret(annotations=None), TYPES),
     "no uid of the owner": (secret(annotations={f"{GROUP}/owner": "Secret/pull"}), NAMES_OWNER),

@@ -37,6 +37,7 @@ _NAMES: Final = {
     "secret_annotations": "Annotations of the Secret",
     "credential_scope": "Scope of the login",
     "repo_type": "Type of repository",
+    "secret_format": "Form of the Secret",
     "project": "Argo CD project",
     "lastUpdatedTime": "Refreshed",
     "observedGeneration": "Observed generation",
@@ -50,6 +51,7 @@ OPTIONS: Final = {
     "deletion_policy": ("Delete", "Orphan"),
     "credential_scope": ("repository", "repo-creds"),
     "repo_type": ("helm", "oci"),
+    "secret_format": ("dockerconfigjson", "config.json", "basic-auth"),
 }
 # Chosen from those that exist. Not generated_secret_name, which is of a Secret that is still to come.
 _CHOSEN: Final = {

@@ -16,6 +16,7 @@ from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
@@ -192,6 +193,7 @@ class Operator:
             ownership=Ownership(self._cache, secrets, self._statuses),
             guard=TenancyGuard(self._settings.tenancy, self._tenants),
             rotation=self._rotation,
+            included=IncludedLogins(secrets, self._named, self._clock),
             clock=self._clock,
         )
         return Workers(

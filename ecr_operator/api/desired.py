@@ -81,6 +81,7 @@ class Desired:
         suspended: leave everything as it is.
         secret_format: `DOCKER`, `CONFIG_JSON` or `BASIC_AUTH`, which has one login; not for Argo CD.
         argo: for an ArgoHelmRepoSecret only.
+        includes: Secrets whose logins are copied; None where the spec's are not valid: the copied ones stay.
         links: service accounts to link the Secret to; None where the spec's are not valid.
         invalid_fields: fields that are not valid; `core.invalid_fields` has those that are kept.
         unusable: why no client can use the login, though it is written; None if one can.
@@ -99,6 +100,7 @@ class Desired:
     suspended: bool = False
     secret_format: str = DOCKER
     argo: ArgoOptions | None = None
+    includes: tuple[str, ...] | None = ()
     links: tuple[LinkSpec, ...] | None = ()
     invalid_fields: frozenset[str] = frozenset()
     unusable: Problem | None = None
@@ -124,7 +126,8 @@ class Desired:
     def size(self) -> int:
         """Characters of what may be long."""
         texts = [*self.labels.items(), *self.annotations.items()]
-        return sum(len(key) + len(value) for key, value in texts) + sum(len(each.key) for each in self.logins)
+        names = [*(login.key for login in self.logins), *(self.includes or ())]
+        return sum(len(key) + len(value) for key, value in texts) + sum(map(len, names))
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -173,8 +176,10 @@ class Resource:
         desired = self.desired
         if desired is None or self.left_out or desired.size <= _MOST_KEPT:
             return self
-        parts = repr((desired.logins, desired.labels, desired.annotations)).encode(errors="backslashreplace")
-        short = replace(desired, logins=desired.logins[:1], labels={}, annotations={})
+        long = (desired.logins, desired.labels, desired.annotations, desired.includes)
+        parts = repr(long).encode(errors="backslashreplace")
+        includes = desired.includes if sum(map(len, desired.includes or ())) <= _MOST_KEPT // 4 else ()
+        short = replace(desired, logins=desired.logins[:1], labels={}, annotations={}, includes=includes)
         return replace(self, desired=short, left_out=hashlib.sha256(parts).hexdigest())
 
     def with_problems(self, problems: "Sequence[Problem]") -> "Resource":

@@ -26,7 +26,7 @@ from ecr_operator.api.kinds import DEFAULT_FREQUENCY, ArgoHelmRepoSecretSpec, Se
 from ecr_operator.api.names import check_annotations, check_labels, check_name, parse_links
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import parse_registry, token_source
-from ecr_operator.api.text import excerpt
+from ecr_operator.api.text import MOST_ENTRIES, excerpt
 from ecr_operator.api.token import TokenSource
 from ecr_operator.api.usable_keys import docker_problem
 
@@ -87,6 +87,7 @@ def parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings:
         orphan=choose("deletion_policy", spec.deletion_policy) == ORPHAN,
         suspended=bool(spec.suspend),
         secret_format=secret_format,
+        includes=_parse_includes(spec, findings) if isinstance(spec, SecretSpec) else (),
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
         links=None if keeps_links else judge("link_service_accounts", lambda: parse_links(links or ()), None),
         invalid_fields=frozenset(findings.invalid_fields),  # last, since the others add to it
@@ -131,11 +132,11 @@ def _parse_frequency(text: str | None) -> timedelta | None:
 def _parse_format(spec: SecretSpec, findings: Findings) -> str:
     """The form of the Secret, which must be able to hold all that the spec puts into it."""
     secret_format = findings.choose("secret_format", spec.secret_format)
-    if secret_format == BASIC_AUTH and spec.additional_registries:
+    if secret_format == BASIC_AUTH and (spec.additional_registries or spec.include_logins_from):
         findings.add(
             ("secret_format",),
-            f"spec.secret_format: {BASIC_AUTH} holds one registry's login. Remove additional_registries, "
-            f"or set secret_format: {DOCKER}.",
+            f"spec.secret_format: {BASIC_AUTH} holds one registry's login. Remove additional_registries "
+            f"and include_logins_from, or set secret_format: {DOCKER}.",
         )
         return DOCKER
     uses = (use for link in spec.link_service_accounts or () for use in link.uses)
@@ -146,6 +147,22 @@ def _parse_format(spec: SecretSpec, findings: Findings) -> str:
             f"Remove pull from for, or set secret_format: {DOCKER}.",
         )
     return secret_format
+
+
+def _parse_includes(spec: SecretSpec, findings: Findings) -> tuple[str, ...] | None:
+    """The Secrets whose logins are copied, each once; entries that are not valid are left out."""
+    if "include_logins_from" in findings.invalid_fields:
+        return None
+    given = spec.include_logins_from or []
+    names: dict[str, None] = {}
+    for place, reference in enumerate(given[:MOST_ENTRIES]):
+        try:
+            names[check_name(f"include_logins_from[{place}].name", reference.name, "Secret")] = None
+        except ValueError as error:
+            findings.add((), str(error))
+    if len(given) > MOST_ENTRIES:
+        findings.add((), f"spec.include_logins_from: only the first {MOST_ENTRIES} entries are used.")
+    return tuple(names)
 
 
 def _parse_argo(spec: ArgoHelmRepoSecretSpec, findings: Findings) -> ArgoOptions:

@@ -150,6 +150,15 @@ class SecretSpec(Spec):
         "can't be used is reported and left out.",
     )
 
+    include_logins_from: list[Reference] | None = Field(
+        default=None,
+        description="Secrets in this namespace of type kubernetes.io/dockerconfigjson or dockercfg, whose "
+        "logins are copied into the generated Secret, so that one Secret serves ECR and other registries. A "
+        "change there is copied within 30 s. For the registries of this resource, its own logins are used. "
+        "At most 64 KiB each, and 512 KiB together.",
+        json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
+    )
+
     secret_format: Text | None = Field(
         default=None,
         description="The form of the generated Secret. dockerconfigjson (the default): a pull secret. "

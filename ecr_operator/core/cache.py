@@ -6,6 +6,7 @@ Leaves out: when a key is due (queue) and what is done then (reconcile).
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any, Final
 
@@ -259,6 +260,7 @@ class Cache:
             self._enqueue(key)
 
     def _note_identity(self, state: ResourceState, before: Resource | None, now: Resource | None) -> None:
+        self._note_included(state.key, _included_by(before), _included_by(now))
         old, new = identity_of(before), identity_of(now)
         if old == new:
             return
@@ -267,6 +269,12 @@ class Cache:
         if old:
             self._named.unname(state.key, old)
             self._identity_left(state)
+
+    def _note_included(self, key: ResourceKey, before: AbstractSet[str], now: AbstractSet[str]) -> None:
+        for name in now - before:
+            self._named.include(key, name)
+        for name in before - now:
+            self._named.exclude(key, name)
 
     def _index(self, resource: Resource) -> None:
         for account in _linked_accounts(resource):
@@ -324,6 +332,11 @@ def _desired_name(resource: Resource) -> SecretName | None:
 def identity_of(resource: Resource | None) -> Identity | None:
     """The AWS identity that a resource asks for; None where its spec names none that is valid."""
     return resource.desired.logins[0].source.identity if resource and resource.desired else None
+
+
+def _included_by(resource: Resource | None) -> AbstractSet[str]:
+    """The Secrets that a resource copies logins from."""
+    return set((resource.desired.includes or ()) if resource and resource.desired else ())
 
 
 def _linked_accounts(resource: Resource) -> list[AccountName]:

@@ -46,6 +46,7 @@ class Facts:
         was_up_to_date: this very spec was reconciled before, so that another client caused the drift.
         rotation_due: the keys that fetched the token have changed.
         label_check_due: whether the label stays is to be tried now.
+        include_due: logins of other Secrets are to be copied again, or compared.
         repairs: of the Secret until now.
         now: UTC.
         monotonic: seconds.
@@ -62,6 +63,7 @@ class Facts:
     was_up_to_date: bool
     rotation_due: bool
     label_check_due: bool
+    include_due: bool
     repairs: Repairs
     now: datetime
     monotonic: float

@@ -1,7 +1,7 @@
-"""The Secrets and ServiceAccounts that resources name as their AWS identity, by a watch of their metadata.
+"""The Secrets and ServiceAccounts that resources name as their AWS identity, or to copy logins from: a watch.
 
-Guarantees: there is a watch only while a resource names one; nothing is kept of other objects;
-a failure of a named object is remembered until the object changes; a Secret with keys is read
+Guarantees: of metadata only; there is a watch only while a resource names one; nothing is kept of other
+objects; a failure of a named object is remembered until the object changes; a Secret with keys is read
 once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
 that changes all the time one change in a second is passed on, and no other object waits for that.
 Leaves out: reading them (kube.identity_objects), what permits an identity (aws), and what other
@@ -25,6 +25,7 @@ from ecr_operator.core.ports import Clock
 SOURCES: Final = ("iam_secret", "service_account")
 _UNKNOWN: Final = ""
 _READ_AGAIN: Final = 5.0  # seconds after the API server did not answer
+_MOST_INCLUDED: Final = 5000  # Secrets to copy logins from, that are watched in one namespace
 _TOGETHER: Final = 1.0  # seconds in which further changes of an object are passed on as one
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class _Named:
     """One object: the resources that name it, its uid and version (None if absent), its failures and keys."""
 
     users: dict[ResourceKey, Identity] = field(default_factory=dict)
+    included_by: set[ResourceKey] = field(default_factory=set)
     version: str | None = _UNKNOWN
     failures: dict[Identity, OperatorError] = field(default_factory=dict)
     keys: KeyDigest | None = None
@@ -85,6 +87,7 @@ class IdentityWatch:
         self._any_passed_on = asyncio.Event()
         self._named: dict[_Name, _Named] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
+        self._included: Counter[str] = Counter()
         self._synced: set[tuple[str, str]] = set()
         self._demands = {(source, scope): Demand() for source in SOURCES for scope in scopes}
 
@@ -101,12 +104,9 @@ class IdentityWatch:
         if identity.source not in SOURCES:
             return
         name = _name_of(identity)
-        if name not in self._named:
-            self._named[name] = _Named()
-            self._count(name, 1)
-            if (identity.source, self._scope(identity.namespace)) in self._synced:
-                # The list was before it was named.
-                self._read_later(name)
+        if not self._add(name).users and (name[0], self._scope(name[1])) in self._synced:
+            # The list was before it was named.
+            self._read_later(name)
         self._named[name].users[key] = identity
 
     def unname(self, key: ResourceKey, identity: Identity) -> None:
@@ -116,10 +116,48 @@ class IdentityWatch:
         if named is None or named.users.get(key) != identity:
             return
         del named.users[key]
-        if not named.users:
+        self._remove_unused(name, named)
+
+    def include(self, key: ResourceKey, secret: str) -> None:
+        """A resource copies logins from a Secret of its namespace."""
+        name = _secret_name(key.namespace, secret)
+        if name not in self._named and self._included[key.namespace] >= _MOST_INCLUDED:
+            return  # its changes are copied when the token is refreshed
+        named = self._add(name)
+        self._included[key.namespace] += not named.included_by
+        named.included_by.add(key)
+
+    def exclude(self, key: ResourceKey, secret: str) -> None:
+        """A resource no longer copies logins from a Secret."""
+        name = _secret_name(key.namespace, secret)
+        named = self._named.get(name)
+        if named is None or key not in named.included_by:
+            return
+        named.included_by.discard(key)
+        if not named.included_by:
+            self._included[key.namespace] -= 1
+        self._remove_unused(name, named)
+
+    def have_changed(self, namespace: str, secrets: Sequence[str], known: Sequence[str | None]) -> bool:
+        """Whether one of some Secrets has another version than the one known; None for an absent one."""
+        found = (self._named.get(_secret_name(namespace, secret)) for secret in secrets)
+        return any(
+            named is not None and named.version not in (_UNKNOWN, version)
+            for named, version in zip(found, known, strict=True)
+        )
+
+    def _add(self, name: _Name) -> _Named:
+        if name not in self._named:
+            self._named[name] = _Named()
+            self._count(name, 1)
+        return self._named[name]
+
+    def _remove_unused(self, name: _Name, named: _Named) -> None:
+        if not named.users and not named.included_by:
             del self._named[name]
-            self._unread.pop(name, None)
             self._count(name, -1)
+        if not named.users:
+            self._unread.pop(name, None)
 
     async def basis(self, identity: Identity) -> str:
         """What permits an identity, read now; that its object is missing holds until that changes.
@@ -203,9 +241,9 @@ class IdentityWatch:
             return
         is_news = named.version != _UNKNOWN or named.keys is not None
         named.version = version
-        if version is not None:
+        if version is not None and named.users:
             self._read_later(name)
-        if is_news or named.failures:
+        if is_news or named.failures or named.included_by:
             named.failures.clear()
             self._pass_on(name, named)
 
@@ -216,7 +254,7 @@ class IdentityWatch:
             return
         self._passed_on[name] = False
         self._any_passed_on.set()
-        self._changed(set(named.users.values()), list(named.users))
+        self._changed(set(named.users.values()), [*named.users, *named.included_by])
 
     async def pass_on_later(self, clock: Clock) -> None:
         """Pass on what has changed again within a second, at its end, until cancelled."""
@@ -270,7 +308,7 @@ class IdentityStore:
     def read(self, raw: Mapping[str, Any]) -> tuple[_Name, str] | None:
         """An object of a list; None if no resource names it."""
         name = self._name(raw)
-        return (name, _version(raw)) if self._objects.is_named(name) else None
+        return (name, version_of(raw["metadata"])) if self._objects.is_named(name) else None
 
     def replaced(self, listed: Sequence[tuple[_Name, str] | None]) -> None:
         """A list: what is not in it is absent."""
@@ -278,7 +316,7 @@ class IdentityStore:
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object that was added or modified."""
-        self._objects.saw(self._name(raw), _version(raw))
+        self._objects.saw(self._name(raw), version_of(raw["metadata"]))
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """An object that was deleted."""
@@ -288,9 +326,14 @@ class IdentityStore:
         return self._source, raw["metadata"]["namespace"], raw["metadata"]["name"]
 
 
+def _secret_name(namespace: str, name: str) -> _Name:
+    return "iam_secret", namespace, name
+
+
 def _name_of(identity: Identity) -> _Name:
     return identity.source, identity.namespace, identity.name
 
 
-def _version(raw: Mapping[str, Any]) -> str:
-    return f"{raw['metadata']['uid']}/{raw['metadata']['resourceVersion']}"
+def version_of(metadata: Mapping[str, Any]) -> str:
+    """The uid and version of an object: which one it is, and as of when."""
+    return f"{metadata['uid']}/{metadata['resourceVersion']}"

@@ -4,8 +4,6 @@ Invariant: a login whose source fails keeps the token that it has, and never hol
 than one call takes.
 """
 
-import json
-from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +11,8 @@ from typing import Any
 from ecr_operator.api.desired import Desired
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.drift import times_by_login
-from ecr_operator.core.manifest import DOCKER_KEY
+from ecr_operator.core.included_logins import auths_in
+from ecr_operator.core.manifest import docker_key
 from ecr_operator.core.ports import SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
@@ -85,17 +84,8 @@ class Logins:
     ) -> GatheredTokens:
         """The same, with the logins of the present Secret where the source fails."""
         secret = await self._secrets.read(present.namespace, present.name)
-        old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
-        kept = {
-            key: RegistryToken(
-                password=old[key],
-                issued_at=times.issued_at,
-                expires_at=times.expires_at,
-                key_hash=present.key_hash or "",
-            )
-            for key, times in times_by_login(present, desired).items()
-            if key in gathered.failures and key in old
-        }
+        held = held_tokens(desired, present, secret)
+        kept = {key: token for key, token in held.items() if key in gathered.failures}
         return GatheredTokens(
             tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited
         )
@@ -131,10 +121,24 @@ def _is_pending(found: Collection[RegistryToken | TokenFailure | RateLimited | N
     return any(one is None for one in found) or (unanswered and not has_tokens)
 
 
-def _passwords(secret: Mapping[str, Any]) -> dict[str, str]:
-    """The passwords in a Secret of ours, by registry key; whatever can't be read is left out."""
-    try:
-        auths = json.loads(b64decode(secret["data"][DOCKER_KEY]))["auths"]
-        return {key: login["password"] for key, login in auths.items() if login["password"]}
-    except (ValueError, KeyError, TypeError, AttributeError):
+def held_tokens(
+    desired: Desired, present: SecretView, secret: Mapping[str, Any] | None
+) -> dict[str, RegistryToken]:
+    """The tokens in the present Secret, by registry key; whatever can't be read is left out."""
+    if secret is None or secret["metadata"]["uid"] != present.uid:
         return {}
+    passwords = {
+        key: login["password"]
+        for key, login in auths_in(secret, docker_key(desired)).items()
+        if isinstance(login, Mapping) and isinstance(login.get("password"), str) and login["password"]
+    }
+    return {
+        key: RegistryToken(
+            password=passwords[key],
+            issued_at=times.issued_at,
+            expires_at=times.expires_at,
+            key_hash=present.key_hash or "",
+        )
+        for key, times in times_by_login(present, desired).items()
+        if key in passwords
+    }

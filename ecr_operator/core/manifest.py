@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from ecr_operator.api.desired import BASIC_AUTH, CONFIG_JSON, DOCKER, ORPHAN, ArgoOptions, Desired
@@ -38,12 +39,15 @@ TYPES: Final = {DOCKER: DOCKER_TYPE, CONFIG_JSON: "Opaque", BASIC_AUTH: "kuberne
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
 
 
-def generated_secret(desired: Desired, tokens: Mapping[str, RegistryToken]) -> dict[str, Any]:
+def generated_secret(
+    desired: Desired, tokens: Mapping[str, RegistryToken], included: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """The Secret to apply; the resource is its controller, unless the Secret is to outlive it.
 
     Args:
         desired: what the resource asks for.
         tokens: by registry key; an annotation lists those that there are.
+        included: entries of `auths` that are copied from other Secrets, by registry key.
     """
     times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
     manifest: dict[str, Any] = {
@@ -62,24 +66,28 @@ def generated_secret(desired: Desired, tokens: Mapping[str, RegistryToken]) -> d
             },
         },
         "type": secret_type(desired),
-        "data": {key: encode(value) for key, value in generated_data(desired, tokens).items()},
+        "data": {key: encode(value) for key, value in generated_data(desired, tokens, included).items()},
     }
     if not desired.orphan:
         manifest["metadata"]["ownerReferences"] = [_controller(desired)]
     return manifest
 
 
-def generated_data(desired: Desired, tokens: Mapping[str, RegistryToken]) -> dict[str, str]:
+def generated_data(
+    desired: Desired, tokens: Mapping[str, RegistryToken], included: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, str]:
     """The Secret's keys and values, not yet encoded."""
     if desired.argo:
         return _argo_data(desired, desired.argo, tokens[desired.target].password)
     if desired.secret_format == BASIC_AUTH:
         return {"username": USERNAME, "password": tokens[desired.target].password}
     held = {login.key: tokens[login.key] for login in desired.logins if login.key in tokens}
-    return {_docker_key(desired): dockerconfigjson(held)}
+    return {docker_key(desired): dockerconfigjson(held, included)}
 
 
-def dockerconfigjson(tokens: Mapping[str, RegistryToken]) -> str:
+def dockerconfigjson(
+    tokens: Mapping[str, RegistryToken], included: Mapping[str, Any] = MappingProxyType({})
+) -> str:
     """The logins as docker, kubelet, skopeo and the like read them, by registry key; compact JSON."""
     auths = {
         host: {
@@ -89,7 +97,8 @@ def dockerconfigjson(tokens: Mapping[str, RegistryToken]) -> str:
         }
         for host, token in tokens.items()
     }
-    return json.dumps({"auths": auths}, separators=(",", ":"), ensure_ascii=False)
+    # What is copied may have characters that UTF-8 has not.
+    return json.dumps({"auths": {**auths, **included}}, separators=(",", ":"), ensure_ascii=bool(included))
 
 
 def earliest(tokens: Iterable[RegistryToken]) -> TokenTimes:
@@ -128,6 +137,8 @@ def fingerprint(desired: Desired) -> str:
         parts += [json.dumps([desired.labels, desired.annotations], sort_keys=True)]
     if desired.argo not in (None, ArgoOptions()):
         parts += [str(desired.argo)]
+    if desired.includes != ():
+        parts += ["include", *(desired.includes or ("?",))]
     if desired.secret_format != DOCKER:
         parts += [desired.secret_format]
     if desired.orphan:
@@ -186,10 +197,11 @@ def data_keys(desired: Desired) -> Iterable[str]:
     """The keys of the generated Secret's data."""
     if desired.argo:
         return _argo_data(desired, desired.argo, "")
-    return ("username", "password") if desired.secret_format == BASIC_AUTH else (_docker_key(desired),)
+    return ("username", "password") if desired.secret_format == BASIC_AUTH else (docker_key(desired),)
 
 
-def _docker_key(desired: Desired) -> str:
+def docker_key(desired: Desired) -> str:
+    """The key of a docker config in the generated Secret."""
     return DOCKER_KEY if desired.secret_format == DOCKER else CONFIG_JSON
 
 

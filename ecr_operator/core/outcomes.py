@@ -103,6 +103,17 @@ def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
     )
 
 
+def not_included(done: Outcome, problem: Problem) -> Outcome:
+    """The Secret is as it should be, but lacks logins of other Secrets."""
+    return replace(
+        done,
+        reason=problem.reason,
+        message=problem.message,
+        succeeded=False,
+        permanent=problem.reason is Reason.INVALID_SPEC,
+    )
+
+
 def label_contested(desired: Desired, times: TokenTimes | None) -> Outcome:
     """An admission webhook or policy overwrites our label whenever the Secret is written."""
     return Outcome(

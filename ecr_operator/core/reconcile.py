@@ -15,7 +15,7 @@ from functools import partial
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import ForeignSecretError, OperatorError, StaleObjectError, TransientError
 from ecr_operator.api.outcome import Reason, TokenTimes
-from ecr_operator.api.text import parse_time
+from ecr_operator.api.text import base64_in, parse_time
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.cache import Cache
@@ -35,10 +35,11 @@ from ecr_operator.core.decisions import (
     without_token,
 )
 from ecr_operator.core.drift import is_as_applied, is_up_to_date
+from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.invalid_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
-from ecr_operator.core.logins import Logins
-from ecr_operator.core.manifest import earliest
+from ecr_operator.core.logins import Logins, held_tokens
+from ecr_operator.core.manifest import earliest, generated_data
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.rotation import Rotation
@@ -66,6 +67,7 @@ class Reconciler:
         ownership: decides whether the Secret may be written.
         guard: the cluster admin's limits.
         rotation: which tokens changed keys make due.
+        included: reads the Secrets whose logins are copied.
         clock: both times.
     """
 
@@ -80,6 +82,7 @@ class Reconciler:
         ownership: Ownership,
         guard: TenancyGuard,
         rotation: Rotation,
+        included: IncludedLogins,
         clock: Clock,
     ) -> None:
         self._cache = cache
@@ -90,6 +93,7 @@ class Reconciler:
         self._ownership = ownership
         self._guard = guard
         self._rotation = rotation
+        self._included = included
         self._clock = clock
 
     async def reconcile(self, state: ResourceState, resource: Resource, *, due: bool) -> Result:
@@ -117,6 +121,8 @@ class Reconciler:
             state.reconciled = spec_version(resource)
             if state.removed:
                 self._logins.release(state)
+        if desired:
+            result = self._included.report(state, desired, result)
         fits = desired is not None and has_first_login_of_ours(state, desired, self._named_secret(desired))
         return self._describe_own_secret(resource, desired, result, fits=fits)
 
@@ -201,7 +207,7 @@ class Reconciler:
         """Adopt what v0.6.0 wrote, with its token, so that an upgrade makes no call to AWS."""
         without_request = replace(desired, refresh_requested=None)
         await self._writer.apply(state, without_request, {desired.target: token}, view)
-        if len(desired.logins) > 1:
+        if len(desired.logins) > 1 or desired.includes:
             return Result(outcome=None, requeue_after=0.0)  # v0.6.0 wrote one login: next the others
         facts = self._gather(state, resource, desired, view, due=False)
         result = replace(facts.settled(token.times, Reason.ADOPTED), refreshed=True)
@@ -234,6 +240,7 @@ class Reconciler:
             was_up_to_date=was_up_to_date(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
             label_check_due=self._note_label_attempt(state, present) if present and up_to_date else False,
+            include_due=self._included.wait(state, desired) == 0,
             repairs=state.repairs,
             now=self._clock.now(),
             monotonic=self._clock.monotonic(),
@@ -242,6 +249,8 @@ class Reconciler:
     async def _settle(self, state: ResourceState, facts: Facts) -> Result:
         """Keep the Secret, or get its tokens and write it."""
         desired = facts.desired
+        if facts.include_due and facts.up_to_date_times and await self._copy_logins(state, facts):
+            return Result(outcome=None, requeue_after=0.0)  # with the Secret as it is now
         if result := keep(facts):
             await self._writer.delete_renamed(state, desired)
             return result
@@ -263,7 +272,8 @@ class Reconciler:
         answered = answers_request(facts, gathered.fresh)
         if not answered and facts.present:
             desired = replace(desired, refresh_requested=facts.present.refresh_requested)
-        await self._writer.apply(state, desired, gathered.tokens, facts.present)
+        included = await self._included.read(state, desired, facts.present)
+        await self._writer.apply(state, desired, gathered.tokens, facts.present, included)
         await self._writer.delete_renamed(state, desired)
         reason = reason_of_write(facts)
         if reason is Reason.REPAIRED:
@@ -275,6 +285,22 @@ class Reconciler:
         settled = facts.settled(earliest(gathered.tokens.values()), reason)
         result = replace(settled, refreshed=True, replaced=facts.up_to_date_times)
         return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
+
+    async def _copy_logins(self, state: ResourceState, facts: Facts) -> bool:
+        """Write the logins of other Secrets beside the tokens that the Secret has; False if it has them."""
+        desired, present = facts.desired, facts.present
+        included = await self._included.read(state, desired, facts.present)
+        secret = await self._secrets.read(present.namespace, present.name) if present else None
+        tokens = held_tokens(desired, present, secret) if present else {}
+        if included is None or present is None or secret is None or desired.target not in tokens:
+            return False
+        data = generated_data(desired, tokens, included.logins)
+        if {key: base64_in(value) for key, value in secret["data"].items() if key in data} == data:
+            state.included = included.versions
+            return False
+        desired = replace(desired, refresh_requested=present.refresh_requested)
+        await self._writer.apply(state, desired, tokens, present, included)
+        return True
 
     def _failed(self, error: OperatorError, times: TokenTimes | None) -> Result:
         """The result of an error of Kubernetes, or of the cluster admin's limits."""

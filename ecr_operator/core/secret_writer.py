@@ -11,6 +11,7 @@ from ecr_operator.api.errors import ImmutableSecretError, StaleObjectError, Tran
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.drift import has_tokens
+from ecr_operator.core.included_logins import Included
 from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Links, ResourceReader, SecretStore
 from ecr_operator.core.secret_view import SecretView
@@ -39,16 +40,19 @@ class SecretWriter:
         desired: Desired,
         tokens: Mapping[str, RegistryToken],
         present: SecretView | None,
+        included: Included | None = None,
     ) -> None:
         """Create the Secret, or change the one seen; nothing if one of several logins has these very tokens.
 
         Raises:
             OperatorError: from the API server.
         """
-        if present and has_tokens(present, desired, tokens, state.applied):
+        is_same = included is None or included.versions == state.included
+        if present and is_same and has_tokens(present, desired, tokens, state.applied):
             return
+        manifest = generated_secret(desired, tokens, included.logins if included else {})
         try:
-            view = await self._put(desired, generated_secret(desired, tokens), present)
+            view = await self._put(desired, manifest, present)
         except StaleObjectError:
             raise
         except TransientError:
@@ -58,6 +62,8 @@ class SecretWriter:
         self._cache.store_secret(view)
         if view.entry:
             state.applied = view.entry
+        if included:
+            state.included = included.versions
 
     async def _put(
         self, desired: Desired, manifest: Mapping[str, Any], present: SecretView | None

@@ -8,7 +8,7 @@ another leader may have made untrue is reset by `begin_term`.
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from ecr_operator.api.desired import Resource
+from ecr_operator.api.desired import Problem, Resource
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.api.token import TokenSource
@@ -36,6 +36,9 @@ class ResourceState:
         applied: our managedFields entry as our last apply left it: an apply under our manager's name by
             somebody else shows in nothing but its time.
         reread_secret: name of a Secret that the watch has shown wrongly: read before the next attempt.
+        included: versions of the Secrets whose logins were last copied or compared; None before that.
+        include_not_before: these Secrets are not read before.
+        not_included: what could not be copied from them.
         repairs: of the Secret.
         label_repairs: attempts to set the label that an admission webhook overwrites.
         answered_request: the request for a fresh token that has shortened a backoff: each does so once.
@@ -56,6 +59,9 @@ class ResourceState:
     reconciled: SpecVersion | None = None
     applied: AppliedEntry | None = None
     reread_secret: str | None = None
+    included: tuple[str | None, ...] | None = None
+    include_not_before: float = 0.0
+    not_included: Problem | None = None
     repairs: Repairs = ()
     label_repairs: Repairs = ()
     answered_request: str | None = None

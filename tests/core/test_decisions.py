@@ -75,6 +75,7 @@ def facts(*, age: timedelta = HOUR, drifted: bool = False, **known: Any) -> Fact
         "first_pass": False,
         "was_up_to_date": False,
         "rotation_due": False,
+        "include_due": False,
         "label_check_due": False,
         "repairs": (),
         "now": NOW,

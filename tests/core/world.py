@@ -16,6 +16,7 @@ from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
 from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.queue import DeadlineQueue
@@ -115,6 +116,7 @@ class World:
             ownership=Ownership(self.cache, self.secrets, self.resources),
             guard=TenancyGuard(self.policy, FakeTenants()),
             rotation=self.rotation,
+            included=IncludedLogins(self.secrets, self.named, self.clock),
             clock=self.clock,
         )
         self.workers = Workers(

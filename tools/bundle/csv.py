@@ -37,6 +37,7 @@ _NAMES: Final = {
     "secret_annotations": "Annotations of the Secret",
     "credential_scope": "Scope of the login",
     "repo_type": "Type of repository",
+    "include_logins_from": "Secrets to copy logins from",
     "secret_format": "Form of the Secret",
     "project": "Argo CD project",
     "lastUpdatedTime": "Refreshed",
@@ -57,6 +58,7 @@ OPTIONS: Final = {
 _CHOSEN: Final = {
     "service_account.name": "ServiceAccount",
     "aws_iam_secret.name": "Secret",
+    "include_logins_from[0].name": "Secret",
     "link_service_accounts[0].name": "ServiceAccount",
 }
 _STATUS_WIDGETS: Final = {

@@ -1,0 +1,220 @@
+"""Logins of other Secrets: copied, kept where their Secret fails, and never a danger to the others."""
+
+# ruff: noqa: S105 - made-up passwords
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.outcome import Reason
+from tests.builders import HOST, foreign_metadata, transient
+from tests.core.world import World
+from tests.fakes import settle
+
+LIFE: Final = timedelta(minutes=12)
+HUB: Final = "https://index.docker.io/v1/"
+LOGIN: Final = {"username": "me", "password": "pw", "auth": base64.b64encode(b"me:pw").decode()}
+INCLUDES: Final = [{"name": "hub"}]
+
+
+@pytest.fixture
+async def idle() -> World:
+    return World(life=LIFE)
+
+
+@pytest.fixture
+async def world(idle: World) -> AsyncIterator[World]:
+    async with idle.working():
+        yield idle
+
+
+def put(
+    world: World,
+    auths: object,
+    name: str = "hub",
+    *,
+    version: str = "1",
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """Have a pull secret in the namespace, in another version each time."""
+    metadata = {**foreign_metadata(), "name": name, "resourceVersion": version, "uid": f"uid-{name}"}
+    if labels:
+        metadata["labels"] = dict(labels)
+    world.secrets.put(metadata)
+    text = auths if isinstance(auths, str) else json.dumps({"auths": auths})
+    data = {".dockerconfigjson": base64.b64encode(text.encode()).decode()}
+    world.secrets.data[name] = {"type": "kubernetes.io/dockerconfigjson", "data": data}
+    world.named.store("iam_secret", "").changed({"metadata": metadata})
+
+
+def copied(world: World) -> dict[str, Any]:
+    """The logins in the generated Secret but the ECR's."""
+    data = world.secrets.manifests["web-pull"]["data"][".dockerconfigjson"]
+    auths = json.loads(base64.b64decode(data))["auths"]
+    assert auths.pop(HOST)["username"] == "AWS"
+    return dict(auths)
+
+
+def reported(world: World, of: Any) -> str:
+    """The message of Refreshed, where logins are missing; Ready goes on."""
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.condition(of, "Refreshed") == ("False", "PartlyRefreshed")
+    found = {each["type"]: each for each in world.status(of)["conditions"]}
+    return str(found["Refreshed"]["message"])
+
+
+async def test_a_change_is_copied_with_the_token_that_there_is(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    assert copied(world) == {HUB: LOGIN}
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+    await world.clock.advance(10)
+    put(world, {"quay.io": LOGIN}, version="2")
+    await world.clock.advance(1)
+    assert copied(world) == {"quay.io": LOGIN}
+    assert len(world.aws.asked) == 1
+    # A version with the same logins, and many changes in a second, cost no write.
+    writes = world.secrets.calls.count("apply team/web-pull")
+    put(world, {"quay.io": LOGIN}, version="3")
+    await world.clock.advance(30)
+    assert world.secrets.calls.count("apply team/web-pull") == writes
+    reads = world.secrets.calls.count("read team/hub")
+    for version in range(4, 24):
+        put(world, {"quay.io": LOGIN}, version=str(version))
+        await world.clock.advance(0.5)
+    assert world.secrets.calls.count("read team/hub") - reads <= 4
+
+
+async def test_a_restart_compares_and_writes_nothing(idle: World) -> None:
+    put(idle, {HUB: LOGIN})
+    async with idle.working():
+        of = await idle.apply(include_logins_from=INCLUDES)
+        await settle()
+    status, calls = idle.status(of), list(idle.secrets.calls)
+    idle.restart()
+    idle.show_secret()
+    put(idle, {HUB: LOGIN})
+    idle.see(status=status, include_logins_from=INCLUDES)
+    async with idle.working():
+        await settle()
+        assert [call for call in idle.secrets.calls[len(calls) :] if not call.startswith("read")] == []
+        assert len(idle.aws.asked) == 1
+        assert idle.status(of) == status
+
+
+async def test_what_was_copied_stays_while_a_secret_fails_also_with_the_next_token(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    put(world, {"quay.io": LOGIN}, "quay")
+    of = await world.apply(include_logins_from=[*INCLUDES, {"name": "quay"}])
+    await settle()
+    await world.clock.advance(10)
+    del world.secrets.metadata["team", "hub"]
+    world.named.store("iam_secret", "").deleted({"metadata": {"namespace": "team", "name": "hub"}})
+    await world.clock.advance(1)
+    assert "Secret hub: it does not exist" in reported(world, of)
+    await world.clock.advance(10 * 60)
+    assert len(world.aws.asked) == 2
+    assert copied(world) == {HUB: LOGIN, "quay.io": LOGIN}
+    assert "Secret hub" in reported(world, of)
+    put(world, {HUB: LOGIN | {"password": "new"}}, version="2")
+    await world.clock.advance(6)
+    assert copied(world)[HUB]["password"] == "new"
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+
+
+async def test_a_secret_that_cannot_be_read_is_tried_again(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    world.secrets.unreadable = transient()
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    assert copied(world) == {}
+    assert "can't be read" in reported(world, of)
+    world.secrets.unreadable = None
+    await world.clock.advance(31)
+    assert copied(world) == {HUB: LOGIN}
+
+
+@pytest.mark.parametrize(
+    ("auths", "words"),
+    [
+        pytest.param("[]", "can't be read", id="not a docker config"),
+        pytest.param('{"auths":{"a.example":{"auth":NaN}}}', "can't be read", id="not JSON"),
+        pytest.param("[" * 100_000, "larger than 64 KiB", id="too large"),
+        pytest.param(
+            {"a.example": {"auth": "no base64"}}, "1 of its logins", id="an auth that is not base64"
+        ),
+        pytest.param({"a.example": {"auth": "YQ=="}}, "1 of its logins", id="an auth without a colon"),
+        pytest.param({"a.example": {"username": 7}}, "1 of its logins", id="a name that is a number"),
+        pytest.param(
+            {"a.example": "x", "": LOGIN}, "2 of its logins", id="an entry that is text, and no host"
+        ),
+    ],
+)
+async def test_what_no_client_could_read_is_left_out_and_reported(
+    world: World, auths: object, words: str
+) -> None:
+    put(world, auths)
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    assert copied(world) == {}
+    assert words in reported(world, of)
+    assert "no base64" not in json.dumps(world.status(of))
+
+
+async def test_only_what_clients_read_is_copied_and_never_for_a_registry_of_the_resource(
+    world: World,
+) -> None:
+    put(
+        world,
+        {
+            f"https://{HOST}/v2/": LOGIN,
+            "b.example": LOGIN | {"extra": "x" * 100, "email": ""},
+            "c.example": {"username": "\ud800", "password": "p"},
+        },
+    )
+    await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    assert copied(world) == {"b.example": LOGIN, "c.example": {"username": "\ud800", "password": "p"}}
+
+
+async def test_the_first_of_two_secrets_wins_and_a_generated_one_is_not_valid(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    put(world, {HUB: LOGIN | {"password": "other"}, "quay.io": LOGIN}, "quay")
+    ours = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
+    put(world, {"c.example": LOGIN}, "ours", labels=ours)
+    names = [{"name": name} for name in ("hub", "quay", "ours")]
+    of = await world.apply(include_logins_from=names)
+    await settle()
+    assert copied(world) == {HUB: LOGIN, "quay.io": LOGIN}
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.condition(of, "Stalled") == ("True", "InvalidSpec")
+
+
+async def test_a_list_that_is_not_valid_keeps_what_was_copied(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    of = await world.apply(generation=2, status=world.status(of), include_logins_from="hub")
+    await settle()
+    assert copied(world) == {HUB: LOGIN}
+    assert world.condition(of, "Refreshed") == ("False", "InvalidSpec")
+    await world.clock.advance(10 * 60)
+    assert copied(world) == {HUB: LOGIN}
+    of = await world.apply(generation=3, status=world.status(of))
+    await settle()
+    assert copied(world) == {}
+    assert len(world.aws.asked) == 2
+
+
+async def test_a_forbidden_secret_is_reported(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    world.secrets.unreadable = PermanentError(Reason.KUBERNETES_FORBIDDEN, "Forbidden.")
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    assert "Secret hub: it can't be read: Forbidden." in reported(world, of)

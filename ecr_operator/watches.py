@@ -84,6 +84,7 @@ class Watches:
                 group.create_task(resources.run(), name=f"{kind} {namespace}")
                 if kind == "Secret":
                     group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
+                    group.create_task(self._watch_all_accounts(namespace), name=f"all links {namespace}")
 
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where there are or were links; after the resources, so that each link has its resource."""
@@ -97,6 +98,14 @@ class Watches:
             label_selector=SELECTOR,
             heartbeat=self._heartbeat(paths.service_accounts(namespace), needed=False),
         ).run()
+
+    async def _watch_all_accounts(self, namespace: str) -> None:
+        """Only where a resource links to all: their names, as metadata."""
+        await self._links.all_accounts.watched(namespace).wait()
+        path = paths.service_accounts(namespace)
+        heartbeat = self._heartbeat(f"{path} for links to all", path, needed=False)
+        store = self._links.all_accounts.store(namespace)
+        await Informer(self._client, path, store, self._clock, metadata_only=True, heartbeat=heartbeat).run()
 
     async def _watch_named(self, source: str, namespace: str) -> None:
         """While a resource names such an object, watch all of the kind as metadata; few are kept."""

@@ -55,7 +55,8 @@ class ServiceAccountLink(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     name: str = Field(
-        description="Name of the ServiceAccount, in the namespace of this resource.",
+        description='Name of the ServiceAccount, in the namespace of this resource, or "*" for all of them, '
+        "new ones included.",
         json_schema_extra=_in_crd(maxLength=LONGEST_NAME),
     )
     uses: list[Annotated[str, Field(json_schema_extra=_in_crd(maxLength=LONGEST_TEXT))]] = Field(

@@ -101,12 +101,15 @@ def _is_reserved(prefix: str) -> bool:
     return any(prefix == domain or prefix.endswith(f".{domain}") for domain in _RESERVED_DOMAINS)
 
 
+ALL_ACCOUNTS: Final = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSpec:
     """One ServiceAccount to link the generated Secret to.
 
     Attributes:
-        account: its name, a DNS name; in the resource's namespace.
+        account: its name, a DNS name, or `ALL_ACCOUNTS`; in the resource's namespace.
         uses: which of `LINK_FIELDS`, at least one, sorted.
     """
 
@@ -124,7 +127,9 @@ def parse_links(links: Sequence[ServiceAccountLink]) -> tuple[LinkSpec, ...]:
         raise ValueError(f"spec.link_service_accounts has more than {MOST_ENTRIES} entries.")
     specs: dict[str, LinkSpec] = {}
     for link in links:
-        name = check_name("link_service_accounts.name", link.name, "ServiceAccount")
+        name = link.name
+        if name != ALL_ACCOUNTS:
+            check_name("link_service_accounts.name", name, "ServiceAccount")
         if name in specs:
             raise ValueError(
                 f"spec.link_service_accounts lists {excerpt(name)} twice; combine the uses in one `for`."

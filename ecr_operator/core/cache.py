@@ -14,6 +14,7 @@ import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
+from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
 from ecr_operator.core.identity_watch import IdentityWatch
@@ -124,6 +125,19 @@ class Cache:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
         same = self._twins.contenders(resource.argo_login or ("",))
         return next((key for key in same if key != resource.key), None)
+
+    def links_all(self, namespace: str) -> bool:
+        """Whether a resource of the namespace links to all of its ServiceAccounts."""
+        return (namespace, ALL_ACCOUNTS) in self._linking
+
+    def linking_all(self, scope: str) -> list[ResourceKey]:
+        """Every resource in a namespace, or all (an empty string), that links to all ServiceAccounts."""
+        return [
+            key
+            for (namespace, account), keys in self._linking.items()
+            if account == ALL_ACCOUNTS and scope in ("", namespace)
+            for key in keys
+        ]
 
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import GROUP
-from ecr_operator.api.names import LINK_FIELDS, is_name
+from ecr_operator.api.names import ALL_ACCOUNTS, LINK_FIELDS, is_name
 from ecr_operator.api.text import mapping_in, mappings_in
 
 # The label marks the ServiceAccounts to watch; the annotation is the record of the links that were added.
@@ -223,7 +223,8 @@ def _is_left_alone(resource: Resource) -> bool:
 
 def _uses(resource: Resource, account: str) -> Sequence[str]:
     links = (resource.desired.links or ()) if resource.desired else ()
-    return next((link.uses for link in links if link.account == account), ())
+    found = [link.uses for link in links if link.account in (account, ALL_ACCOUNTS)]
+    return found[0] if len(found) == 1 else sorted({use for uses in found for use in uses})
 
 
 def _by_resource(record: Mapping[Place, str]) -> Mapping[str, AbstractSet[Place]]:

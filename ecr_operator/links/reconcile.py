@@ -7,8 +7,7 @@ Guarantees:
 - no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace;
 - nothing is asked about ServiceAccounts while no resource names any, except once after a start.
 
-A pass gathers facts, plans, writes and requeues. To serve `name: "*"`, every ServiceAccount of a namespace,
-extend `plan._uses`, `_accounts_of`, `Cache.linking` and the watch's selector; a pass stays as it is.
+A pass gathers facts, plans, writes and requeues.
 """
 
 import asyncio
@@ -22,6 +21,7 @@ import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.outcomes import link_failed
@@ -29,10 +29,12 @@ from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.schedule import REPAIR_LIMIT, kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
+from ecr_operator.links.all_accounts import AllAccounts
 from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
 from ecr_operator.links.state import FactsReader, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
 
 _WORKERS: Final = 4
+_MANY_ACCOUNTS: Final = 50
 _MOST_STALE_WRITES: Final = 8
 _AFTER_UNEXPECTED: Final = 30.0  # seconds, as all that follow
 # Of a hundred links each may fail at another moment: within this time the resource is enqueued once.
@@ -67,6 +69,7 @@ class LinkReconciler:
 
     Attributes:
         states: what is remembered of each ServiceAccount.
+        all_accounts: the names of all ServiceAccounts, where a resource links to all.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -84,8 +87,18 @@ class LinkReconciler:
         self._clock = clock
         self._enqueue = enqueue
         self._rng = rng or random.Random()  # noqa: S311 - jitter and samples, not secrets
-        self._gatherer = FactsReader(cache, resources, self._rng)
         self.states = LinkStates()
+        self.all_accounts = AllAccounts(
+            cache=cache,
+            accounts=accounts,
+            clock=clock,
+            rng=self._rng,
+            scopes=scopes,
+            request=self._request,
+            enqueue=enqueue,
+        )
+        self._links_all_in = cache.links_all
+        self._gatherer = FactsReader(cache, resources, self.all_accounts.exists, self._rng)
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
             clock, workers=_WORKERS, group=lambda account: account[0]
@@ -99,7 +112,7 @@ class LinkReconciler:
 
     def store(self, scope: str) -> ServiceAccountStore:
         """For the informer of a scope, to be started when its resources are known."""
-        return ServiceAccountStore(scope, self.states, self._changed)
+        return ServiceAccountStore(scope, self.states, self._links_all_in, self._changed)
 
     async def run(self) -> None:
         """Reconcile until cancelled; may be run again, after others have written."""
@@ -111,6 +124,7 @@ class LinkReconciler:
             async with asyncio.TaskGroup() as group:
                 for scope in self._used:
                     group.create_task(self._find_links(scope), name=f"links from before {scope}")
+                group.create_task(self.all_accounts.run(), name="all ServiceAccounts")
                 for number in range(_WORKERS):
                     group.create_task(self._work(), name=f"link worker {number}")
         finally:
@@ -129,6 +143,8 @@ class LinkReconciler:
         names = self._accounts_of(resource)
         self._request_links(resource, names)
         errors = [error for name in names if (error := self.states.peek(name).error)]
+        if _links_all(resource) and (error := self.all_accounts.error(resource.key.namespace)):
+            errors.append(error)
         if not errors or result.outcome is None or not result.outcome.succeeded:
             return result
         return replace(result, outcome=link_failed(result.outcome, errors))
@@ -156,12 +172,16 @@ class LinkReconciler:
         if desired is None or desired.suspended or desired.links is None or desired.argo:
             return []
         namespace = resource.key.namespace
-        named = {(namespace, link.account) for link in desired.links}
+        named = {(namespace, link.account) for link in desired.links if link.account != ALL_ACCOUNTS}
+        if _links_all(resource):
+            named |= self.all_accounts.names(namespace)
         return sorted(named | self.states.recorded_for(namespace, resource.key.name))
 
     def _request_links(self, resource: Resource, names: Collection[AccountName]) -> list[AccountName]:
         """Request a pass of each ServiceAccount that needs one; returns them in the order of the queue."""
-        if resource.desired and resource.desired.links and names:
+        if links_all := _links_all(resource):
+            self.all_accounts.want(resource.key.namespace)
+        if resource.desired and resource.desired.links and (names or links_all):
             self._used["" if "" in self._used else resource.key.namespace].set()
         has_secret = self._gatherer.has_secret(resource)
         requested = [
@@ -266,6 +286,7 @@ class LinkReconciler:
         account = await self._accounts.read(*name)
         if account is None:
             self.states.see(unseen(*name))
+            self.all_accounts.gone(name)
             if self._plan(state):
                 raise _link_failed(name, _ABSENT)
             return 0.0
@@ -285,7 +306,9 @@ class LinkReconciler:
     def _plan(self, state: LinkState) -> Change | None:
         """What has to be written, by all that was last seen."""
         facts = self._gatherer.facts(state.account)
-        state.desired, state.size = facts.desired.keys(), facts.size
+        # Resources that link to all multiply: with 500 ServiceAccounts each rests ten times as long.
+        many = max(self.all_accounts.number(state.account.namespace) / _MANY_ACCOUNTS, 1.0)
+        state.desired, state.size = facts.desired.keys(), int(facts.size * many)
         return plan(facts)
 
     def _failed(
@@ -323,6 +346,11 @@ class LinkReconciler:
         if changed:
             for resource in self._gatherer.facts(state.account).resources.values():
                 self._enqueue(resource.key, _REPORT_DELAY)
+
+
+def _links_all(resource: Resource) -> bool:
+    links = (resource.desired.links or ()) if resource.desired else ()
+    return any(link.account == ALL_ACCOUNTS for link in links)
 
 
 def _link_failed(name: AccountName, message: str, retry_after: float | None = None) -> OperatorError:

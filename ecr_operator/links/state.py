@@ -16,6 +16,7 @@ import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.ports import ResourceReader
@@ -25,6 +26,8 @@ from ecr_operator.links.plan import LARGEST_RECORD, Account, Facts, Place, unsee
 # Large ServiceAccounts rest after each pass in proportion: their share of the processor does not grow.
 _SMALL: Final = 50
 _REST_PER_LINK: Final = 0.002
+# Of one namespace that are linked to by `name: "*"`: whoever may create ServiceAccounts may create many.
+MOST_NAMES: Final = 2000
 # Of one namespace: anybody may put our label on a ServiceAccount.
 _MOST_UNNAMED: Final = 500
 # Whoever may write a ServiceAccount may fill its record with names.
@@ -122,9 +125,9 @@ class LinkStates:
             self._sizes[name[0]] += 1
         return self._states[name]
 
-    def has_room(self, name: AccountName) -> bool:
+    def has_room(self, name: AccountName, *, links_all: bool) -> bool:
         """Whether what the watch shows of it is kept; of those that no resource names up to a bound."""
-        return name in self._states or self._sizes[name[0]] < _MOST_UNNAMED
+        return name in self._states or self._sizes[name[0]] < (MOST_NAMES if links_all else _MOST_UNNAMED)
 
     def recorded_for(self, namespace: str, resource: str) -> AbstractSet[AccountName]:
         """The ServiceAccounts whose record names a resource."""
@@ -182,12 +185,23 @@ class LinkStates:
 class ServiceAccountStore:
     """The labelled ServiceAccounts of one scope (a namespace, or all), as their informer sees them.
 
-    `changed` is called with each that may need a pass, and whether a new list shows it.
+    Args:
+        scope: a namespace, or an empty string for all.
+        states: where they are kept.
+        links_all: whether a resource of a namespace links to all.
+        changed: called with each that may need a pass, and whether a new list shows it.
     """
 
-    def __init__(self, scope: str, states: LinkStates, changed: Callable[[AccountName, bool], None]) -> None:
+    def __init__(
+        self,
+        scope: str,
+        states: LinkStates,
+        links_all: Callable[[str], bool],
+        changed: Callable[[AccountName, bool], None],
+    ) -> None:
         self._scope = scope
         self._states = states
+        self._links_all = links_all
         self._changed = changed
 
     def read(self, raw: Mapping[str, Any]) -> Account:
@@ -215,7 +229,7 @@ class ServiceAccountStore:
 
     def _see(self, account: Account, *, relisted: bool = False) -> None:
         name = (account.namespace, account.name)
-        if self._states.has_room(name):
+        if self._states.has_room(name, links_all=self._links_all(name[0])):
             self._states.see(account)
             self._changed(name, relisted)
 
@@ -226,11 +240,25 @@ class ServiceAccountStore:
 
 
 class FactsReader:
-    """Gathers the facts of a pass; `rng` picks which names of a long record are looked up."""
+    """Gathers the facts of a pass.
 
-    def __init__(self, cache: Cache, resources: ResourceReader, rng: random.Random) -> None:
+    Args:
+        cache: the resources and their Secrets.
+        resources: looks up resources that the watch doesn't show.
+        exists: whether a ServiceAccount exists, for those that link to all.
+        rng: picks which names of a long record are looked up.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        resources: ResourceReader,
+        exists: Callable[[AccountName], bool],
+        rng: random.Random,
+    ) -> None:
         self._cache = cache
         self._resources = resources
+        self._exists = exists
         self._rng = rng
 
     def facts(self, account: Account, assumed: Collection[str] = ()) -> Facts:
@@ -238,6 +266,8 @@ class FactsReader:
         namespace = account.namespace
         recorded = (self._cache.resource(_key(namespace, name)) for name in account.recorded_for)
         linking = self._cache.linking((namespace, account.name))
+        if self._exists((namespace, account.name)):
+            linking += self._cache.linking((namespace, ALL_ACCOUNTS))
         resources = {resource.key.name: resource for resource in (*linking, *recorded) if resource}
         return Facts(
             account=account,

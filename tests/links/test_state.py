@@ -20,7 +20,9 @@ class Watch:
     def __init__(self, scope: str = "") -> None:
         self.changed: list[tuple[tuple[str, str], bool]] = []
         self.states = LinkStates()
-        self.store = ServiceAccountStore(scope, self.states, lambda *said: self.changed.append(said))
+        self.store = ServiceAccountStore(
+            scope, self.states, lambda _: False, lambda *said: self.changed.append(said)
+        )
 
     def see(self, name: str, **metadata: Any) -> None:
         """Have a labelled ServiceAccount read."""

@@ -12,6 +12,7 @@ import ecr_operator
 from ecr_operator.api.kinds import ABSENT, GROUP, KINDS, SPECS
 from ecr_operator.api.outcome import MEANINGS, Reason
 from ecr_operator.settings import parse_settings
+from ecr_operator.settings.flags import operator_parser, variable_of
 from tests.builders import resource
 from tools.reference import render
 
@@ -72,4 +73,6 @@ def test_every_variable_that_the_settings_read_is_in_the_reference() -> None:
     # Kubernetes and the container's runtime set these two, nobody else.
     asked = {name.upper() for name in environment.asked} - {"KUBERNETES_SERVICE_HOST", "HOSTNAME"}
     assert asked >= {"WATCH_NAMESPACE", "KUBECONFIG"}
-    assert {name for name in asked if f"`{name}`" not in PAGE} == set()
+    of_flags = {variable_of(flag) for flag in operator_parser().flags}
+    assert of_flags <= asked
+    assert {name for name in asked - of_flags if f"`{name}`" not in PAGE} == set()

@@ -205,7 +205,8 @@ def _process() -> str:
     sdk = ((", ".join(f"`{name}`" for name in names), meaning) for names, meaning in SDK_VARIABLES.items())
     return (
         "## Command line\n\n`ecr-secret-operator [flags]`, or `python -m ecr_operator [flags]`. Go's "
-        "spelling, `-flag`, works too. A mistake is\none line and exit code 2.\n\n"
+        "spelling, `-flag`, works too. A mistake is\none line and exit code 2. Each flag of the operator "
+        "can also be set by a variable: `ECR_PERMITTED_ROLES`\nfor `--permitted-roles`. A flag wins.\n\n"
         f"{table(('Flag', 'Meaning'), flag_rows())}\n"
         f"## Environment\n\n{table(('Variable', 'Meaning'), variable_rows())}\n"
         f"Of the AWS SDK's own, these matter most:\n\n{table(('Variable', 'Meaning'), sdk)}"

@@ -76,6 +76,18 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str] = os
         SettingsError: for a mistake in either.
         SystemExit: after `--help` and `--version`.
     """
+    variables = flags.set_by_variables(arguments, environment)
+    given = [f"{flag}={environment[variable]}" for flag, variable in variables.items()]
+    try:
+        return _parse([*given, *arguments], environment)
+    except SettingsError as error:
+        message = str(error)
+        for flag, variable in variables.items():
+            message = message.replace(flag, variable)
+        raise SettingsError(message) from None
+
+
+def _parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     given = flags.parse(arguments)
     kubeconfig = given.kubeconfig or environment.get("KUBECONFIG", "")
     watched = values.namespaces(environment.get("WATCH_NAMESPACE", ""), "WATCH_NAMESPACE")

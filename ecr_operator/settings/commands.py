@@ -218,7 +218,8 @@ def _add_namespace(
 
 
 def _place(given: Namespace, environment: Environment) -> Place:
-    settings = parse_settings([f"--kubeconfig={given.kubeconfig}"], environment)
+    kubeconfig = [f"--kubeconfig={given.kubeconfig}"] if given.kubeconfig else []
+    settings = parse_settings(kubeconfig, environment)
     if given.context:
         settings = replace(settings, in_cluster=False)
     everywhere = getattr(given, "all_namespaces", False)

@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn, TypeVar
 
 from ecr_operator import __version__
@@ -35,6 +35,8 @@ environment:
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                     the proxy for AWS, and outside a cluster for the API server; http:// or
                     https://, not SOCKS. `ALL_PROXY` is ignored
+  ECR_*             each flag of the operator, such as ECR_PERMITTED_ROLES for --permitted-roles;
+                    a flag wins over its variable
   AWS_*             the SDK's own: credentials, AWS_CONFIG_FILE, AWS_ENDPOINT_URL, ...
 """
 
@@ -47,6 +49,12 @@ class Parser(argparse.ArgumentParser):
     """
 
     words: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that set something."""
+        names = [name for name in self._option_string_actions if name.startswith("--")]
+        return [name for name in names if name not in ("--help", "--version")]
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
@@ -81,9 +89,27 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         SettingsError: for a mistake.
         SystemExit: after `--help` and `--version`.
     """
-    # Go accepts -flag for --flag.
-    spelled = [f"-{each}" if re.match(r"-[a-z]{2}", each) else each for each in arguments]
-    return operator_parser().parse_args(spelled)
+    return operator_parser().parse_args(_spelled(arguments))
+
+
+def set_by_variables(arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The flags that only a variable sets, and that variable.
+
+    A flag wins over its variable. Variables of no flag are ignored: Kubernetes makes some for each Service.
+    """
+    given = {each.partition("=")[0] for each in _spelled(arguments)}
+    variables = {flag: variable_of(flag) for flag in operator_parser().flags if flag not in given}
+    return {flag: variable for flag, variable in variables.items() if environment.get(variable)}
+
+
+def variable_of(flag: str) -> str:
+    """The variable that sets a flag where a command line can't be changed, such as `ECR_PERMITTED_ROLES`."""
+    return "ECR_" + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def _spelled(arguments: Sequence[str]) -> list[str]:
+    """With two dashes: Go accepts -flag for --flag."""
+    return [f"-{each}" if re.match(r"-[a-z]{2}", each) else each for each in arguments]
 
 
 def operator_parser() -> Parser:

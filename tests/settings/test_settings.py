@@ -276,3 +276,29 @@ def test_help_names_flags_and_variables(flag: str, capsys: pytest.CaptureFixture
     assert caught.value.code == 0
     for word in ("--kubeconfig", "--version", "WATCH_NAMESPACE", "KUBECONFIG", "AWS_"):
         assert word in shown
+
+
+def test_each_flag_has_a_variable_that_it_wins_over() -> None:
+    given = settings(
+        "-leader-elect=false",
+        ECR_LEADER_ELECT="true",
+        ECR_METRICS_BIND_ADDRESS=":9000",
+        ECR_PERMITTED_ROLES="arn:aws:iam::123456789012:role/ecr-*",
+        ECR_AMBIENT_CREDENTIALS="",
+        ECR_PORT="tcp://10.0.0.1:80",
+    )
+    assert not given.leader_elect
+    assert given.metrics == BindAddress(host=None, port=9000)
+    assert given.identities.permitted_roles == ("arn:aws:iam::123456789012:role/ecr-*",)
+    assert given.tenancy == settings().tenancy
+    both = settings("--permitted-roles", "arn:aws:iam::1:role/a", ECR_PERMITTED_ROLES="arn:aws:iam::1:role/b")
+    assert both.identities.permitted_roles == ("arn:aws:iam::1:role/a",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ECR_ZAP_LOG_LEVEL", "loud"), ("ECR_EXTERNAL_ID", "x"), ("ECR_LEADER_ELECT", "maybe")],
+)
+def test_a_mistake_in_a_variable_names_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        settings(**{variable: value})

@@ -54,8 +54,13 @@ class Demand:
 
 @dataclass(slots=True)
 class _Named:
-    """One object: the resources that name it, its uid and version (None if absent), its failures and keys."""
+    """One object: the resources that name it, its uid and version (None if absent), its failures and keys.
 
+    Attributes:
+        since: the list that had begun last when it was named: it may have passed the object by.
+    """
+
+    since: int
     users: dict[ResourceKey, Identity] = field(default_factory=dict)
     included_by: set[ResourceKey] = field(default_factory=set)
     version: str | None = _UNKNOWN
@@ -88,6 +93,7 @@ class IdentityWatch:
         self._named: dict[_Name, _Named] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._included: Counter[str] = Counter()
+        self._lists = 0
         self._synced: set[tuple[str, str]] = set()
         self._demands = {(source, scope): Demand() for source in SOURCES for scope in scopes}
 
@@ -138,17 +144,14 @@ class IdentityWatch:
             self._included[key.namespace] -= 1
         self._remove_unused(name, named)
 
-    def have_changed(self, namespace: str, secrets: Sequence[str], known: Sequence[str | None]) -> bool:
+    def have_changed(self, namespace: str, known: Mapping[str, str | None]) -> bool:
         """Whether one of some Secrets has another version than the one known; None for an absent one."""
-        found = (self._named.get(_secret_name(namespace, secret)) for secret in secrets)
-        return any(
-            named is not None and named.version not in (_UNKNOWN, version)
-            for named, version in zip(found, known, strict=True)
-        )
+        found = ((self._named.get(_secret_name(namespace, name)), version) for name, version in known.items())
+        return any(named and named.version not in (_UNKNOWN, version) for named, version in found)
 
     def _add(self, name: _Name) -> _Named:
         if name not in self._named:
-            self._named[name] = _Named()
+            self._named[name] = _Named(since=self._lists)
             self._count(name, 1)
         return self._named[name]
 
@@ -158,6 +161,7 @@ class IdentityWatch:
             self._count(name, -1)
         if not named.users:
             self._unread.pop(name, None)
+            named.keys = None
 
     async def basis(self, identity: Identity) -> str:
         """What permits an identity, read now; that its object is missing holds until that changes.
@@ -243,9 +247,12 @@ class IdentityWatch:
         named.version = version
         if version is not None and named.users:
             self._read_later(name)
-        if is_news or named.failures or named.included_by:
+        if is_news or named.failures:
             named.failures.clear()
             self._pass_on(name, named)
+        elif named.included_by:
+            # It may have changed since it was read; that is no reason to ask AWS again.
+            self._changed((), list(named.included_by))
 
     def _pass_on(self, name: _Name, named: _Named) -> None:
         """Pass a change on: at once, or with all others of the same second where one has been in it."""
@@ -267,11 +274,18 @@ class IdentityWatch:
                 if again and (named := self._named.get(name)):
                     self._pass_on(name, named)
 
-    def saw_all(self, source: str, scope: str, versions: Mapping[_Name, str]) -> None:
-        """All named objects that there are of a kind in a scope."""
+    def begin_list(self) -> int:
+        """The number of a list that begins now."""
+        self._lists += 1
+        return self._lists
+
+    def saw_all(self, source: str, scope: str, versions: Mapping[_Name, str], began: int) -> None:
+        """All objects that there are of a kind in a scope, of those that were named when the list began."""
         self._synced.add((source, scope))
-        for name in [name for name in self._named if name[0] == source and scope in ("", name[1])]:
-            self.saw(name, versions.get(name))
+        known = [name for name in self._named if name[0] == source and scope in ("", name[1])]
+        for name in known:
+            if name in versions or self._named[name].since < began:
+                self.saw(name, versions.get(name))
 
     def ended(self, source: str, scope: str) -> None:
         """The watch has ended: what it showed may be no longer so."""
@@ -304,15 +318,19 @@ class IdentityStore:
         self._source = source
         self._scope = scope
         self._objects = objects
+        self._began: int | None = None
 
     def read(self, raw: Mapping[str, Any]) -> tuple[_Name, str] | None:
         """An object of a list; None if no resource names it."""
+        self._began = self._began or self._objects.begin_list()
         name = self._name(raw)
         return (name, version_of(raw["metadata"])) if self._objects.is_named(name) else None
 
     def replaced(self, listed: Sequence[tuple[_Name, str] | None]) -> None:
         """A list: what is not in it is absent."""
-        self._objects.saw_all(self._source, self._scope, dict(found for found in listed if found))
+        began, self._began = self._began or self._objects.begin_list(), None
+        versions = dict(found for found in listed if found)
+        self._objects.saw_all(self._source, self._scope, versions, began)
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object that was added or modified."""

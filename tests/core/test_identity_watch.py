@@ -150,6 +150,15 @@ async def test_an_object_that_changes_all_the_time_is_reported_once_a_second_and
     passing.cancel()
 
 
+def test_the_first_sight_of_a_secret_that_is_also_included_drops_no_token(register: Register) -> None:
+    register.named.name(key(), KEYS)
+    register.named.include(key("shop"), "keys")
+    relist(register.secrets, [secret()])
+    assert register.changes == [(set(), {"shop"})]
+    register.secrets.changed(secret(version="6"))
+    assert register.changes[1:] == [({KEYS}, {"web", "shop"})]
+
+
 def test_an_object_that_no_resource_names_is_not_kept(register: Register) -> None:
     assert register.secrets.read(secret("others")) is None
     register.secrets.changed(secret("others"))

@@ -178,7 +178,7 @@ class Resource:
             return self
         long = (desired.logins, desired.labels, desired.annotations, desired.includes)
         parts = repr(long).encode(errors="backslashreplace")
-        includes = desired.includes if sum(map(len, desired.includes or ())) <= _MOST_KEPT // 4 else ()
+        includes = desired.includes if sum(map(len, desired.includes or ())) <= _MOST_KEPT else ()
         short = replace(desired, logins=desired.logins[:1], labels={}, annotations={}, includes=includes)
         return replace(self, desired=short, left_out=hashlib.sha256(parts).hexdigest())
 

@@ -80,6 +80,11 @@ class Facts:
         uid = self.desired.uid
         return next((view for view in (self.present, self.own) if view and is_intact(view, uid)), None)
 
+    @property
+    def own_or_predecessor(self) -> SecretView | None:
+        """The Secret that the operator wrote, edited or not, for this resource or one that it replaces."""
+        return self.present if self.present and self.present.managed else self.own
+
     def deadline(self, times: TokenTimes) -> datetime:
         """When a token of these times is to be replaced."""
         return refresh_deadline(times, self.desired.frequency, self.desired.uid)

@@ -8,17 +8,19 @@ most every 5 s, whoever changes them. Leaves out: the write (secret_writer).
 import json
 from base64 import b64decode
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
-from ecr_operator.api.desired import Desired, Problem, all_in_one
+from ecr_operator.api.desired import CONFIG_JSON, Desired, Problem, all_in_one
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import host_in
-from ecr_operator.api.text import LONGEST_TEXT, base64_in, mapping_in
+from ecr_operator.api.text import LONGEST_TEXT, base64_in, mapping_in, one_line
 from ecr_operator.core import outcomes
 from ecr_operator.core.identity_watch import IdentityWatch, version_of
-from ecr_operator.core.manifest import DOCKER_KEY, DOCKER_TYPE, MANAGED_BY, MANAGER, docker_key
+from ecr_operator.core.manifest import DOCKER_KEY, DOCKER_TYPE, MANAGED_BY, MANAGER
 from ecr_operator.core.ports import Clock, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result
@@ -30,6 +32,9 @@ _INTERVAL: Final = 5.0  # seconds at least between two reads
 _UNREAD_AGAIN: Final = 30.0  # the same where one could not be read
 _LARGEST: Final = 64 * 1024  # bytes of one Secret's logins
 _LARGEST_TOTAL: Final = 512 * 1024
+_TOO_MUCH: Final = (
+    f"its logins make more than {_LARGEST_TOTAL // 1024} KiB with those before it; they are not copied"
+)
 _GENERATED: Final = "the operator generates it; use additional_registries for its registries"
 # Of an entry of `auths`; a client that can't read one of them may refuse the whole file.
 _FIELDS: Final = ("username", "password", "auth", "email", "identitytoken", "registrytoken")
@@ -41,13 +46,13 @@ class Included:
 
     Attributes:
         logins: entries of `auths`, by registry key.
-        versions: of the Secrets, in the order of the spec; None for one that is absent, `UNREAD` for one that
-            could not be read this time.
+        versions: of the Secrets by name; None for one that is absent, `UNREAD` for one that could not be read
+            this time.
         problem: what could not be copied.
     """
 
     logins: Mapping[str, Any] = field(repr=False)
-    versions: tuple[str | None, ...] = ()
+    versions: Mapping[str, str | None] = field(default_factory=dict)
     problem: Problem | None = None
 
 
@@ -69,21 +74,25 @@ class IncludedLogins:
         """Seconds until they have to be read, to copy or compare; None if what was copied is current."""
         if not desired.includes:
             return None
-        names, known = desired.includes, state.included
-        # A spec that has changed is written anyway, with another number of them perhaps.
-        is_known = known is not None and UNREAD not in known and len(known) == len(names)
-        if is_known and not self._watch.have_changed(desired.key.namespace, names, known or ()):
+        known = state.included
+        if known is not None and tuple(known) != desired.includes:
+            return 0.0  # a spec change is acted on at once
+        is_known = known and UNREAD not in known.values()
+        if is_known and not self._watch.have_changed(desired.key.namespace, known or {}):
             return None
         return max(state.include_not_before - self._clock.monotonic(), 0.0)
 
     def report(self, state: ResourceState, desired: Desired, result: Result) -> Result:
         """The result, with what could not be copied, and when it is tried again."""
-        if not desired.includes or result.outcome is None or result.pending:
+        if not desired.includes or desired.suspended or result.pending:
             return result
-        if state.not_included and result.outcome.succeeded:
+        if state.not_included and result.outcome and result.outcome.succeeded:
             result = replace(result, outcome=outcomes.not_included(result.outcome, state.not_included))
         wait = self.wait(state, desired)
-        return replace(result, requeue_after=wait) if wait and result.requeue_after is None else result
+        if not wait or result.error:  # which is retried in its own time
+            return result
+        again = wait if result.requeue_after is None else min(result.requeue_after, wait)
+        return replace(result, requeue_after=again)
 
     async def read(
         self, state: ResourceState, desired: Desired, present: SecretView | None
@@ -93,7 +102,7 @@ class IncludedLogins:
         Args:
             state: notes what could not be copied.
             desired: what the resource asks for.
-            present: its Secret.
+            present: its Secret, by an earlier name perhaps.
 
         Raises:
             OperatorError: the present Secret can't be read.
@@ -101,35 +110,32 @@ class IncludedLogins:
         if desired.includes == ():
             return None
         included = await self._read_all(desired, present)
-        pause = _UNREAD_AGAIN if UNREAD in included.versions else _INTERVAL
+        pause = _UNREAD_AGAIN if UNREAD in included.versions.values() else _INTERVAL
         state.include_not_before = self._clock.monotonic() + pause
         state.not_included = included.problem
         return included
 
     async def _read_all(self, desired: Desired, present: SecretView | None) -> Included:
-        sources = [await self._read(desired.key.namespace, name) for name in desired.includes or ()]
-        logins: dict[str, Any] = {}
-        problems, left = [], _LARGEST_TOTAL
-        for source in sources:
-            problem = source.problem
-            left -= source.size
-            if left < 0:
-                words = f"its logins make more than {_LARGEST_TOTAL // 1024} KiB with those before it"
-                problem = _problem(source.name, f"{words}; they are not copied")
-            else:
-                logins = {**source.logins, **logins}
+        logins = _Collected({host_in(login.key) for login in desired.logins})
+        versions: dict[str, str | None] = {}
+        problems = []
+        for name in desired.includes or ():
+            source = await self._read(desired.key.namespace, name, logins.left)
+            versions[name], problem = source.version, source.problem
+            if not logins.add(source.logins, source.size):
+                problem = _problem(name, _TOO_MUCH)
             problems += [problem] if problem else []
         if (problems or desired.includes is None) and present:
             secret = await self._secrets.read(present.namespace, present.name)
-            logins = {**auths_in(secret, docker_key(desired)), **logins}
-        ours = {host_in(login.key) for login in desired.logins}
-        return Included(
-            logins={key: login for key, login in logins.items() if host_in(key) not in ours},
-            versions=tuple(source.version for source in sources),
-            problem=all_in_one(problems),
-        )
+            kept = _valid(auths_in(secret))
+            # As far as there is room: what is kept must not grow with each change of the others.
+            while kept and not logins.add(kept, 0):
+                kept = dict(islice(kept.items(), len(kept) // 2))
+        problem = all_in_one(problems)
+        short = problem and replace(problem, message=one_line(problem.message))  # it is kept in memory
+        return Included(logins=logins.in_order(), versions=versions, problem=short)
 
-    async def _read(self, namespace: str, name: str) -> "_Source":
+    async def _read(self, namespace: str, name: str, left: int) -> "_Source":
         try:
             secret = await self._secrets.read(namespace, name)
         except OperatorError as error:
@@ -139,7 +145,40 @@ class IncludedLogins:
             return _Source(
                 name=name, problem=_problem(name, "it does not exist; create it or remove the entry")
             )
-        return _parse(name, secret)
+        return _parse(name, secret, left)
+
+
+class _Collected:
+    """Logins from several Secrets, of which the first for a registry wins; none for the resource's own hosts.
+
+    Invariant: as JSON they are no larger than `_LARGEST_TOTAL`, which leaves room for the resource's own.
+
+    Attributes:
+        left: bytes that there is room for.
+    """
+
+    def __init__(self, own_hosts: AbstractSet[str]) -> None:
+        self._own_hosts = own_hosts
+        self._logins: dict[str, Any] = {}
+        self.left = _LARGEST_TOTAL
+
+    def add(self, logins: Mapping[str, Any], size: int) -> bool:
+        """Add all of them, which were read from so many bytes; False, and none is, where that is too much."""
+        new = {
+            key: login
+            for key, login in logins.items()
+            if key not in self._logins and host_in(key) not in self._own_hosts
+        }
+        size = max(size, len(json.dumps(new)))
+        if size > self.left:
+            return False
+        self.left -= size
+        self._logins |= new
+        return True
+
+    def in_order(self) -> Mapping[str, Any]:
+        """In the same order whichever Secret they are from, so that nothing is written for the order."""
+        return dict(sorted(self._logins.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,35 +192,38 @@ class _Source:
     problem: Problem | None = None
 
 
-def _parse(name: str, secret: Mapping[str, Any]) -> _Source:
-    version, found = version_of(secret["metadata"]), _entries(secret)
+def _parse(name: str, secret: Mapping[str, Any], left: int) -> _Source:
+    version = version_of(secret["metadata"])
+    if mapping_in(secret["metadata"], "labels").get(MANAGED_BY) == MANAGER:
+        return _Source(name=name, version=version, problem=_problem(name, _GENERATED, Reason.INVALID_SPEC))
+    key = {DOCKER_TYPE: DOCKER_KEY, _OLD_DOCKER_TYPE: _OLD_DOCKER_KEY}.get(str(secret.get("type")), "")
+    value = mapping_in(secret, "data").get(key)
+    size = len(value) * 3 // 4 if isinstance(value, str) else 0
+    found = _entries(key, value, size, left)
     if isinstance(found, str):
-        reason = Reason.INVALID_SPEC if found is _GENERATED else Reason.PARTLY_REFRESHED
-        return _Source(name=name, version=version, problem=_problem(name, found, reason))
-    logins = {key: login for key, entry in found.items() if (login := _login(key, entry))}
+        return _Source(name=name, version=version, problem=_problem(name, found))
+    logins = _valid(found)
     left_out = len(found) - len(logins)
     problem = _problem(name, f"{left_out} of its logins are not valid and are left out") if left_out else None
-    size = sum(len(key) + sum(map(len, login.values())) for key, login in logins.items())
     return _Source(name=name, version=version, size=size, logins=logins, problem=problem)
 
 
-def _entries(secret: Mapping[str, Any]) -> dict[str, Any] | str:
-    """The entries of a docker config of either form, or why there are none."""
-    if mapping_in(secret["metadata"], "labels").get(MANAGED_BY) == MANAGER:
-        return _GENERATED
-    key = {DOCKER_TYPE: DOCKER_KEY, _OLD_DOCKER_TYPE: _OLD_DOCKER_KEY}.get(str(secret.get("type")))
-    if key is None:
+def _entries(key: str, value: object, size: int, left: int) -> dict[str, Any] | str:
+    """The entries of a docker config of either form, or why there are none; read only if there is room."""
+    if not key:
         return f"its type is neither {DOCKER_TYPE} nor {_OLD_DOCKER_TYPE}"
-    value = mapping_in(secret, "data").get(key)
-    if isinstance(value, str) and len(value) > _LARGEST * 4 // 3 + 4:
+    if size > _LARGEST + 2:  # base64 is padded
         return f"its logins are larger than {_LARGEST // 1024} KiB"
+    if size > left:
+        return _TOO_MUCH
     found = _auths(base64_in(value), key)
     return f"its {key} can't be read" if found is None else found
 
 
-def auths_in(secret: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
-    """The logins in a Secret of ours, by registry key; whatever can't be read is left out."""
-    return _auths(base64_in(mapping_in(secret or {}, "data").get(key)), DOCKER_KEY) or {}
+def auths_in(secret: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The entries in a Secret of ours, of whichever form, by registry key; empty if they can't be read."""
+    key = DOCKER_KEY if (secret or {}).get("type") == DOCKER_TYPE else CONFIG_JSON
+    return _auths(base64_in(mapping_in(secret, "data").get(key)), DOCKER_KEY) or {}
 
 
 def _auths(text: str | None, key: str) -> dict[str, Any] | None:
@@ -196,6 +238,11 @@ def _auths(text: str | None, key: str) -> dict[str, Any] | None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
+
+
+def _valid(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """What is copied of all entries that clients can read."""
+    return {key: login for key, entry in entries.items() if (login := _login(key, entry))}
 
 
 def _login(key: str, entry: object) -> dict[str, str] | None:

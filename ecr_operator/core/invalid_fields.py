@@ -12,7 +12,7 @@ from typing import Any, Final
 from ecr_operator.api.desired import BASIC_AUTH, CONFIG_JSON, DOCKER, REPO_CREDS, ArgoOptions, Desired
 from ecr_operator.api.kinds import GROUP
 from ecr_operator.api.text import base64_in, mapping_in
-from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY, TYPES
+from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY, TYPES, fingerprint
 from ecr_operator.core.secret_view import SecretView
 
 KEPT_FIELDS: Final = frozenset(
@@ -21,6 +21,7 @@ KEPT_FIELDS: Final = frozenset(
         "secret_annotations",
         "deletion_policy",
         "secret_format",
+        "include_logins_from",
         "credential_scope",
         "repo_type",
         "project",
@@ -51,10 +52,17 @@ def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]
         changes["orphan"] = not (view.owner and view.owner.controller)
     if "secret_format" in invalid_fields:
         changes["secret_format"] = kept = _format_of(secret)
-        changes["logins"] = desired.logins[:1] if kept == BASIC_AUTH else desired.logins
+        if kept == BASIC_AUTH:
+            changes |= {"logins": desired.logins[:1], "includes": ()}
     if desired.argo:
         changes["argo"] = _argo(desired.argo, invalid_fields, view, secret)
-    return replace(desired, **changes)
+    kept_spec = replace(desired, **changes)
+    if (
+        kept_spec.includes is None
+        and fingerprint(without := replace(kept_spec, includes=())) == view.fingerprint
+    ):
+        return without  # nothing was copied
+    return kept_spec
 
 
 def _format_of(secret: Mapping[str, Any]) -> str:

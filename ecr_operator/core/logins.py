@@ -12,7 +12,6 @@ from ecr_operator.api.desired import Desired
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.drift import times_by_login
 from ecr_operator.core.included_logins import auths_in
-from ecr_operator.core.manifest import docker_key
 from ecr_operator.core.ports import SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
@@ -129,7 +128,7 @@ def held_tokens(
         return {}
     passwords = {
         key: login["password"]
-        for key, login in auths_in(secret, docker_key(desired)).items()
+        for key, login in auths_in(secret).items()
         if isinstance(login, Mapping) and isinstance(login.get("password"), str) and login["password"]
     }
     return {

@@ -272,7 +272,7 @@ class Reconciler:
         answered = answers_request(facts, gathered.fresh)
         if not answered and facts.present:
             desired = replace(desired, refresh_requested=facts.present.refresh_requested)
-        included = await self._included.read(state, desired, facts.present)
+        included = await self._included.read(state, desired, facts.own_or_predecessor)
         await self._writer.apply(state, desired, gathered.tokens, facts.present, included)
         await self._writer.delete_renamed(state, desired)
         reason = reason_of_write(facts)

@@ -5,6 +5,7 @@ only stands in the queue, in indexes, among those that wait for a token, and in 
 another leader may have made untrue is reset by `begin_term`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
@@ -36,7 +37,7 @@ class ResourceState:
         applied: our managedFields entry as our last apply left it: an apply under our manager's name by
             somebody else shows in nothing but its time.
         reread_secret: name of a Secret that the watch has shown wrongly: read before the next attempt.
-        included: versions of the Secrets whose logins were last copied or compared; None before that.
+        included: versions by name of the Secrets whose logins were last copied or compared; None before that.
         include_not_before: these Secrets are not read before.
         not_included: what could not be copied from them.
         repairs: of the Secret.
@@ -59,7 +60,7 @@ class ResourceState:
     reconciled: SpecVersion | None = None
     applied: AppliedEntry | None = None
     reread_secret: str | None = None
-    included: tuple[str | None, ...] | None = None
+    included: Mapping[str, str | None] | None = None
     include_not_before: float = 0.0
     not_included: Problem | None = None
     repairs: Repairs = ()

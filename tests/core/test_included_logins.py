@@ -1,6 +1,6 @@
 """Logins of other Secrets: copied, kept where their Secret fails, and never a danger to the others."""
 
-# ruff: noqa: S105 - made-up passwords
+# ruff: noqa: S105, S106 - made-up passwords
 
 import base64
 import json
@@ -218,3 +218,151 @@ async def test_a_forbidden_secret_is_reported(world: World) -> None:
     of = await world.apply(include_logins_from=INCLUDES)
     await settle()
     assert "Secret hub: it can't be read: Forbidden." in reported(world, of)
+
+
+def many(prefix: str, number: int, **login: str) -> dict[str, Any]:
+    """Logins for many hosts."""
+    return {f"{prefix}{each}.example": login or {"auth": "Og=="} for each in range(number)}
+
+
+async def test_what_is_copied_never_makes_the_secret_too_large_for_the_api_server(world: World) -> None:
+    # Characters that UTF-8 and JSON write longer; short values, of which the rest of the JSON is most.
+    for each in range(40):
+        put(world, many(f"a{each}-", 700, auth="Og==", email="\u20ac" * 5), f"s{each}")
+    await world.apply(include_logins_from=[{"name": f"s{each}"} for each in range(40)])
+    await settle()
+    data = world.secrets.manifests["web-pull"]["data"][".dockerconfigjson"]
+    assert 400_000 < len(base64.b64decode(data)) < 600_000
+
+
+async def test_what_stays_of_a_missing_secret_is_bounded_and_readable(world: World) -> None:
+    names = [*INCLUDES, {"name": "gone"}]
+    put(world, {HUB: LOGIN})
+    await world.apply(include_logins_from=names)
+    await settle()
+    for version in range(2, 20):
+        await world.clock.advance(6)
+        put(world, many(f"v{version}-", 600, auth=LOGIN["auth"], email="x" * 20), version=str(version))
+        await world.clock.advance(1)
+    data = world.secrets.manifests["web-pull"]["data"][".dockerconfigjson"]
+    assert len(base64.b64decode(data)) < 600_000
+    assert "v19-0.example" in copied(world)
+    # Somebody has edited the Secret: a login that no client can read is not kept.
+    bad = json.dumps({"auths": {"bad.example": {"auth": "%"}, HUB: LOGIN}})
+    world.secrets.data["web-pull"] = {"data": {".dockerconfigjson": base64.b64encode(bad.encode()).decode()}}
+    world.change()
+    await settle()
+    assert "bad.example" not in copied(world)
+    assert HUB in copied(world)
+
+
+@pytest.mark.parametrize(
+    "change", [{"secret_format": "config.json"}, {"generated_secret_name": "other"}], ids=["format", "name"]
+)
+async def test_what_was_copied_from_a_missing_secret_stays_in_another_form_or_name(
+    world: World, change: dict[str, str]
+) -> None:
+    put(world, {HUB: LOGIN})
+    of = await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    del world.secrets.metadata["team", "hub"]
+    await world.apply(generation=2, status=world.status(of), include_logins_from=INCLUDES, **change)
+    await settle()
+    (data,) = world.secrets.manifests[change.get("generated_secret_name", "web-pull")]["data"].values()
+    assert json.loads(base64.b64decode(data))["auths"][HUB] == LOGIN
+
+
+async def test_beside_a_kept_basic_auth_nothing_is_read(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    of = await world.apply(secret_format="basic-auth")
+    calls = list(world.secrets.calls)
+    both: dict[str, Any] = {"secret_format": "basic-auth", "include_logins_from": INCLUDES}
+    of = await world.apply(generation=2, status=world.status(of), **both)
+    await world.clock.advance(60)
+    assert world.condition(of, "Refreshed") == ("False", "InvalidSpec")
+    assert [call for call in world.secrets.calls[len(calls) :] if call != "read team/web-pull"] == []
+    assert len(world.aws.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (INCLUDES, "hub", {HUB}),
+        ([], "hub", set()),
+        (INCLUDES, [*INCLUDES, {"name": "quay"}], {HUB, "quay.io"}),
+    ],
+)
+async def test_another_list_needs_no_token_from_aws(
+    idle: World, before: object, after: object, expected: set[str]
+) -> None:
+    put(idle, {HUB: LOGIN})
+    put(idle, {"quay.io": LOGIN}, "quay")
+    async with idle.working():
+        of = await idle.apply(include_logins_from=before)
+        await settle()
+    status = idle.status(of)
+    idle.restart()
+    idle.show_secret()
+    idle.aws.failing["us-east-2"] = transient()
+    of = idle.see(generation=2, status=status, include_logins_from=after)
+    async with idle.working():
+        await settle()
+        assert idle.condition(of) == ("True", "Refreshed")
+        assert copied(idle).keys() == expected
+        assert len(idle.aws.asked) == 1
+
+
+async def test_a_change_is_copied_while_aws_refuses(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    world.aws.failing["us-east-2"] = PermanentError(Reason.ACCESS_DENIED, "Denied.")
+    await world.clock.advance(8 * 60)
+    put(world, {"quay.io": LOGIN}, version="2")
+    await world.clock.advance(1)
+    put(world, {"c.example": LOGIN}, version="3")
+    await world.clock.advance(10)
+    assert copied(world) == {"c.example": LOGIN}
+
+
+async def test_a_write_that_fails_is_retried_as_the_api_server_asks(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    await world.apply(include_logins_from=INCLUDES)
+    await settle()
+    await world.clock.advance(10)
+    busy = transient(Reason.KUBERNETES_UNAVAILABLE)
+    busy.retry_after = 20.0
+    world.secrets.failures = [busy] * 9
+    put(world, {"quay.io": LOGIN}, version="2")
+    await world.clock.advance(19)
+    assert len(world.secrets.failures) == 8
+
+
+async def test_a_list_that_began_before_a_secret_was_named_causes_no_polling(world: World) -> None:
+    put(world, {HUB: LOGIN})
+    store = world.named.store("iam_secret", "")
+    seen = store.read({"metadata": world.secrets.metadata["team", "hub"]})
+    await world.apply(include_logins_from=INCLUDES)
+    store.replaced([seen])
+    await world.clock.advance(10)
+    reads = world.secrets.calls.count("read team/hub")
+    await world.clock.advance(60)
+    assert world.secrets.calls.count("read team/hub") == reads
+    put(world, {"quay.io": LOGIN}, version="2")
+    await world.clock.advance(1)
+    assert copied(world) == {"quay.io": LOGIN}
+
+
+async def test_a_change_is_copied_where_the_cache_keeps_a_part_of_the_spec_only(world: World) -> None:
+    names = [{"name": f"hub-{number}-{'x' * 60}"} for number in range(20)]
+    large = {f"example.com/{number}": "x" * 2000 for number in range(4)}
+    put(world, {HUB: LOGIN}, names[7]["name"])
+    raw = world.show(include_logins_from=names, secret_annotations=large)
+    of = world.cache.resources()[0]
+    world.resources.uids[of.key], world.resources.stored[of.key] = of.uid, raw
+    await settle()
+    assert copied(world) == {HUB: LOGIN}
+    await world.clock.advance(10)
+    put(world, {"quay.io": LOGIN}, names[7]["name"], version="2")
+    await world.clock.advance(30)
+    assert "quay.io" in copied(world)

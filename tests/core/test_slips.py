@@ -315,6 +315,21 @@ async def test_another_format_makes_the_secret_anew_without_a_call_to_aws(
     assert len(world.aws.asked) == 1
 
 
+async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> None:
+    async with idle.working():
+        of = await valid(idle, link_service_accounts=None, additional_registries=TWO["additional_registries"])
+    status = idle.status(of)
+    idle.restart()
+    idle.show_secret()
+    idle.aws.failing["eu-west-1"] = permanent()
+    spec: dict[str, Any] = GOOD["Secret"] | TWO | {"secret_format": "config.json"}
+    idle.see(generation=2, status=status, **spec)
+    async with idle.working():
+        await settle()
+    data = base64.b64decode(idle.secrets.manifests["web-pull"]["data"]["config.json"]).decode()
+    assert host(region="eu-west-1") in data
+
+
 @pytest.mark.parametrize("said", NO_LOGIN.values(), ids=NO_LOGIN)
 async def test_an_unknown_login_leaves_the_secret_unchanged_and_reported(
     world: World, said: dict[str, Any]

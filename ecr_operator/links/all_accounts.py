@@ -53,6 +53,7 @@ class AllAccounts:
         self._request = request
         self._enqueue = enqueue
         self._names: defaultdict[str, set[str]] = defaultdict(set)
+        self._reported: set[str] = set()  # those of which the log says that they have too many
         self._errors: dict[str, OperatorError] = {}
         self._wanted = {scope: asyncio.Event() for scope in scopes}
         self._watched = {scope: asyncio.Event() for scope in scopes}
@@ -127,13 +128,16 @@ class AllAccounts:
         """A ServiceAccount that does not exist."""
         if self.exists(name):
             self._names[name[0]].discard(name[1])
+            self._reported.discard(name[0])
             if not self._names[name[0]]:
                 del self._names[name[0]]
 
     def _add(self, namespace: str, name: str, *, is_new: bool) -> None:
         names = self._names[namespace]
         if len(names) == MOST_NAMES and name not in names:
-            log.warning("not all ServiceAccounts are linked", limit=MOST_NAMES, namespace=namespace)
+            if namespace not in self._reported and self._cache.links_all(namespace):
+                self._reported.add(namespace)
+                log.warning("not all ServiceAccounts are linked", limit=MOST_NAMES, namespace=namespace)
             return
         names.add(name)
         if is_new and self._cache.links_all(namespace):

@@ -97,7 +97,6 @@ class LinkReconciler:
             request=self._request,
             enqueue=enqueue,
         )
-        self._links_all_in = cache.links_all
         self._gatherer = FactsReader(cache, resources, self.all_accounts.exists, self._rng)
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
@@ -112,7 +111,7 @@ class LinkReconciler:
 
     def store(self, scope: str) -> ServiceAccountStore:
         """For the informer of a scope, to be started when its resources are known."""
-        return ServiceAccountStore(scope, self.states, self._links_all_in, self._changed)
+        return ServiceAccountStore(scope, self.states, self._changed)
 
     async def run(self) -> None:
         """Reconcile until cancelled; may be run again, after others have written."""

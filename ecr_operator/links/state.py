@@ -28,8 +28,10 @@ _SMALL: Final = 50
 _REST_PER_LINK: Final = 0.002
 # Of one namespace that are linked to by `name: "*"`: whoever may create ServiceAccounts may create many.
 MOST_NAMES: Final = 2000
-# Of one namespace: anybody may put our label on a ServiceAccount.
-_MOST_UNNAMED: Final = 500
+# Recorded links of one namespace, and as many for each ServiceAccount as its own places take memory: anybody
+# may put our label and a record on one.
+_MOST_LINKS: Final = 60_000
+_PER_ACCOUNT: Final = 20
 # Whoever may write a ServiceAccount may fill its record with names.
 _MOST_LOOKUPS: Final = 5
 
@@ -108,6 +110,7 @@ class LinkStates:
         self._states: dict[AccountName, LinkState] = {}
         self._recorded: defaultdict[tuple[str, str], set[AccountName]] = defaultdict(set)
         self._sizes: Counter[str] = Counter()
+        self._links: Counter[str] = Counter()
         self.failing: Counter[str] = Counter()
 
     def names(self, scope: str = "") -> list[AccountName]:
@@ -125,9 +128,10 @@ class LinkStates:
             self._sizes[name[0]] += 1
         return self._states[name]
 
-    def has_room(self, name: AccountName, *, links_all: bool) -> bool:
+    def has_room(self, name: AccountName) -> bool:
         """Whether what the watch shows of it is kept; of those that no resource names up to a bound."""
-        return name in self._states or self._sizes[name[0]] < (MOST_NAMES if links_all else _MOST_UNNAMED)
+        held = self._links[name[0]] + self._sizes[name[0]] * _PER_ACCOUNT
+        return name in self._states or held < _MOST_LINKS
 
     def recorded_for(self, namespace: str, resource: str) -> AbstractSet[AccountName]:
         """The ServiceAccounts whose record names a resource."""
@@ -153,6 +157,7 @@ class LinkStates:
             )
         before = state.account
         state.account = account.abridged(state.desired) if account.labelled else unseen(*name)
+        self._links[name[0]] += len(state.account.record) - len(before.record)
         for resource in before.recorded_for.keys() - state.account.recorded_for.keys():
             self._recorded[name[0], resource].discard(name)
             if not self._recorded[name[0], resource]:
@@ -168,7 +173,7 @@ class LinkStates:
         del self._states[name]
         self._sizes[name[0]] -= 1
         if not self._sizes[name[0]]:
-            del self._sizes[name[0]], self.failing[name[0]]
+            del self._sizes[name[0]], self._links[name[0]], self.failing[name[0]]
         return math.inf
 
     def begin_term(self) -> None:
@@ -188,7 +193,6 @@ class ServiceAccountStore:
     Args:
         scope: a namespace, or an empty string for all.
         states: where they are kept.
-        links_all: whether a resource of a namespace links to all.
         changed: called with each that may need a pass, and whether a new list shows it.
     """
 
@@ -196,12 +200,10 @@ class ServiceAccountStore:
         self,
         scope: str,
         states: LinkStates,
-        links_all: Callable[[str], bool],
         changed: Callable[[AccountName, bool], None],
     ) -> None:
         self._scope = scope
         self._states = states
-        self._links_all = links_all
         self._changed = changed
 
     def read(self, raw: Mapping[str, Any]) -> Account:
@@ -229,7 +231,7 @@ class ServiceAccountStore:
 
     def _see(self, account: Account, *, relisted: bool = False) -> None:
         name = (account.namespace, account.name)
-        if self._states.has_room(name, links_all=self._links_all(name[0])):
+        if self._states.has_room(name):
             self._states.see(account)
             self._changed(name, relisted)
 

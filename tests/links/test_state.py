@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import pytest
 import structlog.testing
 
 from ecr_operator.links.plan import LABEL, LINKS, view_account
@@ -20,9 +21,7 @@ class Watch:
     def __init__(self, scope: str = "") -> None:
         self.changed: list[tuple[tuple[str, str], bool]] = []
         self.states = LinkStates()
-        self.store = ServiceAccountStore(
-            scope, self.states, lambda _: False, lambda *said: self.changed.append(said)
-        )
+        self.store = ServiceAccountStore(scope, self.states, lambda *said: self.changed.append(said))
 
     def see(self, name: str, **metadata: Any) -> None:
         """Have a labelled ServiceAccount read."""
@@ -92,14 +91,18 @@ def test_of_long_lists_what_is_recorded_or_desired_is_kept_and_some_others() -> 
     assert (len(kept.places), kept.entries) == (202, {})
 
 
-def test_of_accounts_that_no_resource_names_a_namespace_keeps_500() -> None:
+@pytest.mark.parametrize(("links", "kept"), [(0, 2999), (1, 2857), (500, 116)])
+def test_of_accounts_that_no_resource_names_a_namespace_keeps_a_number_of_links(
+    links: int, kept: int
+) -> None:
     watch = Watch()
     watch.states.get((NAMESPACE, "named"))
-    for number in range(600):
-        watch.store.changed(service_account(f"a{number}", labels=OURS))
+    record = recording(*(f"r{number}" for number in range(links)))
+    for number in range(kept + 10):
+        watch.store.changed(service_account(f"a{number}", labels=OURS, annotations=record))
     watch.store.changed(service_account("named", labels=OURS))
     watch.store.changed(service_account("b", labels=OURS, namespace="other"))
-    assert len(watch.labelled()) == len(watch.changed) == 501
+    assert len(watch.labelled()) == len(watch.changed) == kept + 2
     assert {(NAMESPACE, "named"), ("other", "b")} < watch.labelled()
 
 

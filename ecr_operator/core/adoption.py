@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from ecr_operator.api.desired import Desired
+from ecr_operator.api.desired import CONFIG_JSON, Desired
 from ecr_operator.api.text import base64_in, excerpt
 from ecr_operator.core.manifest import DOCKER_KEY, data_keys, secret_type
 
@@ -38,7 +38,7 @@ def _losses(desired: Desired, secret: Mapping[str, Any]) -> Iterator[str]:
     is_recreated = secret.get("type") != secret_type(desired) or bool(secret.get("immutable"))
     dropped = data.keys() if is_recreated else data.keys() & set(data_keys(desired))
     for key in sorted(dropped):
-        if key in (DOCKER_KEY, _OLD_DOCKER_KEY):
+        if key in (DOCKER_KEY, _OLD_DOCKER_KEY, CONFIG_JSON):
             yield from _lost_logins(desired, key, data[key])
         elif key == _URL and desired.argo:
             yield from _lost_url(desired, data[key])
@@ -50,8 +50,8 @@ def _losses(desired: Desired, secret: Mapping[str, Any]) -> Iterator[str]:
 def _lost_logins(desired: Desired, key: str, value: object) -> Iterator[str]:
     try:
         config = json.loads(base64_in(value) or "")
-        auths = (config.get("auths") or {}) if key == DOCKER_KEY else config
-        helpers = (config.get("credHelpers") or {}) if key == DOCKER_KEY else {}
+        auths = config if key == _OLD_DOCKER_KEY else (config.get("auths") or {})
+        helpers = {} if key == _OLD_DOCKER_KEY else (config.get("credHelpers") or {})
         hosts = [host for host, login in auths.items() if login] + list(helpers.keys())
     except (ValueError, TypeError, AttributeError, RecursionError):
         yield f"data key {_named(key)}, which can't be read"

@@ -1,8 +1,10 @@
 """What a foreign Secret would lose by being adopted."""
 
+# ruff: noqa: S106 - a form of Secrets
+
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pytest
@@ -114,6 +116,14 @@ def test_each_loss_is_named(of: Mapping[str, Any], named: list[str]) -> None:
     assert [words for words in named if words not in found] == []
     assert found.count(", the ") + found.count(", data key") == len(named) - 1
     assert "secret@" not in found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "lost"), [((HOST,), ""), ((HOST, "quay.io"), 'the login for "quay.io"')], ids=["own", "others"]
+)
+def test_a_config_json_loses_the_logins_of_others(hosts: Sequence[str], lost: str) -> None:
+    of = secret("Opaque", {"config.json": config(*hosts), "other": "stays"})
+    assert dropped(of, secret_format="config.json") == lost
 
 
 def test_at_most_five_losses_are_named() -> None:

@@ -169,7 +169,7 @@ class _Collected:
             for key, login in logins.items()
             if key not in self._logins and host_in(key) not in self._own_hosts
         }
-        size = max(size, len(json.dumps(new)))
+        size = max(size, len(json.dumps(new, separators=(",", ":"))))
         if size > self.left:
             return False
         self.left -= size
@@ -198,7 +198,7 @@ def _parse(name: str, secret: Mapping[str, Any], left: int) -> _Source:
         return _Source(name=name, version=version, problem=_problem(name, _GENERATED, Reason.INVALID_SPEC))
     key = {DOCKER_TYPE: DOCKER_KEY, _OLD_DOCKER_TYPE: _OLD_DOCKER_KEY}.get(str(secret.get("type")), "")
     value = mapping_in(secret, "data").get(key)
-    size = len(value) * 3 // 4 if isinstance(value, str) else 0
+    size = len(value) * 3 // 4 - value[-2:].count("=") if isinstance(value, str) else 0
     found = _entries(key, value, size, left)
     if isinstance(found, str):
         return _Source(name=name, version=version, problem=_problem(name, found))
@@ -212,7 +212,7 @@ def _entries(key: str, value: object, size: int, left: int) -> dict[str, Any] | 
     """The entries of a docker config of either form, or why there are none; read only if there is room."""
     if not key:
         return f"its type is neither {DOCKER_TYPE} nor {_OLD_DOCKER_TYPE}"
-    if size > _LARGEST + 2:  # base64 is padded
+    if size > _LARGEST:
         return f"its logins are larger than {_LARGEST // 1024} KiB"
     if size > left:
         return _TOO_MUCH

@@ -366,3 +366,17 @@ async def test_a_change_is_copied_where_the_cache_keeps_a_part_of_the_spec_only(
     put(world, {"quay.io": LOGIN}, names[7]["name"], version="2")
     await world.clock.advance(30)
     assert "quay.io" in copied(world)
+
+
+@pytest.mark.parametrize(("more", "words"), [(0, ""), (1, "larger than 64 KiB")])
+async def test_eight_secrets_of_64_kib_are_copied(world: World, more: int, words: str) -> None:
+    names = [{"name": f"s{number}"} for number in range(8)]
+    for number in range(8):
+        entry = {f"{number}.example": {"auth": "Og==", "email": ""}}
+        frame = len(json.dumps({"auths": entry}, separators=(",", ":")))
+        entry[f"{number}.example"]["email"] = "x" * (64 * 1024 - frame + (more if number == 7 else 0))
+        put(world, json.dumps({"auths": entry}, separators=(",", ":")), names[number]["name"])
+    of = await world.apply(include_logins_from=names)
+    await settle()
+    assert len(copied(world)) == 8 - more
+    assert words in (reported(world, of) if more else "")

@@ -26,7 +26,7 @@ from ecr_operator.api.kinds import DEFAULT_FREQUENCY, ArgoHelmRepoSecretSpec, Se
 from ecr_operator.api.names import check_annotations, check_labels, check_name, parse_links
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import parse_registry, token_source
-from ecr_operator.api.text import MOST_ENTRIES, excerpt
+from ecr_operator.api.text import MOST_ENTRIES, excerpt, intern_text
 from ecr_operator.api.token import TokenSource
 from ecr_operator.api.usable_keys import docker_problem
 
@@ -157,7 +157,8 @@ def _parse_includes(spec: SecretSpec, findings: Findings) -> tuple[str, ...] | N
     names: dict[str, None] = {}
     for place, reference in enumerate(given[:MOST_ENTRIES]):
         try:
-            names[check_name(f"include_logins_from[{place}].name", reference.name, "Secret")] = None
+            name = check_name(f"include_logins_from[{place}].name", reference.name, "Secret")
+            names[intern_text(name)] = None  # many resources may name the same hundred
         except ValueError as error:
             findings.add((), str(error))
     if len(given) > MOST_ENTRIES:

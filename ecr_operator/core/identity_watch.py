@@ -19,6 +19,7 @@ import structlog
 from ecr_operator.api.errors import OperatorError, PermanentError, TransientError
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.text import intern_text
 from ecr_operator.core.ports import Clock
 
 # Of an Identity: those that name an object.
@@ -354,4 +355,4 @@ def _name_of(identity: Identity) -> _Name:
 
 def version_of(metadata: Mapping[str, Any]) -> str:
     """The uid and version of an object: which one it is, and as of when."""
-    return f"{metadata['uid']}/{metadata['resourceVersion']}"
+    return intern_text(f"{metadata['uid']}/{metadata['resourceVersion']}")

@@ -193,6 +193,7 @@ class FakeSecrets:
         manifests: what was applied last, by name.
         metadata: what is there, by namespace and name.
         labels: what an admission puts on every Secret that is applied.
+        refused_type: of which an admission creates no Secret.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -205,6 +206,7 @@ class FakeSecrets:
         self.manifests: dict[str, Mapping[str, Any]] = {}
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
         self.labels: dict[str, str] = {}
+        self.refused_type = ""
 
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
         """Create a Secret where none is, or change the one last seen."""
@@ -215,6 +217,8 @@ class FakeSecrets:
         self._check(namespace, name, present)
         if present and self.manifests.get(name, manifest)["type"] != manifest["type"]:
             raise ImmutableSecretError(Reason.KUBERNETES_REFUSED, "type: field is immutable")
+        if manifest["type"] == self.refused_type:
+            raise PermanentError(Reason.KUBERNETES_REFUSED, "An admission policy refuses it.")
         self.manifests[name] = manifest
         made = stored_metadata(
             manifest,

@@ -3,11 +3,13 @@
 That only the version last seen is changed or deleted is ensured by kube.secrets.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
 
-from ecr_operator.api.desired import Desired
-from ecr_operator.api.errors import ImmutableSecretError, StaleObjectError, TransientError
+from ecr_operator.api.desired import BASIC_AUTH, CONFIG_JSON, DOCKER, Desired
+from ecr_operator.api.errors import ImmutableSecretError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.drift import has_tokens
@@ -16,6 +18,8 @@ from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Links, ResourceReader, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
+
+_REFUSED_AGAIN: Final = 30.0  # seconds
 
 
 class SecretWriter:
@@ -50,9 +54,9 @@ class SecretWriter:
         is_same = included is None or included.versions == state.included
         if present and is_same and has_tokens(present, desired, tokens, state.applied):
             return
-        manifest = generated_secret(desired, tokens, included.logins if included else {})
+        form = partial(generated_secret, tokens=tokens, included=included.logins if included else {})
         try:
-            view = await self._put(desired, manifest, present)
+            view = await self._put(desired, form, present)
         except StaleObjectError:
             raise
         except TransientError:
@@ -66,18 +70,26 @@ class SecretWriter:
             state.included = included.versions
 
     async def _put(
-        self, desired: Desired, manifest: Mapping[str, Any], present: SecretView | None
+        self, desired: Desired, form: Callable[[Desired], dict[str, Any]], present: SecretView | None
     ) -> SecretView:
-        """Apply a manifest; a Secret that can't be changed, by its type or its `immutable`, is recreated."""
+        """Apply a Secret; one that can't be changed, by its type or its `immutable`, is recreated."""
         try:
-            return await self._secrets.apply(manifest, present)
+            return await self._secrets.apply(form(desired), present)
         except ImmutableSecretError:
             # Our watch may not show yet that the resource is being deleted: then its Secret stays as it is.
             if present is None or not await self._resources.is_active(desired.key, desired.uid):
                 raise
             # With all tokens in hand: some may be in this Secret only.
             await self._secrets.delete(present)
-            return await self._secrets.apply(manifest, None)
+            try:
+                return await self._secrets.apply(form(desired), None)
+            except PermanentError as error:
+                # Admission refuses the new form: the login in use stays, in the form that it had.
+                if not desired.argo and (former := _format_of(present)) != desired.secret_format:
+                    kept = form(replace(desired, secret_format=former))
+                    self._cache.store_secret(await self._secrets.apply(kept, None))
+                # The watch shows the deletion, which would be a reason to try again at once.
+                raise PermanentError(error.reason, error.message, retry_after=_REFUSED_AGAIN) from None
 
     async def delete_renamed(self, state: ResourceState, desired: Desired) -> None:
         """Delete the Secrets of earlier names: the new one is created first.
@@ -114,3 +126,10 @@ class SecretWriter:
         now = await self._secrets.look(view.namespace, view.name)
         if now and now.managed and now.owner == view.owner:
             await self._secrets.delete(now)
+
+
+def _format_of(view: SecretView) -> str:
+    """The form of a Secret as the operator wrote it; of one that it did not, v0.6.0's."""
+    fields = view.entry.fields if view.entry else frozenset()
+    keys = {CONFIG_JSON: CONFIG_JSON, BASIC_AUTH: "password"}
+    return next((form for form, key in keys.items() if f"f:data/f:{key}" in fields), DOCKER)

@@ -315,6 +315,23 @@ async def test_another_format_makes_the_secret_anew_without_a_call_to_aws(
     assert len(world.aws.asked) == 1
 
 
+async def test_a_format_that_admission_refuses_leaves_the_login_in_the_former_one(world: World) -> None:
+    of = await valid(world, link_service_accounts=None)
+    before = lasting(world)
+    world.secrets.refused_type = "kubernetes.io/basic-auth"
+    of = await change(world, of, secret_format="basic-auth", link_service_accounts=None)
+    assert world.condition(of, "Refreshed") == ("False", "KubernetesRefused")
+    assert ("team", "web-pull") in world.secrets.metadata
+    assert lasting(world) == before
+    world.queue.schedule_now(of.key)
+    await world.clock.advance(29)
+    assert world.secrets.calls.count("delete team/web-pull") == 1
+    for _ in range(3):
+        await world.clock.advance(DUE)
+        assert world.expiry() > world.clock.now()
+    assert len(world.aws.asked) <= 5
+
+
 async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> None:
     async with idle.working():
         of = await valid(idle, link_service_accounts=None, additional_registries=TWO["additional_registries"])

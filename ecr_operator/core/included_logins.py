@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.api.desired import CONFIG_JSON, Desired, Problem, all_in_one
-from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import host_in
 from ecr_operator.api.text import LONGEST_TEXT, base64_in, mapping_in, one_line
@@ -105,7 +105,7 @@ class IncludedLogins:
             present: its Secret, by an earlier name perhaps.
 
         Raises:
-            OperatorError: the present Secret can't be read.
+            TransientError: the present Secret can't be read.
         """
         if desired.includes == ():
             return None
@@ -114,6 +114,17 @@ class IncludedLogins:
         state.include_not_before = self._clock.monotonic() + pause
         state.not_included = included.problem
         return included
+
+    async def read_own(self, present: SecretView) -> Mapping[str, Any] | None:
+        """The resource's own Secret; None where it is gone, or must not be read: its token is renewed then.
+
+        Raises:
+            TransientError: it can't be read now.
+        """
+        try:
+            return await self._secrets.read(present.namespace, present.name)
+        except PermanentError:
+            return None
 
     async def _read_all(self, desired: Desired, present: SecretView | None) -> Included:
         logins = _Collected({host_in(login.key) for login in desired.logins})
@@ -126,8 +137,7 @@ class IncludedLogins:
                 problem = _problem(name, _TOO_MUCH)
             problems += [problem] if problem else []
         if (problems or desired.includes is None) and present:
-            secret = await self._secrets.read(present.namespace, present.name)
-            kept = _valid(auths_in(secret))
+            kept = _valid(auths_in(await self.read_own(present)))
             # As far as there is room: what is kept must not grow with each change of the others.
             while kept and not logins.add(kept, 0):
                 kept = dict(islice(kept.items(), len(kept) // 2))

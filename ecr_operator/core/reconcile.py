@@ -290,7 +290,7 @@ class Reconciler:
         """Write the logins of other Secrets beside the tokens that the Secret has; False if it has them."""
         desired, present = facts.desired, facts.present
         included = await self._included.read(state, desired, facts.present)
-        secret = await self._secrets.read(present.namespace, present.name) if present else None
+        secret = await self._included.read_own(present) if present else None
         tokens = held_tokens(desired, present, secret) if present else {}
         if included is None or present is None or secret is None or desired.target not in tokens:
             return False

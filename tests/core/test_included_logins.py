@@ -218,6 +218,11 @@ async def test_a_forbidden_secret_is_reported(world: World) -> None:
     of = await world.apply(include_logins_from=INCLUDES)
     await settle()
     assert "Secret hub: it can't be read: Forbidden." in reported(world, of)
+    # Though the operator can't read its own Secret either, to keep what it has copied.
+    for _ in range(3):
+        await world.clock.advance(10 * 60)
+        assert world.condition(of)[0] == "True"
+        assert world.expiry() > world.clock.now()
 
 
 def many(prefix: str, number: int, **login: str) -> dict[str, Any]:

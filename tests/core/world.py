@@ -3,17 +3,20 @@
 # ruff: noqa: S311 - a seed that tests can repeat
 
 import asyncio
+import base64
+import json
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
-from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
+from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
@@ -23,6 +26,7 @@ from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_view import view_secret
 from ecr_operator.core.secret_writer import SecretWriter
+from ecr_operator.core.snapshot import snapshot
 from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
@@ -49,6 +53,12 @@ from tests.fakes import (
     FakeTenants,
     settle,
 )
+
+# Short: virtual hours cost real time, since workers wake every few seconds.
+LIFE: Final = timedelta(minutes=12)
+# Seconds after which a token of that life is replaced by now, and those after which it has expired.
+DUE: Final = 10 * 60
+DEAD: Final = 13 * 60
 
 
 class World:
@@ -184,6 +194,12 @@ class World:
         await settle()
         return known
 
+    async def change(self, of: Resource, **fields: Any) -> Resource:
+        """Apply another spec with the next generation, beside the status that there is."""
+        known = self.state(of).resource
+        said = {"name": of.key.name, "generation": known.generation + 1, "status": known.status}
+        return await self.apply(of.key.kind, **(said | fields))
+
     def see_deleted(self, of: Resource) -> None:
         """Delete a resource."""
         del self.resources.uids[of.key]
@@ -199,6 +215,47 @@ class World:
         """Status and reason of a condition; empty strings if it is absent."""
         found = {each["type"]: each for each in self.status(of).get("conditions", ())}
         return (found[kind]["status"], found[kind]["reason"]) if kind in found else ("", "")
+
+    def message(self, of: Resource, kind: str = "Refreshed") -> str:
+        """The message of a condition."""
+        found = {each["type"]: each for each in self.status(of)["conditions"]}
+        return str(found[kind]["message"])
+
+    def check_reported(
+        self,
+        of: Resource,
+        reason: Reason,
+        ready: tuple[str, str] = ("True", "Refreshed"),
+        *,
+        name: str = "web-pull",
+    ) -> None:
+        """Check that a field that is not valid is reported, and the Secret beside it."""
+        assert self.condition(of) == ready
+        assert self.condition(of, "Refreshed") == ("False", reason)
+        assert self.condition(of, "Stalled") == ("True", reason)
+        status = self.status(of)
+        assert (status["phase"], status["secretName"]) == ("Updated", name)
+        assert status["expirationTime"] == format_time(self.expiry(name))
+        assert self.expiry_metric == self.expiry(name).timestamp()
+
+    @property
+    def expiry_metric(self) -> float | None:
+        """The expiry time of the only resource in the metrics."""
+        (state,) = snapshot(self.cache, self.clock.now())
+        return state.expires_at
+
+    def password(self, name: str = "web-pull") -> str:
+        """The token in a Secret that the operator wrote; the first one of several."""
+        data = self.secrets.manifests[name]["data"]
+        if "password" in data:
+            return base64.b64decode(data["password"]).decode()
+        return str(next(iter(self.auths(name).values()))["password"])
+
+    def auths(self, name: str = "web-pull") -> dict[str, Any]:
+        """The logins in a Secret that the operator wrote."""
+        text = base64.b64decode(self.secrets.manifests[name]["data"][".dockerconfigjson"])
+        auths: dict[str, Any] = json.loads(text)["auths"]
+        return auths
 
     def has_secret(
         self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **fields: Any
@@ -218,18 +275,20 @@ class World:
         """Add a foreign Secret, which the watch does not show."""
         self.secrets.put(foreign_metadata(name, **fields))
 
-    def change(self, name: str = "web-pull", *, field: str = "f:data") -> None:
-        """Edit a field of a Secret as another client, and show it by the watch."""
-        metadata = self.secrets.metadata[NAMESPACE, name]
-        del metadata["managedFields"][0]["fieldsV1"][field]
+    def change_secret(self, *path: str) -> None:
+        """Edit a field of the Secret as another client, and show it by the watch."""
+        metadata = self.secrets.metadata[NAMESPACE, "web-pull"]
+        *parents, last = path or ("f:data",)
+        fields = metadata["managedFields"][0]["fieldsV1"]
+        for part in parents:
+            fields = fields[part]
+        del fields[last]
         self._changed(metadata)
 
-    def release(self, name: str = "web-pull") -> None:
-        """Remove the owner of a Secret, as the garbage collector does, and show it by the watch."""
-        metadata = self.secrets.metadata[NAMESPACE, name]
-        del metadata["ownerReferences"]
-        del metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:ownerReferences"]
-        self._changed(metadata)
+    def release(self) -> None:
+        """Remove the owner of the Secret, as the garbage collector does, and show it by the watch."""
+        del self.secrets.metadata[NAMESPACE, "web-pull"]["ownerReferences"]
+        self.change_secret("f:metadata", "f:ownerReferences")
 
     def relabel(self, name: str = "web-pull") -> None:
         """Change our label on a Secret as another client, so that the watch reports a deletion."""

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LABEL, LINKS, Account
@@ -26,38 +25,55 @@ READ, WRITE = "read team/builder", "patch team/builder"
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
+    """An empty cluster without workers."""
     made = World()
     yield made
     await made.tokens.close()
 
 
 def see(world: World, **said: Any) -> Resource:
-    """Have a resource seen that links to builder."""
+    """Show a resource that links to builder."""
     return world.see(**({"link_service_accounts": BUILDER} | said))
 
 
 def served(world: World, **said: Any) -> Resource:
-    """Have one with a healthy Secret."""
+    """Show one with an up-to-date Secret."""
     of = see(world, **said)
     world.has_secret(of, age=HOUR)
     return of
 
 
+def to(*names: str) -> list[dict[str, Any]]:
+    """Links to ServiceAccounts."""
+    return [{"name": name, "for": ["pull"]} for name in names]
+
+
 def linked(world: World, name: str = "builder") -> tuple[list[str], list[str]]:
-    """Return what pods of a ServiceAccount pull with and mount."""
+    """What pods of a ServiceAccount pull with and mount."""
     raw = world.accounts.objects["team", name]
-    pulls, mounts = (
-        [entry["name"] for entry in raw.get(key) or []] for key in ("imagePullSecrets", "secrets")
-    )
+    pulls, mounts = ([each["name"] for each in raw.get(key) or []] for key in ("imagePullSecrets", "secrets"))
     return pulls, mounts
 
 
-def noted(by: str = "web") -> dict[str, Any]:
-    """Make the metadata of a ServiceAccount that was linked before."""
-    return {
-        "labels": {LABEL: "true"},
-        "annotations": {LINKS: f'{{"{LOGIN}":{{"mount":"{by}","pull":"{by}"}}}}'},
-    }
+def noted(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a ServiceAccount with a record."""
+    return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(record)}}
+
+
+def put_linked(world: World, by: str = "web", *more: str) -> dict[str, Any]:
+    """Add the ServiceAccount as it was linked before."""
+    record = {LOGIN: {"mount": by, "pull": by}}
+    return world.accounts.put(pull=[*more, LOGIN], mount=[LOGIN], **noted(record))
+
+
+def edit(world: World) -> None:
+    """Remove the links as another client, and show it by the watch."""
+    world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
+
+
+def refreshed(world: World, of: Resource) -> str:
+    """The reason of the condition."""
+    return world.condition(of, "Refreshed")[1]
 
 
 async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world: World) -> None:
@@ -65,14 +81,14 @@ async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world
     of = see(world)
     async with world.working():
         assert linked(world) == (["mine", LOGIN], [LOGIN])
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
     assert world.accounts.calls == [READ, WRITE]
     assert len(world.resources.written) == 1
 
 
 async def test_existing_links_cost_one_read_and_none_once_the_watch_shows_them(world: World) -> None:
     of = served(world)
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    put_linked(world)
     async with world.working():
         assert world.accounts.calls == [READ]
         world.queue.schedule_now(of.key)
@@ -102,7 +118,7 @@ async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_
         assert world.accounts.calls == [READ]
         await world.clock.advance(0.5)
         assert world.condition(of, "Ready") == ("True", "Refreshed")
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         assert world.condition(of, "Stalled") == ("", "")
         await world.clock.advance(6.5)
         assert world.accounts.calls == [READ] * 4
@@ -114,37 +130,34 @@ async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_
         world.accounts.put()
         await world.clock.advance(31)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
     assert (written, len(world.resources.written)) == (2, 3)
 
 
 async def test_a_deleted_service_account_is_reported(world: World) -> None:
     of = served(world)
-    raw = world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    raw = put_linked(world)
     async with world.working():
         world.show_accounts()
         del world.accounts.objects["team", "builder"]
-        raw["metadata"]["resourceVersion"] = "900"
-        world.show_account(raw, deleted=True)
+        world.show_account(raw | {"metadata": raw["metadata"] | {"resourceVersion": "900"}}, deleted=True)
         await world.clock.advance(0.5)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
 
 
 async def test_each_of_several_failures_is_reported_and_a_permanent_one_gives_the_reason(
     world: World,
 ) -> None:
-    of = served(world, link_service_accounts=[*BUILDER, {"name": "other", "for": ["pull"]}])
+    of = served(world, link_service_accounts=[*BUILDER, *to("other")])
     async with world.working():
         await world.clock.advance(0.5)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
-        (message,) = {
-            each["message"] for each in world.status(of)["conditions"] if each["type"] == "Refreshed"
-        }
+        assert refreshed(world, of) == "LinkFailed"
+        message = world.message(of)
         assert "ServiceAccount builder does not" in message
         assert "ServiceAccount other does not" in message
         world.accounts.failing = permanent(Reason.KUBERNETES_FORBIDDEN)
         await world.clock.advance(2.5)
-        assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
+        assert refreshed(world, of) == "KubernetesForbidden"
         assert world.condition(of, "Stalled") == ("True", "KubernetesForbidden")
 
 
@@ -162,7 +175,7 @@ async def test_a_change_between_read_and_write_is_kept(world: World) -> None:
 
 async def test_a_change_that_the_watch_shows_during_the_read_is_undone(world: World) -> None:
     served(world)
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    put_linked(world)
     world.accounts.meanwhile = [lambda: world.show_account(world.accounts.change(imagePullSecrets=[]))]
     async with world.working():
         await settle()
@@ -176,9 +189,9 @@ async def test_after_eight_stale_writes_the_link_fails_and_is_retried(world: Wor
     async with world.working():
         assert len(world.accounts.calls) == 16
         await world.clock.advance(0.5)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         await world.clock.advance(1.5)
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
 
 
 async def test_the_links_of_a_resource_that_is_deleted_during_a_pass_or_later_are_undone(
@@ -220,7 +233,7 @@ async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resourc
 
 
 async def test_links_left_from_before_the_start_are_undone(world: World) -> None:
-    world.accounts.put(pull=["mine", LOGIN], mount=[LOGIN], **noted("gone"))
+    put_linked(world, "gone", "mine")
     async with world.working():
         assert world.links.used("").is_set()
         world.show_accounts()
@@ -229,7 +242,7 @@ async def test_links_left_from_before_the_start_are_undone(world: World) -> None
 
 
 async def test_a_service_account_that_is_gone_needs_no_undoing(world: World) -> None:
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    put_linked(world, "gone")
     async with world.working():
         world.show_accounts()
         del world.accounts.objects["team", "builder"]
@@ -254,7 +267,7 @@ async def test_links_stay_while_the_api_server_has_a_resource_that_the_watch_doe
 ) -> None:
     of = world.see()
     world.restart()
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted())
+    put_linked(world)
     async with world.working():
         world.show_accounts()
         await world.clock.advance(20)
@@ -266,9 +279,8 @@ async def test_links_stay_while_the_api_server_has_a_resource_that_the_watch_doe
 
 
 def noting(number: int) -> dict[str, Any]:
-    """Make the metadata of a ServiceAccount whose record names that many resources."""
-    record = {f"login-{each}": {"pull": f"gone-{each}"} for each in range(number)}
-    return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(record)}}
+    """The metadata of a ServiceAccount whose record names that many resources."""
+    return noted({f"login-{each}": {"pull": f"gone-{each}"} for each in range(number)})
 
 
 async def test_links_of_many_deleted_resources_are_all_undone(world: World) -> None:
@@ -293,7 +305,7 @@ async def test_a_record_that_others_fill_again_and_again_costs_a_bounded_number_
         # In one minute; each change of the record may set off one look for a few names, one second later.
         assert world.accounts.calls.count(READ) <= 15
         assert len(world.resources.looked_for) <= 5 * 15
-        see(world, link_service_accounts=[{"name": "deployer", "for": ["pull"]}])
+        see(world, link_service_accounts=to("deployer"))
         world.accounts.put("deployer")
         await settle()
         assert linked(world, "deployer") == ([LOGIN], [])
@@ -336,7 +348,7 @@ async def test_a_link_that_fails_does_not_keep_the_old_secret(world: World) -> N
         see(world, generation=2, generated_secret_name="renamed")
         await settle()
         assert ("team", LOGIN) not in world.secrets.metadata
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
 
 
 async def test_an_old_secret_stays_until_its_links_were_tried_and_occupies_no_worker(world: World) -> None:
@@ -356,7 +368,7 @@ async def test_an_old_secret_stays_until_its_links_were_tried_and_occupies_no_wo
 
 
 async def test_a_link_of_a_person_among_very_many_entries_needs_one_read(world: World) -> None:
-    of = served(world, link_service_accounts=[{"name": "builder", "for": ["pull"]}])
+    of = served(world, link_service_accounts=to("builder"))
     others = [f"other-{number}" for number in range(300)]
     world.accounts.put(pull=[*others, LOGIN], labels={LABEL: "true"})
     async with world.working():
@@ -366,7 +378,7 @@ async def test_a_link_of_a_person_among_very_many_entries_needs_one_read(world: 
         world.show_account(world.accounts.change())
         await world.clock.advance(60)
         assert world.accounts.calls == [READ]
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
 
 
 class LabelRemover(FakeAccounts):
@@ -385,13 +397,13 @@ async def test_a_label_that_is_removed_with_each_write_is_contested(world: World
     world.accounts.put()
     async with world.working():
         await world.clock.advance(30)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         assert world.accounts.calls.count(READ) == 7
 
 
 async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more(world: World) -> None:
-    world.accounts.put(pull=[LOGIN], **noted("gone"))
-    gone = served(world, name="shop", link_service_accounts=[{"name": "absent", "for": ["pull"]}])
+    put_linked(world, "gone")
+    gone = served(world, name="shop", link_service_accounts=to("absent"))
     async with world.working():
         world.show_accounts()
         await world.clock.advance(1)
@@ -399,7 +411,7 @@ async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more
         await world.clock.advance(120)
         assert world.links.states.names() == []
     of = served(world)
-    world.show_account(world.accounts.put(**noted()))
+    world.show_account(put_linked(world))
     world.see_deleted(of)
     assert world.links.states.names() == [("team", "builder")]
     world.show_account(world.accounts.change(), deleted=True)
@@ -411,10 +423,10 @@ async def test_a_contest_is_reported_and_bounded(world: World) -> None:
     of = served(world)
     async with world.working():
         for _ in range(20):
-            world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
+            edit(world)
             await settle()
         await world.clock.advance(0.5)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         assert world.accounts.calls.count(WRITE) == 7
         reads = len(world.accounts.calls)
         world.show_account(world.accounts.change())
@@ -422,11 +434,11 @@ async def test_a_contest_is_reported_and_bounded(world: World) -> None:
         assert len(world.accounts.calls) == reads
         await world.clock.advance(60)
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
 
 
 async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -> None:
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    put_linked(world, "gone")
     async with world.working():
         world.show_accounts()
         world.accounts.meanwhile = [lambda: 1 / 0]
@@ -440,14 +452,14 @@ async def test_a_new_term_begins_without_earlier_failures_and_contests(world: Wo
     of = served(world)
     async with world.working():
         await world.clock.advance(0.5)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
     world.accounts.put()
     async with world.working():
         world.queue.schedule_now(of.key)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
         for _ in range(20):
-            world.show_account(world.accounts.change(imagePullSecrets=[], secrets=[]))
+            edit(world)
             await settle()
         assert linked(world) == ([], [])
     async with world.working():
@@ -455,7 +467,7 @@ async def test_a_new_term_begins_without_earlier_failures_and_contests(world: Wo
 
 
 async def test_no_pass_begins_once_closed(world: World) -> None:
-    world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted("gone"))
+    put_linked(world, "gone")
     async with world.working():
         world.links.close()
         world.show_accounts()
@@ -464,7 +476,9 @@ async def test_no_pass_begins_once_closed(world: World) -> None:
     assert linked(world) == ([LOGIN], [LOGIN])
 
 
-async def test_a_failed_link_leaves_the_rest_of_a_result(world: World) -> None:
+async def test_a_failed_link_changes_the_outcome_of_a_success_only_and_leaves_its_deadline(
+    world: World,
+) -> None:
     of = served(world)
     async with world.working():
         await settle()
@@ -472,22 +486,19 @@ async def test_a_failed_link_leaves_the_rest_of_a_result(world: World) -> None:
     reported = world.links.report_links(of, result)
     assert result.outcome is not None
     assert reported.outcome is not None
-    assert (reported.outcome.times, reported.outcome.fits) == (result.outcome.times, True)
-    assert (reported.outcome.reason, reported.outcome.succeeded) == (Reason.LINK_FAILED, False)
-    assert reported.refresh_at == result.refresh_at
-    unknown = Result(outcome=None, error=TransientError(Reason.PENDING, "x"))
+    assert (reported.outcome.reason, reported.refresh_at) == (Reason.LINK_FAILED, result.refresh_at)
+    unknown = Result(outcome=None, error=transient())
     failed = Result(outcome=replace(result.outcome, succeeded=False))
-    assert world.links.report_links(of, unknown) is unknown
-    assert world.links.report_links(of, failed) is failed
+    assert [world.links.report_links(of, each) for each in (unknown, failed)] == [unknown, failed]
 
 
 def crowd(world: World, resources: int, links: int, namespace: str = "crowd") -> None:
     """Have many resources with many links each, each to a ServiceAccount of its own."""
     for number in range(resources):
-        names = [{"name": f"a{number}-{link}", "for": ["pull"]} for link in range(links)]
-        served(world, name=f"{namespace}{number}", namespace=namespace, link_service_accounts=names)
+        names = [f"a{number}-{link}" for link in range(links)]
+        served(world, name=f"{namespace}{number}", namespace=namespace, link_service_accounts=to(*names))
         for name in names:
-            world.accounts.put(str(name["name"]), namespace=namespace)
+            world.accounts.put(name, namespace=namespace)
 
 
 async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(world: World) -> None:
@@ -499,27 +510,24 @@ async def test_a_namespace_whose_service_accounts_do_not_answer_delays_no_other(
         of = see(world)
         await settle()
         assert linked(world) == ([LOGIN], [LOGIN])
-        assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+        assert refreshed(world, of) == "Refreshed"
         assert world.accounts.unanswered["crowd"] == 3
         world.accounts.release("crowd")
         await settle()
-    pulls = [
-        raw.get("imagePullSecrets") for (space, _), raw in world.accounts.objects.items() if space != "team"
-    ]
-    assert len(pulls) == 400
-    assert all(pulls)
+    crowded = [raw for (space, _), raw in world.accounts.objects.items() if space == "crowd"]
+    assert [bool(raw.get("imagePullSecrets")) for raw in crowded] == [True] * 400
 
 
 async def test_many_resources_of_one_service_account_cost_few_passes(world: World) -> None:
     world.accounts.put()
     async with world.working(workers=8):
-        for number in range(400):
-            see(world, name=f"r{number}", link_service_accounts=[{"name": "builder", "for": ["pull"]}])
-            if number % 10 == 0:
+        for number in range(150):
+            see(world, name=f"r{number}", link_service_accounts=to("builder"))
+            if number % 5 == 0:
                 await world.clock.advance(0.01)
         await world.clock.advance(2)
-        assert len(linked(world)[0]) == 400
-    assert world.accounts.calls.count(WRITE) <= 40
+        assert len(linked(world)[0]) == 150
+    assert world.accounts.calls.count(WRITE) <= 30
     assert world.accounts.calls.count(READ) == world.accounts.calls.count(WRITE)
 
 
@@ -527,8 +535,8 @@ async def test_absent_service_accounts_of_a_namespace_are_read_at_a_bounded_rate
     world: World,
 ) -> None:
     for number in range(10):
-        names = [{"name": f"a{number}-{link}", "for": ["pull"]} for link in range(60)]
-        served(world, name=f"r{number}", link_service_accounts=names)
+        links = to(*(f"a{number}-{link}" for link in range(60)))
+        served(world, name=f"r{number}", link_service_accounts=links)
     async with world.working():
         await world.clock.advance(120)
         assert len(set(world.accounts.calls)) == 600
@@ -538,11 +546,10 @@ async def test_absent_service_accounts_of_a_namespace_are_read_at_a_bounded_rate
 
 
 async def test_many_failing_links_of_a_resource_cost_few_status_writes(world: World) -> None:
-    names = [{"name": f"a{link}", "for": ["pull"]} for link in range(100)]
-    of = served(world, link_service_accounts=names)
+    of = served(world, link_service_accounts=to(*(f"a{link}" for link in range(100))))
     async with world.working():
         await world.clock.advance(2)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         assert len(world.resources.written) <= 4
 
 
@@ -557,7 +564,7 @@ async def test_links_beyond_what_a_record_holds_fail_until_there_are_fewer(
         await settle()
         assert len(linked(world)[0]) == 0
         await world.clock.advance(1)
-        assert world.condition(of, "Refreshed") == ("False", "LinkFailed")
+        assert refreshed(world, of) == "LinkFailed"
         for number in range(100, 200):
             world.see_deleted(served(world, name=f"{name}{number}", link_service_accounts=BUILDER))
         await world.clock.advance(30)

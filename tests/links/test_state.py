@@ -23,16 +23,16 @@ class Watch:
         self.store = ServiceAccountStore(scope, self.states, lambda *said: self.changed.append(said))
 
     def see(self, name: str, **metadata: Any) -> None:
-        """Have a labelled ServiceAccount read."""
+        """Read a labelled ServiceAccount."""
         self.states.see(view_account(service_account(name, labels=OURS, **metadata)))
 
     def labelled(self) -> set[tuple[str, str]]:
-        """Return which ServiceAccounts are known."""
+        """The ServiceAccounts that are known."""
         return {name for name in self.states.names() if self.states.peek(name).account.labelled}
 
 
 def recording(*resources: str) -> dict[str, Any]:
-    """Make annotations that record a link of each resource."""
+    """Annotations that record a link of each resource."""
     return {LINKS: json.dumps({f"{name}-pull": {"pull": name} for name in resources})}
 
 

@@ -259,7 +259,7 @@ def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
         "deleted": (None, [SHOP]),
     },
 )
-def test_the_next_contender_is_enqueued_and_the_oldest_when_the_one_before_is(
+def test_contenders_are_enqueued_when_the_oldest_is(
     bench: Bench, then: dict[str, Any] | None, enqueued: list[ResourceKey]
 ) -> None:
     rival = resource(name="shop", **ONE)
@@ -275,9 +275,7 @@ def test_the_next_contender_is_enqueued_and_the_oldest_when_the_one_before_is(
     assert bench.cache.older_claimant(rival, "one") is None
 
 
-def test_a_secret_without_our_label_is_removed_with_its_resource_only_and_not_by_the_watch(
-    bench: Bench,
-) -> None:
+def test_a_secret_without_our_label_goes_with_its_resource_only(bench: Bench) -> None:
     # As a read shows it after an admission webhook has overwritten the label.
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     overwritten = view_secret(secret_metadata(resource()) | {"labels": labels})

@@ -102,9 +102,7 @@ def deadline(age: timedelta) -> datetime:
         ),
     },
 )
-def test_keep_leaves_an_up_to_date_secret_until_its_deadline(
-    known: Facts, *, reported: bool, refresh_at: datetime
-) -> None:
+def test_an_up_to_date_secret_is_kept_until(known: Facts, *, reported: bool, refresh_at: datetime) -> None:
     result = keep(known)
     assert result is not None
     assert (result.outcome is not None, result.refresh_at) == (reported, refresh_at)
@@ -192,9 +190,7 @@ def test_accepts_a_cached_token_where_it_serves(known: Facts, age: timedelta, *,
         "only one of two is later": (facts(resource=REQUESTED), [MINUTE, HOUR], False),
     },
 )
-def test_a_request_is_answered_by_later_tokens_only(
-    known: Facts, ages: list[timedelta], *, answered: bool
-) -> None:
+def test_a_request_is_answered_by(known: Facts, ages: list[timedelta], *, answered: bool) -> None:
     assert answers_request(known, [token(issued_at=NOW - age) for age in ages]) is answered
 
 

@@ -209,7 +209,7 @@ def reason_for(bad: Mapping[str, Any]) -> Reason:
 
 
 @each_field
-async def test_a_field_is_reported_and_the_secret_keeps_its_last_valid_value(
+async def test_a_field_keeps_its_last_valid_value(
     world: World, kind: str, usual: dict[str, Any], bad: dict[str, Any]
 ) -> None:
     of = await valid(world, kind, **usual)

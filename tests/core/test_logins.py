@@ -38,9 +38,7 @@ async def test_one_call_per_source_serves_all_its_hosts(world: World) -> None:
 
 
 @cases("then", {"an absent Secret": {"aws_iam_secret": {"name": "absent"}}, "a bad spec": {"spec": []}})
-async def test_tokens_of_an_identity_are_dropped_when_its_last_resource_names_another_or_none(
-    world: World, then: dict[str, Any]
-) -> None:
+async def test_tokens_go_with_the_last_resource_of_an_identity(world: World, then: dict[str, Any]) -> None:
     absent = Identity(source="iam_secret", namespace=NAMESPACE, name="absent")
     world.aws.bases[absent] = permanent(Reason.CREDENTIALS_MISSING)
     of = await world.apply(aws_iam_secret={"name": "keys"})
@@ -51,9 +49,7 @@ async def test_tokens_of_an_identity_are_dropped_when_its_last_resource_names_an
     assert [source.identity.name for source in world.aws.asked] == ["keys", "keys"]
 
 
-async def test_a_source_that_fails_is_reported_once_and_adds_its_login_without_a_repair_when_it_recovers(
-    world: World,
-) -> None:
+async def test_a_source_that_fails_is_reported_once_and_adds_its_login_later(world: World) -> None:
     world.aws.failing["eu-west-1"] = transient()
     of = await pair(world)
     assert list(world.auths()) == [HERE]

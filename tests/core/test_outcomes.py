@@ -2,7 +2,7 @@
 
 import json
 
-from ecr_operator.api.errors import ForeignSecretError, PermanentError
+from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Outcome, Reason
 from ecr_operator.core import outcomes
 from ecr_operator.core.secret_view import view_secret
@@ -41,46 +41,22 @@ def test_a_success_says_what_was_done(reason: Reason, message: str) -> None:
     )
 
 
-SETTLED_BAD = outcomes.settled(BAD, desired(BAD), TIMES, Reason.REFRESHED)
-FOREIGN = outcomes.failed(ForeignSecretError("Theirs."), None)
-CONTESTED = outcomes.contested(desired(OF), None, None)
-CONTESTED_INTACT = outcomes.contested(desired(OF), None, TIMES)
-LABEL = outcomes.label_contested(desired(OF), TIMES)
-FORBIDDEN = outcomes.link_failed(DONE, [LINK_FAILED, permanent(Reason.KUBERNETES_FORBIDDEN)])
-
-
-@cases(
-    "found, reason, fits, lasting",
-    {
-        "settled, a spec not valid in part": (SETTLED_BAD, Reason.INVALID_SPEC, True, True),
-        "a transient failure": (outcomes.failed(transient(), TIMES), Reason.AWS_UNAVAILABLE, True, False),
-        "a permanent failure": (outcomes.failed(permanent(), None), Reason.ACCESS_DENIED, False, True),
-        "a foreign Secret": (FOREIGN, Reason.SECRET_CONFLICT, False, True),
-        "an invalid spec": (outcomes.invalid(resource(spec={}), None), Reason.INVALID_SPEC, False, True),
-        "a spec that can't be read": (outcomes.invalid(OF, TIMES), Reason.INVALID_SPEC, True, True),
-        "pending": (outcomes.pending(None), Reason.PENDING, False, False),
-        "pending beside a token": (outcomes.pending(TIMES), Reason.PENDING, True, False),
-        "suspended": (outcomes.suspended(OF, TIMES), Reason.SUSPENDED, True, False),
-        "contested": (CONTESTED, Reason.FIELDS_CONTESTED, False, False),
-        "contested beside an intact login": (CONTESTED_INTACT, Reason.FIELDS_CONTESTED, True, False),
-        "a label that is overwritten": (LABEL, Reason.FIELDS_CONTESTED, True, False),
-        "a failed link": (outcomes.link_failed(DONE, [LINK_FAILED]), Reason.LINK_FAILED, True, False),
-        "a failed and a forbidden link": (FORBIDDEN, Reason.KUBERNETES_FORBIDDEN, True, True),
-    },
-)
-def test_an_outcome_other_than_success(found: Outcome, reason: Reason, *, fits: bool, lasting: bool) -> None:
-    assert (found.succeeded, found.reason, found.fits, found.permanent) == (False, reason, fits, lasting)
-
-
 def test_contested_names_the_other_writer() -> None:
     seen = view_secret(foreign_metadata())
     assert "by field manager kubectl-create" in outcomes.contested(desired(OF), seen, None).message
     assert "by another client" in outcomes.contested(desired(OF), None, None).message
 
 
+def test_a_success_for_a_spec_that_is_not_valid_in_part_reports_the_spec() -> None:
+    found = outcomes.settled(BAD, desired(BAD), TIMES, Reason.REFRESHED)
+    assert found == outcomes.invalid(BAD, TIMES)
+    assert (found.reason, found.succeeded, found.permanent) == (Reason.INVALID_SPEC, False, True)
+
+
 def test_link_failed_keeps_the_token_and_says_each_message_once() -> None:
     found = outcomes.link_failed(DONE, [LINK_FAILED, LINK_FAILED, permanent()])
     assert (found.times, found.message) == (TIMES, "It did not work this time. You may not.")
+    assert (found.reason, found.succeeded, found.permanent) == (Reason.ACCESS_DENIED, False, True)
 
 
 @cases(

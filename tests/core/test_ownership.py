@@ -2,20 +2,17 @@
 
 # ruff: noqa: S106 - names of Secrets and made-up tokens
 
-import base64
 from typing import Any
 
 import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
-from ecr_operator.core.manifest import dockerconfigjson
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.state import ResourceState
-from tests.builders import HOST, HOUR, cases, desired, foreign_metadata, resource, secret_metadata, token
+from tests.builders import HOUR, cases, desired, foreign_metadata, resource, secret_metadata
 from tests.core.world import World
 
-LEGACY: dict[str, Any] = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
 CERTIFICATE: dict[str, Any] = {
     "apiVersion": "cert-manager.io/v1",
     "kind": "Certificate",
@@ -147,9 +144,7 @@ async def test_a_secret_with_the_adopt_annotation_is_adopted_and_not_read_again(
     assert "read team/web-pull" not in world.secrets.calls
 
 
-async def test_an_adoption_that_would_drop_data_is_a_conflict_unless_it_is_to_replace_them(
-    world: World,
-) -> None:
+async def test_an_adoption_drops_data_only_to_replace_them(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     world.secrets.data["web-pull"] = OTHERS
@@ -186,27 +181,8 @@ async def test_a_contender_that_has_the_secret_keeps_it(world: World) -> None:
     assert (await claim(world, of)).view is not None
 
 
-TEXT = base64.b64encode(dockerconfigjson({HOST: token("old")}).encode()).decode()
-OLD = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": TEXT}}
-
-
-@cases(
-    "status, data, adopted",
-    {
-        "what v0.6.0 wrote": (LEGACY, OLD, True),
-        "not with a newer status": (LEGACY | {"observedGeneration": 1}, OLD, False),
-        "not with other data": (LEGACY, {"type": "Opaque", "data": {}}, False),
-    },
-)
-async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(
-    world: World, status: object, data: dict[str, Any], *, adopted: bool
-) -> None:
-    of = world.see(status=status)
+async def test_a_secret_that_only_a_status_of_v0_6_0_speaks_for_is_foreign(world: World) -> None:
+    of = world.see(status={"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"})
     world.has_foreign_secret()
-    world.secrets.data["web-pull"] = data
-    if not adopted:
-        assert "field manager" in await conflict(world, of)
-        return
-    found = await claim(world, of, stale=False)
-    assert found.legacy is not None
-    assert (found.legacy.password, found.view is not None) == ("old", True)
+    world.secrets.data["web-pull"] = {"type": "Opaque", "data": {}}
+    assert "field manager" in await conflict(world, of)

@@ -147,9 +147,7 @@ async def test_a_start_with_another_key_id_renews_once(world: Rotating, *, by_te
 
 
 @cases("key_hash, now", {"no hash on it": ("", NEW), "no long-lived keys now": ("old", KeyDigest())})
-async def test_a_start_without_a_hash_to_compare_renews_nothing(
-    world: Rotating, key_hash: str, now: KeyDigest
-) -> None:
+async def test_a_start_without_a_hash_renews_nothing(world: Rotating, key_hash: str, now: KeyDigest) -> None:
     world.has_secret(world.see(), age=HOUR, key_hash=key_hash)
     world.rotation.operator_keys(now)
     await world.work()
@@ -210,9 +208,7 @@ async def test_keys_that_became_invalid_are_tried_and_session_keys_are_not(world
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["listed", "read again"])
-async def test_keys_that_changed_before_the_start_are_found_by_the_hash_of_each_resource(
-    world: Rotating, *, again: bool
-) -> None:
+async def test_keys_that_changed_before_the_start_are_found(world: Rotating, *, again: bool) -> None:
     of = world.naming()
     assert world.rotation.keys_read(NEW, NEW, [of.key]) == 0
     async with world.working():

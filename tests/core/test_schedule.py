@@ -211,9 +211,7 @@ def test_spread_overdue_goes_by_expiry() -> None:
 
 @UNHURRIED
 @given(st.timedeltas(min_value=-HOUR, max_value=TWELVE_HOURS), st.text(max_size=40))
-def test_rotation_deadline_is_within_two_minutes_and_a_sixtieth_of_the_rest(
-    left: timedelta, seed: str
-) -> None:
+def test_rotation_deadline_is_within_two_minutes_and_a_sixtieth(left: timedelta, seed: str) -> None:
     now = NOW + TWELVE_HOURS - left
     due = rotation_deadline(times(), now, seed)
     assert now <= due < now + 2 * MINUTE

@@ -71,9 +71,7 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         "of a resource that exists, to be adopted": (foreign(GONE, **ADOPT), False, Relation.FOREIGN),
     },
 )
-def test_a_resource_may_write_its_own_orphaned_or_given_secrets_only(
-    metadata: Mapping[str, Any], *, gone: bool, expected: Relation
-) -> None:
+def test_the_relation_of_a_secret(metadata: Mapping[str, Any], *, gone: bool, expected: Relation) -> None:
     assert relation_of(view_secret(metadata), OURS, owner_is_gone=gone) is expected
 
 
@@ -121,9 +119,7 @@ NULLS: Final[dict[str, Any]] = dict.fromkeys(("managedFields", "annotations", "o
         "nulls": (foreign_metadata(**NULLS), "no owner"),
     },
 )
-def test_the_owner_in_words_is_the_controller_or_who_wrote_data(
-    metadata: Mapping[str, Any], words: str
-) -> None:
+def test_the_owner_in_words_is(metadata: Mapping[str, Any], words: str) -> None:
     assert view_secret(metadata).owner_in_words == words
 
 

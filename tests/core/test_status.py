@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ecr_operator.api.outcome import Outcome, Reason
 from ecr_operator.api.text import format_time
-from ecr_operator.core.status import is_legacy_part, is_ready, next_status, outcome_changed, reported_ready
+from ecr_operator.core.status import is_legacy_part, next_status, outcome_changed, reported_ready
 from tests.builders import HOUR, NOW, TWELVE_HOURS, cases, outcome, resource, times
 
 DEADLINE: Final = NOW + 10 * HOUR
@@ -114,10 +114,6 @@ def test_a_transition_time_moves_only_when_the_status_of_its_condition_does() ->
     assert (refreshed["reason"], refreshed["lastTransitionTime"]) == ("Throttled", format_time(NOW))
 
 
-def test_stalled_is_absent_after_a_success() -> None:
-    assert not condition(status_after(DENIED, outcome()), "Stalled")
-
-
 def test_the_new_generation_is_in_every_condition() -> None:
     status = status_after(DENIED, old=status_after(outcome()), generation=5)
     assert {status["observedGeneration"], *(each["observedGeneration"] for each in status["conditions"])} == {
@@ -157,20 +153,6 @@ def test_an_old_status_of_any_form_is_tolerated(conditions: object) -> None:
 )
 def test_an_event_reports(first: Outcome | None, second: Outcome, *, changed: bool) -> None:
     assert outcome_changed(status_after(first) if first else {}, status_after(second)) is changed
-
-
-@cases(
-    "of, seconds, ready",
-    {
-        "a live token of this spec": (outcome(), 0, True),
-        "its last second": (outcome(), 12 * 3600 - 1, True),
-        "its expiry": (outcome(), 12 * 3600, False),
-        "a live token of another spec": (outcome(fits=False), 0, False),
-        "no token": (outcome(times=None), 0, False),
-    },
-)
-def test_readiness_with(of: Outcome, seconds: int, *, ready: bool) -> None:
-    assert is_ready(of, NOW + timedelta(seconds=seconds)) is ready
 
 
 @cases(

@@ -156,9 +156,7 @@ async def test_calls_of_a_failing_source_are_a_second_apart_at_least(bench: Benc
     assert 20 <= len(bench.aws.asked) <= 30
 
 
-async def test_calls_of_a_source_are_five_minutes_apart_after_a_success_whatever_the_wall_clock(
-    bench: Bench,
-) -> None:
+async def test_calls_of_a_source_are_five_minutes_apart_after_a_success(bench: Bench) -> None:
     await bench.fetch()
     await bench.clock.advance(100)
     bench.clock.step_wall(6 * HOUR)
@@ -202,7 +200,7 @@ async def test_retries_get_more_frequent_as_the_token_of_any_resource_nears_expi
         "an expired one counts as none": (-HOUR, 5, 300),
     },
 )
-async def test_a_permanent_failure_is_retried_slowly(
+async def test_a_permanent_failure_is_retried_after(
     denied: Bench, left: timedelta | None, least: float, most: float
 ) -> None:
     assert least <= denied.wait(await denied.fail(left=left)) <= most
@@ -296,9 +294,7 @@ async def test_the_basis_of_the_operators_identity_is_not_read(bench: Bench) -> 
     assert (await bench.cache.basis(OPERATOR), bench.aws.read) == ("", [])
 
 
-async def test_a_token_goes_with_the_last_resource_unless_it_is_of_the_operators_identity(
-    bench: Bench,
-) -> None:
+async def test_a_token_goes_with_its_last_resource_but_for_the_operators(bench: Bench) -> None:
     for source in (OF_ROLE, OHIO):
         await bench.fetch(source)
         bench.ask(source, 1)
@@ -332,9 +328,7 @@ async def test_a_call_that_is_withdrawn_before_it_began_can_be_requested_again(b
 
 
 @pytest.mark.parametrize("failing", [False, True])
-async def test_repeated_drops_lead_to_one_call_a_second_and_ten_in_five_minutes(
-    bench: Bench, *, failing: bool
-) -> None:
+async def test_repeated_drops_lead_to_ten_calls_in_five_minutes(bench: Bench, *, failing: bool) -> None:
     if failing:
         bench.aws.failing[OF_ROLE.region] = permanent()
     for number in range(1200):

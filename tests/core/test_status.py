@@ -128,7 +128,7 @@ def test_last_updated_time_stays_without_a_secret() -> None:
 
 
 FORMS: Final[list[object]] = ["Ready", 7, {"type": "Ready"}, [7, None, "Ready", {}], [{"type": "Ready"}]]
-FORMS.extend([[{"type": []}], [{"type": {"a": 1}, "status": "True"}]])
+FORMS.extend([[{"type": "Ready", "status": "True"}], [{"type": []}], [{"type": {"a": 1}, "status": "True"}]])
 
 
 @cases("conditions", {repr(form): form for form in FORMS})

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
+from ecr_operator.api.kinds import KINDS
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
-from ecr_operator.core.cache import MOST_RESOURCES, Cache
+from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
@@ -93,60 +94,47 @@ class World:
             self._removed,
             self.named,
             most=self._most,
-            orphan_gone=self._orphan_removed,
-            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
+            orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
+            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
         )
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._enqueue, rng)
+        shared: dict[str, Any] = {"cache": self.cache, "resources": self.resources, "clock": self.clock}
+        enqueue = self.queue.schedule_in
         self.links = LinkReconciler(
-            cache=self.cache,
-            accounts=self.accounts,
-            resources=self.resources,
-            clock=self.clock,
-            enqueue=self.queue.schedule_in,
-            scopes=self._scopes,
-            rng=rng,
+            accounts=self.accounts, enqueue=enqueue, scopes=self._scopes, rng=rng, **shared
         )
-        self.metrics = Metrics()
-        self._build_workers(rng)
-        self._watched = {
-            kind: ResourceStore(kind, "", self.cache) for kind in ("Secret", "ArgoHelmRepoSecret")
-        }
+        self._build_workers(rng, shared)
+        self._watched = {kind: ResourceStore(kind, "", self.cache) for kind in KINDS}
         self._watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
-    def _build_workers(self, rng: random.Random) -> None:
+    def _build_workers(self, rng: random.Random, shared: dict[str, Any]) -> None:
+        self.metrics = Metrics()
         self.reconciler = Reconciler(
-            cache=self.cache,
             secrets=self.secrets,
-            resources=self.resources,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.cache, self.secrets, self.links, self.resources),
             ownership=Ownership(self.cache, self.secrets, self.resources),
             guard=TenancyGuard(self.policy, FakeTenants()),
             rotation=self.rotation,
-            clock=self.clock,
+            **shared,
         )
         self.workers = Workers(
             queue=self.queue,
-            cache=self.cache,
             reconciler=self.reconciler,
             links=self.links,
             statuses=self.resources,
-            resources=self.resources,
             events=self.events,
             metrics=self.metrics,
-            clock=self.clock,
             rng=rng,
+            **shared,
         )
 
     def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self.queue.remove(state.key)
         self.links.unlink(state.key)
-
-    def _orphan_removed(self, key: ResourceKey) -> None:
-        self.links.unlink(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:
@@ -183,7 +171,7 @@ class World:
     def see(self, kind: str = "Secret", **fields: Any) -> Resource:
         """Create or change a resource, and return it as the watch shows it; see `builders.raw_resource`."""
         raw = self.show(kind, **fields)
-        known = self.cache.resource(_key(kind, raw))
+        known = self.cache.resource(key_of(kind, raw))
         assert known is not None
         self.resources.uids[known.key] = known.uid
         return known
@@ -207,9 +195,7 @@ class World:
 
     def status(self, of: Resource) -> Mapping[str, Any]:
         """The status in the cache."""
-        known = self.cache.resource(of.key)
-        assert known is not None
-        return known.status
+        return self.state(of).resource.status
 
     def condition(self, of: Resource, kind: str = "Ready") -> tuple[str, str]:
         """Status and reason of a condition; empty strings if it is absent."""
@@ -336,8 +322,3 @@ class World:
         state = self.cache.get(of.key)
         assert state is not None
         return state
-
-
-def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
-    metadata = raw["metadata"]
-    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])

@@ -170,6 +170,13 @@ def view(of: Resource, login: RegistryToken | None = None, **fields: Any) -> Sec
     return view_secret(secret_metadata(of, login, **fields))
 
 
+def owner_reference(
+    kind: str = "Secret", name: str = "web", uid: str = "uid-of-web", *, api_version: str = API_VERSION
+) -> dict[str, Any]:
+    """A controller's ownerReference."""
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
 def foreign_metadata(name: str = "web-pull", *, version: str = "7", **more: Any) -> dict[str, Any]:
     """The metadata of a Secret that somebody else created with kubectl."""
     return {

@@ -1,6 +1,6 @@
 """Specs whose login can't be known: admitted, and reported on that one resource, while all others go on.
 
-What is wrong with a single field beside the login is in test_slips.
+What is wrong with a single field beside the login is in test_last_good.
 """
 
 from typing import Any

@@ -121,7 +121,7 @@ def test_an_up_to_date_secret_is_kept_until(known: Facts, *, reported: bool, ref
         "a request beyond the rate bound": facts(age=6 * MINUTE, resource=REQUESTED),
     },
 )
-def test_keep_has_the_secret_written_for(known: Facts) -> None:
+def test_the_secret_is_not_kept_for(known: Facts) -> None:
     assert keep(known) is None
 
 
@@ -135,7 +135,7 @@ def test_keep_has_the_secret_written_for(known: Facts) -> None:
         "six repairs and a token due": (facts(age=11 * HOUR, drifted=True, repairs=SIX_REPAIRS), None),
     },
 )
-def test_contested_limits_repairs_but_no_renewal(known: Facts, wait: float | None) -> None:
+def test_repairs_are_limited_but_no_renewal(known: Facts, wait: float | None) -> None:
     result = contested(known)
     assert (result and result.requeue_after) == wait
     assert result is None or (result.outcome and result.outcome.reason) is Reason.FIELDS_CONTESTED
@@ -156,7 +156,7 @@ def test_contested_limits_repairs_but_no_renewal(known: Facts, wait: float | Non
         "Orphan: never has a controller": (facts(drifted=True, present=released(), resource=ORPHAN), False),
     },
 )
-def test_may_be_garbage_after_what_the_garbage_collector_does(known: Facts, *, garbage: bool) -> None:
+def test_the_api_server_is_asked_first_about(known: Facts, *, garbage: bool) -> None:
     assert must_check_resource(known) is garbage
 
 
@@ -224,7 +224,9 @@ SETTLED: Final = {"phase": "Updated", "observedGeneration": 1}
         "but while it is contested": ({"phase": "Failed"}, {"repairs": SIX_REPAIRS}, True),
     },
 )
-def test_a_spec_was_up_to_date(status: dict[str, Any], remembered: dict[str, Any], *, well: bool) -> None:
+def test_a_spec_counts_as_reconciled(
+    status: dict[str, Any], remembered: dict[str, Any], *, well: bool
+) -> None:
     of = resource(status=status)
     assert was_up_to_date(ResourceState(of, **remembered), of, MONOTONIC) is well
 
@@ -239,7 +241,7 @@ def test_a_spec_was_up_to_date(status: dict[str, Any], remembered: dict[str, Any
         "not one applied in our name": (view(OF), view(OF, applied_at=NOW - HOUR).entry, False),
     },
 )
-def test_a_secret_has_its_login(present: SecretView | None, applied: Any, *, expected: bool) -> None:
+def test_the_first_login_is_ours(present: SecretView | None, applied: Any, *, expected: bool) -> None:
     state = ResourceState(OF, applied=applied)
     assert has_first_login_of_ours(state, desired(OF), present) is expected
 

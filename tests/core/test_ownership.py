@@ -10,23 +10,19 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.state import ResourceState
-from tests.builders import HOUR, cases, desired, foreign_metadata, resource, secret_metadata
+from tests.builders import (
+    HOUR,
+    cases,
+    desired,
+    foreign_metadata,
+    owner_reference,
+    resource,
+    secret_metadata,
+)
 from tests.core.world import World
 
-CERTIFICATE: dict[str, Any] = {
-    "apiVersion": "cert-manager.io/v1",
-    "kind": "Certificate",
-    "name": "tls",
-    "uid": "c",
-}
-CERTIFICATE |= {"controller": True}
-REFERENCE: dict[str, Any] = {
-    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-    "kind": "Secret",
-    "name": "web",
-    "uid": "elsewhere",
-}
-REFERENCE |= {"controller": True}
+CERTIFICATE = owner_reference("Certificate", "tls", "c", api_version="cert-manager.io/v1")
+REFERENCE = owner_reference(uid="of another cluster")
 LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
 ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
@@ -144,7 +140,7 @@ async def test_a_secret_with_the_adopt_annotation_is_adopted_and_not_read_again(
     assert "read team/web-pull" not in world.secrets.calls
 
 
-async def test_an_adoption_drops_data_only_to_replace_them(world: World) -> None:
+async def test_an_adoption_drops_data_only_with_the_word_replace(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     world.secrets.data["web-pull"] = OTHERS
@@ -160,7 +156,7 @@ async def test_an_adoption_drops_data_only_to_replace_them(world: World) -> None
 async def test_a_copy_of_another_resources_secret_is_reported_as_a_copy(world: World) -> None:
     world.see(name="shop")
     of = world.see()
-    world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
+    world.secrets.put(foreign_metadata(ownerReferences=[owner_reference(name="shop", uid="uid-of-shop")]))
     said = await conflict(world, of)
     assert "it names Secret shop as its owner, whose Secret is shop-pull: it is a copy" in said
     assert "remove its ownerReference" in said

@@ -20,6 +20,7 @@ from tests.builders import (
     cases,
     desired,
     foreign_metadata,
+    owner_reference,
     resource,
     secret_metadata,
     times,
@@ -28,11 +29,9 @@ from tests.builders import (
     without,
 )
 
-API_VERSION: Final = "ecr.mobb.redhat.com/v1alpha1"
-CONTROLLER: Final[dict[str, Any]] = {"apiVersion": API_VERSION, "kind": "Secret", "name": "web"}
-CONTROLLER.update(uid="uid-of-web", controller=True)
-GONE: Final = {**CONTROLLER, "uid": "older"}
-THEIRS: Final = {**CONTROLLER, "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "uid": "c"}
+CONTROLLER: Final = owner_reference()
+GONE: Final = owner_reference(uid="older")
+THEIRS: Final = owner_reference("Certificate", uid="c", api_version="cert-manager.io/v1")
 BESIDE: Final = {**THEIRS, "controller": False}
 GROUP: Final = "ecr.mobb.redhat.com"
 HUGE: Final = 250_000
@@ -178,12 +177,6 @@ def test_fields_are_paths_to_the_leaves() -> None:
     )
 
 
-def test_a_value_changed_by_others_leaves_our_entry() -> None:
-    entry = view_secret(without(secret_metadata(OURS), "f:data")).entry
-    assert entry is not None
-    assert not any(field.startswith("f:data") for field in entry.fields)
-
-
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "tomorrow", ""])
 def test_an_annotation_that_is_not_a_time_counts_as_absent(text: str) -> None:
     metadata = secret_metadata(OURS)
@@ -296,7 +289,11 @@ def test_the_entry_of_the_largest_spec_is_kept() -> None:
 
 
 references = objects(
-    apiVersion=st.just(API_VERSION), kind=texts, name=texts, uid=texts, controller=st.just(value=True)
+    apiVersion=st.just(CONTROLLER["apiVersion"]),
+    kind=texts,
+    name=texts,
+    uid=texts,
+    controller=st.just(value=True),
 )
 entries = objects(
     manager=st.just("ecr-secret-operator") | texts,

@@ -50,7 +50,7 @@ async def test_the_operators_identity_is_limited_by(
         "registry": (TenancyPolicy(registry_hosts=("*.example",)), Reason.INVALID_REGISTRY),
     },
 )
-async def test_without_a_call_it_reports_a_refused(policy: TenancyPolicy, reason: Reason) -> None:
+async def test_nothing_is_called_or_written_for_a_refused(policy: TenancyPolicy, reason: Reason) -> None:
     world = World(policy=policy)
     async with world.working():
         of = await world.apply()

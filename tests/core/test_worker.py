@@ -490,7 +490,9 @@ async def test_a_failing_resource_is_counted_until_it_is(world: World, change: s
 
 
 @cases("outage, least, most", {"in time": (0, 0, 1), "late": (540, 60, 540)})
-async def test_the_lateness_of_a_renewal(brief: World, outage: int, least: int, most: int) -> None:
+async def test_a_renewal_is_counted_as_late_as_it_was(
+    brief: World, outage: int, least: int, most: int
+) -> None:
     await brief.apply()
     if outage:
         brief.aws.failing["us-east-2"] = transient()

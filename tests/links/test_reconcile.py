@@ -60,10 +60,9 @@ def noted(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(record)}}
 
 
-def put_linked(world: World, by: str = "web", *more: str) -> dict[str, Any]:
+def put_linked(world: World, by: str = "web") -> dict[str, Any]:
     """Add the ServiceAccount as it was linked before."""
-    record = {LOGIN: {"mount": by, "pull": by}}
-    return world.accounts.put(pull=[*more, LOGIN], mount=[LOGIN], **noted(record))
+    return world.accounts.put(pull=[LOGIN], mount=[LOGIN], **noted({LOGIN: {"mount": by, "pull": by}}))
 
 
 def edit(world: World) -> None:
@@ -224,15 +223,6 @@ async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resourc
     assert [world.links.used(scope).is_set() for scope in ("team", "other")] == [True, False]
 
 
-async def test_links_left_from_before_the_start_are_undone(world: World) -> None:
-    put_linked(world, "gone", "mine")
-    async with world.working():
-        assert world.links.used("").is_set()
-        world.show_accounts()
-        await settle()
-        assert linked(world) == (["mine"], [])
-
-
 async def test_a_service_account_that_is_gone_needs_no_undoing(world: World) -> None:
     put_linked(world, "gone")
     async with world.working():
@@ -270,13 +260,17 @@ def noting(number: int) -> dict[str, Any]:
     return noted({f"login-{each}": {"pull": f"gone-{each}"} for each in range(number)})
 
 
-async def test_links_of_many_deleted_resources_are_all_undone(world: World) -> None:
-    world.accounts.put(pull=[f"login-{each}" for each in range(250)], **noting(250))
+@pytest.mark.parametrize("number", [1, 250])
+async def test_links_of_resources_that_were_deleted_before_the_start_are_undone(
+    world: World, number: int
+) -> None:
+    world.accounts.put(pull=["mine", *(f"login-{each}" for each in range(number))], **noting(number))
     async with world.working():
+        assert world.links.used("").is_set()
         world.show_accounts()
         await world.clock.advance(60)
-        assert linked(world) == ([], [])
-    assert len(world.resources.looked_for) == 250
+        assert linked(world) == (["mine"], [])
+    assert len(world.resources.looked_for) == number
     assert world.accounts.calls.count(READ) <= 50
 
 

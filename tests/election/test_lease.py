@@ -165,13 +165,12 @@ def test_an_answer_that_is_not_what_was_written_elects_nobody() -> None:
 
 
 def test_a_label_on_the_lease_leaves_the_leader_in_place() -> None:
-    state = leader()
-    metadata = {"labels": {"a": "b"}}
-    seen = replace(state.acquire_or_renew(1.0, WALL), renew_time=WALL, version="2", metadata=metadata)
-    state.on_failed(2.0, 2.1, WAIT)
-    state.on_read(seen, 3.0, WAIT)
-    assert state.is_leader(3.0)
-    assert state.acquire_or_renew(3.0, WALL).metadata == metadata
+    state, metadata = leader(), {"labels": {"a": "b"}}
+    lose_answer(state, 1.0)
+    own = LeaseRecord(holder="ours_1", acquire_time=WALL, renew_time=WALL, version="2", metadata=metadata)
+    state.on_read(own, 5.0, WAIT)
+    assert state.is_leader(5.0)
+    assert state.acquire_or_renew(5.0, WALL).metadata == metadata
 
 
 def test_an_old_record_of_ours_from_a_restored_etcd_is_waited_for_as_any_other() -> None:

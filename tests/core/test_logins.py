@@ -49,6 +49,23 @@ async def test_tokens_go_with_the_last_resource_of_an_identity(world: World, the
     assert [source.identity.name for source in world.aws.asked] == ["keys", "keys"]
 
 
+async def test_a_source_is_dropped_when_its_last_resource_has_another_region(world: World) -> None:
+    keys = {"aws_iam_secret": {"name": "keys"}}
+    await world.change(await world.apply(**keys), ecr_registry=THERE, **keys)
+    await world.apply(name="shop", **keys)
+    await world.clock.advance(2)
+    assert [source.region for source in world.aws.asked] == ["us-east-2", "eu-west-1", "us-east-2"]
+
+
+async def test_a_source_without_an_answer_delays_the_others_by_two_seconds(world: World) -> None:
+    await world.apply(name="shop")
+    world.aws.hold()
+    await pair(world)
+    await world.clock.advance(2.5)
+    assert list(world.auths()) == [HERE]
+    world.aws.answer()
+
+
 async def test_a_source_that_fails_is_reported_once_and_adds_its_login_later(world: World) -> None:
     world.aws.failing["eu-west-1"] = transient()
     of = await pair(world)

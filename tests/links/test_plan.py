@@ -316,6 +316,12 @@ def test_a_resource_is_linked_where_its_part_of_the_plan_is_empty(
         # What no resource asks for is the label.
         assert not change.added
         assert not change.removed
+        assert json.loads(change.annotation or "{}") == (record if seen else {})
+
+
+def test_a_resource_is_not_linked_by_the_link_of_another() -> None:
+    raw = service_account(pull=["login"], **recorded({"login": {"pull": "shop"}}))
+    assert not is_linked(view_account(raw), linking("pull"), has_secret=True)
 
 
 @UNHURRIED

@@ -130,10 +130,10 @@ def test_a_state_is_dropped_when_nothing_of_it_is_worth_remembering() -> None:
 def test_the_state_of_a_labelled_account_stays_and_a_term_begins_with_what_was_seen() -> None:
     watch = Watch()
     watch.see("a")
+    watch.states.get(A).repairs = (1.0,)
+    assert (watch.states.prune(A, 1e9), watch.states.names()) == (math.inf, [A])
     watch.states.set_error(A, transient())
     watch.states.set_error(B, transient())
-    watch.states.get(A).repairs = (1.0,)
-    assert watch.states.prune(A, 1e9) == math.inf
     watch.states.begin_term()
     assert watch.states.names() == [A]
     assert (watch.states.peek(A).error, watch.states.peek(A).repairs) == (None, ())

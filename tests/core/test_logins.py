@@ -50,7 +50,7 @@ async def test_tokens_go_with_the_last_resource_of_an_identity(world: World, the
 
 
 async def test_a_source_is_dropped_when_its_last_resource_has_another_region(world: World) -> None:
-    keys = {"aws_iam_secret": {"name": "keys"}}
+    keys: dict[str, Any] = {"aws_iam_secret": {"name": "keys"}}
     await world.change(await world.apply(**keys), ecr_registry=THERE, **keys)
     await world.apply(name="shop", **keys)
     await world.clock.advance(2)

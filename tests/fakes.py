@@ -275,7 +275,7 @@ class FakeEvents:
 
 
 class FakeTenants:
-    """What resources may name in their namespaces; fulfils `TenantReader`."""
+    """What resources may name in their namespaces; fulfils `IdentityObjects`."""
 
     def __init__(self) -> None:
         self.labels: dict[str, dict[str, str]] = {}  # of namespaces

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ecr_operator.api.client_rules import argo_hint, argo_problem, docker_problem
+from ecr_operator.api.usable_keys import argo_hint, argo_problem, docker_problem
 from ecr_operator.api.desired import (
     ORPHAN,
     REPO_CREDS,

@@ -25,7 +25,7 @@ from ecr_operator.core.schedule import (
 )
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
-from ecr_operator.core.token_state import Gathered
+from ecr_operator.core.token_state import GatheredTokens
 
 LABEL_RECHECK = 30.0
 
@@ -209,7 +209,7 @@ def report_label(desired: Desired, view: SecretView, result: Result, outcome: Ou
     return replace(result, requeue_after=again)
 
 
-def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
+def without_expired(facts: Facts, gathered: GatheredTokens) -> GatheredTokens:
     """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
     tokens = {
         key: token
@@ -219,7 +219,7 @@ def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
     return replace(gathered, tokens=tokens)
 
 
-def without_token(facts: Facts, gathered: Gathered) -> Result:
+def without_token(facts: Facts, gathered: GatheredTokens) -> Result:
     """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
     # A Secret that lacks another login still has the first one.
     present = facts.present
@@ -236,7 +236,7 @@ def without_token(facts: Facts, gathered: Gathered) -> Result:
     return Result(outcome=outcome, requeue_after=requeue_after, expires_at=expires_at)
 
 
-def partly_refreshed(facts: Facts, gathered: Gathered) -> Result:
+def partly_refreshed(facts: Facts, gathered: GatheredTokens) -> Result:
     """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
     due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
     until_due = max((due - facts.now).total_seconds(), 1.0) if due else math.inf

@@ -1,6 +1,6 @@
 """Reconcile: one pass, from a resource as last seen to its Secret.
 
-In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
+In this order: keep the last valid value of a field that is not valid (invalid_fields); may the Secret be written
 (ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
 get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
@@ -33,7 +33,7 @@ from ecr_operator.core.decisions import (
     without_token,
 )
 from ecr_operator.core.drift import is_as_applied, is_up_to_date
-from ecr_operator.core.last_good import FIELDS, with_last_good
+from ecr_operator.core.invalid_fields import FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.manifest import earliest
@@ -46,7 +46,7 @@ from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
-from ecr_operator.core.token_state import Gathered
+from ecr_operator.core.token_state import GatheredTokens
 
 _ATTEMPTS = 4
 _CONFLICT_RECHECK = 30.0
@@ -253,7 +253,7 @@ class Reconciler:
             return without_token(facts, gathered)
         return await self._write(state, facts, gathered)
 
-    async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+    async def _write(self, state: ResourceState, facts: Facts, gathered: GatheredTokens) -> Result:
         """Write the Secret with these tokens, and delete those of earlier names."""
         desired = facts.desired
         answered = answers_request(facts, gathered.fresh)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecr_operator.api.client_rules import containers_serves, kubelet_serves
+from ecr_operator.api.usable_keys import containers_serves, kubelet_serves
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.core.manifest import (

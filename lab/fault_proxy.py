@@ -21,13 +21,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import aiohttp
 import yaml
 from aiohttp import web
 
-from lab import kubectl
+from lab import faults, kubectl
 from lab.certificates import Authority
 from lab.processes import temporary_folder
 
@@ -68,24 +68,22 @@ class Asked:
     path: str
     fault: str = ""
 
-    def fits(self, verb: str | None, path: str) -> bool:
+    def has(self, verb: str | None, path: str) -> bool:
         """Whether its verb is this (None is any) and its path contains the expression."""
         return verb in (None, self.verb) and re.search(path, self.path) is not None
 
 
 @dataclass(slots=True, kw_only=True)
-class Fault:
-    """One thing that goes wrong; of several that fit a request, the oldest wins.
+class Fault(faults.Fault):
+    """One thing that goes wrong.
 
     Attributes:
-        kind: an answer of the proxy's own, a cut connection, silence, or a delay of `seconds`.
+        kind: `answer` of the proxy's own, `drop` (the connection), `hang`, or `delay` of `seconds`.
         status, body, headers: of an `answer`; without a body it is a Status object.
         after: the server gets the request first, and its answer is lost.
         verb, path: of the requests that it hits; None is any verb, the path is searched for an expression.
-        times: how many requests it hits; None is until cleared.
     """
 
-    kind: Literal["answer", "drop", "hang", "delay"]
     status: int = 200
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -93,15 +91,10 @@ class Fault:
     after: bool = False
     verb: str | None = None
     path: str = ""
-    times: int | None = None
 
-    def hits(self, asked: Asked) -> bool:
-        """Whether it hits this request; counts it if so."""
-        if self.times == 0 or not asked.fits(self.verb, self.path):
-            return False
-        if self.times is not None:
-            self.times -= 1
-        return True
+    def fits(self, call: Asked) -> bool:
+        """Whether verb and path match."""
+        return call.has(self.verb, self.path)
 
     def response(self) -> web.Response:
         """Make the answer of an `answer`."""
@@ -111,7 +104,7 @@ class Fault:
         return web.json_response(content, status=self.status, headers=self.headers)
 
 
-class FaultProxy:
+class FaultProxy(faults.Faults[Fault]):
     """A proxy in front of the API server of the kubeconfig `behind`, as its user.
 
     Attributes:
@@ -120,14 +113,13 @@ class FaultProxy:
     """
 
     def __init__(self, behind: Path) -> None:
+        super().__init__()
         self._behind = behind
         self._authority = Authority()
         self._stack = contextlib.ExitStack()
-        self._faults: list[Fault] = []
-        self._released = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._endings: dict[asyncio.Future[bytes], Asked] = {}
+        self._watches: set[asyncio.Future[bytes]] = set()
         self._port = 0
         self.requests: list[Asked] = []
 
@@ -189,33 +181,26 @@ class FaultProxy:
         **match: Any,
     ) -> Fault:
         """Answer with a status and a body (None: a Status object). `after`: when the server has done it."""
-        return self._add(
+        return self.add(
             Fault(kind="answer", status=status, body=body, headers=headers or {}, after=after, **match)
         )
 
     def drop(self, **match: Any) -> Fault:
         """Cut the connection in place of an answer."""
-        return self._add(Fault(kind="drop", **match))
+        return self.add(Fault(kind="drop", **match))
 
     def hang(self, *, after: bool = False, **match: Any) -> Fault:
         """Answer nothing until `release`. `after`: when the server has done it."""
-        return self._add(Fault(kind="hang", after=after, **match))
+        return self.add(Fault(kind="hang", after=after, **match))
 
     def delay(self, seconds: float, **match: Any) -> Fault:
         """Forward after that many seconds."""
-        return self._add(Fault(kind="delay", seconds=seconds, **match))
+        return self.add(Fault(kind="delay", seconds=seconds, **match))
 
     def clear(self) -> None:
-        """End all faults."""
-        self._faults.clear()
+        """End all faults, and forward what hangs."""
         self._flowing.set()
-        self.release()
-
-    def release(self) -> None:
-        """Forward what hangs, and end that fault."""
-        self._faults = [fault for fault in self._faults if fault.kind != "hang"]
-        self._released.set()
-        self._released = asyncio.Event()
+        super().clear()
 
     def go_half_open(self) -> None:
         """Keep and accept connections, but let no byte of an answer through until `clear`."""
@@ -229,10 +214,9 @@ class FaultProxy:
 
     def end_watches(self, last: bytes = b"") -> int:
         """End the open watches in order, after these bytes, and return how many there were."""
-        endings = [future for future in self._endings if not future.done()]
-        for future in endings:
+        for future in self._watches:
             future.set_result(last)
-        return len(endings)
+        return len(self._watches)
 
     async def refuse(self) -> None:
         """Stop listening and reset every connection, until `accept`."""
@@ -249,38 +233,34 @@ class FaultProxy:
 
     def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Asked]:
         """Choose requests by verb and path since a monotonic time."""
-        return [each for each in self.requests if each.at >= since and each.fits(verb, path)]
+        return [each for each in self.requests if each.at >= since and each.has(verb, path)]
 
     @property
     def open_watches(self) -> int:
         """How many watches go through this proxy now."""
-        return len(self._endings)
+        return len(self._watches)
 
     # --- the way through ---------------------------------------------------------------------------------
-
-    def _add(self, fault: Fault) -> Fault:
-        self._faults.append(fault)
-        return fault
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         asked = _read_asked(request)
         self.requests.append(asked)
         await self._flowing.wait()
-        fault = next((fault for fault in self._faults if fault.hits(asked)), None)
-        if fault is None:
-            return await self._forward(request, body, asked)
-        asked.fault = fault.kind
-        if fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-            return await self._forward(request, body, asked)
-        if fault.after:
+        fault = self.find_fault(asked)
+        asked.fault = fault.kind if fault else ""
+        if fault and fault.after:
             async with self._ask(request, body):
                 pass
-        if fault.kind == "hang":
-            await self._released.wait()
-            return _aborted(request) if fault.after else await self._forward(request, body, asked)
-        return _aborted(request) if fault.kind == "drop" else fault.response()
+        if fault and fault.kind == "delay":
+            await asyncio.sleep(fault.seconds)
+        if fault and fault.kind == "hang":
+            await self.released()
+        if fault and fault.kind == "answer":
+            return fault.response()
+        if fault and (fault.kind == "drop" or fault.after):
+            return faults.reset(request)
+        return await self._forward(request, body, asked)
 
     def _ask(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _DROPPED}
@@ -297,26 +277,26 @@ class FaultProxy:
             async with self._ask(request, body) as answer:
                 headers = {key: value for key, value in answer.headers.items() if key.lower() not in _DROPPED}
                 if asked.verb == "watch" and answer.ok:
-                    return await self._stream(request, answer, asked, headers)
+                    return await self._stream(request, answer, headers)
                 text = await answer.read()
         except aiohttp.ClientError:
-            return _aborted(request)
+            return faults.reset(request)
         await self._flowing.wait()
         return web.Response(body=text, status=answer.status, headers=headers)
 
     async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, asked: Asked, headers: Mapping[str, str]
+        self, request: web.Request, answer: aiohttp.ClientResponse, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._endings[ending] = asked
+        self._watches.add(ending)
         try:
             await self._pump(answer, response, ending)
         except (aiohttp.ClientError, ConnectionError):
-            return _aborted(request)
+            return faults.reset(request)
         finally:
-            del self._endings[ending]
+            self._watches.discard(ending)
         return response
 
     async def _pump(
@@ -334,12 +314,6 @@ class FaultProxy:
                 await response.write(chunk)
             if ending.done() or not chunk:
                 return
-
-
-def _aborted(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
 
 
 def _read_asked(request: web.Request) -> Asked:

@@ -57,14 +57,17 @@ def position(log: Path) -> int:
 
 
 def entries(log: Path, since: Mark = BEGINNING) -> Iterator[dict[str, Any]]:
-    """Yield the log's entries; a last line that is still being written is left for the next reader."""
+    """Yield the log's entries."""
+    for entry in map(json.loads, _lines(log, since.place)):
+        if entry.get("requestReceivedTimestamp", since.time) >= since.time:
+            yield entry
+
+
+def _lines(log: Path, position: int) -> Iterator[bytes]:
+    """Yield the lines from a position on; a last one that is still being written is left for later."""
     with log.open("rb") as stream:
-        stream.seek(since.place)
-        for line in stream:
-            if line.endswith(b"\n"):
-                entry = json.loads(line)
-                if entry.get("requestReceivedTimestamp", since.time) >= since.time:
-                    yield entry
+        stream.seek(position)
+        yield from (line for line in stream if line.endswith(b"\n"))
 
 
 def count_requests(
@@ -113,11 +116,8 @@ class AuditTail:
 
     def read(self) -> None:
         """Count what was logged since the last time."""
-        with self._log.open("rb") as stream:
-            stream.seek(self._position)
-            whole, newline, _ = stream.read().rpartition(b"\n")
-        self._position += len(whole) + len(newline)
-        for line in whole.splitlines():
+        for line in _lines(self._log, self._position):
+            self._position += len(line)
             if self._mark in line and b'"objectRef"' in line:
                 entry = json.loads(line)
                 request = _request(entry)

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 _HEADER = re.compile(
@@ -134,6 +134,11 @@ class KeyRing:
             raise Refusal(
                 _WRONG, f"Signature {word}: {amz_date} is now {order} than this AWS's clock (5 min.)"
             )
+
+
+def iso_time(seconds: float) -> str:
+    """Write epoch seconds as AWS does: 2026-01-02T03:04:05Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_signature(authorization: str) -> Signature | None:

@@ -3,14 +3,13 @@
 import base64
 import itertools
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from lab.aws_calls import Call, answer, raw, refuse
 from lab.aws_faults import RAW_BODIES, reshape
-from lab.aws_keys import KeyRing, TemporaryKeys
+from lab.aws_keys import KeyRing, TemporaryKeys, iso_time
 from lab.aws_tokens import IssuedToken, encode_token, read_claims
 
 TWELVE_HOURS = 12 * 3600.0
@@ -149,7 +148,7 @@ def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
             "AccessKeyId": keys.access_key,
             "SecretAccessKey": keys.secret_key,
             "SessionToken": keys.session_token,
-            "Expiration": f"{datetime.fromtimestamp(keys.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "Expiration": iso_time(keys.expires_at),
         },
         "PackedPolicySize": 6,
     }

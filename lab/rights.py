@@ -46,32 +46,22 @@ def rights_in(role: Json) -> set[Right]:
     }
 
 
-def roles() -> list[Json]:
-    """Return the operator's roles, cluster-wide where they are for one namespace."""
+def _cluster_roles() -> list[Json]:
+    """Return the operator's roles, all of them cluster-wide."""
     files = [_FOLDER / "leader_election_role.yaml", *sorted(_FOLDER.rglob("role.yaml"))]
-    return [_cluster_wide(yaml.safe_load(file.read_text())) for file in files]
-
-
-def _cluster_wide(role: Json) -> Json:
-    name = f"as-installed-{role['metadata']['name']}"
-    return {**role, "kind": "ClusterRole", "metadata": {"name": name}}
+    found = [yaml.safe_load(file.read_text()) for file in files]
+    named = [(role, f"as-installed-{role['metadata']['name']}") for role in found]
+    return [{**role, "kind": "ClusterRole", "metadata": {"name": name}} for role, name in named]
 
 
 async def grant(api: Api) -> None:
     """Give the group all that an installation gives the operator."""
     subject = {"apiGroup": _GROUP, "kind": "Group", "name": OPERATORS}
-    for role in roles():
-        name = role["metadata"]["name"]
+    for role in _cluster_roles():
         await api.apply(role)
-        await api.apply(
-            {
-                "apiVersion": f"{_GROUP}/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
-                "subjects": [subject],
-            }
-        )
+        reference = {"apiGroup": _GROUP, "kind": "ClusterRole", "name": role["metadata"]["name"]}
+        binding = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRoleBinding", "metadata": role["metadata"]}
+        await api.apply({**binding, "roleRef": reference, "subjects": [subject]})
 
 
 def used(entries: Iterable[Json]) -> set[Right]:
@@ -90,7 +80,7 @@ def beyond(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) 
 
     An API server that has just started also refuses what they allow, until it has read them.
     """
-    held = {right for role in roles() for right in rights_in(role)}
+    held = {right for role in _cluster_roles() for right in rights_in(role)}
     return [
         in_words(entry)
         for entry in refused(plane, user, since)

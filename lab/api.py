@@ -98,7 +98,7 @@ class Api:
 
         Raises ApiError for any status of 400 or more.
         """
-        # Large bytes as such are warned of.
+        # aiohttp warns about large bodies that are plain bytes.
         raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         data = None if raw is None else io.BytesIO(raw)
         headers = {"Content-Type": content_type} if data else {}
@@ -186,7 +186,7 @@ class Api:
                 raise
 
     async def create_namespace(self, prefix: str = "test") -> str:
-        """Create a namespace with a name of its own and return the name."""
+        """Create a namespace with a random name and return the name."""
         name = f"{prefix}-{secrets.token_hex(4)}"
         await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         return name

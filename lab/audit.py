@@ -1,22 +1,20 @@
-"""The API server's audit log, as the lab's control plane writes it: count requests, or follow one user's."""
+"""Reads the audit log that the lab's control plane writes: counts requests, or follows those of one user."""
 
-import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from lab.processes import LabError
+from lab.waiting import wait_for
 
 _LEASES: Final = "leases.coordination.k8s.io"
 _READS: Final = {"get", "list", "watch"}
 
 
 class Request(NamedTuple):
-    """What was asked: `list`, `watch`, `patch`…, of which resource, and which part of it ("" for all)."""
+    """A verb (`list`, `watch`, `patch`…), a resource, and a subresource or ""."""
 
     verb: str
     resource: str
@@ -127,10 +125,10 @@ class AuditTail:
                     self.last_write = max(self.last_write, answered)
 
     async def until(self, request: Request, count: int, timeout: float) -> None:
-        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while self.requests[request] < count:
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
-            await asyncio.sleep(0.1)
+        """Wait for that many requests of one kind. Raises TimeoutError after `timeout` seconds."""
+
+        def reached() -> bool:
             self.read()
+            return self.requests[request] >= count
+
+        await wait_for(reached, timeout, f"{count} of {request}")

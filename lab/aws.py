@@ -5,7 +5,7 @@
         aws.fail("AccessDeniedException", region="eu-west-1")
         assert aws.count("GetAuthorizationToken") == 1
 
-Invariant: every request is recorded, whatever becomes of it; leaving the context ends every request.
+Invariant: every request is recorded on arrival; leaving the context ends all requests.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class LocalAws(AwsFaults):
 
     Attributes:
         url: the value of AWS_ENDPOINT_URL.
-        delay: seconds that every answer takes.
-        keys: which are accepted.
-        services: what is answered; holds `token_life`, `account`, `passwords`, and the roles' `trust`.
+        delay: seconds before every answer.
+        keys: the keys that it accepts.
+        services: makes the answers; holds `token_life`, `account`, `passwords`, and the roles' `trust`.
         calls: every request so far, in order.
     """
 

@@ -55,7 +55,7 @@ class Call:
 
 
 def read_call(request: web.Request, body: bytes, now: float) -> Call:
-    """Read what is asked; an unknown operation is one that the services refuse."""
+    """Read a request; the services refuse an unknown operation."""
     signature = read_signature(request.headers.get("Authorization", ""))
     service = _SERVICES.get(request.headers.get("X-Amz-Target", ""), "")
     form: dict[str, str] = {}

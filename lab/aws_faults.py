@@ -8,7 +8,7 @@ from typing import Any, Final
 from lab import faults
 from lab.aws_calls import Call
 
-# Answers of HTTP 200 that are no answer at all. `RESHAPED` are the ones made from a good answer.
+# Invalid answers with HTTP 200. `RESHAPED` names those that are made from a valid answer.
 RAW_BODIES: Final[Mapping[str, bytes]] = {
     "text": b"upstream says hello",
     "html": b"<!DOCTYPE html><html><body><h1>Sign in to the guest network</h1></body></html>",
@@ -31,7 +31,7 @@ GARBAGE: Final = (*RAW_BODIES, *RESHAPED)
 
 
 def reshape(body: str, datum: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Spoil a good authorization datum in the way that one of `RESHAPED` names; "" leaves it as it is."""
+    """Spoil a valid authorization datum in the way that one of `RESHAPED` names; "" leaves it as it is."""
     if body == "no-data":
         return []
     changed = {**datum, **(_CHANGES[body] if body else {})}
@@ -73,7 +73,7 @@ class AwsFaults(faults.Faults[Fault]):
         return self.add(Fault(kind="error", code=code, status=status, message=message, **match))
 
     def throttle(self, **match: Any) -> Fault:
-        """Answer as AWS does when it is asked too often."""
+        """Answer as AWS does to too many requests."""
         return self.fail("ThrottlingException", 400, "Rate exceeded", **match)
 
     def garble(self, body: str, **match: Any) -> Fault:

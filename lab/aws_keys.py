@@ -62,7 +62,7 @@ class KeyRing:
     """Decides which keys are accepted.
 
     Attributes:
-        known: access key id → secret key (None: any); None lets everybody in.
+        known: access key id → secret key (None: any); None accepts every key.
         clock_offset: seconds that this AWS is ahead of the machine.
     """
 

@@ -48,7 +48,7 @@ class Services:
     Attributes:
         token_life: seconds until the next ECR tokens expire.
         account: the 12 digits of the account.
-        registry_region: of the registry that ECR's answers name; empty for the one that was asked.
+        registry_region: of the registry that ECR's answers name; empty for the region of the request.
         passwords: all issued so far, in order.
         trust: role ARN → its trust policy; a role without one trusts nobody. None: everybody may assume any.
     """
@@ -63,7 +63,7 @@ class Services:
         self._serials = itertools.count(1)
 
     def respond(self, call: Call, garbage: str = "") -> web.Response:
-        """Answer a request that is let in; `garbage` names what is made of the answer."""
+        """Answer a request that is accepted; `garbage` is one of `GARBAGE`, or empty for a valid answer."""
         call.outcome = "garbage" if garbage else "answered"
         if garbage in RAW_BODIES:
             return raw(call, RAW_BODIES[garbage])

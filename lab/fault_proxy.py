@@ -1,4 +1,4 @@
-"""A proxy between the operator and the API server that can fail in every way of a network or a server.
+"""A proxy between the operator and the API server that fails as networks and servers do.
 
 It terminates TLS with a certificate of its own authority, which the kubeconfig that it writes trusts, and
 forwards requests as the user of the kubeconfig that it was given, so that client certificates work.
@@ -8,7 +8,7 @@ forwards requests as the user of the kubeconfig that it was given, so that clien
         proxy.answer(410, verb="watch", times=1)
         proxy.cut()
 
-Invariant: every request is recorded when it comes, whatever becomes of it; leaving the context ends all.
+Invariant: every request is recorded on arrival; leaving the context ends all requests.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ ERROR_410: Final = json.dumps(_EXPIRED).encode() + b"\n"
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Request:
     """One request, at a monotonic time; `verb` is list, watch, get, or the method in small letters.
 
     `path` is without the query; `fault` is the kind of fault that hit it, or empty.
@@ -68,7 +68,7 @@ class Asked:
     path: str
     fault: str = ""
 
-    def has(self, verb: str | None, path: str) -> bool:
+    def matches(self, verb: str | None, path: str) -> bool:
         """Whether its verb is this (None is any) and its path contains the expression."""
         return verb in (None, self.verb) and re.search(path, self.path) is not None
 
@@ -78,7 +78,7 @@ class Fault(faults.Fault):
     """One thing that goes wrong.
 
     Attributes:
-        kind: `answer` of the proxy's own, `drop` (the connection), `hang`, or `delay` of `seconds`.
+        kind: `answer` of the proxy's own, `drop` (a reset), `hang` until released, or `delay` of `seconds`.
         status, body, headers: of an `answer`; without a body it is a Status object.
         after: the server gets the request first, and its answer is lost.
         verb, path: of the requests that it hits; None is any verb, the path is searched for an expression.
@@ -92,9 +92,9 @@ class Fault(faults.Fault):
     verb: str | None = None
     path: str = ""
 
-    def fits(self, call: Asked) -> bool:
+    def fits(self, call: Request) -> bool:
         """Whether verb and path match."""
-        return call.has(self.verb, self.path)
+        return call.matches(self.verb, self.path)
 
     def response(self) -> web.Response:
         """Make the answer of an `answer`."""
@@ -119,9 +119,9 @@ class FaultProxy(faults.Faults[Fault]):
         self._stack = contextlib.ExitStack()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._watches: set[asyncio.Future[bytes]] = set()
+        self._watches: dict[asyncio.Future[bytes], None] = {}
         self._port = 0
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
 
     async def __aenter__(self) -> Self:
         self._folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
@@ -169,33 +169,23 @@ class FaultProxy(faults.Faults[Fault]):
         path.write_bytes(content)
         return path
 
-    # --- what goes wrong; `match` has `verb`, `path` and `times` of a Fault ------------------------------
+    # --- what goes wrong; `fields` are those of a Fault --------------------------------------------------
 
-    def answer(
-        self,
-        status: int,
-        *,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        after: bool = False,
-        **match: Any,
-    ) -> Fault:
-        """Answer with a status and a body (None: a Status object). `after`: when the server has done it."""
-        return self.add(
-            Fault(kind="answer", status=status, body=body, headers=headers or {}, after=after, **match)
-        )
+    def answer(self, status: int, **fields: Any) -> Fault:
+        """Answer with a status."""
+        return self.add(Fault(kind="answer", status=status, **fields))
 
-    def drop(self, **match: Any) -> Fault:
-        """Cut the connection in place of an answer."""
-        return self.add(Fault(kind="drop", **match))
+    def drop(self, **fields: Any) -> Fault:
+        """Reset the connection in place of an answer."""
+        return self.add(Fault(kind="drop", **fields))
 
-    def hang(self, *, after: bool = False, **match: Any) -> Fault:
-        """Answer nothing until `release`. `after`: when the server has done it."""
-        return self.add(Fault(kind="hang", after=after, **match))
+    def hang(self, **fields: Any) -> Fault:
+        """Answer nothing until `release`."""
+        return self.add(Fault(kind="hang", **fields))
 
-    def delay(self, seconds: float, **match: Any) -> Fault:
+    def delay(self, seconds: float, **fields: Any) -> Fault:
         """Forward after that many seconds."""
-        return self.add(Fault(kind="delay", seconds=seconds, **match))
+        return self.add(Fault(kind="delay", seconds=seconds, **fields))
 
     def clear(self) -> None:
         """End all faults, and forward what hangs."""
@@ -229,22 +219,22 @@ class FaultProxy(faults.Faults[Fault]):
         await self._site.start()
         self._port = self._runner.addresses[0][1]
 
-    # --- what was asked ----------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------------
 
-    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Asked]:
+    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Request]:
         """Choose requests by verb and path since a monotonic time."""
-        return [each for each in self.requests if each.at >= since and each.has(verb, path)]
+        return [each for each in self.requests if each.at >= since and each.matches(verb, path)]
 
     @property
     def open_watches(self) -> int:
         """How many watches go through this proxy now."""
         return len(self._watches)
 
-    # --- the way through ---------------------------------------------------------------------------------
+    # --- forwarding --------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        asked = _read_asked(request)
+        asked = _read_request(request)
         self.requests.append(asked)
         await self._flowing.wait()
         fault = self.find_fault(asked)
@@ -263,19 +253,18 @@ class FaultProxy(faults.Faults[Fault]):
         return await self._forward(request, body, asked)
 
     def _ask(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _DROPPED}
         return self._session.request(
             request.method,
             request.rel_url,
             data=body or None,
-            headers=headers,
+            headers=_forwarded(request.headers),
             allow_redirects=False,
         )
 
-    async def _forward(self, request: web.Request, body: bytes, asked: Asked) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, body: bytes, asked: Request) -> web.StreamResponse:
         try:
             async with self._ask(request, body) as answer:
-                headers = {key: value for key, value in answer.headers.items() if key.lower() not in _DROPPED}
+                headers = _forwarded(answer.headers)
                 if asked.verb == "watch" and answer.ok:
                     return await self._stream(request, answer, headers)
                 text = await answer.read()
@@ -290,13 +279,13 @@ class FaultProxy(faults.Faults[Fault]):
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._watches.add(ending)
+        self._watches[ending] = None
         try:
             await self._pump(answer, response, ending)
         except (aiohttp.ClientError, ConnectionError):
             return faults.reset(request)
         finally:
-            self._watches.discard(ending)
+            del self._watches[ending]
         return response
 
     async def _pump(
@@ -316,8 +305,12 @@ class FaultProxy(faults.Faults[Fault]):
                 return
 
 
-def _read_asked(request: web.Request) -> Asked:
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key.lower() not in _DROPPED}
+
+
+def _read_request(request: web.Request) -> Request:
     verb = request.method.lower()
     if verb == "get" and request.path.rpartition("/")[2] in _COLLECTIONS:
         verb = "watch" if request.query.get("watch") == "true" else "list"
-    return Asked(at=time.monotonic(), verb=verb, path=request.path)
+    return Request(at=time.monotonic(), verb=verb, path=request.path)

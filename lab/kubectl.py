@@ -24,9 +24,9 @@ def find_kubectl() -> Path:
 
 
 async def kubectl(*arguments: str, kubeconfig: Path, home: Path, cwd: Path = ROOT) -> str:
-    """Run kubectl, with its caches in `home`, and return what it printed.
+    """Run kubectl, with its caches in `home`, and return its output.
 
-    Raises LabError, with the end of that, for an exit code other than 0 and after a minute.
+    Raises LabError, with the end of the output, for an exit code other than 0 and after a minute.
     """
     log = home / "kubectl.log"
     log.unlink(missing_ok=True)

@@ -100,7 +100,7 @@ def _rights_for(entry: Json) -> set[Right]:
         return set()
     resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
     verbs = [entry["verb"]]
-    # An apply that creates is asked for both; the log names the one.
+    # An apply that creates needs both rights; the log names one.
     if entry["verb"] == "patch" and entry["responseStatus"]["code"] == 201:
         verbs.append("create")
     group = target.get("apiGroup", "")

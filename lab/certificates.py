@@ -1,5 +1,7 @@
 """The lab's own certificate authority: serving and client certificates, and service account keys."""
 
+import ssl
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,6 +21,13 @@ def key_pair() -> tuple[bytes, bytes]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return _private_pem(key), public
+
+
+def load_chain(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Load a certificate and its key, in PEM; Python reads them from a file only."""
+    with tempfile.NamedTemporaryFile(buffering=0) as file:
+        file.write(certificate + key)
+        context.load_cert_chain(file.name)
 
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -60,6 +69,12 @@ class Authority:
         """Issue a certificate for 127.0.0.1, localhost and these hosts."""
         names = [x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, ("localhost", *hosts))]
         return self._issue(_name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, names)
+
+    def server_context(self, *hosts: str) -> ssl.SSLContext:
+        """Return the context of a server with such a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_chain(context, *self.serving(*hosts))
+        return context
 
     def client(self, user: str, groups: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
         """Issue a client certificate for a user who is a member of these groups."""

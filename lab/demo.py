@@ -173,7 +173,7 @@ async def _run(plane: ControlPlane, home: Path, *, keep: bool) -> None:
     async with plane.api() as api, LocalAws(token_life=TOKEN_LIFE) as aws:
         try:
             await Demo(plane, api, aws, home).run(keep=keep)
-        except (ApiError, aiohttp.ClientError) as error:
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             log = tail(plane.folder / "kube-apiserver.log")
             raise LabError(f"the API server failed ({error}); the end of its log:\n{log}") from error
 

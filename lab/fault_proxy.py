@@ -28,7 +28,7 @@ import yaml
 from aiohttp import web
 
 from lab import faults, kubectl
-from lab.certificates import Authority
+from lab.certificates import Authority, load_chain
 from lab.processes import temporary_folder
 
 _COLLECTIONS: Final = {"secrets", "argohelmreposecrets", "namespaces", "events"}
@@ -124,16 +124,15 @@ class FaultProxy(faults.Faults[Fault]):
         self.requests: list[Request] = []
 
     async def __aenter__(self) -> Self:
-        self._folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
         self._session = self._to_server()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(self._write("proxy.pem", b"".join(self._authority.serving())))
+        self._context = self._authority.server_context()
         await self.accept()
-        self.kubeconfig = self._folder / "proxy.kubeconfig"
+        folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
+        self.kubeconfig = folder / "proxy.kubeconfig"
         server = kubectl.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
         kubectl.write(self.kubeconfig, server, {"token": "of-the-proxy"})
         return self
@@ -152,9 +151,8 @@ class FaultProxy(faults.Faults[Fault]):
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         context = ssl.create_default_context(cadata=authority)
         if "client-key-data" in user:
-            names = ("client-certificate-data", "client-key-data")
-            chain = b"".join(base64.b64decode(user[name]) for name in names)
-            context.load_cert_chain(self._write("client.pem", chain))
+            chain = [base64.b64decode(user[name]) for name in ("client-certificate-data", "client-key-data")]
+            load_chain(context, *chain)
         return aiohttp.ClientSession(
             cluster["server"],
             headers={"Authorization": f"Bearer {user['token']}"} if "token" in user else {},
@@ -162,12 +160,6 @@ class FaultProxy(faults.Faults[Fault]):
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
         )
-
-    def _write(self, name: str, content: bytes) -> Path:
-        path = self._folder / name
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-        return path
 
     # --- what goes wrong; `fields` are those of a Fault --------------------------------------------------
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -62,10 +63,11 @@ def entries(log: Path, since: Mark = BEGINNING) -> Iterator[dict[str, Any]]:
 
 
 def _lines(log: Path, position: int) -> Iterator[bytes]:
-    """Yield the lines from a position on; a last one that is still being written is left for later."""
+    """Yield the lines from a position on, up to one that is still being written."""
     with log.open("rb") as stream:
         stream.seek(position)
-        yield from (line for line in stream if line.endswith(b"\n"))
+        # Beyond a line without an end, the rest of it would come as another line.
+        yield from takewhile(lambda line: line.endswith(b"\n"), stream)
 
 
 def count_requests(

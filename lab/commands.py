@@ -9,6 +9,7 @@ import signal
 import struct
 import sys
 import termios
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ async def started(
     kubeconfig: Path | None = None,
     aws: str | None = None,
     env: Mapping[str, str | None] | None = None,
-    out: int = asyncio.subprocess.PIPE,
+    out: int = PIPE,
     terminal: int | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a command, and end it with the context.
@@ -65,23 +66,15 @@ async def started(
         out: the file descriptor of its standard output.
         terminal: the file descriptor of all three streams.
     """
-    variables: dict[str, str | None] = {
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": None,
-        "LANG": "C.UTF-8",
-        "KUBECONFIG": str(kubeconfig) if kubeconfig else None,
-        "AWS_ENDPOINT_URL": aws,
-        **AWS_KEYS,
-        **(env or {}),
-    }
+    stdin, stdout, stderr = (PIPE, out, PIPE) if terminal is None else (terminal, terminal, terminal)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ecr_operator", *arguments),
-        env=lean_environment(Path("/nonexistent"), **variables),
+        env=_environment(kubeconfig, aws, env or {}),
         cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE if terminal is None else terminal,
-        stdout=out if terminal is None else terminal,
-        stderr=asyncio.subprocess.PIPE if terminal is None else terminal,
-        start_new_session=True,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=terminal is not None,
     )
     try:
         yield process
@@ -90,6 +83,19 @@ async def started(
             process.kill()
         await process.wait()
         process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - else it waits for the collector
+
+
+def _environment(kubeconfig: Path | None, aws: str | None, more: Mapping[str, str | None]) -> dict[str, str]:
+    variables: dict[str, str | None] = {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": None,
+        "LANG": "C.UTF-8",
+        "KUBECONFIG": str(kubeconfig) if kubeconfig else None,
+        "AWS_ENDPOINT_URL": aws,
+        **AWS_KEYS,
+        **more,
+    }
+    return lean_environment(Path("/nonexistent"), **variables)
 
 
 async def run_on_terminal(

@@ -124,7 +124,7 @@ class Demo:
         say((await kubectl(*arguments.split(), kubeconfig=kubeconfig, home=self._home, cwd=cwd)).rstrip())
 
     def _status(self, *arguments: str) -> Process:
-        """The operator's own command, which shows the resources where the demo's output goes."""
+        """Return the operator's own command, which writes to the demo's output."""
         say("", f"$ python -m ecr_operator status {' '.join(arguments)}".rstrip())
         env = {"KUBECONFIG": str(self._plane.kubeconfig), "TERM": os.environ.get("TERM")}
         return Process(
@@ -191,7 +191,7 @@ def main() -> int:
         say("", "Stopped; nothing is left behind.")
         return 0 if keep else 130
     except BrokenPipeError:
-        # Nobody reads any more, and Python would fail once more when it flushes at its end.
+        # The reader has gone, and Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0

@@ -1,7 +1,7 @@
 """The control plane: its audit log, what the roles allow, and that it leaves nothing behind."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,35 +24,39 @@ def plane() -> Iterator[ControlPlane]:
     assert not scripts.processes_in(started.folder)
 
 
-async def test_two_planes_share_nothing(api: Api, namespace: str, plane: ControlPlane) -> None:
-    async with plane.api() as stranger:
-        assert await api.find(NAMESPACES, namespace)
-        assert await stranger.find(NAMESPACES, namespace) is None
+@pytest.fixture
+async def client(plane: ControlPlane) -> AsyncIterator[Api]:
+    """A client of that plane."""
+    async with plane.api() as api:
+        yield api
+
+
+async def test_two_planes_share_nothing(api: Api, client: Api, namespace: str) -> None:
+    assert await api.find(NAMESPACES, namespace)
+    assert await client.find(NAMESPACES, namespace) is None
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
-    plane: ControlPlane, tmp_path: Path
+    plane: ControlPlane, client: Api, tmp_path: Path
 ) -> None:
     since = audit.mark(plane.audit_log)
-    async with plane.api() as client:
-        query = {"watch": "1", "timeoutSeconds": "30"}
-        watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
-        await client.list(SECRETS)
-        await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
-        maps = Resource("v1", "configmaps")
-        await client.merge_patch(maps, "counted", {"data": {"a": "b"}}, "default")
-        expected = {
-            audit.Request("list", "secrets", ""): 1,
-            audit.Request("patch", "configmaps", ""): 2,
-            audit.Request("watch", "secrets", ""): 1,
-        }
+    query = {"watch": "1", "timeoutSeconds": "30"}
+    watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
+    await client.list(SECRETS)
+    await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
+    await client.merge_patch(Resource("v1", "configmaps"), "counted", {"data": {"a": "b"}}, "default")
+    expected = {
+        audit.Request("list", "secrets", ""): 1,
+        audit.Request("patch", "configmaps", ""): 2,
+        audit.Request("watch", "secrets", ""): 1,
+    }
 
-        def counted() -> bool:
-            return audit.count_requests(plane.audit_log, user="admin", since=since) == expected
+    def counted() -> bool:
+        return audit.count_requests(plane.audit_log, user="admin", since=since) == expected
 
-        await wait_for(counted, 2, "the requests in the audit log")
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+    await wait_for(counted, 2, "the requests in the audit log")
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
     # A line that is still being written is left for the next reader.
     (tmp_path / "log").write_text('{"verb": "get", "user": {}, "objectRef": {"resource": "pods"}}\n{"ver')
     assert audit.count_requests(tmp_path / "log") == {audit.Request("get", "pods", ""): 1}

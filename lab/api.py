@@ -4,6 +4,7 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import functools
 import io
 import json
 import secrets
@@ -206,10 +207,10 @@ class Api:
 
     async def install_crds(self, folder: Path | str = "config/crd/bases") -> None:
         """Apply the CRDs of a folder and wait until the server serves them."""
-        files = sorted(Path(folder).glob("*.yaml"))
-        assert files, f"no manifests in {folder}"
-        applied = [await self.apply(yaml.safe_load(file.read_text())) for file in files]
-        await self.crds_served(crd["metadata"]["name"] for crd in applied)
+        manifests = _manifests(Path(folder))
+        for manifest in manifests:
+            await self.apply(manifest)
+        await self.crds_served(manifest["metadata"]["name"] for manifest in manifests)
 
     async def crds_served(self, names: Iterable[str]) -> None:
         """Wait until the server serves these CRDs."""
@@ -228,6 +229,13 @@ class Api:
             await self.list(resource)
             return True
         return False
+
+
+@functools.cache
+def _manifests(folder: Path) -> list[Json]:
+    found = sorted(folder.glob("*.yaml"))
+    assert found, f"no manifests in {folder}"
+    return [yaml.safe_load(path.read_text()) for path in found]
 
 
 def _namespace(manifest: Json) -> str:

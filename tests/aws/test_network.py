@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,9 +44,13 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-async def secure(authority: Authority) -> AsyncIterator[LocalAws]:
+async def secure(authority: Authority, tmp_path: Path) -> AsyncIterator[LocalAws]:
     """A local AWS with AWS's names, reachable only through a proxy."""
-    async with LocalAws(tls=authority.server_context(ECR, CHINA, PUBLIC, FIPS, DUAL)) as local:
+    certificate, key = authority.serving(ECR, CHINA, PUBLIC, FIPS, DUAL)
+    (tmp_path / "server.pem").write_bytes(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    async with LocalAws(tls=context) as local:
         yield local
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import pytest
 import yaml
@@ -12,7 +11,6 @@ from lab import audit, rights
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.waiting import wait_for
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
@@ -86,6 +84,7 @@ async def places(api: Api) -> AsyncIterator[dict[str, str]]:
     for name in names.values():
         for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
             await api.delete_all(resource, name)
+        await api.end_namespace(name)
 
 
 @pytest.fixture(params=list(MODES))
@@ -113,9 +112,12 @@ async def installed(
             await api.delete(await api.resource_of(each), each["metadata"]["name"])
 
 
-async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
+async def test_the_operator_serves_what_the_mode_targets_with_rights_for_no_more(
     installed: Installed, places: dict[str, str], mode: str
 ) -> None:
+    assert await installed.api.list(SECRETS, installed.namespace) == [], "a Secret came with the bundle"
+    having = {place for place, name in places.items() if await _may_write_secrets(installed, name)}
+    assert having == ({*places} if mode == "AllNamespaces" else {"home", *MODES[mode]})
     targets = list(places) if mode == "AllNamespaces" else MODES[mode]
     stages = {place: _stage(installed, name) for place, name in places.items()}
     for stage in stages.values():
@@ -128,23 +130,11 @@ async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
             await stages[place].ready("charts", kind=ARGO_SECRETS)
             assert (await stages[place].token("pull-login")).access_key == KEYS["aws_access_key_id"]
             await stages[place].delete("pull-login")
-            await wait_for(partial(stages[place].find_secret, "pull-login"), 5, f"the repair in {place}")
+            await stages[place].appears("pull-login")
     for place in set(places) - set(targets):
         assert "status" not in await stages[place].resource("pull")
         assert await stages[place].find_secret("pull-login") is None
     assert installed.refusals() == []
-
-
-async def test_it_has_rights_in_its_own_namespace_and_its_targets_only(
-    installed: Installed, places: dict[str, str], mode: str
-) -> None:
-    having = {place for place, name in places.items() if await _may_write_secrets(installed, name)}
-    assert having == ({*places} if mode == "AllNamespaces" else {"home", *MODES[mode]})
-
-
-async def test_no_secret_comes_with_the_bundle(installed: Installed) -> None:
-    assert await installed.api.list(SECRETS, installed.namespace) == []
-    assert "Secret" not in {each["kind"] for each in installed.objects}
 
 
 async def test_an_example_among_the_manifests_would_be_installed_as_a_core_secret(

@@ -1,8 +1,7 @@
 """What OLM makes of the bundle in each install mode, and that the operator does its job with just that."""
 
 from collections.abc import AsyncIterator
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 import yaml
@@ -87,17 +86,11 @@ async def places(api: Api) -> AsyncIterator[dict[str, str]]:
         await api.end_namespace(name)
 
 
-@pytest.fixture(params=list(MODES))
-def mode(request: pytest.FixtureRequest) -> str:
-    """The install mode, and so what is targeted."""
-    return str(request.param)
-
-
 @pytest.fixture
 async def installed(
     mode: str, control_plane: ControlPlane, api: Api, aws: LocalAws, places: dict[str, str]
 ) -> AsyncIterator[Installed]:
-    """The bundle as OLM installs it in the mode of the test."""
+    """The bundle as OLM installs it in the mode that the test has as a parameter."""
     home = places["home"]
     objects = olm.installation(olm.load(), home, [places.get(place, place) for place in MODES[mode]])
     for each in objects:
@@ -112,12 +105,20 @@ async def installed(
             await api.delete(await api.resource_of(each), each["metadata"]["name"])
 
 
-async def test_the_operator_serves_what_the_mode_targets_with_rights_for_no_more(
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_has_rights_in_its_own_namespace_and_its_targets_only_and_brings_no_secret(
     installed: Installed, places: dict[str, str], mode: str
 ) -> None:
-    assert await installed.api.list(SECRETS, installed.namespace) == [], "a Secret came with the bundle"
     having = {place for place, name in places.items() if await _may_write_secrets(installed, name)}
     assert having == ({*places} if mode == "AllNamespaces" else {"home", *MODES[mode]})
+    assert await installed.api.list(SECRETS, installed.namespace) == []
+
+
+# In the other two modes it has the same rights in one namespace.
+@pytest.mark.parametrize("mode", ["MultiNamespace", "AllNamespaces"])
+async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
+    installed: Installed, places: dict[str, str], mode: str
+) -> None:
     targets = list(places) if mode == "AllNamespaces" else MODES[mode]
     stages = {place: _stage(installed, name) for place, name in places.items()}
     for stage in stages.values():
@@ -135,25 +136,6 @@ async def test_the_operator_serves_what_the_mode_targets_with_rights_for_no_more
         assert "status" not in await stages[place].resource("pull")
         assert await stages[place].find_secret("pull-login") is None
     assert installed.refusals() == []
-
-
-async def test_an_example_among_the_manifests_would_be_installed_as_a_core_secret(
-    api: Api, places: dict[str, str]
-) -> None:
-    bundle = olm.load()
-    faulty = replace(bundle, others=(ecr_secret("sample"),))
-    objects = olm.installation(faulty, places["home"], [places["home"]])
-    (stray,) = (each for each in objects if each["kind"] == "Secret")
-    await api.apply(stray, manager="olm")
-    assert (await api.get(SECRETS, "sample", places["home"]))["type"] == "Opaque"
-    assert await api.find(ECR_SECRETS, "sample", places["home"]) is None
-
-
-def test_a_mode_that_is_not_supported_is_refused() -> None:
-    bundle = deepcopy(olm.load())
-    bundle.csv["spec"]["installModes"][0]["supported"] = False
-    with pytest.raises(olm.NotSupportedError, match="OwnNamespace"):
-        olm.installation(bundle, "home", ["home"])
 
 
 def _stage(installed: Installed, namespace: str) -> Scene:

@@ -6,14 +6,15 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 import pytest
 
 from lab import rights
-from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, Api, Resource
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, Api, ApiError, Resource
+from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
 from tests.cluster.builders import core_secret, ecr_secret
@@ -104,8 +105,17 @@ async def _empty(api: Api, kind: Resource, chosen: Callable[[str], bool] = bool)
         return not await left()
 
     for name in await left():
-        await api.delete(kind, name)
+        # It may be on its way out already.
+        with suppress(ApiError):
+            await api.delete(kind, name)
     await wait_for(gone, 60, f"no {kind.plural} of the test")
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    """A local AWS of the test's own."""
+    async with LocalAws() as local:
+        yield local
 
 
 @pytest.fixture

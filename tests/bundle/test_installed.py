@@ -1,19 +1,19 @@
 """What OLM makes of the bundle in each install mode, and that the operator does its job with just that."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 import yaml
 
-from lab import audit, rights
+from lab import rights
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.manifests.installation import CONFIG, token_of
+from tests.manifests.installation import CONFIG, Installation, token_of
 
 KEYS = {"aws_access_key_id": "AKIAOFTHESECRET00000", "aws_secret_access_key": "lab-secret-key"}
 MODES = {
@@ -31,20 +31,14 @@ PLACES = ("home", "team-a", "team-b", "outside")
 
 
 @dataclass(slots=True, kw_only=True)
-class Installed(Scene):
-    """A stage whose operator is what OLM installed in the stage's namespace.
+class Installed(Installation):
+    """A scene whose operator is what OLM installed in the scene's namespace.
 
     Attributes:
         objects: all that OLM created.
-        account_token: of the operator's ServiceAccount.
     """
 
     objects: list[Json]
-    account_token: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        self.kubeconfig = self.plane.write_kubeconfig("olm", token=self.account_token)
-        self.since = self.begun = audit.mark(self.plane.audit_log)
 
     @property
     def deployment(self) -> Json:
@@ -67,12 +61,6 @@ class Installed(Scene):
     def flags(self) -> list[str]:
         """The operator's own, but for the addresses: others run beside it here."""
         return [each for each in olm.manager(self.deployment)["args"] if "-bind-address=" not in each]
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    async with LocalAws() as local:
-        yield local
 
 
 @pytest.fixture

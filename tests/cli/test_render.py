@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -39,12 +38,6 @@ kind: ArgoHelmRepoSecret
 metadata: {name: one}
 spec: {generated_secret_name: one, url: h, region: us-east-1, credential_scope: repo-creds}
 """
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    async with LocalAws() as local:
-        yield local
 
 
 @pytest.fixture

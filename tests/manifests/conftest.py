@@ -1,7 +1,5 @@
 """The session's API server with everything installed on it, and scenes there."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from lab.api import Api
@@ -24,13 +22,6 @@ async def token(installed: ControlPlane, api: Api) -> str:
     """A token of the operator's ServiceAccount."""
     assert installed
     return await installation.token_of(api)
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    """A local AWS of the test's own."""
-    async with LocalAws() as local:
-        yield local
 
 
 @pytest.fixture

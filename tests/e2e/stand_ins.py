@@ -15,7 +15,7 @@ from tests.manifests.installation import NAMESPACE, token_of
 
 DEPLOYMENTS = Resource("apps/v1", "deployments")
 PODS = Resource("v1", "pods")
-_PAUSE = 0.05
+_PAUSE = 0.25
 
 
 @dataclass(slots=True, kw_only=True)

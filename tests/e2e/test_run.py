@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.api import CRDS, NAMESPACES
+from lab.api import CRDS, ECR_SECRETS, NAMESPACES
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.kubectl import find_kubectl
 from lab.waiting import wait_for
+from tests.cluster import reading
 from tests.e2e.stand_ins import StandIns
 from tests.manifests.installation import CONFIG, ROOT, apply
 
@@ -176,13 +178,27 @@ async def test_an_operator_that_is_there_is_left_alone_unless_chosen_and_then_to
         StandIns(plane=bare_plane, aws=aws).at_work(),
         on_cluster.running(env={"E2E_YES": "1", "E2E_INSTALLED": "1"}) as process,
     ):
-        await wait_for(lambda: "--for=condition=Ready" in on_cluster.said, 60, "the wait for Ready")
-        await wait_for(aws.count, 60, "a call of the operator")
+        await wait_for(lambda: _is_denied(bare_plane), 60, "a status that says why")
+        # A signal before that program runs would be seen only after it.
+        await wait_for(lambda: _runs(process.pid, "--for=condition=Ready"), 60, "the wait for Ready")
         os.killpg(process.pid, signal.SIGINT)
         assert await process.wait() == 130
     assert "denies GetAuthorizationToken" in on_cluster.said
     assert on_cluster.calls[-1] == "delete-repository"
     assert await left_in(bare_plane) == before
+
+
+async def _is_denied(plane: ControlPlane) -> bool:
+    async with plane.api() as api:
+        resources = await api.list(ECR_SECRETS)
+    return any(reading.verdict(each, "Refreshed") == ("False", "AccessDenied") for each in resources)
+
+
+def _runs(shell: int, argument: str) -> bool:
+    """Whether a program with this argument runs in a shell."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(argument in child.cmdline() for child in psutil.Process(shell).children())
+    return False
 
 
 async def test_a_dry_run_shows_each_step_and_needs_neither_cluster_nor_aws(script: Script) -> None:

@@ -7,19 +7,19 @@ import pytest
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.kube.identity_objects import KubeIdentityObjects
 from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
 
 GONE = refuse(404, "NotFound")
 
 
 @pytest.fixture
-def tenants(client: KubeClient) -> KubeTenants:
-    return KubeTenants(client)
+def tenants(client: KubeClient) -> KubeIdentityObjects:
+    return KubeIdentityObjects(client)
 
 
 async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
-    server: ScriptedServer, tenants: KubeTenants
+    server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     data = {
         "aws_access_key_id": "one",
@@ -36,7 +36,7 @@ async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
 
 
 async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
-    server: ScriptedServer, tenants: KubeTenants
+    server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [refuse(401, "Unauthorized")] * 2
     for request in (tenants.service_account("team", "ci"), tenants.service_account_token("team", "ci")):
@@ -45,7 +45,7 @@ async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
 
 
 async def test_object_that_is_missing_is_reported_as_such(
-    server: ScriptedServer, tenants: KubeTenants
+    server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [GONE] * 3
     for request in (
@@ -59,7 +59,7 @@ async def test_object_that_is_missing_is_reported_as_such(
 
 
 async def test_answer_without_a_token_is_a_transient_error(
-    server: ScriptedServer, tenants: KubeTenants
+    server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [reply({"status": {"token": 7}})]
     with pytest.raises(TransientError, match="no token"):
@@ -78,7 +78,7 @@ NAMESPACES = {
 
 @pytest.mark.parametrize(("answer", "missing"), NAMESPACES.values(), ids=NAMESPACES)
 async def test_namespace_is_missing_only_where_the_api_server_says_so(
-    server: ScriptedServer, tenants: KubeTenants, answer: Answer, *, missing: bool
+    server: ScriptedServer, tenants: KubeIdentityObjects, answer: Answer, *, missing: bool
 ) -> None:
     server.others = [answer, GONE]
     found = await tenants.missing_namespaces(["team", "gone"])

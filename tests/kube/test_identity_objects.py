@@ -18,7 +18,7 @@ def tenants(client: KubeClient) -> KubeIdentityObjects:
     return KubeIdentityObjects(client)
 
 
-async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
+async def test_keys_are_read_and_of_others_only_the_name(
     server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     data = {
@@ -35,7 +35,7 @@ async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
     assert (await tenants.iam_keys("team", "keys")).data == read
 
 
-async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
+async def test_refused_credentials_are_no_missing_component(
     server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [refuse(401, "Unauthorized")] * 2
@@ -44,7 +44,7 @@ async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
             await request
 
 
-async def test_object_that_is_missing_is_reported_as_such(
+async def test_object_that_is_missing_is_reported(
     server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [GONE] * 3
@@ -58,7 +58,7 @@ async def test_object_that_is_missing_is_reported_as_such(
         assert caught.value.reason is Reason.CREDENTIALS_MISSING
 
 
-async def test_answer_without_a_token_is_a_transient_error(
+async def test_answer_without_token_is_transient(
     server: ScriptedServer, tenants: KubeIdentityObjects
 ) -> None:
     server.others = [reply({"status": {"token": 7}})]

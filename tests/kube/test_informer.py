@@ -144,7 +144,7 @@ async def test_list_first_and_then_a_watch_from_its_version(scene: Scene) -> Non
     assert 40 <= int(second.query["timeoutSeconds"]) < 55
 
 
-async def test_watch_that_ends_continues_from_the_last_version_or_bookmark_without_a_list(
+async def test_watch_that_ends_continues_from_the_last_version_or_bookmark_unlisted(
     scene: Scene,
 ) -> None:
     scene.server.lists = [listing(version="7")]

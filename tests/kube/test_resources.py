@@ -27,7 +27,7 @@ def statuses(client: KubeClient) -> KubeResources:
     return KubeResources(client)
 
 
-async def test_write_replaces_the_whole_status_of_that_very_object(
+async def test_write_replaces_the_whole_status_of_its_object(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     server.others = [stored(status=FULL)]
@@ -84,7 +84,7 @@ async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: K
     assert (server.asked[0].path, server.asked[0].headers["Accept"]) == (PATH, METADATA)
 
 
-async def test_resource_is_active_while_it_exists_and_is_not_being_deleted(
+async def test_resource_is_active_until_it_is_being_deleted(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     deleting = reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}})
@@ -136,7 +136,7 @@ async def test_schema_is_read_again_after_a_failure(
     assert not await statuses.keeps_details("Secret")
 
 
-async def test_old_crds_are_announced_once_at_the_start(
+async def test_old_crds_are_announced_at_the_start(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     server.others = [schema("phase", "lastUpdatedTime"), schema("phase", kind="ArgoHelmRepoSecret")]
@@ -147,7 +147,7 @@ async def test_old_crds_are_announced_once_at_the_start(
     assert "operator's own identity" in line["event"]
 
 
-async def test_pruned_status_shows_an_old_crd_which_is_logged_once(
+async def test_pruned_status_is_logged_once_as_an_old_crd(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     pruned = stored(status={"phase": "Updated"})
@@ -159,7 +159,7 @@ async def test_pruned_status_shows_an_old_crd_which_is_logged_once(
     assert await statuses.keeps_details("Secret")
 
 
-async def test_status_without_details_shows_nothing_of_the_crd(
+async def test_status_without_details_shows_no_old_crd(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     legacy = {"phase": "Updated", "conditions": []}

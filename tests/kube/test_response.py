@@ -72,7 +72,7 @@ async def test_endless_response_is_read_up_to_16_mib(server: ScriptedServer, cli
     assert await client.request("GET", "/api") == {"fine": True}
 
 
-async def test_page_is_read_up_to_its_own_limit_and_returned_with_its_size(
+async def test_page_has_its_own_limit_and_comes_with_its_size(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     body = json.dumps({"items": ["x" * 1000]}).encode()
@@ -83,7 +83,7 @@ async def test_page_is_read_up_to_its_own_limit_and_returned_with_its_size(
         await client.page("/api", query=(), accept=JSON, seconds=5, max_bytes=len(body) - 1)
 
 
-async def test_watch_joins_lines_from_pieces_and_drops_half_a_line_at_the_end(
+async def test_watch_joins_pieces_and_drops_half_a_line(
     server: ScriptedServer, client: KubeClient
 ) -> None:
     whole = event("ADDED", "ü") + b"\n  \n" + event("MODIFIED") + event("DELETED")[:-9]
@@ -103,7 +103,7 @@ async def test_endless_line_ends_the_watch(server: ScriptedServer, client: KubeC
 
 
 @pytest.mark.parametrize("sent", [b"<html>\n", b"[1]\n", b"\xff\n", b"7\n"])
-async def test_line_that_is_not_an_event_is_an_error(
+async def test_line_that_is_no_event_is_an_error(
     server: ScriptedServer, client: KubeClient, sent: bytes
 ) -> None:
     server.watches = [stream(sent)]

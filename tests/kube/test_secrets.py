@@ -48,7 +48,7 @@ async def test_secret_is_created_only_where_nothing_is(server: ScriptedServer, s
     assert applied == view(OF, version="11")
 
 
-async def test_secret_is_changed_only_in_the_version_last_seen(
+async def test_secret_is_changed_only_as_last_seen(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [STORED]
@@ -94,7 +94,7 @@ async def test_apply_that_is_refused(
     assert type(caught.value) is kind
 
 
-async def test_token_that_a_webhook_sends_back_is_not_in_the_message(
+async def test_token_sent_back_by_a_webhook_is_not_shown(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [refuse(400, "BadRequest", f"denied: {manifest()}")]
@@ -104,7 +104,7 @@ async def test_token_that_a_webhook_sends_back_is_not_in_the_message(
     assert manifest()["data"][".dockerconfigjson"][:60] not in caught.value.message
 
 
-async def test_look_reads_metadata_and_read_the_whole_secret(
+async def test_look_reads_metadata_and_read_the_whole(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     whole = {"metadata": {}, "data": {"a": "b"}}
@@ -115,7 +115,7 @@ async def test_look_reads_metadata_and_read_the_whole_secret(
     assert asked == [("GET", PATH, METADATA), ("GET", PATH, JSON)]
 
 
-async def test_absent_secret_is_none_and_need_not_be_deleted(
+async def test_absent_secret_is_none_and_deleted(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [refuse(404, "NotFound")] * 3
@@ -132,7 +132,7 @@ async def test_read_that_fails_is_an_error(server: ScriptedServer, store: Secret
         await store.read("team", "web-pull")
 
 
-async def test_secret_is_deleted_only_in_the_version_last_seen(
+async def test_secret_is_deleted_only_as_last_seen(
     server: ScriptedServer, store: SecretStore
 ) -> None:
     server.others = [reply({"kind": "Status", "status": "Success"}), refuse(409, "Conflict")]

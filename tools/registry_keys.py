@@ -164,7 +164,7 @@ def main() -> int:
     return 0
 
 
-def _text(answers: Mapping[str, Any]) -> str:
+def _text(answers: dict[str, Any]) -> str:
     """JSON with one line a key."""
     line = partial(json.dumps, ensure_ascii=False)
     keys = ",\n".join(f"  {line(key)}: {line(answer)}" for key, answer in answers["keys"].items())

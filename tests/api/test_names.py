@@ -34,8 +34,8 @@ INVALID = {
     "a prefix too long": f"{'a' * 254}/b",
     "a line break": "a\n",
 }
-RESERVED = ("kubernetes.io/a", "node.kubernetes.io/a", "x.k8s.io/a", "ecr.mobb.redhat.com/adopt")
-RESERVED += ("argocd.argoproj.io/secret-type", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance")
+RESERVED = ["kubernetes.io/a", "node.kubernetes.io/a", "x.k8s.io/a", "ecr.mobb.redhat.com/adopt"]
+RESERVED += ["argocd.argoproj.io/secret-type", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"]
 
 
 @pytest.mark.parametrize("key", [*INVALID.values(), *RESERVED], ids=[*INVALID, *RESERVED])

@@ -72,7 +72,8 @@ def test_a_frequency_that_go_parses_is_valid_and_one_of_another_type_absent(
     frequency: object, hours: int, invalid: set[str]
 ) -> None:
     of = resource(frequency=frequency)
-    assert (desired(of).frequency, desired(of).invalid_fields) == (timedelta(hours=hours), invalid)
+    assert desired(of).frequency == timedelta(hours=hours)
+    assert desired(of).invalid_fields == invalid
     assert (of.problem is None) is (not invalid)
 
 

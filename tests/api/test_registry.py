@@ -28,9 +28,9 @@ def error_for(key: str, region: str | None = None) -> PermanentError:
 
 HOSTS: Final = """
     A.dkr.ecr.us-east-2.amazonaws.com A.dkr.ecr.cn-north-1.amazonaws.com.cn
-    A.dkr.ecr.us-gov-west-1.amazonaws.com A.dkr.ecr.us-iso-east-1.c2s.ic.gov A.dkr.ecr.us-isob-east-1.sc2s.sgov.gov
-    A.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk A.dkr.ecr.us-isof-south-1.csp.hci.ic.gov
-    A.dkr.ecr.eusc-de-east-1.amazonaws.eu
+    A.dkr.ecr.us-gov-west-1.amazonaws.com A.dkr.ecr.us-iso-east-1.c2s.ic.gov
+    A.dkr.ecr.us-isob-east-1.sc2s.sgov.gov A.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk
+    A.dkr.ecr.us-isof-south-1.csp.hci.ic.gov A.dkr.ecr.eusc-de-east-1.amazonaws.eu
     A.dkr.ecr-fips.us-east-1.amazonaws.com A.dkr.ecr-fips.us-gov-east-1.amazonaws.com
     A.dkr-ecr.us-west-2.on.aws A.dkr-ecr-fips.us-west-2.on.aws A.dkr-ecr-fips.us-gov-west-1.on.aws
     A.dkr-ecr.cn-northwest-1.on.amazonwebservices.com.cn A.dkr-ecr.eusc-de-east-1.on.amazonwebservices.eu

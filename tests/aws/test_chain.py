@@ -40,7 +40,7 @@ def pod_token(agent: KeyEndpoints, environ: Environ, tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_renewed_pod_token_is_read_when_the_keys_are_due(
+async def test_a_pod_token_is_read_again(
     metadata: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer
 ) -> None:
     metadata.key_life = 300
@@ -118,9 +118,7 @@ CALLS = {
 
 @pytest.mark.usefixtures("pod_token")
 @pytest.mark.parametrize("profile", CALLS)
-async def test_a_named_profile_is_used_with_its_sources(
-    aws: LocalAws, config: Path, environ: Environ, profile: str
-) -> None:
+async def test_a_profile_and_its_sources(aws: LocalAws, config: Path, environ: Environ, profile: str) -> None:
     config.write_text(PROFILES)
     environ(AWS_PROFILE=profile)
     assert await key_id()
@@ -209,7 +207,8 @@ def login(home: Path) -> None:
     """Write what `aws sso login` writes; the file's name comes of the start URL or the session's name."""
     cache = home / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
-    sessions = (f"[profile {name}]\n{SSO}sso_session={name}\n[sso-session {name}]\n{PORTAL}" for name in SESSIONS)
+    session = f"[profile {{0}}]\n{SSO}sso_session={{0}}\n[sso-session {{0}}]\n{PORTAL}"
+    sessions = map(session.format, SESSIONS)
     (home / ".aws" / "config").write_text(f"[profile legacy]\n{SSO}{PORTAL}{''.join(sessions)}")
     for key in (START, *SESSIONS[:3]):
         token = {"startUrl": START, "region": "eu-west-1", "accessToken": f"sso-token-{key == 'refused'}"}
@@ -218,9 +217,7 @@ def login(home: Path) -> None:
         (cache / f"{name}.json").write_text(json.dumps(token))
 
 
-async def test_a_cached_sso_login_is_used_and_an_unusable_one_reported(
-    metadata: KeyEndpoints, tmp_path: Path
-) -> None:
+async def test_a_cached_sso_login_is_used_or_reported(metadata: KeyEndpoints, tmp_path: Path) -> None:
     metadata.sso_token = "sso-token-False"  # noqa: S105 -- made up
     login(tmp_path)
     kept = {name: os.environ[name] for name in ("PATH", "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")}
@@ -304,9 +301,7 @@ async def test_the_instance_is_never_asked_for_a_resource_that_names_an_identity
     assert (metadata.asked, aws.calls) == ([], [])
 
 
-async def test_a_failing_metadata_service_is_left_alone_for_five_minutes(
-    metadata: KeyEndpoints, config: Path
-) -> None:
+async def test_a_failing_instance_is_left_alone_for_a_while(metadata: KeyEndpoints, config: Path) -> None:
     clock = JumpingClock()
     async with EcrTokenIssuer(clock) as issuer:
         await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
@@ -359,9 +354,7 @@ async def test_an_instance_without_usable_keys_costs_one_short_attempt_and_is_na
 @pytest.mark.parametrize(
     "endpoint", ["nonsense", "http://", "http://metadata.invalid", "http://127.0.0.1:{closed}"]
 )
-async def test_a_metadata_service_that_is_not_there_costs_nothing_and_is_named(
-    aws: LocalAws, environ: Environ, endpoint: str
-) -> None:
+async def test_an_absent_instance_service_is_named(aws: LocalAws, environ: Environ, endpoint: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = endpoint.format(closed=unused.getsockname()[1])
@@ -373,7 +366,7 @@ async def test_a_metadata_service_that_is_not_there_costs_nothing_and_is_named(
     assert "metadata service" in error.message or "AWS_EC2_METADATA_SERVICE_ENDPOINT" in error.message
 
 
-async def test_the_instances_expired_keys_are_fetched_afresh(
+async def test_the_instances_expired_keys_are_renewed(
     aws: LocalAws, metadata: KeyEndpoints, issuer: EcrTokenIssuer
 ) -> None:
     metadata.role = "node"

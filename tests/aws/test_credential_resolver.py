@@ -117,7 +117,7 @@ async def test_a_denial_is_reported_with(
     known: dict[str, str],
     words: tuple[str, ...],
 ) -> None:
-    aws.services.trust, aws.keys.known = trust, known
+    aws.services.trust, aws.keys.known = trust, dict(known)
     async with operator(Tenants(roles={"team/ci": ROLE})) as issuer:
         error = await refusal(issuer, asking(identity))
     assert error.reason is Reason.ACCESS_DENIED
@@ -156,7 +156,7 @@ async def test_role_arn_takes_precedence_over_the_annotation(aws: LocalAws) -> N
         pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "not a valid IAM role ARN", id="a wildcard"),
     ],
 )
-async def test_a_service_account_without_a_role_is_reported(
+async def test_an_account_without_a_role_is_reported(
     aws: LocalAws, roles: dict[str, str | None], words: str
 ) -> None:
     async with operator(Tenants(roles=roles)) as issuer:
@@ -306,7 +306,7 @@ CHANGES: dict[str, tuple[Identity, Change]] = {
 
 
 @pytest.mark.parametrize(("identity", "change"), CHANGES.values(), ids=CHANGES)
-async def test_the_basis_is_another_after_a_change_and_the_same_without_one(
+async def test_the_basis_changes_with_what_permits_the_identity(
     aws: LocalAws, identity: Identity, change: Change
 ) -> None:
     world = populated()
@@ -320,9 +320,7 @@ async def test_the_basis_is_another_after_a_change_and_the_same_without_one(
 
 
 @pytest.mark.parametrize("identity", [CHAINED, ACCOUNT, ACCOUNT_WITH_ROLE, KEYS, OPERATOR])
-async def test_a_token_bears_the_basis_of_the_call_that_got_it_and_it_is_read_once(
-    aws: LocalAws, identity: Identity
-) -> None:
+async def test_a_token_bears_its_basis_which_is_read_once(aws: LocalAws, identity: Identity) -> None:
     world = populated()
     async with operator(world, IdentityPolicy()) as issuer:
         token = await issuer.issue(asking(identity))

@@ -85,7 +85,7 @@ async def test_other_keys_of_the_same_size_and_time_are_seen(config: Path, issue
     assert await key_id(issuer) == OTHER_KEY
 
 
-async def test_a_renewed_web_identity_token_changes_nothing_until_its_session_ends(
+async def test_a_renewed_web_token_counts_when_its_session_ends(
     aws: LocalAws, web_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     await issuer.issue(IRELAND)
@@ -101,7 +101,7 @@ async def test_a_renewed_web_identity_token_changes_nothing_until_its_session_en
     assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.another"]
 
 
-async def test_a_new_web_identity_token_counts_where_the_last_one_was_refused(
+async def test_a_new_web_token_counts_where_the_last_was_refused(
     aws: LocalAws, web_file: Path, issuer: EcrTokenIssuer
 ) -> None:
     aws.fail("InvalidIdentityToken", 400, times=1)
@@ -206,7 +206,7 @@ async def test_invalidations_count_once_in_half_a_minute() -> None:
 SOURCES = [TokenSource(region=f"lab-{number}") for number in range(8)]
 
 
-async def test_an_agent_is_asked_once_for_all_regions_and_again_when_its_keys_are_due(
+async def test_an_agent_is_asked_once_for_all_regions_and_when_keys_are_due(
     agent: KeyEndpoints,
 ) -> None:
     async with EcrTokenIssuer() as issuer:

@@ -45,9 +45,7 @@ def mismatches(logs: list[EventDict]) -> list[tuple[str, str]]:
     return [(line["region"], line["answered_region"]) for line in logs if "answered_region" in line]
 
 
-async def test_a_registry_of_another_region_is_logged_once_per_source_and_not_refused(
-    aws: LocalAws, issuer: EcrTokenIssuer
-) -> None:
+async def test_a_registry_of_another_region_is_logged_once(aws: LocalAws, issuer: EcrTokenIssuer) -> None:
     with structlog.testing.capture_logs() as logs:
         fips = (TokenSource(region=region) for region in ("fips-us-east-2", "us-east-2-fips"))
         for source in (IRELAND, PUBLIC, *fips):
@@ -81,9 +79,7 @@ def test_logged_mismatches_are_bounded_and_name_their_namespace() -> None:
     assert [line.get("namespace") for line in logs[256:]] == [None, "team"]
 
 
-async def test_an_endpoint_of_one_service_takes_precedence(
-    aws: LocalAws, environ: Environ, issuer: EcrTokenIssuer
-) -> None:
+async def test_a_services_endpoint_wins(aws: LocalAws, environ: Environ, issuer: EcrTokenIssuer) -> None:
     async with LocalAws() as other:
         environ(AWS_ENDPOINT_URL_ECR=other.url)
         await issuer.issue(IRELAND)
@@ -183,7 +179,7 @@ async def test_throttling_reports_how_long_to_wait(aws: LocalAws, issuer: EcrTok
 
 async def test_a_silent_aws_is_given_up_in_bounded_time(aws: LocalAws) -> None:
     aws.hang()
-    async with EcrTokenIssuer(call_seconds=0.3) as issuer:
+    async with EcrTokenIssuer(call_seconds=0.1) as issuer, asyncio.timeout(8):  # the SDK's own limit is 10 s
         error = await refusal(issuer)
     assert error.reason is Reason.AWS_UNAVAILABLE
     assert "in time" in error.message

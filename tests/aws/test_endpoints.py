@@ -95,8 +95,8 @@ def test_any_safe_region_is_asked_or_refused_in_words(region: str) -> None:
     assert message.isprintable()
 
 
-QUIET = ("https://ecr.example.com", "http://localhost:4566", "http://aws.localhost", "http://127.0.0.1:4566")
-QUIET += ("http://127.9.9.9", "http://[::1]:4566", "http://[", "")
+QUIET = ["https://ecr.example.com", "http://localhost:4566", "http://aws.localhost", "http://127.0.0.1:4566"]
+QUIET += ["http://127.9.9.9", "http://[::1]:4566", "http://[", ""]
 LOUD = ("http://user:pa55word@aws.example.com", "HTTP://10.0.0.1:80", " http://[fd00::1]/ ", "http://aws")
 
 

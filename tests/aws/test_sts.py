@@ -89,7 +89,7 @@ TROUBLE: dict[str, Callable[[LocalAws], object]] = {
 
 @pytest.mark.usefixtures("role")
 @pytest.mark.parametrize("cause", TROUBLE.values(), ids=TROUBLE)
-async def test_where_sts_fails_the_next_region_is_asked_and_first_from_then_on(
+async def test_where_sts_fails_the_next_region_is_asked_from_then_on(
     aws: LocalAws, cause: Callable[[LocalAws], object]
 ) -> None:
     cause(aws)

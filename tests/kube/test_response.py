@@ -83,9 +83,7 @@ async def test_page_has_its_own_limit_and_comes_with_its_size(
         await client.page("/api", query=(), accept=JSON, seconds=5, max_bytes=len(body) - 1)
 
 
-async def test_watch_joins_pieces_and_drops_half_a_line(
-    server: ScriptedServer, client: KubeClient
-) -> None:
+async def test_watch_joins_pieces_and_drops_half_a_line(server: ScriptedServer, client: KubeClient) -> None:
     whole = event("ADDED", "ü") + b"\n  \n" + event("MODIFIED") + event("DELETED")[:-9]
     server.watches = [stream(*(whole[place : place + 1] for place in range(len(whole))))]
     assert [each["type"] for each in await watch(client)] == ["ADDED", "MODIFIED"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.duration import parse_go_duration
@@ -18,7 +18,6 @@ from tests.api.json_values import texts
 ANSWERS: Final[dict[str, int | None]] = json.loads(
     Path(__file__).with_name("go_durations.json").read_text(encoding="utf-8")
 )
-UNHURRIED: Final = settings(deadline=None)
 LONGEST_MESSAGE: Final = 160
 
 
@@ -66,7 +65,6 @@ def test_the_longest_text_is_64_characters_and_a_longer_one_is_not_read() -> Non
         parse_go_duration(Long("1h" * 600_000))
 
 
-@UNHURRIED
 @given(texts | st.text(alphabet="0123456789.+-hmsnuµμ \u0663"))
 def test_any_text_is_a_duration_or_one_short_line(text: str) -> None:
     try:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.desired import ArgoOptions, Problem, Resource
@@ -25,7 +25,6 @@ from tests.api.json_values import json_values, lists_of, objects, texts
 from tests.builders import HOST, NOW, OHIO, desired, raw_resource, resource, tokens
 
 ARGO: Final = "ArgoHelmRepoSecret"
-UNHURRIED: Final = settings(deadline=None)
 HUGE: Final = 1_300_000
 
 fields = st.sampled_from([*SecretSpec.model_fields, *ArgoHelmRepoSecretSpec.model_fields, "other"])
@@ -147,7 +146,6 @@ def test_metadata_without_generation_or_time_is_old() -> None:
     assert (of.generation, of.created_at) == (0, datetime.fromtimestamp(0, UTC))
 
 
-@UNHURRIED
 @given(
     kind=st.sampled_from(KINDS),
     spec=json_values

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.errors import PermanentError
@@ -14,7 +14,6 @@ from ecr_operator.api.token import TokenSource
 
 ACCOUNT: Final = "123456789012"
 PLAIN: Final = f"{ACCOUNT}.dkr.ecr.us-east-2.amazonaws.com"
-UNHURRIED: Final = settings(deadline=None)
 SAFE_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 LONGEST_MESSAGE: Final = 400
 DNS_LABEL: Final = 63
@@ -195,7 +194,6 @@ PIECES: Final = st.lists(
 ).map("".join)
 
 
-@UNHURRIED
 @given(key=st.text() | PIECES, region=st.none() | st.text() | st.from_regex(SAFE_REGION, fullmatch=True))
 def test_any_input_gives_a_safe_region_or_a_permanent_error(key: str, region: str | None) -> None:
     try:

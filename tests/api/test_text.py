@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.text import (
@@ -22,8 +22,6 @@ from ecr_operator.api.text import (
 )
 from tests.api.json_values import json_values
 from tests.builders import NOW
-
-UNHURRIED: Final = settings(deadline=None)
 
 
 class Endless(dict[str, Any]):
@@ -77,7 +75,6 @@ def test_depth_is_no_danger() -> None:
     assert intern_json(nested(900)) == nested(900)
 
 
-@UNHURRIED
 @given(json_values)
 def test_any_value_can_be_measured_and_looked_into(value: Any) -> None:
     assert is_within(value, 10**6) or not is_within(value, 10)
@@ -131,7 +128,6 @@ def test_parse_time_reads_rfc_3339(text: object, expected: datetime | None) -> N
     assert parse_time(text) == expected
 
 
-@UNHURRIED
 @given(st.text() | st.datetimes(timezones=st.timezones()).map(datetime.isoformat))
 def test_parse_time_never_raises(text: str) -> None:
     parsed = parse_time(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.usable_keys import (
@@ -26,7 +26,6 @@ IMAGES: Final[list[str]] = RECORDED["images"]
 ANSWERS: Final[dict[str, dict[str, list[str]]]] = RECORDED["keys"]
 ZONE: Final = "dkr.ecr.us-east-2.amazonaws.com"
 HOST: Final = f"123456789012.{ZONE}"
-UNHURRIED: Final = settings(deadline=None)
 LONGEST_MESSAGE: Final = 500
 
 
@@ -197,7 +196,6 @@ TEXTS: Final = (
 PIECES: Final = st.lists(st.sampled_from([*TEXTS, " "]), max_size=12).map("".join)
 
 
-@UNHURRIED
 @given(st.text() | PIECES)
 def test_any_text_gets_an_answer_in_short_printable_words(key: str) -> None:
     hint = argo_hint(key, scope="repo-creds", repo_type="oci")

@@ -128,23 +128,18 @@ async def test_a_denial_is_reported_with(
 # service_account.
 
 
-async def test_a_service_accounts_token_is_exchanged_for_the_role_of_its_annotation(
+async def test_a_service_accounts_token_is_exchanged_for_its_annotations_role_or_role_arn(
     aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # nothing of the operator's is needed
         monkeypatch.delenv(name)
     aws.services.trust = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:team:ci"}))}
-    async with operator(Tenants(roles={"team/ci": ROLE}), IdentityPolicy()) as issuer:
-        token = await issuer.issue(asking(ACCOUNT))
-    assert role_of(aws, token) == ROLE
+    for annotation, identity in ((ROLE, ACCOUNT), (OTHER_ROLE, replace(ACCOUNT, role_arn=ROLE))):
+        async with operator(Tenants(roles={"team/ci": annotation}), IdentityPolicy()) as issuer:
+            token = await issuer.issue(asking(identity))
+        assert role_of(aws, token) == ROLE
     assert (aws.calls[0].operation, aws.calls[0].access_key) == (WEB, "")
     assert aws.calls[0].session == "ecr-secret-operator@team"
-
-
-async def test_role_arn_takes_precedence_over_the_annotation(aws: LocalAws) -> None:
-    async with operator(Tenants(roles={"team/ci": OTHER_ROLE}), IdentityPolicy()) as issuer:
-        token = await issuer.issue(asking(replace(ACCOUNT, role_arn=ROLE)))
-    assert role_of(aws, token) == ROLE
 
 
 @pytest.mark.parametrize(
@@ -170,19 +165,17 @@ async def test_an_account_without_a_role_is_reported(
 # aws_iam_secret.
 
 
-async def test_the_keys_of_a_secret_sign_the_call(aws: LocalAws) -> None:
-    async with operator() as issuer:
-        token = await issuer.issue(asking(KEYS))
-    assert decode_token(token.password).access_key == OTHER_KEY
-    assert aws.count() == 1
-
-
-async def test_a_secrets_keys_assume_its_role_without_the_operators_external_id(aws: LocalAws) -> None:
+async def test_a_secrets_keys_sign_or_assume_its_role_without_the_operators_external_id(
+    aws: LocalAws,
+) -> None:
     policy = IdentityPolicy(external_id="the-cluster", session_tags=True)
     async with operator(policy=policy) as issuer:
+        plain = await issuer.issue(asking(KEYS))
         token = await issuer.issue(asking(replace(KEYS, role_arn=ROLE)))
+    assert decode_token(plain.password).access_key == OTHER_KEY
     assert role_of(aws, token) == ROLE
-    assert (aws.calls[0].access_key, aws.calls[0].external_id) == (OTHER_KEY, "")
+    (assumed,) = aws.select(STS)
+    assert (assumed.access_key, assumed.external_id, assumed.tags) == (OTHER_KEY, "", {})
 
 
 # How often STS is asked, and for whom.
@@ -246,12 +239,11 @@ async def test_a_silent_sts_of_one_region_delays_no_other(aws: LocalAws) -> None
         assert await stuck
 
 
-@pytest.mark.parametrize("body", ["html", "empty-object", "binary"])
-async def test_garbage_from_sts_is_reported_and_asked_for_again(aws: LocalAws, body: str) -> None:
-    aws.garble(body, operation=STS, times=1)
+async def test_garbage_from_sts_is_reported_and_asked_for_again(aws: LocalAws) -> None:
     async with operator() as issuer:
-        error = await refusal(issuer, asking(CHAINED))
-        assert isinstance(error, TransientError)
+        for body in ("html", "empty-object", "binary"):
+            aws.garble(body, operation=STS, times=1)
+            assert isinstance(await refusal(issuer, asking(CHAINED)), TransientError)
         assert await issuer.issue(asking(CHAINED))
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.kube import paths
@@ -50,7 +50,6 @@ def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
             make()
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_name_in_a_path_is_one_segment(name: str) -> None:
     try:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import given
 
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import JSON, KubeClient
@@ -15,7 +15,6 @@ from tests.api.json_values import json_values
 from tests.kube.conftest import failure, watch, watch_failure
 from tests.kube.server import ScriptedServer, event, line, reply, stream, text
 
-UNHURRIED: Final = settings(deadline=None)
 LEVELS: Final = 20_000
 HTML: Final = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 SERVER_ERROR: Final = "Internal Server Error"
@@ -139,14 +138,12 @@ def test_json_that_is_not_utf_8_is_replaced() -> None:
     assert parse_json(b'{"a": {"f:\xff\xfe": 1}, "b": "\xc3\xa4"}') == {"a": {"f:\ufffd\ufffd": 1}, "b": "ä"}
 
 
-@UNHURRIED
 @given(json_values)
 def test_limit_depth_leaves_json_as_it_is_that_is_not_too_deep(value: Any) -> None:
     text = json.dumps(value).encode()
     assert limit_depth(text) == text
 
 
-@UNHURRIED
 @given(json_values)
 def test_limit_depth_changes_nothing_beside_what_is_too_deep(value: Any) -> None:
     text = json.dumps([value, "here", value])

@@ -52,9 +52,7 @@ def test_a_flaw_is_found(text: str, flaw: str) -> None:
     assert flaw in (find_flaw(text.encode()) or "")
 
 
-async def test_a_flaw_is_reported_with_its_file_and_without_a_value(
-    config: Path, issuer: EcrTokenIssuer
-) -> None:
+async def test_a_flaw_is_reported_with_its_file_but_no_value(config: Path, issuer: EcrTokenIssuer) -> None:
     config.write_text(BAD["half a quote"][0])
     message = (await refusal(issuer)).message
     assert f"{config}, {BAD['half a quote'][1]}" in message

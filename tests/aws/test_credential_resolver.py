@@ -151,9 +151,7 @@ async def test_a_service_accounts_token_is_exchanged_for_its_annotations_role_or
         pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "not a valid IAM role ARN", id="a wildcard"),
     ],
 )
-async def test_an_account_without_a_role_is_reported(
-    aws: LocalAws, roles: dict[str, str | None], words: str
-) -> None:
+async def test_an_account_needs_a_role(aws: LocalAws, roles: dict[str, str | None], words: str) -> None:
     async with operator(Tenants(roles=roles)) as issuer:
         error = await refusal(issuer, asking(ACCOUNT))
     assert (type(error), error.reason) == (PermanentError, Reason.CREDENTIALS_MISSING)
@@ -165,9 +163,7 @@ async def test_an_account_without_a_role_is_reported(
 # aws_iam_secret.
 
 
-async def test_a_secrets_keys_sign_or_assume_its_role_without_the_operators_external_id(
-    aws: LocalAws,
-) -> None:
+async def test_a_secrets_keys_sign_or_assume_its_role_without_our_external_id(aws: LocalAws) -> None:
     policy = IdentityPolicy(external_id="the-cluster", session_tags=True)
     async with operator(policy=policy) as issuer:
         plain = await issuer.issue(asking(KEYS))

@@ -206,9 +206,7 @@ async def test_invalidations_count_once_in_half_a_minute() -> None:
 SOURCES = [TokenSource(region=f"lab-{number}") for number in range(8)]
 
 
-async def test_an_agent_is_asked_once_for_all_regions_and_when_keys_are_due(
-    agent: KeyEndpoints,
-) -> None:
+async def test_an_agent_is_asked_once_for_all_regions_and_when_keys_are_due(agent: KeyEndpoints) -> None:
     async with EcrTokenIssuer() as issuer:
         await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
         await issuer.issue(SOURCES[0])

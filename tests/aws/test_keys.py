@@ -33,9 +33,7 @@ READ = {
 
 
 @pytest.mark.parametrize(("data", "session_token"), READ.values(), ids=READ)
-def test_keys_are_read_in_any_case_without_white_space_around(
-    data: dict[str, str], session_token: str | None
-) -> None:
+def test_keys_are_read_in_any_case_and_stripped(data: dict[str, str], session_token: str | None) -> None:
     keys = read_iam_keys(data, "Secret a/b")
     assert (keys.access_key, keys.secret_key, keys.session_token) == (KEY, SECRET, session_token)
     assert repr(keys) == "AwsKeys()", "nothing of them is shown"

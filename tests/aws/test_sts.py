@@ -104,9 +104,7 @@ async def test_where_sts_fails_the_next_region_is_asked_from_then_on(
 
 
 @pytest.mark.usefixtures("role")
-async def test_the_last_is_the_partitions_default_and_the_first_failure_is_reported(
-    aws: LocalAws,
-) -> None:
+async def test_the_last_is_the_partitions_default_and_the_first_failure_is_reported(aws: LocalAws) -> None:
     aws.fail("AccessDenied", 403, "Not authorized to perform sts:AssumeRole", operation=STS)
     async with operator("eu-west-1", "eu-west-2") as issuer:
         for _ in range(2):
@@ -127,9 +125,7 @@ async def test_of_many_regions_that_fail_each_gets_its_turn(aws: LocalAws) -> No
 
 
 @pytest.mark.usefixtures("role")
-async def test_a_resource_in_another_partition_is_denied_and_its_aws_not_asked(
-    aws: LocalAws,
-) -> None:
+async def test_a_resource_in_another_partition_is_denied_and_its_aws_not_asked(aws: LocalAws) -> None:
     chained = Identity(namespace="team", role_arn=CHINESE)
     async with operator("cn-north-1", "eu-west-1", policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
         plain = TokenSource(region="cn-north-1")
@@ -144,9 +140,7 @@ async def test_a_resource_in_another_partition_is_denied_and_its_aws_not_asked(
 
 
 @pytest.mark.usefixtures("role")
-async def test_a_resources_role_is_assumed_in_its_region_after_the_first_hop(
-    aws: LocalAws,
-) -> None:
+async def test_a_resources_role_is_assumed_in_its_region_after_the_first_hop(aws: LocalAws) -> None:
     source = TokenSource(region="us-west-2", identity=Identity(namespace="team", role_arn=f"{ROLE}-2"))
     async with operator("eu-west-1", policy=IdentityPolicy(permitted_roles=("*",))) as issuer:
         await issuer.issue(source)

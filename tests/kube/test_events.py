@@ -58,9 +58,7 @@ async def test_event_is_posted_to_the_resources_namespace(server: ScriptedServer
     assert asked.body == event_of(resource(), DENIED, NOW, "pod-1", 1)
 
 
-async def test_event_of_an_earlier_term_is_not_sent_in_a_later_one(
-    server: ScriptedServer, scene: Scene
-) -> None:
+async def test_event_of_an_earlier_term_is_not_sent_later(server: ScriptedServer, scene: Scene) -> None:
     server.others = [hold, reply({})]
     scene.events.emit(resource(uid="1"), DENIED)
     scene.events.emit(resource(uid="2"), DENIED)

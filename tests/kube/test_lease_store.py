@@ -64,9 +64,7 @@ async def test_record_without_a_version_is_created(server: ScriptedServer, store
     }
 
 
-async def test_write_replaces_its_version_and_keeps_labels(
-    server: ScriptedServer, store: KubeLeaseStore
-) -> None:
+async def test_write_replaces_a_version_keeping_labels(server: ScriptedServer, store: KubeLeaseStore) -> None:
     labelled = lease(labels={"a": "b"}, uid="u")
     server.others = [reply(labelled), reply(lease())]
     found = await store.read()
@@ -96,9 +94,7 @@ ODD = {"holderIdentity": None, "renewTime": "yesterday", "leaseDurationSeconds":
 
 
 @pytest.mark.parametrize("spec", [{}, None, ODD])
-async def test_lease_without_valid_spec_is_read(
-    server: ScriptedServer, store: KubeLeaseStore, spec: Any
-) -> None:
+async def test_lease_of_an_odd_spec_is_read(server: ScriptedServer, store: KubeLeaseStore, spec: Any) -> None:
     server.others = [reply(lease(spec))]
     assert await store.read() == LeaseRecord(holder="", duration=0, version="7")
 

@@ -27,7 +27,7 @@ def statuses(client: KubeClient) -> KubeResources:
     return KubeResources(client)
 
 
-async def test_write_replaces_the_whole_status_of_its_object(
+async def test_write_replaces_the_status_of_its_object(
     server: ScriptedServer, statuses: KubeResources
 ) -> None:
     server.others = [stored(status=FULL)]
@@ -84,9 +84,7 @@ async def test_uid_is_read_from_the_metadata(server: ScriptedServer, statuses: K
     assert (server.asked[0].path, server.asked[0].headers["Accept"]) == (PATH, METADATA)
 
 
-async def test_resource_is_active_until_it_is_being_deleted(
-    server: ScriptedServer, statuses: KubeResources
-) -> None:
+async def test_resource_is_active_until_its_deletion(server: ScriptedServer, statuses: KubeResources) -> None:
     deleting = reply({"metadata": {"uid": "u", "deletionTimestamp": "2026-03-01T12:00:00Z"}})
     server.others = [stored("u"), stored("other"), deleting, GONE]
     assert [await statuses.is_active(KEY, "u") for _ in range(4)] == [True, False, False, False]

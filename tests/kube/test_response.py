@@ -71,9 +71,7 @@ async def test_endless_response_is_read_up_to_16_mib(server: ScriptedServer, cli
     assert await client.request("GET", "/api") == {"fine": True}
 
 
-async def test_page_has_its_own_limit_and_comes_with_its_size(
-    server: ScriptedServer, client: KubeClient
-) -> None:
+async def test_page_has_its_own_limit_and_tells_its_size(server: ScriptedServer, client: KubeClient) -> None:
     body = json.dumps({"items": ["x" * 1000]}).encode()
     server.others = [text(body), text(body)]
     _, size = await client.page("/api", query=(), accept=JSON, seconds=5, max_bytes=len(body))
@@ -100,7 +98,7 @@ async def test_endless_line_ends_the_watch(server: ScriptedServer, client: KubeC
 
 
 @pytest.mark.parametrize("sent", [b"<html>\n", b"[1]\n", b"\xff\n", b"7\n"])
-async def test_line_that_is_no_event_is_an_error(
+async def test_line_without_event_is_an_error(
     server: ScriptedServer, client: KubeClient, sent: bytes
 ) -> None:
     server.watches = [stream(sent)]

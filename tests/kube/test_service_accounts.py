@@ -82,9 +82,7 @@ async def test_missing_right_names_the_component(server: ScriptedServer, account
         assert caught.value.reason is Reason.KUBERNETES_FORBIDDEN
 
 
-async def test_linked_accounts_are_found_by_one_small_request(
-    server: ScriptedServer, accounts: ServiceAccounts
-) -> None:
+async def test_linked_accounts_are_found_cheaply(server: ScriptedServer, accounts: ServiceAccounts) -> None:
     server.lists = [listing("builder"), listing()]
     assert await accounts.any_linked("")
     assert not await accounts.any_linked("team")

@@ -40,7 +40,9 @@ def pod_token(agent: KeyEndpoints, environ: Environ, tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_pod_token_is_reread(metadata: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer) -> None:
+async def test_a_renewed_pod_token_is_read(
+    metadata: KeyEndpoints, pod_token: Path, issuer: EcrTokenIssuer
+) -> None:
     metadata.key_life = 300
     await issuer.issue(IRELAND)
     metadata.agent_token = "second"  # noqa: S105 -- made up

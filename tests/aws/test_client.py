@@ -68,7 +68,9 @@ async def test_a_client_of_a_listed_region_is_kept(session: AioSession, clients:
 
 
 @pytest.mark.parametrize("region", ["eu-lab-1", "fips-eu-lab-1"])
-async def test_no_other_client_is_kept(session: AioSession, clients: AwsClients, region: str) -> None:
+async def test_an_unlisted_regions_client_is_not_kept(
+    session: AioSession, clients: AwsClients, region: str
+) -> None:
     assert await lent(clients, session, region) is not await lent(clients, session, region)
     assert len(clients) == 0
 

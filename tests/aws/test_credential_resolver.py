@@ -96,28 +96,20 @@ async def test_a_role_is_permitted_by_flag_or_namespace_or_else_aws_is_not_asked
 
 OTHERS_TRUST = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:other:ci"}))}
 POLICIES = ("the operator", ROLE, "trust policy", "permission policy", "external id")
+SUBJECT = ("trust policy for system:serviceaccount:team:ci", ROLE)
 # The identity, whom the role trusts, the known keys, and words of the message.
-DENIED: dict[str, tuple[Identity, dict[str, Trust], dict[str, str], tuple[str, ...]]] = {
-    "both policies of a role": (CHAINED, {}, USER, POLICIES),
-    "the ServiceAccount's subject": (
-        ACCOUNT,
-        OTHERS_TRUST,
-        USER,
-        ("trust policy for system:serviceaccount:team:ci", ROLE),
-    ),
-    "the Secret of the keys": (KEYS, {}, {}, ("Secret team/keys",)),
-}
+Denial = tuple[Identity, dict[str, Trust], dict[str, str], tuple[str, ...]]
+DENIED: list[Denial] = [
+    (CHAINED, {}, USER, POLICIES),
+    (ACCOUNT, OTHERS_TRUST, USER, SUBJECT),
+    (KEYS, {}, {}, ("Secret team/keys",)),
+]
 
 
-@pytest.mark.parametrize(("identity", "trust", "known", "words"), DENIED.values(), ids=DENIED)
-async def test_a_denial_is_reported_with(
-    aws: LocalAws,
-    identity: Identity,
-    trust: dict[str, Trust],
-    known: dict[str, str],
-    words: tuple[str, ...],
-) -> None:
-    aws.services.trust, aws.keys.known = trust, dict(known)
+@pytest.mark.parametrize("case", DENIED, ids=["a role", "a ServiceAccount", "keys"])
+async def test_a_denial_names_whom_to_ask_and_what_to_allow(aws: LocalAws, case: Denial) -> None:
+    identity, aws.services.trust, known, words = case
+    aws.keys.known = dict(known)
     async with operator(Tenants(roles={"team/ci": ROLE})) as issuer:
         error = await refusal(issuer, asking(identity))
     assert error.reason is Reason.ACCESS_DENIED
@@ -151,7 +143,9 @@ async def test_a_service_accounts_token_is_exchanged_for_its_annotations_role_or
         pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "not a valid IAM role ARN", id="a wildcard"),
     ],
 )
-async def test_an_account_needs_a_role(aws: LocalAws, roles: dict[str, str | None], words: str) -> None:
+async def test_an_account_without_a_role_is_refused(
+    aws: LocalAws, roles: dict[str, str | None], words: str
+) -> None:
     async with operator(Tenants(roles=roles)) as issuer:
         error = await refusal(issuer, asking(ACCOUNT))
     assert (type(error), error.reason) == (PermanentError, Reason.CREDENTIALS_MISSING)

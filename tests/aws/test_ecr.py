@@ -79,7 +79,9 @@ def test_logged_mismatches_are_bounded_and_name_their_namespace() -> None:
     assert [line.get("namespace") for line in logs[256:]] == [None, "team"]
 
 
-async def test_a_services_endpoint_wins(aws: LocalAws, environ: Environ, issuer: EcrTokenIssuer) -> None:
+async def test_a_services_own_endpoint_takes_precedence(
+    aws: LocalAws, environ: Environ, issuer: EcrTokenIssuer
+) -> None:
     async with LocalAws() as other:
         environ(AWS_ENDPOINT_URL_ECR=other.url)
         await issuer.issue(IRELAND)

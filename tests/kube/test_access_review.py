@@ -91,7 +91,7 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize(("resource", "namespaces", "expected"), RIGHTS.values(), ids=RIGHTS)
-def test_places_of_rights(
+def test_right_is_needed_in_each_place(
     resource: str, namespaces: tuple[str, ...], expected: list[tuple[str, str, str]]
 ) -> None:
     need = next(each for each in NEEDS if each.resource == resource)

@@ -71,7 +71,7 @@ async def test_endless_response_is_read_up_to_16_mib(server: ScriptedServer, cli
     assert await client.request("GET", "/api") == {"fine": True}
 
 
-async def test_page_has_its_own_limit_and_tells_its_size(server: ScriptedServer, client: KubeClient) -> None:
+async def test_page_has_its_own_limit_and_shows_its_size(server: ScriptedServer, client: KubeClient) -> None:
     body = json.dumps({"items": ["x" * 1000]}).encode()
     server.others = [text(body), text(body)]
     _, size = await client.page("/api", query=(), accept=JSON, seconds=5, max_bytes=len(body))

@@ -108,7 +108,7 @@ async def test_look_reads_metadata_and_read_the_whole(server: ScriptedServer, st
     assert asked == [("GET", PATH, METADATA), ("GET", PATH, JSON)]
 
 
-async def test_absent_secret_is_none_to_all(server: ScriptedServer, store: SecretStore) -> None:
+async def test_absent_secret_is_not_an_error(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [refuse(404, "NotFound")] * 3
     assert await store.look("team", "web-pull") is None
     assert await store.read("team", "web-pull") is None

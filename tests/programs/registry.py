@@ -99,12 +99,7 @@ class EcrRegistry:
         self.certificates = folder / "certificates"
         self.certificates.mkdir()
         self.authority.write_bytes(self._authority.certificate)
-        chain = folder / "serving.pem"
-        chain.touch(mode=0o600)
-        chain.write_bytes(b"".join(self._authority.serving(*self._hosts)))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(chain)
-        return context
+        return self._authority.server_context(*self._hosts)
 
 
 def _settings(images: Path, socket: Path) -> dict[str, object]:

@@ -15,8 +15,8 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.logins import Logins
 from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.logins import Logins
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
 from ecr_operator.core.queue import DeadlineQueue
@@ -32,11 +32,11 @@ from ecr_operator.election.elector import Elector, LeaderElection, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
+from ecr_operator.kube.identity_objects import KubeIdentityObjects
 from ecr_operator.kube.lease_store import KubeLeaseStore
 from ecr_operator.kube.resources import KubeResources
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
-from ecr_operator.kube.identity_objects import KubeIdentityObjects
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics, Snapshot

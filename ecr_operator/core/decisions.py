@@ -1,7 +1,7 @@
 """What one pass does with a Secret, decided from what it has gathered.
 
-Pure functions of `Facts`, in the order in which `reconcile` calls them: keep the Secret as it is, leave it to
-another writer for a while, or write it; then with which tokens, and what that write is called.
+Pure functions, most of `Facts`: keep the Secret as it is, leave it to another writer for a while, or write
+it; then with which tokens, and what that write is called.
 """
 
 import math
@@ -82,7 +82,7 @@ class Facts:
         """When a token of these times is to be replaced."""
         return refresh_deadline(times, self.desired.frequency, self.desired.uid)
 
-    def alive(self, times: TokenTimes | None) -> datetime | None:
+    def expiry_if_alive(self, times: TokenTimes | None) -> datetime | None:
         """When a token expires; None if it has expired or there is none."""
         return times.expires_at if times and is_alive(times, self.now) else None
 
@@ -139,7 +139,7 @@ def contested(facts: Facts) -> Result | None:
     if not wait:
         return None
     outcome = outcomes.contested(facts.desired, facts.present, times)
-    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.alive(times))
+    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.expiry_if_alive(times))
 
 
 def must_check_resource(facts: Facts) -> bool:
@@ -225,7 +225,7 @@ def without_token(facts: Facts, gathered: GatheredTokens) -> Result:
     present = facts.present
     held = present.times if present and has_first_login(present, facts.desired) else None
     times = facts.up_to_date_times or held
-    expires_at = facts.alive(times)
+    expires_at = facts.expiry_if_alive(times)
     if gathered.pending:
         outcome = None if expires_at else outcomes.pending(times)
         return Result(outcome=outcome, pending=True, expires_at=expires_at)
@@ -245,5 +245,5 @@ def partly_refreshed(facts: Facts, gathered: GatheredTokens) -> Result:
     return Result(
         outcome=outcomes.partly_refreshed(errors, times),
         requeue_after=min(max(gathered.retry_at - facts.monotonic, 0.0), until_due),
-        expires_at=facts.alive(times),
+        expires_at=facts.expiry_if_alive(times),
     )

@@ -80,7 +80,9 @@ class Logins:
             return source
         return replace(source, identity=replace(identity, resource=desired.key.name))
 
-    async def _with_old(self, desired: Desired, present: SecretView, gathered: GatheredTokens) -> GatheredTokens:
+    async def _with_old(
+        self, desired: Desired, present: SecretView, gathered: GatheredTokens
+    ) -> GatheredTokens:
         """The same, with the logins of the present Secret where the source fails."""
         secret = await self._secrets.read(present.namespace, present.name)
         old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}

@@ -150,7 +150,7 @@ class ServiceAccountFacts:
 
 
 class IdentityObjects(Protocol):
-    """Reads, one by one and afresh, what a resource names in its namespace; implemented by `kube.identity_objects`.
+    """Reads, one by one and afresh, what a resource names in its namespace.
 
     Every method raises OperatorError: of the API server, or with words on what is missing.
     """

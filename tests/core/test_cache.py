@@ -8,8 +8,8 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
-from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from tests.builders import (

@@ -132,7 +132,7 @@ async def test_a_secret_with_the_adopt_annotation_is_adopted_and_not_read_again(
     of = world.see()
     world.secrets.put(MARKED)
     found = await claim(world, of)
-    assert (found.view is not None, found.legacy) == (True, None)
+    assert (found.view is not None, found.legacy_token) == (True, None)
     assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
     await world.refresh(of)
     world.secrets.calls.clear()

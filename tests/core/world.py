@@ -19,8 +19,8 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
-from ecr_operator.core.logins import Logins
 from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.logins import Logins
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler

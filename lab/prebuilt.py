@@ -40,6 +40,7 @@ _SHA512 = {
 }
 _RELEASES = "https://github.com/kubernetes-sigs/controller-tools/releases/download"
 _LIMIT = 10.0
+_READ_LIMIT = 30.0
 _MEGABYTE = 1_000_000
 _MOST_BYTES = 500 * _MEGABYTE
 
@@ -66,8 +67,8 @@ def find(version: str, platform: str) -> Archive | None:
 def fetch(archive: Archive, names: Collection[str], target: Path, *, limit: float = _LIMIT) -> None:
     """Get those of `names` that `target` lacks, or none and print why.
 
-    `limit`: seconds until the answer begins, and then between two parts of it. Raises LabError if the archive
-    is not the one recorded here, or lacks one of them.
+    `limit`: seconds until the server answers. Raises LabError if the archive is not the one recorded here, or
+    lacks one of them.
     """
     gobuild.fill(target, names, functools.partial(_fetch, archive, limit))
 
@@ -119,17 +120,23 @@ def _download(url: str, file: Path, limit: float) -> str:
 def _open(url: str, limit: float) -> Any:
     """Open an address within the limit, name look-up included, which no timeout of Python's bounds."""
     opened: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    given_up = threading.Event()
 
     def opener() -> None:
         try:
-            opened.put(urllib.request.urlopen(url, timeout=limit))
+            answer = urllib.request.urlopen(url, timeout=_READ_LIMIT)
         except Exception as error:  # noqa: BLE001 - raised by the thread that waits
             opened.put(error)
+        else:
+            opened.put(answer)
+            if given_up.is_set():
+                answer.close()
 
     threading.Thread(target=opener, daemon=True).start()
     try:
         answer = opened.get(timeout=limit)
     except queue.Empty:
+        given_up.set()
         raise TimeoutError(f"no answer within {limit:g} s") from None
     if isinstance(answer, Exception):
         raise answer

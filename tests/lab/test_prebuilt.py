@@ -1,5 +1,6 @@
 """Prebuilt binaries: used with the recorded hash, refused with another, built if they can't be fetched."""
 
+import contextlib
 import hashlib
 import io
 import subprocess
@@ -61,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(self.server.size))
         self.end_headers()
-        self.wfile.write(self.server.content)
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(self.server.content)
 
     def log_message(self, *_: object) -> None:
         pass

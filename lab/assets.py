@@ -102,7 +102,7 @@ def _recipes(kubernetes: str) -> tuple[gobuild.Recipe, gobuild.Recipe]:
         build(
             title=f"Kubernetes {kubernetes}",
             packages={CONTROLLER_MANAGER: str(_CONTROLLER_MANAGER_SOURCE)},
-            usually="a minute",
+            usually="a minute or two",
         ),
     )
 

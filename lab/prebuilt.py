@@ -78,7 +78,8 @@ def _fetch(archive: Archive, limit: float, names: list[str], made: Path) -> None
     try:
         sha512 = _download(archive.url, file, limit)
     except (OSError, http.client.HTTPException) as error:
-        say(f"{archive.url} can't be fetched: {error}. Building instead")
+        reason = getattr(error, "reason", error)
+        say(f"{archive.url} can't be fetched: {reason}. Building instead")
         return
     if sha512 != archive.sha512:
         raise LabError(

@@ -172,7 +172,7 @@ def test_without_network_all_binaries_are_built(releases: Releases, tmp_path: Pa
     assert (code, _in(Path(output.strip()))) == (0, [".lock", *sorted(assets.ALL)])
     assert "can't be fetched" in error
     assert "building etcd, kube-apiserver; usually 5 minutes on two processors the first time…" in error
-    assert "building kube-controller-manager; usually a minute the first time…" in error
+    assert "building kube-controller-manager; usually a minute or two the first time…" in error
 
 
 def test_content_that_is_not_the_recorded_archive_ends_the_command(

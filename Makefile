@@ -118,7 +118,7 @@ undeploy: $(INSTALLED) ## Delete config/default, all resources and their generat
 venv: $(INSTALLED) ## Create .venv with the project and its dependencies (PYTHON=… sets the interpreter)
 	@echo "$(VENV) is complete."
 
-assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… sets the version)
+assets: $(INSTALLED) ## Get the lab's etcd and Kubernetes, once (KUBERNETES=… sets the version, BUILD=1 builds all)
 	@$(PY) -m lab.assets
 
 sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image's packages, with licences
@@ -153,7 +153,6 @@ clean-assets: ## Remove the lab's binaries from the user's cache
 
 # --- .venv -----------------------------------------------------------------------------------------------
 # A stamp is written when its step is complete, so an interrupted step starts again.
-# --no-deps: the lock file is complete, and pip would refuse a newer version without a hash.
 
 $(LOCKED): requirements-dev.lock
 	@rm -f $(LOCKED) $(INSTALLED)
@@ -164,16 +163,7 @@ $(LOCKED): requirements-dev.lock
 		echo "$$python can't create it; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; \
 	done; \
 	echo "Python 3.11 or later is required. Install it, or set it: make venv PYTHON=/path/to/python3" >&2; exit 1
-	@count=0; echo "Fetching about $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) packages…"; \
-	{ $(PY) -m pip install --progress-bar off --no-deps --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
-	tee $(VENV)/pip.log | while IFS= read -r line; do \
-		case $$line in \
-			Collecting*) count=$$((count + 1)); [ $$((count % 10)) -ne 0 ] || echo "  $$count fetched";; \
-			Installing*) echo "Installing $$count packages…";; \
-			"exit: 0") exit 0;; \
-			"exit: "*) sleep 1; tail -n 20 $(VENV)/pip.log >&2; exit 1;; \
-		esac; \
-	done
+	@$(PY) -m lab.packages requirements-dev.lock
 	@touch $(LOCKED)
 
 $(INSTALLED): $(LOCKED) pyproject.toml

@@ -182,6 +182,8 @@ def main() -> int:
     """Run the demo as KEEP says; the exit code."""
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     try:
+        end = "up until Ctrl-C" if keep else "usually 40 s to the end"
+        say(f"Starting etcd, kube-apiserver and a local AWS; {end}…")
         with temporary_folder("ecr-demo-") as home, ControlPlane() as plane:
             asyncio.run(_run(plane, home, keep=keep))
     except LabError as error:

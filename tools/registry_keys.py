@@ -19,7 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lab import programs
+from lab import assets, programs
 
 RECORDED: Final = Path(__file__).parents[1] / "tests" / "api" / "registry_keys.json"
 _LIMIT: Final = 60.0
@@ -156,7 +156,7 @@ def main() -> int:
     containers = ask_skopeo(skopeo := found[programs.SKOPEO], keys, images)
     version = subprocess.run([skopeo, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     answers = {
-        "recorded with": ["Kubernetes 1.36.3", version],
+        "recorded with": [f"Kubernetes {assets.DEFAULT_VERSION}", version],
         "images": images,
         "keys": {key: {"kubelet": kubelet[key], "containers": containers[key]} for key in keys},
     }

@@ -1,16 +1,19 @@
-"""The control plane: its audit log, what the roles allow, and that it leaves nothing behind."""
+"""The control plane: audit log, roles, controllers, and that it leaves nothing behind."""
 
 import asyncio
+import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
-from lab import audit, rights
+from lab import assets, audit, rights
 from lab.api import NAMESPACES, SECRETS, Api, Resource
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
-from lab.processes import LabError
+from lab.processes import LabError, Process
 from lab.waiting import wait_for
 from tests.lab import scripts
 
@@ -72,3 +75,46 @@ async def test_a_refusal_counts_unless_the_role_allows_the_request(
     with pytest.raises(LabError, match="Forbidden"):
         await kubectl("get", "--raw", "/api/v1/configmaps", kubeconfig=kubeconfig, home=tmp_path)
     assert rights.beyond(control_plane, "curious-operator", since) == ["list /api/v1/configmaps"]
+
+
+def _controller_manager() -> Path:
+    return assets.ensure([assets.CONTROLLER_MANAGER]) / assets.CONTROLLER_MANAGER
+
+
+async def test_controller_manager_takes_the_real_ones_flags_and_reports_health(
+    plane: ControlPlane, client: Api, tmp_path: Path
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+    flags = [
+        f"--kubeconfig={plane.write_kubeconfig('controllers', groups=('system:masters',))}",
+        "--controllers=*,-garbage-collector-controller",
+        "--leader-elect=false",
+        f"--secure-port={port}",
+        "--bind-address=127.0.0.1",
+        f"--cert-dir={tmp_path}",
+    ]
+    name = await client.create_namespace()
+    with Process("controllers", [_controller_manager(), *flags], log=tmp_path / "log", env={}) as process:
+        await client.delete(NAMESPACES, name)
+
+        async def deleted() -> bool:
+            return await client.find(NAMESPACES, name) is None
+
+        await wait_for(deleted, 30, "the namespace's end")
+        with urllib3.PoolManager(
+            ca_certs=str(tmp_path / "kube-controller-manager.crt"), retries=False
+        ) as pool:
+            health = await asyncio.to_thread(pool.request, "GET", f"https://127.0.0.1:{port}/healthz")
+        assert health.data == b"ok"
+        assert await asyncio.to_thread(process.stop) == 0
+
+
+def test_controller_manager_refuses_a_controller_that_it_lacks() -> None:
+    command = [str(_controller_manager()), "--controllers=garbagecollector,job-controller"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        'no "job-controller" here; there is garbage-collector-controller, namespace-controller' in done.stderr
+    )

@@ -5,7 +5,6 @@ Of the client library it uses the configuration: where the server is, and how to
 library's requests, models and watch (see ARCHITECTURE.md).
 """
 
-import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -200,7 +199,7 @@ class KubeClient:
     async def _send(self, request: _Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         configuration = self._configuration
         query = f"?{urlencode(request.query)}" if request.query else ""
-        body = None if request.body is None else json.dumps(request.body).encode()
+        body = None if request.body is None else response.encode(request.body)
         headers = {"Accept": request.accept, "Content-Type": request.content_type}
         try:
             if token := await self._token():

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
@@ -113,7 +113,7 @@ class LineLimiter:
         equal.check(now)
         namespace = line.get("namespace")
         if isinstance(namespace, str):
-            share = self._of_namespace.window(namespace[: _LONGEST_VALUES[0]])
+            share = self._of_namespace.window(hash(namespace))
             if not first:
                 share.check(now)
                 share.written.append(now)
@@ -142,14 +142,14 @@ class _Window:
 
 
 class _Limit:
-    """A window for each of the 2,000 keys used last."""
+    """A window for each of the 2,000 keys used last; a key is a hash."""
 
     def __init__(self, *, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._windows: OrderedDict[Hashable, _Window] = OrderedDict()
+        self._windows: OrderedDict[int, _Window] = OrderedDict()
 
-    def window(self, key: Hashable) -> _Window:
+    def window(self, key: int) -> _Window:
         if key not in self._windows:
             self._windows[key] = _Window(deque(maxlen=self._most), self._seconds)
         self._windows.move_to_end(key)

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -151,7 +152,7 @@ class KubeClient:
     async def _exchange(
         self, request: _Request, seconds: float, max_bytes: int = response.LARGEST_OBJECT
     ) -> bytes:
-        limits = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT_TIMEOUT)
+        limits = _limits(seconds)
         began, code = time.monotonic(), 0
         try:
             answer = await self._send(request, limits)
@@ -228,6 +229,11 @@ class KubeClient:
             return None
         token: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
         return token
+
+
+@lru_cache
+def _limits(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, connect=_CONNECT_TIMEOUT)
 
 
 class _NotLeadingError(aiohttp.ClientError):

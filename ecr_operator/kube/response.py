@@ -99,7 +99,7 @@ def parse_object(text: bytes) -> Mapping[str, Any]:
         parsed = parse_json(text)
     except ValueError as error:
         raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
-    if not isinstance(parsed, Mapping):
+    if not isinstance(parsed, dict):
         raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")
     return parsed
 

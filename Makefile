@@ -37,9 +37,9 @@ demo: $(INSTALLED) ## Run the operator on a real API server for half a minute (K
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.demo
 
-test: $(INSTALLED) ## Run all tests except test-programs
+test: $(INSTALLED) ## Run all tests except test-programs (ONLY=kube: those in tests/kube)
 	@$(PY) -m lab.assets >/dev/null
-	@$(PY) -m pytest
+	@$(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
 	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint

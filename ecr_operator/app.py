@@ -15,8 +15,8 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.logins import Logins
-from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
 from ecr_operator.core.queue import DeadlineQueue
@@ -32,11 +32,11 @@ from ecr_operator.election.elector import Elector, LeaderElection, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.events import KubeEvents
+from ecr_operator.kube.identity_objects import KubeIdentityObjects
 from ecr_operator.kube.lease_store import KubeLeaseStore
 from ecr_operator.kube.resources import KubeResources
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
-from ecr_operator.kube.tenants import KubeTenants
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics, Snapshot
@@ -69,7 +69,7 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(client)
         issuer = EcrTokenIssuer(
             SystemClock(),
-            KubeTenants(client),
+            KubeIdentityObjects(client),
             settings.identities,
             metrics=metrics,
             regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
@@ -147,7 +147,7 @@ class Operator:
         self._queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
             self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
         )
-        self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
+        self._named = IdentityWatch(issuer.basis, settings.namespaces, self._named_changed)
         self._cache = Cache(
             self._queue.schedule_now,
             self._removed,
@@ -158,7 +158,7 @@ class Operator:
         self._rotation = Rotation(self._cache, self._named.keys, self._queue.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._enqueue_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
-        self._tenants = KubeTenants(client)
+        self._tenants = KubeIdentityObjects(client)
         self._statuses = KubeResources(client)
         self._links = LinkReconciler(
             cache=self._cache,

@@ -323,7 +323,7 @@ class FakeEvents:
 
 
 class FakeTenants:
-    """What resources may name in their namespaces; fulfils `TenantReader`.
+    """What resources may name in their namespaces; fulfils `IdentityObjects`.
 
     Attributes:
         labels: of namespaces, by name.

@@ -76,7 +76,7 @@ class Desired:
         suspended: leave everything as it is.
         argo: for an ArgoHelmRepoSecret only.
         links: service accounts to link the Secret to; None where the spec's are not valid.
-        invalid_fields: fields that are not valid; those of `last_good.FIELDS` keep what the Secret has.
+        invalid_fields: fields that are not valid; `core.invalid_fields` has those that are kept.
         unusable: why no client can use the login, though it is written; None if one can.
         hint: what to know of a login that can be used; empty for nothing.
         refresh_requested: the request for a fresh token that the Secret is to carry as answered.

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ecr_operator.api.client_rules import argo_hint, argo_problem, docker_problem
 from ecr_operator.api.desired import (
     ORPHAN,
     REPO_CREDS,
@@ -51,6 +50,7 @@ from ecr_operator.api.text import (
     remaining_bytes,
 )
 from ecr_operator.api.token import TokenSource
+from ecr_operator.api.usable_keys import argo_hint, argo_problem, docker_problem
 
 # Without a valid value of one of these, or of the registry or URL, the login can't be known.
 _LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")

@@ -31,7 +31,7 @@ from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.endpoints import check_partition
 from ecr_operator.aws.keys import AwsKeys, read_iam_keys
 from ecr_operator.aws.sts import SESSION_SECONDS, Assume, RoleSessions
-from ecr_operator.core.ports import Clock, TenantReader
+from ecr_operator.core.ports import Clock, IdentityObjects
 
 _NO_ROLE: Final = (
     f"{{}} names no role. Set spec.role_arn, or annotate it "
@@ -81,7 +81,7 @@ class CredentialResolver:
         self,
         operator: OperatorCredentials,
         clients: AwsClients,
-        tenants: TenantReader | None,
+        tenants: IdentityObjects | None,
         policy: IdentityPolicy,
         clock: Clock,
     ) -> None:
@@ -259,7 +259,7 @@ class CredentialResolver:
         return options
 
     @property
-    def _tenants(self) -> TenantReader:
+    def _tenants(self) -> IdentityObjects:
         if self._reader is None:
             message = "This operator reads nothing of namespaces, so resources can't name identities."
             raise PermanentError(Reason.ROLE_NOT_PERMITTED, message)

@@ -24,7 +24,7 @@ from ecr_operator.aws.credential_resolver import CallContext, CredentialResolver
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.endpoints import check_region, is_listed, plain_http_warning
 from ecr_operator.aws.network import client_config
-from ecr_operator.core.ports import Clock, SystemClock, TenantReader
+from ecr_operator.core.ports import Clock, IdentityObjects, SystemClock
 from ecr_operator.telemetry.metrics import Metrics
 
 _MAX_MISMATCHES: Final = 256
@@ -38,7 +38,7 @@ class EcrTokenIssuer:
     def __init__(  # noqa: PLR0913 -- the parts that it joins
         self,
         clock: Clock | None = None,
-        tenants: TenantReader | None = None,
+        tenants: IdentityObjects | None = None,
         policy: IdentityPolicy | None = None,
         *,
         call_seconds: float = CALL_SECONDS,

@@ -23,7 +23,7 @@ from ecr_operator.api.text import excerpt
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.cli.output import CommandError, Terminal, printable
 from ecr_operator.core import outcomes
-from ecr_operator.core.last_good import FIELDS
+from ecr_operator.core.invalid_fields import KEPT_FIELDS
 from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Clock, TokenIssuer
 from ecr_operator.settings.commands import Render
@@ -138,9 +138,9 @@ async def _issuer(
     tenants = None
     if any(source.identity.source != "operator" for source in sources):
         from ecr_operator.cli.cluster import connected  # noqa: PLC0415 - the same
-        from ecr_operator.kube.tenants import KubeTenants  # noqa: PLC0415 - the same
+        from ecr_operator.kube.identity_objects import KubeIdentityObjects  # noqa: PLC0415 - the same
 
-        tenants = KubeTenants(await stack.enter_async_context(connected(command.place)))
+        tenants = KubeIdentityObjects(await stack.enter_async_context(connected(command.place)))
     # The user's own identity: the operator's limits on roles don't apply to it.
     policy = IdentityPolicy(permitted_roles=("*",))
     issuer = EcrTokenIssuer(clock, tenants, policy, regions=lambda: [source.region for source in sources])
@@ -255,7 +255,7 @@ def refusal(resource: Resource) -> str:
 
 def notes(resource: Resource, desired: Desired, others: Sequence[Resource]) -> Iterator[str]:
     """What to know about the Secret of a resource, given the others beside it."""
-    if fields := ", ".join(f"spec.{field}" for field in sorted(desired.invalid_fields & FIELDS)):
+    if fields := ", ".join(f"spec.{field}" for field in sorted(desired.invalid_fields & KEPT_FIELDS)):
         yield f"An existing Secret keeps what it has for {fields}; the one shown is new."
     login = resource.argo_login
     twins = (each.key for each in others if login and each.argo_login == login and each.key != resource.key)

@@ -15,8 +15,8 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
+from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.indexes import AgeIndex, NamespaceLimit
-from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
 
@@ -45,7 +45,7 @@ class Cache:
         self,
         enqueue: Callable[[ResourceKey], None],
         gone: Callable[[ResourceState], None],
-        named: NamedObjects,
+        named: IdentityWatch,
         *,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
@@ -107,7 +107,7 @@ class Cache:
         ]
 
     def owned_by(self, uid: str) -> list[SecretView]:
-        """Every Secret whose controller is that resource."""
+        """Every Secret whose owner is that resource, by ownerReference or annotation."""
         return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
 
     def own_secret(self, resource: Resource) -> SecretView | None:

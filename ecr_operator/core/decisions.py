@@ -1,7 +1,7 @@
 """What one pass does with a Secret, decided from what it has gathered.
 
-Pure functions of `Facts`, in the order in which `reconcile` calls them: keep the Secret as it is, leave it to
-another writer for a while, or write it; then with which tokens, and what that write is called.
+Pure functions, most of `Facts`: keep the Secret as it is, leave it to another writer for a while, or write
+it; then with which tokens, and what that write is called.
 """
 
 import math
@@ -25,7 +25,7 @@ from ecr_operator.core.schedule import (
 )
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
-from ecr_operator.core.token_state import Gathered
+from ecr_operator.core.token_state import GatheredTokens
 
 LABEL_RECHECK = 30.0
 
@@ -82,7 +82,7 @@ class Facts:
         """When a token of these times is to be replaced."""
         return refresh_deadline(times, self.desired.frequency, self.desired.uid)
 
-    def alive(self, times: TokenTimes | None) -> datetime | None:
+    def expiry_if_alive(self, times: TokenTimes | None) -> datetime | None:
         """When a token expires; None if it has expired or there is none."""
         return times.expires_at if times and is_alive(times, self.now) else None
 
@@ -139,7 +139,7 @@ def contested(facts: Facts) -> Result | None:
     if not wait:
         return None
     outcome = outcomes.contested(facts.desired, facts.present, times)
-    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.alive(times))
+    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.expiry_if_alive(times))
 
 
 def must_check_resource(facts: Facts) -> bool:
@@ -209,7 +209,7 @@ def report_label(desired: Desired, view: SecretView, result: Result, outcome: Ou
     return replace(result, requeue_after=again)
 
 
-def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
+def without_expired(facts: Facts, gathered: GatheredTokens) -> GatheredTokens:
     """Without additional logins that have expired, so that the Secret's times are those of usable ones."""
     tokens = {
         key: token
@@ -219,13 +219,13 @@ def without_expired(facts: Facts, gathered: Gathered) -> Gathered:
     return gathered if tokens == gathered.tokens else replace(gathered, tokens=tokens)
 
 
-def without_token(facts: Facts, gathered: Gathered) -> Result:
+def without_token(facts: Facts, gathered: GatheredTokens) -> Result:
     """The result where nothing is written: AWS is being called, has failed, or may not be called yet."""
     # A Secret that lacks another login still has the first one.
     present = facts.present
     held = present.times if present and has_first_login(present, facts.desired) else None
     times = facts.up_to_date_times or held
-    expires_at = facts.alive(times)
+    expires_at = facts.expiry_if_alive(times)
     if gathered.pending:
         outcome = None if expires_at else outcomes.pending(times)
         return Result(outcome=outcome, pending=True, expires_at=expires_at)
@@ -236,7 +236,7 @@ def without_token(facts: Facts, gathered: Gathered) -> Result:
     return Result(outcome=outcome, requeue_after=requeue_after, expires_at=expires_at)
 
 
-def partly_refreshed(facts: Facts, gathered: Gathered) -> Result:
+def partly_refreshed(facts: Facts, gathered: GatheredTokens) -> Result:
     """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
     due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
     until_due = max((due - facts.now).total_seconds(), 1.0) if due else math.inf
@@ -245,5 +245,5 @@ def partly_refreshed(facts: Facts, gathered: Gathered) -> Result:
     return Result(
         outcome=outcomes.partly_refreshed(errors, times),
         requeue_after=min(max(gathered.retry_at - facts.monotonic, 0.0), until_due),
-        expires_at=facts.alive(times),
+        expires_at=facts.expiry_if_alive(times),
     )

@@ -1,4 +1,9 @@
-"""Drift: whether a live Secret still is what its resource asks for, from its metadata alone."""
+"""Drift: whether a live Secret still is what its resource asks for, from its metadata alone.
+
+From least to most: intact (the resource's own, with data of ours, of any spec), has_first_login (of this
+spec), times_if_whole (all its logins), as_applied (all fields as we wrote them), up_to_date (and all logins).
+None of them asks whether a token has expired.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress

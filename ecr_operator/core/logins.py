@@ -17,7 +17,7 @@ from ecr_operator.core.manifest import DOCKER_KEY
 from ecr_operator.core.ports import SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
-from ecr_operator.core.token_state import Gathered, RateLimited, TokenFailure
+from ecr_operator.core.token_state import GatheredTokens, RateLimited, TokenFailure
 from ecr_operator.core.tokens import TokenCache
 
 
@@ -45,7 +45,7 @@ class Logins:
         desired: Desired,
         present: SecretView | None,
         acceptable: Callable[[RegistryToken], bool],
-    ) -> Gathered:
+    ) -> GatheredTokens:
         """Read what permits the identity, then get a token of every source from the cache.
 
         Args:
@@ -80,7 +80,9 @@ class Logins:
             return source
         return replace(source, identity=replace(identity, resource=desired.key.name))
 
-    async def _with_old(self, desired: Desired, present: SecretView, gathered: Gathered) -> Gathered:
+    async def _with_old(
+        self, desired: Desired, present: SecretView, gathered: GatheredTokens
+    ) -> GatheredTokens:
         """The same, with the logins of the present Secret where the source fails."""
         secret = await self._secrets.read(present.namespace, present.name)
         old = _passwords(secret) if secret and secret["metadata"]["uid"] == present.uid else {}
@@ -94,7 +96,7 @@ class Logins:
             for key, times in times_by_login(present, desired).items()
             if key in gathered.failures and key in old
         }
-        return Gathered(
+        return GatheredTokens(
             tokens={**gathered.tokens, **kept}, failures=gathered.failures, rate_limited=gathered.rate_limited
         )
 
@@ -111,10 +113,10 @@ def _is_new_request(state: ResourceState, desired: Desired, present: SecretView 
 
 def _sort(
     desired: Desired, found: Mapping[TokenSource, RegistryToken | TokenFailure | RateLimited | None]
-) -> Gathered:
+) -> GatheredTokens:
     by_key = {login.key: found[login.source] for login in desired.logins}
     soon = [one.retry_at for one in by_key.values() if isinstance(one, RateLimited)]
-    return Gathered(
+    return GatheredTokens(
         tokens={key: one for key, one in by_key.items() if isinstance(one, RegistryToken)},
         failures={key: one for key, one in by_key.items() if isinstance(one, TokenFailure)},
         rate_limited=min(soon, default=None),

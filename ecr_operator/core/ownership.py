@@ -4,6 +4,7 @@ Invariant: what `claim` returns may be written, and nothing else may.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from ecr_operator.api.desired import Desired, Resource
@@ -19,26 +20,33 @@ from ecr_operator.core.secret_view import (
     ADOPT_DROPPING,
     ADOPT_KEEPING,
     Owner,
-    Relation,
     SecretView,
-    relation_of,
     view_secret,
 )
 from ecr_operator.core.state import ResourceState
 
-_SHARED: Final = "Choose another generated_secret_name for one of the two."
-_FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
-_LOSING: Final = (
+_ADVICE_SHARED: Final = "Choose another generated_secret_name for one of the two."
+_ADVICE_FOREIGN: Final = "Rename or delete it, or choose another generated_secret_name."
+_ADVICE_LOSING: Final = (
     f'Move that to another Secret, annotate this one {ADOPT}: "{ADOPT_DROPPING}" to drop it, '
     "or choose another generated_secret_name."
 )
-_COPIED: Final = (
+_ADVICE_COPIED: Final = (
     f'Rename or delete it, remove its ownerReference and annotate it {ADOPT}: "{ADOPT_KEEPING}", '
     "or choose another generated_secret_name."
 )
-_FREE: Final = (
+_ADVICE_UNOWNED: Final = (
     f'Rename or delete it, annotate it {ADOPT}: "{ADOPT_KEEPING}", or choose another generated_secret_name.'
 )
+
+
+class Relation(Enum):
+    """What a resource may do with a Secret."""
+
+    OURS = auto()
+    TAKE_OVER = auto()
+    ADOPT = auto()
+    FOREIGN = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +55,11 @@ class Claim:
 
     Attributes:
         view: as it is now; None where there is none yet.
-        legacy: the token that v0.6.0 left in it, to be kept until it is due.
+        legacy_token: the token that v0.6.0 left in it, to be kept until it is due.
     """
 
     view: SecretView | None
-    legacy: RegistryToken | None = None
+    legacy_token: RegistryToken | None = None
 
 
 class Ownership:
@@ -81,7 +89,7 @@ class Ownership:
             return Claim(view=view)
         if older := self._cache.older_claimant(state.resource, desired.secret_name):
             why = f"{older.key.kind} {older.key.name}, which is older, names it too"
-            raise _conflict(desired, why, _SHARED)
+            raise _conflict(desired, why, _ADVICE_SHARED)
         if view is None:
             return Claim(view=None)
         return await self._claim_foreign(state, desired, view)
@@ -122,7 +130,7 @@ class Ownership:
         name = (desired.key.namespace, desired.secret_name)
         known = self._cache.secret(*name)
         # A Secret that has lost our label to an admission webhook or policy is not in the watch.
-        seen = known.labelled if known else not _may_exist(state.resource, desired)
+        seen = known.labelled if known else not _status_names(state.resource, desired)
         if seen and state.reread_secret != desired.secret_name:
             return known
         view = await self._secrets.look(*name)
@@ -147,7 +155,7 @@ class Ownership:
             secret = await self._secrets.read(view.namespace, view.name)
             old = not await self._resources.keeps_details(resource.key.kind)
             if secret and (token := legacy_token(resource, desired, secret, old_crds=old)):
-                return Claim(view=view_secret(secret["metadata"]), legacy=token)
+                return Claim(view=view_secret(secret["metadata"]), legacy_token=token)
         state.reread_secret = desired.secret_name
         raise self._foreign(desired, view, is_gone=gone)
 
@@ -155,20 +163,22 @@ class Ownership:
         """Names the owner and what helps: a Secret whose controller exists can't be adopted."""
         owner, words = view.owner, view.owner_in_words
         if owner is None:
-            return _conflict(desired, f"it belongs to {words}" if view.writers else f"it has {words}", _FREE)
+            return _conflict(
+                desired, f"it belongs to {words}" if view.writers else f"it has {words}", _ADVICE_UNOWNED
+            )
         if not owner.of_ours:
-            return _conflict(desired, f"it belongs to {words}", _FOREIGN)
+            return _conflict(desired, f"it belongs to {words}", _ADVICE_FOREIGN)
         if owner.key(view.namespace) == desired.key:
             why = "it names another resource of this name as its owner, an earlier one or one that it was"
-            return _conflict(desired, f"{why} copied from", _COPIED)
+            return _conflict(desired, f"{why} copied from", _ADVICE_COPIED)
         if is_gone:
             why = f"it names {words} as its owner, which does not exist, and the operator did not write it"
-            return _conflict(desired, why, _COPIED)
+            return _conflict(desired, why, _ADVICE_COPIED)
         other = self._cache.resource(owner.key(view.namespace))
         if other and other.desired and other.desired.secret_name != view.name and not view.managed:
             why = f"it names {words} as its owner, whose Secret is {other.desired.secret_name}: it is a copy"
-            return _conflict(desired, why, _COPIED)
-        return _conflict(desired, f"it belongs to {words}", _SHARED)
+            return _conflict(desired, why, _ADVICE_COPIED)
+        return _conflict(desired, f"it belongs to {words}", _ADVICE_SHARED)
 
     async def _check_losses(self, state: ResourceState, desired: Desired, view: SecretView) -> None:
         """Refuse an adoption that would lose logins; a Secret that changes meanwhile is read again."""
@@ -177,7 +187,7 @@ class Ownership:
         secret = await self._secrets.read(view.namespace, view.name)
         if secret and (lost := losses(desired, secret)):
             state.reread_secret = desired.secret_name
-            raise _conflict(desired, f"adopting it would drop {lost}", _LOSING)
+            raise _conflict(desired, f"adopting it would drop {lost}", _ADVICE_LOSING)
 
     async def _is_gone(self, owner: Owner, namespace: str) -> bool:
         """Whether the owner was a resource of ours that no longer exists."""
@@ -189,7 +199,25 @@ class Ownership:
         return await self._resources.uid_of(owner.key(namespace)) != owner.uid
 
 
-def _may_exist(resource: Resource, desired: Desired) -> bool:
+def relation_of(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Relation:
+    """What the resource may do with the Secret.
+
+    Args:
+        view: the Secret.
+        resource: whose spec names it.
+        owner_is_gone: the owner that the Secret names was one of our resources and no longer exists.
+    """
+    owner = view.owner
+    if owner and owner.uid == resource.uid:
+        return Relation.OURS
+    if owner and owner.of_ours and view.managed and owner_is_gone:
+        return Relation.TAKE_OVER
+    if view.adopt and (owner is None or (owner.of_ours and owner_is_gone)):
+        return Relation.ADOPT
+    return Relation.FOREIGN
+
+
+def _status_names(resource: Resource, desired: Desired) -> bool:
     """Whether the status names the Secret."""
     return has_legacy_status(resource) or resource.status.get("secretName") == desired.secret_name
 

@@ -149,8 +149,8 @@ class ServiceAccountFacts:
     role: str | None
 
 
-class TenantReader(Protocol):
-    """Reads, one by one and afresh, what a resource names in its namespace; implemented by `kube.tenants`.
+class IdentityObjects(Protocol):
+    """Reads, one by one and afresh, what a resource names in its namespace.
 
     Every method raises OperatorError: of the API server, or with words on what is missing.
     """

@@ -1,8 +1,10 @@
 """Reconcile: one pass, from a resource as last seen to its Secret.
 
-In this order: keep the last valid value of a field that is not valid (last_good); may the Secret be written
-(ownership); gather Facts; keep the Secret, or leave it to another writer for a while (decisions); otherwise
-get its tokens (logins) and write it (secret_writer); the outcome in words (outcomes).
+In this order: leave a resource that is being deleted to the garbage collector, and one that is suspended as
+it is; keep the last valid value of a field that is not valid (invalid_fields); the cluster admin's limits
+(tenancy_guard); may the Secret be written (ownership), or adopted from v0.6.0 (legacy); gather Facts; keep
+the Secret, or leave it to another writer for a while (decisions); otherwise get its tokens (logins) and write
+it (secret_writer); the outcome in words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
@@ -33,7 +35,7 @@ from ecr_operator.core.decisions import (
     without_token,
 )
 from ecr_operator.core.drift import is_as_applied, is_up_to_date
-from ecr_operator.core.last_good import FIELDS, with_last_good
+from ecr_operator.core.invalid_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.manifest import earliest
@@ -46,9 +48,9 @@ from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
-from ecr_operator.core.token_state import Gathered
+from ecr_operator.core.token_state import GatheredTokens
 
-_ATTEMPTS = 4
+_MOST_CLAIMS = 4
 _CONFLICT_RECHECK = 30.0
 
 
@@ -98,10 +100,12 @@ class Reconciler:
             resource: as last seen, and whole where the cache keeps a part of a large spec only.
             due: its deadline has passed, whatever the wall clock shows now.
         """
+        if resource.deleting:
+            return Result(outcome=None)
         try:
             desired = await self._desired(state, resource)
         except OperatorError as error:
-            return self._unread(resource, error)
+            return self._secret_unreadable(resource, error)
         if desired:
             desired, refused = self._guard.without_refused(desired)
             resource = resource.with_problems(refused)
@@ -114,7 +118,7 @@ class Reconciler:
             if state.removed:
                 self._logins.release(state)
         fits = desired is not None and has_first_login_of_ours(state, desired, self._named_secret(desired))
-        return self._complete(resource, desired, result, fits=fits)
+        return self._describe_own_secret(resource, desired, result, fits=fits)
 
     async def _desired(self, state: ResourceState, resource: Resource) -> Desired | None:
         """What the spec asks for, with what the Secret has for fields that are not valid.
@@ -124,11 +128,11 @@ class Reconciler:
         desired = resource.desired
         if desired and desired.refresh_requested != resource.refresh_requested:
             desired = replace(desired, refresh_requested=resource.refresh_requested)
-        if desired and not desired.suspended and not desired.invalid_fields & FIELDS:
+        if desired and not desired.suspended and not desired.invalid_fields & KEPT_FIELDS:
             return desired
         # Where nothing is written, the Secret that exists is reported all the same.
         known = await self._ownership.find_own_secret(resource)
-        if desired is None or not desired.invalid_fields & FIELDS:
+        if desired is None or not desired.invalid_fields & KEPT_FIELDS:
             return desired
         if known is None and not desired.suspended:
             known = await self._ownership.find_predecessor_secret(state, desired)
@@ -143,7 +147,7 @@ class Reconciler:
             return desired.may_use_defaults
         try:
             # A Secret of v0.6.0 has the defaults.
-            return (await self._ownership.claim(state, desired)).legacy is not None
+            return (await self._ownership.claim(state, desired)).legacy_token is not None
         except ForeignSecretError:
             return False
 
@@ -153,10 +157,10 @@ class Reconciler:
         """The outcome where the spec alone decides it; else of the Secret, if it may be written."""
         if desired is None:
             outcome = outcomes.invalid(resource, None)
-            return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
+            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
         if desired.suspended:
             outcome = outcomes.suspended(resource, None)
-            return Result(outcome=outcome, expires_at=self._alive(self._own_times(resource)))
+            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
         if state.reconciled not in (None, spec_version(resource)):
             state.repairs, state.applied = (), None
         if refusal := self._guard.refuse_prefix(desired):
@@ -169,17 +173,17 @@ class Reconciler:
             # Of many resources that name one Secret the oldest two look again; the others when it changes.
             again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
             return Result(outcome=outcomes.failed(error, None), requeue_after=again)
-        return self._with_label(state, desired, result)
+        return self._report_overwritten_label(state, desired, result)
 
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
     ) -> Result:
         """Claim the Secret and settle it; from the start again if it changed meanwhile."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(_MOST_CLAIMS):
             claim = await self._ownership.claim(state, desired)
             try:
-                if claim.legacy:
-                    return await self._adopt(state, resource, desired, claim.legacy, claim.view)
+                if claim.legacy_token:
+                    return await self._adopt(state, resource, desired, claim.legacy_token, claim.view)
                 return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
                 state.reread_secret = desired.secret_name
@@ -231,7 +235,7 @@ class Reconciler:
             first_pass=first_pass,
             was_up_to_date=was_up_to_date(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
-            label_check_due=self._try_label(state, present) if present and up_to_date else False,
+            label_check_due=self._note_label_attempt(state, present) if present and up_to_date else False,
             repairs=state.repairs,
             now=self._clock.now(),
             monotonic=self._clock.monotonic(),
@@ -255,7 +259,7 @@ class Reconciler:
             return without_token(facts, gathered)
         return await self._write(state, facts, gathered)
 
-    async def _write(self, state: ResourceState, facts: Facts, gathered: Gathered) -> Result:
+    async def _write(self, state: ResourceState, facts: Facts, gathered: GatheredTokens) -> Result:
         """Write the Secret with these tokens, and delete those of earlier names."""
         desired = facts.desired
         answered = answers_request(facts, gathered.fresh)
@@ -277,10 +281,10 @@ class Reconciler:
     def _failed(self, error: OperatorError, times: TokenTimes | None) -> Result:
         """The result of an error of Kubernetes, or of the cluster admin's limits."""
         outcome = outcomes.failed(error, times)
-        return Result(outcome=outcome, error=error, expires_at=self._alive(times))
+        return Result(outcome=outcome, error=error, expires_at=self._expiry_if_alive(times))
 
-    def _unread(self, resource: Resource, error: OperatorError) -> Result:
-        """The result where the Secret can't be read: the status of this spec is believed."""
+    def _secret_unreadable(self, resource: Resource, error: OperatorError) -> Result:
+        """The result where the Secret can't be read: what the status last reported stands."""
         status = resource.status
         result = self._failed(error, self._own_times(resource))
         is_known = status.get("observedGeneration", resource.generation) == resource.generation
@@ -291,10 +295,12 @@ class Reconciler:
             # read.
             return replace(result, outcome=None, expires_at=until)
         fits = is_known and (status.get("phase") == "Updated" or reported_ready(status) is True)
-        return self._complete(resource, resource.desired, result, fits=fits)
+        return self._describe_own_secret(resource, resource.desired, result, fits=fits)
 
-    def _complete(self, resource: Resource, desired: Desired | None, result: Result, *, fits: bool) -> Result:
-        """The result, with what the resource's own Secret is now, by whatever spec it was made."""
+    def _describe_own_secret(
+        self, resource: Resource, desired: Desired | None, result: Result, *, fits: bool
+    ) -> Result:
+        """The result with the resource's own Secret as it is now, even if an earlier spec made it."""
         if result.outcome is None:
             return result
         view = self._cache.own_secret(resource)
@@ -308,7 +314,7 @@ class Reconciler:
         )
         return replace(result, outcome=outcome)
 
-    def _with_label(self, state: ResourceState, desired: Desired, result: Result) -> Result:
+    def _report_overwritten_label(self, state: ResourceState, desired: Desired, result: Result) -> Result:
         """The result, unless an admission webhook overwrites the label of the Secret."""
         view = self._named_secret(desired)
         if view is None or view.labelled or result.outcome is None or result.pending:
@@ -317,7 +323,7 @@ class Reconciler:
             state.label_repairs = LABEL_LIMIT.note(state.label_repairs, self._clock.monotonic())
         return report_label(desired, view, result, result.outcome)
 
-    def _try_label(self, state: ResourceState, present: SecretView) -> bool:
+    def _note_label_attempt(self, state: ResourceState, present: SecretView) -> bool:
         """Whether to write the label again, noted as an attempt; not in the first pass of a term."""
         now = self._clock.monotonic()
         if present.labelled or LABEL_LIMIT.wait(state.label_repairs, now):
@@ -332,6 +338,6 @@ class Reconciler:
         view = self._cache.own_secret(resource)
         return view.times if view else None
 
-    def _alive(self, times: TokenTimes | None) -> datetime | None:
+    def _expiry_if_alive(self, times: TokenTimes | None) -> datetime | None:
         """When a token expires; None if it has expired or there is none."""
         return times.expires_at if times and is_alive(times, self._clock.now()) else None

@@ -6,11 +6,9 @@ whatever others write. Leaves out: what a resource may do with a Secret that is 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final
 
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import GROUP, KINDS
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey, TokenTimes
@@ -55,15 +53,6 @@ _LONGEST_FIELD: Final = 512
 _LONGEST_FIELDS: Final = 128 * 1024
 
 
-class Relation(Enum):
-    """What a resource may do with a Secret."""
-
-    OURS = auto()
-    TAKE_OVER = auto()
-    ADOPT = auto()
-    FOREIGN = auto()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """The owner of a Secret, by its controller ownerReference, or by our annotations where it has none.
@@ -94,7 +83,7 @@ class AppliedEntry:
     Attributes:
         time: of the last apply that changed something. An apply by somebody else under our manager's name
             shows only here.
-        fields: paths, as `secret.owned_fields` writes them.
+        fields: paths, as `manifest.owned_fields` writes them.
     """
 
     time: str
@@ -173,24 +162,6 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         adopt=next((word for word in _ADOPTIONS if annotations.get(ADOPT) == word), None),
         key_hash=intern_text(text_in(annotations, KEY_HASH, _LONGEST_KEY_HASH) or "") or None,
     )
-
-
-def relation_of(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Relation:
-    """What the resource may do with the Secret.
-
-    Args:
-        view: the Secret.
-        resource: whose spec names it.
-        owner_is_gone: the owner that the Secret names was one of our resources and no longer exists.
-    """
-    owner = view.owner
-    if owner and owner.uid == resource.uid:
-        return Relation.OURS
-    if owner and owner.of_ours and view.managed and owner_is_gone:
-        return Relation.TAKE_OVER
-    if view.adopt and (owner is None or (owner.of_ours and owner_is_gone)):
-        return Relation.ADOPT
-    return Relation.FOREIGN
 
 
 def applied_fields(fields: Mapping[str, Any]) -> frozenset[str] | None:

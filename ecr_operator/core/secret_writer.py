@@ -1,4 +1,7 @@
-"""Writes and deletes generated Secrets, and notes each write in the cache before its echo arrives."""
+"""Writes and deletes generated Secrets, and notes each write in the cache before its echo arrives.
+
+That only the version last seen is changed or deleted is ensured by kube.secrets.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -11,7 +11,7 @@ from ecr_operator.api.tenancy import (
     uses_operator,
     without_refused,
 )
-from ecr_operator.core.ports import TenantReader
+from ecr_operator.core.ports import IdentityObjects
 from ecr_operator.core.shared_reads import SharedReads
 
 
@@ -23,7 +23,7 @@ class TenancyGuard:
         tenants: reads a namespace's labels, afresh each time.
     """
 
-    def __init__(self, policy: TenancyPolicy, tenants: TenantReader) -> None:
+    def __init__(self, policy: TenancyPolicy, tenants: IdentityObjects) -> None:
         self._policy = policy
         self._namespaces = SharedReads(tenants.namespace)
 

@@ -89,7 +89,7 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class GatheredTokens:
     """What there is for the logins of one Secret.
 
     Attributes:

@@ -97,7 +97,7 @@ class Workers:
                 await (self._handle(due, state) if state else self._read_over_limit(due.key))
             except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
                 # The type alone: the text of an unknown exception may contain a token.
-                log.error("unexpected error", error=type(error).__name__, **_named(due.key))  # noqa: TRY400
+                log.error("unexpected error", error=type(error).__name__, **_log_fields(due.key))  # noqa: TRY400
                 if state:
                     self._retry(
                         state, TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
@@ -120,8 +120,6 @@ class Workers:
 
     async def _handle(self, due: Due[ResourceKey], state: ResourceState) -> None:
         """Make one pass over a resource, schedule the next, and report the outcome."""
-        if state.resource.deleting:
-            return
         state.due = state.due or due.by_deadline
         if (wait := state.not_before - self._clock.monotonic()) > 0:
             # An event, such as the echo of our own write, must not cut short what the server asked for.
@@ -148,7 +146,7 @@ class Workers:
     async def _whole(self, state: ResourceState) -> Resource | None:
         """The resource, read if the cache keeps a part of its spec only; None if it has changed meanwhile."""
         resource = state.resource
-        if not resource.left_out:
+        if not resource.left_out or resource.deleting:
             return resource
         try:
             raw = await self._resources.read(resource.key)
@@ -216,7 +214,7 @@ class Workers:
         outcome = result.outcome
         if outcome is None:
             return
-        if result.pending and not _is_news(resource, outcome, waited=waited):
+        if result.pending and not _is_pending_news(resource, outcome, waited=waited):
             return
         now = self._clock.now()
         resource = _with_latest_status(state, resource)
@@ -246,7 +244,7 @@ class Workers:
         version = (resource.uid, resource.generation)
         if isinstance(error, PermanentError) and state.refused_status != version:
             state.refused_status = version
-            log.warning("status can't be written", error=error.message, **_named(resource.key))
+            log.warning("status can't be written", error=error.message, **_log_fields(resource.key))
             if result.outcome:
                 self._announce(state, resource, result.outcome, self._clock.monotonic())
         self._retry(state, error)
@@ -268,7 +266,7 @@ class Workers:
             expires=format_time(outcome.times.expires_at) if outcome.times else None,
             region=",".join(resource.desired.regions[:_MOST_REGIONS]) if resource.desired else None,
             duration=round(self._clock.monotonic() - began, 3),
-            **_named(resource.key),
+            **_log_fields(resource.key),
         )
 
 
@@ -280,7 +278,7 @@ def _with_latest_status(state: ResourceState, resource: Resource) -> Resource:
     return replace(resource, status=latest.status, deleting=latest.deleting)
 
 
-def _is_news(resource: Resource, outcome: Outcome, *, waited: bool) -> bool:
+def _is_pending_news(resource: Resource, outcome: Outcome, *, waited: bool) -> bool:
     """Whether to report that AWS is being called: not while it answers fast, and not on retries."""
     if outcome.times is not None:
         # The token in the Secret has expired meanwhile.
@@ -288,5 +286,5 @@ def _is_news(resource: Resource, outcome: Outcome, *, waited: bool) -> bool:
     return waited and resource.status.get("observedGeneration") != resource.generation
 
 
-def _named(key: ResourceKey) -> dict[str, str]:
+def _log_fields(key: ResourceKey) -> dict[str, str]:
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name}

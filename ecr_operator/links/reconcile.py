@@ -30,7 +30,7 @@ from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.schedule import REPAIR_LIMIT, kubernetes_retry_delay, link_retry_delay
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
-from ecr_operator.links.state import Gatherer, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
+from ecr_operator.links.state import FactsReader, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
 
 _WORKERS: Final = 4
 _MOST_STALE_WRITES: Final = 8
@@ -84,7 +84,7 @@ class LinkReconciler:
         self._clock = clock
         self._enqueue = enqueue
         self._rng = rng or random.Random()  # noqa: S311 - jitter and samples, not secrets
-        self._gatherer = Gatherer(cache, resources, self._rng)
+        self._gatherer = FactsReader(cache, resources, self._rng)
         self.states = LinkStates()
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(

@@ -225,7 +225,7 @@ class ServiceAccountStore:
         return known.uid != account.uid or account.is_newer_than(known)
 
 
-class Gatherer:
+class FactsReader:
     """Gathers the facts of a pass; `rng` picks which names of a long record are looked up."""
 
     def __init__(self, cache: Cache, resources: ResourceReader, rng: random.Random) -> None:

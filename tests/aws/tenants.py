@@ -23,7 +23,7 @@ def web_token(subject: str) -> str:
 
 @dataclass
 class Tenants:
-    """Implements `core.ports.TenantReader`.
+    """Implements `core.ports.IdentityObjects`.
 
     Attributes:
         annotations: of namespaces, by name.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS
-from lab.aws_faults import Fault
+from lab.aws import Call, Fault
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
@@ -29,15 +29,15 @@ _AT_A_TIME = 16
 class InPattern(Fault):
     """An AWS error that hits calls by a pattern, repeated without end, and so the same in every run."""
 
-    kind: str = "error"  # type: ignore[assignment]
+    kind: str = "error"
     status: int = 503
     code: str = "ServiceUnavailable"
     pattern: str
     _calls: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def hits(self, operation: str, region: str, access_key: str) -> bool:  # noqa: ARG002 - of a Fault
+    def hits(self, call: Call) -> bool:
         """Whether the pattern has an x for this call."""
-        if self.region not in (None, region):
+        if self.region not in (None, call.region):
             return False
         return self.pattern[next(self._calls) % len(self.pattern)] == "x"
 

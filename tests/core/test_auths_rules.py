@@ -1,6 +1,6 @@
 """The generated docker config, read by the rules by which clients find the login for an image.
 
-tests/api/test_client_rules.py holds these rules against the real clients.
+tests/api/test_usable_keys.py holds these rules against the real clients.
 """
 
 import base64
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecr_operator.api.client_rules import containers_serves, kubelet_serves
+from ecr_operator.api.usable_keys import containers_serves, kubelet_serves
 from ecr_operator.core.manifest import DOCKER_KEY, dockerconfigjson, generated_data
 from tests.builders import desired, resource, token
 

@@ -10,8 +10,8 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
-from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
@@ -33,9 +33,9 @@ WEB = resource().key
 SHOP = resource(name="shop").key
 
 
-def no_named_objects() -> NamedObjects:
+def no_identity_watch() -> IdentityWatch:
     """Named objects of which none is read."""
-    return NamedObjects(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
+    return IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
 
 
 class Bench:
@@ -44,7 +44,7 @@ class Bench:
     def __init__(self) -> None:
         self.enqueued: list[ResourceKey] = []
         self.removed: list[ResourceKey] = []
-        self.cache = Cache(self.enqueued.append, self._note, no_named_objects())
+        self.cache = Cache(self.enqueued.append, self._note, no_identity_watch())
         self.resources = ResourceStore("Secret", "", self.cache)
         self.secrets = SecretViewStore("", self.cache)
 
@@ -252,7 +252,7 @@ def test_a_secret_enqueues_its_two_oldest_contenders_and_its_owner(bench: Bench)
 
 def test_beyond_the_bound_of_a_namespace_only_names_are_kept_until_there_is_room() -> None:
     enqueued: list[ResourceKey] = []
-    cache = Cache(enqueued.append, lambda _: None, no_named_objects(), most=2)
+    cache = Cache(enqueued.append, lambda _: None, no_identity_watch(), most=2)
     store = ResourceStore("Secret", "", cache)
     with structlog.testing.capture_logs() as logs:
         relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
@@ -273,7 +273,7 @@ def test_beyond_the_bound_of_a_namespace_only_names_are_kept_until_there_is_room
 
 def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
     enqueued: list[ResourceKey] = []
-    cache = Cache(enqueued.append, lambda _: None, no_named_objects(), most=1)
+    cache = Cache(enqueued.append, lambda _: None, no_identity_watch(), most=1)
     store = ResourceStore("Secret", "", cache)
     relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
     store.deleted(raw_resource(name="a"))
@@ -285,7 +285,7 @@ def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
 
 
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
-    cache = Cache(lambda _: None, lambda _: None, no_named_objects(), most=2)
+    cache = Cache(lambda _: None, lambda _: None, no_identity_watch(), most=2)
     for number in range(5):
         cache.observe_secret(view_secret(foreign_metadata(f"stranger-{number}")))
     assert len(cache.secret_names("")) == 2
@@ -396,7 +396,7 @@ def test_a_list_is_stored_whole_before_any_key_is_enqueued() -> None:
             shop = resource(name="shop", age=HOUR, generated_secret_name="one")
             claimants.append(cache.older_claimant(shop, "one") is not None)
 
-    cache = Cache(enqueue, lambda _: None, no_named_objects())
+    cache = Cache(enqueue, lambda _: None, no_identity_watch())
     raws = [
         raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
         raw_resource(age=2 * HOUR, generated_secret_name="one"),

@@ -154,7 +154,7 @@ async def test_a_secret_with_the_adopt_annotation_is_adopted(world: World) -> No
     world.secrets.put(MARKED)
     found = await claim(world, of)
     assert found.view is not None
-    assert found.legacy is None
+    assert found.legacy_token is None
     assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
 
 
@@ -219,9 +219,9 @@ async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> Non
     world.has_foreign_secret()
     world.secrets.data["web-pull"] = legacy_data()
     found = await claim(world, of, stale=False)
-    assert found.legacy is not None
-    assert found.legacy.password == "old"
-    assert found.legacy.expires_at - found.legacy.issued_at == timedelta(hours=12)
+    assert found.legacy_token is not None
+    assert found.legacy_token.password == "old"
+    assert found.legacy_token.expires_at - found.legacy_token.issued_at == timedelta(hours=12)
     assert found.view is not None
 
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecr_operator.core.ownership import Relation, relation_of
 from ecr_operator.core.secret_view import (
     AppliedEntry,
     Owner,
-    Relation,
     applied_fields,
-    relation_of,
     view_secret,
 )
 from tests.api.json_values import json_values, lists_of, objects, texts

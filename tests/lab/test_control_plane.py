@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import audit, rights
-from lab.api import CONFIG_MAPS, NAMESPACES, SECRETS, Api
+from lab.api import NAMESPACES, SECRETS, Api, Resource
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
 from lab.processes import LabError
@@ -17,9 +17,11 @@ from tests.lab import scripts
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    """A plane of this module's own."""
+    """A plane of this module's own, of which nothing is left."""
     with ControlPlane() as started:
         yield started
+    assert not started.folder.exists()
+    assert not scripts.processes_in(started.folder)
 
 
 @pytest.fixture
@@ -27,6 +29,11 @@ async def client(plane: ControlPlane) -> AsyncIterator[Api]:
     """A client of that plane."""
     async with plane.api() as api:
         yield api
+
+
+async def test_two_planes_share_nothing(api: Api, client: Api, namespace: str) -> None:
+    assert await api.find(NAMESPACES, namespace)
+    assert await client.find(NAMESPACES, namespace) is None
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
@@ -37,7 +44,7 @@ async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
     await client.list(SECRETS)
     await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
-    await client.merge_patch(CONFIG_MAPS, "counted", {"data": {"a": "b"}}, "default")
+    await client.merge_patch(Resource("v1", "configmaps"), "counted", {"data": {"a": "b"}}, "default")
     expected = {
         audit.Request("list", "secrets", ""): 1,
         audit.Request("patch", "configmaps", ""): 2,
@@ -53,15 +60,6 @@ async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     # A line that is still being written is left for the next reader.
     (tmp_path / "log").write_text('{"verb": "get", "user": {}, "objectRef": {"resource": "pods"}}\n{"ver')
     assert audit.count_requests(tmp_path / "log") == {audit.Request("get", "pods", ""): 1}
-
-
-async def test_two_planes_share_nothing_and_leave_nothing(client: Api) -> None:
-    name = await client.create_namespace()
-    with ControlPlane() as other:
-        async with other.api() as stranger:
-            assert await stranger.find(NAMESPACES, name) is None
-    assert not other.folder.exists()
-    assert not scripts.processes_in(other.folder)
 
 
 async def test_a_refusal_counts_unless_the_role_allows_the_request(

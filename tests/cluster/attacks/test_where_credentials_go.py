@@ -10,9 +10,9 @@ import pytest
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, NAMESPACES, SECRETS, Json
 from lab.aws import LocalAws
-from lab.names import ASKED, aws_by_name
 from lab.waiting import wait_for
 from tests.cluster import reading
+from tests.cluster.attacks.aws_by_name import ASKED, aws_by_name
 from tests.cluster.attacks.figures import assert_undisturbed
 from tests.cluster.attacks.neighbours import Neighbours
 from tests.cluster.builders import argo_secret, ecr_secret, registry

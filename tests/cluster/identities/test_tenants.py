@@ -10,14 +10,14 @@ import pytest
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube import connection
-from ecr_operator.kube.tenants import KubeTenants
+from ecr_operator.kube.identity_objects import KubeIdentityObjects
 from ecr_operator.settings import Settings
 from lab.api import Api
 from lab.aws import read_claims
 from lab.control_plane import ControlPlane
 from tests.cluster.identities.tenancy import service_account
 
-Question = Callable[[KubeTenants, str], Awaitable[object]]
+Question = Callable[[KubeIdentityObjects, str], Awaitable[object]]
 COMPONENT: Final = "config/rbac/service-account"
 ROLE: Final = "Add the missing rule to its role"
 # Each with the kind of the object, and what the message names where the right is missing.
@@ -33,11 +33,11 @@ QUESTIONS: Final[list[tuple[Question, str, str]]] = [
 
 
 @asynccontextmanager
-async def reader(kubeconfig: Path) -> AsyncIterator[KubeTenants]:
+async def reader(kubeconfig: Path) -> AsyncIterator[KubeIdentityObjects]:
     """Make a reader over a kubeconfig."""
     settings = Settings(kubeconfig=(str(kubeconfig),), in_cluster=False, namespaces=("",), pod_name="x")
     async with await connection.connect(settings) as client:
-        yield KubeTenants(client)
+        yield KubeIdentityObjects(client)
 
 
 async def test_a_token_is_the_service_accounts_for_sts_and_an_hour(
@@ -61,7 +61,7 @@ async def test_what_is_absent_and_what_is_forbidden_is_reported_as_such(
             assert absent.value.reason is Reason.CREDENTIALS_MISSING
             assert absent.value.message.startswith(f"{kind} {namespace}/gone does not exist")
     async with reader(control_plane.write_kubeconfig("stranger")) as tenants:
-        for ask, _, missing in (*QUESTIONS, (KubeTenants.namespace, "Namespace", "")):
+        for ask, _, missing in (*QUESTIONS, (KubeIdentityObjects.namespace, "Namespace", "")):
             with pytest.raises(OperatorError) as forbidden:
                 await ask(tenants, namespace)
             assert forbidden.value.reason is Reason.KUBERNETES_FORBIDDEN

@@ -1,7 +1,8 @@
 """What the generated Secret has from the last valid value of a field whose current value is not valid.
 
 Invariant: only what the operator itself applied counts; what others wrote becomes neither the operator's nor
-the spec's. Without managedFields the options for Argo CD are read as they are.
+the spec's. Without managedFields the options for Argo CD are read as they are. Leaves out: fields of which
+the Secret keeps nothing (parsing: frequency and registries; links.plan: links).
 """
 
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ from ecr_operator.api.text import base64_in, mapping_in
 from ecr_operator.core.manifest import ARGO_LABEL, MANAGED_BY
 from ecr_operator.core.secret_view import SecretView
 
-FIELDS: Final = frozenset(
+KEPT_FIELDS: Final = frozenset(
     {"secret_labels", "secret_annotations", "deletion_policy", "credential_scope", "repo_type", "project"}
 )
 _OWN: Final = (MANAGED_BY, ARGO_LABEL)
 
 
 def with_last_good(desired: Desired, view: SecretView, secret: Mapping[str, Any]) -> Desired:
-    """The spec with what the Secret has for each of `FIELDS` that is not valid.
+    """The spec with what the Secret has for each of `KEPT_FIELDS` that is not valid.
 
     Args:
         desired: has defaults for these fields.

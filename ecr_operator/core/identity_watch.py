@@ -4,7 +4,8 @@ Guarantees: there is a watch only while a resource names one; nothing is kept of
 a failure of a named object is remembered until the object changes; a Secret with keys is read
 once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
 that changes all the time one change in a second is passed on, and no other object waits for that.
-Leaves out: reading them (kube.tenants), what permits an identity (aws), and what other keys mean (rotation).
+Leaves out: reading them (kube.identity_objects), what permits an identity (aws), and what other
+keys mean (rotation).
 """
 
 import asyncio
@@ -60,7 +61,7 @@ class _Named:
     keys: KeyDigest | None = None
 
 
-class NamedObjects:
+class IdentityWatch:
     """The objects that resources name.
 
     Args:
@@ -91,9 +92,9 @@ class NamedObjects:
         """Whether the objects of a kind and scope have to be watched."""
         return self._demands[source, scope]
 
-    def store(self, source: str, scope: str) -> "NamedObjectStore":
+    def store(self, source: str, scope: str) -> "IdentityStore":
         """Where the informer of a kind and scope puts what it sees."""
-        return NamedObjectStore(source, scope, self)
+        return IdentityStore(source, scope, self)
 
     def name(self, key: ResourceKey, identity: Identity) -> None:
         """A resource has this identity, and names an object with it perhaps."""
@@ -252,7 +253,7 @@ class NamedObjects:
             demand.change(needed=self._numbers[place] > 0)
 
 
-class NamedObjectStore:
+class IdentityStore:
     """The named objects of one kind in one scope, as their informer sees them.
 
     Args:
@@ -261,7 +262,7 @@ class NamedObjectStore:
         objects: where they are kept.
     """
 
-    def __init__(self, source: str, scope: str, objects: NamedObjects) -> None:
+    def __init__(self, source: str, scope: str, objects: IdentityWatch) -> None:
         self._source = source
         self._scope = scope
         self._objects = objects

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ecr_operator.api.desired import ArgoOptions, Desired
-from ecr_operator.core.last_good import with_last_good
+from ecr_operator.core.invalid_fields import with_last_good
 from ecr_operator.core.manifest import encode, fingerprint, generated_secret
 from ecr_operator.core.secret_view import view_secret
 from tests.builders import desired, resource, secret_metadata, tokens

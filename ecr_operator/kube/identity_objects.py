@@ -31,8 +31,8 @@ _MAX_ANNOTATION: Final = 1 << 14
 _GRANT: Final = "Apply the component config/rbac/service-account, which grants it"
 
 
-class KubeTenants:
-    """Reads what tenants have; implements `core.ports.TenantReader`."""
+class KubeIdentityObjects:
+    """Reads what tenants have; implements `core.ports.IdentityObjects`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

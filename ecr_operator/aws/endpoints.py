@@ -7,7 +7,7 @@ or send all calls to one endpoint. Leaves out: whether a region is safe in a hos
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -57,6 +57,7 @@ def partitions() -> tuple[Partition, ...]:
     )
 
 
+@lru_cache
 def partition_of(region: str) -> Partition | None:
     """The partition whose regions look like this one; None for none."""
     return next((found for found in partitions() if found.pattern.fullmatch(region)), None)

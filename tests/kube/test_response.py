@@ -10,7 +10,7 @@ from hypothesis import given
 
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import JSON, KubeClient
-from ecr_operator.kube.response import limit_depth, parse_json
+from ecr_operator.kube.response import encode, limit_depth, parse_json
 from tests.api.json_values import json_values
 from tests.kube.conftest import failure, watch, watch_failure
 from tests.kube.server import ScriptedServer, event, line, reply, stream, text
@@ -130,6 +130,11 @@ def test_json_that_is_too_deep_is_null_and_the_rest_is_parsed(deep: str) -> None
 def test_deep_text_that_is_not_json_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_json(f"[{text}".encode())
+
+
+def test_text_with_half_a_surrogate_is_read_and_sent() -> None:
+    text = b'{"a":"\\ud800"}'
+    assert json.loads(encode(parse_json(text))) == json.loads(text)
 
 
 def test_json_that_is_not_utf_8_is_replaced() -> None:

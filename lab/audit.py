@@ -56,15 +56,24 @@ def position(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def entries(log: Path, since: Mark = BEGINNING) -> Iterator[dict[str, Any]]:
-    """Yield the log's entries; a last line that is still being written is left for the next reader."""
+def entries(log: Path, since: Mark = BEGINNING, *, user: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the log's entries, all or one user's.
+
+    Those of others are not parsed, and a last line that is still being written is left for the next reader.
+    """
+    wanted = b"" if user is None else _by(user)
     with log.open("rb") as stream:
         stream.seek(since.place)
         for line in stream:
-            if line.endswith(b"\n"):
+            if wanted in line and line.endswith(b"\n"):
                 entry = json.loads(line)
                 if entry.get("requestReceivedTimestamp", since.time) >= since.time:
                     yield entry
+
+
+def _by(user: str) -> bytes:
+    """How an entry names its user."""
+    return f'"username":"{user}"'.encode()
 
 
 def count_requests(
@@ -73,8 +82,8 @@ def count_requests(
     """Count requests by one user, for objects of one name; or all."""
     return Counter(
         _request(entry)
-        for entry in entries(log, since)
-        if user in (None, entry["user"].get("username")) and "objectRef" in entry
+        for entry in entries(log, since, user=user)
+        if "objectRef" in entry
         if name in (None, entry["objectRef"].get("name"))
     )
 
@@ -96,7 +105,7 @@ class AuditTail:
 
     def __init__(self, log: Path, user: str) -> None:
         self._log = log
-        self._mark = f'"username":"{user}"'.encode()
+        self._mark = _by(user)
         self._position = position(log)
         self.requests: Counter[Request] = Counter()
         self.last_write = 0.0

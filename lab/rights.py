@@ -4,6 +4,7 @@ The roles are read from `config/rbac`, so that whatever runs as a member of the 
 installation has, additions included, but everywhere.
 """
 
+import functools
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -46,6 +47,7 @@ def rights_in(role: Json) -> set[Right]:
     }
 
 
+@functools.cache
 def roles() -> list[Json]:
     """Return the operator's roles, cluster-wide where they are for one namespace."""
     files = [_FOLDER / "leader_election_role.yaml", *sorted(_FOLDER.rglob("role.yaml"))]
@@ -81,8 +83,7 @@ def used(entries: Iterable[Json]) -> set[Right]:
 
 def refused(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[Json]:
     """Return the entries of a user's requests that were refused for lack of a right."""
-    entries = audit.entries(plane.audit_log, since)
-    return [entry for entry in entries if entry["user"]["username"] == user and _is_refused(entry)]
+    return [entry for entry in audit.entries(plane.audit_log, since, user=user) if _is_refused(entry)]
 
 
 def beyond(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[str]:

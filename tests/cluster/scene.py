@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,7 @@ class Scene:
         since: the moment from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
         begun: when this scene was set up.
-        logs: the end of the log of each operator that has run.
+        show: gets the end of the log of each operator that has run.
     """
 
     plane: ControlPlane
@@ -51,7 +51,7 @@ class Scene:
     since: Mark = field(init=False)
     kubeconfig: Path = field(init=False)
     begun: Mark = field(init=False)
-    logs: list[str] = field(default_factory=list)
+    show: Callable[[str], object] = print
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
@@ -64,21 +64,29 @@ class Scene:
 
     @asynccontextmanager
     async def operator(
-        self, *arguments: str, watch: str | None = None, env: Mapping[str, str | None] | None = None
+        self,
+        *arguments: str,
+        watch: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        forked: bool = True,
     ) -> AsyncIterator[OperatorProcess]:
-        """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails.
+        """Run an operator for the namespace, or those in `watch`; its log is shown if the test fails.
 
         It logs at DEBUG, and whatever the test is about, no token may be in its log.
         """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
-            _TALKATIVE, *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
+            _TALKATIVE,
+            *arguments,
+            kubeconfig=self.kubeconfig,
+            aws_endpoint=self.aws.url,
+            env=environment,
+            forked=forked,
         ) as process:
             try:
                 yield process
             finally:
-                self.logs.append(process.tail(60))
-                print(self.logs[-1])
+                self.show(process.tail(60))
             said = process.log.read_text(errors="replace")
             assert shows(said, self.aws.services.passwords) == []
 

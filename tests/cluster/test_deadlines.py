@@ -13,7 +13,7 @@ from lab.aws_faults import Fault
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.concurrent import BUSY, WAITING, concurrent
+from tests.cluster.concurrent import busy, waits
 from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
 
 OHIO, IRELAND = "us-east-2", "eu-west-1"
@@ -47,7 +47,7 @@ def _intervals(scene: Scene, region: str) -> list[float]:
     return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
-@concurrent(WAITING)
+@waits
 async def test_tokens_of_40_seconds_stay_live_through_failing_calls_and_an_outage(scene: Scene) -> None:
     scene.aws.token_life = 40
     await scene.create(
@@ -76,7 +76,7 @@ async def test_tokens_of_40_seconds_stay_live_through_failing_calls_and_an_outag
     assert scene.aws.count(outcome="ServiceUnavailable") >= 8
 
 
-@concurrent(WAITING)
+@waits
 async def test_ready_is_true_until_the_second_in_which_the_token_expires_and_the_outage_is_reported_once(
     scene: Scene,
 ) -> None:
@@ -118,7 +118,7 @@ async def _sow(scene: Scene, count: int, *regions: str, frequency: str = "10h") 
     await asyncio.gather(*(create(number) for number in range(count)))
 
 
-@concurrent(BUSY)
+@busy
 async def test_200_resources_that_want_a_token_every_second_get_one_each_safe_interval(scene: Scene) -> None:
     # A quarter of a token's life is the safe interval: 10 s.
     scene.aws.token_life = 40
@@ -144,7 +144,7 @@ async def _all_ready(scene: Scene, count: int) -> bool:
     return sum(reading.verdict(each, "Ready")[0] == "True" for each in found) == count
 
 
-@concurrent(BUSY)
+@busy
 async def test_500_resources_behind_a_denied_region_are_one_stream_of_retries_and_reported_once(
     scene: Scene,
 ) -> None:

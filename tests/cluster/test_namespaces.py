@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-
-import pytest
+from contextlib import asynccontextmanager
 
 from lab import audit
 from lab.api import ECR_SECRETS, SECRETS, Api, Json
@@ -14,9 +13,9 @@ from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import QUIET, Scene
 
 
-@pytest.fixture
-async def three(scene: Scene) -> AsyncIterator[list[str]]:
-    """Three namespaces with a resource each, the scene's own first."""
+@asynccontextmanager
+async def _three(scene: Scene) -> AsyncIterator[list[str]]:
+    """Make three namespaces with a resource each, the scene's own first."""
     names = [scene.namespace, await scene.api.create_namespace(), await scene.api.create_namespace()]
     for name in names:
         await scene.api.create(ecr_secret("pull"), name)
@@ -41,31 +40,30 @@ async def _untouched(api: Api, namespace: str) -> bool:
     return "status" not in resource and not await api.list(SECRETS, namespace)
 
 
-async def test_only_namespaces_that_are_named_are_served_and_asked_for(
-    scene: Scene, three: list[str]
-) -> None:
-    async with scene.operator(watch=f"{three[0]},{three[1]}"):
-        await _all_served(scene.api, three[:2])
-        await asyncio.sleep(QUIET)
-    assert await _untouched(scene.api, three[2])
+async def test_only_namespaces_that_are_named_are_served_and_asked_for(scene: Scene) -> None:
+    async with _three(scene) as three:
+        async with scene.operator(watch=f"{three[0]},{three[1]}"):
+            await _all_served(scene.api, three[:2])
+            await asyncio.sleep(QUIET)
+        assert await _untouched(scene.api, three[2])
     assert _asked_for(scene) == set(three[:2])
     assert sum(number for request, number in scene.requests().items() if request.verb == "watch") == 3 * 2
     assert scene.aws.count() == 1
 
 
 def _asked_for(scene: Scene) -> set[str]:
-    entries = audit.entries(scene.plane.audit_log, scene.since)
-    mine = [entry.get("objectRef", {}) for entry in entries if entry["user"]["username"] == scene.user]
+    entries = audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
+    mine = [entry.get("objectRef", {}) for entry in entries]
     return {target.get("namespace", "(all)") for target in mine if "resource" in target}
 
 
-async def test_without_a_name_all_namespaces_are_served(scene: Scene, three: list[str]) -> None:
-    async with scene.operator(watch=""):
-        await _all_served(scene.api, three)
-        another = await scene.api.create_namespace()
-        await scene.api.create(ecr_secret("pull"), another)
-        await _all_served(scene.api, [another])
-    await scene.api.delete_all(ECR_SECRETS, another)
+async def test_without_a_name_all_namespaces_are_served(tenant: Scene) -> None:
+    async with _three(tenant) as three, tenant.operator(watch=""):
+        await _all_served(tenant.api, three)
+        another = await tenant.api.create_namespace()
+        await tenant.api.create(ecr_secret("pull"), another)
+        await _all_served(tenant.api, [another])
+    await tenant.api.delete_all(ECR_SECRETS, another)
 
 
 def _warned_of(operator: OperatorProcess) -> list[str]:

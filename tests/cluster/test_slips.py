@@ -9,7 +9,7 @@ from lab.kubectl import kubectl
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.scene import SECRET_WRITE, Scene
 
 LIFE = 10.0
@@ -26,7 +26,7 @@ SLIPS: dict[str, tuple[Json, Json]] = {
 }
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_slip_is_reported_at_once_and_the_token_never_dies(scene: Scene) -> None:
     scene.aws.token_life = LIFE
     await scene.create(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final, TypeVar
 
+import pytest
+
 from lab.soak import FULL_ATTACKS
 
 MIB: Final = 1 << 20
@@ -106,6 +108,14 @@ def health_slowdown(control: Figures, attack: Figures) -> float:
 
 # The figures of all attacks, for the end of the run.
 TABLE: Final[list[str]] = []
+
+
+def show(reporter: pytest.TerminalReporter) -> None:
+    """Show the figures of all attacks at full size."""
+    if Scale.chosen().full and TABLE:
+        reporter.section("attacks")
+        for line in TABLE:
+            reporter.write_line(line)
 
 
 def record(attack: str, control: Figures, attacked: Figures) -> None:

@@ -1,6 +1,7 @@
 """Two namespaces under one operator: an editor of one attacks while the other makes new resources."""
 
 import asyncio
+import functools
 import itertools
 import re
 import time
@@ -148,6 +149,23 @@ class Neighbours:
 
 
 @asynccontextmanager
+async def new_neighbours(victim: Scene) -> AsyncIterator[Neighbours]:
+    """Make a namespace beside a scene's, and an editor of it."""
+    attacker = await victim.api.create_namespace("attacker")
+    async with await editor_of(victim, attacker, victim.plane.authority) as editor:
+        await can_write(editor, attacker)
+        yield Neighbours(victim=victim, attacker=attacker, editor=editor, scale=Scale.chosen())
+    await empty(victim, attacker)
+
+
+async def empty(scene: Scene, namespace: str) -> None:
+    """Delete a namespace and all that is in it, as the absent controllers would."""
+    await scene.clear(namespace)
+    await scene.api.delete_all(SERVICE_ACCOUNTS, namespace)
+    await scene.api.end_namespace(namespace)
+
+
+@asynccontextmanager
 async def meanwhile(act: Callable[[int], Awaitable[object]], every: float) -> AsyncIterator[None]:
     """Do something again and again in the background, with a number that counts up; its errors are raised."""
 
@@ -184,7 +202,7 @@ async def editor_of(admin: Scene, namespace: str, authority: str) -> Api:
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "editor"}}, namespace
     )
     subject = {"kind": "ServiceAccount", "name": "editor", "namespace": namespace}
-    for number, role in enumerate((*_BUILT_IN, *_our_roles())):
+    for number, role in enumerate((*_BUILT_IN, *(each["metadata"]["name"] for each in _editor_roles()))):
         await admin.api.create(
             {
                 "apiVersion": f"{RBAC}/v1",
@@ -201,15 +219,17 @@ async def editor_of(admin: Scene, namespace: str, authority: str) -> Api:
     return Api(admin.plane.url, token=token, authority=authority)
 
 
-def editor_roles() -> list[Json]:
-    """Return the roles for editors that an installation has."""
+async def install_editors(api: Api) -> None:
+    """Create the roles for editors that an installation has."""
+    for role in _editor_roles():
+        await api.apply(role)
+
+
+@functools.cache
+def _editor_roles() -> list[Json]:
     return [
         yaml.safe_load(file.read_text()) for file in sorted(Path("config/rbac").glob("*_editor_role.yaml"))
     ]
-
-
-def _our_roles() -> list[str]:
-    return [role["metadata"]["name"] for role in editor_roles()]
 
 
 async def can_write(editor: Api, namespace: str) -> None:

@@ -9,8 +9,8 @@ from typing import Final
 
 from lab.api import ECR_SECRETS, NAMESPACES, SERVICE_ACCOUNTS, Json
 from lab.aws import Trust
-from tests.cluster.attacks.conftest import empty
 from tests.cluster.attacks.figures import Scale
+from tests.cluster.attacks.neighbours import empty
 from tests.cluster.builders import ecr_secret
 from tests.cluster.identities.tenancy import ROLE, TENANT_KEY, iam_secret, permit, service_account, signer
 from tests.cluster.scene import Scene

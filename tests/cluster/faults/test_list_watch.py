@@ -11,7 +11,7 @@ import pytest
 from lab.fault_proxy import ERROR_410, HTML, FaultProxy
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.faults import meanwhile
 from tests.cluster.scene import QUIET, Scene
 
@@ -82,7 +82,6 @@ TWO_FAULTS = ("410", "an-empty-200")
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@concurrent()
 async def test_list_watch_survives_with_one_list_for_each_fault_at_most(scene: Scene, name: str) -> None:
     async with _behind_proxy(scene) as (proxy, operator, since):
         FAULTS[name](proxy)
@@ -121,7 +120,7 @@ def _relists(proxy: FaultProxy, since: float) -> Counter[str]:
     return Counter(each.path for each in proxy.asked(since, verb="list") if each.fault in ("", "hang"))
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_half_open_connection_is_noticed_within_65_seconds(scene: Scene) -> None:
     async with _behind_proxy(scene) as (proxy, _, since):
         proxy.go_half_open()

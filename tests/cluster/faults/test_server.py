@@ -15,7 +15,6 @@ from lab.fault_proxy import FaultProxy
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import concurrent
 from tests.cluster.faults import meanwhile
 from tests.cluster.scene import QUIET, Scene
 
@@ -36,7 +35,6 @@ Stop = Callable[[ControlPlane], None]
         pytest.param(ControlPlane.kill_api_server, id="killed"),
     ],
 )
-@concurrent()
 async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Scene, stop: Stop) -> None:
     await meanwhile.create_before(rough)
     async with rough.operator() as operator:
@@ -57,7 +55,6 @@ async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Sc
     assert rough.aws.count() == 1
 
 
-@concurrent()
 async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_it_is_back(
     rough: Scene,
 ) -> None:
@@ -92,7 +89,6 @@ def _lists(scene: Scene) -> Counter[str]:
     )
 
 
-@concurrent()
 async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(alone: Scene) -> None:
     plane = alone.plane
     await alone.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
@@ -138,7 +134,6 @@ async def _later_changes_are_seen(scene: Scene) -> None:
     await wait_for(lambda: scene.find_secret("kept-login"), NOTICED, "the Secret made again")
 
 
-@concurrent()
 async def test_missing_crds_are_reported_once_and_served_when_they_are_installed_again(rough: Scene) -> None:
     await rough.create(ecr_secret("gone"))
     async with rough.operator() as operator:
@@ -172,7 +167,6 @@ async def _is_gone(scene: Scene, name: str) -> bool:
     return await scene.api.find(CRDS, name) is None
 
 
-@concurrent()
 async def test_rights_that_are_taken_away_and_given_back_cost_nothing(scene: Scene) -> None:
     scene.kubeconfig = _without_rights(scene)
     await _grant(scene)

@@ -8,7 +8,7 @@ import pytest
 from lab.fault_proxy import HTML, FaultProxy
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.scene import Scene
 
 # A call of the operator's gives up after 20 s.
@@ -32,7 +32,6 @@ FAILURES: Mapping[str, Break] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@concurrent()
 async def test_a_failed_write_of_secret_and_status_is_repeated(scene: Scene, failure: str) -> None:
     def spoil(proxy: FaultProxy) -> None:
         for path in (LOGIN, STATUS):
@@ -41,7 +40,7 @@ async def test_a_failed_write_of_secret_and_status_is_repeated(scene: Scene, fai
     await _ends_well(scene, spoil, within=30)
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_write_that_never_gets_an_answer_is_made_again(scene: Scene) -> None:
     def spoil(proxy: FaultProxy) -> None:
         proxy.hang(verb="patch", path=LOGIN, times=1, after=True)
@@ -64,7 +63,6 @@ async def _ends_well(scene: Scene, spoil: Callable[[FaultProxy], object], within
     assert scene.aws.count() == 1
 
 
-@concurrent()
 async def test_retry_after_is_obeyed_by_a_write_and_delays_no_other(scene: Scene) -> None:
     async with FaultProxy(scene.kubeconfig) as proxy:
         scene.kubeconfig = proxy.kubeconfig
@@ -81,7 +79,6 @@ async def test_retry_after_is_obeyed_by_a_write_and_delays_no_other(scene: Scene
         assert other[0] < proxy.asked(verb="patch", path=LOGIN)[1].at
 
 
-@concurrent()
 async def test_a_namespace_that_is_being_deleted_costs_few_writes(rough: Scene) -> None:
     await rough.create(ecr_secret("pull"))
     # Something that lets no controller finish.

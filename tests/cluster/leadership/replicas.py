@@ -75,9 +75,8 @@ def writes_of(scene: Scene, name: str) -> list[dict[str, Any]]:
     """Return what a replica wrote since `mark`, as the audit log has it, without Events and the Lease."""
     return [
         entry
-        for entry in audit.entries(scene.plane.audit_log, scene.since)
-        if entry["user"].get("username") == user_of(scene, name)
-        and entry["verb"] not in _READING
+        for entry in audit.entries(scene.plane.audit_log, scene.since, user=user_of(scene, name))
+        if entry["verb"] not in _READING
         and entry.get("objectRef", {}).get("resource") not in ("leases", "events")
     ]
 

@@ -15,7 +15,6 @@ from lab.kubectl import cluster, write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import concurrent
 from tests.cluster.leadership.replicas import leads, lease, replica, writes_of
 from tests.cluster.scene import Scene
 
@@ -41,7 +40,6 @@ async def _behind(proxy: FaultProxy, scene: Scene) -> AsyncIterator[OperatorProc
         yield operator
 
 
-@concurrent()
 async def test_a_leader_finishes_its_writes_before_it_releases_the_lease(scene: Scene) -> None:
     names = [f"r{number}" for number in range(60)]
     await scene.create(*(ecr_secret(name) for name in names))
@@ -58,7 +56,6 @@ async def test_a_leader_finishes_its_writes_before_it_releases_the_lease(scene: 
     assert secrets == {f"{name}-login" for name in statuses}
 
 
-@concurrent()
 async def test_the_operator_ends_in_time_while_calls_to_aws_hang(scene: Scene) -> None:
     scene.aws.hang()
     await scene.create(ecr_secret("pull"), ecr_secret("other", region="eu-west-1"))
@@ -71,7 +68,6 @@ async def test_the_operator_ends_in_time_while_calls_to_aws_hang(scene: Scene) -
     )
 
 
-@concurrent()
 async def test_a_leader_ends_in_time_while_the_api_server_hangs(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
@@ -83,7 +79,6 @@ async def test_a_leader_ends_in_time_while_the_api_server_hangs(scene: Scene) ->
         await _ends(operator)
 
 
-@concurrent()
 async def test_a_second_signal_ends_a_leader_at_once(scene: Scene) -> None:
     async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
         await leads(scene, "ours", 20)

@@ -7,7 +7,7 @@ import time
 from lab.fault_proxy import FaultProxy
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.leadership.replicas import (
     LEASE_DURATION,
     RETRY_PERIOD,
@@ -23,7 +23,7 @@ from tests.cluster.leadership.replicas import (
 from tests.cluster.scene import QUIET, Scene
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_rolling_restart_is_quick_and_costs_no_call_to_aws_and_no_write(scene: Scene) -> None:
     await scene.create(*(ecr_secret(f"r{number}") for number in range(3)))
     async with replica(scene, "old-a") as leading:
@@ -46,7 +46,7 @@ async def test_a_rolling_restart_is_quick_and_costs_no_call_to_aws_and_no_write(
     assert scene.aws.count() == calls
 
 
-@concurrent(WAITING)
+@waits
 async def test_of_three_replicas_one_writes_and_when_it_is_killed_another_follows(scene: Scene) -> None:
     async with replica(scene, "a") as first:
         await leads(scene, "a", 20)
@@ -84,7 +84,7 @@ async def _follows(scene: Scene) -> bool:
     return await _holder(scene) in ("b", "c")
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(scene: Scene) -> None:
     names = [f"r{number}" for number in range(100)]
     async with slow_replica(scene, "a") as first:
@@ -114,7 +114,7 @@ async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(sce
             assert scene.aws.count() == calls
 
 
-@concurrent(WAITING)
+@waits
 async def test_v0_6_0s_lease_is_respected_until_it_has_run_out(scene: Scene) -> None:
     await hold_lease(scene, "v0.6.0-pod_1")
     await scene.create(ecr_secret("pull"))
@@ -135,7 +135,7 @@ async def test_v0_6_0s_lease_is_respected_until_it_has_run_out(scene: Scene) -> 
     assert found["leaseDurationSeconds"] == LEASE_DURATION
 
 
-@concurrent(WAITING)
+@waits
 async def test_an_api_server_that_is_away_makes_a_standby_of_the_leader_and_no_restart(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with (

@@ -71,9 +71,8 @@ def secret_writes(scene: Scene) -> list[tuple[str, str]]:
 def _taken(scene: Scene) -> list[Json]:
     return [
         entry
-        for entry in audit.entries(scene.plane.audit_log, scene.since)
-        if entry["user"]["username"] == scene.user
-        and entry["verb"] in _WRITES
+        for entry in audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
+        if entry["verb"] in _WRITES
         and entry["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST
     ]
 

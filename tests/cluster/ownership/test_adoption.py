@@ -9,7 +9,7 @@ from typing import Final
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.ownership.conflicts import ADOPT, HEALED, secret_writes
 from tests.cluster.scene import QUIET, Scene
 
@@ -61,7 +61,7 @@ LOSSLESS: Final = {
 }
 
 
-@concurrent(WAITING)
+@waits
 async def test_what_adoption_would_lose_is_named_and_kept_until_somebody_says_replace(scene: Scene) -> None:
     await scene.create(*(secret for secret, _ in LOSING.values()), *LOSSLESS.values())
     logins = [f"{name}-login" for name in LOSING]

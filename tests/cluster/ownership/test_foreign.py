@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from lab.api import ApiError, Json
 from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import (
     ADOPT,
@@ -98,7 +98,7 @@ ENDED_BY: dict[str, Callable[[Scene], Awaitable[object]]] = {
 }
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_conflict_ends_when_the_secret_is_deleted_or_marked_for_adoption(scene: Scene) -> None:
     marked = {**core_secret("marked-login", labels={"team": "blue"}), "type": DOCKER}
     marked["data"] = {**v060.docker_data({}), "extra": "dmFsdWU="}

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.label_webhook import overwriting
 from tests.cluster.ownership.conflicts import OURS, secret_writes
 from tests.cluster.scene import Scene
@@ -49,7 +49,7 @@ async def test_an_overwritten_label_is_reported_once_and_tokens_are_renewed_with
     assert (await scene.events("pull")).count("FieldsContested") == 1
 
 
-@concurrent(WAITING)
+@waits
 async def test_an_overwritten_label_costs_no_write_while_nothing_is_due_and_hides_no_deletion(
     scene: Scene,
 ) -> None:

@@ -44,12 +44,8 @@ def _lines(log: Path, *words: str) -> list[Json]:
 
 def _asked(scene: Scene) -> set[str]:
     """Return what the operator has asked for since `mark`, watches and what must come at a start aside."""
-    found = (entry for entry in audit.entries(scene.plane.audit_log, scene.since) if _is_mine(scene, entry))
+    found = audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
     return {f"{entry['verb']} {entry['requestURI']}" for entry in found if entry["verb"] != "watch"}
-
-
-def _is_mine(scene: Scene, entry: Json) -> bool:
-    return bool(entry["user"]["username"] == scene.user)
 
 
 async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_apply(

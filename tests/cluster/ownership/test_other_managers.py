@@ -6,7 +6,7 @@ import time
 from lab.api import SECRETS
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
+from tests.cluster.concurrent import waits
 from tests.cluster.ownership.conflicts import secret_writes
 from tests.cluster.scene import Scene
 
@@ -44,7 +44,7 @@ class Fight:
         await self._scene.api.request("PATCH", path, body={"data": SPOILED}, content_type=kind, query=query)
 
 
-@concurrent(WAITING)
+@waits
 async def test_a_manager_that_fights_is_overruled_at_once_then_at_a_bounded_rate_and_named(
     scene: Scene,
 ) -> None:

@@ -41,7 +41,7 @@ class _Server:
     def serve(self) -> None:
         """Fork for each connection, and report each end."""
         for each in (self._wake, self._waker):
-            each.setblocking(False)
+            each.settimeout(0)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         while True:

@@ -1,4 +1,4 @@
-"""Operators that are forked from a process that has imported the libraries, and start in a fraction of the time.
+"""Operators that are forked from a process that has imported the libraries, to start quickly.
 
 Like any child each is a process of its own, with a session, environment, log and exit code. Left out: what
 the start of an interpreter and the imports do; for that, tests start `python -m ecr_operator`.
@@ -38,7 +38,7 @@ class Fork:
         while b"\n" not in self._answer:
             self._receive()
         self.pid = int(self._answer.split()[0])
-        self._connection.setblocking(False)
+        self._connection.settimeout(0)
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:

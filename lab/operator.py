@@ -61,9 +61,7 @@ class OperatorProcess:
         self.log = self._log or self.home / "operator.log"
         env = lean_environment(self.home, **{"TMPDIR": str(self.home), **self._env})
         start, command = (ForkedProcess, ()) if self._forked else (Process, _COMMAND)
-        self.process = start(
-            "the operator", [*command, *self._arguments], log=self.log, env=env, cwd=ROOT
-        )
+        self.process = start("the operator", [*command, *self._arguments], log=self.log, env=env, cwd=ROOT)
         self._stack.callback(self.process.kill)
         self.started_at = time.monotonic()
         self.process.start()

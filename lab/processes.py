@@ -34,9 +34,14 @@ class Child(Protocol):
     """What `Process` uses of a `subprocess.Popen`."""
 
     @property
-    def pid(self) -> int: ...
-    def poll(self) -> int | None: ...
-    def send_signal(self, number: int, /) -> None: ...
+    def pid(self) -> int:
+        """The process id, which is its session's too."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal, unless it has ended."""
 
 
 class LabError(Exception):

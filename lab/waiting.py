@@ -8,6 +8,8 @@ from typing import TypeVar, overload
 
 Result = TypeVar("Result")
 
+# Where speed is not what a test is about, on a busy machine.
+LONG = 60.0
 _PAUSE = 0.05
 
 
@@ -23,7 +25,7 @@ async def wait_for(
 ) -> Result: ...
 
 
-async def wait_for(predicate: Callable[[], object], timeout: float = 10, what: str = "") -> object:
+async def wait_for(predicate: Callable[[], object], timeout: float = LONG, what: str = "") -> object:
     """Call `predicate`, plain or async, every 50 ms until it returns something true, and return that.
 
     Raises TimeoutError after `timeout` seconds, with what was waited for and the last value seen.

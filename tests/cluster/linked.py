@@ -7,7 +7,7 @@ import yaml
 
 from lab.api import SERVICE_ACCOUNTS, ApiError, Json
 from lab.audit import Request
-from lab.waiting import wait_for
+from lab.waiting import LONG, wait_for
 from tests.cluster.scene import Scene
 
 ACCOUNT_WRITE: Final = Request("patch", "serviceaccounts", "")
@@ -70,7 +70,7 @@ async def edit(scene: Scene, patch: Json, name: str = "builder") -> Json:
 
 
 async def until_linked(
-    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = 15
+    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = LONG
 ) -> Json:
     """Wait until a ServiceAccount has just these links, and return it."""
 

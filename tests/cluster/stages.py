@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
-from lab import rights
-from lab.api import ECR_SECRETS, SECRETS, Api
+from lab.api import ECR_SECRETS, SECRETS
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
-from tests.cluster.attacks.neighbours import Neighbours, empty, install_editors, new_neighbours
+from tests.cluster.attacks.neighbours import Neighbours, install_editors, new_neighbours
 from tests.cluster.builders import core_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
@@ -131,12 +129,10 @@ async def _install_v060(plane: ControlPlane) -> None:
 
 
 @asynccontextmanager
-async def _tenant(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
-    """A namespace that may be deleted and created again, on a plane where operators may serve all."""
-    plane = await planes.get("attacked", _install_with_editors)
-    async with _scene_on(plane, logs, "tenant") as scene:
+async def _whole(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
+    """A scene on a plane where an operator may serve all namespaces."""
+    async with _scene_on(await planes.get("whole", _install_with_editors), logs, "whole") as scene:
         yield scene
-        await empty(scene, scene.namespace)
 
 
 async def _install_with_editors(plane: ControlPlane) -> None:
@@ -148,7 +144,7 @@ async def _install_with_editors(plane: ControlPlane) -> None:
 @asynccontextmanager
 async def _neighbours(planes: Planes, logs: Logs) -> AsyncIterator[Neighbours]:
     """Two new namespaces on that plane, one of which attacks the other."""
-    async with _tenant(planes, logs) as victim, new_neighbours(victim) as neighbours:
+    async with _whole(planes, logs) as victim, new_neighbours(victim) as neighbours:
         yield neighbours
 
 
@@ -165,6 +161,6 @@ STAGES = {
     "rough": Stage(_rough, "rough"),
     "alone": Stage(_alone, "alone"),
     "old": Stage(_old, "old"),
-    "tenant": Stage(_tenant, "attacked"),
-    "neighbours": Stage(_neighbours, "attacked"),
+    "whole": Stage(_whole, "whole"),
+    "neighbours": Stage(_neighbours, "whole"),
 }

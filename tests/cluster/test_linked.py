@@ -140,7 +140,7 @@ async def test_no_entry_is_lost_between_competing_writers(scene: Scene) -> None:
             found = await get_account(scene)
             return found if linked_names <= set(linked.pulls(found)) else None
 
-        found = await wait_for(all_linked, 10, "all of them linked")
+        found = await wait_for(all_linked, what="all of them linked")
         assert sorted(linked.pulls(found)) == sorted(foreign | linked_names | {"mine"})
         assert sorted(linked.mounts(found)) == sorted(foreign | linked_names)
         more = asyncio.create_task(linked.add_as_somebody(scene, "gamma", 40))
@@ -151,7 +151,7 @@ async def test_no_entry_is_lost_between_competing_writers(scene: Scene) -> None:
         async def undone() -> bool:
             return not linked_names & set(linked.pulls(await get_account(scene)))
 
-        await wait_for(undone, 10, "all of them unlinked")
+        await wait_for(undone, what="all of them unlinked")
     found = await get_account(scene)
     assert sorted(linked.pulls(found)) == sorted(foreign | {"mine"})
     assert sorted(linked.mounts(found)) == sorted(foreign)

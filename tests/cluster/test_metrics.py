@@ -9,8 +9,6 @@ from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.pages import scrape, shows
 from tests.cluster.scene import Scene
 
-A_SECOND_OLD = 4.0
-
 
 async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_touch(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"), ecr_secret("other"), argo_secret("charts"))
@@ -22,7 +20,7 @@ async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_to
         await scene.delete("pull-login")
         await shows(operator, 1, "refreshes_total", reason="Repaired")
         await scene.delete("pull", ECR_SECRETS)
-        later = await shows(operator, 2, "resources", within=A_SECOND_OLD)
+        later = await shows(operator, 2, "resources")
     assert (later.expiry("pull"), later.expiry("other") is None) == (None, False)
     expires = datetime.fromisoformat(pull["status"]["expirationTime"])
     found = seen.expiry("pull")
@@ -40,30 +38,6 @@ async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_to
     assert seen.values("leader") == [1]
 
 
-async def test_a_failure_shows_for_as_long_as_it_lasts(scene: Scene) -> None:
-    scene.aws.fail("InternalFailure", status=500)
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator() as operator:
-        await shows(operator, 1, "resources_failing", kind="Secret", reason="AWSUnavailable")
-        seen = await shows(operator, 1, "resources", ready="false", kind="Secret")
-        assert seen.value("refreshes_total", reason="AWSUnavailable") >= 1
-        assert seen.value("aws_calls_total", outcome="AWSUnavailable") >= 1
-        scene.aws.clear()
-        await scene.ready("pull")
-        seen = await shows(operator, 0, "resources_failing")
-        assert seen.value("resources", ready="true") == 1
-
-
-async def test_renewals_show_with_their_lateness(scene: Scene) -> None:
-    scene.aws.token_life = 6
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator() as operator:
-        await scene.ready("pull")
-        seen = await shows(operator, 3, "refreshes_total", within=20, reason="Refreshed")
-    assert 1 <= seen.value("refresh_lateness_seconds_count") <= 3
-    assert seen.value("refresh_lateness_seconds_sum") < 3
-
-
 async def test_one_replica_is_the_leader_and_the_standby_knows_the_tokens_too(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"), ecr_secret("bad", frequency="often"))
     env = {"POD_NAMESPACE": scene.namespace}
@@ -72,7 +46,7 @@ async def test_one_replica_is_the_leader_and_the_standby_knows_the_tokens_too(sc
         async with scene.operator("--leader-elect", env={**env, "POD_NAME": "other"}) as other:
             leader = await shows(one, 1, "leader")
             # A slip in the frequency alone ends no login.
-            standby = await shows(other, 2, "resources", ready="true", within=20)
+            standby = await shows(other, 2, "resources", ready="true")
     assert standby.values("leader") == [0]
     assert standby.expiry("pull") == leader.expiry("pull") is not None
     assert (leader.value("resources_failing"), standby.value("resources_failing")) == (1, 0)
@@ -103,7 +77,7 @@ async def test_a_requested_port_in_use_is_one_line_and_exit_1(scene: Scene) -> N
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         async with scene.operator(f"--health-probe-bind-address={address}") as operator:
-            assert await operator.wait(20) == 1
+            assert await operator.wait(60) == 1
             lines = operator.log.read_text().splitlines()
     assert len(lines) == 1, lines
     assert f"{address}: Address already in use" in lines[0]

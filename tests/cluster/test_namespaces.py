@@ -30,7 +30,7 @@ async def _all_served(api: Api, namespaces: Sequence[str]) -> None:
         found = [await api.get(ECR_SECRETS, "pull", name) for name in namespaces]
         return all(each.get("status", {}).get("phase") == "Updated" for each in found)
 
-    await wait_for(served, 20, f"resources in {namespaces}")
+    await wait_for(served, what=f"resources in {namespaces}")
     for name in namespaces:
         assert await api.get(SECRETS, "pull-login", name)
 
@@ -57,13 +57,13 @@ def _asked_for(scene: Scene) -> set[str]:
     return {target.get("namespace", "(all)") for target in mine if "resource" in target}
 
 
-async def test_without_a_name_all_namespaces_are_served(tenant: Scene) -> None:
-    async with _three(tenant) as three, tenant.operator(watch=""):
-        await _all_served(tenant.api, three)
-        another = await tenant.api.create_namespace()
-        await tenant.api.create(ecr_secret("pull"), another)
-        await _all_served(tenant.api, [another])
-    await tenant.api.delete_all(ECR_SECRETS, another)
+async def test_without_a_name_all_namespaces_are_served(whole: Scene) -> None:
+    async with _three(whole) as three, whole.operator(watch=""):
+        await _all_served(whole.api, three)
+        another = await whole.api.create_namespace()
+        await whole.api.create(ecr_secret("pull"), another)
+        await _all_served(whole.api, [another])
+    await whole.api.delete_all(ECR_SECRETS, another)
 
 
 def _warned_of(operator: OperatorProcess) -> list[str]:
@@ -75,7 +75,7 @@ async def test_a_namespace_that_comes_later_is_logged_and_served_from_then_on(sc
     later = f"{scene.namespace}-later"
     async with scene.operator(watch=f"{scene.namespace},{later}") as operator:
         await scene.watching(6)
-        await wait_for(lambda: _warned_of(operator) == [later], 20, "a warning that names it")
+        await wait_for(lambda: _warned_of(operator) == [later], what="a warning that names it")
         await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later}})
         await scene.api.create(ecr_secret("pull"), later)
         await _all_served(scene.api, [later])

@@ -12,7 +12,7 @@ from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.concurrent import waits
 from tests.cluster.scene import SECRET_WRITE, Scene
 
-LIFE = 10.0
+LIFE = 18.0
 HELD = {"labels", "ownerReferences"}
 # What the live resources say beside that, and the slip in each.
 LABELS = {"team": "shop"}
@@ -92,7 +92,7 @@ async def test_after_a_restart_a_slip_still_loses_nothing_and_costs_no_write(sce
         # A repair knows them too.
         edit = {"data": {"password": EDITED}}
         await scene.api.merge_patch(SECRETS, "charts-login", edit, scene.namespace)
-        await wait_for(lambda: _restored(scene), 15, "the Secret restored")
+        await wait_for(lambda: _restored(scene), what="the Secret restored")
     after = await scene.secret("charts-login")
     assert after["metadata"]["labels"] == before[1]["metadata"]["labels"]
     assert reading.decoded(after)["type"] == "oci"

@@ -74,7 +74,7 @@ async def _store(rough: Scene) -> None:
     """Create resources of wrong types, which the present CRDs forbid."""
     probe = _wrong("probe", "hello")
     await _apply_crds(rough.api, _without_schema)
-    await wait_for(lambda: _admits(rough, probe), 10, "the schema gone")
+    await wait_for(lambda: _admits(rough, probe), what="the schema gone")
     for name, spec in WRONG.items():
         await rough.create(_wrong(name, spec))
     await rough.create({**ecr_secret("status-is-a-string"), "status": "hello"})
@@ -82,7 +82,7 @@ async def _store(rough: Scene) -> None:
     patch = {"status": "hello"}
     await rough.api.request("PATCH", status, body=patch, content_type="application/merge-patch+json")
     await _apply_crds(rough.api, lambda crd: crd)
-    await wait_for(lambda: _negated(_admits(rough, probe)), 10, "the schema back")
+    await wait_for(lambda: _negated(_admits(rough, probe)), what="the schema back")
 
 
 async def _negated(answer: Awaitable[bool]) -> bool:
@@ -113,4 +113,4 @@ async def _is_reported(scene: Scene, operator: OperatorProcess, name: str) -> No
         lines = [line for line in operator.log.read_text().splitlines() if f'"{name}"' in line]
         return bool(lines) and "InvalidSpec" in await scene.events(name)
 
-    await wait_for(look, 10, f"{name} reported")
+    await wait_for(look, what=f"{name} reported")

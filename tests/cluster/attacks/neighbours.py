@@ -58,7 +58,7 @@ class Neighbours:
         async with self.victim.operator("--zap-log-level=info", *arguments, watch="", env=env) as process:
             if ready:
                 await self.victim.api.apply(ecr_secret("standing", region=HOME), self.victim.namespace)
-                await self.victim.ready("standing", within=60)
+                await self.victim.ready("standing")
             else:
                 # A start is compared with a start, from when the process is there.
                 await process.port("/healthz")
@@ -126,6 +126,13 @@ class Neighbours:
         figures.lines = len(lines)
         figures.longest_line = max(map(len, lines), default=0)
         return figures
+
+    async def control(self, operator: OperatorProcess, seconds: float) -> Figures:
+        """Observe without an attack, as long as the attack will last; shorter in a small one.
+
+        There it only shows what is beyond `figures.QUICK`, on a busy machine.
+        """
+        return await self.observe(operator, self.scale.of(1.0, seconds))
 
     async def _make_new_ones(
         self,
@@ -243,7 +250,7 @@ async def can_write(editor: Api, namespace: str) -> None:
             return False
         return True
 
-    await wait_for(look, 10, "the editor's rights")
+    await wait_for(look, what="the editor's rights")
 
 
 def lines_since(log: Path, place: int) -> list[bytes]:

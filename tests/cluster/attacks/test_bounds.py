@@ -38,9 +38,9 @@ SPECS: Final[list[Json]] = [
 
 
 async def test_huge_specs_that_change_twice_a_second_delay_no_other_namespace(neighbours: Neighbours) -> None:
-    seconds = neighbours.scale.of(3.0, 30.0)
+    seconds = neighbours.scale.of(2.5, 30.0)
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         there = [manifest for manifest in SPECS if await neighbours.attack(manifest)]
 
         async def toggle(number: int) -> None:
@@ -58,9 +58,9 @@ async def _patch(neighbours: Neighbours, manifests: list[Json], patch: Json) -> 
 
 
 async def test_a_start_with_huge_frequencies_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    seconds = neighbours.scale.of(3.0, 30.0)
+    seconds = neighbours.scale.of(2.5, 30.0)
     async with neighbours.operator(ready=False) as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
     count = neighbours.scale.of(6, 30)
     manifests = [A_FREQUENCY | {"metadata": {"name": f"huge-{number}"}} for number in range(count)]
     await neighbours.attack(*manifests)
@@ -144,7 +144,7 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(neighbours: Neigh
     await neighbours.attack(*ALL_WATCHED)
     async with neighbours.operator() as operator:
         await neighbours.attack(*(make() for make in plain))
-        control = await neighbours.observe(operator, 1.5)
+        control = await neighbours.control(operator, 1.5)
         made = await neighbours.attack(*(make() for make in huge))
         attacked = await neighbours.observe(operator, 2)
     async with neighbours.operator() as operator:
@@ -166,11 +166,11 @@ async def test_memory_does_not_grow_with_what_an_editor_writes(neighbours: Neigh
 async def test_huge_metadata_that_changes_all_the_time_delays_no_other_namespace(
     neighbours: Neighbours,
 ) -> None:
-    seconds = neighbours.scale.of(3.0, 30.0)
+    seconds = neighbours.scale.of(2.5, 30.0)
     made = [make(0, ANNOTATION) for make in (_labelled, _foreign, _account)]
     await neighbours.attack(*ALL_WATCHED, *made)
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
 
         async def change(number: int) -> None:
             await _patch(neighbours, made, {"metadata": {"annotations": {"number": str(number)}}})
@@ -231,7 +231,7 @@ async def _reported(neighbours: Neighbours, operator: OperatorProcess, name: str
         return resource if reading.condition(resource, "Refreshed") else None
 
     try:
-        return await wait_for(look, 8, f"a status of {name}")
+        return await wait_for(look, what=f"a status of {name}")
     except TimeoutError as error:
         longest = max(map(len, lines_since(operator.log, 0)), default=0)
         error.add_note(f"the log's longest line has {longest} bytes")
@@ -253,7 +253,7 @@ async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resour
 
 
 async def test_a_record_of_10000_links_that_changes_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    seconds = neighbours.scale.of(3.0, 30.0)
+    seconds = neighbours.scale.of(2.5, 30.0)
     link = {"name": "builder", "for": ["pull"]}
     record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))
     async with neighbours.operator() as operator:
@@ -261,7 +261,7 @@ async def test_a_record_of_10000_links_that_changes_delays_no_other_namespace(ne
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder"}},
             *(ecr_secret(f"linked-{number}", link_service_accounts=[link]) for number in range(20)),
         )
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
 
         async def patch(number: int) -> None:
             annotations = {"ecr.mobb.redhat.com/links": record, "number": str(number)}

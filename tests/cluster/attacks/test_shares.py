@@ -21,7 +21,7 @@ from tests.cluster.identities.tenancy import iam_secret
 # Regions that the SDK lists; each costs its first user a call.
 LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})
 ONE: Final = "one"
-SLOW: Final = "xx-slow-*"
+LONG: Final = "xx-slow-*"
 LIVES: Final = 20.0
 
 
@@ -42,9 +42,9 @@ def _rivals(count: int) -> list[Json]:
 
 async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neighbours: Neighbours) -> None:
     # At full size a phase is longer than the 30 s after which a conflict is looked at again.
-    count, seconds = neighbours.scale.of((1000, 3.0), (3000, 65.0))
+    count, seconds = neighbours.scale.of((500, 2.5), (3000, 65.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         await neighbours.attack(*_rivals(count))
         await neighbours.settled(count)
         settled = await neighbours.observe(operator, seconds)
@@ -68,7 +68,7 @@ async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neigh
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, seconds, regions=LISTED[:half])
         if kind == "made-up regions":
-            neighbours.victim.aws.hang(region=SLOW)
+            neighbours.victim.aws.hang(region=LONG)
             manifests = [_over(f"r{n}", _made_up(each, n * each)) for n in range(count)]
         else:
             neighbours.victim.aws.hang(access_key="AKIAHANG*")
@@ -97,7 +97,7 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
     async with neighbours.operator() as operator:
         control = await neighbours.observe(operator, 2, regions=live)
         await neighbours.attack(*keys, *hanging)
-        await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, 20, "a call that hangs")
+        await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, what="a call that hangs")
         began = time.monotonic()
         await neighbours.attack(*(ecr_secret(f"live-{region}", region=region) for region in live))
 
@@ -151,11 +151,11 @@ async def _over_regions(neighbours: Neighbours, operator: OperatorProcess, prefi
     regions = _made_up(count)
     await neighbours.attack(*(ecr_secret(f"{prefix}-{n}", region=region) for n, region in enumerate(regions)))
     figures = await neighbours.observe(operator, 2)
-    await wait_for(lambda: aws.count(outcome="answered") >= count, 60, f"{count} tokens; {figures}")
+    await wait_for(lambda: aws.count(outcome="answered") >= count, what=f"{count} tokens; {figures}")
 
 
 async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> None:
-    count, each, seconds = neighbours.scale.of((10, 100, 3.0), (20, 100, 30.0))
+    count, each, seconds = neighbours.scale.of((6, 60, 2.5), (20, 100, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(
             *(
@@ -163,7 +163,7 @@ async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> No
                 for number in range(each)
             )
         )
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         links = [{"name": f"a{number}", "for": ["pull", "mount"]} for number in range(each)]
         await neighbours.attack(*(ecr_secret(f"r{n}", link_service_accounts=links) for n in range(count)))
 
@@ -178,13 +178,13 @@ async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> No
     assert_undisturbed(f"{count} resources x {each} links", control, attacked, neighbours.scale)
 
 
-_FIRST_LOOKS = 20  # of 300 or more; what polls reads each of them every few seconds
+_FIRST_LOOKS = 20  # of 150 or more; what polls reads each of them every few seconds
 
 
 async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((300, 3.0), (1500, 30.0))
+    count, seconds = neighbours.scale.of((150, 2.5), (1500, 30.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, 3)
+        control = await neighbours.control(operator, seconds)
         manifests = [ecr_secret(f"r{n}", aws_iam_secret={"name": f"absent-{n}"}) for n in range(count)]
         await neighbours.attack(*manifests)
         await neighbours.settled(count)
@@ -200,7 +200,7 @@ async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: N
         async def one_ready() -> bool:
             return await _ready(neighbours) == 1
 
-        await wait_for(one_ready, 10, "the resource whose Secret is there now")
+        await wait_for(one_ready, what="the resource whose Secret is there now")
         read = _reads_of_secrets(neighbours)
     said = f"{polled} GETs of Secrets in {quiet:g} s of {count} resources without keys; {read} once one came"
     print(said)
@@ -216,9 +216,9 @@ def _reads_of_secrets(neighbours: Neighbours) -> int:
 
 
 async def test_a_burst_of_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    count, seconds = neighbours.scale.of((300, 3.0), (5000, 30.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         creating = asyncio.create_task(neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count))))
         attacked = await neighbours.observe(operator, seconds)
         await creating
@@ -229,9 +229,9 @@ async def test_a_burst_of_new_resources_delays_no_other_namespace(neighbours: Ne
 
 
 async def test_a_start_with_many_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    count, seconds = neighbours.scale.of((300, 3.0), (5000, 30.0))
     async with neighbours.operator(ready=False) as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
     await neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count)))
     async with neighbours.operator(ready=False) as operator:
         attacked = await neighbours.observe(operator, seconds)
@@ -250,11 +250,11 @@ async def _churn(neighbours: Neighbours, number: int) -> None:
 
 
 async def test_a_namespace_that_changes_all_the_time_delays_no_other(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((60, 4.0), (200, 30.0))
+    count, seconds = neighbours.scale.of((60, 3.0), (200, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(*(ecr_secret(f"r{number}") for number in range(count)))
         await neighbours.settled(count)
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
 
         async with meanwhile(lambda number: _churn(neighbours, number % count), 0.02):
             attacked = await neighbours.observe(operator, seconds)

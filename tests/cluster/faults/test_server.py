@@ -19,7 +19,7 @@ from tests.cluster.faults import meanwhile
 from tests.cluster.scene import QUIET, Scene
 
 # A server that comes up refuses a few times more, and the longest pause between two attempts is 5 s.
-RECOVERED = 3 * 5.0 + 5.0
+RECOVERED = 3 * 5.0 + 15.0
 KINDS = ("secrets.ecr.mobb.redhat.com", "argohelmreposecrets.ecr.mobb.redhat.com")
 ADVICE = "kubectl apply -k config/crd"
 # A server whose etcd went back ends a watch from "the future" in silence, at the watch's own end.
@@ -66,7 +66,7 @@ async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_
         rough.aws.token_life = 3600
         await asyncio.to_thread(rough.plane.kill_api_server)
         try:
-            await wait_for(lambda: rough.aws.count() == 2, 20, "the second token")
+            await wait_for(lambda: rough.aws.count() == 2, what="the second token")
         finally:
             await asyncio.to_thread(rough.plane.start_api_server)
         await rough.renewed("pull-login", 2, within=RECOVERED)
@@ -77,7 +77,7 @@ async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_
 
 
 async def _steady(scene: Scene) -> None:
-    await scene.ready(*meanwhile.NAMES, within=30)
+    await scene.ready(*meanwhile.NAMES)
     await scene.watching()
     scene.mark()
 
@@ -93,7 +93,7 @@ async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(
     plane = alone.plane
     await alone.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
     async with alone.operator() as operator:
-        await alone.ready("kept", "edited", "deleted-later", within=30)
+        await alone.ready("kept", "edited", "deleted-later")
         saved = await asyncio.to_thread(plane.snapshot)
         await _change_after_the_snapshot(alone)
         alone.mark()
@@ -137,7 +137,7 @@ async def _later_changes_are_seen(scene: Scene) -> None:
 async def test_missing_crds_are_reported_once_and_served_when_they_are_installed_again(rough: Scene) -> None:
     await rough.create(ecr_secret("gone"))
     async with rough.operator() as operator:
-        await rough.ready("gone", within=30)
+        await rough.ready("gone")
         rough.mark()
         await _delete_crds(rough)
         await rough.delete("gone-login")
@@ -147,7 +147,7 @@ async def test_missing_crds_are_reported_once_and_served_when_they_are_installed
         assert await rough.find_secret("gone-login") is None
         assert operator.log.read_text().count(ADVICE) == len(KINDS)
     async with rough.operator() as operator:
-        await wait_for(lambda: operator.log.read_text().count(ADVICE) == len(KINDS), 20, "advice for each")
+        await wait_for(lambda: operator.log.read_text().count(ADVICE) == len(KINDS), what="advice for each")
         await rough.api.install_crds()
         await rough.create(ecr_secret("new"))
         await rough.ready("new", within=RECOVERED)
@@ -160,7 +160,7 @@ async def _delete_crds(scene: Scene) -> None:
     for name in KINDS:
         await scene.api.delete(CRDS, name)
     for name in KINDS:
-        await wait_for(lambda name=name: _is_gone(scene, name), 20, f"{name} gone")  # type: ignore[misc]
+        await wait_for(lambda name=name: _is_gone(scene, name), what=f"{name} gone")  # type: ignore[misc]
 
 
 async def _is_gone(scene: Scene, name: str) -> bool:

@@ -205,7 +205,7 @@ async def test_a_spec_that_changes_between_check_and_use_gets_only_what_was_chec
     scene.aws.hang(operation=STS)
     await scene.create(ecr_secret("try", role_arn=ROLE))
     async with scene.operator():
-        await wait_for(lambda: scene.aws.count(STS) == 1, 10, "the first role asked for")
+        await wait_for(lambda: scene.aws.count(STS) == 1, what="the first role asked for")
         await scene.change("try", {"role_arn": VICTIM})
         scene.aws.release()
         await scene.told("try", "False", "RoleNotPermitted")

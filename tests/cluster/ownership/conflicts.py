@@ -13,7 +13,7 @@ from tests.cluster.scene import Scene
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ADOPT = "ecr.mobb.redhat.com/adopt"
 # What stands in a conflict is looked at again every 30 s.
-HEALED = 32.0
+HEALED = 60.0
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
@@ -27,10 +27,10 @@ def kept(secret: Json) -> tuple[str, str, Json]:
     return secret["metadata"]["uid"], secret["type"], secret["data"]
 
 
-async def refused(scene: Scene, resource: Json, owner: str, within: float = 20) -> None:
+async def refused(scene: Scene, resource: Json, owner: str) -> None:
     """Wait until a resource reports that its Secret belongs to `owner`, and that it is stalled."""
     name = resource["metadata"]["name"]
-    found = await scene.told(name, "False", "SecretConflict", kind=kind_of(resource), within=within)
+    found = await scene.told(name, "False", "SecretConflict", kind=kind_of(resource))
     assert owner in reading.condition(found, "Refreshed")["message"]
     assert reading.verdict(found, "Ready") == ("False", "SecretConflict")
     assert reading.verdict(found, "Stalled") == ("True", "SecretConflict")
@@ -72,8 +72,7 @@ def _taken(scene: Scene) -> list[Json]:
     return [
         entry
         for entry in audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
-        if entry["verb"] in _WRITES
-        and entry["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST
+        if entry["verb"] in _WRITES and entry["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST
     ]
 
 

@@ -28,10 +28,11 @@ async def _contested(scene: Scene, name: str, kind: Resource = ECR_SECRETS) -> J
     return found
 
 
+@waits
 async def test_an_overwritten_label_is_reported_once_and_tokens_are_renewed_with_one_write_each(
     scene: Scene,
 ) -> None:
-    scene.aws.token_life = 6
+    scene.aws.token_life = 15
     await scene.create(
         ecr_secret("pull"), ecr_secret("orphan", deletion_policy="Orphan"), argo_secret("charts")
     )
@@ -41,7 +42,7 @@ async def test_an_overwritten_label_is_reported_once_and_tokens_are_renewed_with
         await _contested(scene, "charts", ARGO_SECRETS)
         scene.mark()
         start = scene.aws.count()
-        await scene.stays_alive(*LOGINS, until=time.time() + 10)
+        await scene.stays_alive(*LOGINS, until=time.time() + 25)
         renewals = scene.aws.count() - start
         assert renewals >= 2
         assert len(secret_writes(scene)) <= 3 * (renewals + 1)

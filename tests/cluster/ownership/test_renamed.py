@@ -22,7 +22,7 @@ async def _only(scene: Scene, *names: str) -> None:
     async def so() -> bool:
         return await _names(scene) == set(names)
 
-    await wait_for(so, 20, f"the Secrets {names} and no other")
+    await wait_for(so, what=f"the Secrets {names} and no other")
 
 
 async def test_both_kinds_and_both_policies_make_the_new_secret_before_the_old_one_goes(scene: Scene) -> None:
@@ -38,8 +38,12 @@ async def test_both_kinds_and_both_policies_make_the_new_secret_before_the_old_o
         await scene.change("charts", {"generated_secret_name": "charts-new"}, ARGO_SECRETS)
         await _only(scene, "pull-new", "kept-new", "charts-new")
     for name in ("pull", "kept", "charts"):
-        about = [write for write in secret_writes(scene) if write[1].startswith(name)]
-        assert about == [("patch", f"{name}-new"), ("delete", f"{name}-login")]
+        expected = [("patch", f"{name}-new"), ("delete", f"{name}-login")]
+        await wait_for(lambda name=name, expected=expected: _writes(scene, name) == expected, what=name)
+
+
+def _writes(scene: Scene, name: str) -> list[tuple[str, str]]:
+    return [write for write in secret_writes(scene) if write[1].startswith(name)]
 
 
 async def test_an_operator_that_is_killed_between_leaves_an_old_secret_that_the_next_one_deletes(

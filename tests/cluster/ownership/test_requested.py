@@ -8,8 +8,8 @@ from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
-# By expiry it would be 10 s until a token is renewed; a request may do so after a quarter of the life.
-LIFE = 16
+# By expiry it would be 16 s until a token is renewed; a request may do so after a quarter of the life.
+LIFE = 24
 BOUND = LIFE / 4
 KINDS = {"pull": ECR_SECRETS, "other": ECR_SECRETS, "charts": ARGO_SECRETS}
 

@@ -44,10 +44,10 @@ test: $(INSTALLED) ## Run all tests except test-programs (ONLY=kube: those in te
 
 test-busy: $(INSTALLED) ## Run all tests with four busy loops beside them (ONLY=… as for test)
 	@$(PY) -m lab.assets >/dev/null
-	@for _ in 1 2 3 4; do $(PY) -c "$(UNTIL_ORPHANED)" & done; $(PY) -m pytest $(addprefix tests/,$(ONLY))
+	@for _ in 1 2 3 4; do $(PY) -c "$(UNTIL_ORPHANED)" $$$$ & done; $(PY) -m pytest $(addprefix tests/,$(ONLY))
 
 # A busy loop that ends with the shell that started it.
-UNTIL_ORPHANED := import os; shell = os.getppid(); any(os.getppid() != shell for _ in iter(int, 1))
+UNTIL_ORPHANED := import os, sys; any(os.getppid() != int(sys.argv[1]) for _ in iter(int, 1))
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null

@@ -118,7 +118,7 @@ async def test_watch_on_a_pipe_appends_changes_until_ctrl_c(scene: Scene) -> Non
         await scene.delete("pull", ECR_SECRETS)
         third = await next_line(process)
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             rest, err = await process.communicate()
     assert [row["reason"] for row in (first, second, third)] == ["Pending", "Refreshed", "Deleted"]
     assert (process.returncode, rest, err) == (130, b"", b"")
@@ -126,7 +126,7 @@ async def test_watch_on_a_pipe_appends_changes_until_ctrl_c(scene: Scene) -> Non
 
 async def next_line(process: asyncio.subprocess.Process) -> Any:
     assert process.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return json.loads(await process.stdout.readline())
 
 

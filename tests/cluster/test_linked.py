@@ -51,24 +51,6 @@ async def test_links_follow_the_spec_and_leave_a_service_account_as_it_was(scene
     assert linked.essence(await get_account(scene)) == before
 
 
-async def test_the_links_of_a_resource_that_was_deleted_while_no_operator_ran_are_undone(
-    scene: Scene,
-) -> None:
-    await scene.create(ACCOUNT)
-    before = linked.essence(await get_account(scene))
-    await scene.create(ecr_secret(link_service_accounts=BOTH))
-    async with scene.operator():
-        await until_linked(
-            scene, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
-        )
-    await scene.delete("pull", ECR_SECRETS)
-    scene.mark()
-    async with scene.operator():
-        await until_linked(scene, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg"])
-        await scene.writes_are({ACCOUNT_WRITE: 1})
-    assert linked.essence(await get_account(scene)) == before
-
-
 async def test_a_restart_with_links_in_place_costs_no_write(scene: Scene) -> None:
     await scene.create(ACCOUNT)
     await scene.create(account("default"), ecr_secret(link_service_accounts=[*BOTH, link("default", "pull")]))

@@ -1,25 +1,15 @@
 """A cached token is given only to resources that the cluster's objects still permit to have it."""
 
-import asyncio
-import itertools
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from lab.api import ECR_SECRETS, NAMESPACES, SERVICE_ACCOUNTS, Json
-from lab.aws import Trust
 from lab.waiting import wait_for
-from tests.cluster.attacks.figures import Scale
 from tests.cluster.attacks.neighbours import empty
 from tests.cluster.builders import ecr_secret
-from tests.cluster.identities.tenancy import ROLE, TENANT_KEY, iam_secret, permit, service_account, signer
+from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account
 from tests.cluster.scene import Scene
 
 OTHER_KEY: Final = "AKIAANOTHER000000000"
-# Of the contract: calls after drops and changes, per identity and region.
-MOST_CALLS: Final = 10
-SHORTEST_GAP: Final = 1.0
 REFUSED: Final = {"role": "RoleNotPermitted"}
 
 
@@ -122,19 +112,6 @@ async def test_what_is_taken_away_ends_for_new_resources_repairs_and_resources_c
         await _refused(scene, await _create(scene, "again"), calls)
 
 
-async def test_resources_created_again_with_nothing_left_of_their_identity_get_nothing(scene: Scene) -> None:
-    await _give(scene)
-    async with scene.operator():
-        old = await _create(scene, "old")
-        await scene.ready(*old)
-        calls = len(scene.aws.calls)
-        await _take(scene)
-        for name in old:
-            await scene.delete(name, ECR_SECRETS)
-            await scene.delete(_login(name))
-        await _refused(scene, await _create(scene, "again"), calls)
-
-
 async def test_a_namespace_created_again_gets_nothing_of_the_former_one(scene: Scene) -> None:
     await _give(scene)
     async with scene.operator():
@@ -148,118 +125,3 @@ async def test_a_namespace_created_again_gets_nothing_of_the_former_one(scene: S
         scene.aws.services.trust = {}
         await scene.create(ecr_secret("permitted", role_arn=ROLE))
         await scene.told("permitted", "False", "AccessDenied")
-
-
-async def test_a_service_account_counts_as_it_is_now(scene: Scene) -> None:
-    account: Json = {"service_account": {"name": "ci"}}
-    await scene.create(service_account(role=ROLE), ecr_secret("pull", **account))
-    async with scene.operator():
-        await scene.ready("pull")
-        weaker = service_account(role=f"{ROLE}-weaker")
-        await scene.api.apply(weaker, scene.namespace, manager="Mozilla")
-        await scene.create(ecr_secret("new", **account))
-        await scene.ready("new")
-        assert await signer(scene, "new-login") == f"{ROLE}-weaker"
-        # One created again has no session of the former one.
-        await scene.delete("ci", SERVICE_ACCOUNTS)
-        await scene.create(weaker)
-        scene.aws.services.trust = {f"{ROLE}-weaker": Trust(subjects=frozenset({"nobody"}))}
-        await scene.create(ecr_secret("again", **account))
-        await scene.told("again", "False", "AccessDenied")
-
-
-async def test_a_new_resource_gets_a_token_of_the_keys_that_are_there_now(scene: Scene) -> None:
-    names = ("edited", "again")
-    keys: dict[str, Json] = {name: {"aws_iam_secret": {"name": f"keys-{name}"}} for name in names}
-    await scene.create(*(iam_secret(f"keys-{name}") for name in names))
-    await scene.create(*(ecr_secret(name, **keys[name]) for name in names))
-    async with scene.operator():
-        await scene.ready(*names)
-        assert {await signer(scene, _login(name)) for name in names} == {TENANT_KEY}
-        await scene.delete("keys-again")
-        for name in names:
-            await scene.api.apply(iam_secret(f"keys-{name}", key=OTHER_KEY), scene.namespace)
-            await scene.create(ecr_secret(f"new-{name}", **keys[name]))
-            await scene.ready(f"new-{name}")
-            assert await signer(scene, f"new-{name}-login") == OTHER_KEY
-
-
-async def test_the_operators_own_token_goes_only_where_it_is_permitted_now(scene: Scene) -> None:
-    async def label(value: str | None) -> None:
-        await scene.api.merge_patch(NAMESPACES, scene.namespace, {"metadata": {"labels": {"team": value}}})
-
-    await label("x")
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator("--ambient-credentials=team=x"):
-        await scene.ready("pull")
-        await label(None)
-        await scene.create(ecr_secret("new"))
-        await scene.told("new", "False", "RoleNotPermitted")
-        assert await scene.find_secret("new-login") is None
-    assert scene.aws.count() == 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drop:
-    """A way to make the operator drop a token.
-
-    Attributes:
-        name: of the Secret with keys.
-        keys: access key ids that are in it in turn.
-        act: is done before a new resource takes the place of the old one.
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    act: Callable[[Scene, Json], Awaitable[object]]
-
-    async def cycle(self, scene: Scene, number: int) -> None:
-        """Drop the token, and ask for one."""
-        await self.act(scene, iam_secret(self.name, self.keys[number % len(self.keys)]))
-        await scene.delete(f"{self.name}-{number}", ECR_SECRETS)
-        await scene.create(ecr_secret(f"{self.name}-{number + 1}", aws_iam_secret={"name": self.name}))
-
-
-async def _nothing(scene: Scene, secret: Json) -> None:
-    """The resource alone is created again."""
-
-
-async def _exchange(scene: Scene, secret: Json) -> None:
-    await scene.api.apply(secret, scene.namespace)
-
-
-async def _replace(scene: Scene, secret: Json) -> None:
-    await scene.delete(secret["metadata"]["name"])
-    await scene.create(secret)
-
-
-DROPS: Final = (
-    Drop(name="resource", keys=("AKIARESOURCE00000000",), act=_nothing),
-    Drop(name="exchanged", keys=("AKIAONE0000000000000", "AKIATWO0000000000000"), act=_exchange),
-    Drop(name="replaced", keys=("AKIAREPLACED00000000",), act=_replace),
-)
-
-
-async def test_aws_can_not_be_hammered_by_dropping_tokens(scene: Scene) -> None:
-    seconds = Scale.chosen().of(13.0, 60.0)
-    for drop in DROPS:
-        await scene.create(
-            iam_secret(drop.name, drop.keys[0]),
-            ecr_secret(f"{drop.name}-0", aws_iam_secret={"name": drop.name}),
-        )
-    async with scene.operator("--zap-log-level=info"):
-        await scene.ready(*(f"{drop.name}-0" for drop in DROPS))
-        until = time.monotonic() + seconds
-        cycles = 0
-        while time.monotonic() < until or cycles <= 2 * MOST_CALLS:
-            await asyncio.gather(*(drop.cycle(scene, cycles) for drop in DROPS))
-            cycles += 1
-            await asyncio.sleep(0.1)
-    for drop in DROPS:
-        calls = [call.at for call in scene.aws.calls if call.access_key in drop.keys]
-        gaps = [round(later - earlier, 2) for earlier, later in itertools.pairwise(calls)]
-        said = f"{drop.name}: {len(calls)} calls to AWS of {cycles} drops, {gaps} s apart"
-        print(said)
-        assert len(calls) <= MOST_CALLS + 1, said
-        # A call that was sent later may arrive with less delay.
-        assert min(gaps, default=SHORTEST_GAP) >= SHORTEST_GAP - 0.1, said

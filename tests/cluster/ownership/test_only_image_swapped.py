@@ -8,7 +8,7 @@ from lab import audit
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, accepted, owner_reference
 from tests.cluster.scene import SECRET_WRITE, Scene
@@ -156,23 +156,3 @@ async def _statuses(scene: Scene) -> list[Json]:
     found = [*await scene.api.list(ECR_SECRETS, scene.namespace)]
     found += await scene.api.list(ARGO_SECRETS, scene.namespace)
     return [each["status"] for each in found]
-
-
-async def test_a_foreign_secret_is_left_alone_and_its_resource_is_failed_once(old: Scene) -> None:
-    foreign = await v060.created_by(old, "helm", core_secret("pull-login"))
-    await old.create(ecr_secret("pull"))
-    async with old.operator(watch=""):
-        await _phase(old, "pull", "Failed")
-        old.mark()
-        await asyncio.sleep(3)
-        assert await old.secret("pull-login") == foreign
-        assert not old.writes()
-        await old.change("pull", {"generated_secret_name": "free"})
-        resource = await _phase(old, "pull", "Updated")
-        # Of v0.6.0's very form, but made before the status was written.
-        made = v060.generated_secret(resource, v060.new_password())
-        made["metadata"]["name"] = "hand-made"
-        hand_made = await v060.made_earlier(old, made)
-        await old.change("pull", {"generated_secret_name": "hand-made"})
-        await _phase(old, "pull", "Failed")
-        assert await old.secret("hand-made") == hand_made

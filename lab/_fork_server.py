@@ -67,7 +67,6 @@ class _Server:
             self._become_operator(log, connection, **json.loads(data))
         os.close(log)
         self._running[pid] = connection
-        connection.sendall(f"{pid}\n".encode())
 
     def _become_operator(
         self, log: int, connection: socket.socket, arguments: list[str], env: dict[str, str], cwd: str
@@ -75,9 +74,10 @@ class _Server:
         """Run the operator in this child, which ends with SystemExit."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        connection.sendall(f"{os.getpid()}\n".encode())
         for each in (connection, self._listener, self._wake, self._waker, *self._running.values()):
             each.close()
-        os.setsid()
         for stream in (1, 2):
             os.dup2(log, stream)
         os.close(log)

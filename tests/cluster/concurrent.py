@@ -2,8 +2,8 @@
 
 A test is a coroutine whose first parameter names its stage (`tests.cluster.stages`); all others are
 parameters of the test, or `tmp_path`. All selected ones run on an event loop in a thread of its own, and
-each pytest test waits for its own coroutine. How many run at once depends on the stage, and on `@waits` or
-`@busy`; a test may take `_LONGEST` seconds from when its turn comes.
+each pytest test waits for its own coroutine. How many run at once depends on the stage and on `@waits`; a
+test may take `_LONGEST` seconds from when its turn comes.
 """
 
 import asyncio
@@ -28,18 +28,12 @@ _WHOLE_RUN: Final = 1800.0
 # At once of those that neither wait nor share a plane that bears only one.
 _AT_ONCE: Final = 6
 _WAITING: Final = 100
-_PACE: Final = "pace"
+_WAITS: Final = "waits"
 
 
 def waits(run: Coroutine) -> Coroutine:
     """Mark a test that mostly waits: all of them run at once."""
-    setattr(run, _PACE, "waits")
-    return run
-
-
-def busy(run: Coroutine) -> Coroutine:
-    """Mark a test that keeps the processors busy: one of them runs at a time."""
-    setattr(run, _PACE, "busy")
+    setattr(run, _WAITS, True)
     return run
 
 
@@ -92,8 +86,8 @@ class Case:
         """With which others it takes turns, and how many of them run at once."""
         if lane := STAGES[self.stage].lane:
             return lane, 1
-        pace = getattr(self.run, _PACE, "")
-        return pace, {"waits": _WAITING, "busy": 1, "": _AT_ONCE}[pace]
+        waiting = getattr(self.run, _WAITS, False)
+        return ("waits", _WAITING) if waiting else ("", _AT_ONCE)
 
 
 def case_of(item: pytest.Item) -> Case | None:

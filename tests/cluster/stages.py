@@ -99,16 +99,6 @@ async def _rough(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
 
 
 @asynccontextmanager
-async def _alone(_: Planes, logs: Logs) -> AsyncIterator[Scene]:
-    """A scene on a plane of its own."""
-    with ExitStack() as stack:
-        plane = await asyncio.to_thread(stack.enter_context, ControlPlane())
-        await install(plane)
-        async with _scene_on(plane, logs) as scene:
-            yield scene
-
-
-@asynccontextmanager
 async def _old(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
     """A scene as the swap of the image leaves it: v0.6.0's CRDs, and operators with v0.6.0's rights only."""
     plane = await planes.get("old", _install_v060)
@@ -159,7 +149,6 @@ STAGES = {
     "scene": Stage(_scene),
     "collected": Stage(_collected),
     "rough": Stage(_rough, "rough"),
-    "alone": Stage(_alone, "alone"),
     "old": Stage(_old, "old"),
     "whole": Stage(_whole, "whole"),
     "neighbours": Stage(_neighbours, "whole"),

@@ -89,26 +89,26 @@ def _lists(scene: Scene) -> Counter[str]:
     )
 
 
-async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(alone: Scene) -> None:
-    plane = alone.plane
-    await alone.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
-    async with alone.operator() as operator:
-        await alone.ready("kept", "edited", "deleted-later")
+async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(rough: Scene) -> None:
+    plane = rough.plane
+    await rough.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
+    async with rough.operator() as operator:
+        await rough.ready("kept", "edited", "deleted-later")
         saved = await asyncio.to_thread(plane.snapshot)
-        await _change_after_the_snapshot(alone)
-        alone.mark()
+        await _change_after_the_snapshot(rough)
+        rough.mark()
         operator.signal(signal.SIGSTOP)
         await asyncio.to_thread(plane.restore, saved)
         # The same generation as the operator knows, with another spec.
-        await alone.change("edited", {"generated_secret_name": "edited-anew"})
-        await alone.delete("kept-login")
+        await rough.change("edited", {"generated_secret_name": "edited-anew"})
+        await rough.delete("kept-login")
         operator.signal(signal.SIGCONT)
-        await alone.ready("edited", "kept", "deleted-later", within=NOTICED)
-        await meanwhile.secrets_are(alone, RESTORED, UNDONE, NOTICED)
-        await _later_changes_are_seen(alone)
+        await rough.ready("edited", "kept", "deleted-later", within=NOTICED)
+        await meanwhile.secrets_are(rough, RESTORED, UNDONE, NOTICED)
+        await _later_changes_are_seen(rough)
         assert operator.running
-    assert max(_lists(alone).values()) <= 2
-    assert alone.aws.count() == 1
+    assert max(_lists(rough).values()) <= 2
+    assert rough.aws.count() == 1
 
 
 RESTORED = ("kept-login", "deleted-later-login", "edited-anew")

@@ -127,12 +127,14 @@ class Neighbours:
         figures.longest_line = max(map(len, lines), default=0)
         return figures
 
-    async def control(self, operator: OperatorProcess, seconds: float) -> Figures:
+    async def control(
+        self, operator: OperatorProcess, seconds: float, *, regions: Iterable[str] = (HOME,)
+    ) -> Figures:
         """Observe without an attack, as long as the attack will last; shorter in a small one.
 
         There it only shows what is beyond `figures.QUICK`, on a busy machine.
         """
-        return await self.observe(operator, self.scale.of(1.0, seconds))
+        return await self.observe(operator, self.scale.of(1.0, seconds), regions=regions)
 
     async def _make_new_ones(
         self,

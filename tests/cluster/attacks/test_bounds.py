@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from lab.api import ECR_SECRETS, EVENTS, SERVICE_ACCOUNTS, ApiError, Json
+from lab.api import EVENTS, SERVICE_ACCOUNTS, ApiError, Json
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster import reading
@@ -178,27 +178,6 @@ async def test_huge_metadata_that_changes_all_the_time_delays_no_other_namespace
         async with meanwhile(change, 0.1):
             attacked = await neighbours.observe(operator, seconds)
     assert_undisturbed("huge metadata changes ten times a second", control, attacked, neighbours.scale)
-
-
-LONG_NAME: Final = NASTY * (900_000 // len(NASTY))
-OWNERS: Final[list[Json]] = [
-    {"apiVersion": ECR_SECRETS.api_version, "kind": "Secret", "name": LONG_NAME},
-    {"apiVersion": "apps/v1", "kind": "Deployment", "name": LONG_NAME},
-    {"apiVersion": "apps/v1", "kind": LONG_NAME, "name": "web"},
-]
-
-
-async def test_huge_nasty_owners_of_a_foreign_secret_are_excerpted(neighbours: Neighbours) -> None:
-    for number, owner in enumerate(OWNERS):
-        reference = {**owner, "uid": "6f4f8cb5-0000-4000-8000-000000000000", "controller": True}
-        secret = core_secret(f"owned-{number}-login", ownerReferences=[reference])
-        assert await neighbours.attack(secret) == 1
-    async with neighbours.operator() as operator:
-        for number in range(len(OWNERS)):
-            await neighbours.attack(ecr_secret(f"owned-{number}"))
-            resource = await _reported(neighbours, operator, f"owned-{number}")
-            await _says_little(neighbours, operator, resource)
-            assert reading.verdict(resource, "Refreshed") == ("False", "SecretConflict")
 
 
 # Each character of it takes up to six bytes in JSON.

@@ -63,10 +63,10 @@ async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neig
 async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neighbours, kind: str) -> None:
     # A resource of the other namespace that stays has to be renewed meanwhile.
     neighbours.victim.aws.token_life = LIVES
-    count, each, seconds = neighbours.scale.of((30, 30, 4.0), (100, 100, 2 * LIVES))
+    count, each, seconds = neighbours.scale.of((30, 30, 3.0), (100, 100, 2 * LIVES))
     half = len(LISTED) // 2
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds, regions=LISTED[:half])
+        control = await neighbours.control(operator, seconds, regions=LISTED[:half])
         if kind == "made-up regions":
             neighbours.victim.aws.hang(region=LONG)
             manifests = [_over(f"r{n}", _made_up(each, n * each)) for n in range(count)]
@@ -95,7 +95,7 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
         for secret in keys
     ]
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, 2, regions=live)
+        control = await neighbours.control(operator, 2.0, regions=live)
         await neighbours.attack(*keys, *hanging)
         await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, what="a call that hangs")
         began = time.monotonic()
@@ -190,7 +190,7 @@ async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: N
         await neighbours.settled(count)
         neighbours.victim.mark()
         # What polls does so every few seconds.
-        quiet = neighbours.scale.of(5.0, 30.0)
+        quiet = neighbours.scale.of(4.0, 30.0)
         await asyncio.sleep(quiet)
         polled = _reads_of_secrets(neighbours)
         attacked = await neighbours.observe(operator, seconds)

@@ -123,7 +123,7 @@ LONG_SECONDS: Final = 10.0
 async def test_a_slow_name_server_for_made_up_regions_delays_no_other_namespace(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    count, each, seconds = neighbours.scale.of((1, 60, 5.0), (20, 100, 30.0))
+    count, each, seconds = neighbours.scale.of((1, 60, 4.0), (20, 100, 30.0))
     regions = ["us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3"]
     regions += ["eu-central-1", "eu-north-1", "sa-east-1", "ca-central-1", "ap-south-1", "ap-southeast-1"]
     regions += ["ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "eu-south-1"]
@@ -134,7 +134,7 @@ async def test_a_slow_name_server_for_made_up_regions_delays_no_other_namespace(
         neighbours.operator(env=env) as run,
     ):
         half = len(regions) // 2
-        control = await neighbours.observe(run, seconds, regions=regions[1:half])
+        control = await neighbours.control(run, seconds, regions=regions[1:half])
         for number in range(count):
             first, *others = [f"eu-slow{number * each + at}-1" for at in range(each)]
             extra = [registry(region) for region in others]

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -158,21 +157,6 @@ class Scene:
                 return False
 
         await wait_for(look, within, f"token {serial} in {name}")
-
-    async def stays_alive(self, *names: str, until: float) -> int:
-        """Check until that epoch second that Secrets hold live tokens; return how many tokens were seen."""
-        serials: set[int] = set()
-        while time.time() < until:
-            # Before the question, since the answer may be older than its arrival.
-            asked_at = time.time()
-            found = {each["metadata"]["name"]: each for each in await self.api.list(SECRETS, self.namespace)}
-            for name in names:
-                token = reading.token(found[name])
-                left = token.expires_at - asked_at
-                assert left > 0, f"{name} holds a token that expired {-left:.2f} s ago"
-                serials.add(token.serial)
-            await asyncio.sleep(0.1)
-        return len(serials)
 
     async def token(self, name: str) -> IssuedToken:
         """Return the token in a generated Secret."""

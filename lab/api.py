@@ -4,6 +4,7 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import functools
 import io
 import json
 import secrets
@@ -234,6 +235,7 @@ class Api:
         return True
 
 
+@functools.cache
 def _manifests(folder: Path) -> list[Json]:
     found = sorted(folder.glob("*.yaml"))
     assert found, f"no manifests in {folder}"

@@ -64,11 +64,12 @@ class OperatorProcess:
         self.process = start("the operator", [*command, *self._arguments], log=self.log, env=env, cwd=ROOT)
         self._stack.callback(self.process.kill)
         self.started_at = time.monotonic()
-        self.process.start()
+        # A thread, since a fork server may have to start first, and a loop that waits serves AWS no longer.
+        await asyncio.to_thread(self.process.start)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stack.close()
+        await asyncio.to_thread(self._stack.close)
 
     async def port(self, path: str) -> int:
         """Wait until the log names the port of a page such as /metrics, and return it."""

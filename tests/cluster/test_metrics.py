@@ -4,7 +4,9 @@ import socket
 from datetime import UTC, datetime
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.operator import OperatorProcess
 from lab.secrecy import forms, leaks
+from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.pages import scrape, shows
 from tests.cluster.scene import Scene
@@ -15,7 +17,7 @@ async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_to
     async with scene.operator() as operator:
         (pull, _) = await scene.ready("pull", "other")
         await scene.ready("charts", kind=ARGO_SECRETS)
-        await shows(operator, 1, "event_loop_lag_seconds_count")
+        await wait_for(lambda: _has_measured(operator), what="a measurement of the loop")
         seen = await shows(operator, 3, "resources", ready="true")
         await scene.delete("pull-login")
         await shows(operator, 1, "refreshes_total", reason="Repaired")
@@ -36,6 +38,10 @@ async def test_refreshes_repairs_and_deletions_show_in_every_metric_that_they_to
     assert seen.values("kubernetes_requests_total", verb="patch", resource="secrets", code="201") == [3]
     assert seen.value("kubernetes_requests_total", verb="watch", code="200") == 3
     assert seen.values("leader") == [1]
+
+
+async def _has_measured(operator: OperatorProcess) -> bool:
+    return (await scrape(operator)).value("event_loop_lag_seconds_count") >= 1
 
 
 async def test_one_replica_is_the_leader_and_the_standby_knows_the_tokens_too(scene: Scene) -> None:

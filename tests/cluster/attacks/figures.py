@@ -14,9 +14,9 @@ MIB: Final = 1 << 20
 # How much longer another namespace's new resource, or a health probe, may take during an attack. It is the
 # mean that is compared, so that one long stall counts as much as many short ones. A control that took less
 # than the seconds beside it counts as that long: on a busy machine, less is chance.
-LONGDOWN: Final = 10.0
+SLOWDOWN: Final = 10.0
 QUICK: Final = 0.2
-HEALTH_LONGDOWN: Final = 40.0
+HEALTH_SLOWDOWN: Final = 40.0
 QUICK_PROBE: Final = 0.02
 # Of the contract, on a quiet machine.
 READY_SECONDS: Final = 2.0
@@ -139,13 +139,13 @@ def assert_undisturbed(
     slower, slower_health = slowdown(control, attacked), health_slowdown(control, attacked)
     said = (
         f"{attack}\n  control: {control}\n  attack:  {attacked}\n"
-        f"  new resources {slower:.1f} times slower (bound {LONGDOWN:g}),"
-        f" healthz {slower_health:.1f} times (bound {HEALTH_LONGDOWN:g})"
+        f"  new resources {slower:.1f} times slower (bound {SLOWDOWN:g}),"
+        f" healthz {slower_health:.1f} times (bound {HEALTH_SLOWDOWN:g})"
     )
     print(said)
     assert not attacked.unready, f"a new resource of another namespace was never Ready: {said}"
-    assert slower <= LONGDOWN, f"another namespace's new resources wait: {said}"
-    assert slower_health <= HEALTH_LONGDOWN, f"/healthz waits: {said}"
+    assert slower <= SLOWDOWN, f"another namespace's new resources wait: {said}"
+    assert slower_health <= HEALTH_SLOWDOWN, f"/healthz waits: {said}"
     assert attacked.longest_line <= LONGEST_LINE, f"a log line is too long: {said}"
     if not scale.full:
         return

@@ -21,7 +21,7 @@ from tests.cluster.identities.tenancy import iam_secret
 # Regions that the SDK lists; each costs its first user a call.
 LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})
 ONE: Final = "one"
-LONG: Final = "xx-slow-*"
+SLOW: Final = "xx-slow-*"
 LIVES: Final = 20.0
 
 
@@ -63,12 +63,12 @@ async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neig
 async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neighbours, kind: str) -> None:
     # A resource of the other namespace that stays has to be renewed meanwhile.
     neighbours.victim.aws.token_life = LIVES
-    count, each, seconds = neighbours.scale.of((30, 30, 3.0), (100, 100, 2 * LIVES))
+    count, each, seconds = neighbours.scale.of((12, 30, 3.0), (100, 100, 2 * LIVES))
     half = len(LISTED) // 2
     async with neighbours.operator() as operator:
         control = await neighbours.control(operator, seconds, regions=LISTED[:half])
         if kind == "made-up regions":
-            neighbours.victim.aws.hang(region=LONG)
+            neighbours.victim.aws.hang(region=SLOW)
             manifests = [_over(f"r{n}", _made_up(each, n * each)) for n in range(count)]
         else:
             neighbours.victim.aws.hang(access_key="AKIAHANG*")

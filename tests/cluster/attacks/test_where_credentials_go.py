@@ -117,7 +117,7 @@ async def test_a_region_of_no_partition_is_never_asked(neighbours: Neighbours, t
     assert (hosts, asked) == ([], [])
 
 
-LONG_SECONDS: Final = 10.0
+SLOW_SECONDS: Final = 10.0
 
 
 async def test_a_slow_name_server_for_made_up_regions_delays_no_other_namespace(
@@ -128,7 +128,7 @@ async def test_a_slow_name_server_for_made_up_regions_delays_no_other_namespace(
     regions += ["eu-central-1", "eu-north-1", "sa-east-1", "ca-central-1", "ap-south-1", "ap-southeast-1"]
     regions += ["ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "eu-south-1"]
     hosts = [host for region in regions for host in _hosts(region)]
-    slow = {"slow": ("*.eu-slow*",), "seconds": LONG_SECONDS}
+    slow = {"slow": ("*.eu-slow*",), "seconds": SLOW_SECONDS}
     async with (
         _by_name(neighbours, tmp_path, *hosts, **slow) as (_, env),
         neighbours.operator(env=env) as run,
@@ -143,7 +143,7 @@ async def test_a_slow_name_server_for_made_up_regions_delays_no_other_namespace(
         # A thread that resolves a name can't be interrupted, so the operator is ended with it.
         await run.kill()
     assert_undisturbed(
-        f"{count} x {each} regions whose names take {LONG_SECONDS:g} s", control, attacked, neighbours.scale
+        f"{count} x {each} regions whose names take {SLOW_SECONDS:g} s", control, attacked, neighbours.scale
     )
 
 

@@ -125,7 +125,7 @@ async def test_no_attack_gets_a_token(scene: Scene) -> None:
         assert attack.says in message(told[name]), text
         assert len(message(told[name])) < 1000, text
     secrets = {each["metadata"]["name"] for each in await scene.api.list(SECRETS, scene.namespace)}
-    assert secrets == {"keys", "empty", "header"}
+    assert secrets == {"empty", "header"}
     assert longest <= 4096
     # AWS was asked by the ServiceAccounts' own tokens alone, for the victim's role.
     assert {(call.operation, call.role) for call in scene.aws.calls} == {(WEB, VICTIM)}

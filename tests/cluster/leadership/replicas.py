@@ -57,7 +57,7 @@ async def lease(scene: Scene) -> Json:
     return found["spec"] if found else {}
 
 
-async def leads(scene: Scene, name: str, within: float) -> None:
+async def leads(scene: Scene, name: str, within: float = LONG) -> None:
     """Wait until a replica holds the Lease."""
 
     async def look() -> bool:

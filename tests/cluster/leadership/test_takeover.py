@@ -51,7 +51,7 @@ async def test_a_rolling_restart_is_quick_and_costs_no_call_to_aws_and_no_write(
 @waits
 async def test_of_three_replicas_one_writes_and_when_it_is_killed_another_follows(scene: Scene) -> None:
     async with replica(scene, "a") as first:
-        await leads(scene, "a", 20)
+        await leads(scene, "a")
         async with replica(scene, "b") as second, replica(scene, "c") as third:
             await stands_by(second)
             await stands_by(third)
@@ -94,7 +94,7 @@ async def _follows(scene: Scene) -> bool:
 async def test_a_leader_that_was_paused_at_its_work_writes_nothing_on_waking(scene: Scene) -> None:
     names = [f"r{number}" for number in range(100)]
     async with slow_replica(scene, "a") as first:
-        await leads(scene, "a", 20)
+        await leads(scene, "a")
         async with replica(scene, "b") as second:
             await stands_by(second)
             await scene.create(*(ecr_secret(name) for name in names))

@@ -8,9 +8,9 @@ from lab.api import CRDS, Json
 from lab.commands import Ended
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.commands.users import rule, user
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
+from tests.cluster.users import rule, user
 
 
 def required_rules(*without: tuple[str, str]) -> list[Json]:

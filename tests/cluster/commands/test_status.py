@@ -11,8 +11,8 @@ import yaml
 from lab import commands
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.commands.users import GROUP, VIEW, admin, rule, user
 from tests.cluster.scene import Scene
+from tests.cluster.users import GROUP, VIEW, admin, rule, user
 
 
 async def mixture(scene: Scene) -> None:

@@ -4,11 +4,10 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from lab.api import CRDS, ECR_SECRETS, Json
+from lab.api import CRDS, ECR_SECRETS
 from lab.audit import Request
 from lab.control_plane import ControlPlane
 from lab.fault_proxy import FaultProxy
@@ -17,6 +16,7 @@ from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
 from tests.cluster.faults import meanwhile
 from tests.cluster.scene import QUIET, Scene
+from tests.cluster.users import GROUP, allow, disallow, rule
 
 # A server that comes up refuses a few times more, and the longest pause between two attempts is 5 s.
 RECOVERED = 3 * 5.0 + 15.0
@@ -168,7 +168,7 @@ async def _is_gone(scene: Scene, name: str) -> bool:
 
 
 async def test_rights_that_are_taken_away_and_given_back_cost_nothing(scene: Scene) -> None:
-    scene.kubeconfig = _without_rights(scene)
+    scene.kubeconfig = scene.plane.write_kubeconfig(scene.user)
     await _grant(scene)
     await meanwhile.create_before(scene)
     async with (
@@ -176,7 +176,7 @@ async def test_rights_that_are_taken_away_and_given_back_cost_nothing(scene: Sce
         scene.operator(env={"KUBECONFIG": str(proxy.kubeconfig)}) as operator,
     ):
         await _steady(scene)
-        await scene.api.request("DELETE", _binding(scene))
+        await disallow(scene)
         # Open watches outlive the rights.
         proxy.cut()
         await meanwhile.change_everything(scene)
@@ -196,28 +196,8 @@ def _reads(scene: Scene) -> Counter[Request]:
     )
 
 
-def _without_rights(scene: Scene) -> Path:
-    return scene.plane.write_kubeconfig(scene.user)
-
-
-def _binding(scene: Scene) -> str:
-    return f"/apis/rbac.authorization.k8s.io/v1/namespaces/{scene.namespace}/rolebindings/operator"
-
-
 async def _grant(scene: Scene) -> None:
     """Give the operator what it needs in the namespace."""
-    every = ["get", "list", "watch", "create", "patch", "delete"]
-    rules = [
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": every},
-        {"apiGroups": ["ecr.mobb.redhat.com"], "resources": ["*"], "verbs": [*every, "update"]},
-        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-    ]
-    await scene.api.apply(_named("Role", rules=rules), scene.namespace)
-    subject = {"kind": "User", "name": scene.user, "apiGroup": "rbac.authorization.k8s.io"}
-    role = {"kind": "Role", "name": "operator", "apiGroup": "rbac.authorization.k8s.io"}
-    await scene.api.apply(_named("RoleBinding", subjects=[subject], roleRef=role), scene.namespace)
-
-
-def _named(kind: str, **content: object) -> Json:
-    version = "rbac.authorization.k8s.io/v1"
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": "operator"}, **content}
+    every = ("get", "list", "watch", "create", "patch", "delete")
+    rules = (rule("", ["secrets"], *every), rule(GROUP, ["*"], *every, "update"))
+    await allow(scene, scene.user, *rules, rule("events.k8s.io", ["events"], "create"))

@@ -9,6 +9,7 @@ from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from lab.audit import Request
 from tests.cluster import reading
 from tests.cluster.scene import Scene
+from tests.cluster.users import allow, rule
 
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ADOPT = "ecr.mobb.redhat.com/adopt"
@@ -80,22 +81,10 @@ def _resource(target: Json) -> str:
     return ".".join(filter(None, (target["resource"], target.get("apiGroup", ""))))
 
 
-_GROUP = "rbac.authorization.k8s.io"
-
-
 async def unable_to_delete(scene: Scene) -> Path:
     """Give the scene's user all rights in its namespace but that of deleting; return its kubeconfig.
 
     Without it a Secret can be created, but neither deleted nor given another owner.
     """
-    name = "unable-to-delete"
-    verbs = ["get", "list", "watch", "create", "patch", "update"]
-    place = {"metadata": {"name": name, "namespace": scene.namespace}, "apiVersion": f"{_GROUP}/v1"}
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
-    role = {"apiGroup": _GROUP, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": _GROUP, "kind": "User", "name": scene.user}]
-    await scene.create(
-        {**place, "kind": "Role", "rules": rules},
-        {**place, "kind": "RoleBinding", "roleRef": role, "subjects": subjects},
-    )
+    await allow(scene, scene.user, rule("*", ["*"], "get", "list", "watch", "create", "patch", "update"))
     return scene.plane.write_kubeconfig(scene.user)

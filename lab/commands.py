@@ -18,7 +18,7 @@ from lab.operator import AWS_KEYS
 from lab.processes import ROOT, LabError, lean_environment
 
 _PROGRAM = (sys.executable, "-m", "ecr_operator")
-_LIMIT = 60.0
+_LIMIT = 120.0
 _ROWS, _COLUMNS = 40, 120
 
 

@@ -63,7 +63,7 @@ async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neig
 async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neighbours, kind: str) -> None:
     # A resource of the other namespace that stays has to be renewed meanwhile.
     neighbours.victim.aws.token_life = LIVES
-    count, each, seconds = neighbours.scale.of((12, 30, 3.0), (100, 100, 2 * LIVES))
+    count, each, seconds = neighbours.scale.of((4, 30, 3.0), (100, 100, 2 * LIVES))
     half = len(LISTED) // 2
     async with neighbours.operator() as operator:
         control = await neighbours.control(operator, seconds, regions=LISTED[:half])

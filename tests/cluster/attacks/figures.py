@@ -142,7 +142,6 @@ def assert_undisturbed(
         f"  new resources {slower:.1f} times slower (bound {SLOWDOWN:g}),"
         f" healthz {slower_health:.1f} times (bound {HEALTH_SLOWDOWN:g})"
     )
-    print(said)
     assert not attacked.unready, f"a new resource of another namespace was never Ready: {said}"
     assert slower <= SLOWDOWN, f"another namespace's new resources wait: {said}"
     assert slower_health <= HEALTH_SLOWDOWN, f"/healthz waits: {said}"

@@ -1,7 +1,6 @@
 """One namespace asks for as much as it can; another one's new resources and tokens don't wait for it."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +97,6 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
         control = await neighbours.control(operator, 2.0, regions=live)
         await neighbours.attack(*keys, *hanging)
         await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, what="a call that hangs")
-        began = time.monotonic()
         await neighbours.attack(*(ecr_secret(f"live-{region}", region=region) for region in live))
 
         async def all_live() -> bool:
@@ -110,7 +108,6 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
         except TimeoutError as error:
             error.add_note(f"{await _ready(neighbours)} are")
             raise
-        print(f"within {time.monotonic() - began:.1f} s: {said}")
         neighbours.victim.aws.clear()
 
 
@@ -203,7 +200,6 @@ async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: N
         await wait_for(one_ready, what="the resource whose Secret is there now")
         read = _reads_of_secrets(neighbours)
     said = f"{polled} GETs of Secrets in {quiet:g} s of {count} resources without keys; {read} once one came"
-    print(said)
     assert_undisturbed(f"{count} resources whose keys are absent", control, attacked, neighbours.scale)
     # Those that were looked at before the watch had its list are read once more.
     assert polled <= _FIRST_LOOKS, said

@@ -74,7 +74,6 @@ async def test_the_operators_own_web_identity_token_goes_to_one_sts(
         sent = sorted({call.host for call in aws.calls if call.token == JWT})
         asked = {name for name in (names / ASKED).read_text().split() if name.startswith("sts.")}
     said = f"the operator's web identity token went to {sent}; names of STS that were asked for: {asked}"
-    print(said)
     assert control == {f"sts.{HOME}.amazonaws.com"}, said
     assert set(sent) == control, said
     assert asked == control, said
@@ -98,7 +97,6 @@ async def test_the_first_hop_of_a_role_goes_to_one_sts(neighbours: Neighbours, t
             await neighbours.observe(operator, 1)
         hosts = {call.host for call in aws.select("AssumeRole")}
     said = f"AssumeRole with the operator's keys went to {hosts}, without the attack to {control}"
-    print(said)
     assert control == {f"sts.{HOME}.amazonaws.com"}, said
     # A region of a partition's form may be a new one; other partitions and forms are never asked.
     assert hosts <= control | {"sts.eu-evil-1.amazonaws.com"}, said
@@ -188,7 +186,6 @@ async def test_a_login_for_every_host_is_never_offered(neighbours: Neighbours) -
         found = await neighbours.editor.list(ARGO_SECRETS, neighbours.attacker)
     reasons = {each["spec"]["url"]: reading.verdict(each, "Refreshed") for each in found}
     said = f"offered to Argo CD for every host: {offered}; kept: {[WIDE[n] for n in kept]}; {reasons}"
-    print(said)
     assert offered == [(registry(), "whole-login")], said
     assert reasons == dict.fromkeys(WIDE, ("False", "InvalidRegistry")) | {
         registry(): ("True", "Refreshed")

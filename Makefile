@@ -25,7 +25,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
-.PHONY: help venv assets demo test test-programs check crds reference bench run lock soak sbom manifests \
+.PHONY: help venv assets demo test test-busy test-programs check crds reference bench run lock soak sbom manifests \
 	image image-push clean clean-assets
 
 help: ## List these targets
@@ -41,6 +41,13 @@ test: $(INSTALLED) ## Run all tests except test-programs (ONLY=kube: those in te
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
 	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
+
+test-busy: $(INSTALLED) ## Run all tests with four busy loops beside them (ONLY=… as for test)
+	@$(PY) -m lab.assets >/dev/null
+	@for _ in 1 2 3 4; do $(PY) -c "$(UNTIL_ORPHANED)" $$$$ & done; $(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
+
+# A busy loop that ends with the shell that started it.
+UNTIL_ORPHANED := import os, sys; any(os.getppid() != int(sys.argv[1]) for _ in iter(int, 1))
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
@@ -86,7 +93,7 @@ catalog-build: bundle ## Build the catalog image (CATALOG_IMG=…); push the bun
 catalog-push: ## Push the catalog image
 	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
-soak: $(INSTALLED) ## Change, break and restart things at random (ARGS="--minutes 10 --seed 7")
+soak: $(INSTALLED) ## Change, break and restart things at random, with long tests beside (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m lab.soak $(ARGS)
 

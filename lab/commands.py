@@ -19,7 +19,7 @@ from typing import Any
 from lab.operator import AWS_KEYS
 from lab.processes import ROOT, LabError, lean_environment
 
-_LIMIT = 60.0
+_LIMIT = 120.0
 _ROWS, _COLUMNS = 40, 120
 
 

@@ -19,7 +19,6 @@ from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, Api, A
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
-from tests.cluster.builders import core_secret, ecr_secret
 
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "clusterrolebindings", namespaced=False)
@@ -62,30 +61,6 @@ def control_plane() -> Iterator[ControlPlane]:
     """The session's API server, with the CRDs and the operator's rights installed."""
     with started_with(install) as plane:
         yield plane
-
-
-@pytest.fixture(scope="session")
-def garbage_collector(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane with its namespace controller and garbage collector at work."""
-    control_plane.start_controller_manager()
-    run_in_thread(_collected(control_plane))
-    return control_plane
-
-
-async def _collected(plane: ControlPlane) -> None:
-    """Wait until the Secret of a deleted resource is collected; new kinds are looked for every 30 s."""
-    async with plane.api() as api:
-        namespace = await api.create_namespace()
-        owner = await api.create(ecr_secret(), namespace)
-        reference = {"apiVersion": owner["apiVersion"], "kind": "Secret", "name": "pull"}
-        reference |= {"uid": owner["metadata"]["uid"]}
-        await api.create(core_secret("owned", ownerReferences=[reference]), namespace)
-        await api.delete(ECR_SECRETS, "pull", namespace)
-
-        async def gone() -> bool:
-            return await api.find(SECRETS, "owned", namespace) is None
-
-        await wait_for(gone, 60, "the garbage collector at work")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
-.PHONY: help venv assets demo test test-programs check crds reference bench run lock soak sbom manifests \
+.PHONY: help venv assets demo test test-busy test-programs check crds reference bench run lock soak sbom manifests \
 	image image-push clean clean-assets
 
 help: ## List these targets
@@ -37,10 +37,17 @@ demo: $(INSTALLED) ## Run the operator on a real API server for half a minute (K
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
 	@$(PY) -m lab.demo
 
-test: $(INSTALLED) ## Run all tests except test-programs
+test: $(INSTALLED) ## Run all tests except test-programs (ONLY=kube: those in tests/kube)
 	@$(PY) -m lab.assets >/dev/null
-	@$(PY) -m pytest
+	@$(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
 	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
+
+test-busy: $(INSTALLED) ## Run all tests with four busy loops beside them (ONLY=… as for test)
+	@$(PY) -m lab.assets >/dev/null
+	@for _ in 1 2 3 4; do $(PY) -c "$(UNTIL_ORPHANED)" $$$$ & done; $(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
+
+# A busy loop that ends with the shell that started it.
+UNTIL_ORPHANED := import os, sys; any(os.getppid() != int(sys.argv[1]) for _ in iter(int, 1))
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
 	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
@@ -86,7 +93,7 @@ catalog-build: bundle ## Build the catalog image (CATALOG_IMG=…); push the bun
 catalog-push: ## Push the catalog image
 	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
-soak: $(INSTALLED) ## Change, break and restart things at random (ARGS="--minutes 10 --seed 7")
+soak: $(INSTALLED) ## Change, break and restart things at random, with long tests beside (ARGS="--minutes 10 --seed 7")
 	@$(PY) -m lab.assets >/dev/null
 	@$(PY) -m lab.soak $(ARGS)
 
@@ -118,7 +125,7 @@ undeploy: $(INSTALLED) ## Delete config/default, all resources and their generat
 venv: $(INSTALLED) ## Create .venv with the project and its dependencies (PYTHON=… sets the interpreter)
 	@echo "$(VENV) is complete."
 
-assets: $(INSTALLED) ## Build the lab's etcd and Kubernetes, once (KUBERNETES=… sets the version)
+assets: $(INSTALLED) ## Get the lab's etcd and Kubernetes, once (KUBERNETES=… sets the version, BUILD=1 builds all)
 	@$(PY) -m lab.assets
 
 sbom: $(INSTALLED) ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image's packages, with licences
@@ -153,7 +160,6 @@ clean-assets: ## Remove the lab's binaries from the user's cache
 
 # --- .venv -----------------------------------------------------------------------------------------------
 # A stamp is written when its step is complete, so an interrupted step starts again.
-# --no-deps: the lock file is complete, and pip would refuse a newer version without a hash.
 
 $(LOCKED): requirements-dev.lock
 	@rm -f $(LOCKED) $(INSTALLED)
@@ -164,16 +170,7 @@ $(LOCKED): requirements-dev.lock
 		echo "$$python can't create it; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; \
 	done; \
 	echo "Python 3.11 or later is required. Install it, or set it: make venv PYTHON=/path/to/python3" >&2; exit 1
-	@count=0; echo "Fetching about $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) packages…"; \
-	{ $(PY) -m pip install --progress-bar off --no-deps --require-hashes -r requirements-dev.lock 2>&1; echo "exit: $$?"; } | \
-	tee $(VENV)/pip.log | while IFS= read -r line; do \
-		case $$line in \
-			Collecting*) count=$$((count + 1)); [ $$((count % 10)) -ne 0 ] || echo "  $$count fetched";; \
-			Installing*) echo "Installing $$count packages…";; \
-			"exit: 0") exit 0;; \
-			"exit: "*) sleep 1; tail -n 20 $(VENV)/pip.log >&2; exit 1;; \
-		esac; \
-	done
+	@$(PY) -m lab.packages requirements-dev.lock
 	@touch $(LOCKED)
 
 $(INSTALLED): $(LOCKED) pyproject.toml

@@ -4,11 +4,13 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import functools
 import io
 import json
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -48,13 +50,12 @@ class Resource:
         """Return the path of a collection, an object, or an object's subresource."""
         root = "/apis" if "/" in self.api_version else "/api"
         place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        parts = [root, "/", self.api_version, place, "/", self.plural]
-        return "".join(parts) + "".join(f"/{part}" for part in (name, subresource) if part)
+        ending = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{root}/{self.api_version}{place}/{self.plural}{ending}"
 
 
 SECRETS = Resource("v1", "secrets")
 EVENTS = Resource("v1", "events")
-CONFIG_MAPS = Resource("v1", "configmaps")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts")
 NAMESPACES = Resource("v1", "namespaces", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
@@ -98,7 +99,7 @@ class Api:
 
         Raises ApiError for any status of 400 or more.
         """
-        # Large bytes as such are warned of.
+        # aiohttp warns about large bodies that are plain bytes.
         raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         data = None if raw is None else io.BytesIO(raw)
         headers = {"Content-Type": content_type} if data else {}
@@ -117,9 +118,9 @@ class Api:
         try:
             return await self.get(resource, name, namespace)
         except ApiError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            return None
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     async def list(self, resource: Resource, namespace: str | None = None, **query: str) -> list[Json]:
         """Return all objects, of one namespace or of all; `labelSelector` and the like go in `query`."""
@@ -186,26 +187,23 @@ class Api:
                 raise
 
     async def create_namespace(self, prefix: str = "test") -> str:
-        """Create a namespace with a name of its own and return the name."""
+        """Create a namespace with a random name and return the name."""
         name = f"{prefix}-{secrets.token_hex(4)}"
         await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         return name
 
     async def resource_of(self, manifest: Json) -> Resource:
         """Look up the resource of a manifest's kind. Raises ApiError 404 for an unknown one."""
-        key = (manifest["apiVersion"], manifest["kind"])
-        if key not in self._resources:
-            await self._discover(manifest["apiVersion"])
-        if key not in self._resources:
-            raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{key[0]} has no kind {key[1]}")
-        return self._resources[key]
-
-    async def _discover(self, api_version: str) -> None:
-        root = "/apis" if "/" in api_version else "/api"
-        for entry in (await self.request("GET", f"{root}/{api_version}"))["resources"]:
-            if "/" not in entry["name"]:
-                resource = Resource(api_version, entry["name"], entry["namespaced"])
-                self._resources[api_version, entry["kind"]] = resource
+        api_version, kind = manifest["apiVersion"], manifest["kind"]
+        if (api_version, kind) not in self._resources:
+            root = "/apis" if "/" in api_version else "/api"
+            for entry in (await self.request("GET", f"{root}/{api_version}"))["resources"]:
+                if "/" not in entry["name"]:
+                    found = Resource(api_version, entry["name"], entry["namespaced"])
+                    self._resources[api_version, entry["kind"]] = found
+        if (api_version, kind) not in self._resources:
+            raise ApiError(HTTPStatus.NOT_FOUND, "NotFound", f"{api_version} has no kind {kind}")
+        return self._resources[api_version, kind]
 
     async def install_crds(self, folder: Path | str = "config/crd/bases") -> None:
         """Apply the CRDs of a folder and wait until the server serves them."""
@@ -223,17 +221,17 @@ class Api:
         """Whether a CRD is established and its paths answer, which may be a moment later."""
         crd = await self.get(CRDS, name)
         conditions = crd.get("status", {}).get("conditions") or []
-        if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
+        if ("Established", "True") not in [(each["type"], each["status"]) for each in conditions]:
             return False
         spec = crd["spec"]
         resource = Resource(f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"])
-        try:
+        with suppress(ApiError):
             await self.list(resource)
-        except ApiError:
-            return False
-        return True
+            return True
+        return False
 
 
+@functools.cache
 def _manifests(folder: Path) -> list[Json]:
     found = sorted(folder.glob("*.yaml"))
     assert found, f"no manifests in {folder}"

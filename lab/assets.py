@@ -1,18 +1,21 @@
 """The lab's binaries: etcd, kube-apiserver and kube-controller-manager.
 
-As with envtest, KUBEBUILDER_ASSETS names a folder that holds them. Without it they are built once, with
-Go, from the public modules that `lab/modules` pins, and kept in the user's cache directory.
+As with envtest, KUBEBUILDER_ASSETS names a folder that holds them. Without it they are got once, and kept in
+the user's cache directory: etcd and kube-apiserver as envtest's archive, if there is one of this version and
+it can be fetched; all else, and with BUILD=1 everything, is built with Go, from the public modules that
+`lab/modules` pins. kube-controller-manager is the small one of `lab/modules/controller-manager`.
 
 Run `python -m lab.assets [--only NAME,NAME]`; the last line printed is the folder.
 """
 
+import functools
 import os
 import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from lab import gobuild
+from lab import gobuild, prebuilt
 from lab.gobuild import MODULES
 from lab.processes import LabError
 
@@ -21,8 +24,9 @@ API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 ALL = (ETCD, API_SERVER, CONTROLLER_MANAGER)
 
-DEFAULT_VERSION = "1.36.3"
-ETCD_VERSION = "3.6.16"
+# The newest whose archive lab.prebuilt knows.
+DEFAULT_VERSION = "1.36.2"
+_CONTROLLER_MANAGER_SOURCE = MODULES / "controller-manager" / "main.go"
 
 
 def known_versions() -> list[str]:
@@ -42,15 +46,22 @@ def version() -> str:
     return desired
 
 
+def module(kubernetes: str) -> Path:
+    """Return the folder of the Go module that pins a version of Kubernetes, and etcd as it uses it."""
+    return MODULES / f"kubernetes-{kubernetes}"
+
+
 def folder() -> Path:
     """Return the folder of this version on this platform; it need not exist."""
-    return gobuild.cache_folder("assets", f"kubernetes-{version()}-etcd-{ETCD_VERSION}")
+    pinned = gobuild.fingerprint(module(version()) / "go.sum", _CONTROLLER_MANAGER_SOURCE)
+    return gobuild.cache_folder("assets", f"kubernetes-{version()}-{pinned}")
 
 
 def ensure(names: Collection[str] = ALL) -> Path:
-    """Return the folder that holds these binaries, after building what is missing.
+    """Return the folder that holds these binaries, after getting what is missing.
 
-    Raises LabError when KUBEBUILDER_ASSETS is set and lacks one, or when a build fails.
+    Raises LabError when KUBEBUILDER_ASSETS is set and lacks one, when an archive is not the recorded one, or
+    when a build fails.
     """
     if given := os.environ.get("KUBEBUILDER_ASSETS"):
         target = Path(given)
@@ -60,25 +71,38 @@ def ensure(names: Collection[str] = ALL) -> Path:
             )
         return target.absolute()
     target = folder()
+    archive = None if _build_wanted() else prebuilt.find(version(), gobuild.platform_name())
+    if archive:
+        prebuilt.fetch(archive, [name for name in (ETCD, API_SERVER) if name in names], target)
     for recipe in _recipes(version()):
         gobuild.build(recipe, [name for name in recipe.packages if name in names], target)
     return target
 
 
+def _build_wanted() -> bool:
+    return os.environ.get("BUILD", "") not in {"", "0"}
+
+
 def _recipes(kubernetes: str) -> tuple[gobuild.Recipe, gobuild.Recipe]:
+    """Two recipes of one module: packages that the second shares with the first are compiled once."""
     major, minor, _ = kubernetes.split(".")
     stamp = "-X k8s.io/component-base/version.git"
+    build = functools.partial(
+        gobuild.Recipe,
+        module=module(kubernetes),
+        ldflags=f"{stamp}Version=v{kubernetes} {stamp}Major={major} {stamp}Minor={minor}",
+    )
     return (
-        gobuild.Recipe(
-            title=f"etcd {ETCD_VERSION}",
-            module=MODULES / f"etcd-{ETCD_VERSION}",
-            packages={ETCD: "go.etcd.io/etcd/server/v3"},
-        ),
-        gobuild.Recipe(
+        build(
             title=f"Kubernetes {kubernetes}",
-            module=MODULES / f"kubernetes-{kubernetes}",
-            packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in (API_SERVER, CONTROLLER_MANAGER)},
-            ldflags=f"{stamp}Version=v{kubernetes} {stamp}Major={major} {stamp}Minor={minor}",
+            packages={ETCD: "go.etcd.io/etcd/server/v3", API_SERVER: "k8s.io/kubernetes/cmd/kube-apiserver"},
+            usually="5 minutes on two processors",
+            about=2_100,
+        ),
+        build(
+            title=f"Kubernetes {kubernetes}",
+            packages={CONTROLLER_MANAGER: str(_CONTROLLER_MANAGER_SOURCE)},
+            usually="a minute or two",
         ),
     )
 

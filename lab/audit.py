@@ -1,22 +1,21 @@
-"""The API server's audit log, as the lab's control plane writes it: count requests, or follow one user's."""
+"""Reads the audit log that the lab's control plane writes: counts requests, or follows those of one user."""
 
-import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from lab.processes import LabError
+from lab.waiting import wait_for
 
 _LEASES: Final = "leases.coordination.k8s.io"
 _READS: Final = {"get", "list", "watch"}
 
 
 class Request(NamedTuple):
-    """What was asked: `list`, `watch`, `patch`…, of which resource, and which part of it ("" for all)."""
+    """A verb (`list`, `watch`, `patch`…), a resource, and a subresource or ""."""
 
     verb: str
     resource: str
@@ -56,15 +55,27 @@ def position(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def entries(log: Path, since: Mark = BEGINNING) -> Iterator[dict[str, Any]]:
-    """Yield the log's entries; a last line that is still being written is left for the next reader."""
+def entries(log: Path, since: Mark = BEGINNING, *, user: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the log's entries, all or one user's; those of others are not parsed."""
+    wanted = b"" if user is None else _by(user)
+    for line in _lines(log, since.place):
+        if wanted in line:
+            entry = json.loads(line)
+            if entry.get("requestReceivedTimestamp", since.time) >= since.time:
+                yield entry
+
+
+def _by(user: str) -> bytes:
+    """Return how an entry names its user."""
+    return f'"username":"{user}"'.encode()
+
+
+def _lines(log: Path, position: int) -> Iterator[bytes]:
+    """Yield the lines from a position on, up to one that is still being written."""
     with log.open("rb") as stream:
-        stream.seek(since.place)
-        for line in stream:
-            if line.endswith(b"\n"):
-                entry = json.loads(line)
-                if entry.get("requestReceivedTimestamp", since.time) >= since.time:
-                    yield entry
+        stream.seek(position)
+        # Beyond a line without an end, the rest of it would come as another line.
+        yield from takewhile(lambda line: line.endswith(b"\n"), stream)
 
 
 def count_requests(
@@ -73,8 +84,8 @@ def count_requests(
     """Count requests by one user, for objects of one name; or all."""
     return Counter(
         _request(entry)
-        for entry in entries(log, since)
-        if user in (None, entry["user"].get("username")) and "objectRef" in entry
+        for entry in entries(log, since, user=user)
+        if "objectRef" in entry
         if name in (None, entry["objectRef"].get("name"))
     )
 
@@ -96,7 +107,7 @@ class AuditTail:
 
     def __init__(self, log: Path, user: str) -> None:
         self._log = log
-        self._mark = f'"username":"{user}"'.encode()
+        self._mark = _by(user)
         self._position = position(log)
         self.requests: Counter[Request] = Counter()
         self.last_write = 0.0
@@ -113,11 +124,8 @@ class AuditTail:
 
     def read(self) -> None:
         """Count what was logged since the last time."""
-        with self._log.open("rb") as stream:
-            stream.seek(self._position)
-            whole, newline, _ = stream.read().rpartition(b"\n")
-        self._position += len(whole) + len(newline)
-        for line in whole.splitlines():
+        for line in _lines(self._log, self._position):
+            self._position += len(line)
             if self._mark in line and b'"objectRef"' in line:
                 entry = json.loads(line)
                 request = _request(entry)
@@ -127,10 +135,10 @@ class AuditTail:
                     self.last_write = max(self.last_write, answered)
 
     async def until(self, request: Request, count: int, timeout: float) -> None:
-        """Wait for that many requests of one kind. Raises LabError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while self.requests[request] < count:
-            if time.monotonic() > deadline:
-                raise LabError(f"{self.requests[request]} of {count} after {timeout:g} s: {request}")
-            await asyncio.sleep(0.1)
+        """Wait for that many requests of one kind. Raises TimeoutError after `timeout` seconds."""
+
+        def reached() -> bool:
             self.read()
+            return self.requests[request] >= count
+
+        await wait_for(reached, timeout, f"{count} of {request}")

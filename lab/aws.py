@@ -5,43 +5,34 @@
         aws.fail("AccessDeniedException", region="eu-west-1")
         assert aws.count("GetAuthorizationToken") == 1
 
-Invariant: every request is recorded, whatever becomes of it; leaving the context ends every request.
+Invariant: every request is recorded on arrival; leaving the context ends all requests.
 """
 
 import asyncio
-import socket
 import ssl
-import struct
 from typing import Self
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from lab.aws_calls import Asked, Call, read_request, refuse
-from lab.aws_faults import Fault, Faults
+from lab.aws_calls import Call, read_call, refuse
+from lab.aws_faults import AwsFaults, Fault
 from lab.aws_keys import KeyRing, Refusal
-from lab.aws_services import TWELVE_HOURS, IssuedToken, Services, Trust, decode_token, read_claims, token_in
+from lab.aws_services import TWELVE_HOURS, Services, Trust
+from lab.aws_tokens import IssuedToken, decode_token, read_claims, token_in
+from lab.faults import reset
 
 __all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token", "read_claims", "token_in"]
 
-# By kind of refusal: error code and HTTP status, first of ECR, then of STS.
-_REFUSED = {
-    "unsigned": (("MissingAuthenticationTokenException", 400), ("MissingAuthenticationToken", 403)),
-    "unknown": (("UnrecognizedClientException", 400), ("InvalidClientTokenId", 403)),
-    "expired": (("ExpiredTokenException", 400), ("ExpiredToken", 403)),
-    "clock": (("InvalidSignatureException", 400), ("SignatureDoesNotMatch", 403)),
-    "signature": (("InvalidSignatureException", 400), ("SignatureDoesNotMatch", 403)),
-}
 
-
-class LocalAws(Faults):
+class LocalAws(AwsFaults):
     """An AWS of one account on this machine.
 
     Attributes:
         url: the value of AWS_ENDPOINT_URL.
-        delay: seconds that every answer takes.
-        keys: which are accepted.
-        services: what is answered; holds `token_life`, `credential_life`, `account`, and the roles' `trust`.
+        delay: seconds before every answer.
+        keys: the keys that it accepts.
+        services: makes the answers; holds `token_life`, `account`, `passwords`, and the roles' `trust`.
         calls: every request so far, in order.
     """
 
@@ -99,39 +90,31 @@ class LocalAws(Faults):
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        asked = read_request(request, body, self.keys.now())
-        self.calls.append(asked.call)
+        call = read_call(request, body, self.keys.now())
+        self.calls.append(call)
         try:
             await asyncio.sleep(self.delay)
-            return await self._respond(request, body, asked)
+            return await self._respond(request, body, call)
         except asyncio.CancelledError:
-            asked.call.outcome = "gone"
+            call.outcome = "gone"
             raise
 
-    async def _respond(self, request: web.Request, body: bytes, asked: Asked) -> web.Response:
-        call = asked.call
-        fault = self.strike(call.operation, call.region, call.access_key)
+    async def _respond(self, request: web.Request, body: bytes, call: Call) -> web.Response:
+        fault = self.find_fault(call)
         if fault and fault.kind == "hang":
             await self.released()
         if self._stopping or (fault and fault.kind == "reset"):
             call.outcome = "reset"
-            return _reset(request)
+            return reset(request)
         if fault and fault.kind == "error":
-            return refuse(call, fault.code, fault.status, fault.message, fault.retry_after)
+            response = refuse(call, fault.code, fault.status, fault.message)
+            if fault.retry_after is not None:
+                response.headers["Retry-After"] = f"{fault.retry_after:g}"
+            return response
         try:
             if call.operation != "AssumeRoleWithWebIdentity":
-                self.keys.check(asked.signature, request.path, request.headers, body)
+                self.keys.check(call.signature, request.headers, body)
         except Refusal as refusal:
-            return refuse(call, *_REFUSED[refusal.kind][call.service == "sts"], refusal.message)
-        return self.services.answer(asked, fault.body if fault and fault.kind == "garbage" else None)
-
-
-def _reset(request: web.Request) -> web.Response:
-    transport = request.transport
-    if transport is not None:
-        # A linger of 0 s makes the kernel send RST in place of FIN.
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        transport.abort()
-    return web.Response()
+            sts = call.service == "sts"
+            return refuse(call, refusal.codes[sts], 403 if sts else 400, refusal.message)
+        return self.services.respond(call, fault.body if fault else "")

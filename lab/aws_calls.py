@@ -9,7 +9,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -35,45 +34,40 @@ class Call:
         service: `ecr`, `ecr-public`, `sts`, or empty.
         region, access_key: of the signature; empty where the request is unsigned.
         role, session, external_id, token, tags: parameters of STS; `token` is the web identity.
+        form: all parameters of STS.
         outcome: `answered`, an AWS error code, `garbage`, `reset`, `gone` (the client left), or `pending`.
     """
 
     at: float
     operation: str
     service: str
-    host: str = ""
-    region: str = ""
-    access_key: str = ""
-    role: str = ""
-    session: str = ""
-    external_id: str = ""
-    token: str = field(default="", repr=False)
-    tags: dict[str, str] = field(default_factory=dict)
+    host: str
+    signature: Signature | None = field(repr=False)
+    region: str
+    access_key: str
+    role: str
+    session: str
+    external_id: str
+    token: str = field(repr=False)
+    tags: dict[str, str]
+    form: dict[str, str] = field(repr=False)
     outcome: str = "pending"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request; `form` holds its fields where it is for STS."""
-
-    call: Call
-    signature: Signature | None
-    form: dict[str, str] = field(repr=False)
-
-
-def read_request(request: web.Request, body: bytes, now: float) -> Asked:
-    """Read what is asked; an unknown operation is one that the services refuse."""
+def read_call(request: web.Request, body: bytes, now: float) -> Call:
+    """Read a request; the services refuse an unknown operation."""
     signature = read_signature(request.headers.get("Authorization", ""))
     service = _SERVICES.get(request.headers.get("X-Amz-Target", ""), "")
     form: dict[str, str] = {}
     if not service and request.content_type == "application/x-www-form-urlencoded":
         form = dict(parse_qsl(body.decode(errors="replace")))
         service = "sts"
-    call = Call(
+    return Call(
         at=now,
         operation="GetAuthorizationToken" if service.startswith("ecr") else form.get("Action", "unknown"),
         service=service,
         host=request.host.rpartition(":")[0] or request.host,
+        signature=signature,
         region=signature.region if signature else "",
         access_key=signature.access_key if signature else "",
         role=form.get("RoleArn", ""),
@@ -81,18 +75,13 @@ def read_request(request: web.Request, body: bytes, now: float) -> Asked:
         external_id=form.get("ExternalId", ""),
         token=form.get("WebIdentityToken", ""),
         tags=_tags(form),
+        form=form,
     )
-    return Asked(call=call, signature=signature, form=form)
 
 
 def _tags(form: dict[str, str]) -> dict[str, str]:
     keys = [name for name in form if name.startswith("Tags.member.") and name.endswith(".Key")]
     return {form[name]: form.get(name.removesuffix("Key") + "Value", "") for name in keys}
-
-
-def xml_time(seconds: float) -> str:
-    """Write epoch seconds as STS does: 2026-01-02T03:04:05Z."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def answer(call: Call, content: Mapping[str, Any]) -> web.Response:
@@ -103,21 +92,14 @@ def answer(call: Call, content: Mapping[str, Any]) -> web.Response:
     return raw(call, _xml(f"{call.operation}Response", result))
 
 
-def refuse(
-    call: Call, code: str, status: int, message: str, retry_after: float | None = None
-) -> web.Response:
+def refuse(call: Call, code: str, status: int, message: str) -> web.Response:
     """Answer an AWS error, and record it."""
     call.outcome = code
-    if call.service == "sts":
-        fault = "Sender" if status < web.HTTPInternalServerError.status_code else "Receiver"
-        error = {"Type": fault, "Code": code, "Message": message}
-        body = _xml("ErrorResponse", {"Error": error, "RequestId": str(uuid.uuid4())})
-    else:
-        body = json.dumps({"__type": code, "message": message}).encode()
-    response = raw(call, body, status)
-    if retry_after is not None:
-        response.headers["Retry-After"] = f"{retry_after:g}"
-    return response
+    if call.service != "sts":
+        return raw(call, json.dumps({"__type": code, "message": message}).encode(), status)
+    fault = "Sender" if status < web.HTTPInternalServerError.status_code else "Receiver"
+    error = {"Type": fault, "Code": code, "Message": message}
+    return raw(call, _xml("ErrorResponse", {"Error": error, "RequestId": str(uuid.uuid4())}), status)
 
 
 def raw(call: Call, body: bytes, status: int = 200) -> web.Response:

@@ -1,46 +1,20 @@
-"""What ECR, ECR Public and STS of the local AWS answer: tokens, and keys of roles by their trust policies.
-
-A token is as long as ECR's, and a test can read it (`decode_token`).
-"""
+"""What ECR, ECR Public and STS of the local AWS answer: tokens, and keys of roles by their trust policies."""
 
 import base64
 import itertools
-import json
-import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from lab.aws_calls import Asked, Call, answer, raw, refuse, xml_time
+from lab.aws_calls import Call, answer, raw, refuse
 from lab.aws_faults import RAW_BODIES, reshape
-from lab.aws_keys import KeyRing, TemporaryKeys
+from lab.aws_keys import KeyRing, TemporaryKeys, iso_time
+from lab.aws_tokens import IssuedToken, encode_token, read_claims
 
 TWELVE_HOURS = 12 * 3600.0
-AUDIENCE = "sts.amazonaws.com"
 
-_FILLER_BYTES = 390
-_DATA_KEY_BYTES = 184
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedToken:
-    """What a password of the local AWS holds.
-
-    Attributes:
-        serial: 1 for the first token of this local AWS, then counted over all regions.
-        region, access_key: of the request's signature.
-        service: `ecr` or `ecr-public`.
-        issued_at, expires_at: epoch seconds.
-    """
-
-    serial: int
-    region: str
-    access_key: str = field(repr=False)
-    service: str
-    issued_at: float
-    expires_at: float
+_AUDIENCE = "sts.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +34,12 @@ class Trust:
     def refuses(self, call: Call, caller: str) -> bool:
         """Whether it refuses this call, made by a key id or by a role's session."""
         if call.operation == "AssumeRoleWithWebIdentity":
-            return self._refuses_token(call.token)
+            claims = read_claims(call.token)
+            known = claims.get("sub") in (self.subjects or ()) and _AUDIENCE in claims.get("aud", [])
+            return self.subjects is not None and not known
         if self.keys is not None and caller not in self.keys:
             return True
         return self.external_id not in (None, call.external_id)
-
-    def _refuses_token(self, token: str) -> bool:
-        if self.subjects is None:
-            return False
-        claims = read_claims(token)
-        return claims.get("sub") not in self.subjects or AUDIENCE not in claims.get("aud", [])
 
 
 class Services:
@@ -77,16 +47,14 @@ class Services:
 
     Attributes:
         token_life: seconds until the next ECR tokens expire.
-        credential_life: seconds until the next temporary keys expire.
         account: the 12 digits of the account.
-        registry_region: of the registry that ECR's answers name; empty for the one that was asked.
+        registry_region: of the registry that ECR's answers name; empty for the region of the request.
         passwords: all issued so far, in order.
         trust: role ARN → its trust policy; a role without one trusts nobody. None: everybody may assume any.
     """
 
     def __init__(self, keys: KeyRing, token_life: float = TWELVE_HOURS) -> None:
         self.token_life = token_life
-        self.credential_life = 3600.0
         self.account = "123456789012"
         self.registry_region = ""
         self.passwords: list[str] = []
@@ -94,19 +62,18 @@ class Services:
         self._keys = keys
         self._serials = itertools.count(1)
 
-    def answer(self, asked: Asked, garbage: str | None = None) -> web.Response:
-        """Answer a request that is let in; `garbage` names what is made of the answer."""
-        call = asked.call
+    def respond(self, call: Call, garbage: str = "") -> web.Response:
+        """Answer a request that is accepted; `garbage` is one of `GARBAGE`, or empty for a valid answer."""
         call.outcome = "garbage" if garbage else "answered"
-        if garbage is not None and garbage in RAW_BODIES:
+        if garbage in RAW_BODIES:
             return raw(call, RAW_BODIES[garbage])
         if call.service == "sts":
-            return self._answer_sts(call, asked.form)
+            return self._respond_sts(call)
         if call.service:
-            return self._answer_ecr(call, garbage)
+            return self._respond_ecr(call, garbage)
         return refuse(call, "UnknownOperationException", 400, "The lab knows no such operation.")
 
-    def _answer_ecr(self, call: Call, garbage: str | None) -> web.Response:
+    def _respond_ecr(self, call: Call, garbage: str) -> web.Response:
         now = self._keys.now()
         token = IssuedToken(
             serial=next(self._serials),
@@ -116,36 +83,34 @@ class Services:
             issued_at=round(now, 3),
             expires_at=round(now + self.token_life, 3),
         )
-        self.passwords.append(_encode_token(token))
+        password = encode_token(token)
+        self.passwords.append(password)
         datum: dict[str, Any] = {
-            "authorizationToken": base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode(),
+            "authorizationToken": base64.b64encode(f"AWS:{password}".encode()).decode(),
             "expiresAt": token.expires_at,
         }
-        public = call.service == "ecr-public"
-        if not public:
-            suffix = "amazonaws.com.cn" if call.region.startswith("cn-") else "amazonaws.com"
-            datum["proxyEndpoint"] = (
-                f"https://{self.account}.dkr.ecr.{self.registry_region or call.region}.{suffix}"
-            )
-        if garbage == "no-data":
-            return answer(call, {} if public else {"authorizationData": []})
-        if garbage:
-            datum = reshape(garbage, datum, now)
-        return answer(call, {"authorizationData": datum if public else [datum]})
+        if call.service == "ecr-public":
+            (datum,) = reshape(garbage, datum) or ({},)
+            return answer(call, {"authorizationData": datum} if datum else {})
+        datum["proxyEndpoint"] = self._registry(call.region)
+        return answer(call, {"authorizationData": reshape(garbage, datum)})
 
-    def _answer_sts(self, call: Call, form: Mapping[str, str]) -> web.Response:
+    def _registry(self, region: str) -> str:
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        return f"https://{self.account}.dkr.ecr.{self.registry_region or region}.{suffix}"
+
+    def _respond_sts(self, call: Call) -> web.Response:
         if call.operation == "GetCallerIdentity":
             return answer(call, self._caller(call.access_key))
         if call.operation not in ("AssumeRole", "AssumeRoleWithWebIdentity"):
             return refuse(call, "InvalidAction", 400, "The lab knows no such action.")
-        if missing := {"RoleArn", "RoleSessionName"} - set(form):
+        if missing := {"RoleArn", "RoleSessionName"} - set(call.form):
             return refuse(call, "ValidationError", 400, f"Missing: {', '.join(sorted(missing))}")
         if call.operation == "AssumeRoleWithWebIdentity" and not call.token:
             return refuse(call, "InvalidIdentityToken", 400, "No OpenIDConnect provider in your account")
         if self._is_denied(call):
             return refuse(call, "AccessDenied", 403, self._denial(call))
-        life = min(float(form.get("DurationSeconds", "3600")), self.credential_life)
-        keys = self._keys.issue(call.role, call.session, life)
+        keys = self._keys.issue(call.role, call.session, float(call.form.get("DurationSeconds", "3600")))
         return answer(call, _credentials(keys) | {"AssumedRoleUser": self._role_user(keys)})
 
     def _is_denied(self, call: Call) -> bool:
@@ -164,75 +129,17 @@ class Services:
     def _caller(self, access_key: str) -> dict[str, str]:
         keys = self._keys.holder(access_key)
         if keys is None:
-            return {
-                "Arn": f"arn:aws:iam::{self.account}:user/lab",
-                "UserId": "AIDALAB",
-                "Account": self.account,
-            }
-        user = self._role_user(keys)
-        return {"Arn": user["Arn"], "UserId": user["AssumedRoleId"], "Account": self.account}
+            arn, user_id = f"arn:aws:iam::{self.account}:user/lab", "AIDALAB"
+        else:
+            arn, user_id = self._role_user(keys).values()
+        return {"Arn": arn, "UserId": user_id, "Account": self.account}
 
     def _role_user(self, keys: TemporaryKeys) -> dict[str, str]:
         role = keys.role_arn.rsplit("/", 1)[-1]
         return {
-            "AssumedRoleId": f"AROALAB:{keys.session_name}",
             "Arn": f"arn:aws:sts::{self.account}:assumed-role/{role}/{keys.session_name}",
+            "AssumedRoleId": f"AROALAB:{keys.session_name}",
         }
-
-
-def _encode_token(token: IssuedToken) -> str:
-    """Make the password: about 1,800 characters of base64 over JSON, as ECR's is."""
-    content = json.dumps(asdict(token) | {"filler": _noise(_FILLER_BYTES)})
-    envelope = {
-        "payload": base64.b64encode(content.encode()).decode(),
-        "datakey": _noise(_DATA_KEY_BYTES),
-        "version": "2",
-        "type": "DATA_KEY",
-        "expiration": int(token.expires_at),
-    }
-    return base64.b64encode(json.dumps(envelope, separators=(",", ":")).encode()).decode()
-
-
-def decode_token(password: str) -> IssuedToken:
-    """Read a password back. Raises ValueError for one that the local AWS didn't make."""
-    try:
-        envelope = json.loads(base64.b64decode(password, validate=True))
-        content = json.loads(base64.b64decode(envelope["payload"], validate=True))
-        del content["filler"]
-        return IssuedToken(**content)
-    except (ValueError, KeyError, TypeError):
-        raise ValueError("not a token of the local AWS") from None
-
-
-def _noise(size: int) -> str:
-    return base64.b64encode(secrets.token_bytes(size)).decode()
-
-
-def token_in(secret: Mapping[str, Any], host: str = "") -> IssuedToken | None:
-    """Read the token in a generated Secret of either kind.
-
-    None where it holds none of the local AWS, or with `host` none for that registry.
-    """
-    data = {
-        key: base64.b64decode(value).decode(errors="replace") for key, value in secret.get("data", {}).items()
-    }
-    try:
-        if ".dockerconfigjson" in data:
-            logins = json.loads(data[".dockerconfigjson"])["auths"]
-            return decode_token((logins[host] if host else next(iter(logins.values())))["password"])
-        return decode_token(data["password"]) if host in ("", data["url"]) else None
-    except (KeyError, TypeError, ValueError, StopIteration):
-        return None
-
-
-def read_claims(token: str) -> dict[str, Any]:
-    """Read a JWT's claims without checking it; empty for what is not a JWT."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
@@ -241,7 +148,7 @@ def _credentials(keys: TemporaryKeys) -> dict[str, Any]:
             "AccessKeyId": keys.access_key,
             "SecretAccessKey": keys.secret_key,
             "SessionToken": keys.session_token,
-            "Expiration": xml_time(keys.expires_at),
+            "Expiration": iso_time(keys.expires_at),
         },
         "PackedPolicySize": 6,
     }

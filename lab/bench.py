@@ -1,7 +1,7 @@
 """`make bench`: what the operator costs, beside a bare loop of the same writes.
 
 Nothing is asserted: times depend on the machine, so compare only figures of one run. Operator and loop take
-turns in going first, so that neither always meets the fresher server.
+turns in going first, so that neither always meets the fresher server; their ratio is taken turn by turn.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from lab.waiting import wait_for
 ROWS: Final = {
     "Cold start, process start to all live, s": "",
     "  bare loop, s": "",
-    "  share of the bare loop, %": "70 at 200, 80 at 1,000",
+    "  share of the bare loop, % (least, most)": "70 at 200, 80 at 1,000",
     "Processor time of a cold start, s": "",
     "  per resource, ms": "3 at 1,000",
     "GetAuthorizationToken, 4 regions": "4",
@@ -66,23 +66,19 @@ Table = dict[str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to measure; times in seconds.
+    """What to measure.
 
     Attributes:
         sizes: numbers of resources; the first also with a slow AWS, the last below 2,000 with all the rest.
         rounds: of operator and loop, for sizes below 2,000.
-        settle: how long an operator must be idle to count as at rest.
-        idle, frequent, lives: how long an idle operator, `frequency: 1s` and tokens of 40 s are watched.
-        foreign: how many Secrets of 40 kB other people have.
+        idle: seconds to watch an idle operator.
+        effort: 1 for the real thing; less shortens all other waits, and the list of foreign Secrets.
     """
 
-    sizes: Sequence[int] = (200, 1000, 10_000)
+    sizes: Sequence[int]
     rounds: int = 3
-    settle: float = 3.0
     idle: float = 60.0
-    frequent: float = 30.0
-    lives: float = 120.0
-    foreign: int = 3000
+    effort: float = 1.0
 
     @property
     def main(self) -> int:
@@ -114,115 +110,102 @@ class Bench:
         await self._short_lives()
         return self.table
 
-    def _put(self, row: str, column: str, *values: str) -> None:
-        self.table[row][column] = ", ".join(values)
-        print(f"{column}: {row.strip()}: {self.table[row][column]}", file=sys.stderr, flush=True)
+    def _put(self, column: str, row: str, value: str) -> None:
+        self.table[row][column] = value
+        print(f"{column}: {row.strip()}: {value}", file=sys.stderr, flush=True)
 
     async def _cold_starts(self, size: int, delay: float = 0.0) -> None:
         """Run operator and loop in turns; after the last also what needs fresh Secrets."""
         column = f"{size:,}, AWS {delay * 1000:.0f} ms" if delay else f"{size:,}"
         rounds = self._plan.rounds if size < 2000 else 1
-        seconds: list[float] = []
-        loops: list[float] = []
+        mine: list[float] = []
+        theirs: list[float] = []
         for number in range(rounds):
             for loop in (number % 2 == 0, number % 2 != 0):
                 async with field_of(self._lab.api, size) as rows:
                     if loop:
-                        loops.append(await bare_loop(self._lab, rows, self._models))
+                        theirs.append(await bare_loop(self._lab, rows, self._models))
                         continue
-                    seconds.append(await self._cold_start(column, rows, delay))
+                    mine.append(await self._cold_start(column, rows, delay))
                     if number == rounds - 1 and not delay:
                         await self._with_fresh_secrets(column, rows)
-        mine, theirs = median(seconds), median(loops)
-        self._put("Cold start, process start to all live, s", column, f"{mine:.2f}")
-        self._put("  bare loop, s", column, f"{theirs:.2f}")
-        self._put("  share of the bare loop, %", column, f"{100 * theirs / mine:.0f}")
+        shares = [100 * its / own for its, own in zip(theirs, mine, strict=True)]
+        self._put(column, "Cold start, process start to all live, s", f"{median(mine):.2f}")
+        self._put(column, "  bare loop, s", f"{median(theirs):.2f}")
+        spread = f" ({min(shares):.0f}, {max(shares):.0f})" if rounds > 1 else ""
+        self._put(column, "  share of the bare loop, % (least, most)", f"{median(shares):.0f}{spread}")
 
     async def _cold_start(self, column: str, rows: list[Row], delay: float) -> float:
         """Seconds from the operator's start until all is live."""
-        lab, namespace = self._lab, rows[0]["namespace"]
-        lab.aws.delay = delay
-        async with operator_at(lab, namespace) as running:
+        self._lab.aws.delay = delay
+        async with operator_at(self._lab, rows[0]["namespace"]) as running:
             await running.tail.until(STATUSES, len(rows), LIMIT)
             cpu = running.cpu()
-            await wait_for(lambda: all_live(lab.api, rows), LIMIT, "every Secret live, every status Ready")
+            await wait_for(
+                lambda: all_live(self._lab.api, rows), LIMIT, "every Secret live, every status Ready"
+            )
             running.tail.read()
             seconds = running.tail.last_write - running.started
-            lab.aws.delay = 0.0
+            self._lab.aws.delay = 0.0
             await running.at_rest()
-            self._put("Processor time of a cold start, s", column, f"{cpu:.2f}")
-            self._put("  per resource, ms", column, f"{1000 * (cpu - self._nothing) / len(rows):.1f}")
-            self._put("GetAuthorizationToken, 4 regions", column, str(running.aws_calls))
-            self._put("Writes per refresh", column, f"{running.tail.writes / len(rows):g}")
-            self._put("Resident memory, MiB", column, f"{running.process.rss / _MIB:.0f}")
-            await self._scrape(column, running)
+            self._put(column, "Processor time of a cold start, s", f"{cpu:.2f}")
+            self._put(column, "  per resource, ms", f"{1000 * (cpu - self._nothing) / len(rows):.1f}")
+            self._put(column, "GetAuthorizationToken, 4 regions", str(running.aws_calls))
+            self._put(column, "Writes per refresh", f"{running.tail.writes / len(rows):g}")
+            self._put(column, "Resident memory, MiB", f"{running.process.rss / _MIB:.0f}")
+            self._put(column, "One scrape, processor time, ms", f"{1000 * await _scrape(running):.0f}")
             if len(rows) == self._plan.main and not delay:
                 await self._repairs(column, running, rows)
         return seconds
 
-    async def _scrape(self, column: str, running: Running) -> None:
-        url = f"http://127.0.0.1:{await running.process.port('/metrics')}/metrics"
-        before = running.cpu()
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            await answer.read()
-            answer.raise_for_status()
-        milliseconds = 1000 * (running.cpu() - before)
-        self._put("One scrape, processor time, ms", column, f"{milliseconds:.0f}")
-
     async def _repairs(self, column: str, running: Running, rows: list[Row]) -> None:
         """Delete some Secrets, one after the other, and edit as many others."""
-        worst = {True: 0.0, False: 0.0}
+        api, tail, worst = self._lab.api, running.tail, [0.0, 0.0]
         for number, row in enumerate(rows[:10]):
-            deletes = number % 2 == 0
-            name, namespace, tail = row["secret"], row["namespace"], running.tail
             tail.read()
             before, began = tail.requests[APPLIED], time.time()
-            if deletes:
-                await self._lab.api.delete(SECRETS, name, namespace)
-            else:
+            if number % 2:
                 patch = {"data": {".dockerconfigjson": "e30="}}
-                await self._lab.api.merge_patch(SECRETS, name, patch, namespace)
+                await api.merge_patch(SECRETS, row["secret"], patch, row["namespace"])
+            else:
+                await api.delete(SECRETS, row["secret"], row["namespace"])
             await tail.until(APPLIED, before + 1, 20)
-            worst[deletes] = max(worst[deletes], tail.last_write - began)
-        self._put("Deleted, edited Secret repaired, s", column, f"{worst[True]:.2f}", f"{worst[False]:.2f}")
+            worst[number % 2] = max(worst[number % 2], tail.last_write - began)
+        self._put(column, "Deleted, edited Secret repaired, s", "{:.2f}, {:.2f}".format(*worst))
 
     async def _with_fresh_secrets(self, column: str, rows: list[Row]) -> None:
         """A restart that has to win the Lease first, and a quiet time; of the main size some more."""
         async with operator_at(self._lab, rows[0]["namespace"], "--leader-elect") as running:
             await running.at_rest()
-            calls, writes = str(running.aws_calls), str(running.tail.writes)
-            self._put("Restart, all fresh: AWS calls, writes", column, calls, writes)
-            running.tail.requests.clear()
+            tail = running.tail
+            self._put(column, "Restart, all fresh: AWS calls, writes", f"{running.aws_calls}, {tail.writes}")
+            tail.requests.clear()
             await asyncio.sleep(self._plan.idle)
-            running.tail.read()
-            requests, watches = running.tail.requests, running.tail.watches
-            leases = sum(count for request, count in requests.items() if request.is_for_a_lease)
-            others = requests.total() - watches - leases
-            counts = map(str, (watches, leases, others))
-            self._put("Idle requests: watches, Lease, others", column, *counts)
+            tail.read()
+            leases = sum(count for request, count in tail.requests.items() if request.is_for_a_lease)
+            others = tail.requests.total() - tail.watches - leases
+            self._put(column, "Idle requests: watches, Lease, others", f"{tail.watches}, {leases}, {others}")
         if len(rows) == self._plan.main:
             await self._foreign(column, rows[0]["namespace"])
 
     async def _foreign(self, column: str, namespace: str) -> None:
         """Compare the memory of operators started without and with other people's Secrets."""
-        api = self._lab.api
         data = {"blob": base64.b64encode(bytes(30_000)).decode()}
-        names = [f"foreign-{number}" for number in range(self._plan.foreign)]
+        names = [f"foreign-{number}" for number in range(round(3000 * self._plan.effort))]
 
         async def create(name: str) -> None:
             secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
-            await api.create(secret, namespace)
+            await self._lab.api.create(secret, namespace)
 
         resident = []
-        for present in (False, True):
-            if present:
-                await for_each(names, create)
+        for present in ([], names):
+            await for_each(present, create)
             async with operator_at(self._lab, namespace) as running:
                 await running.at_rest()
                 resident.append(running.process.rss)
-        await delete(api, SECRETS, namespace, names)
+        await delete(self._lab.api, SECRETS, namespace, names)
         more = (resident[1] - resident[0]) / _MIB
-        self._put("  more for foreign Secrets of 40 kB, MiB", column, f"{more:+.1f}")
+        self._put(column, "  more for foreign Secrets of 40 kB, MiB", f"{more:+.1f}")
 
     async def _frequent(self) -> None:
         """Count the AWS calls of resources that want a new token each second."""
@@ -232,8 +215,8 @@ class Bench:
             operator_at(self._lab, rows[0]["namespace"]) as running,
         ):
             await running.tail.until(STATUSES, size, LIMIT)
-            await asyncio.sleep(self._plan.frequent)
-            self._put("frequency 1s: AWS calls in 30 s", f"{size:,}", str(running.aws_calls))
+            await asyncio.sleep(30 * self._plan.effort)
+            self._put(f"{size:,}", "frequency 1s: AWS calls in 30 s", str(running.aws_calls))
 
     async def _short_lives(self) -> None:
         """Look at four Secrets again and again, while their tokens expire after 40 s."""
@@ -243,13 +226,23 @@ class Bench:
             operator_at(self._lab, rows[0]["namespace"]) as running,
         ):
             await running.tail.until(STATUSES, len(rows), LIMIT)
-            looks, end = [], time.monotonic() + self._plan.lives
+            looks, end = [], time.monotonic() + 120 * self._plan.effort
             while time.monotonic() < end:
                 looks.append(await count_live(self._lab.api, rows))
                 await asyncio.sleep(0.25)
         self._lab.aws.token_life = TWELVE_HOURS
         share = f"{100 * sum(looks) / (4 * len(looks)):.1f}"
-        self._put("Tokens of 40 s: time with a live one, %", f"{self._plan.sizes[0]:,}", share)
+        self._put(f"{self._plan.sizes[0]:,}", "Tokens of 40 s: time with a live one, %", share)
+
+
+async def _scrape(running: Running) -> float:
+    """Seconds of processor time of one scrape."""
+    url = f"http://127.0.0.1:{await running.process.port('/metrics')}/metrics"
+    before = running.cpu()
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        await answer.read()
+        answer.raise_for_status()
+    return running.cpu() - before
 
 
 def print_table(table: Table) -> None:
@@ -267,7 +260,7 @@ async def measure(plane: ControlPlane, plan: Plan) -> Table:
     """Install the CRDs on a control plane, and measure."""
     async with plane.api() as api, LocalAws() as aws:
         await api.install_crds()
-        return await Bench(Lab(plane=plane, api=api, aws=aws, settle=plan.settle), plan).measure()
+        return await Bench(Lab(plane=plane, api=api, aws=aws, settle=3 * plan.effort), plan).measure()
 
 
 def main() -> None:
@@ -277,12 +270,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each size below 2,000 (default: 3)")
     parser.add_argument("--idle", type=float, default=60, help="seconds to watch it idle (default: 60)")
     options = parser.parse_args()
-    sizes = sorted(map(int, options.sizes.split(",")))
+    plan = Plan(sizes=sorted(map(int, options.sizes.split(","))), rounds=options.rounds, idle=options.idle)
     print("Starting etcd, kube-apiserver and a local AWS…", file=sys.stderr)
     with ControlPlane() as plane:
-        plan = Plan(sizes=sizes, rounds=options.rounds, idle=options.idle)
-        table = asyncio.run(measure(plane, plan))
-    print_table(table)
+        print_table(asyncio.run(measure(plane, plan)))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -51,10 +50,6 @@ class Lab:
     aws: LocalAws
     settle: float
 
-    def calls(self) -> int:
-        """Count the calls of GetAuthorizationToken so far."""
-        return self.aws.count("GetAuthorizationToken")
-
 
 @asynccontextmanager
 async def field_of(api: Api, size: int, frequency: str = "10h") -> AsyncIterator[list[Row]]:
@@ -82,13 +77,8 @@ async def field_of(api: Api, size: int, frequency: str = "10h") -> AsyncIterator
 
 def _row(number: int, namespace: str) -> Row:
     region = _REGIONS[number % len(_REGIONS)]
-    return {
-        "name": f"registry-{number}",
-        "namespace": namespace,
-        "secret": f"login-{number}",
-        "region": region,
-        "registry": f"123456789012.dkr.ecr.{region}.amazonaws.com",
-    }
+    names = {"name": f"registry-{number}", "namespace": namespace, "secret": f"login-{number}"}
+    return {**names, "region": region, "registry": f"123456789012.dkr.ecr.{region}.amazonaws.com"}
 
 
 async def for_each(things: Iterable[Any], do: Callable[[Any], Awaitable[object]]) -> None:
@@ -124,11 +114,10 @@ async def all_live(api: Api, rows: list[Row]) -> bool:
 async def count_live(api: Api, rows: list[Row]) -> int:
     """Count the Secrets that hold a live token of their region."""
     found = {each["metadata"]["name"]: each for each in await api.list(SECRETS, rows[0]["namespace"])}
-    tokens = [(row, token_in(found.get(row["secret"], {}), row["registry"])) for row in rows]
+    tokens = [(row["region"], token_in(found.get(row["secret"], {}), row["registry"])) for row in rows]
     now = time.time()
     return sum(
-        token is not None and token.region == row["region"] and token.expires_at > now
-        for row, token in tokens
+        token is not None and token.region == region and token.expires_at > now for region, token in tokens
     )
 
 
@@ -145,17 +134,12 @@ class Running:
     @property
     def aws_calls(self) -> int:
         """How many calls AWS got since it was started."""
-        return self.lab.calls() - self.calls_before
+        return self.lab.aws.count("GetAuthorizationToken") - self.calls_before
 
     def cpu(self) -> float:
-        """Processor time so far in seconds; Linux has it in nanoseconds."""
-        pid = self.process.process.pid
-        spent = 0.0
-        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with suppress(OSError):  # the thread has ended
-                spent += int(thread.read_text().split()[0]) / 1e9
-        times = psutil.Process(pid).cpu_times()
-        return spent or times.user + times.system
+        """Processor time so far in seconds, to a hundredth."""
+        times = psutil.Process(self.process.process.pid).cpu_times()
+        return float(times.user + times.system)
 
     async def at_rest(self) -> None:
         """Wait until it watches and has had next to nothing to do for a while. Raises TimeoutError."""
@@ -178,13 +162,9 @@ async def operator_at(lab: Lab, namespace: str, *arguments: str) -> AsyncIterato
     """Start an operator that serves one namespace, as a user of its own in system:masters."""
     user = f"operator-{time.monotonic_ns()}"
     kubeconfig = lab.plane.write_kubeconfig(user, groups=("system:masters",), namespace=namespace)
-    tail, calls = AuditTail(lab.plane.audit_log, user), lab.calls()
-    process = OperatorProcess(
-        *arguments,
-        kubeconfig=kubeconfig,
-        aws_endpoint=lab.aws.url,
-        env={"WATCH_NAMESPACE": namespace},
-    )
+    tail, calls = AuditTail(lab.plane.audit_log, user), lab.aws.count("GetAuthorizationToken")
+    env = {"WATCH_NAMESPACE": namespace}
+    process = OperatorProcess(*arguments, kubeconfig=kubeconfig, aws_endpoint=lab.aws.url, env=env)
     async with process:
         started = time.time() - (time.monotonic() - process.started_at)
         try:
@@ -217,18 +197,12 @@ async def bare_loop(lab: Lab, rows: list[Row], like: Models) -> float:
     user = f"loop-{time.monotonic_ns()}"
     tail = AuditTail(lab.plane.audit_log, user)
     with temporary_folder("ecr-bench-") as home:
-        server = {"url": lab.plane.url, "authority": lab.plane.authority}
-        work = {**server, "client": str(home / "client.pem"), "rows": rows, "models": like}
+        server = {"url": lab.plane.url, "authority": lab.plane.authority, "client": str(home / "client.pem")}
         (home / "client.pem").write_bytes(lab.plane.client_certificate(user, ("system:masters",)))
-        (home / "work.json").write_text(json.dumps(work))
-        process = Process(
-            "the bare loop",
-            [sys.executable, "-m", "lab.bench_loop", home / "work.json"],
-            log=home / "loop.log",
-            env=lean_environment(home),
-            cwd=ROOT,
-        )
-        started = time.time()
+        (home / "work.json").write_text(json.dumps({**server, "rows": rows, "models": like}))
+        command = [sys.executable, "-m", "lab.bench_loop", str(home / "work.json")]
+        log, env, started = home / "loop.log", lean_environment(home), time.time()
+        process = Process("the bare loop", command, log=log, env=env, cwd=ROOT)
         with process:
             await tail.until(STATUSES, len(rows), LIMIT)
             if await asyncio.to_thread(process.wait, LIMIT):

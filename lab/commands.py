@@ -9,16 +9,17 @@ import signal
 import struct
 import sys
 import termios
-from collections.abc import AsyncIterator, Mapping
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.operator import AWS_KEYS
 from lab.processes import ROOT, LabError, lean_environment
 
-_PROGRAM = (sys.executable, "-m", "ecr_operator")
-_LIMIT = 60.0
+_LIMIT = 120.0
 _ROWS, _COLUMNS = 40, 120
 
 
@@ -30,23 +31,20 @@ class Ended:
     out: str
     err: str = ""
 
+    def __post_init__(self) -> None:
+        print(self.out, self.err, f"exit code {self.code}", sep="\n")
+        if "Traceback" in self.out + self.err:
+            raise LabError(f"a traceback:\n{self.out}\n{self.err}")
 
-async def run(
-    *arguments: str,
-    kubeconfig: Path | None = None,
-    aws: str | None = None,
-    env: Mapping[str, str | None] | None = None,
-    given: bytes = b"",
-    out: int | None = None,
-) -> Ended:
-    """Run a command to its end. Raises LabError if it shows a traceback.
 
-    `given` is its standard input; `out` takes its standard output, in place of the answer.
+async def run(*arguments: str, given: bytes = b"", **options: Any) -> Ended:
+    """Run a command to its end, `given` as its standard input; `options` as of `started`.
+
+    Raises LabError if it shows a traceback.
     """
-    async with started(*arguments, kubeconfig=kubeconfig, aws=aws, env=env, out=out) as process:
-        async with asyncio.timeout(_LIMIT):
-            said, err = await process.communicate(given)
-    return _checked(Ended(code=process.returncode or 0, out=(said or b"").decode(), err=err.decode()))
+    async with started(*arguments, **options) as process, asyncio.timeout(_LIMIT):
+        out, err = await process.communicate(given)
+    return Ended(code=process.returncode or 0, out=(out or b"").decode(), err=err.decode())
 
 
 @asynccontextmanager
@@ -55,17 +53,28 @@ async def started(
     kubeconfig: Path | None = None,
     aws: str | None = None,
     env: Mapping[str, str | None] | None = None,
-    out: int | None = None,
+    out: int = PIPE,
+    terminal: int | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a command, and end it with the context."""
+    """Start a command, and end it with the context.
+
+    Args:
+        arguments: all but the program.
+        kubeconfig: the value of KUBECONFIG.
+        aws: the value of AWS_ENDPOINT_URL.
+        env: more variables; None removes one.
+        out: the file descriptor of its standard output.
+        terminal: the file descriptor of all three streams.
+    """
+    stdin, stdout, stderr = (PIPE, out, PIPE) if terminal is None else (terminal, terminal, terminal)
     process = await asyncio.create_subprocess_exec(
-        *_PROGRAM,
-        *arguments,
-        env=_environment(kubeconfig, aws, env),
+        *(sys.executable, "-m", "ecr_operator", *arguments),
+        env=_environment(kubeconfig, aws, env or {}),
         cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE if out is None else out,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=terminal is not None,
     )
     try:
         yield process
@@ -76,61 +85,46 @@ async def started(
         process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - else it waits for the collector
 
 
-async def run_on_terminal(
-    *arguments: str,
-    kubeconfig: Path | None = None,
-    env: Mapping[str, str | None] | None = None,
-    until: str | None = None,
-    then: signal.Signals = signal.SIGINT,
-) -> Ended:
-    """Run a command on a terminal of 120 columns; once it has shown `until`, send it a signal (Ctrl-C's)."""
-    environment = {"TERM": "xterm-256color", **_environment(kubeconfig, None, env)}
-    return _checked(await asyncio.to_thread(_on_terminal, arguments, environment, until, then))
-
-
-def _on_terminal(
-    arguments: tuple[str, ...], env: Mapping[str, str], until: str | None, then: signal.Signals
-) -> Ended:
-    controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-    child = os.posix_spawn(
-        _PROGRAM[0],
-        (*_PROGRAM, *arguments),
-        env,
-        file_actions=[(os.POSIX_SPAWN_DUP2, terminal, number) for number in range(3)],
-        setsid=True,
-    )
-    os.close(terminal)
-    shown = b""
-    # Linux answers EIO when the last user of a terminal has gone.
-    with contextlib.suppress(OSError):
-        while data := os.read(controller, 65536):
-            shown += data
-            if until is not None and until.encode() in shown:
-                os.kill(child, then)
-                until = None
-    os.close(controller)
-    _, status = os.waitpid(child, 0)
-    return Ended(code=os.waitstatus_to_exitcode(status), out=shown.decode())
-
-
-def _environment(
-    kubeconfig: Path | None, aws: str | None, env: Mapping[str, str | None] | None
-) -> dict[str, str]:
-    desired: dict[str, str | None] = {
+def _environment(kubeconfig: Path | None, aws: str | None, more: Mapping[str, str | None]) -> dict[str, str]:
+    variables: dict[str, str | None] = {
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": None,
         "LANG": "C.UTF-8",
         "KUBECONFIG": str(kubeconfig) if kubeconfig else None,
         "AWS_ENDPOINT_URL": aws,
         **AWS_KEYS,
-        **(env or {}),
+        **more,
     }
-    return lean_environment(Path("/nonexistent"), **desired)
+    return lean_environment(Path("/nonexistent"), **variables)
 
 
-def _checked(ended: Ended) -> Ended:
-    print(ended.out, ended.err, f"exit code {ended.code}", sep="\n")
-    if "Traceback" in ended.out + ended.err:
-        raise LabError(f"a traceback:\n{ended.out}\n{ended.err}")
-    return ended
+async def run_on_terminal(
+    *arguments: str,
+    until: str | None = None,
+    then: signal.Signals = signal.SIGINT,
+    env: Mapping[str, str | None] | None = None,
+    **options: Any,
+) -> Ended:
+    """Run a command on a terminal of 120 columns; once it has shown `until`, send it a signal (Ctrl-C's)."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+    variables = {"TERM": "xterm-256color", **(env or {})}
+    async with started(*arguments, env=variables, terminal=terminal, **options) as process:
+        os.close(terminal)
+        shown = await asyncio.to_thread(_read, controller, until, lambda: process.send_signal(then))
+        code = await process.wait()
+    os.close(controller)
+    return Ended(code=code, out=shown)
+
+
+def _read(controller: int, until: str | None, then: Callable[[], object]) -> str:
+    """Read what a terminal shows until its last user has gone, and call `then` once it shows `until`."""
+    shown = b""
+    # Linux answers EIO when there is no user any more.
+    with contextlib.suppress(OSError):
+        while data := os.read(controller, 65536):
+            shown += data
+            if until is not None and until.encode() in shown:
+                then()
+                until = None
+    return shown.decode()

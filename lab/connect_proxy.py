@@ -26,20 +26,16 @@ class ConnectProxy:
     def __init__(self, port: int) -> None:
         """Prepare; `port` of 127.0.0.1 is where every tunnel ends."""
         self._port = port
-        self._server: asyncio.Server | None = None
         self._tunnels: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.refuse: int | None = None
         self.targets: list[str] = []
         self.logins: list[str] = []
 
     async def __aenter__(self) -> Self:
-        """Listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End every tunnel."""
-        assert self._server is not None
         self._server.close()
         # Not cancelled: a server's task that is makes the event loop complain.
         for writer in self._tunnels.values():
@@ -48,7 +44,6 @@ class ConnectProxy:
 
     def url(self, login: str = "") -> str:
         """The value of HTTPS_PROXY, with a login such as `user:password`."""
-        assert self._server is not None
         return f"http://{login}{'@' if login else ''}127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -193,6 +193,11 @@ class ControlPlane:
             assets.ensure([assets.CONTROLLER_MANAGER])
             self._controllers.start()
 
+    def restart_controller_manager(self) -> None:
+        """Restart kube-controller-manager, so that its garbage collector knows the CRDs of this moment."""
+        self._controllers.kill()
+        self.start_controller_manager()
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_LIMIT
         while not self._is_ready():

@@ -14,7 +14,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +24,7 @@ from lab.control_plane import ControlPlane
 from lab.kubectl import find_kubectl, kubectl
 from lab.operator import OperatorProcess
 from lab.processes import ROOT, LabError, Process, lean_environment, tail, temporary_folder
+from lab.waiting import wait_for
 
 TOKEN_LIFE = 30.0
 
@@ -47,25 +47,30 @@ class Demo:
         """Run it. Raises LabError for a step that failed."""
         version = (await self._api.request("GET", "/version"))["gitVersion"]
         say(f"etcd and kube-apiserver {version} are up, and a local AWS.")
-        await self._kubectl("apply", "-k", "config/crd")
+        await self._kubectl("apply -k config/crd")
         await self._api.crds_served(f"{kind.plural}.ecr.mobb.redhat.com" for kind in _KINDS)
-        self._fill_in_samples()
-        await self._kubectl("apply", "-n", _NAMESPACE, "-f", "samples/", folder=self._home / "samples")
+        # With the local AWS's account in place of ACCOUNT_ID.
+        samples = self._home / "samples"
+        samples.mkdir()
+        for name in _SAMPLES:
+            text = (ROOT / "samples" / name).read_text().replace("ACCOUNT_ID", self._aws.services.account)
+            (samples / name).write_text(text)
+        await self._kubectl(f"apply -n {_NAMESPACE} -f samples/", cwd=self._home)
         say("$ python -m ecr_operator")
         async with OperatorProcess(kubeconfig=self._plane.kubeconfig, aws_endpoint=self._aws.url) as operator:
             try:
-                await self._until(self._all_ready, 15, "all resources Ready, with live tokens")
+                await wait_for(self._all_ready, 15, "all resources Ready, with live tokens")
                 took = time.monotonic() - operator.started_at
                 say(f"Both resources are Ready {took:.1f} s after the operator's start.")
                 await (self._stay(operator) if keep else self._play())
-            except LabError as error:
+            except (LabError, TimeoutError) as error:
                 raise LabError(f"{error}\nThe end of the operator's log:\n{operator.tail()}") from error
             if code := await operator.stop():
                 raise operator.process.error(f"ended with exit code {code} after SIGTERM")
 
     async def _play(self) -> None:
         with self._status("--watch") as process:
-            await self._until(self._refreshed, TOKEN_LIFE, "a refresh of every token")
+            await wait_for(self._refreshed, TOKEN_LIFE, "a refresh of every token")
             await asyncio.sleep(2)  # on a terminal, the bars show it
             process.signal(signal.SIGINT)
             await asyncio.to_thread(process.wait, 10)
@@ -112,21 +117,14 @@ class Demo:
         )
         await asyncio.Event().wait()
 
-    async def _kubectl(self, *arguments: str, folder: Path | None = None) -> None:
-        """Run kubectl and show the command; `folder` stands for the last argument."""
-        say(f"$ kubectl {' '.join(arguments)}")
-        actual = [*arguments[:-1], str(folder)] if folder else arguments
-        say((await kubectl(*actual, kubeconfig=self._plane.kubeconfig, home=self._home)).rstrip())
-
-    def _fill_in_samples(self) -> None:
-        """Copy the first sample of each kind, with the local AWS's account in place of ACCOUNT_ID."""
-        (self._home / "samples").mkdir()
-        for name in _SAMPLES:
-            text = (ROOT / "samples" / name).read_text().replace("ACCOUNT_ID", self._aws.services.account)
-            (self._home / "samples" / name).write_text(text)
+    async def _kubectl(self, arguments: str, cwd: Path = ROOT) -> None:
+        """Run kubectl and show the command and what it prints."""
+        say(f"$ kubectl {arguments}")
+        kubeconfig = self._plane.kubeconfig
+        say((await kubectl(*arguments.split(), kubeconfig=kubeconfig, home=self._home, cwd=cwd)).rstrip())
 
     def _status(self, *arguments: str) -> Process:
-        """The operator's own command, which shows the resources where the demo's output goes."""
+        """Return the operator's own command, which writes to the demo's output."""
         say("", f"$ python -m ecr_operator status {' '.join(arguments)}".rstrip())
         env = {"KUBECONFIG": str(self._plane.kubeconfig), "TERM": os.environ.get("TERM")}
         return Process(
@@ -136,14 +134,6 @@ class Demo:
             env=lean_environment(self._home, **env),
             cwd=ROOT,
         )
-
-    async def _until(self, seen: Callable[[], Awaitable[bool]], limit: float, what: str) -> None:
-        """Look four times a second, and make sure that a Secret that had a token always has a live one."""
-        deadline = time.monotonic() + limit
-        while not await seen():
-            if time.monotonic() > deadline:
-                raise LabError(f"not within {limit:.0f} s: {what}")
-            await asyncio.sleep(0.25)
 
     async def _all_ready(self) -> bool:
         await self._look()
@@ -156,9 +146,9 @@ class Demo:
         return all(len(tokens) > 1 for tokens in self._seen.values())
 
     async def _look(self) -> None:
-        """Note the token in each Secret. Raises LabError for one that has expired or is missing."""
+        """Note the token in each Secret. Raises LabError for one that has expired or disappeared."""
         found = {each["metadata"]["name"]: each for each in await self._api.list(SECRETS, _NAMESPACE)}
-        if missing := set(self._seen) - set(found):
+        if missing := self._seen.keys() - found.keys():
             raise LabError(f"missing: {', '.join(missing)}")
         for name, secret in found.items():
             token = token_in(secret)
@@ -192,6 +182,8 @@ def main() -> int:
     """Run the demo as KEEP says; the exit code."""
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     try:
+        end = "up until Ctrl-C" if keep else "usually 40 s to the end"
+        say(f"Starting etcd, kube-apiserver and a local AWS; {end}…")
         with temporary_folder("ecr-demo-") as home, ControlPlane() as plane:
             asyncio.run(_run(plane, home, keep=keep))
     except LabError as error:
@@ -201,7 +193,7 @@ def main() -> int:
         say("", "Stopped; nothing is left behind.")
         return 0 if keep else 130
     except BrokenPipeError:
-        # Nobody reads any more, and Python would fail once more when it flushes at its end.
+        # The reader has gone, and Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0

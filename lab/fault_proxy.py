@@ -1,4 +1,4 @@
-"""A proxy between the operator and the API server that can fail in every way of a network or a server.
+"""A proxy between the operator and the API server that fails as networks and servers do.
 
 It terminates TLS with a certificate of its own authority, which the kubeconfig that it writes trusts, and
 forwards requests as the user of the kubeconfig that it was given, so that client certificates work.
@@ -8,7 +8,7 @@ forwards requests as the user of the kubeconfig that it was given, so that clien
         proxy.answer(410, verb="watch", times=1)
         proxy.cut()
 
-Invariant: every request is recorded when it comes, whatever becomes of it; leaving the context ends all.
+Invariant: every request is recorded on arrival; leaving the context ends all requests.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import aiohttp
 import yaml
 from aiohttp import web
 
-from lab import kubectl
-from lab.certificates import Authority
+from lab import faults, kubectl
+from lab.certificates import Authority, load_chain
 from lab.processes import temporary_folder
 
 _COLLECTIONS: Final = {"secrets", "argohelmreposecrets", "namespaces", "events"}
@@ -57,7 +57,7 @@ ERROR_410: Final = json.dumps(_EXPIRED).encode() + b"\n"
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class Request:
     """One request, at a monotonic time; `verb` is list, watch, get, or the method in small letters.
 
     `path` is without the query; `fault` is the kind of fault that hit it, or empty.
@@ -68,24 +68,22 @@ class Asked:
     path: str
     fault: str = ""
 
-    def fits(self, verb: str | None, path: str) -> bool:
+    def matches(self, verb: str | None, path: str) -> bool:
         """Whether its verb is this (None is any) and its path contains the expression."""
         return verb in (None, self.verb) and re.search(path, self.path) is not None
 
 
 @dataclass(slots=True, kw_only=True)
-class Fault:
-    """One thing that goes wrong; of several that fit a request, the oldest wins.
+class Fault(faults.Fault):
+    """One thing that goes wrong.
 
     Attributes:
-        kind: an answer of the proxy's own, a cut connection, silence, or a delay of `seconds`.
+        kind: `answer` of the proxy's own, `drop` (a reset), `hang` until released, or `delay` of `seconds`.
         status, body, headers: of an `answer`; without a body it is a Status object.
         after: the server gets the request first, and its answer is lost.
         verb, path: of the requests that it hits; None is any verb, the path is searched for an expression.
-        times: how many requests it hits; None is until cleared.
     """
 
-    kind: Literal["answer", "drop", "hang", "delay"]
     status: int = 200
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -93,15 +91,10 @@ class Fault:
     after: bool = False
     verb: str | None = None
     path: str = ""
-    times: int | None = None
 
-    def hits(self, asked: Asked) -> bool:
-        """Whether it hits this request; counts it if so."""
-        if self.times == 0 or not asked.fits(self.verb, self.path):
-            return False
-        if self.times is not None:
-            self.times -= 1
-        return True
+    def fits(self, call: Request) -> bool:
+        """Whether verb and path match."""
+        return call.matches(self.verb, self.path)
 
     def response(self) -> web.Response:
         """Make the answer of an `answer`."""
@@ -111,7 +104,7 @@ class Fault:
         return web.json_response(content, status=self.status, headers=self.headers)
 
 
-class FaultProxy:
+class FaultProxy(faults.Faults[Fault]):
     """A proxy in front of the API server of the kubeconfig `behind`, as its user.
 
     Attributes:
@@ -120,28 +113,26 @@ class FaultProxy:
     """
 
     def __init__(self, behind: Path) -> None:
+        super().__init__()
         self._behind = behind
         self._authority = Authority()
         self._stack = contextlib.ExitStack()
-        self._faults: list[Fault] = []
-        self._released = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._endings: dict[asyncio.Future[bytes], Asked] = {}
+        self._watches: dict[asyncio.Future[bytes], None] = {}
         self._port = 0
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
 
     async def __aenter__(self) -> Self:
-        self._folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
         self._session = self._to_server()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(self._write("proxy.pem", b"".join(self._authority.serving())))
+        self._context = self._authority.server_context()
         await self.accept()
-        self.kubeconfig = self._folder / "proxy.kubeconfig"
+        folder = self._stack.enter_context(temporary_folder("ecr-proxy-"))
+        self.kubeconfig = folder / "proxy.kubeconfig"
         server = kubectl.cluster(f"https://127.0.0.1:{self._port}", self._authority.certificate)
         kubectl.write(self.kubeconfig, server, {"token": "of-the-proxy"})
         return self
@@ -160,9 +151,8 @@ class FaultProxy:
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         context = ssl.create_default_context(cadata=authority)
         if "client-key-data" in user:
-            names = ("client-certificate-data", "client-key-data")
-            chain = b"".join(base64.b64decode(user[name]) for name in names)
-            context.load_cert_chain(self._write("client.pem", chain))
+            chain = [base64.b64decode(user[name]) for name in ("client-certificate-data", "client-key-data")]
+            load_chain(context, *chain)
         return aiohttp.ClientSession(
             cluster["server"],
             headers={"Authorization": f"Bearer {user['token']}"} if "token" in user else {},
@@ -171,51 +161,28 @@ class FaultProxy:
             auto_decompress=False,
         )
 
-    def _write(self, name: str, content: bytes) -> Path:
-        path = self._folder / name
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-        return path
+    # --- what goes wrong; `fields` are those of a Fault --------------------------------------------------
 
-    # --- what goes wrong; `match` has `verb`, `path` and `times` of a Fault ------------------------------
+    def answer(self, status: int, **fields: Any) -> Fault:
+        """Answer with a status."""
+        return self.add(Fault(kind="answer", status=status, **fields))
 
-    def answer(
-        self,
-        status: int,
-        *,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        after: bool = False,
-        **match: Any,
-    ) -> Fault:
-        """Answer with a status and a body (None: a Status object). `after`: when the server has done it."""
-        return self._add(
-            Fault(kind="answer", status=status, body=body, headers=headers or {}, after=after, **match)
-        )
+    def drop(self, **fields: Any) -> Fault:
+        """Reset the connection in place of an answer."""
+        return self.add(Fault(kind="drop", **fields))
 
-    def drop(self, **match: Any) -> Fault:
-        """Cut the connection in place of an answer."""
-        return self._add(Fault(kind="drop", **match))
+    def hang(self, **fields: Any) -> Fault:
+        """Answer nothing until `release`."""
+        return self.add(Fault(kind="hang", **fields))
 
-    def hang(self, *, after: bool = False, **match: Any) -> Fault:
-        """Answer nothing until `release`. `after`: when the server has done it."""
-        return self._add(Fault(kind="hang", after=after, **match))
-
-    def delay(self, seconds: float, **match: Any) -> Fault:
+    def delay(self, seconds: float, **fields: Any) -> Fault:
         """Forward after that many seconds."""
-        return self._add(Fault(kind="delay", seconds=seconds, **match))
+        return self.add(Fault(kind="delay", seconds=seconds, **fields))
 
     def clear(self) -> None:
-        """End all faults."""
-        self._faults.clear()
+        """End all faults, and forward what hangs."""
         self._flowing.set()
-        self.release()
-
-    def release(self) -> None:
-        """Forward what hangs, and end that fault."""
-        self._faults = [fault for fault in self._faults if fault.kind != "hang"]
-        self._released.set()
-        self._released = asyncio.Event()
+        super().clear()
 
     def go_half_open(self) -> None:
         """Keep and accept connections, but let no byte of an answer through until `clear`."""
@@ -229,10 +196,9 @@ class FaultProxy:
 
     def end_watches(self, last: bytes = b"") -> int:
         """End the open watches in order, after these bytes, and return how many there were."""
-        endings = [future for future in self._endings if not future.done()]
-        for future in endings:
+        for future in self._watches:
             future.set_result(last)
-        return len(endings)
+        return len(self._watches)
 
     async def refuse(self) -> None:
         """Stop listening and reset every connection, until `accept`."""
@@ -245,78 +211,73 @@ class FaultProxy:
         await self._site.start()
         self._port = self._runner.addresses[0][1]
 
-    # --- what was asked ----------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------------
 
-    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Asked]:
+    def asked(self, since: float = 0.0, *, verb: str | None = None, path: str = "") -> list[Request]:
         """Choose requests by verb and path since a monotonic time."""
-        return [each for each in self.requests if each.at >= since and each.fits(verb, path)]
+        return [each for each in self.requests if each.at >= since and each.matches(verb, path)]
 
     @property
     def open_watches(self) -> int:
         """How many watches go through this proxy now."""
-        return len(self._endings)
+        return len(self._watches)
 
-    # --- the way through ---------------------------------------------------------------------------------
-
-    def _add(self, fault: Fault) -> Fault:
-        self._faults.append(fault)
-        return fault
+    # --- forwarding --------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        asked = _read_asked(request)
+        asked = _read_request(request)
         self.requests.append(asked)
         await self._flowing.wait()
-        fault = next((fault for fault in self._faults if fault.hits(asked)), None)
-        if fault is None:
-            return await self._forward(request, body, asked)
-        asked.fault = fault.kind
-        if fault.kind == "delay":
-            await asyncio.sleep(fault.seconds)
-            return await self._forward(request, body, asked)
-        if fault.after:
+        fault = self.find_fault(asked)
+        asked.fault = fault.kind if fault else ""
+        if fault and fault.after:
             async with self._ask(request, body):
                 pass
-        if fault.kind == "hang":
-            await self._released.wait()
-            return _aborted(request) if fault.after else await self._forward(request, body, asked)
-        return _aborted(request) if fault.kind == "drop" else fault.response()
+        if fault and fault.kind == "delay":
+            await asyncio.sleep(fault.seconds)
+        if fault and fault.kind == "hang":
+            await self.released()
+        if fault and fault.kind == "answer":
+            return fault.response()
+        if fault and (fault.kind == "drop" or fault.after):
+            return faults.reset(request)
+        return await self._forward(request, body, asked)
 
     def _ask(self, request: web.Request, body: bytes) -> aiohttp.client._RequestContextManager:
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _DROPPED}
         return self._session.request(
             request.method,
             request.rel_url,
             data=body or None,
-            headers=headers,
+            headers=_forwarded(request.headers),
             allow_redirects=False,
         )
 
-    async def _forward(self, request: web.Request, body: bytes, asked: Asked) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, body: bytes, asked: Request) -> web.StreamResponse:
         try:
             async with self._ask(request, body) as answer:
-                headers = {key: value for key, value in answer.headers.items() if key.lower() not in _DROPPED}
+                headers = _forwarded(answer.headers)
                 if asked.verb == "watch" and answer.ok:
-                    return await self._stream(request, answer, asked, headers)
+                    return await self._stream(request, answer, headers)
                 text = await answer.read()
         except aiohttp.ClientError:
-            return _aborted(request)
+            return faults.reset(request)
         await self._flowing.wait()
         return web.Response(body=text, status=answer.status, headers=headers)
 
     async def _stream(
-        self, request: web.Request, answer: aiohttp.ClientResponse, asked: Asked, headers: Mapping[str, str]
+        self, request: web.Request, answer: aiohttp.ClientResponse, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         ending: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._endings[ending] = asked
+        self._watches[ending] = None
         try:
             await self._pump(answer, response, ending)
         except (aiohttp.ClientError, ConnectionError):
-            return _aborted(request)
+            return faults.reset(request)
         finally:
-            del self._endings[ending]
+            del self._watches[ending]
         return response
 
     async def _pump(
@@ -336,14 +297,12 @@ class FaultProxy:
                 return
 
 
-def _aborted(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key.lower() not in _DROPPED}
 
 
-def _read_asked(request: web.Request) -> Asked:
+def _read_request(request: web.Request) -> Request:
     verb = request.method.lower()
     if verb == "get" and request.path.rpartition("/")[2] in _COLLECTIONS:
         verb = "watch" if request.query.get("watch") == "true" else "list"
-    return Asked(at=time.monotonic(), verb=verb, path=request.path)
+    return Request(at=time.monotonic(), verb=verb, path=request.path)

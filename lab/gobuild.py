@@ -6,6 +6,8 @@ A lock lets one build at a time into a folder; a process that waited for it find
 import argparse
 import contextlib
 import fcntl
+import functools
+import hashlib
 import os
 import platform
 import re
@@ -13,21 +15,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lab.processes import LabError, killed_on_error
+from lab.progress import Step, follow, say
 
 MODULES = Path(__file__).with_name("modules")
 
 _MINIMUM = (1, 26)
 _UNFINISHED = ".unfinished-"
-_REPORT_EVERY = 10.0
 # A package compiled or a module fetched; the rest of what `go` prints is complaints.
-_STEP = re.compile(r"([\w.\-~]+(/[\w.\-~+!]+)*|go: (downloading|finding|extracting) \S+ \S+)$")
+_UNIT = re.compile(r"([\w.\-~]+(/[\w.\-~+!]+)*|go: (downloading|finding|extracting) \S+ \S+)$")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -35,7 +35,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Recipe:
     """What to build: packages by the names of their binaries, from the module in a folder.
 
-    `tags` are Go's build tags, separated by commas.
+    A package is an import path or, as the recipe's only one, the path of a `main.go`. `tags` are Go's build
+    tags, separated by commas. `usually` and `about` are the time and the number of packages of a first build.
     """
 
     title: str
@@ -43,14 +44,25 @@ class Recipe:
     packages: Mapping[str, str]
     ldflags: str = ""
     tags: str = ""
+    usually: str = "a few minutes"
+    about: int = 0
+
+
+def platform_name() -> str:
+    """Return this machine's platform in Go's words, such as `linux-amd64`."""
+    machine = platform.machine().lower()
+    return f"{platform.system().lower()}-{_ARCHITECTURES.get(machine, machine)}"
 
 
 def cache_folder(kind: str, name: str) -> Path:
     """Return the cache's folder of one thing of a kind, for this platform; it need not exist."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    machine = platform.machine().lower()
-    system = f"{platform.system().lower()}-{_ARCHITECTURES.get(machine, machine)}"
-    return home / "ecr-secret-operator" / kind / f"{name}-{system}"
+    return home / "ecr-secret-operator" / kind / f"{name}-{platform_name()}"
+
+
+def fingerprint(*files: Path) -> str:
+    """Return eight hex digits that change with the content of the files."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def is_there(binary: Path) -> bool:
@@ -60,6 +72,14 @@ def is_there(binary: Path) -> bool:
 
 def build(recipe: Recipe, names: Collection[str], target: Path) -> None:
     """Build those of `names` that `target` lacks. Raises LabError."""
+    fill(target, names, functools.partial(_compile, recipe))
+
+
+def fill(target: Path, names: Collection[str], make: Callable[[list[str], Path], None]) -> None:
+    """Have `make` write those of `names` that `target` lacks into a folder, then move them to `target`.
+
+    `make` gets these names and the folder. It may leave some out; it raises LabError if it fails.
+    """
     if not _missing(names, target):
         return
     target.mkdir(parents=True, exist_ok=True)
@@ -68,9 +88,10 @@ def build(recipe: Recipe, names: Collection[str], target: Path) -> None:
             for left in target.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target) as made:
-                _compile(recipe, missing, Path(made))
+                make(missing, Path(made))
                 for name in missing:
-                    (Path(made) / name).replace(target / name)
+                    if is_there(Path(made) / name):
+                        (Path(made) / name).replace(target / name)
 
 
 def _missing(names: Collection[str], target: Path) -> list[str]:
@@ -84,49 +105,54 @@ def _locked(target: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Waiting for another build…", file=sys.stderr)
+            say("Waiting for another process that gets the same…")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _compile(recipe: Recipe, names: list[str], made: Path) -> None:
-    """Build into a folder, with a report now and then, for Kubernetes takes minutes. Raises LabError."""
+    """Build into a folder, by one `go build`, which keeps all processors busy. Raises LabError."""
     go = find_go()
+    packages = {name: recipe.packages[name] for name in names}
     flags = ["-v", "-trimpath", "-buildvcs=false", "-tags", recipe.tags]
     flags += ["-ldflags", f"-s -w {recipe.ldflags}".strip()]
-    for name in names:
-        process = subprocess.Popen(
-            [go, "build", *flags, "-o", made / name, recipe.packages[name]],
-            cwd=recipe.module,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        with process, killed_on_error(process):
-            rest = _follow(f"{recipe.title}: building {name}", process.stderr or ())
-        if process.returncode:
-            raise LabError("\n".join([f"{go} build failed in {recipe.module}:", *rest]))
+    # With several packages Go takes a folder only, and names the binaries itself.
+    output = made / names[0] if len(names) == 1 else f"{made}/"
+    step = Step(
+        title=f"{recipe.title}: building {', '.join(names)}",
+        usually=f"{recipe.usually} the first time",
+        unit=_UNIT,
+        units="packages",
+        about=recipe.about,
+    )
+    process = subprocess.Popen(
+        [go, "build", *flags, "-o", output, *packages.values()],
+        cwd=recipe.module,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process, killed_on_error(process):
+        rest = follow(step, process.stderr or ())
+    if process.returncode:
+        raise LabError("\n".join([f"{go} build failed in {recipe.module}:", *rest]))
+    if len(names) > 1:
+        for name, package in packages.items():
+            (made / _executable(package)).replace(made / name)
 
 
-def _follow(title: str, lines: Iterable[str]) -> deque[str]:
-    """Print a title, every 10 s the number of steps and the last line, and return the last other lines."""
-    print(f"{title}…", file=sys.stderr, flush=True)
-    shown, steps, rest = time.monotonic(), 0, deque[str](maxlen=20)
-    for line in map(str.rstrip, lines):
-        if _STEP.match(line):
-            steps += 1
-        else:
-            rest.append(line)
-        if time.monotonic() - shown > _REPORT_EVERY:
-            shown = time.monotonic()
-            print(f"{title}: {steps} done, {line}", file=sys.stderr, flush=True)
-    return rest
+def _executable(package: str) -> str:
+    """Return the name that Go gives a package's binary: the last part of its path, without a version."""
+    path = PurePosixPath(package)
+    return path.parent.name if re.fullmatch(r"v\d+", path.name) else path.name
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    """The settings that every build shares. GOGC trades memory for time; the user's own goes first."""
+    fixed = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    return {"GOGC": "400", **os.environ, **fixed}
 
 
 def find_go() -> Path:

@@ -11,7 +11,6 @@ local AWS. The metadata service speaks version 2 alone: without its session toke
 
 import asyncio
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
-from lab.aws_keys import KeyRing, TemporaryKeys
+from lab.aws_keys import KeyRing, TemporaryKeys, iso_time
 
 # Of the metadata service's documentation.
 _SESSION, _LIFE = "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds"
@@ -31,7 +30,7 @@ class KeyEndpoints:
     """The three endpoints on one port.
 
     Attributes:
-        url: the address of all three.
+        url, agent: the address of all three, and the value of AWS_CONTAINER_CREDENTIALS_FULL_URI.
         role: of the instance; None where it has none.
         key_life: seconds until the next keys expire.
         agent_token: what the container's agent requires as Authorization; None for nothing.
@@ -44,7 +43,6 @@ class KeyEndpoints:
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """Prepare; `keys` is the key ring of the AWS that will accept them."""
         self._keys = keys
         self._sessions: set[str] = set()
         self.role: str | None = None
@@ -67,15 +65,11 @@ class KeyEndpoints:
         self._server = TestServer(app)
         await self._server.start_server(access_log=None, shutdown_timeout=1)
         self.url = str(self._server.make_url("")).rstrip("/")
+        self.agent = f"{self.url}/v1/credentials"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.close()
-
-    @property
-    def agent(self) -> str:
-        """The value of AWS_CONTAINER_CREDENTIALS_FULL_URI."""
-        return f"{self.url}/v1/credentials"
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -101,12 +95,12 @@ class KeyEndpoints:
         asked = request.match_info["role"]
         if self.role is None or asked not in ("", self.role):
             return web.Response(status=404)
-        return self._answer(self._make("instance")) if asked else web.Response(text=self.role)
+        return self._answer("instance") if asked else web.Response(text=self.role)
 
     async def _container(self, request: web.Request) -> web.Response:
         if self.agent_token not in (None, request.headers.get("Authorization")):
             return web.Response(status=403, text="this agent's own words")
-        return self._answer(self._make("pod"))
+        return self._answer("pod")
 
     async def _sso(self, request: web.Request) -> web.Response:
         if request.headers.get("x-amz-sso_bearer_token") != self.sso_token:
@@ -115,7 +109,7 @@ class KeyEndpoints:
                 status=401,
                 headers={"x-amzn-ErrorType": "UnauthorizedException"},
             )
-        keys = self._make("sso")
+        keys = self._issue("sso")
         held = {
             "accessKeyId": keys.access_key,
             "secretAccessKey": keys.secret_key,
@@ -124,25 +118,24 @@ class KeyEndpoints:
         }
         return web.json_response({"roleCredentials": held})
 
-    def _make(self, whose: str) -> TemporaryKeys:
-        role = f"arn:aws:iam::123456789012:role/{self.role or whose}"
-        keys = self._keys.issue(role, whose, self.key_life)
+    def _issue(self, holder: str) -> TemporaryKeys:
+        role = f"arn:aws:iam::123456789012:role/{self.role or holder}"
+        keys = self._keys.issue(role, holder, self.key_life)
         self.handed_out.append(keys.access_key)
         return keys
 
-    def _answer(self, keys: TemporaryKeys) -> web.Response:
+    def _answer(self, holder: str) -> web.Response:
+        keys = self._issue(holder)
         if self.garbage is not None:
             return web.Response(text=self.garbage)
-        expires_at = datetime.fromtimestamp(keys.expires_at, UTC)
-        return web.json_response(
-            {
-                "Code": "Success",
-                "AccessKeyId": keys.access_key,
-                "SecretAccessKey": keys.secret_key,
-                "Token": keys.session_token,
-                "Expiration": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-            }
-        )
+        content = {
+            "Code": "Success",
+            "AccessKeyId": keys.access_key,
+            "SecretAccessKey": keys.secret_key,
+            "Token": keys.session_token,
+            "Expiration": iso_time(keys.expires_at),
+        }
+        return web.json_response(content)
 
 
 def mount(volume: Path, version: str, content: str) -> None:

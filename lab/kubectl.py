@@ -23,10 +23,10 @@ def find_kubectl() -> Path:
     return Path(found)
 
 
-async def kubectl(*arguments: str, kubeconfig: Path, home: Path) -> str:
-    """Run kubectl in the project's root, with its caches in `home`, and return what it printed.
+async def kubectl(*arguments: str, kubeconfig: Path, home: Path, cwd: Path = ROOT) -> str:
+    """Run kubectl, with its caches in `home`, and return its output.
 
-    Raises LabError, with the end of that, for an exit code other than 0 and after a minute.
+    Raises LabError, with the end of the output, for an exit code other than 0 and after a minute.
     """
     log = home / "kubectl.log"
     log.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ async def kubectl(*arguments: str, kubeconfig: Path, home: Path) -> str:
         [find_kubectl(), *arguments],
         log=log,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(kubeconfig)},
-        cwd=ROOT,
+        cwd=cwd,
     )
     with process:
         if code := await asyncio.to_thread(process.wait, _LIMIT):

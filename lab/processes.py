@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Protocol, Self
 
 import psutil
 
@@ -28,6 +28,20 @@ ROOT = Path(__file__).parents[1]
 _JANITOR = Path(__file__).with_name("_janitor.py")
 _TAIL_BYTES = 64 * 1024
 _lock = threading.Lock()
+
+
+class Child(Protocol):
+    """What `Process` uses of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is its session's too."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal, unless it has ended."""
 
 
 class LabError(Exception):
@@ -132,7 +146,7 @@ class Process:
         self.log = log
         self._env = env
         self._cwd = cwd
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: Child | None = None
         self._listed = False
 
     def __enter__(self) -> Self:
@@ -146,19 +160,22 @@ class Process:
         """Start the process and return at once. Raises LabError where there is no such program."""
         with self.log.open("ab") if self.log else contextlib.nullcontext() as log:
             try:
-                self._popen = subprocess.Popen(
-                    [str(part) for part in self.command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._env,
-                    cwd=self._cwd,
-                    start_new_session=True,
-                )
+                self._popen = self._launch(log)
             except OSError as error:
                 raise LabError(f"{self.name}: cannot run {self.command[0]}: {error.strerror}") from error
         _order(f"+process {self._popen.pid}")
         self._listed = True
+
+    def _launch(self, log: BinaryIO | None) -> Child:
+        return subprocess.Popen(
+            [str(part) for part in self.command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            start_new_session=True,
+        )
 
     @property
     def pid(self) -> int:
@@ -222,7 +239,7 @@ class Process:
         """Return an error that says what happened and holds the tail of the log."""
         return LabError(f"{self.name} {what}; the end of its log:\n{self.tail()}")
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Child:
         if self._popen is None:
             raise LabError(f"{self.name} was not started")
         return self._popen

@@ -7,7 +7,6 @@ package, which only root can install.
 Run `python -m lab.programs [--only NAME,NAME]`; it prints a line for each, its name and its path.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from lab import gobuild
+from lab import assets, gobuild
 from lab.gobuild import MODULES
 from lab.processes import ROOT, LabError
 
@@ -30,14 +29,13 @@ KUBELET_KEYRING = "kubelet_keyring"
 
 _VALIDATORS = ROOT / "tools" / "bundle_validators"
 _KEYRING = ROOT / "tools" / "kubelet_keyring"
-_KUBERNETES = MODULES / "kubernetes-1.36.3"
+_KUBERNETES = assets.module(assets.DEFAULT_VERSION)
 _INSTALL = "apt-get install -y --no-install-recommends"
 
 
 def _of_source(name: str, folder: Path, module: Path) -> str:
     """Name the folder of a program of our own, which is rebuilt when its source or a module changes."""
-    source = (folder / "main.go").read_bytes() + (module / "go.sum").read_bytes()
-    return f"{name}-{hashlib.sha256(source).hexdigest()[:8]}"
+    return f"{name}-{gobuild.fingerprint(folder / 'main.go', module / 'go.sum')}"
 
 
 def _public(title: str, module: str, packages: dict[str, str], tags: str = "") -> gobuild.Recipe:
@@ -68,7 +66,7 @@ _FROM_GO = {
         title="Validators of bundles 0.36.0", module=_VALIDATORS, packages={BUNDLE_VALIDATORS: "."}
     ),
     _of_source("kubelet-keyring", _KEYRING, _KUBERNETES): gobuild.Recipe(
-        title="The kubelet's keyring 1.36.3",
+        title=f"The kubelet's keyring {assets.DEFAULT_VERSION}",
         module=_KUBERNETES,
         packages={KUBELET_KEYRING: str(_KEYRING / "main.go")},
     ),

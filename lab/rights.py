@@ -4,6 +4,7 @@ The roles are read from `config/rbac`, so that whatever runs as a member of the 
 installation has, additions included, but everywhere.
 """
 
+import functools
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -46,32 +47,23 @@ def rights_in(role: Json) -> set[Right]:
     }
 
 
-def roles() -> list[Json]:
-    """Return the operator's roles, cluster-wide where they are for one namespace."""
+@functools.cache
+def _cluster_roles() -> list[Json]:
+    """Return the operator's roles, all of them cluster-wide."""
     files = [_FOLDER / "leader_election_role.yaml", *sorted(_FOLDER.rglob("role.yaml"))]
-    return [_cluster_wide(yaml.safe_load(file.read_text())) for file in files]
-
-
-def _cluster_wide(role: Json) -> Json:
-    name = f"as-installed-{role['metadata']['name']}"
-    return {**role, "kind": "ClusterRole", "metadata": {"name": name}}
+    found = [yaml.safe_load(file.read_text()) for file in files]
+    named = [(role, f"as-installed-{role['metadata']['name']}") for role in found]
+    return [{**role, "kind": "ClusterRole", "metadata": {"name": name}} for role, name in named]
 
 
 async def grant(api: Api) -> None:
     """Give the group all that an installation gives the operator."""
     subject = {"apiGroup": _GROUP, "kind": "Group", "name": OPERATORS}
-    for role in roles():
-        name = role["metadata"]["name"]
+    for role in _cluster_roles():
         await api.apply(role)
-        await api.apply(
-            {
-                "apiVersion": f"{_GROUP}/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
-                "subjects": [subject],
-            }
-        )
+        reference = {"apiGroup": _GROUP, "kind": "ClusterRole", "name": role["metadata"]["name"]}
+        binding = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRoleBinding", "metadata": role["metadata"]}
+        await api.apply({**binding, "roleRef": reference, "subjects": [subject]})
 
 
 def used(entries: Iterable[Json]) -> set[Right]:
@@ -81,8 +73,7 @@ def used(entries: Iterable[Json]) -> set[Right]:
 
 def refused(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[Json]:
     """Return the entries of a user's requests that were refused for lack of a right."""
-    entries = audit.entries(plane.audit_log, since)
-    return [entry for entry in entries if entry["user"]["username"] == user and _is_refused(entry)]
+    return [entry for entry in audit.entries(plane.audit_log, since, user=user) if _is_refused(entry)]
 
 
 def beyond(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) -> list[str]:
@@ -90,7 +81,7 @@ def beyond(plane: ControlPlane, user: str, since: audit.Mark = audit.BEGINNING) 
 
     An API server that has just started also refuses what they allow, until it has read them.
     """
-    held = {right for role in roles() for right in rights_in(role)}
+    held = {right for role in _cluster_roles() for right in rights_in(role)}
     return [
         in_words(entry)
         for entry in refused(plane, user, since)
@@ -110,7 +101,7 @@ def _rights_for(entry: Json) -> set[Right]:
         return set()
     resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
     verbs = [entry["verb"]]
-    # An apply that creates is asked for both; the log names the one.
+    # An apply that creates needs both rights; the log names one.
     if entry["verb"] == "patch" and entry["responseStatus"]["code"] == 201:
         verbs.append("create")
     group = target.get("apiGroup", "")

@@ -9,7 +9,7 @@ _LATEST = 40
 
 
 def forms(password: str) -> list[str]:
-    """Return a registry password in the forms in which it travels by itself."""
+    """Return a registry password as it is and as the auth field of a login."""
     return [password, base64.b64encode(f"AWS:{password}".encode()).decode()]
 
 

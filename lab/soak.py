@@ -8,6 +8,8 @@ once all that it needs has been available for GRACE seconds and it was not touch
 unless, in the last third of its life, it was touched or what it needs was away for more than a tenth of it.
 When all is quiet: everything is as it was asked for, within QUIET seconds.
 
+Beside it run the tests of `tests/cluster/soak`, which take minutes.
+
 With --attacks: the tests of `tests/cluster/attacks` at full size, with the absolute bounds of the contract,
 which only a quiet machine of 2 cores can be held to.
 """
@@ -28,6 +30,7 @@ from lab.aws import LocalAws
 from lab.aws_faults import Fault
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
+from lab.processes import Process
 from lab.soak_acts import REGIONS, Acts, World
 from lab.soak_judge import Judge, SoakError
 from lab.waiting import wait_for
@@ -39,7 +42,8 @@ _LONGEST_OUTAGE: Final = 3.5
 # Has the attack tests run at full size.
 FULL_ATTACKS: Final = "ECR_LAB_FULL_ATTACKS"
 _ATTACKS: Final = "tests/cluster/attacks"
-_LONGEST_ATTACK: Final = 900.0
+_LONG_TESTS: Final = "tests/cluster/soak"
+_LONGEST_TEST: Final = 900.0
 _AWS_FAULTS: Final = (
     {"kind": "error", "code": "AccessDeniedException", "status": 400},
     {"kind": "error", "code": "ThrottlingException", "status": 400},
@@ -181,14 +185,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.attacks:
         return _attack()
     print(f"Soaking for {options.minutes:g} min with seed {options.seed}…", flush=True)
+    with Process("the long tests", _pytest(_LONG_TESTS), log=None, env={**os.environ}) as tests:
+        code = _soak(60 * options.minutes, options.seed)
+        return tests.wait(_LONGEST_TEST) or code
+
+
+def _soak(seconds: float, seed: int) -> int:
+    """Run one soak and print what it saw; return the exit code."""
     with ControlPlane() as plane:
         try:
-            report = asyncio.run(soak(plane, 60 * options.minutes, options.seed))
+            report = asyncio.run(soak(plane, seconds, seed))
         except SoakError as error:
-            print(f"Seed {options.seed}: {error}", file=sys.stderr)
+            print(f"Seed {seed}: {error}", file=sys.stderr)
             return 1
     print(
-        f"No promise was broken with seed {options.seed}: {report.troubles} outages, "
+        f"No promise was broken with seed {seed}: {report.troubles} outages, "
         f"{report.resources} resources at the end, "
         f"{report.samples} samples of {report.checks} steady Secrets, "
         f"{report.forced} checks of calm ones."
@@ -198,8 +209,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _attack() -> int:
     """Run the attack tests at full size; return the exit code."""
-    command = [sys.executable, "-m", "pytest", _ATTACKS, f"--timeout={_LONGEST_ATTACK:g}"]
-    return subprocess.run(command, env={**os.environ, FULL_ATTACKS: "1"}, check=False).returncode
+    return subprocess.run(_pytest(_ATTACKS), env={**os.environ, FULL_ATTACKS: "1"}, check=False).returncode
+
+
+def _pytest(folder: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", folder]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import pytest
+
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.kinds import API_VERSION
@@ -27,8 +29,13 @@ OHIO: Final = TokenSource(region="us-east-2")
 IRELAND: Final = TokenSource(region="eu-west-1")
 
 
+def cases(names: str, rows: Mapping[str, object]) -> pytest.MarkDecorator:
+    """Run a test once for each row: the values of its arguments, by the words that name the case."""
+    return pytest.mark.parametrize(names, rows.values(), ids=rows)
+
+
 def host(region: str = "us-east-2") -> str:
-    """Return a registry host of a region."""
+    """A registry host of a region."""
     return f"123456789012.dkr.ecr.{region}.amazonaws.com"
 
 
@@ -46,7 +53,7 @@ def raw_resource(  # noqa: PLR0913 - a builder
     deleting: bool = False,
     **fields: object,
 ) -> dict[str, Any]:
-    """Make a custom resource as the API server sends it; further arguments are fields of its spec."""
+    """A custom resource as the API server sends it; further arguments are fields of its spec."""
     target = "url" if kind == "ArgoHelmRepoSecret" else "ecr_registry"
     usual = {"generated_secret_name": f"{name}-pull", target: HOST} | fields
     raw = {
@@ -68,12 +75,10 @@ def raw_resource(  # noqa: PLR0913 - a builder
 
 
 def resource(kind: str = "Secret", **fields: Any) -> Resource:
-    """Make a resource, parsed; see `raw_resource`."""
     return parse_resource(kind, raw_resource(kind, **fields))
 
 
 def desired(of: Resource) -> Desired:
-    """Return what a resource asks for."""
     assert of.desired is not None
     return replace(of.desired, refresh_requested=of.refresh_requested)
 
@@ -81,39 +86,32 @@ def desired(of: Resource) -> Desired:
 def token(
     password: str = "s3cret", *, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS
 ) -> RegistryToken:
-    """Make a token."""
     return RegistryToken(password=password, issued_at=issued_at, expires_at=issued_at + life)
 
 
 def tokens(of: Resource, login: RegistryToken | None = None) -> dict[str, RegistryToken]:
-    """Give each login of a resource the same token."""
+    """The same token for each login of a resource."""
     return {each.key: login or token() for each in desired(of).logins}
 
 
 def times(*, issued_at: datetime = NOW, life: timedelta = TWELVE_HOURS) -> TokenTimes:
-    """Make the times of a token."""
     return TokenTimes(issued_at=issued_at, expires_at=issued_at + life)
 
 
 def outcome(
     reason: Reason = Reason.REFRESHED, *, fits: bool = True, permanent: bool = False, **fields: Any
 ) -> Outcome:
-    """Make an outcome: success with a young token, or a failure for any other reason."""
-    usual: dict[str, Any] = {
-        "succeeded": reason is Reason.REFRESHED,
-        "message": "What happened.",
-        "times": times(),
-    }
+    """A success with a young token, or a failure for any other reason."""
+    usual: dict[str, Any] = {"message": "What happened.", "times": times()}
+    usual["succeeded"] = reason is Reason.REFRESHED
     return Outcome(reason=reason, fits=fits, permanent=permanent, **(usual | fields))
 
 
 def transient(reason: Reason = Reason.AWS_UNAVAILABLE, *, retry_after: float | None = None) -> TransientError:
-    """Make an error that a retry may end."""
     return TransientError(reason, "It did not work this time.", retry_after=retry_after)
 
 
 def permanent(reason: Reason = Reason.ACCESS_DENIED) -> PermanentError:
-    """Make an error that only a change ends."""
     return PermanentError(reason, "You may not.")
 
 
@@ -126,7 +124,7 @@ def secret_metadata(  # noqa: PLR0913 - a builder
     name: str = "",
     applied_at: datetime = NOW,
 ) -> dict[str, Any]:
-    """Make the metadata of the Secret that was applied for a resource, as the API server notes it."""
+    """The metadata of the Secret that was applied for a resource, as the API server notes it."""
     manifest = generated_secret(desired(of), tokens(of, login))
     manifest["metadata"]["name"] = name or manifest["metadata"]["name"]
     return stored_metadata(manifest, version=version, uid=uid, applied_at=applied_at)
@@ -135,53 +133,52 @@ def secret_metadata(  # noqa: PLR0913 - a builder
 def stored_metadata(
     manifest: Mapping[str, Any], *, version: str = "10", uid: str = "", applied_at: datetime = NOW
 ) -> dict[str, Any]:
-    """Make the metadata that the API server keeps of an applied Secret."""
+    """The metadata that the API server keeps of an applied Secret."""
     metadata = manifest["metadata"]
     return {
         **{key: value for key, value in metadata.items() if key not in {"uid", "resourceVersion"}},
         "uid": uid or f"uid-of-{metadata['name']}",
         "resourceVersion": version,
         "managedFields": [
-            {
-                "manager": MANAGER,
-                "operation": "Apply",
-                "apiVersion": "v1",
-                "time": format_time(applied_at),
-                "fieldsType": "FieldsV1",
-                "fieldsV1": _fields(manifest),
-            }
+            {"manager": MANAGER, "operation": "Apply", "time": format_time(applied_at)}
+            | {"apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": _fields(manifest)}
         ],
     }
 
 
 def without(metadata: dict[str, Any], field: str) -> dict[str, Any]:
-    """Remove a field from our entry, as the API server does when somebody else writes it."""
+    """Metadata without a field in our entry, as after a write by another client."""
     del metadata["managedFields"][0]["fieldsV1"][field]
     return metadata
 
 
 def _fields(manifest: Mapping[str, Any]) -> dict[str, Any]:
     metadata = manifest["metadata"]
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
+    noted: dict[str, Any] = {
+        f"f:{part}": {f"f:{key}": {} for key in metadata[part]} for part in ("annotations", "labels")
+    }
     return {
         "f:data": {f"f:{key}": {} for key in manifest["data"]},
-        "f:metadata": {
-            "f:annotations": {f"f:{key}": {} for key in metadata["annotations"]},
-            "f:labels": {f"f:{key}": {} for key in metadata["labels"]},
-            "f:ownerReferences": {
-                f'k:{{"uid":"{owner["uid"]}"}}': {} for owner in metadata.get("ownerReferences", ())
-            },
-        },
+        "f:metadata": noted | {"f:ownerReferences": {f'k:{{"uid":"{uid}"}}': {} for uid in owners}},
         "f:type": {},
     }
 
 
 def view(of: Resource, login: RegistryToken | None = None, **fields: Any) -> SecretView:
-    """Make the view of the Secret that was applied for a resource."""
+    """The view of the Secret that was applied for a resource."""
     return view_secret(secret_metadata(of, login, **fields))
 
 
+def owner_reference(
+    kind: str = "Secret", name: str = "web", uid: str = "uid-of-web", *, api_version: str = API_VERSION
+) -> dict[str, Any]:
+    """A controller's ownerReference."""
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
 def foreign_metadata(name: str = "web-pull", *, version: str = "7", **more: Any) -> dict[str, Any]:
-    """Make the metadata of a Secret that somebody else created with kubectl."""
+    """The metadata of a Secret that somebody else created with kubectl."""
     return {
         "name": name,
         "namespace": NAMESPACE,
@@ -199,23 +196,13 @@ def service_account(
     mount: Sequence[str] | None = None,
     **metadata: Any,
 ) -> dict[str, Any]:
-    """Make a ServiceAccount with links to Secrets of these names; further arguments are metadata."""
-    lists = {"imagePullSecrets": pull, "secrets": mount}
-    return {
-        "kind": "ServiceAccount",
-        "metadata": {
-            "name": name,
-            "namespace": NAMESPACE,
-            "uid": f"uid-of-{name}",
-            "resourceVersion": version,
-            **metadata,
-        },
-        **{
-            field: [{"name": secret} for secret in secrets]
-            for field, secrets in lists.items()
-            if secrets is not None
-        },
-    }
+    """A ServiceAccount with links to Secrets of these names; further arguments are metadata."""
+    usual = {"name": name, "namespace": NAMESPACE, "uid": f"uid-of-{name}", "resourceVersion": version}
+    raw: dict[str, Any] = {"kind": "ServiceAccount", "metadata": usual | metadata}
+    for field, secrets in (("imagePullSecrets", pull), ("secrets", mount)):
+        if secrets is not None:
+            raw[field] = [{"name": secret} for secret in secrets]
+    return raw
 
 
 def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,21 +4,35 @@ import asyncio
 import gc
 import inspect
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lab import rights
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, Api, ApiError, Resource
+from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
-from tests.cluster.builders import core_secret, ecr_secret
 
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "clusterrolebindings", namespaced=False)
 _OPEN = {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
+
+# A busy machine is not a failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+def pytest_configure() -> None:
+    """Handle SIGINT: what a shell starts in the background ignores it, with all that it starts itself."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -50,27 +64,45 @@ def control_plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def garbage_collector(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane with its namespace controller and garbage collector at work."""
-    control_plane.start_controller_manager()
-    run_in_thread(_collected(control_plane))
-    return control_plane
+def plane_of_installations() -> Iterator[ControlPlane]:
+    """A control plane with its controllers at work; tests that install the operator share it."""
+    with ControlPlane(controller_manager=True) as plane:
+        yield plane
 
 
-async def _collected(plane: ControlPlane) -> None:
-    """Wait until the Secret of a deleted resource is collected; new kinds are looked for every 30 s."""
-    async with plane.api() as api:
-        namespace = await api.create_namespace()
-        owner = await api.create(ecr_secret(), namespace)
-        reference = {"apiVersion": owner["apiVersion"], "kind": "Secret", "name": "pull"}
-        reference |= {"uid": owner["metadata"]["uid"]}
-        await api.create(core_secret("owned", ownerReferences=[reference]), namespace)
-        await api.delete(ECR_SECRETS, "pull", namespace)
+@pytest.fixture
+async def bare_plane(plane_of_installations: ControlPlane) -> AsyncIterator[ControlPlane]:
+    """That plane with nothing installed; what a test installs is deleted after it."""
+    yield plane_of_installations
+    async with plane_of_installations.api() as api:
+        await _empty(api, NAMESPACES, lambda name: not name.startswith(("default", "kube-")))
+        # Only now: the namespace controller can't delete objects of a kind that is on its way out.
+        await _empty(api, CRDS)
+        for kind in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS):
+            await _empty(api, kind, lambda name: name.startswith("ecr-secret-operator"))
 
-        async def gone() -> bool:
-            return await api.find(SECRETS, "owned", namespace) is None
 
-        await wait_for(gone, 60, "the garbage collector at work")
+async def _empty(api: Api, kind: Resource, chosen: Callable[[str], bool] = bool) -> None:
+    """Delete cluster-wide objects and wait until they are gone."""
+
+    async def left() -> list[str]:
+        return [name for each in await api.list(kind) if chosen(name := each["metadata"]["name"])]
+
+    async def gone() -> bool:
+        return not await left()
+
+    for name in await left():
+        # It may be on its way out already.
+        with suppress(ApiError):
+            await api.delete(kind, name)
+    await wait_for(gone, 60, f"no {kind.plural} of the test")
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    """A local AWS of the test's own."""
+    async with LocalAws() as local:
+        yield local
 
 
 @pytest.fixture

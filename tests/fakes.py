@@ -6,8 +6,9 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ImmutableSecretError, OperatorError, PermanentError, StaleObjectError
@@ -17,9 +18,10 @@ from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.links.plan import Account, view_account
-from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata
+from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata, token
 
 _MOST_PASSES = 10_000
+Answer = TypeVar("Answer")
 
 
 async def settle() -> None:
@@ -34,18 +36,14 @@ async def settle() -> None:
 
 
 class FakeClock:
-    """Time that passes only in `advance`; the wall clock can be stepped by itself.
-
-    Attributes:
-        slept: the seconds of every sleep that was asked for.
-    """
+    """Time that passes only in `advance`; the wall clock can be stepped by itself."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._wall = now
         self._monotonic = 1000.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
-        self.slept: list[float] = []
+        self.slept: list[float] = []  # the seconds of every sleep
 
     def now(self) -> datetime:
         """Return the wall clock."""
@@ -90,36 +88,25 @@ class FakeClock:
 
 
 class FakeIssuer:
-    """An AWS that hands out tokens, fails, or keeps everyone waiting; fulfils `TokenIssuer`.
-
-    Attributes:
-        asked: the source of every call.
-        failing: by region, what is raised in place of a token.
-        bases: what permits an identity now, or what is raised in place of it; an empty text by default.
-        read: every identity whose basis was asked for.
-        keys: the long-lived keys of an identity, or what is raised in place of them; none by default.
-        digested: every identity whose keys were read by `long_lived`.
-        released: every identity whose sessions were dropped.
-        refused_regions: what `check` refuses.
-        unlisted: regions that the SDK doesn't list.
-        life: of the next tokens.
-    """
+    """An AWS that hands out tokens, fails, or keeps everyone waiting; fulfils `TokenIssuer`."""
 
     def __init__(self, clock: FakeClock, life: timedelta = TWELVE_HOURS) -> None:
         self._clock = clock
         self._serials = itertools.count(1)
         self._answering = asyncio.Event()
         self._answering.set()
-        self.asked: list[TokenSource] = []
-        self.failing: dict[str, Exception] = {}
-        self.bases: dict[Identity, str | OperatorError] = {}
-        self.read: list[Identity] = []
-        self.keys: dict[Identity, KeyDigest | OperatorError] = {}
-        self.digested: list[Identity] = []
-        self.released: list[Identity] = []
+        self.life = life  # of the next tokens
+        self.asked: list[TokenSource] = []  # every call
+        self.failing: dict[str, Exception] = {}  # by region, in place of a token
         self.refused_regions: set[str] = set()
         self.unlisted: set[str] = set()
-        self.life = life
+        # What permits an identity, and its long-lived keys; or what is raised in place of them.
+        self.bases: dict[Identity, str | OperatorError] = {}
+        self.keys: dict[Identity, KeyDigest | OperatorError] = {}
+        # Whose basis and whose keys were read, and whose sessions were dropped.
+        self.read: list[Identity] = []
+        self.digested: list[Identity] = []
+        self.released: list[Identity] = []
 
     async def issue(self, source: TokenSource) -> RegistryToken:
         """Hand out a token."""
@@ -128,15 +115,8 @@ class FakeIssuer:
         await self._answering.wait()
         if source.region in self.failing:
             raise self.failing[source.region]
-        now = self._clock.now()
-        password = f"token-{next(self._serials)}"
-        return RegistryToken(
-            password=password,
-            issued_at=now,
-            expires_at=now + self.life,
-            basis=basis,
-            key_hash=self._keys(source.identity).id_hash,
-        )
+        made = token(f"token-{next(self._serials)}", issued_at=self._clock.now(), life=self.life)
+        return replace(made, basis=basis, key_hash=self._keys(source.identity).id_hash)
 
     async def basis(self, identity: Identity) -> str:
         """Return what permits an identity."""
@@ -153,7 +133,7 @@ class FakeIssuer:
         self.released.append(identity)
 
     def check(self, source: TokenSource) -> None:
-        """Refuse the regions that a test has named."""
+        """Refuse the regions that a test has named as refused."""
         if source.region in self.refused_regions:
             raise PermanentError(Reason.INVALID_SPEC, f"{source.region} is not a valid AWS region.")
 
@@ -162,16 +142,10 @@ class FakeIssuer:
         return region not in self.unlisted
 
     def _keys(self, identity: Identity) -> KeyDigest:
-        found = self.keys.get(identity, KeyDigest())
-        if isinstance(found, OperatorError):
-            raise found
-        return found
+        return _found(self.keys.get(identity, KeyDigest()))
 
     def _basis(self, identity: Identity) -> str:
-        basis = self.bases.get(identity, "")
-        if isinstance(basis, OperatorError):
-            raise basis
-        return basis
+        return _found(self.bases.get(identity, ""))
 
     def hold(self) -> None:
         """Leave every call without an answer from now on."""
@@ -182,31 +156,26 @@ class FakeIssuer:
         self._answering.set()
 
 
-class FakeSecrets:
-    """Core Secrets with the API server's rules about versions; fulfils `SecretStore`.
+def _found(answer: Answer | OperatorError) -> Answer:
+    if isinstance(answer, OperatorError):
+        raise answer
+    return answer
 
-    Attributes:
-        calls: each as `verb namespace/name`.
-        failures: raised one after another in place of an answer to an apply.
-        unreadable: raised in place of a Secret that `read` would show.
-        data: what `read` shows beside the metadata, by name: of Secrets that somebody else made.
-        manifests: what was applied last, by name.
-        metadata: what is there, by namespace and name.
-        labels: what an admission puts on every Secret that is applied.
-        refused_type: of which an admission creates no Secret.
-    """
+
+class FakeSecrets:
+    """Core Secrets with the API server's rules about versions; fulfils `SecretStore`."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._versions = itertools.count(100)
-        self.calls: list[str] = []
-        self.failures: list[Exception] = []
-        self.unreadable: OperatorError | None = None
-        self.data: dict[str, dict[str, Any]] = {}
-        self.manifests: dict[str, Mapping[str, Any]] = {}
+        self.calls: list[str] = []  # each as `verb namespace/name`
+        self.failures: list[Exception] = []  # raised one after another by applies
+        self.unreadable: OperatorError | None = None  # raised by `read`
+        self.manifests: dict[str, Mapping[str, Any]] = {}  # applied last, by name
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
-        self.labels: dict[str, str] = {}
-        self.refused_type = ""
+        self.data: dict[str, dict[str, Any]] = {}  # of Secrets that somebody else made, by name
+        self.refused_type = ""  # of which an admission policy refuses every write
+        self.labels: dict[str, str] = {}  # what an admission webhook sets on each applied Secret
 
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
         """Create a Secret where none is, or change the one last seen."""
@@ -220,12 +189,9 @@ class FakeSecrets:
         if manifest["type"] == self.refused_type:
             raise PermanentError(Reason.KUBERNETES_REFUSED, "An admission policy refuses it.")
         self.manifests[name] = manifest
-        made = stored_metadata(
-            manifest,
-            version=str(next(self._versions)),
-            uid=present.uid if present else f"uid-{next(self._versions)}",
-            applied_at=self._clock.now(),
-        )
+        uid = present.uid if present else f"uid-{next(self._versions)}"
+        version = str(next(self._versions))
+        made = stored_metadata(manifest, version=version, uid=uid, applied_at=self._clock.now())
         made["labels"] = made["labels"] | self.labels
         self.metadata[namespace, name] = made
         return view_secret(made)
@@ -265,28 +231,17 @@ class FakeSecrets:
 
 
 class FakeResources:
-    """The custom resources themselves; fulfils `StatusWriter` and `ResourceReader`.
-
-    Attributes:
-        uids: of the resources that exist.
-        deleting: which of them are being deleted.
-        stored: what `read` shows.
-        looked_for: every name that was asked for.
-        written: every status, by time.
-        refusing: raised in place of a write.
-        attempts: how many writes were asked for.
-        kept: the fields of a status that the CRD has; None for all.
-    """
+    """The custom resources themselves; fulfils `StatusWriter` and `ResourceReader`."""
 
     def __init__(self) -> None:
-        self.uids: dict[ResourceKey, str] = {}
+        self.uids: dict[ResourceKey, str] = {}  # of those that exist
         self.deleting: set[ResourceKey] = set()
-        self.stored: dict[ResourceKey, Mapping[str, Any]] = {}
-        self.looked_for: list[str] = []
+        self.stored: dict[ResourceKey, Mapping[str, Any]] = {}  # what `read` shows
+        self.looked_for: list[str] = []  # names
+        self.attempts = 0  # to write a status
         self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
-        self.refusing: OperatorError | None = None
-        self.attempts = 0
-        self.kept: frozenset[str] | None = None
+        self.refusing: OperatorError | None = None  # raised by `write`
+        self.kept: frozenset[str] | None = None  # the status fields of the CRD; None for all
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """Return the uid of the present resource of a name."""
@@ -315,11 +270,7 @@ class FakeResources:
 
 
 class FakeEvents:
-    """Records Events; fulfils `EventSink`.
-
-    Attributes:
-        emitted: the reason of each, with the resource's key.
-    """
+    """Records Events; fulfils `EventSink`."""
 
     def __init__(self) -> None:
         self.emitted: list[tuple[ResourceKey, Reason]] = []
@@ -330,14 +281,10 @@ class FakeEvents:
 
 
 class FakeTenants:
-    """What resources may name in their namespaces; fulfils `IdentityObjects`.
-
-    Attributes:
-        labels: of namespaces, by name.
-    """
+    """What resources may name in their namespaces; fulfils `IdentityObjects`."""
 
     def __init__(self) -> None:
-        self.labels: dict[str, dict[str, str]] = {}
+        self.labels: dict[str, dict[str, str]] = {}  # of namespaces
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """Have none."""
@@ -357,25 +304,16 @@ class FakeTenants:
 
 
 class FakeAccounts:
-    """ServiceAccounts with the API server's rules about versions; fulfils `ServiceAccounts`.
-
-    Attributes:
-        objects: what is there, by namespace and name.
-        calls: each as `verb namespace/name`.
-        failing: raised in place of any answer.
-        meanwhile: run, each once, between a read and what follows it.
-        silent: namespaces whose ServiceAccounts no read gets an answer for.
-        unanswered: how many reads of each wait for one now.
-    """
+    """ServiceAccounts with the API server's rules about versions; fulfils `ServiceAccounts`."""
 
     def __init__(self) -> None:
         self._versions = itertools.count(100)
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
-        self.calls: list[str] = []
-        self.failing: OperatorError | None = None
-        self.meanwhile: list[Callable[[], object]] = []
-        self.silent: dict[str, asyncio.Event] = {}
-        self.unanswered: Counter[str] = Counter()
+        self.calls: list[str] = []  # each as `verb namespace/name`
+        self.failing: OperatorError | None = None  # raised in place of any answer
+        self.meanwhile: list[Callable[[], object]] = []  # run, each once, between a read and a write
+        self.silent: dict[str, asyncio.Event] = {}  # namespaces without answers
+        self.unanswered: Counter[str] = Counter()  # reads that wait for one now
 
     def hold(self, namespace: str = NAMESPACE) -> None:
         """Leave every read of a namespace without an answer from now on."""

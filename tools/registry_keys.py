@@ -13,12 +13,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
-from lab import programs
+from lab import assets, programs
 
 RECORDED: Final = Path(__file__).parents[1] / "tests" / "api" / "registry_keys.json"
 _LIMIT: Final = 60.0
@@ -155,12 +156,21 @@ def main() -> int:
     containers = ask_skopeo(skopeo := found[programs.SKOPEO], keys, images)
     version = subprocess.run([skopeo, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     answers = {
-        "recorded with": ["Kubernetes 1.36.3", version],
+        "recorded with": [f"Kubernetes {assets.DEFAULT_VERSION}", version],
         "images": images,
         "keys": {key: {"kubelet": kubelet[key], "containers": containers[key]} for key in keys},
     }
-    RECORDED.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    RECORDED.write_text(_text(answers), encoding="utf-8")
     return 0
+
+
+def _text(answers: dict[str, Any]) -> str:
+    """JSON with one line a key."""
+    line = partial(json.dumps, ensure_ascii=False)
+    keys = ",\n".join(f"  {line(key)}: {line(answer)}" for key, answer in answers["keys"].items())
+    return f"{json.dumps(answers | {'keys': None}, indent=1, ensure_ascii=False)}\n".replace(
+        '"keys": null', f'"keys": {{\n{keys}\n }}'
+    )
 
 
 if __name__ == "__main__":

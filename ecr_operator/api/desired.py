@@ -184,11 +184,15 @@ class Resource:
 
     def with_problems(self, problems: "Sequence[Problem]") -> "Resource":
         """The same resource, with more that is wrong with its spec."""
+        if not problems:
+            return self
         before = (self.problem,) if self.problem else ()
         return replace(self, problem=all_in_one((*before, *problems)))
 
     def with_status(self, status: Mapping[str, Any], refresh_requested: str | None) -> "Resource":
         """The same resource with another status and annotation."""
+        if (status, refresh_requested) == (self.status, self.refresh_requested):
+            return self
         return replace(self, status=status, refresh_requested=refresh_requested)
 
     def has_same_spec(self, other: "Resource") -> bool:

@@ -129,7 +129,7 @@ def parse_time(text: object) -> datetime | None:
 
 def format_time(time: datetime) -> str:
     """UTC, RFC 3339, with seconds."""
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{time.astimezone(UTC).isoformat()[:19]}Z"
 
 
 # --- interning ----------------------------------------------------------------------------------------------

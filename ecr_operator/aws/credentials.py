@@ -26,12 +26,12 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
-from botocore.loaders import create_loader
 
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.chain import InstanceRole, build_chain, describe_origin, explain, first_configured
 from ecr_operator.aws.credential_files import CredentialFiles
+from ecr_operator.aws.endpoints import SDK_DATA
 from ecr_operator.aws.keys import AwsKeys
 from ecr_operator.aws.sts import FirstHop, OperatorSession
 from ecr_operator.core.ports import Clock
@@ -99,7 +99,6 @@ class OperatorCredentials:
         self.first_hop = FirstHop(clock, regions, seconds=seconds)
         self._fetching: asyncio.Task[AwsKeys] | None = None
         self._fetches: set[asyncio.Task[AwsKeys]] = set()
-        self._loader: Any = create_loader()
         self.origin = ""
         self.changes = 0
         self.generation = 0
@@ -110,9 +109,9 @@ class OperatorCredentials:
     def preload(self) -> None:
         """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
         for name in _WARM_DATA:
-            self._loader.load_data(name)
+            SDK_DATA.load_data(name)
         for name in _WARM_MODELS:
-            self._loader.load_service_model("ecr", name)
+            SDK_DATA.load_service_model("ecr", name)
 
     def reload_if_changed(self) -> None:
         """Read everything afresh if a file with credentials or authorities has other contents than before."""
@@ -175,8 +174,8 @@ class OperatorCredentials:
     def _reset(self) -> None:
         self.session = OperatorSession(self.first_hop)
         self.session.set_default_client_config(self._config)
-        # With one loader and its parsed models for all, a new session costs 5 ms and leaves little garbage.
-        self.session.register_component("data_loader", self._loader)
+        # With the parsed models of the last one, a new session costs 5 ms and leaves little garbage.
+        self.session.register_component("data_loader", SDK_DATA)
         self.generation += 1
         self._credentials: Any = None
         # Whoever waits for the present fetch gets its result; the next caller starts another.

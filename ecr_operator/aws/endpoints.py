@@ -7,9 +7,9 @@ or send all calls to one endpoint. Leaves out: whether a region is safe in a hos
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from botocore.loaders import create_loader
@@ -20,6 +20,9 @@ from ecr_operator.api.text import excerpt
 from ecr_operator.api.token import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
+
+# Every file of the SDK is parsed once in a process, and its data is shared by all sessions.
+SDK_DATA: Final[Any] = create_loader()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +53,11 @@ def partitions() -> tuple[Partition, ...]:
             regions=frozenset(region for region in found["regions"] if pattern.fullmatch(region)),
             default_region=found["outputs"]["implicitGlobalRegion"],
         )
-        for found in create_loader().load_data("partitions")["partitions"]
+        for found in SDK_DATA.load_data("partitions")["partitions"]
     )
 
 
+@lru_cache
 def partition_of(region: str) -> Partition | None:
     """The partition whose regions look like this one; None for none."""
     return next((found for found in partitions() if found.pattern.fullmatch(region)), None)
@@ -79,7 +83,7 @@ def has_known_endpoint(region: str) -> bool:
 
 @cache
 def _fips_regions() -> frozenset[str]:
-    found = create_loader().load_data("endpoints")["partitions"]
+    found = SDK_DATA.load_data("endpoints")["partitions"]
     names = (name for partition in found for name in partition["services"]["api.ecr"]["endpoints"])
     return frozenset(plain_region(name) for name in names if name.startswith("fips-"))
 

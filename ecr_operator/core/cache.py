@@ -162,7 +162,9 @@ class Cache:
         known = self.resource(key_of(kind, raw))
         seen = (metadata["uid"], metadata.get("generation"), is_deleting(metadata))
         if known and (known.uid, known.generation, known.deleting) == seen:
-            return known.with_status(status_of(raw), requested_refresh(metadata))
+            # Mostly the echo of our own write.
+            status = known.status if raw.get("status") == known.status else status_of(raw)
+            return known.with_status(status, requested_refresh(metadata))
         return parse_resource(kind, raw)
 
     def put_resources(self, resources: Sequence[Resource]) -> None:
@@ -235,6 +237,8 @@ class Cache:
         """Store a resource; True if it is new, has another spec, or requests a fresh token."""
         resource = resource.abridged()
         state = self._states.get(resource.key)
+        if state and state.resource is resource:
+            return False
         if state is None:
             if not self._limit.admit(resource.key):
                 return False

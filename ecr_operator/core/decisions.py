@@ -223,7 +223,7 @@ def without_expired(facts: Facts, gathered: GatheredTokens) -> GatheredTokens:
         for key, token in gathered.tokens.items()
         if key == facts.desired.target or is_alive(token.times, facts.now)
     }
-    return replace(gathered, tokens=tokens)
+    return gathered if tokens == gathered.tokens else replace(gathered, tokens=tokens)
 
 
 def without_token(facts: Facts, gathered: GatheredTokens) -> Result:

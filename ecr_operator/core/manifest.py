@@ -249,4 +249,4 @@ def _controller(desired: Desired) -> dict[str, Any]:
 
 def _exactly(time: datetime) -> str:
     """UTC with microseconds, so that a restart finds the very deadline that it left."""
-    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"

@@ -131,7 +131,9 @@ class Reconciler:
 
         None where nothing may be written.
         """
-        desired = resource.desired and replace(resource.desired, refresh_requested=resource.refresh_requested)
+        desired = resource.desired
+        if desired and desired.refresh_requested != resource.refresh_requested:
+            desired = replace(desired, refresh_requested=resource.refresh_requested)
         if desired and not desired.suspended and not desired.invalid_fields & KEPT_FIELDS:
             return desired
         # Where nothing is written, the Secret that exists is reported all the same.

@@ -65,11 +65,12 @@ class SecretViewStore:
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object that was added or modified."""
-        view = view_secret(raw["metadata"])
-        known = self._cache.secret(view.namespace, view.name)
-        if known and known.uid == view.uid and int(view.resource_version) <= int(known.resource_version):
+        metadata = raw["metadata"]
+        known = self._cache.secret(metadata["namespace"], metadata["name"])
+        version = int(metadata["resourceVersion"])
+        if known and known.uid == metadata["uid"] and version <= int(known.resource_version):
             return  # the echo of our own write, or older than it
-        self._cache.observe_secret(view)
+        self._cache.observe_secret(view_secret(metadata))
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """An object that was deleted, or has lost our label."""

@@ -273,6 +273,8 @@ class Workers:
 def _with_latest_status(state: ResourceState, resource: Resource) -> Resource:
     """The resource as it was reconciled, with the status that it has by now."""
     latest = state.resource
+    if latest is resource:
+        return resource
     return replace(resource, status=latest.status, deleting=latest.deleting)
 
 

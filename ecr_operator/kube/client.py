@@ -1,15 +1,17 @@
-"""One connection to the API server: requests and watches, over the client library's transport.
+"""One connection to the API server: requests and watches, over aiohttp.
 
 Invariant: every call ends in bounded time and reads a bounded response; every failure is an ApiError.
-Rejected: the library's models and its own watch (see ARCHITECTURE.md).
+Of the client library it uses the configuration: where the server is, and how to log in. Rejected: the
+library's requests, models and watch (see ARCHITECTURE.md).
 """
 
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -24,7 +26,7 @@ from ecr_operator.kube.api_error import (
     from_response,
     translated,
 )
-from ecr_operator.kube.lazy_client import ApiClient, ConfigException, Configuration
+from ecr_operator.kube.lazy_client import ConfigException, Configuration
 from ecr_operator.telemetry.metrics import Metrics
 
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -42,21 +44,13 @@ Query = Sequence[tuple[str, str]]
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    method: str = "GET"
+class _Request(NamedTuple):
     path: str
     query: Query
     accept: str
+    method: str = "GET"
     body: Body | None = None
     content_type: str = JSON
-
-
-@dataclass(slots=True)
-class _Observed:
-    """How a request ended: the HTTP status, 0 while there is no whole response."""
-
-    code: int = 0
 
 
 class KubeClient:
@@ -90,20 +84,20 @@ class KubeClient:
         return str(self._configuration.host)
 
     async def __aenter__(self) -> Self:
-        self._api = ApiClient(self._configuration)
-        self._api.user_agent = f"ecr-secret-operator/{__version__}"
-        pool = self._api.rest_client.pool_manager
-        self._api.rest_client.pool_manager = aiohttp.ClientSession(
-            connector=pool.connector,
+        configuration = self._configuration
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=configuration.connection_pool_maxsize, ssl=_tls_context(configuration)
+            ),
+            headers={"User-Agent": f"ecr-secret-operator/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            middlewares=(_refuse_redirect,),
             request_class=_guarded(self._may_write),
         )
-        pool.detach()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
+        await self._session.close()
 
     async def request(  # noqa: PLR0913 - the parts of a request
         self,
@@ -118,8 +112,7 @@ class KubeClient:
     ) -> Mapping[str, Any]:
         """Make one request, of at most so many seconds, and return the parsed response.
 
-        Paths come from `paths`, which checks every name. The body is sent as JSON, whatever its content type,
-        which is never left to the library: its default for a patch is refused.
+        Paths come from `paths`, which checks every name. The body is sent as JSON, whatever its content type.
 
         Raises:
             ApiError: for every response but 2xx, for none, and for one over 16 MiB.
@@ -159,12 +152,15 @@ class KubeClient:
     async def _exchange(
         self, request: _Request, seconds: float, max_bytes: int = response.LARGEST_OBJECT
     ) -> bytes:
-        limits = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT_TIMEOUT)
-        with self._observed(*paths.request_labels(request.method, request.path)) as observed:
+        limits = _limits(seconds)
+        began, code = time.monotonic(), 0
+        try:
             answer = await self._send(request, limits)
             async with answer:
                 text = await (response.read(answer, max_bytes) if answer.ok else response.read_error(answer))
-            observed.code = answer.status
+            code = answer.status
+        finally:
+            self._observe(request, code, began)
         if not answer.ok:
             raise from_response(answer, text)
         return text
@@ -181,9 +177,13 @@ class KubeClient:
         limits = aiohttp.ClientTimeout(
             connect=_CONNECT_TIMEOUT, sock_connect=_CONNECT_TIMEOUT, sock_read=silence
         )
-        with self._observed(*paths.request_labels("GET", path, watch=True)) as observed:
-            answer = await self._send(_Request(path=path, query=query, accept=accept), limits)
-            observed.code = answer.status
+        request = _Request(path=path, query=query, accept=accept)
+        began, code = time.monotonic(), 0
+        try:
+            answer = await self._send(request, limits)
+            code = answer.status
+        finally:
+            self._observe(request, code, began, watch=True)
         try:
             if not answer.ok:
                 raise from_response(answer, await response.read_error(answer))
@@ -192,31 +192,48 @@ class KubeClient:
             # Not release(): a stream that is left early must not be read to its end.
             answer.close()
 
-    @contextmanager
-    def _observed(self, verb: str, resource: str) -> Iterator[_Observed]:
-        observed, began = _Observed(), time.monotonic()
-        try:
-            yield observed
-        finally:
-            self._metrics.kube_request(verb, resource, observed.code, time.monotonic() - began)
+    def _observe(self, request: _Request, code: int, began: float, *, watch: bool = False) -> None:
+        """Record how a request ended: by its HTTP status, 0 where there was no whole response."""
+        verb, resource = paths.request_labels(request.method, request.path, watch=watch)
+        self._metrics.kube_request(verb, resource, code, time.monotonic() - began)
 
     async def _send(self, request: _Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        configuration = self._configuration
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        body = None if request.body is None else response.encode(request.body)
+        headers = {"Accept": request.accept, "Content-Type": request.content_type}
         try:
-            answer: aiohttp.ClientResponse = await self._api.call_api(
-                request.path,
+            if token := await self._token():
+                headers["Authorization"] = token
+            answer = await self._session.request(
                 request.method,
-                query_params=list(request.query),
-                header_params={"Accept": request.accept, "Content-Type": request.content_type},
-                body=request.body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=limits,
+                f"{self.host}{request.path}{query}",
+                data=body,
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+                proxy=configuration.proxy,
+                proxy_headers=configuration.proxy_headers,
+                server_hostname=configuration.tls_server_name,
             )
+            _refuse_redirect(answer)
         except _NotLeadingError as error:
             raise ApiError(0, NOT_LEADING, "this replica does not lead") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ConfigException) as error:
             raise from_exception(error) from error
         return answer
+
+    async def _token(self) -> str | None:
+        """The Authorization header; the library renews what it is made of before it expires."""
+        if "BearerToken" not in self._configuration.api_key:
+            return None
+        token: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
+        return token
+
+
+@lru_cache
+def _limits(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, connect=_CONNECT_TIMEOUT)
 
 
 class _NotLeadingError(aiohttp.ClientError):
@@ -234,12 +251,20 @@ def _guarded(may_write: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
     return Guarded
 
 
-async def _refuse_redirect(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+def _refuse_redirect(answer: aiohttp.ClientResponse) -> None:
     """An API server does not redirect; following one would carry a Secret to another host."""
-    answer = await handler(request)
     if answer.status in _REDIRECTS:
         answer.close()
         raise aiohttp.ClientError(f"HTTP {answer.status}, a redirect: is a proxy in between?")
-    return answer
+
+
+def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.disable_strict_ssl_verification:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

@@ -16,7 +16,7 @@ from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
 from ecr_operator.kube.client import KubeClient
 
-_REQUEST_TIMEOUT: Final = 4.0
+REQUEST_SECONDS: Final = 4.0
 _GRANT: Final = "Apply the Role for leader election of config/rbac in the operator's namespace"
 
 
@@ -26,11 +26,13 @@ class KubeLeaseStore:
     Args:
         client: of the elector alone, so that nothing else can delay its requests.
         namespace: where the Lease is.
+        seconds: the longest that a request may take.
     """
 
-    def __init__(self, client: KubeClient, namespace: str) -> None:
+    def __init__(self, client: KubeClient, namespace: str, *, seconds: float = REQUEST_SECONDS) -> None:
         self._client = client
         self._namespace = namespace
+        self._seconds = seconds
 
     def __str__(self) -> str:
         return f"{self._namespace}/{LEASE_NAME}"
@@ -60,8 +62,8 @@ class KubeLeaseStore:
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> LeaseRecord:
         try:
             # Also around what the client does before it sends, such as running an exec plug-in.
-            async with asyncio.timeout(_REQUEST_TIMEOUT):
-                answer = await self._client.request(method, path, body=body, seconds=_REQUEST_TIMEOUT)
+            async with asyncio.timeout(self._seconds):
+                answer = await self._client.request(method, path, body=body, seconds=self._seconds)
         except TimeoutError as error:
             raise ApiError(0, "Timeout", "no answer in time") from error
         return _record(answer)

@@ -1,4 +1,4 @@
-"""Reading what the API server sends: in bounded size, as JSON, line by line from a watch.
+"""JSON to and from the API server: read in bounded size, line by line from a watch.
 
 Seen: the server keeps whatever a tenant writes into `managedFields`, 9,000 levels deep, where Python 3.11 and
 3.12 refuse 1,000, and keys that are not UTF-8. One such object must not spoil the list of all.
@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
+import pydantic_core
 
 from ecr_operator.kube.api_error import TOO_LARGE, ApiError, from_exception
 
@@ -98,7 +99,7 @@ def parse_object(text: bytes) -> Mapping[str, Any]:
         parsed = parse_json(text)
     except ValueError as error:
         raise ApiError(0, "NotJSON", "the answer is not JSON: is a proxy in between?") from error
-    if not isinstance(parsed, Mapping):
+    if not isinstance(parsed, dict):
         raise ApiError(0, "NotJSON", "the answer is not an object: is a proxy in between?")
     return parsed
 
@@ -109,12 +110,23 @@ def parse_json(text: bytes) -> Any:  # noqa: ANN401 - whatever JSON there is
     Raises:
         ValueError: it is not JSON.
     """
+    with suppress(ValueError):
+        return pydantic_core.from_json(text, cache_strings="keys")
+    # Nested too deep for the fast parser, not UTF-8, half a surrogate, or not JSON.
     with suppress(RecursionError, UnicodeDecodeError):
         return json.loads(text)
     try:
         return json.loads(limit_depth(text).decode(errors="replace"))
     except RecursionError:
         raise ValueError("brackets without an end") from None
+
+
+def encode(body: object) -> bytes:
+    """JSON to be sent. A text may have half a surrogate, which the fast encoder refuses."""
+    try:
+        return pydantic_core.to_json(body)
+    except pydantic_core.PydanticSerializationError:
+        return json.dumps(body).encode()
 
 
 def limit_depth(text: bytes) -> bytes:

@@ -7,6 +7,7 @@ Leaves out: where that state comes from; a callable returns it.
 """
 
 import asyncio
+import functools
 import math
 import platform
 import time
@@ -113,17 +114,20 @@ class Metrics:
         self._aws_seconds = self._histogram(
             "aws_call_duration_seconds", "Duration of calls to AWS.", "operation region", _CALL_BUCKETS
         )
-        self._kube_requests = self._counter(
+        # These two for each request, so their series are looked up in a cache, without the library's lock.
+        kube_requests = self._counter(
             "kubernetes_requests",
             f"Requests to the API server by verb, resource and HTTP code ({NO_ANSWER}: no complete answer).",
             "verb resource code",
         )
-        self._kube_seconds = self._histogram(
+        self._kube_requests: Callable[..., Counter] = functools.cache(kube_requests.labels)
+        kube_seconds = self._histogram(
             "kubernetes_request_duration_seconds",
             "Duration of requests to the API server; of a watch, until it is established.",
             "verb resource",
             _CALL_BUCKETS,
         )
+        self._kube_seconds: Callable[..., Histogram] = functools.cache(kube_seconds.labels)
         self._watch_restarts = self._counter(
             "watch_restarts",
             "Watches, and the lists before them, that failed and were started again.",
@@ -170,8 +174,8 @@ class Metrics:
             code: the HTTP status; 0 without an answer.
             seconds: until the complete answer; of a watch, until it is established.
         """
-        self._kube_requests.labels(verb, resource, code or NO_ANSWER).inc()
-        self._kube_seconds.labels(verb, resource).observe(seconds)
+        self._kube_requests(verb, resource, code or NO_ANSWER).inc()
+        self._kube_seconds(verb, resource).observe(seconds)
 
     def watch_restarted(self, resource: str) -> None:
         """Count a watch that failed and is started again."""

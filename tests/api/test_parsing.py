@@ -4,12 +4,13 @@
 
 import json
 import operator
+import re
 from collections import UserDict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.desired import ArgoOptions, Problem, Resource
@@ -24,8 +25,6 @@ from tests.api.json_values import json_values, lists_of, objects, texts
 from tests.builders import HOST, NOW, OHIO, desired, raw_resource, resource, tokens
 
 ARGO: Final = "ArgoHelmRepoSecret"
-# A busy machine is not a failure.
-UNHURRIED: Final = settings(deadline=None)
 HUGE: Final = 1_300_000
 
 fields = st.sampled_from([*SecretSpec.model_fields, *ArgoHelmRepoSecretSpec.model_fields, "other"])
@@ -48,50 +47,37 @@ def test_a_resource_carries_its_identity() -> None:
 
 
 def test_a_valid_spec_is_kept_verbatim_and_a_chart_of_other_sources_has_a_hint() -> None:
-    of = resource(generated_secret_name="a.b-c", region="us-east-2", frequency="90m")
-    assert of.problem is None
-    spec = desired(of)
+    of = resource(generated_secret_name="a.b-c", region="us-east-2", frequency="90m", other=True)
+    spec, url = desired(of), f"oci://{HOST}/charts"
     assert (spec.secret_name, spec.target, spec.sources[0]) == ("a.b-c", HOST, OHIO)
-    assert spec.frequency == timedelta(minutes=90)
-    chart = resource(ARGO, url=f"oci://{HOST}/charts")
-    assert (desired(chart).target, chart.problem, desired(chart).unusable) == (
-        f"oci://{HOST}/charts",
-        None,
-        None,
-    )
+    assert (of.problem, spec.frequency) == (None, timedelta(minutes=90))
+    chart = resource(ARGO, url=url)
+    assert (desired(chart).target, chart.problem, desired(chart).unusable) == (url, None, None)
     assert "Argo CD" in desired(chart).hint
 
 
 @pytest.mark.parametrize(
-    ("frequency", "expected"),
+    ("frequency", "hours", "invalid"),
     [
-        pytest.param(None, timedelta(hours=10), id="absent, the default"),
-        pytest.param("0s", timedelta(0), id="zero"),
-        pytest.param("-1h", -timedelta(hours=1), id="negative"),
-        pytest.param("24h", timedelta(hours=24), id="longer than a token's life"),
+        pytest.param(None, 10, set(), id="absent, the default"),
+        pytest.param("0s", 0, set(), id="zero"),
+        pytest.param("-1h", -1, set(), id="negative"),
+        pytest.param("24h", 24, set(), id="longer than a token's life"),
+        pytest.param(10, 10, {"frequency"}, id="a number, so the default"),
+        pytest.param([], 10, {"frequency"}, id="a list, so the default"),
     ],
 )
-def test_a_frequency_that_go_parses_is_valid(frequency: str | None, expected: timedelta) -> None:
+def test_a_frequency_that_go_parses_is_valid_and_one_of_another_type_absent(
+    frequency: object, hours: int, invalid: set[str]
+) -> None:
     of = resource(frequency=frequency)
-    assert (of.problem, desired(of).frequency) == (None, expected)
-
-
-@pytest.mark.parametrize("value", [10, True, {"h": 1}, []])
-def test_a_frequency_of_the_wrong_type_is_reported_and_counts_as_absent(value: Any) -> None:
-    of = resource(frequency=value)
-    assert problem("Secret", frequency=value).reason is Reason.INVALID_SPEC
-    assert (desired(of).frequency, desired(of).invalid_fields) == (
-        timedelta(hours=10),
-        frozenset({"frequency"}),
-    )
-
-
-def test_links_of_the_wrong_type_keep_the_links_that_there_are() -> None:
-    of = resource(link_service_accounts="")
-    assert (desired(of).links, desired(of).invalid_fields) == (None, frozenset({"link_service_accounts"}))
+    assert desired(of).frequency == timedelta(hours=hours)
+    assert desired(of).invalid_fields == invalid
+    assert (of.problem is None) is (not invalid)
 
 
 NAME: Final = "is not a valid Secret name; expected at most 253"
+TOO_LARGE: Final = "makes the spec larger than 64 KiB"
 ACCOUNT_ID: Final = "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"
 
 
@@ -122,11 +108,7 @@ ACCOUNT_ID: Final = "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com"
         ("spec", [], "InvalidSpec: spec must be an object with fields."),
         ("spec", "x", "InvalidSpec: spec must be an object"),
         ("spec", {}, "InvalidSpec: spec.generated_secret_name is missing; spec.ecr_registry is missing."),
-        (
-            "other",
-            "\ud800",
-            "InvalidSpec: spec.other makes the spec larger than 64 KiB, or is not valid Unicode",
-        ),
+        ("other", "\ud800", f"InvalidSpec: spec.other {TOO_LARGE}, or is not valid Unicode"),
     ],
     ids=lambda value: ascii(value)[:40],
 )
@@ -137,15 +119,11 @@ def test_a_spec_without_a_known_login_is_reported(field: str, value: Any, words:
     assert resource(**{field: value}).desired is None
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [{"region": None}, {"frequency": None}, {"generated_secret_name": "a" * 253}, {"other": True}],
-    ids=["null for the region", "null for the frequency", "the longest name", "an unknown field"],
-)
-def test_what_is_accepted(spec: dict[str, Any]) -> None:
-    raw = raw_resource()
-    raw["spec"] |= spec
-    assert parse_resource("Secret", raw).problem is None
+def test_null_is_absent_and_a_name_may_have_253_characters() -> None:
+    for spec in ({"region": None}, {"frequency": None}, {"generated_secret_name": "a" * 253}):
+        raw = raw_resource()
+        raw["spec"] |= spec
+        assert parse_resource("Secret", raw).problem is None
 
 
 @pytest.mark.parametrize("field", ["spec", "status"])
@@ -168,7 +146,6 @@ def test_metadata_without_generation_or_time_is_old() -> None:
     assert (of.generation, of.created_at) == (0, datetime.fromtimestamp(0, UTC))
 
 
-@UNHURRIED
 @given(
     kind=st.sampled_from(KINDS),
     spec=json_values
@@ -176,7 +153,7 @@ def test_metadata_without_generation_or_time_is_old() -> None:
     status=json_values,
     annotations=json_values | st.dictionaries(st.just(REFRESH_REQUESTED), json_values),
 )
-def test_any_object_parses_to_a_usable_spec_or_a_printable_problem(
+def test_any_object_parses_to_a_spec_or_a_printable_problem(
     kind: str, spec: object, status: object, annotations: object
 ) -> None:
     raw = raw_resource(kind) | {"spec": spec, "status": status}
@@ -210,9 +187,10 @@ def test_any_object_parses_to_a_usable_spec_or_a_printable_problem(
 )
 def test_a_spec_beyond_64_kib_is_reported_and_not_kept(spec: dict[str, Any]) -> None:
     of = resource(**spec)
-    assert (of.desired, problem(**spec).reason) == (None, Reason.INVALID_SPEC)
-    assert "makes the spec larger than 64 KiB" in problem(**spec).message
-    assert problem(**spec).message.isprintable()
+    assert of.problem
+    assert (of.desired, of.problem.reason) == (None, Reason.INVALID_SPEC)
+    assert TOO_LARGE in of.problem.message
+    assert of.problem.message.isprintable()
     assert len(repr(of)) < 1000
 
 
@@ -224,7 +202,7 @@ def test_a_spec_beyond_64_kib_is_not_read_to_its_end() -> None:
             Counted.taken += 1
             return super().__getitem__(key)
 
-    many = Counted({f"f{number}": {} for number in range(HUGE)})
+    many = Counted({f"f{number}": {} for number in range(HUGE // 20)})
     assert resource(spec=many).desired is None
     assert Counted.taken < 64 * 1024 // 4
 
@@ -241,8 +219,8 @@ ENTRY: Final = "spec.additional_registries[0] is not used: The registry"
         ("secret_labels", {"a": "b c"}, "is not a valid label value"),
         (
             "secret_labels",
-            {f"a{n}": 7 for n in range(20)},
-            "a4 must be a string; put quotes around it; and 15 more.",
+            dict.fromkeys("abcdefgh", 7),
+            "e must be a string; put quotes around it; and 3 more.",
         ),
         ("secret_labels", {f"a{n}": "" for n in range(101)}, "spec.secret_labels has more than 100 entries."),
         ("deletion_policy", "orphan", '"orphan" is not valid; expected Delete or Orphan.'),
@@ -266,9 +244,7 @@ ENTRY: Final = "spec.additional_registries[0] is not used: The registry"
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_a_field_that_is_not_valid_is_reported_and_leaves_the_login(
-    field: str, value: Any, words: str
-) -> None:
+def test_an_invalid_field_is_reported_and_leaves_the_login(field: str, value: Any, words: str) -> None:
     kind = "Secret" if field in SecretSpec.model_fields else ARGO
     of, found = resource(kind, **{field: value}), problem(kind, **{field: value})
     assert desired(of).logins == desired(resource(kind)).logins
@@ -278,7 +254,7 @@ def test_a_field_that_is_not_valid_is_reported_and_leaves_the_login(
     assert len(repr(of)) < 20_000, "nothing of it is kept in memory"
 
 
-def test_several_fields_that_are_not_valid_are_all_reported() -> None:
+def test_invalid_fields_are_all_reported() -> None:
     of = resource(secret_labels={"a": "b c"}, frequency="x")
     assert desired(of).invalid_fields == {"secret_labels", "frequency"}
     assert (desired(of).labels, desired(of).frequency) == ({}, None)
@@ -292,15 +268,20 @@ def test_a_project_with_repo_creds_keeps_both_from_the_secret() -> None:
     assert "Argo CD ignores it" in problem(ARGO, project="a", credential_scope="repo-creds").message
 
 
+OPTIONAL: Final = {
+    "region",
+    "frequency",
+    "role_arn",
+    "deletion_policy",
+    "credential_scope",
+    "repo_type",
+    "project",
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_string_means_absent(kind: str) -> None:
-    optional = {
-        name: ""
-        for name in SPECS[kind].model_fields
-        if name
-        in {"region", "frequency", "role_arn", "deletion_policy", "credential_scope", "repo_type", "project"}
-    }
-    of = resource(kind, **optional)
+    of = resource(kind, **dict.fromkeys(OPTIONAL & SPECS[kind].model_fields.keys(), ""))
     assert (of.problem, of.desired) == (None, resource(kind).desired)
 
 
@@ -312,35 +293,31 @@ def test_a_project_that_is_not_valid_is_never_among_the_options() -> None:
 
 
 def test_a_message_about_an_extra_registry_names_its_place_and_no_login() -> None:
-    of = problem(
-        additional_registries=[HOST, "https://me:hidden@proxy.example/v2", "oci://me:hidden@x.example"]
-    )
-    assert "hidden" not in of.message
-    assert "spec.additional_registries[1] is not used: " in of.message
-    assert "spec.additional_registries[2] is not used: " in of.message
+    extra = [HOST, "https://me:hidden@proxy.example/v2", "oci://me:hidden@x.example"]
+    message = problem(additional_registries=extra).message
+    assert "hidden" not in message
+    assert re.findall(r"spec.additional_registries\[(.)\] is not used: ", message) == ["1", "2"]
 
 
 @pytest.mark.parametrize(
-    ("url", "reason", "words"),
+    ("url", "words"),
     [
-        ("oci://charts.example.com/app", Reason.INVALID_SPEC, "Set spec.region"),
-        ("https://charts.example.com/app", Reason.INVALID_REGISTRY, "Argo CD"),
-        ("oci://ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", Reason.INVALID_REGISTRY, "12 digits"),
+        ("oci://charts.example.com/app", "InvalidSpec: .* Set spec.region"),
+        ("https://charts.example.com/app", "InvalidRegistry: .*Argo CD"),
+        (f"oci://{ACCOUNT_ID}", "InvalidRegistry: .*12 digits"),
     ],
 )
-def test_a_url_without_a_region_is_judged_as_argo_cd_does(url: str, reason: Reason, words: str) -> None:
+def test_a_url_without_a_region_is_judged_as_argo_cd_does(url: str, words: str) -> None:
     found = problem(ARGO, url=url)
-    assert (found.reason, words in found.message) == (reason, True)
+    assert re.match(words, f"{found.reason}: {found.message}")
 
 
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [
-        ("Secret", {"ecr_registry": f"oci://{HOST}"}),
         ("Secret", {"ecr_registry": f"{HOST}/my-app:latest"}),
         ("Secret", {"ecr_registry": f"{HOST},{HOST}", "region": "us-east-2"}),
-        ("Secret", {"ecr_registry": "ACCOUNT_ID.dkr.ecr.us-east-2.amazonaws.com", "region": "us-east-2"}),
-        ("Secret", {"ecr_registry": "12345678901.dkr.ecr.us-east-2.amazonaws.com", "region": "us-east-2"}),
+        ("Secret", {"ecr_registry": ACCOUNT_ID, "region": "us-east-2"}),
         (ARGO, {"url": f"https://{HOST}"}),
     ],
     ids=str,
@@ -365,6 +342,7 @@ def test_a_key_that_no_client_can_use_is_reported_and_still_written(kind: str, s
 )
 def test_a_status_of_another_type_or_larger_than_any_of_ours_counts_as_empty(status: object) -> None:
     assert resource(status=status).status == {}
+    assert "hunter2" not in repr(resource(status={"phase": "hunter2"}))
 
 
 @pytest.mark.parametrize(
@@ -382,18 +360,13 @@ def test_a_request_for_a_fresh_token_is_cut_or_none(annotations: object, request
     assert requested_refresh({"annotations": annotations}) == request_
 
 
-def test_the_status_is_in_no_repr() -> None:
-    assert "hunter2" not in repr(resource(status={"phase": "hunter2"}))
-
-
 def test_the_long_parts_of_a_large_spec_are_kept_as_a_digest() -> None:
     def large(value: str) -> Resource:
         return resource(secret_annotations={f"note-{number}": value * 100 for number in range(50)})
 
-    invalid_fields = large("x").abridged()
-    assert len(repr(invalid_fields)) < 2000
-    assert invalid_fields == large("x").abridged() == invalid_fields.abridged()
-    assert invalid_fields != large("y").abridged()
+    abridged = large("x").abridged()
+    assert len(repr(abridged)) < 2000
+    assert abridged == large("x").abridged() == abridged.abridged() != large("y").abridged()
     small = resource(secret_annotations={"note": "x"})
     assert small.abridged() is small
 

@@ -41,13 +41,9 @@ def test_any_other_form_of_selector_is_refused(text: str) -> None:
         parse_selector(text)
 
 
-@pytest.mark.parametrize("glob", [HOST, "*.dkr.ecr.us-east-2.amazonaws.com", "*"])
-def test_a_host_that_a_glob_matches_is_allowed(glob: str) -> None:
-    check_hosts(TenancyPolicy(registry_hosts=("other.example", glob)), desired(resource()))
-
-
-def test_every_host_is_allowed_without_globs() -> None:
-    check_hosts(TenancyPolicy(), desired(resource()))
+@pytest.mark.parametrize("globs", [(HOST,), ("x.example", "*.DKR.ecr.us-east-2.amazonaws.com"), ("*",), ()])
+def test_a_host_that_a_glob_matches_is_allowed_and_every_one_without_globs(globs: tuple[str, ...]) -> None:
+    check_hosts(TenancyPolicy(registry_hosts=globs), desired(resource()))
 
 
 def test_a_host_that_no_glob_matches_is_refused_and_the_message_names_the_flag() -> None:
@@ -93,13 +89,10 @@ def test_repo_creds_need_a_full_host_name(spec: dict[str, str], *, is_full: bool
     assert refuse_prefix(TenancyPolicy(), desired(resource("ArgoHelmRepoSecret", **spec))) is None
 
 
-def test_a_refusal_of_the_operators_identity_names_the_namespace_and_the_flag() -> None:
+def test_only_the_operators_identity_without_a_role_is_ambient_and_its_refusal_names_the_flag() -> None:
+    assert uses_operator(desired(resource()))
+    assert not uses_operator(desired(resource(role_arn="arn:aws:iam::123456789012:role/x")))
     refusal = refuse_ambient("team")
     assert refusal.reason is Reason.ROLE_NOT_PERMITTED
     assert "Namespace team" in refusal.message
     assert "--ambient-credentials" in refusal.message
-
-
-def test_only_the_operators_identity_without_a_role_is_ambient() -> None:
-    assert uses_operator(desired(resource()))
-    assert not uses_operator(desired(resource(role_arn="arn:aws:iam::123456789012:role/x")))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.api.text import (
@@ -23,8 +23,6 @@ from ecr_operator.api.text import (
 from tests.api.json_values import json_values
 from tests.builders import NOW
 
-UNHURRIED: Final = settings(deadline=None)
-
 
 class Endless(dict[str, Any]):
     """An object that claims to be large, and counts how often its keys are read."""
@@ -41,18 +39,11 @@ class Endless(dict[str, Any]):
         return super().keys()
 
 
+SIZES: Final = [("x" * 10, 12), ("\N{EURO SIGN}" * 10, 32), (None, 2), (1.5, 2), (["xx", "xx"], 14)]
+
+
 @pytest.mark.parametrize(
-    ("value", "size"),
-    [
-        ("x" * 10, 12),
-        ("\N{EURO SIGN}" * 10, 32),
-        (None, 2),
-        (1.5, 2),
-        (["xx", "xx"], 14),
-        ({"xx": "xx"}, 12),
-        ({"a": [{"b": [[]]}]}, 24),
-    ],
-    ids=ascii,
+    ("value", "size"), [*SIZES, ({"xx": "xx"}, 12), ({"a": [{"b": [[]]}]}, 24)], ids=ascii
 )
 def test_is_within_counts_bytes_at_any_depth(value: object, size: int) -> None:
     assert is_within(value, size)
@@ -84,7 +75,6 @@ def test_depth_is_no_danger() -> None:
     assert intern_json(nested(900)) == nested(900)
 
 
-@UNHURRIED
 @given(json_values)
 def test_any_value_can_be_measured_and_looked_into(value: Any) -> None:
     assert is_within(value, 10**6) or not is_within(value, 10)
@@ -93,34 +83,26 @@ def test_any_value_can_be_measured_and_looked_into(value: Any) -> None:
         assert len(text_in(mapping_in(holder, "a"), "a", 3) or "") <= 3
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        pytest.param("10h", '"10h"', id="short"),
-        pytest.param("", '""', id="empty"),
-        pytest.param("12345", '"12345"', id="just the limit"),
-        pytest.param("123456", '"12345…"', id="longer"),
-        pytest.param("a\nb\x00c", '"a?b?c"', id="control characters"),
-        pytest.param("a\u202eb", '"a?b"', id="a change of direction"),
-        pytest.param("12µs", '"12µs"', id="other scripts stay"),
-    ],
-)
+EXCERPTS: Final = {
+    "short": ("10h", '"10h"'),
+    "empty": ("", '""'),
+    "just the limit": ("12345", '"12345"'),
+    "longer": ("123456", '"12345…"'),
+    "control characters": ("a\nb\x00c", '"a?b?c"'),
+    "a change of direction": ("a\u202eb", '"a?b"'),
+    "other scripts stay": ("12µs", '"12µs"'),
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), EXCERPTS.values(), ids=EXCERPTS)
 def test_excerpt_is_short_quoted_and_printable(text: str, shown: str) -> None:
     assert excerpt(text, limit=5) == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("kube-controller-manager/v1.2", "kube-controller-manager/v1.2"),
-        ("a b", '"a b"'),
-        ("", '""'),
-        ("x" * 41, f'"{"x" * 40}…"'),
-        ("a\n", '"a?"'),
-    ],
-)
-def test_excerpt_unless_word_leaves_a_short_word_unquoted(text: str, shown: str) -> None:
-    assert excerpt_unless_word(text) == shown
+def test_excerpt_unless_word_leaves_a_short_word_unquoted() -> None:
+    texts = ("kube-controller-manager/v1.2", "a b", "", "x" * 41, "a\n")
+    shown = [texts[0], '"a b"', '""', f'"{"x" * 40}…"', '"a?"']
+    assert [excerpt_unless_word(text) for text in texts] == shown
 
 
 @pytest.mark.parametrize(("message", "line"), [("a b", "a b"), ("a\n\x00b", "a ?b"), ("12345", "1234…")])
@@ -146,7 +128,6 @@ def test_parse_time_reads_rfc_3339(text: object, expected: datetime | None) -> N
     assert parse_time(text) == expected
 
 
-@UNHURRIED
 @given(st.text() | st.datetimes(timezones=st.timezones()).map(datetime.isoformat))
 def test_parse_time_never_raises(text: str) -> None:
     parsed = parse_time(text)

@@ -52,19 +52,16 @@ def test_a_valid_answer_gives_the_token(good: object) -> None:
     assert decode_answer(good, NOW) == expected
 
 
-@pytest.mark.parametrize(
-    ("expires_at", "expected"),
-    [
-        pytest.param(LATER.astimezone(timezone(timedelta(hours=5))), LATER, id="another zone"),
-        pytest.param(NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=1), id="just ahead"),
-        pytest.param(
-            datetime(2026, 3, 2, 12),  # noqa: DTZ001 - the point
-            datetime(2026, 3, 2, 12).astimezone(UTC),
-            id="naive, so local time",
-        ),
-        pytest.param(datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), id="far ahead"),
-    ],
-)
+NAIVE: Final = datetime(2026, 3, 2, 12)  # noqa: DTZ001 - the point
+EXPIRIES: Final = {
+    "another zone": (LATER.astimezone(timezone(timedelta(hours=5))), LATER),
+    "just ahead": (NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=1)),
+    "naive, so local time": (NAIVE, NAIVE.astimezone(UTC)),
+    "far ahead": (datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize(("expires_at", "expected"), EXPIRIES.values(), ids=EXPIRIES)
 def test_the_expiry_is_in_utc(expires_at: datetime, expected: datetime) -> None:
     found = decode_answer(answer(expiresAt=expires_at), NOW).expires_at
     assert (found, found.tzinfo) == (expected, UTC)
@@ -110,8 +107,7 @@ def test_a_bad_answer_is_refused_and_the_message_contains_nothing_of_it(bad: obj
 
 
 def test_the_message_does_not_change_with_time() -> None:
-    early, late = (refusal(answer(expiresAt=NOW - TWELVE_HOURS * factor)).message for factor in (1, 2))
-    assert early == late
+    assert len({refusal(answer(expiresAt=NOW - TWELVE_HOURS * factor)).message for factor in (1, 2)}) == 1
 
 
 def test_the_password_is_in_no_rendering_of_the_token() -> None:

@@ -1,12 +1,15 @@
 """What the tests of this folder ask for, and how.
 
-`python -m tests.aws.asking REGION` asks for a token in a process of its own, for what the SDK decides once,
-when it is imported. It prints as JSON whose keys got it, or why there is none.
+`python -m tests.aws.asking PROFILE...` asks for a token with each profile in a process of its own, for what
+the SDK decides once, when it is imported. It prints as JSON whose keys got each, or why there is none.
 """
 
 import asyncio
 import json
+import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -19,6 +22,7 @@ from lab.aws import decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
+PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
 ROLE = "arn:aws:iam::123456789012:role/puller"
 
 
@@ -33,25 +37,38 @@ class JumpingClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-async def key_id(issuer: TokenIssuer, source: TokenSource = IRELAND) -> str:
-    """Fetch a token and return the access key id that signed for it."""
-    return decode_token((await issuer.issue(source)).password).access_key
+@asynccontextmanager
+async def _given_or_new(issuer: TokenIssuer | None) -> AsyncIterator[TokenIssuer]:
+    if issuer:
+        yield issuer
+        return
+    async with EcrTokenIssuer() as made:
+        yield made
 
 
-async def refusal(issuer: TokenIssuer, source: TokenSource = IRELAND) -> OperatorError:
-    """Ask for a token and return the error that comes instead."""
-    with pytest.raises(OperatorError) as caught:
-        await issuer.issue(source)
+async def key_id(issuer: TokenIssuer | None = None, source: TokenSource = IRELAND) -> str:
+    """Fetch a token, without an issuer by a new one, and return the access key id that signed for it."""
+    async with _given_or_new(issuer) as asked:
+        return decode_token((await asked.issue(source)).password).access_key
+
+
+async def refusal(issuer: TokenIssuer | None = None, source: TokenSource = IRELAND) -> OperatorError:
+    """Ask for a token, without an issuer a new one, and return the error that comes instead."""
+    async with _given_or_new(issuer) as asked:
+        with pytest.raises(OperatorError) as caught:
+            await asked.issue(source)
     return caught.value
 
 
-async def main(region: str) -> None:
-    async with EcrTokenIssuer() as issuer:
+async def main(*profiles: str) -> None:
+    answers = []
+    for os.environ["AWS_PROFILE"] in profiles:
         try:
-            print(json.dumps({"access_key": await key_id(issuer, TokenSource(region=region))}))
+            answers.append({"access_key": await key_id()})
         except OperatorError as error:
-            print(json.dumps({"reason": error.reason, "message": error.message}))
+            answers.append({"reason": error.reason, "message": error.message})
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

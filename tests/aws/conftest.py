@@ -1,7 +1,7 @@
 """A local AWS, and an environment in which the SDK finds nothing that a test didn't put there."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,19 @@ OTHER_KEY = "AKIAI44QH8DHBEXAMPLE"
 OTHER_SECRET = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"  # noqa: S105 -- the same
 KEYS = f"aws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
 
+Environ = Callable[..., None]
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> Environ:
+    """Set variables of the environment."""
+
+    def put(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return put
+
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -28,26 +41,25 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalAws]:
+async def aws(environ: Environ) -> AsyncIterator[LocalAws]:
     """A local AWS that the SDK is pointed at, and which knows two users."""
     async with LocalAws() as local:
         local.keys.known = {ACCESS_KEY: SECRET_KEY, OTHER_KEY: OTHER_SECRET}
-        monkeypatch.setenv("AWS_ENDPOINT_URL", local.url)
+        environ(AWS_ENDPOINT_URL=local.url)
         yield local
 
 
 @pytest.fixture
-def user(monkeypatch: pytest.MonkeyPatch) -> None:
+def user(environ: Environ) -> None:
     """The first user's keys in the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    environ(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
 
 
 @pytest.fixture
-def config(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def config(aws: LocalAws, environ: Environ, tmp_path: Path) -> Path:
     """v0.6.0's AWS_CONFIG_FILE, which is absent at first."""
     assert aws.url
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    environ(AWS_CONFIG_FILE=str(tmp_path / "config"))
     return tmp_path / "config"
 
 
@@ -60,18 +72,17 @@ def web_token(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def metadata(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyEndpoints]:
+async def metadata(aws: LocalAws, environ: Environ) -> AsyncIterator[KeyEndpoints]:
     """The metadata service of an instance without a role at first; also an agent and an SSO portal."""
     async with KeyEndpoints(aws.keys) as endpoints:
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoints.url)
+        environ(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoints.url)
         yield endpoints
 
 
 @pytest.fixture
-def agent(metadata: KeyEndpoints, monkeypatch: pytest.MonkeyPatch) -> KeyEndpoints:
+def agent(metadata: KeyEndpoints, environ: Environ) -> KeyEndpoints:
     """The container's agent, as EKS Pod Identity sets it up, without a token."""
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", metadata.agent)
+    environ(AWS_CONTAINER_CREDENTIALS_FULL_URI=metadata.agent)
     return metadata
 
 

@@ -26,6 +26,7 @@ ANNOTATION = "ecr.mobb.redhat.com/permitted-roles"
 CHAINED = Identity(namespace="team", role_arn=ROLE)
 ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
 KEYS = Identity(source="iam_secret", namespace="team", name="keys")
+USER = {ACCESS_KEY: SECRET_KEY, OTHER_KEY: OTHER_SECRET}
 ANY_ROLE = IdentityPolicy(permitted_roles=("arn:aws:iam::*:role/*",))
 WEB, STS, ECR = "AssumeRoleWithWebIdentity", "AssumeRole", "GetAuthorizationToken"
 
@@ -49,9 +50,7 @@ def role_of(aws: LocalAws, token: RegistryToken) -> str:
 # role_arn from the operator's own identity.
 
 
-async def test_a_permitted_role_is_assumed_with_the_operators_keys_in_the_region_asked_for(
-    aws: LocalAws,
-) -> None:
+async def test_a_role_is_assumed_with_the_operators_keys_in_the_region_asked_for(aws: LocalAws) -> None:
     async with operator() as issuer:
         token = await issuer.issue(asking(CHAINED, "us-east-2"))
     assert role_of(aws, token) == ROLE
@@ -69,34 +68,25 @@ async def test_the_external_id_and_the_tags_come_from_the_settings(aws: LocalAws
     assert aws.calls[0].tags == {"kubernetes-namespace": "team", "kubernetes-resource": "pull"}
 
 
+# Of the flag and of each namespace.
 PERMITTED = {
-    "the flag, by a glob among others": (("arn:aws:iam::1:role/x", "arn:aws:iam::2*:role/pull*"), ""),
-    "the annotation where the flag does not": ((OTHER_ROLE,), ROLE),
+    "the flag, by a glob among others": (("arn:aws:iam::1:role/x", "arn:aws:iam::2*:role/pull*"), {}, True),
+    "the annotation where the flag does not": ((OTHER_ROLE,), {"team": {ANNOTATION: ROLE}}, True),
+    "nothing": ((), {}, False),
+    "another role": ((OTHER_ROLE,), {"team": {ANNOTATION: OTHER_ROLE}}, False),
+    "another namespace's annotation": ((), {"other": {ANNOTATION: ROLE}}, False),
+    "another annotation": ((), {"team": {ANNOTATION.upper(): ROLE}}, False),
 }
 
 
-@pytest.mark.parametrize(("flag", "annotation"), PERMITTED.values(), ids=PERMITTED)
-async def test_a_role_is_permitted_by_the_flag_or_by_the_namespace(
-    flag: tuple[str, ...], annotation: str
-) -> None:
-    tenants = Tenants(annotations={"team": {ANNOTATION: annotation}})
-    async with operator(tenants, IdentityPolicy(permitted_roles=flag)) as issuer:
-        assert await issuer.basis(CHAINED)
-
-
-REFUSED = {
-    "nothing is set": ((), {}),
-    "another role": ((OTHER_ROLE,), {"team": {ANNOTATION: OTHER_ROLE}}),
-    "another namespace's annotation": ((), {"other": {ANNOTATION: ROLE}}),
-    "another annotation": ((), {"team": {ANNOTATION.upper(): ROLE}}),
-}
-
-
-@pytest.mark.parametrize(("flag", "annotations"), REFUSED.values(), ids=REFUSED)
-async def test_a_role_that_is_not_permitted_is_refused_and_aws_not_asked(
-    aws: LocalAws, flag: tuple[str, ...], annotations: dict[str, dict[str, str]]
+@pytest.mark.parametrize(("flag", "annotations", "permitted"), PERMITTED.values(), ids=PERMITTED)
+async def test_a_role_is_permitted_by_flag_or_namespace_or_else_aws_is_not_asked(
+    aws: LocalAws, flag: tuple[str, ...], annotations: dict[str, dict[str, str]], *, permitted: bool
 ) -> None:
     async with operator(Tenants(annotations=annotations), IdentityPolicy(permitted_roles=flag)) as issuer:
+        if permitted:
+            assert await issuer.issue(asking(CHAINED))
+            return
         error = await refusal(issuer, asking(CHAINED))
     assert (type(error), error.reason) == (PermanentError, Reason.ROLE_NOT_PERMITTED)
     for words in (ROLE, "namespace team", "--permitted-roles", ANNOTATION, "cluster admin"):
@@ -104,35 +94,44 @@ async def test_a_role_that_is_not_permitted_is_refused_and_aws_not_asked(
     assert not aws.calls
 
 
-async def test_a_role_that_does_not_trust_the_operator_is_reported_with_both_policies(aws: LocalAws) -> None:
-    aws.services.trust = {}
-    async with operator() as issuer:
-        error = await refusal(issuer, asking(CHAINED))
+OTHERS_TRUST = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:other:ci"}))}
+POLICIES = ("the operator", ROLE, "trust policy", "permission policy", "external id")
+SUBJECT = ("trust policy for system:serviceaccount:team:ci", ROLE)
+# The identity, whom the role trusts, the known keys, and words of the message.
+Denial = tuple[Identity, dict[str, Trust], dict[str, str], tuple[str, ...]]
+DENIED: list[Denial] = [
+    (CHAINED, {}, USER, POLICIES),
+    (ACCOUNT, OTHERS_TRUST, USER, SUBJECT),
+    (KEYS, {}, {}, ("Secret team/keys",)),
+]
+
+
+@pytest.mark.parametrize("case", DENIED, ids=["a role", "a ServiceAccount", "keys"])
+async def test_a_denial_names_whom_to_ask_and_what_to_allow(aws: LocalAws, case: Denial) -> None:
+    identity, aws.services.trust, known, words = case
+    aws.keys.known = dict(known)
+    async with operator(Tenants(roles={"team/ci": ROLE})) as issuer:
+        error = await refusal(issuer, asking(identity))
     assert error.reason is Reason.ACCESS_DENIED
-    for words in ("the operator", ROLE, "trust policy", "permission policy", "external id"):
-        assert words in error.message
+    assert [each for each in words if each not in error.message] == []
+    assert OTHER_KEY not in error.message
 
 
 # service_account.
 
 
-async def test_a_service_accounts_token_is_exchanged_for_the_role_of_its_annotation(
+async def test_a_service_accounts_token_is_exchanged_for_its_annotations_role_or_role_arn(
     aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # nothing of the operator's is needed
         monkeypatch.delenv(name)
     aws.services.trust = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:team:ci"}))}
-    async with operator(Tenants(roles={"team/ci": ROLE}), IdentityPolicy()) as issuer:
-        token = await issuer.issue(asking(ACCOUNT))
-    assert role_of(aws, token) == ROLE
+    for annotation, identity in ((ROLE, ACCOUNT), (OTHER_ROLE, replace(ACCOUNT, role_arn=ROLE))):
+        async with operator(Tenants(roles={"team/ci": annotation}), IdentityPolicy()) as issuer:
+            token = await issuer.issue(asking(identity))
+        assert role_of(aws, token) == ROLE
     assert (aws.calls[0].operation, aws.calls[0].access_key) == (WEB, "")
     assert aws.calls[0].session == "ecr-secret-operator@team"
-
-
-async def test_role_arn_takes_precedence_over_the_annotation(aws: LocalAws) -> None:
-    async with operator(Tenants(roles={"team/ci": OTHER_ROLE}), IdentityPolicy()) as issuer:
-        token = await issuer.issue(asking(replace(ACCOUNT, role_arn=ROLE)))
-    assert role_of(aws, token) == ROLE
 
 
 @pytest.mark.parametrize(
@@ -141,11 +140,10 @@ async def test_role_arn_takes_precedence_over_the_annotation(aws: LocalAws) -> N
         pytest.param({}, "does not exist", id="no such ServiceAccount"),
         pytest.param({"team/ci": None}, "spec.role_arn", id="no annotation"),
         pytest.param({"team/ci": "  "}, "EKS Pod Identity", id="an empty annotation"),
-        pytest.param({"team/ci": f"{ROLE} "}, "not a valid IAM role ARN", id="an annotation with a space"),
         pytest.param({"team/ci": "arn:aws:iam::*:role/x"}, "not a valid IAM role ARN", id="a wildcard"),
     ],
 )
-async def test_a_service_account_without_a_role_is_reported(
+async def test_an_account_without_a_role_is_refused(
     aws: LocalAws, roles: dict[str, str | None], words: str
 ) -> None:
     async with operator(Tenants(roles=roles)) as issuer:
@@ -156,42 +154,18 @@ async def test_a_service_account_without_a_role_is_reported(
     assert not aws.calls
 
 
-async def test_a_role_that_does_not_trust_the_account_is_reported_with_its_subject(aws: LocalAws) -> None:
-    aws.services.trust = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:other:ci"}))}
-    async with operator(Tenants(roles={"team/ci": ROLE})) as issuer:
-        error = await refusal(issuer, asking(ACCOUNT))
-    assert error.reason is Reason.ACCESS_DENIED
-    assert "trust policy for system:serviceaccount:team:ci" in error.message
-    assert ROLE in error.message
-
-
 # aws_iam_secret.
 
 
-async def test_the_keys_of_a_secret_sign_the_call(aws: LocalAws) -> None:
-    async with operator() as issuer:
-        token = await issuer.issue(asking(KEYS))
-    assert decode_token(token.password).access_key == OTHER_KEY
-    assert aws.count() == 1
-
-
-async def test_with_a_role_the_secrets_keys_assume_it_and_never_send_the_operators_external_id(
-    aws: LocalAws,
-) -> None:
+async def test_a_secrets_keys_sign_or_assume_its_role_without_our_external_id(aws: LocalAws) -> None:
     policy = IdentityPolicy(external_id="the-cluster", session_tags=True)
     async with operator(policy=policy) as issuer:
+        plain = await issuer.issue(asking(KEYS))
         token = await issuer.issue(asking(replace(KEYS, role_arn=ROLE)))
+    assert decode_token(plain.password).access_key == OTHER_KEY
     assert role_of(aws, token) == ROLE
-    assert (aws.calls[0].access_key, aws.calls[0].external_id) == (OTHER_KEY, "")
-
-
-async def test_refused_keys_are_reported_with_their_secret(aws: LocalAws) -> None:
-    aws.keys.known = {}
-    async with operator() as issuer:
-        error = await refusal(issuer, asking(KEYS))
-    assert error.reason is Reason.ACCESS_DENIED
-    assert "Secret team/keys" in error.message
-    assert OTHER_KEY not in error.message
+    (assumed,) = aws.select(STS)
+    assert (assumed.access_key, assumed.external_id, assumed.tags) == (OTHER_KEY, "", {})
 
 
 # How often STS is asked, and for whom.
@@ -255,12 +229,11 @@ async def test_a_silent_sts_of_one_region_delays_no_other(aws: LocalAws) -> None
         assert await stuck
 
 
-@pytest.mark.parametrize("body", ["html", "empty-object", "binary"])
-async def test_garbage_from_sts_is_reported_and_asked_for_again(aws: LocalAws, body: str) -> None:
-    aws.garble(body, operation=STS, times=1)
+async def test_garbage_from_sts_is_reported_and_asked_for_again(aws: LocalAws) -> None:
     async with operator() as issuer:
-        error = await refusal(issuer, asking(CHAINED))
-        assert isinstance(error, TransientError)
+        for body in ("html", "empty-object", "binary"):
+            aws.garble(body, operation=STS, times=1)
+            assert isinstance(await refusal(issuer, asking(CHAINED)), TransientError)
         assert await issuer.issue(asking(CHAINED))
 
 
@@ -315,7 +288,7 @@ CHANGES: dict[str, tuple[Identity, Change]] = {
 
 
 @pytest.mark.parametrize(("identity", "change"), CHANGES.values(), ids=CHANGES)
-async def test_the_basis_is_another_after_a_change_and_the_same_without_one(
+async def test_the_basis_changes_with_what_permits_the_identity(
     aws: LocalAws, identity: Identity, change: Change
 ) -> None:
     world = populated()
@@ -329,9 +302,7 @@ async def test_the_basis_is_another_after_a_change_and_the_same_without_one(
 
 
 @pytest.mark.parametrize("identity", [CHAINED, ACCOUNT, ACCOUNT_WITH_ROLE, KEYS, OPERATOR])
-async def test_a_token_bears_the_basis_of_the_call_that_got_it_and_it_is_read_once(
-    aws: LocalAws, identity: Identity
-) -> None:
+async def test_a_token_bears_its_basis_which_is_read_once(aws: LocalAws, identity: Identity) -> None:
     world = populated()
     async with operator(world, IdentityPolicy()) as issuer:
         token = await issuer.issue(asking(identity))
@@ -342,17 +313,16 @@ async def test_a_token_bears_the_basis_of_the_call_that_got_it_and_it_is_read_on
     assert token.basis not in repr(token) or identity == OPERATOR
 
 
-async def test_the_operators_own_identity_has_an_empty_basis_and_a_role_of_the_flag_a_constant_one() -> None:
+async def test_the_basis_of_the_operator_is_empty_that_of_the_flag_constant_and_all_differ_by_process() -> (
+    None
+):
     world = populated()
     async with operator(world, IdentityPolicy(permitted_roles=(ROLE,))) as issuer:
         assert await issuer.basis(OPERATOR) == ""
         assert await issuer.basis(CHAINED) == await issuer.basis(replace(CHAINED, namespace="other")) != ""
-    assert not world.read
-
-
-async def test_another_process_has_other_digests() -> None:
-    async with operator() as one, operator() as two:
-        assert await one.basis(KEYS) != await two.basis(KEYS)
+        assert not world.read
+        async with operator() as another:
+            assert await issuer.basis(KEYS) != await another.basis(KEYS)
 
 
 MISSING = Reason.CREDENTIALS_MISSING

@@ -16,9 +16,11 @@ from ecr_operator.aws.endpoints import (
     partitions,
     plain_http_warning,
 )
+from tests.aws.asking import PUBLIC
 
 OVERRIDE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
+LAB = {"AWS_REGION": "lab-one"}
 ASKED: dict[str, tuple[str, dict[str, str]]] = {
     "a region": ("eu-west-1", {}),
     "one to come": ("eu-north-9", {}),
@@ -28,8 +30,8 @@ ASKED: dict[str, tuple[str, dict[str, str]]] = {
     "isolated": ("us-isob-east-1", {}),
     "FIPS before": ("fips-us-east-1", {}),
     "FIPS after": ("us-east-1-fips", {}),
-    "the operator's own": ("lab-one", {"AWS_REGION": "lab-one"}),
-    "FIPS of the operator's own": ("fips-lab-one", {"AWS_REGION": "lab-one"}),
+    "the operator's own": ("lab-one", LAB),
+    "FIPS of the operator's own": ("fips-lab-one", LAB),
     "an endpoint for all": ("made-up", OVERRIDE),
     "an endpoint for ECR": ("made-up", {"AWS_ENDPOINT_URL_ECR": "https://ecr.lab"}),
 }
@@ -47,13 +49,12 @@ REFUSED: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("region", "environ"), ASKED.values(), ids=ASKED)
-def test_a_region_is_asked(region: str, environ: dict[str, str]) -> None:
-    check_region(TokenSource(region=region), environ)
-
-
-@pytest.mark.parametrize(("region", "environ"), REFUSED.values(), ids=REFUSED)
-def test_a_region_is_refused(region: str, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", [*ASKED, *REFUSED])
+def test_a_region_is_asked_or_refused(name: str) -> None:
+    region, environ = (ASKED | REFUSED)[name]
+    if name in ASKED:
+        check_region(TokenSource(region=region), environ)
+        return
     with pytest.raises(PermanentError) as caught:
         check_region(TokenSource(region=region), environ)
     assert caught.value.reason is Reason.INVALID_SPEC
@@ -61,21 +62,12 @@ def test_a_region_is_refused(region: str, environ: dict[str, str]) -> None:
 
 
 def test_ecr_public_is_asked_whatever_the_settings_are() -> None:
-    check_region(TokenSource(region="us-east-1", service="ecr-public"), {"AWS_REGION": "lab-one"})
+    check_region(PUBLIC, LAB)
 
 
-LISTED = {
-    "eu-west-1": True,
-    "cn-north-1": True,
-    "us-gov-west-1": True,
-    "eu-north-9": False,
-    "aws-global": False,
-}
-
-
-@pytest.mark.parametrize(("region", "listed"), LISTED.items())
-def test_a_region_is_listed_where_the_sdk_knows_it(region: str, *, listed: bool) -> None:
-    assert is_listed(region) is listed
+def test_a_region_is_listed_where_the_sdk_knows_it() -> None:
+    regions = ("eu-west-1", "cn-north-1", "us-gov-west-1", "eu-north-9", "aws-global")
+    assert [is_listed(region) for region in regions] == [True, True, True, False, False]
 
 
 def test_every_partition_has_a_default_region_of_its_own() -> None:
@@ -103,54 +95,40 @@ def test_any_safe_region_is_asked_or_refused_in_words(region: str) -> None:
     assert message.isprintable()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://ecr.example.com",
-        "http://localhost:4566",
-        "http://aws.localhost",
-        "http://127.0.0.1:4566",
-        "http://127.9.9.9",
-        "http://[::1]:4566",
-        "http://[",
-        "",
-    ],
-)
-def test_an_endpoint_with_tls_or_on_this_machine_is_not_warned_of(url: str) -> None:
-    assert plain_http_warning({"AWS_ENDPOINT_URL": url}) is None
+QUIET = ["https://ecr.example.com", "http://localhost:4566", "http://aws.localhost", "http://127.0.0.1:4566"]
+QUIET += ["http://127.9.9.9", "http://[::1]:4566", "http://[", ""]
+LOUD = ("http://user:pa55word@aws.example.com", "HTTP://10.0.0.1:80", " http://[fd00::1]/ ", "http://aws")
 
 
-@pytest.mark.parametrize(
-    "url", ["http://user:pa55word@aws.example.com", "HTTP://10.0.0.1:80", " http://[fd00::1]/ ", "http://aws"]
-)
-def test_an_endpoint_without_tls_on_another_machine_is_warned_of_by_its_variable(url: str) -> None:
+@pytest.mark.parametrize("url", [*QUIET, *LOUD])
+def test_only_an_endpoint_without_tls_on_another_machine_is_warned_of_by_its_variable(url: str) -> None:
     others = {"AWS_ENDPOINT_URLS": url, "OTHER_URL": url, "AWS_ENDPOINT_URL_ECR": "https://ecr.example.com"}
-    warning = plain_http_warning({**others, "AWS_ENDPOINT_URL_STS": url, "AWS_ENDPOINT_URL": url})
-    assert warning
-    assert warning.startswith("AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS: ")
+    warning = plain_http_warning({**others, "AWS_ENDPOINT_URL_STS": url, "AWS_ENDPOINT_URL": url}) or ""
+    assert warning.startswith("AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS: ") is (url in LOUD)
+    assert bool(warning) is (url in LOUD)
     assert "pa55word" not in warning
 
 
 EUROPE, CHINA = "arn:aws:iam::123456789012:role/puller", "arn:aws-cn:iam::123456789012:role/puller"
+# The region, and the roles on the way.
+ONE_PARTITION: list[tuple[str, ...]] = [
+    ("fips-us-east-1", EUROPE, ""),
+    ("cn-north-1", CHINA),
+    ("lab-one", CHINA),
+]
+ONE_PARTITION += [("cn-north-1", "", "arn:aws-new:iam::1:role/x")]
+TWO_PARTITIONS = [("eu-west-1", CHINA), ("eu-west-1", EUROPE, CHINA), ("eu-west-1", "", CHINA)]
 
 
-@pytest.mark.parametrize(
-    ("region", "roles"),
-    [
-        ("fips-us-east-1", [EUROPE, ""]),
-        ("cn-north-1", [CHINA]),
-        ("lab-one", [CHINA]),
-        ("cn-north-1", ["", "arn:aws-new:iam::1:role/x"]),
-    ],
-)
-def test_a_role_is_used_in_regions_of_its_partition(region: str, roles: list[str]) -> None:
-    check_partition(region, *roles)
+def test_a_role_is_used_in_regions_of_its_partition() -> None:
+    for case in ONE_PARTITION:
+        check_partition(*case)
 
 
-@pytest.mark.parametrize("roles", [[CHINA], [EUROPE, CHINA], ["", CHINA]])
-def test_a_role_is_denied_in_another_partition_with_both_named(roles: list[str]) -> None:
+@pytest.mark.parametrize("case", TWO_PARTITIONS)
+def test_a_role_is_denied_in_another_partition_with_both_named(case: tuple[str, ...]) -> None:
     with pytest.raises(PermanentError) as caught:
-        check_partition("eu-west-1", *roles)
+        check_partition(*case)
     assert caught.value.reason is Reason.ACCESS_DENIED
     assert "partition aws-cn," in caught.value.message
     assert "is in aws," in caught.value.message

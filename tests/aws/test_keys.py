@@ -1,6 +1,5 @@
 """The keys in a tenant's Secret: read, trimmed, or refused by name."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -9,40 +8,35 @@ from hypothesis import strategies as st
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.aws.keys import AwsKeys, read_iam_keys
+from ecr_operator.aws.keys import read_iam_keys
 from tests.aws.conftest import ACCESS_KEY as KEY
 from tests.aws.conftest import SECRET_KEY as SECRET
 
 GOOD = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 
 
-@pytest.mark.parametrize("around", ["{}", "{}\n", "{}\r\n", " {}\t"], ids=repr)
-def test_white_space_around_a_value_is_ignored(around: str) -> None:
-    keys = read_iam_keys({name: around.format(value) for name, value in GOOD.items()}, "Secret a/b")
-    assert (keys.access_key, keys.secret_key, keys.session_token) == (KEY, SECRET, None)
-
-
-def test_a_session_token_goes_along() -> None:
-    assert read_iam_keys({**GOOD, "aws_session_token": "t"}, "Secret a/b").session_token == "t"  # noqa: S105
-
-
-NAMES = {
-    "capitals, as of the variables": str.upper,
-    "small letters": str.lower,
-    "a mixture": str.title,
+TOKEN = {"aws_session_token": "t"}
+READ = {
+    "plain values": (GOOD, None),
+    "a session token": (GOOD | TOKEN, "t"),
+    "capitals, as of the variables": ({name.upper(): value for name, value in (GOOD | TOKEN).items()}, "t"),
+    "a mixture of cases": ({name.title(): value for name, value in (GOOD | TOKEN).items()}, "t"),
+    "both spellings with one value": (
+        GOOD | {name.upper(): f"{value}\n" for name, value in GOOD.items()},
+        None,
+    ),
+    **{
+        repr(around): ({name: around.format(value) for name, value in GOOD.items()}, None)
+        for around in ("{}\n", "{}\r\n", " {}\t")
+    },
 }
 
 
-@pytest.mark.parametrize("spell", NAMES.values(), ids=NAMES)
-def test_the_names_are_accepted_in_any_case(spell: Callable[[str], str]) -> None:
-    data = {spell(name): value for name, value in {**GOOD, "aws_session_token": "t"}.items()}
+@pytest.mark.parametrize(("data", "session_token"), READ.values(), ids=READ)
+def test_keys_are_read_in_any_case_and_stripped(data: dict[str, str], session_token: str | None) -> None:
     keys = read_iam_keys(data, "Secret a/b")
-    assert (keys.access_key, keys.secret_key, keys.session_token) == (KEY, SECRET, "t")
-
-
-def test_both_spellings_with_one_value_are_good() -> None:
-    both = {**GOOD, **{name.upper(): f"{value}\n" for name, value in GOOD.items()}}
-    assert read_iam_keys(both, "Secret a/b").access_key == KEY
+    assert (keys.access_key, keys.secret_key, keys.session_token) == (KEY, SECRET, session_token)
+    assert repr(keys) == "AwsKeys()", "nothing of them is shown"
 
 
 @pytest.mark.parametrize("name", [*GOOD, "aws_session_token"])
@@ -52,17 +46,15 @@ def test_both_spellings_with_two_values_are_named_and_neither_is_used(name: str)
     assert f"{name} and {name.upper()} with different values" in caught.value.message
 
 
+RENAME = 'Rename its key "{}" to aws_access_key_id.'
+FILE = 'Its key "{}" looks like a credentials file; expected are the values themselves'
+EXPECTED = "Expected are the keys aws_access_key_id and aws_secret_access_key"
 OTHERS = {
-    "access-key-id": 'Rename its key "access-key-id" to aws_access_key_id.',
-    "aws-access-key-id": 'Rename its key "aws-access-key-id" to aws_access_key_id.',
-    "accessKeyId": 'Rename its key "accessKeyId" to aws_access_key_id.',
-    "AccessKey": 'Rename its key "AccessKey" to aws_access_key_id.',
-    "AWS_ACCESS_KEY": 'Rename its key "AWS_ACCESS_KEY" to aws_access_key_id.',
-    "credentials": 'Its key "credentials" looks like a credentials file; expected are the values themselves',
-    "config": 'Its key "config" looks like a credentials file; expected are the values themselves',
-    "Credentials": "looks like a credentials file",
-    "username": "Expected are the keys aws_access_key_id and aws_secret_access_key",
-    "secret-access-key": "Expected are the keys aws_access_key_id and aws_secret_access_key",
+    **dict.fromkeys(
+        ("access-key-id", "aws-access-key-id", "accessKeyId", "AccessKey", "AWS_ACCESS_KEY"), RENAME
+    ),
+    **dict.fromkeys(("credentials", "config", "Credentials"), FILE),
+    **dict.fromkeys(("username", "secret-access-key"), EXPECTED),
 }
 
 
@@ -71,7 +63,7 @@ def test_another_name_is_refused_with_what_is_expected(name: str, words: str) ->
     with pytest.raises(PermanentError) as caught:
         read_iam_keys({name: KEY, "aws_secret_access_key": SECRET}, "Secret a/b")
     assert caught.value.message.startswith("Secret a/b has no aws_access_key_id. ")
-    assert words in caught.value.message
+    assert words.format(name) in caught.value.message
     assert KEY not in caught.value.message
 
 
@@ -104,8 +96,3 @@ def test_an_invalid_key_is_named_and_never_shown(changes: dict[str, str | None],
 def test_no_contents_of_a_secret_are_an_unexpected_error(data: dict[str, str]) -> None:
     with suppress(PermanentError):
         assert read_iam_keys({"aws_secret_access_key": SECRET, **data}, "Secret a/b")
-
-
-def test_keys_show_nothing_of_themselves() -> None:
-    keys = AwsKeys(access_key=KEY, secret_key=SECRET, session_token="session")  # noqa: S106
-    assert repr(keys) == "AwsKeys()"

@@ -10,7 +10,7 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.whoami import WhoAmI
 from ecr_operator.core.ports import SystemClock
 from lab.aws import LocalAws
-from tests.aws.conftest import ACCESS_KEY, SECRET_KEY
+from tests.aws.conftest import ACCESS_KEY, SECRET_KEY, Environ
 
 REGION = "us-east-1"
 
@@ -42,16 +42,15 @@ async def test_keys_that_aws_refuses_are_reported_without_being_shown(aws: Local
     with pytest.raises(OperatorError, match="does not accept the keys") as caught:
         await me.arn(REGION)
     shown = f"{caught.value!r} {caught.value.__cause__!r}"
-    assert ACCESS_KEY not in shown
-    assert SECRET_KEY not in shown
+    assert [key for key in (ACCESS_KEY, SECRET_KEY) if key in shown] == []
 
 
 @pytest.mark.usefixtures("user")
-@pytest.mark.parametrize("body", ["html", "empty"])
-async def test_an_unreadable_answer_is_an_operator_error(aws: LocalAws, me: WhoAmI, body: str) -> None:
-    aws.garble(body)
-    with pytest.raises(OperatorError):
-        await me.arn(REGION)
+async def test_an_unreadable_answer_is_an_operator_error(aws: LocalAws, me: WhoAmI) -> None:
+    for body in ("html", "empty"):
+        aws.garble(body, times=1)
+        with pytest.raises(OperatorError):
+            await me.arn(REGION)
 
 
 REGIONS = {
@@ -64,10 +63,9 @@ REGIONS = {
 
 @pytest.mark.parametrize(("variables", "region"), REGIONS.values(), ids=REGIONS)
 async def test_the_region_is_the_sdks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], region: str
+    environ: Environ, tmp_path: Path, variables: dict[str, str], region: str
 ) -> None:
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(folder=tmp_path))
+    environ(**{name: value.format(folder=tmp_path) for name, value in variables.items()})
     async with WhoAmI(SystemClock()) as me:
         assert me.region == region

@@ -28,10 +28,6 @@ _OF_A_SECRET: Final = {"apiVersion", "kind", "metadata", "type", "data", "string
 _WHERE_ALL_ARE: Final = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}
 
 
-class NotSupportedError(Exception):
-    """The bundle can't be installed this way."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """The manifests of a bundle, its ClusterServiceVersion apart."""
@@ -50,11 +46,10 @@ def load(folder: Path = ROOT / "bundle") -> Bundle:
 def installation(bundle: Bundle, namespace: str, targets: Sequence[str]) -> list[Json]:
     """Return what OLM creates in a namespace for an OperatorGroup with these targets.
 
-    Raises NotSupportedError where the install mode is none of the bundle's.
+    The install mode must be one of the bundle's.
     """
     mode = _mode(namespace, targets)
-    if {"type": mode, "supported": True} not in bundle.csv["spec"]["installModes"]:
-        raise NotSupportedError(mode)
+    assert {"type": mode, "supported": True} in bundle.csv["spec"]["installModes"]
     return [
         *(_manifest(each, namespace) for each in bundle.others),
         *_accounts(bundle.csv, namespace),

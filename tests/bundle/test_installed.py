@@ -1,22 +1,19 @@
 """What OLM makes of the bundle in each install mode, and that the operator does its job with just that."""
 
 from collections.abc import AsyncIterator
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass
 
 import pytest
 import yaml
 
-from lab import audit, rights
+from lab import rights
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.waiting import wait_for
 from tests.bundle import olm
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.manifests.installation import CONFIG, token_of
+from tests.manifests.installation import CONFIG, Installation, token_of
 
 KEYS = {"aws_access_key_id": "AKIAOFTHESECRET00000", "aws_secret_access_key": "lab-secret-key"}
 MODES = {
@@ -34,20 +31,14 @@ PLACES = ("home", "team-a", "team-b", "outside")
 
 
 @dataclass(slots=True, kw_only=True)
-class Installed(Scene):
-    """A stage whose operator is what OLM installed in the stage's namespace.
+class Installed(Installation):
+    """A scene whose operator is what OLM installed in the scene's namespace.
 
     Attributes:
         objects: all that OLM created.
-        account_token: of the operator's ServiceAccount.
     """
 
     objects: list[Json]
-    account_token: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        self.kubeconfig = self.plane.write_kubeconfig("olm", token=self.account_token)
-        self.since = self.begun = audit.mark(self.plane.audit_log)
 
     @property
     def deployment(self) -> Json:
@@ -73,12 +64,6 @@ class Installed(Scene):
 
 
 @pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    async with LocalAws() as local:
-        yield local
-
-
-@pytest.fixture
 async def places(api: Api) -> AsyncIterator[dict[str, str]]:
     """The namespaces of a test, by what they are."""
     names = {place: await api.create_namespace(place) for place in PLACES}
@@ -86,19 +71,14 @@ async def places(api: Api) -> AsyncIterator[dict[str, str]]:
     for name in names.values():
         for resource in (ECR_SECRETS, ARGO_SECRETS, SECRETS):
             await api.delete_all(resource, name)
-
-
-@pytest.fixture(params=list(MODES))
-def mode(request: pytest.FixtureRequest) -> str:
-    """The install mode, and so what is targeted."""
-    return str(request.param)
+        await api.end_namespace(name)
 
 
 @pytest.fixture
 async def installed(
     mode: str, control_plane: ControlPlane, api: Api, aws: LocalAws, places: dict[str, str]
 ) -> AsyncIterator[Installed]:
-    """The bundle as OLM installs it in the mode of the test."""
+    """The bundle as OLM installs it in the mode that the test has as a parameter."""
     home = places["home"]
     objects = olm.installation(olm.load(), home, [places.get(place, place) for place in MODES[mode]])
     for each in objects:
@@ -113,6 +93,17 @@ async def installed(
             await api.delete(await api.resource_of(each), each["metadata"]["name"])
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_has_rights_in_its_own_namespace_and_its_targets_only_and_brings_no_secret(
+    installed: Installed, places: dict[str, str], mode: str
+) -> None:
+    having = {place for place, name in places.items() if await _may_write_secrets(installed, name)}
+    assert having == ({*places} if mode == "AllNamespaces" else {"home", *MODES[mode]})
+    assert await installed.api.list(SECRETS, installed.namespace) == []
+
+
+# In the other two modes it has the same rights in one namespace.
+@pytest.mark.parametrize("mode", ["MultiNamespace", "AllNamespaces"])
 async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
     installed: Installed, places: dict[str, str], mode: str
 ) -> None:
@@ -128,42 +119,11 @@ async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
             await stages[place].ready("charts", kind=ARGO_SECRETS)
             assert (await stages[place].token("pull-login")).access_key == KEYS["aws_access_key_id"]
             await stages[place].delete("pull-login")
-            await wait_for(partial(stages[place].find_secret, "pull-login"), 5, f"the repair in {place}")
+            await stages[place].appears("pull-login")
     for place in set(places) - set(targets):
         assert "status" not in await stages[place].resource("pull")
         assert await stages[place].find_secret("pull-login") is None
     assert installed.refusals() == []
-
-
-async def test_it_has_rights_in_its_own_namespace_and_its_targets_only(
-    installed: Installed, places: dict[str, str], mode: str
-) -> None:
-    having = {place for place, name in places.items() if await _may_write_secrets(installed, name)}
-    assert having == ({*places} if mode == "AllNamespaces" else {"home", *MODES[mode]})
-
-
-async def test_no_secret_comes_with_the_bundle(installed: Installed) -> None:
-    assert await installed.api.list(SECRETS, installed.namespace) == []
-    assert "Secret" not in {each["kind"] for each in installed.objects}
-
-
-async def test_an_example_among_the_manifests_would_be_installed_as_a_core_secret(
-    api: Api, places: dict[str, str]
-) -> None:
-    bundle = olm.load()
-    faulty = replace(bundle, others=(ecr_secret("sample"),))
-    objects = olm.installation(faulty, places["home"], [places["home"]])
-    (stray,) = (each for each in objects if each["kind"] == "Secret")
-    await api.apply(stray, manager="olm")
-    assert (await api.get(SECRETS, "sample", places["home"]))["type"] == "Opaque"
-    assert await api.find(ECR_SECRETS, "sample", places["home"]) is None
-
-
-def test_a_mode_that_is_not_supported_is_refused() -> None:
-    bundle = deepcopy(olm.load())
-    bundle.csv["spec"]["installModes"][0]["supported"] = False
-    with pytest.raises(olm.NotSupportedError, match="OwnNamespace"):
-        olm.installation(bundle, "home", ["home"])
 
 
 def _stage(installed: Installed, namespace: str) -> Scene:

@@ -1,7 +1,5 @@
 """`check`: how rights are reported, and the checks of AWS."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from ecr_operator.cli.check import Result, conclusion, rights_result
@@ -20,12 +18,6 @@ EXTRA = Need(
     granted_by="x",
     required=False,
 )
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    async with LocalAws() as local:
-        yield local
 
 
 def lacks(need: Need, verb: str, namespace: str = "") -> Right:

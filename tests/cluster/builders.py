@@ -34,11 +34,6 @@ def core_secret(name: str, **metadata: Any) -> Json:
     }
 
 
-def config_map(name: str) -> Json:
-    """Make a ConfigMap."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
-
-
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> Json:
     spec = {"generated_secret_name": f"{name}-login", "frequency": "10h", **spec}
     return {

@@ -1,33 +1,71 @@
-"""Tests that wait at the same time.
+"""The tests of this folder run side by side, because most of them wait most of the time.
 
-A test under `@concurrent(n)` is a coroutine. All selected ones run on an event loop in a thread of its own,
-at most n of those with the same n at once, and each pytest test waits for its own coroutine. Those whose
-first parameter is `rough` run one after another on the rough control plane; one with `alone` gets its own.
+A test is a coroutine whose first parameter names its stage (`tests.cluster.stages`); all others are
+parameters of the test, or `tmp_path`. All selected ones run on an event loop in a thread of its own, and
+each pytest test waits for its own coroutine. How many run at once depends on the stage and on `@waits`; a
+test may take `_LONGEST` seconds from when its turn comes.
 """
 
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 import pytest
 
-from lab import rights
-from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS
-from lab.aws import LocalAws
-from lab.control_plane import ControlPlane
-from tests.cluster.scene import Scene
+from tests.cluster.stages import STAGES, Planes
 
 Coroutine = Callable[..., Awaitable[None]]
-Test = Callable[..., None]
 
 _LONGEST: Final = 240.0
-WAITING: Final = 100  # for tests that mostly wait
-BUSY: Final = 1  # for tests that keep the cores busy
+_WHOLE_RUN: Final = 1800.0
+# At once of those that neither wait nor share a plane that bears only one.
+_AT_ONCE: Final = 6
+_WAITING: Final = 100
+_WAITS: Final = "waits"
+
+
+def waits(run: Coroutine) -> Coroutine:
+    """Mark a test that mostly waits: all of them run at once."""
+    setattr(run, _WAITS, True)
+    return run
+
+
+class ConcurrentModule(pytest.Module):
+    """A module whose coroutines with a stage become concurrent tests."""
+
+    def collect(self) -> Any:
+        """Replace the coroutines, then collect."""
+        for name, found in vars(self.obj).items():
+            if name.startswith("test") and inspect.iscoroutinefunction(found) and _stage_of(found) in STAGES:
+                setattr(self.obj, name, _test_of(found))
+        return super().collect()
+
+
+def _stage_of(run: Coroutine) -> str:
+    return next(iter(inspect.signature(run).parameters), "")
+
+
+def _test_of(run: Coroutine) -> Callable[..., None]:
+    """Return a test that waits for a coroutine, with the same name, marks and parameters."""
+
+    def test(**given: Any) -> None:
+        given["concurrent_tests"].wait(given["request"].node.nodeid)
+
+    _, *parameters = inspect.signature(run).parameters
+    names = ("concurrent_tests", "request", *(name for name in parameters if name != "tmp_path"))
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    signature = inspect.Signature([inspect.Parameter(name, keyword) for name in names])
+    vars(test).update(vars(run), __signature__=signature, coroutine=run)
+    test.__name__, test.__doc__, test.__module__ = run.__name__, run.__doc__, run.__module__
+    timed: Callable[..., None] = pytest.mark.timeout(_WHOLE_RUN)(test)
+    return timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,52 +74,36 @@ class Case:
 
     name: str
     run: Coroutine
-    at_once: int | str
-    values: tuple[Any, ...]
+    values: dict[str, Any]
 
+    @property
+    def stage(self) -> str:
+        """The name of its stage."""
+        return _stage_of(self.run)
 
-def concurrent(at_once: int = 4) -> Callable[[Coroutine], Test]:
-    """Make a test of a coroutine; its first argument is `scene`, `rough` or `alone`, the rest parameters."""
-
-    def decorate(run: Coroutine) -> Test:
-        stage, *parameters = inspect.signature(run).parameters
-
-        def test(**given: Any) -> None:
-            given["concurrent_tests"].wait(given["request"].node.nodeid)
-
-        names = ("concurrent_tests", "request", *parameters)
-        signature = inspect.Signature(
-            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
-        )
-        pace = stage if stage in {"rough", "alone"} else at_once
-        about = {"run": run, "at_once": pace, "parameters": parameters}
-        vars(test).update(__signature__=signature, about=about, __module__=run.__module__)
-        test.__name__ = run.__name__
-        test.__doc__ = run.__doc__
-        timed: Test = pytest.mark.timeout(_LONGEST)(test)
-        return timed
-
-    return decorate
+    @property
+    def pace(self) -> tuple[str, int]:
+        """With which others it takes turns, and how many of them run at once."""
+        if lane := STAGES[self.stage].lane:
+            return lane, 1
+        waiting = getattr(self.run, _WAITS, False)
+        return ("waits", _WAITING) if waiting else ("", _AT_ONCE)
 
 
 def case_of(item: pytest.Item) -> Case | None:
     """Return the case of a concurrent test; None for any other test."""
-    about = getattr(getattr(item, "function", None), "about", None)
-    if about is None:
-        return None
+    run = getattr(getattr(item, "function", None), "coroutine", None)
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    values = tuple(params[name] for name in about["parameters"])
-    return Case(name=item.nodeid, run=about["run"], at_once=about["at_once"], values=values)
+    return Case(name=item.nodeid, run=run, values=params) if run else None
 
 
 class ConcurrentTests:
     """Runs cases on a loop of its own; use it as a context manager."""
 
-    def __init__(self, cases: Sequence[Case], plane: ControlPlane, rough_plane: ControlPlane | None) -> None:
+    def __init__(self, cases: Sequence[Case], planes: Planes) -> None:
         """Prepare; entering the context starts all cases."""
         self._cases = cases
-        self._plane = plane
-        self._rough_plane = rough_plane
+        self._planes = planes
         self._loop = asyncio.new_event_loop()
         self._results: dict[str, Future[None]] = {case.name: Future() for case in cases}
 
@@ -94,72 +116,52 @@ class ConcurrentTests:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Cancel what still runs, and end the thread."""
+        """Cancel what still runs, and end the thread. Raises AssertionError if a test left a task behind."""
+        finished = self._running.done()
         self._running.cancel()
-        asyncio.run_coroutine_threadsafe(_others_end(), self._loop).result(30)
+        left = asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        assert not (finished and left), f"left behind: {left}"
 
     def wait(self, name: str) -> None:
         """Wait for a case's end; raise what it raised."""
         self._results[name].result()
 
     async def _run_all(self) -> None:
-        turns: dict[int | str, asyncio.Semaphore] = {}
-        for case in self._cases:
-            size = case.at_once if isinstance(case.at_once, int) else 1
-            turns.setdefault(case.at_once, asyncio.Semaphore(size))
+        turns = {case.pace: asyncio.Semaphore(case.pace[1]) for case in self._cases}
         async with asyncio.TaskGroup() as group:
             for case in self._cases:
-                group.create_task(self._run(case, turns[case.at_once]), name=case.name)
+                group.create_task(self._run(case, turns[case.pace]), name=case.name)
 
     async def _run(self, case: Case, turn: asyncio.Semaphore) -> None:
-        result = self._results[case.name]
-        logs: list[str] = []
+        result, logs = self._results[case.name], list[str]()
         try:
-            async with turn, self._plane_for(case) as plane, _scene_on(plane) as scene:
-                logs = scene.logs
-                await case.run(scene, *case.values)
+            async with turn, asyncio.timeout(_LONGEST), STAGES[case.stage].open(self._planes, logs) as stage:
+                with _filled(case) as values:
+                    await case.run(stage, **values)
         except Exception as error:  # noqa: BLE001 - the test raises it
             error.add_note("\n".join(logs))
             result.set_exception(error)
         else:
             result.set_result(None)
 
-    @asynccontextmanager
-    async def _plane_for(self, case: Case) -> AsyncIterator[ControlPlane]:
-        if case.at_once == "alone":
-            with ExitStack() as stack:
-                yield await asyncio.to_thread(stack.enter_context, ControlPlane())
-        elif case.at_once == "rough" and self._rough_plane:
-            yield self._rough_plane
-        else:
-            yield self._plane
-
 
 @contextmanager
-def concurrent_tests_of(request: pytest.FixtureRequest, plane: ControlPlane) -> Iterator[ConcurrentTests]:
-    """Run the cases of all selected tests."""
-    cases = [case for item in request.session.items if (case := case_of(item))]
-    rough = any(case.at_once == "rough" for case in cases)
-    rough_plane = request.getfixturevalue("rough_plane") if rough else None
-    with ConcurrentTests(cases, plane, rough_plane) as running:
-        yield running
+def _filled(case: Case) -> Iterator[dict[str, Any]]:
+    """Yield the values of a case's parameters, with a folder where it asks for one."""
+    if "tmp_path" not in inspect.signature(case.run).parameters:
+        yield case.values
+        return
+    with TemporaryDirectory() as folder:
+        yield {**case.values, "tmp_path": Path(folder)}
 
 
-async def _others_end() -> None:
+async def _end_others() -> list[str]:
+    """End all other tasks of this loop, and return them."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _scene_on(plane: ControlPlane) -> AsyncIterator[Scene]:
-    async with plane.api() as api, LocalAws() as aws:
-        if len(await api.list(CRDS)) < len((ECR_SECRETS, ARGO_SECRETS)):
-            await api.install_crds()
-        await rights.grant(api)
-        scene = Scene(plane=plane, api=api, aws=aws, namespace=await api.create_namespace())
-        yield scene
-        await scene.clear()
-        assert scene.refusals() == []
+    return [str(task) for task in others]

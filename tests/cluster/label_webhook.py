@@ -2,11 +2,8 @@
 
 import base64
 import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from aiohttp import web
@@ -33,7 +30,7 @@ async def overwriting(scene: Scene, label: str, value: str) -> AsyncIterator[Non
     runner = web.AppRunner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_context(authority))
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=authority.server_context())
         await site.start()
         port = runner.addresses[0][1]
         configuration = _configuration(scene, f"https://127.0.0.1:{port}/", authority)
@@ -83,16 +80,6 @@ def _configuration(scene: Scene, url: str, authority: Authority) -> Json:
         "metadata": {"name": scene.namespace},
         "webhooks": [webhook],
     }
-
-
-def _context(authority: Authority) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with TemporaryDirectory() as folder:
-        certificate, key = Path(folder, "certificate"), Path(folder, "key")
-        for file, content in zip((certificate, key), authority.serving(), strict=True):
-            file.write_bytes(content)
-        context.load_cert_chain(certificate, key)
-    return context
 
 
 async def _stored(scene: Scene, label: str, written: str, stored: str) -> bool:

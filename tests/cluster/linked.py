@@ -1,30 +1,26 @@
 """ServiceAccounts as tests make, change and read them, and operators with just the rights of a component."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from lab.api import SERVICE_ACCOUNTS, ApiError, Json
 from lab.audit import Request
-from lab.waiting import wait_for
+from lab.waiting import LONG, wait_for
 from tests.cluster.scene import Scene
+from tests.cluster.users import GROUP, allow, rule
 
 ACCOUNT_WRITE: Final = Request("patch", "serviceaccounts", "")
 COMPONENT: Final = Path("config/rbac/link-service-accounts/rules/role.yaml")
 LABEL: Final = "ecr.mobb.redhat.com/linked"
 LINKS: Final = "ecr.mobb.redhat.com/links"
 
-_GROUP = "rbac.authorization.k8s.io"
-_RULES = [
-    {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    },
-    {"apiGroups": ["ecr.mobb.redhat.com"], "resources": ["*"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-]
+_RULES: Final = (
+    rule("", ["secrets"], "get", "list", "watch", "create", "patch", "delete"),
+    rule(GROUP, ["*"], "get", "list", "watch", "patch"),
+    rule("events.k8s.io", ["events"], "create"),
+)
 
 
 def link(name: str = "builder", *uses: str) -> Json:
@@ -70,7 +66,7 @@ async def edit(scene: Scene, patch: Json, name: str = "builder") -> Json:
 
 
 async def until_linked(
-    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = 15
+    scene: Scene, name: str = "builder", *, pull: list[str], mount: list[str], within: float = LONG
 ) -> Json:
     """Wait until a ServiceAccount has just these links, and return it."""
 
@@ -83,27 +79,14 @@ async def until_linked(
 
 async def limited(scene: Scene) -> None:
     """Run the scene's operators as a user without any right to ServiceAccounts."""
-    await _grant(scene, "manager", _RULES)
+    await allow(scene, scene.user, *_RULES)
     scene.kubeconfig = scene.plane.write_kubeconfig(scene.user)
 
 
 async def grant_component(scene: Scene) -> None:
     """Give the scene's user what the component has, in its namespace."""
     rules = yaml.safe_load(COMPONENT.read_text(encoding="utf-8"))["rules"]
-    await _grant(scene, "links", rules)
-
-
-async def _grant(scene: Scene, name: str, rules: list[dict[str, Any]]) -> None:
-    place = {"metadata": {"name": name, "namespace": scene.namespace}, "apiVersion": f"{_GROUP}/v1"}
-    await scene.create(
-        {**place, "kind": "Role", "rules": rules},
-        {
-            **place,
-            "kind": "RoleBinding",
-            "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": name},
-            "subjects": [{"apiGroup": _GROUP, "kind": "User", "name": scene.user}],
-        },
-    )
+    await allow(scene, scene.user, *rules, name="links")
 
 
 async def add_as_somebody(scene: Scene, prefix: str, count: int, name: str = "builder") -> list[str]:

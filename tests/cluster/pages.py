@@ -1,7 +1,7 @@
 """What an operator's process serves over HTTP."""
 
 from lab.operator import OperatorProcess
-from lab.waiting import wait_for
+from lab.waiting import LONG, wait_for
 from tests.telemetry.reading import Scrape
 from tests.telemetry.web import Heard, ask
 
@@ -19,7 +19,7 @@ async def scrape(operator: OperatorProcess) -> Scrape:
 
 
 async def shows(
-    operator: OperatorProcess, value: float, name: str, within: float = 10, **labels: str
+    operator: OperatorProcess, value: float, name: str, within: float = LONG, **labels: str
 ) -> Scrape:
     """Wait until the samples of a name have this sum, and return the scrape that says so."""
 

@@ -1,9 +1,9 @@
 """One test's scene: a namespace, a local AWS, operators that watch the namespace, and their results."""
 
 import asyncio
-import time
+import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from lab.aws import IssuedToken, LocalAws
 from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
 from lab.secrecy import shows
-from lab.waiting import wait_for
+from lab.waiting import LONG, wait_for
 from tests.cluster import reading
 
 SECRET_WRITE = Request("patch", "secrets", "")
@@ -24,6 +24,7 @@ STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
 ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
 
 _READING = {"get", "list", "watch"}
+_AT_A_TIME = 8
 _TALKATIVE = "--zap-log-level=debug"
 # An absence can't be waited for: where nothing should happen, nothing may happen this long.
 QUIET = 1.0
@@ -41,7 +42,7 @@ class Scene:
         since: the moment from which requests count.
         kubeconfig: of the operators; they have the rights that an installation has, and no other.
         begun: when this scene was set up.
-        logs: the end of the log of each operator that has run.
+        show: gets the end of the log of each operator that has run.
     """
 
     plane: ControlPlane
@@ -51,7 +52,7 @@ class Scene:
     since: Mark = field(init=False)
     kubeconfig: Path = field(init=False)
     begun: Mark = field(init=False)
-    logs: list[str] = field(default_factory=list)
+    show: Callable[[str], object] = print
 
     def __post_init__(self) -> None:
         self.kubeconfig = self.plane.write_kubeconfig(self.user, groups=(rights.OPERATORS,))
@@ -64,28 +65,41 @@ class Scene:
 
     @asynccontextmanager
     async def operator(
-        self, *arguments: str, watch: str | None = None, env: Mapping[str, str | None] | None = None
+        self,
+        *arguments: str,
+        watch: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        forked: bool = True,
     ) -> AsyncIterator[OperatorProcess]:
-        """Run an operator for the namespace, or those in `watch`; pytest shows its log if the test fails.
+        """Run an operator for the namespace, or those in `watch`; its log is shown if the test fails.
 
         It logs at DEBUG, and whatever the test is about, no token may be in its log.
         """
         environment = {"WATCH_NAMESPACE": self.namespace if watch is None else watch, **(env or {})}
         async with OperatorProcess(
-            _TALKATIVE, *arguments, kubeconfig=self.kubeconfig, aws_endpoint=self.aws.url, env=environment
+            _TALKATIVE,
+            *arguments,
+            kubeconfig=self.kubeconfig,
+            aws_endpoint=self.aws.url,
+            env=environment,
+            forked=forked,
         ) as process:
             try:
                 yield process
             finally:
-                self.logs.append(process.tail(60))
-                print(self.logs[-1])
+                self.show(process.tail(60))
             said = process.log.read_text(errors="replace")
             assert shows(said, self.aws.services.passwords) == []
 
     async def create(self, *manifests: Json) -> None:
-        """Create objects in the namespace."""
-        for manifest in manifests:
-            await self.api.create(manifest, self.namespace)
+        """Create objects in the namespace, several at a time."""
+        turn = asyncio.Semaphore(_AT_A_TIME)
+
+        async def create(manifest: Json) -> None:
+            async with turn:
+                await self.api.create(manifest, self.namespace)
+
+        await asyncio.gather(*map(create, manifests))
 
     async def change(self, name: str, spec: Mapping[str, Any], kind: Resource = ECR_SECRETS) -> None:
         """Change fields of a resource's spec."""
@@ -120,11 +134,11 @@ class Scene:
         """Return core Secrets, whole."""
         return [await self.secret(name) for name in names]
 
-    async def appears(self, name: str, within: float = 10) -> Json:
+    async def appears(self, name: str, within: float = LONG) -> Json:
         """Wait for a core Secret, and return it."""
         return await wait_for(lambda: self.find_secret(name), within, f"the Secret {name}")
 
-    async def gone(self, *names: str, within: float = 10) -> None:
+    async def gone(self, *names: str, within: float = LONG) -> None:
         """Wait until core Secrets are gone."""
 
         async def look() -> bool:
@@ -132,7 +146,7 @@ class Scene:
 
         await wait_for(look, within, f"{names} gone")
 
-    async def renewed(self, name: str, serial: int, within: float = 15) -> None:
+    async def renewed(self, name: str, serial: int, within: float = LONG) -> None:
         """Wait until a generated Secret holds the token of that number, counted by the local AWS."""
 
         async def look() -> bool:
@@ -144,31 +158,16 @@ class Scene:
 
         await wait_for(look, within, f"token {serial} in {name}")
 
-    async def stays_alive(self, *names: str, until: float) -> int:
-        """Check until that epoch second that Secrets hold live tokens; return how many tokens were seen."""
-        serials: set[int] = set()
-        while time.time() < until:
-            # Before the question, since the answer may be older than its arrival.
-            asked_at = time.time()
-            found = {each["metadata"]["name"]: each for each in await self.api.list(SECRETS, self.namespace)}
-            for name in names:
-                token = reading.token(found[name])
-                left = token.expires_at - asked_at
-                assert left > 0, f"{name} holds a token that expired {-left:.2f} s ago"
-                serials.add(token.serial)
-            await asyncio.sleep(0.1)
-        return len(serials)
-
     async def token(self, name: str) -> IssuedToken:
         """Return the token in a generated Secret."""
         return reading.token(await self.secret(name))
 
-    async def ready(self, *names: str, kind: Resource = ECR_SECRETS, within: float = 20) -> list[Json]:
+    async def ready(self, *names: str, kind: Resource = ECR_SECRETS, within: float = LONG) -> list[Json]:
         """Wait until resources are Ready and refreshed in their present generation, and return them."""
         return [await self.told(name, "True", "Refreshed", kind=kind, within=within) for name in names]
 
     async def told(
-        self, name: str, status: str, reason: str, *, kind: Resource = ECR_SECRETS, within: float = 20
+        self, name: str, status: str, reason: str, *, kind: Resource = ECR_SECRETS, within: float = LONG
     ) -> Json:
         """Wait until the condition Refreshed is that for the present generation, and return the resource."""
 
@@ -178,6 +177,11 @@ class Scene:
             return resource if said and reading.is_current(resource) else None
 
         return await wait_for(look, within, f"{name}: Refreshed {status} {reason}")
+
+    def intervals(self, region: str) -> list[float]:
+        """Return the seconds between calls to AWS in a region."""
+        times = [call.at for call in self.aws.select(region=region)]
+        return [later - earlier for earlier, later in itertools.pairwise(times)]
 
     async def events(self, name: str) -> list[str]:
         """Return the reasons of the Events about an object, in order of their time."""
@@ -211,7 +215,7 @@ class Scene:
 
     async def writes_are(self, expected: Mapping[Request, int], name: str | None = None) -> None:
         """Check that these writes come, and no other for a while after."""
-        await wait_for(lambda: self.writes(name) == expected, 10, f"the writes {expected}")
+        await wait_for(lambda: self.writes(name) == expected, what=f"the writes {expected}")
         await asyncio.sleep(QUIET)
         assert self.writes(name) == expected
 
@@ -227,4 +231,4 @@ class Scene:
                 sum(number for request, number in self.requests().items() if request.verb == "watch") >= count
             )
 
-        await wait_for(watches, 20, "the operator's watches")
+        await wait_for(watches, what="the operator's watches")

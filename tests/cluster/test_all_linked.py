@@ -3,7 +3,6 @@
 from lab.api import SERVICE_ACCOUNTS
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.linked import ACCOUNT_WRITE, account, link
 from tests.cluster.scene import Scene
 
@@ -17,7 +16,6 @@ async def _linked(scene: Scene) -> set[str]:
     return {each["metadata"]["name"] for each in found if entry in each.get("imagePullSecrets", ())}
 
 
-@concurrent(WAITING)
 async def test_every_service_account_is_linked_also_a_new_one_and_unlinked_again(scene: Scene) -> None:
     names = {f"app-{number}" for number in range(MANY)}
     await scene.create(*map(account, sorted(names)))

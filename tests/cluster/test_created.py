@@ -2,7 +2,6 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,16 +10,6 @@ from lab.kubectl import kubectl
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, registry
 from tests.cluster.scene import ARGO_STATUS_WRITE, SECRET_WRITE, STATUS_WRITE, Scene
-
-# Written verbatim, with the token of that region; an empty string means absent.
-VERBATIM: dict[str, tuple[dict[str, Any], str]] = {
-    "no-region": ({"region": None, "ecr_registry": registry("sa-east-1")}, "sa-east-1"),
-    "no-frequency": ({"frequency": None}, "us-east-1"),
-    "empty": ({"frequency": "", "role_arn": "", "deletion_policy": ""}, "us-east-1"),
-    "url": ({"ecr_registry": f"https://{registry()}/v2/"}, "us-east-1"),
-    "proxy": ({"ecr_registry": "ecr.example.com:8443"}, "us-east-1"),
-    "public": ({"ecr_registry": "public.ecr.aws", "region": None}, "us-east-1"),
-}
 
 
 async def test_a_resource_becomes_a_pull_secret_and_a_status(scene: Scene, tmp_path: Path) -> None:
@@ -116,18 +105,6 @@ async def test_an_argo_resource_becomes_a_repository_secret(scene: Scene) -> Non
     }
     data = reading.decoded(await scene.secret("empty-login"))
     assert (data["type"], "project" in data) == ("helm", False)
-
-
-async def test_a_registry_is_written_verbatim_with_the_token_of_its_region(scene: Scene) -> None:
-    manifests = {name: ecr_secret(name, **spec) for name, (spec, _) in VERBATIM.items()}
-    await scene.create(*manifests.values())
-    async with scene.operator():
-        await scene.ready(*VERBATIM)
-    for name, (_, region) in VERBATIM.items():
-        secret, host = await scene.secret(f"{name}-login"), manifests[name]["spec"]["ecr_registry"]
-        assert f'{{"auths":{{"{host}":' in reading.decoded(secret)[".dockerconfigjson"]
-        token = reading.token(secret)
-        assert (token.region, token.service.endswith("public")) == (region, name == "public")
 
 
 async def test_many_resources_cost_two_writes_each_and_one_call_to_aws_per_region(scene: Scene) -> None:

@@ -8,7 +8,6 @@ from lab.api import Json
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret, registry
-from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.scene import SECRET_WRITE, Scene
 
 TYPES = {
@@ -36,7 +35,6 @@ async def _has_form(scene: Scene, name: str, form: str) -> Json | None:
     return secret if secret and secret["type"] == TYPES[form] else None
 
 
-@concurrent(WAITING)
 async def test_a_change_of_the_form_makes_the_secret_anew_from_the_cached_token(scene: Scene) -> None:
     await scene.create(
         *(ecr_secret(name, secret_format=form) for name, form in zip("abc", TYPES, strict=True))

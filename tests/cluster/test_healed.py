@@ -82,7 +82,7 @@ async def test_a_damaged_secret_is_restored_without_aws(scene: Scene) -> None:
         )
         assert scene.aws.count() == 1
         for name in DAMAGES:
-            await wait_for(lambda name=name: _is_reported(scene, name), 15, f"an Event about {name}")  # type: ignore[misc]
+            await wait_for(lambda name=name: _is_reported(scene, name), what=f"an Event about {name}")  # type: ignore[misc]
         after = [await scene.resource(name) for name in DAMAGES]
         # Again and again, too.
         for _ in range(4):
@@ -98,7 +98,7 @@ async def _is_restored(scene: Scene, login: str, damage: Damage) -> None:
         found = await scene.find_secret(login)
         return found is not None and reading.essence(found) == before
 
-    await wait_for(look, 10, f"{login} as it was")
+    await wait_for(look, what=f"{login} as it was")
 
 
 async def _is_reported(scene: Scene, name: str) -> bool:
@@ -106,10 +106,12 @@ async def _is_reported(scene: Scene, name: str) -> bool:
 
 
 async def test_what_others_add_costs_no_write_and_survives_repair_and_refresh(scene: Scene) -> None:
-    scene.aws.token_life = 6
+    scene.aws.token_life = 18
     await scene.create(ecr_secret("pull"))
     async with scene.operator():
         await scene.ready("pull")
+        # One renewal only.
+        scene.aws.token_life = 3600
         scene.mark()
         theirs = {"metadata": {"annotations": {"reloader/match": "true"}}, "data": {"extra": "dmFsdWU="}}
         await scene.patch_secret("pull-login", theirs)

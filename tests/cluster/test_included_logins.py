@@ -8,7 +8,6 @@ from lab.api import Json
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import core_secret, ecr_secret, registry
-from tests.cluster.concurrent import WAITING, concurrent
 from tests.cluster.scene import SECRET_WRITE, Scene
 
 HUB = "https://index.docker.io/v1/"
@@ -33,7 +32,6 @@ async def _copied(scene: Scene) -> Any:
     return auths
 
 
-@concurrent(WAITING)
 async def test_logins_of_other_secrets_are_copied_kept_and_never_shown(scene: Scene) -> None:
     await scene.create(
         _pull_secret("hub", {HUB: _login("first-password"), registry(): _login("stale")}),

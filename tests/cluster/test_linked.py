@@ -27,70 +27,52 @@ LOGIN = "pull-login"
 BOTH = [link("builder", "pull", "mount")]
 
 
-@pytest.fixture
-async def plain(scene: Scene) -> Scene:
-    """A stage with a ServiceAccount that has links of its platform and of a person."""
-    await scene.create(account(pull=("builder-dockercfg", "mine"), mount=("builder-dockercfg",)))
-    return scene
+# With links of its platform and of a person.
+ACCOUNT = account(pull=("builder-dockercfg", "mine"), mount=("builder-dockercfg",))
 
 
-async def test_links_follow_the_spec_and_leave_a_service_account_as_it_was(plain: Scene) -> None:
-    before = linked.essence(await get_account(plain))
-    await plain.create(ecr_secret(link_service_accounts=BOTH))
-    async with plain.operator():
-        await plain.ready("pull")
+async def test_links_follow_the_spec_and_leave_a_service_account_as_it_was(scene: Scene) -> None:
+    await scene.create(ACCOUNT)
+    before = linked.essence(await get_account(scene))
+    await scene.create(ecr_secret(link_service_accounts=BOTH))
+    async with scene.operator():
+        await scene.ready("pull")
         after = await until_linked(
-            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+            scene, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
         )
         assert json.loads(after["metadata"]["annotations"][LINKS]) == {
             LOGIN: {"mount": "pull", "pull": "pull"}
         }
-        await plain.writes_are({ACCOUNT_WRITE: 1, SECRET_WRITE: 1, STATUS_WRITE: 1})
-        await plain.change("pull", {"link_service_accounts": [link("builder", "mount")]})
-        await until_linked(plain, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg", LOGIN])
-        await plain.change("pull", {"link_service_accounts": None})
-        await until_linked(plain, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg"])
-    assert linked.essence(await get_account(plain)) == before
+        await scene.writes_are({ACCOUNT_WRITE: 1, SECRET_WRITE: 1, STATUS_WRITE: 1})
+        await scene.change("pull", {"link_service_accounts": [link("builder", "mount")]})
+        await until_linked(scene, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg", LOGIN])
+        await scene.change("pull", {"link_service_accounts": None})
+        await until_linked(scene, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg"])
+    assert linked.essence(await get_account(scene)) == before
 
 
-async def test_the_links_of_a_resource_that_was_deleted_while_no_operator_ran_are_undone(
-    plain: Scene,
-) -> None:
-    before = linked.essence(await get_account(plain))
-    await plain.create(ecr_secret(link_service_accounts=BOTH))
-    async with plain.operator():
+async def test_a_restart_with_links_in_place_costs_no_write(scene: Scene) -> None:
+    await scene.create(ACCOUNT)
+    await scene.create(account("default"), ecr_secret(link_service_accounts=[*BOTH, link("default", "pull")]))
+    await scene.create(account("person", pull=("other-login",)))
+    await scene.create(ecr_secret("other", link_service_accounts=[link("person", "pull")]))
+    async with scene.operator():
+        await scene.ready("pull", "other")
         await until_linked(
-            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
+            scene, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
         )
-    await plain.delete("pull", ECR_SECRETS)
-    plain.mark()
-    async with plain.operator():
-        await until_linked(plain, pull=["builder-dockercfg", "mine"], mount=["builder-dockercfg"])
-        await plain.writes_are({ACCOUNT_WRITE: 1})
-    assert linked.essence(await get_account(plain)) == before
-
-
-async def test_a_restart_with_links_in_place_costs_no_write(plain: Scene) -> None:
-    await plain.create(account("default"), ecr_secret(link_service_accounts=[*BOTH, link("default", "pull")]))
-    await plain.create(account("person", pull=("other-login",)))
-    await plain.create(ecr_secret("other", link_service_accounts=[link("person", "pull")]))
-    async with plain.operator():
-        await plain.ready("pull", "other")
-        await until_linked(
-            plain, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
-        )
-        await until_linked(plain, "default", pull=[LOGIN], mount=[])
+        await until_linked(scene, "default", pull=[LOGIN], mount=[])
         # A label alone marks a link that a person made.
-        await plain.writes_are({ACCOUNT_WRITE: 3, SECRET_WRITE: 2, STATUS_WRITE: 2})
-    plain.mark()
-    plain.aws.calls.clear()
-    async with plain.operator():
-        await plain.watching(4)
-        await plain.writes_are({})
-        plain.mark()
+        await scene.writes_are({ACCOUNT_WRITE: 3, SECRET_WRITE: 2, STATUS_WRITE: 2})
+    scene.mark()
+    scene.aws.calls.clear()
+    async with scene.operator():
+        await scene.watching(4)
+        await scene.writes_are({})
+        scene.mark()
         await asyncio.sleep(QUIET)
-        assert {request.verb for request in plain.requests()} <= {"watch"}
-    assert plain.aws.count() == 0
+        assert {request.verb for request in scene.requests()} <= {"watch"}
+    assert scene.aws.count() == 0
 
 
 async def test_a_missing_permission_names_the_component_which_then_suffices(scene: Scene) -> None:
@@ -124,34 +106,35 @@ async def test_without_links_the_operator_looks_for_some_once_and_needs_no_permi
     assert linked.mounts(await get_account(scene)) == [LOGIN]
 
 
-async def test_no_entry_is_lost_between_competing_writers(plain: Scene) -> None:
+async def test_no_entry_is_lost_between_competing_writers(scene: Scene) -> None:
+    await scene.create(ACCOUNT)
     names = [f"r{number}" for number in range(8)]
-    await plain.create(*(ecr_secret(name, link_service_accounts=BOTH) for name in names))
-    async with plain.operator():
+    await scene.create(*(ecr_secret(name, link_service_accounts=BOTH) for name in names))
+    async with scene.operator():
         theirs = await asyncio.gather(
-            linked.add_as_somebody(plain, "alpha", 40), linked.add_as_somebody(plain, "beta", 40)
+            linked.add_as_somebody(scene, "alpha", 40), linked.add_as_somebody(scene, "beta", 40)
         )
-        await plain.ready(*names)
+        await scene.ready(*names)
         linked_names = {f"{name}-login" for name in names}
         foreign = {"builder-dockercfg", *theirs[0], *theirs[1]}
 
         async def all_linked() -> Any:
-            found = await get_account(plain)
+            found = await get_account(scene)
             return found if linked_names <= set(linked.pulls(found)) else None
 
-        found = await wait_for(all_linked, 10, "all of them linked")
+        found = await wait_for(all_linked, what="all of them linked")
         assert sorted(linked.pulls(found)) == sorted(foreign | linked_names | {"mine"})
         assert sorted(linked.mounts(found)) == sorted(foreign | linked_names)
-        more = asyncio.create_task(linked.add_as_somebody(plain, "gamma", 40))
+        more = asyncio.create_task(linked.add_as_somebody(scene, "gamma", 40))
         for name in names:
-            await plain.delete(name, ECR_SECRETS)
+            await scene.delete(name, ECR_SECRETS)
         foreign |= set(await more)
 
         async def undone() -> bool:
-            return not linked_names & set(linked.pulls(await get_account(plain)))
+            return not linked_names & set(linked.pulls(await get_account(scene)))
 
-        await wait_for(undone, 10, "all of them unlinked")
-    found = await get_account(plain)
+        await wait_for(undone, what="all of them unlinked")
+    found = await get_account(scene)
     assert sorted(linked.pulls(found)) == sorted(foreign | {"mine"})
     assert sorted(linked.mounts(found)) == sorted(foreign)
 

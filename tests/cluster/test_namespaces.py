@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-
-import pytest
+from contextlib import asynccontextmanager
 
 from lab import audit
 from lab.api import ECR_SECRETS, SECRETS, Api, Json
@@ -14,9 +13,9 @@ from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import QUIET, Scene
 
 
-@pytest.fixture
-async def three(scene: Scene) -> AsyncIterator[list[str]]:
-    """Three namespaces with a resource each, the scene's own first."""
+@asynccontextmanager
+async def _three(scene: Scene) -> AsyncIterator[list[str]]:
+    """Make three namespaces with a resource each, the scene's own first."""
     names = [scene.namespace, await scene.api.create_namespace(), await scene.api.create_namespace()]
     for name in names:
         await scene.api.create(ecr_secret("pull"), name)
@@ -31,7 +30,7 @@ async def _all_served(api: Api, namespaces: Sequence[str]) -> None:
         found = [await api.get(ECR_SECRETS, "pull", name) for name in namespaces]
         return all(each.get("status", {}).get("phase") == "Updated" for each in found)
 
-    await wait_for(served, 20, f"resources in {namespaces}")
+    await wait_for(served, what=f"resources in {namespaces}")
     for name in namespaces:
         assert await api.get(SECRETS, "pull-login", name)
 
@@ -41,31 +40,30 @@ async def _untouched(api: Api, namespace: str) -> bool:
     return "status" not in resource and not await api.list(SECRETS, namespace)
 
 
-async def test_only_namespaces_that_are_named_are_served_and_asked_for(
-    scene: Scene, three: list[str]
-) -> None:
-    async with scene.operator(watch=f"{three[0]},{three[1]}"):
-        await _all_served(scene.api, three[:2])
-        await asyncio.sleep(QUIET)
-    assert await _untouched(scene.api, three[2])
+async def test_only_namespaces_that_are_named_are_served_and_asked_for(scene: Scene) -> None:
+    async with _three(scene) as three:
+        async with scene.operator(watch=f"{three[0]},{three[1]}"):
+            await _all_served(scene.api, three[:2])
+            await asyncio.sleep(QUIET)
+        assert await _untouched(scene.api, three[2])
     assert _asked_for(scene) == set(three[:2])
     assert sum(number for request, number in scene.requests().items() if request.verb == "watch") == 3 * 2
     assert scene.aws.count() == 1
 
 
 def _asked_for(scene: Scene) -> set[str]:
-    entries = audit.entries(scene.plane.audit_log, scene.since)
-    mine = [entry.get("objectRef", {}) for entry in entries if entry["user"]["username"] == scene.user]
+    entries = audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
+    mine = [entry.get("objectRef", {}) for entry in entries]
     return {target.get("namespace", "(all)") for target in mine if "resource" in target}
 
 
-async def test_without_a_name_all_namespaces_are_served(scene: Scene, three: list[str]) -> None:
-    async with scene.operator(watch=""):
-        await _all_served(scene.api, three)
-        another = await scene.api.create_namespace()
-        await scene.api.create(ecr_secret("pull"), another)
-        await _all_served(scene.api, [another])
-    await scene.api.delete_all(ECR_SECRETS, another)
+async def test_without_a_name_all_namespaces_are_served(whole: Scene) -> None:
+    async with _three(whole) as three, whole.operator(watch=""):
+        await _all_served(whole.api, three)
+        another = await whole.api.create_namespace()
+        await whole.api.create(ecr_secret("pull"), another)
+        await _all_served(whole.api, [another])
+    await whole.api.delete_all(ECR_SECRETS, another)
 
 
 def _warned_of(operator: OperatorProcess) -> list[str]:
@@ -77,7 +75,7 @@ async def test_a_namespace_that_comes_later_is_logged_and_served_from_then_on(sc
     later = f"{scene.namespace}-later"
     async with scene.operator(watch=f"{scene.namespace},{later}") as operator:
         await scene.watching(6)
-        await wait_for(lambda: _warned_of(operator) == [later], 20, "a warning that names it")
+        await wait_for(lambda: _warned_of(operator) == [later], what="a warning that names it")
         await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later}})
         await scene.api.create(ecr_secret("pull"), later)
         await _all_served(scene.api, [later])

@@ -25,7 +25,7 @@ async def test_alive_but_not_ready_until_everything_was_listed(tmp_path: Path) -
         config = tmp_path / "config"
         write(config, {"server": server.url}, {"token": "t0ken"})
         async with OperatorProcess(kubeconfig=config) as operator:
-            await server.until(2, limit=20)
+            await server.until(2, limit=60)
             assert await _says(operator) == (200, 500)
             assert "not listed yet" in (await page(operator, "/readyz")).body
 
@@ -38,7 +38,7 @@ async def test_alive_and_ready_without_aws_and_api_server_once_everything_was_li
         assert await _says(operator) == (200, 200)
         await asyncio.to_thread(rough.plane.kill_api_server)
         try:
-            await wait_for(lambda: "can't watch" in operator.log.read_text(), 10, "a line about it")
+            await wait_for(lambda: "can't watch" in operator.log.read_text(), what="a line about it")
             assert await _says(operator) == (200, 200)
         finally:
             await asyncio.to_thread(rough.plane.start_api_server)
@@ -46,7 +46,7 @@ async def test_alive_and_ready_without_aws_and_api_server_once_everything_was_li
 
 async def test_a_blocked_loop_answers_no_probe(scene: Scene) -> None:
     async with scene.operator() as operator:
-        await wait_for(lambda: _is_ready(operator), 20, "ready")
+        await wait_for(lambda: _is_ready(operator), what="ready")
         operator.signal(signal.SIGSTOP)
         try:
             silent = asyncio.create_task(page(operator, "/healthz"))
@@ -64,12 +64,12 @@ async def test_alive_but_not_ready_while_stopping(scene: Scene) -> None:
         FaultProxy(scene.kubeconfig) as proxy,
         scene.operator(env={"KUBECONFIG": str(proxy.kubeconfig)}) as operator,
     ):
-        await scene.ready("pull", within=30)
+        await scene.ready("pull")
         proxy.hang(verb="patch")
         await scene.delete("pull-login")
-        await wait_for(lambda: proxy.asked(verb="patch", path="pull-login")[1:], 10, "a write that hangs")
+        await wait_for(lambda: proxy.asked(verb="patch", path="pull-login")[1:], what="a write that hangs")
         operator.signal(signal.SIGTERM)
-        await wait_for(lambda: "stopping" in operator.log.read_text(), 5, "the beginning of the stop")
+        await wait_for(lambda: "stopping" in operator.log.read_text(), what="the beginning of the stop")
         assert await _says(operator) == (200, 500)
         assert (await page(operator, "/readyz")).body == "stopping\n"
         assert await operator.wait() == 0

@@ -50,7 +50,7 @@ async def test_an_operator_that_is_killed_at_its_work_leaves_nothing_that_the_ne
     names = [f"r{number}" for number in range(30)]
     await scene.create(*(ecr_secret(name) for name in names))
     async with scene.operator() as operator:
-        await wait_for(partial(scene.find_secret, "r7-login"), 10, "some of the Secrets")
+        await wait_for(partial(scene.find_secret, "r7-login"), what="some of the Secrets")
         await operator.kill()
     async with scene.operator():
         await scene.ready(*names)

@@ -45,7 +45,7 @@ async def test_log_events_and_statuses_hold_no_token_and_no_key(scene: Scene) ->
         quote = f"{scene.aws.services.passwords[0]} {AWS_KEY} {SESSION_TOKEN}"
         scene.aws.fail("AccessDeniedException", message=f"You said {quote}", region="us-east-1")
         await scene.told("pull", "False", "AccessDenied")
-        await wait_for(lambda: _has_event(scene, "AccessDenied"), 10, "the Event")
+        await wait_for(lambda: _has_event(scene, "AccessDenied"), what="the Event")
         await operator.stop()
         said = {"log": operator.log.read_text(), **await _all_said(scene)}
     assert len(scene.aws.services.passwords) >= 2
@@ -96,7 +96,7 @@ async def _refuse_a_secret_and_quote_it(scene: Scene) -> None:
         messageExpression="'refused: ' + object.data['.dockerconfigjson'].substring(0, 3000)",
     )
     # A policy is in force after a moment.
-    await wait_for(lambda: _is_refused(scene), 20, "the policy in force")
+    await wait_for(lambda: _is_refused(scene), what="the policy in force")
 
 
 async def _is_refused(scene: Scene) -> bool:

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Api, ApiError, Json
@@ -71,12 +70,11 @@ def _wrong(name: str, spec: Any) -> Json:
     return {field: value for field, value in manifest.items() if value is not None}
 
 
-@pytest.fixture
-async def stored(rough: Scene) -> Scene:
-    """A scene with resources of wrong types, which the present CRDs forbid."""
+async def _store(rough: Scene) -> None:
+    """Create resources of wrong types, which the present CRDs forbid."""
     probe = _wrong("probe", "hello")
     await _apply_crds(rough.api, _without_schema)
-    await wait_for(lambda: _admits(rough, probe), 10, "the schema gone")
+    await wait_for(lambda: _admits(rough, probe), what="the schema gone")
     for name, spec in WRONG.items():
         await rough.create(_wrong(name, spec))
     await rough.create({**ecr_secret("status-is-a-string"), "status": "hello"})
@@ -84,8 +82,7 @@ async def stored(rough: Scene) -> Scene:
     patch = {"status": "hello"}
     await rough.api.request("PATCH", status, body=patch, content_type="application/merge-patch+json")
     await _apply_crds(rough.api, lambda crd: crd)
-    await wait_for(lambda: _negated(_admits(rough, probe)), 10, "the schema back")
-    return rough
+    await wait_for(lambda: _negated(_admits(rough, probe)), what="the schema back")
 
 
 async def _negated(answer: Awaitable[bool]) -> bool:
@@ -93,16 +90,17 @@ async def _negated(answer: Awaitable[bool]) -> bool:
 
 
 async def test_what_the_schema_forbids_by_now_is_reported_on_that_resource_while_others_are_served(
-    stored: Scene,
+    rough: Scene,
 ) -> None:
-    await stored.create(ecr_secret("good"), argo_secret("charts"))
-    async with stored.operator() as operator:
-        await stored.ready("good", "status-is-a-string")
-        await stored.ready("charts", kind=ARGO_SECRETS)
-        await asyncio.gather(*(_is_reported(stored, operator, name) for name in WRONG))
-        assert await stored.find_secret("wrong-login") is None
-        await stored.delete("good-login")
-        await stored.appears("good-login")
+    await _store(rough)
+    await rough.create(ecr_secret("good"), argo_secret("charts"))
+    async with rough.operator() as operator:
+        await rough.ready("good", "status-is-a-string")
+        await rough.ready("charts", kind=ARGO_SECRETS)
+        await asyncio.gather(*(_is_reported(rough, operator, name) for name in WRONG))
+        assert await rough.find_secret("wrong-login") is None
+        await rough.delete("good-login")
+        await rough.appears("good-login")
 
 
 async def _is_reported(scene: Scene, operator: OperatorProcess, name: str) -> None:
@@ -115,4 +113,4 @@ async def _is_reported(scene: Scene, operator: OperatorProcess, name: str) -> No
         lines = [line for line in operator.log.read_text().splitlines() if f'"{name}"' in line]
         return bool(lines) and "InvalidSpec" in await scene.events(name)
 
-    await wait_for(look, 10, f"{name} reported")
+    await wait_for(look, what=f"{name} reported")

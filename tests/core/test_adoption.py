@@ -7,10 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import pytest
-
 from ecr_operator.core.adoption import losses
-from tests.builders import HOST, desired, resource
+from tests.builders import HOST, cases, desired, resource
 
 DOCKER: Final = "kubernetes.io/dockerconfigjson"
 LOGIN: Final = {"username": "u", "password": "p"}
@@ -46,6 +44,14 @@ def docker(*hosts: str, **data: str) -> dict[str, Any]:
     return secret(DOCKER, {".dockerconfigjson": config(*hosts), **data})
 
 
+def old_form(host: str) -> dict[str, Any]:
+    return secret("kubernetes.io/dockercfg", {".dockercfg": json.dumps({host: LOGIN})})
+
+
+def opaque(**data: str | bytes) -> dict[str, Any]:
+    return secret("Opaque", data)
+
+
 def dropped(of: Mapping[str, Any], **spec: Any) -> str:
     return losses(desired(resource(**spec)), of)
 
@@ -62,55 +68,43 @@ LOSSLESS: Final = {
     "a path of its own host": docker(f"{HOST}/team"),
     "a data key that stays": docker(HOST, extra="value"),
     "a host without a login": secret(DOCKER, {".dockerconfigjson": '{"auths":{"quay.io":{}}}'}),
-    "its own host, in the old form": secret(
-        "kubernetes.io/dockercfg", {".dockercfg": json.dumps({HOST: LOGIN})}
-    ),
+    "its own host, in the old form": old_form(HOST),
     "its own host, in another type": secret("Opaque", {".dockerconfigjson": config(HOST)}),
     "its own host, immutable": docker(HOST) | {"immutable": True},
 }
 
 
-@pytest.mark.parametrize("of", LOSSLESS.values(), ids=LOSSLESS)
+@cases("of", LOSSLESS)
 def test_nothing_is_lost(of: Mapping[str, Any]) -> None:
     assert dropped(of) == ""
 
 
+HELPER: Final = secret(DOCKER, {".dockerconfigjson": config(credHelpers={"gcr.io": "gcloud"})})
+MIXED: Final = secret("Opaque", {".dockerconfigjson": config(HOST, "quay.io"), "ca.crt": "c"})
+CERTIFICATE: Final = secret("kubernetes.io/tls", {"tls.crt": "c", "tls.key": "k"})
+QUAY: Final = 'login for "quay.io"'
+INDEX: Final = "https://index.docker.io/v1/"
 LOSSES: Final[dict[str, tuple[dict[str, Any], list[str]]]] = {
-    "logins for other registries": (
-        docker(HOST, "https://index.docker.io/v1/", "quay.io"),
-        ['login for "https://index.docker.io/v1/"', 'login for "quay.io"'],
-    ),
+    "logins for other registries": (docker(HOST, INDEX, "quay.io"), [f'login for "{INDEX}"', QUAY]),
     "another account": (docker(OTHER), [f'login for "{OTHER}"']),
     "another port": (docker(f"{HOST}:8443"), [f'login for "{HOST}:8443"']),
-    "a helper": (
-        secret(DOCKER, {".dockerconfigjson": config(credHelpers={"gcr.io": "gcloud"})}),
-        ['login for "gcr.io"'],
-    ),
-    "never the login in a key": (docker("u:secret@quay.io"), ['login for "quay.io"']),
-    "the old form": (
-        secret("kubernetes.io/dockercfg", {".dockercfg": json.dumps({"quay.io": LOGIN})}),
-        ['login for "quay.io"'],
-    ),
-    "all of another type": (
-        secret("Opaque", {".dockerconfigjson": config(HOST, "quay.io"), "ca.crt": "c"}),
-        ['login for "quay.io"', 'data key "ca.crt"'],
-    ),
+    "a helper": (HELPER, ['login for "gcr.io"']),
+    "never the login in a key": (docker("u:secret@quay.io"), [QUAY]),
+    "the old form": (old_form("quay.io"), [QUAY]),
+    "all of another type": (MIXED, [QUAY, 'data key "ca.crt"']),
     "all that is immutable": (docker(HOST, extra="value") | {"immutable": True}, ['data key "extra"']),
-    "a certificate": (
-        secret("kubernetes.io/tls", {"tls.crt": "c", "tls.key": "k"}),
-        ['data key "tls.crt"', 'data key "tls.key"'],
-    ),
+    "a certificate": (CERTIFICATE, ['data key "tls.crt"', 'data key "tls.key"']),
     **{
         name: (
-            secret(DOCKER, {".dockerconfigjson": unreadable}),
+            secret(DOCKER, {".dockerconfigjson": text}),
             ['data key ".dockerconfigjson", which can\'t be read'],
         )
-        for name, unreadable in UNREADABLE.items()
+        for name, text in UNREADABLE.items()
     },
 }
 
 
-@pytest.mark.parametrize(("of", "named"), LOSSES.values(), ids=LOSSES)
+@cases("of, named", LOSSES)
 def test_each_loss_is_named(of: Mapping[str, Any], named: list[str]) -> None:
     found = dropped(of)
     assert [words for words in named if words not in found] == []
@@ -118,9 +112,7 @@ def test_each_loss_is_named(of: Mapping[str, Any], named: list[str]) -> None:
     assert "secret@" not in found
 
 
-@pytest.mark.parametrize(
-    ("hosts", "lost"), [((HOST,), ""), ((HOST, "quay.io"), 'the login for "quay.io"')], ids=["own", "others"]
-)
+@cases("hosts, lost", {"own": ((HOST,), ""), "others": ((HOST, "quay.io"), 'the login for "quay.io"')})
 def test_a_config_json_loses_the_logins_of_others(hosts: Sequence[str], lost: str) -> None:
     of = secret("Opaque", {"config.json": config(*hosts), "other": "stays"})
     assert dropped(of, secret_format="config.json") == lost
@@ -133,39 +125,31 @@ def test_at_most_five_losses_are_named() -> None:
     assert len(found) < 500
 
 
-def test_each_registry_of_the_resource_keeps_its_login() -> None:
+def test_each_registry_of_the_resource_keeps_its_login_but_a_path_not_that_of_its_host() -> None:
     assert dropped(docker(HOST, OTHER), additional_registries=[OTHER]) == ""
-
-
-def test_a_login_for_a_path_does_not_replace_that_for_the_host() -> None:
     assert dropped(docker(HOST), ecr_registry=f"{HOST}/team") == f'the login for "{HOST}"'
 
 
 REPOSITORY: Final = {"url": URL, "username": "AWS", "password": "p", "name": "charts", "type": "helm"}
 
 
+GIT: Final = REPOSITORY | {"url": "https://u:t@git.example.com/x"}
 ARGO_LOSSES: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "the same repository": (secret("Opaque", REPOSITORY), ""),
-    "a data key that stays": (secret("Opaque", REPOSITORY | {"url": f"{URL}/", "sshPrivateKey": "k"}), ""),
-    "another repository": (
-        secret("Opaque", REPOSITORY | {"url": "https://u:t@git.example.com/x"}),
-        'the login for "git.example.com/x"',
-    ),
-    "a url that can't be read": (secret("Opaque", {"url": b"\xff"}), "data key url, which can't be read"),
+    "the same repository": (opaque(**REPOSITORY), ""),
+    "a data key that stays": (opaque(**(REPOSITORY | {"url": f"{URL}/", "sshPrivateKey": "k"})), ""),
+    "another repository": (opaque(**GIT), 'the login for "git.example.com/x"'),
+    "a url that can't be read": (opaque(url=b"\xff"), "data key url, which can't be read"),
     "a database": (
-        secret("Opaque", {"username": "u", "password": "p", "host": "db"}),
+        opaque(**LOGIN, host="db"),
         'data key "password", data key "username"',
     ),
-    "a cluster of Argo CD": (
-        secret("Opaque", {"name": "in-cluster", "server": "https://c", "config": "{}"}),
-        'data key "name"',
-    ),
-    "a pull secret": (docker("quay.io"), 'the login for "quay.io"'),
+    "a cluster of Argo CD": (opaque(name="in-cluster", server="https://c", config="{}"), 'data key "name"'),
+    "a pull secret": (docker("quay.io"), f"the {QUAY}"),
     "a pull secret for the same host": (docker(HOST), f'the login for "{HOST}"'),
     "another type": (secret("kubernetes.io/basic-auth", {"username": "u"}), 'data key "username"'),
 }
 
 
-@pytest.mark.parametrize(("of", "lost"), ARGO_LOSSES.values(), ids=ARGO_LOSSES)
+@cases("of, lost", ARGO_LOSSES)
 def test_an_argo_secret_keeps_its_repository(of: Mapping[str, Any], lost: str) -> None:
     assert losses(desired(resource("ArgoHelmRepoSecret", url=URL)), of) == lost

@@ -1,22 +1,20 @@
 """Cache: which event enqueues which key, and what is known of resources and Secrets."""
 
-# ruff: noqa: S106 - names of Secrets and made-up tokens
-
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.core.cache import Cache
+from ecr_operator.core.cache import MOST_RESOURCES, Cache
 from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
-from ecr_operator.core.state import ResourceState
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from tests.builders import (
     HOUR,
+    cases,
     desired,
     foreign_metadata,
     raw_resource,
@@ -31,37 +29,44 @@ from tests.fakes import FakeClock, FakeIssuer
 REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 WEB = resource().key
 SHOP = resource(name="shop").key
-
-
-def no_identity_watch() -> IdentityWatch:
-    """Named objects of which none is read."""
-    return IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
+ONE: dict[str, Any] = {"generated_secret_name": "one"}
 
 
 class Bench:
     """A cache, its stores, and the keys that were enqueued and removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_RESOURCES) -> None:
         self.enqueued: list[ResourceKey] = []
         self.removed: list[ResourceKey] = []
-        self.cache = Cache(self.enqueued.append, self._note, no_identity_watch())
+        self.cache = Cache(
+            self.enqueued.append,
+            lambda state: self.removed.append(state.key),
+            IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None),
+            most=most,
+        )
         self.resources = ResourceStore("Secret", "", self.cache)
         self.secrets = SecretViewStore("", self.cache)
 
-    def _note(self, state: ResourceState) -> None:
-        self.removed.append(state.key)
+    def show(self, **fields: Any) -> None:
+        """Show a resource by its watch."""
+        self.resources.changed(raw_resource(**fields))
+
+    def lists(self, *names: str) -> None:
+        """List resources of these names."""
+        relist(self.resources, [raw_resource(name=name) for name in names])
 
     def news(self) -> list[ResourceKey]:
-        """The keys that were enqueued since the last call."""
-        news = list(self.enqueued)
+        """The keys that were enqueued since the last call, in order of their names."""
+        news = sorted(self.enqueued, key=str)
         self.enqueued.clear()
         return news
 
-    def version(self) -> str:
-        """The resourceVersion of the known Secret; empty without one."""
-        seen = self.cache.secret("team", "web-pull")
-        return seen.resource_version if seen else ""
+    @property
+    def secret(self) -> SecretView | None:
+        """The Secret of the resource as known."""
+        return self.cache.secret("team", "web-pull")
 
+    @property
     def resource(self) -> Resource:
         """The resource as known."""
         known = self.cache.resource(WEB)
@@ -70,7 +75,7 @@ class Bench:
 
     def known(self, **fields: Any) -> None:
         """Add a resource with its up-to-date Secret."""
-        self.resources.changed(raw_resource(**fields))
+        self.show(**fields)
         self.cache.store_secret(view(resource(**fields)))
         self.news()
 
@@ -85,144 +90,110 @@ def secret(**metadata: Any) -> dict[str, Any]:
     return {"metadata": secret_metadata(resource()) | metadata}
 
 
-@pytest.mark.parametrize(
-    ("changes", "enqueued"),
-    [
-        pytest.param({}, False, id="the same again"),
-        pytest.param({"status": {"phase": "Updated"}}, False, id="a status alone"),
-        pytest.param({"generation": 2, "frequency": "1h"}, True, id="a new spec"),
-        pytest.param({"uid": "u2"}, True, id="another object of the same name"),
-        pytest.param({"deleting": True}, True, id="the start of its deletion"),
-        pytest.param({"annotations": {REQUEST: "now"}}, True, id="a request for a fresh token"),
-        pytest.param({"annotations": {"other": "x"}}, False, id="another annotation"),
-    ],
+@cases(
+    "changes, enqueued",
+    {
+        "the same again": ({}, False),
+        "a status alone": ({"status": {"phase": "Updated"}}, False),
+        "a new spec": ({"generation": 2, "frequency": "1h"}, True),
+        "another object of the same name": ({"uid": "u2"}, True),
+        "the start of its deletion": ({"deleting": True}, True),
+        "a request for a fresh token": ({"annotations": {REQUEST: "now"}}, True),
+        "another annotation": ({"annotations": {"other": "x"}}, False),
+    },
 )
-def test_a_changed_resource_is_enqueued_for(bench: Bench, changes: dict[str, Any], enqueued: bool) -> None:  # noqa: FBT001 - a table
-    bench.resources.changed(raw_resource())
+def test_a_changed_resource_is_enqueued_for(bench: Bench, changes: dict[str, Any], *, enqueued: bool) -> None:
+    bench.show()
     assert bench.news() == [WEB]
-    bench.resources.changed(raw_resource(**changes))
+    bench.show(**changes)
     assert bench.news() == ([WEB] if enqueued else [])
-
-
-def test_a_status_that_another_client_wrote_is_kept(bench: Bench) -> None:
-    bench.resources.changed(raw_resource())
-    bench.resources.changed(raw_resource(status={"phase": "Updated"}))
-    assert bench.resource().status == {"phase": "Updated"}
-    assert bench.resource().desired is not None
+    assert bench.resource.status == changes.get("status", {})
 
 
 def test_a_status_that_we_wrote_is_kept_before_its_echo(bench: Bench) -> None:
-    bench.resources.changed(raw_resource())
+    bench.show()
     bench.cache.remember_status(WEB, "uid-of-web", {"phase": "Failed"})
     bench.cache.remember_status(WEB, "older object", {"phase": "Pending"})
     bench.cache.remember_status(SHOP, "unknown", {"phase": "Pending"})
-    assert bench.resource().status == {"phase": "Failed"}
-    assert len(bench.cache) == 1
+    assert (bench.resource.status, len(bench.cache)) == ({"phase": "Failed"}, 1)
 
 
-@pytest.mark.parametrize("fields", [{}, {"spec": []}], ids=["valid", "invalid"])
+@cases("fields", {"valid": {}, "invalid": {"spec": []}})
 def test_a_deleted_resource_is_removed_once(bench: Bench, fields: dict[str, Any]) -> None:
-    bench.resources.changed(raw_resource(**fields))
+    bench.show(**fields)
     bench.resources.deleted(raw_resource())
     bench.resources.deleted(raw_resource())
     assert (bench.removed, bench.cache.resource(WEB)) == ([WEB], None)
 
 
-def test_a_list_removes_what_it_lacks_and_enqueues_what_is_new(bench: Bench) -> None:
-    relist(bench.resources, [raw_resource(), raw_resource(name="gone")])
+def test_a_list_removes_what_it_lacks_in_its_scope_and_kind_and_enqueues_what_is_new(bench: Bench) -> None:
+    bench.lists("web", "gone")
+    bench.show(namespace="other")
     bench.news()
-    relist(bench.resources, [raw_resource(), raw_resource(name="shop")])
-    assert (bench.removed, bench.news()) == ([resource(name="gone").key], [SHOP])
-
-
-def test_a_list_of_one_namespace_or_kind_removes_no_others(bench: Bench) -> None:
-    bench.resources.changed(raw_resource(namespace="other"))
-    relist(ResourceStore("Secret", "team", bench.cache), [])
+    relist(ResourceStore("Secret", "team", bench.cache), [raw_resource(), raw_resource(name="shop")])
     relist(ResourceStore("ArgoHelmRepoSecret", "", bench.cache), [])
-    assert bench.removed == []
+    assert (bench.removed, bench.news()) == ([resource(name="gone").key], [SHOP])
 
 
 def test_a_list_replaces_a_spec_of_the_same_generation_as_after_a_restored_etcd(bench: Bench) -> None:
     relist(bench.resources, [raw_resource(generation=2, frequency="2h")])
     bench.news()
     relist(bench.resources, [raw_resource(generation=2, frequency="1h")])
-    assert desired(bench.resource()).frequency == HOUR
-    assert bench.news() == [WEB]
+    assert (desired(bench.resource).frequency, bench.news()) == (HOUR, [WEB])
 
 
-@pytest.mark.parametrize(
-    ("changed", "enqueued"),
-    [
-        pytest.param(secret(resourceVersion="10"), False, id="the echo of our own write"),
-        pytest.param(secret(resourceVersion="9"), False, id="an earlier version"),
-        pytest.param(
-            secret(resourceVersion="11", labels={"theirs": "x", MANAGED_BY: MANAGER}),
-            False,
-            id="another label",
-        ),
-        pytest.param(
-            {"metadata": without(secret(resourceVersion="11")["metadata"], "f:data")}, True, id="changed data"
-        ),
-        pytest.param(secret(resourceVersion="11", managedFields=[]), True, id="wiped managed fields"),
-        pytest.param(secret(resourceVersion="11", labels={}), True, id="our label lost"),
-        pytest.param(secret(resourceVersion="11", ownerReferences=[]), True, id="a lost owner"),
-        pytest.param(secret(resourceVersion="11", annotations={}), True, id="lost annotations"),
-        pytest.param(
-            {"metadata": secret_metadata(resource(), version="11", applied_at=resource().created_at)},
-            True,
-            id="an apply under our name at another time",
-        ),
-        pytest.param(secret(resourceVersion="1", uid="another"), True, id="another Secret of the same name"),
-    ],
+EARLIER: Final = {"metadata": secret_metadata(resource(), version="11", applied_at=resource().created_at)}
+EDITED: Final = {"metadata": without(secret_metadata(resource(), version="11"), "f:data")}
+
+
+@cases(
+    "changed, enqueued",
+    {
+        "not the echo of our own write": (secret(resourceVersion="10"), False),
+        "not an earlier version, as a number": (secret(resourceVersion="9"), False),
+        "not another label": (secret(resourceVersion="11", labels={"x": "x", MANAGED_BY: MANAGER}), False),
+        "changed data": (EDITED, True),
+        "wiped managed fields": (secret(resourceVersion="100", managedFields=[]), True),
+        "our label lost": (secret(resourceVersion="11", labels={}), True),
+        "a lost owner": (secret(resourceVersion="11", ownerReferences=[]), True),
+        "lost annotations": (secret(resourceVersion="11", annotations={}), True),
+        "an apply under our name at another time": (EARLIER, True),
+        "another Secret of the same name": (secret(resourceVersion="1", uid="another"), True),
+    },
 )
 def test_a_changed_secret_enqueues_its_resource_for(
-    bench: Bench,
-    changed: dict[str, Any],
-    enqueued: bool,  # noqa: FBT001 - a table
+    bench: Bench, changed: dict[str, Any], *, enqueued: bool
 ) -> None:
     bench.known()
     bench.secrets.changed(changed)
     assert bench.news() == ([WEB] if enqueued else [])
+    version = changed["metadata"]["resourceVersion"]
+    assert bench.secret
+    assert bench.secret.resource_version == ("10" if version == "9" else version)
 
 
-def test_resource_versions_are_compared_as_numbers(bench: Bench) -> None:
-    bench.known()
-    bench.secrets.changed(secret(resourceVersion="9"))
-    assert bench.version() == "10"
-    bench.secrets.changed(secret(resourceVersion="100"))
-    assert bench.version() == "100"
-
-
-def test_a_deleted_secret_enqueues_its_resource(bench: Bench) -> None:
-    bench.known()
-    bench.secrets.deleted(secret())
-    assert (bench.news(), bench.cache.secret("team", "web-pull")) == ([WEB], None)
-    assert bench.cache.owned_by("uid-of-web") == []
-
-
-def test_a_late_deletion_of_an_older_secret_changes_nothing(bench: Bench) -> None:
+def test_a_deleted_secret_enqueues_its_resource_but_not_the_deletion_of_an_older_one(bench: Bench) -> None:
     bench.known()
     bench.secrets.deleted(secret(uid="older"))
-    assert bench.news() == []
-    assert bench.cache.secret("team", "web-pull") is not None
+    assert (bench.news(), bench.secret is None) == ([], False)
+    bench.secrets.deleted(secret())
+    assert (bench.news(), bench.secret, bench.cache.owned_by("uid-of-web")) == ([WEB], None, [])
 
 
-def test_a_list_of_secrets_finds_missed_deletions(bench: Bench) -> None:
+def test_a_list_of_secrets_finds_missed_deletions_in_its_scope(bench: Bench) -> None:
     bench.known()
     bench.known(name="shop")
-    relist(bench.secrets, [secret()])
-    assert bench.news() == [SHOP]
     relist(SecretViewStore("other", bench.cache), [])
     assert bench.news() == []
+    relist(bench.secrets, [secret()])
+    assert bench.news() == [SHOP]
 
 
 def test_a_list_replaces_a_secret_of_a_newer_version_as_after_a_restored_etcd(bench: Bench) -> None:
     bench.known()
-    relist(
-        bench.secrets,
-        [{"metadata": secret_metadata(resource(), version="3", applied_at=resource().created_at)}],
-    )
-    assert (bench.version(), bench.news()) == ("3", [WEB])
+    relist(bench.secrets, [{"metadata": EARLIER["metadata"] | {"resourceVersion": "3"}}])
+    assert bench.secret
+    assert (bench.secret.resource_version, bench.news()) == ("3", [WEB])
 
 
 def test_a_secret_that_no_resource_names_enqueues_none(bench: Bench) -> None:
@@ -234,198 +205,152 @@ def test_a_secret_that_no_resource_names_enqueues_none(bench: Bench) -> None:
 
 def test_a_secret_enqueues_its_two_oldest_contenders_and_its_owner(bench: Bench) -> None:
     ages = {"b": 2, "a": 1, "c": 3, "owner": 0}
-    raws = [
-        raw_resource(name=name, age=age * HOUR, generated_secret_name="one") for name, age in ages.items()
-    ]
-    relist(bench.resources, raws)
+    rivals = {name: {"name": name, "age": age * HOUR, **ONE} for name, age in ages.items()}
+    relist(bench.resources, [raw_resource(**said) for said in rivals.values()])
     bench.news()
     bench.cache.observe_secret(view_secret(foreign_metadata("one")))
-    assert [key.name for key in bench.news()] == ["c", "b"]
-    bench.cache.observe_secret(view(resource(name="owner", generated_secret_name="one")))
-    assert [key.name for key in bench.news()] == ["c", "b", "owner"]
-    contenders = {
-        name: bench.cache.is_contender(resource(name=name, age=age * HOUR, generated_secret_name="one"))
-        for name, age in ages.items()
-    }
-    assert contenders == {"a": False, "b": True, "c": True, "owner": False}
+    assert [key.name for key in bench.enqueued] == ["c", "b"]
+    bench.cache.observe_secret(view(resource(name="owner", **ONE)))
+    assert [key.name for key in bench.enqueued[2:]] == ["c", "b", "owner"]
+    contenders = [name for name, said in rivals.items() if bench.cache.is_contender(resource(**said))]
+    assert contenders == ["b", "c"]
 
 
 def test_beyond_the_bound_of_a_namespace_only_names_are_kept_until_there_is_room() -> None:
-    enqueued: list[ResourceKey] = []
-    cache = Cache(enqueued.append, lambda _: None, no_identity_watch(), most=2)
-    store = ResourceStore("Secret", "", cache)
+    bench, beyond = Bench(most=2), resource(name="c").key
     with structlog.testing.capture_logs() as logs:
-        relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
-        store.changed(raw_resource(namespace="other"))
-    assert [key.name for key in enqueued] == ["a", "b", "web"]
+        bench.lists("a", "b", "c", "d")
+        bench.show(namespace="other")
+    assert [key.name for key in bench.enqueued] == ["a", "b", "web"]
     assert [line["namespace"] for line in logs] == ["team"]
-    beyond = resource(name="c").key
-    assert cache.is_over_limit(beyond)
-    store.deleted(raw_resource(name="a"))
-    assert enqueued[-1] == beyond
-    cache.put_over_limit(beyond, raw_resource(name="c"))
-    assert cache.resource(beyond)
-    assert not cache.is_over_limit(beyond)
-    relist(store, [raw_resource(name="c")])
-    assert len(cache) == 1
-    assert not cache.is_over_limit(resource(name="d").key)
+    assert bench.cache.is_over_limit(beyond)
+    bench.resources.deleted(raw_resource(name="a"))
+    assert bench.enqueued[-1] == beyond
+    bench.cache.put_over_limit(beyond, raw_resource(name="c"))
+    assert bench.cache.resource(beyond)
+    assert not bench.cache.is_over_limit(beyond)
+    bench.lists("c")
+    assert len(bench.cache) == 1
+    assert not bench.cache.is_over_limit(resource(name="d").key)
 
 
 def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
-    enqueued: list[ResourceKey] = []
-    cache = Cache(enqueued.append, lambda _: None, no_identity_watch(), most=1)
-    store = ResourceStore("Secret", "", cache)
-    relist(store, [raw_resource(name=name) for name in ("a", "b", "c", "d")])
-    store.deleted(raw_resource(name="a"))
-    assert enqueued[-1].name == "b"
-    store.deleted(raw_resource(name="b"))
-    assert enqueued[-1].name == "c"
-    cache.put_over_limit(enqueued[-1], None)
-    assert enqueued[-1].name == "d"
+    bench = Bench(most=1)
+    bench.lists("a", "b", "c", "d")
+    bench.resources.deleted(raw_resource(name="a"))
+    bench.resources.deleted(raw_resource(name="b"))
+    assert [key.name for key in bench.enqueued] == ["a", "b", "c"]
+    bench.cache.put_over_limit(bench.enqueued[-1], None)
+    assert bench.enqueued[-1].name == "d"
 
 
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
-    cache = Cache(lambda _: None, lambda _: None, no_identity_watch(), most=2)
+    cache = Bench(most=2).cache
     for number in range(5):
         cache.observe_secret(view_secret(foreign_metadata(f"stranger-{number}")))
     assert len(cache.secret_names("")) == 2
 
 
-def test_a_rename_enqueues_the_contenders_of_the_old_name(bench: Bench) -> None:
-    bench.resources.changed(raw_resource(generated_secret_name="one"))
-    bench.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
-    bench.news()
-    bench.resources.changed(raw_resource(generation=2, generated_secret_name="two"))
-    assert sorted(bench.news(), key=str) == [SHOP, WEB]
-
-
-def test_a_deleted_resource_enqueues_the_next_contender(bench: Bench) -> None:
-    bench.resources.changed(raw_resource(generated_secret_name="one"))
-    bench.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
-    bench.news()
-    bench.resources.deleted(raw_resource())
-    assert bench.news() == [SHOP]
-
-
-def test_a_resource_that_is_being_deleted_is_no_contender(
-    bench: Bench,
+@cases(
+    "then, enqueued",
+    {
+        "renamed": ({"generation": 2, "generated_secret_name": "two"}, [SHOP, WEB]),
+        "being deleted": ({**ONE, "age": 2 * HOUR, "deleting": True}, [SHOP, WEB]),
+        "deleted": (None, [SHOP]),
+    },
+)
+def test_contenders_are_enqueued_when_the_oldest_is(
+    bench: Bench, then: dict[str, Any] | None, enqueued: list[ResourceKey]
 ) -> None:
-    bench.known(generated_secret_name="one", age=2 * HOUR)
-    bench.resources.changed(raw_resource(name="shop", generated_secret_name="one"))
-    assert bench.cache.older_claimant(resource(name="shop", generated_secret_name="one"), "one")
+    rival = resource(name="shop", **ONE)
+    bench.show(age=2 * HOUR, **ONE)
+    bench.show(name="shop", **ONE)
+    assert bench.cache.older_claimant(rival, "one") == bench.resource
     bench.news()
-    bench.resources.changed(raw_resource(generated_secret_name="one", age=2 * HOUR, deleting=True))
-    assert sorted(bench.news(), key=str) == [SHOP, WEB]
-    assert bench.cache.older_claimant(resource(name="shop", generated_secret_name="one"), "one") is None
-    bench.resources.deleted(raw_resource())
-    assert bench.news() == [SHOP]
+    if then is None:
+        bench.resources.deleted(raw_resource())
+    else:
+        bench.show(**then)
+    assert bench.news() == enqueued
+    assert bench.cache.older_claimant(rival, "one") is None
 
 
-def overwritten(**metadata: Any) -> SecretView:
-    """Our Secret as a read shows it after an admission webhook has overwritten its label."""
+def test_a_secret_without_our_label_goes_with_its_resource_only(bench: Bench) -> None:
+    # As a read shows it after an admission webhook has overwritten the label.
     labels = {"app.kubernetes.io/managed-by": "Helm"}
-    return view_secret(secret_metadata(resource()) | {"labels": labels} | metadata)
-
-
-def test_a_secret_without_our_label_is_not_removed_by_the_watch(bench: Bench) -> None:
+    overwritten = view_secret(secret_metadata(resource()) | {"labels": labels})
     bench.known()
-    bench.cache.store_secret(overwritten())
+    bench.cache.store_secret(overwritten)
     bench.secrets.deleted(secret())
     relist(bench.secrets, [])
-    assert bench.cache.secret("team", "web-pull") == overwritten()
+    assert bench.secret == overwritten
     bench.secrets.changed(secret(resourceVersion="90"))
     assert bench.news() == [WEB]
     bench.secrets.deleted(secret())
-    assert bench.cache.secret("team", "web-pull") is None
-
-
-def test_a_secret_without_our_label_is_dropped_with_its_resource(bench: Bench) -> None:
-    bench.known()
-    bench.cache.store_secret(overwritten())
+    assert bench.secret is None
+    bench.cache.store_secret(overwritten)
     bench.resources.deleted(raw_resource())
-    assert bench.cache.secret("team", "web-pull") is None
+    assert bench.secret is None
 
 
 def test_a_resource_with_an_invalid_spec_is_enqueued_as_owner_only(bench: Bench) -> None:
     bench.known()
-    bench.resources.changed(raw_resource(generation=2, spec={}))
+    bench.show(generation=2, spec={})
     bench.news()
     bench.secrets.deleted(secret())
     assert bench.news() == [WEB], "as the owner"
 
 
-@pytest.mark.parametrize(
-    ("mine", "theirs", "older"),
-    [
-        pytest.param({"age": HOUR}, {"age": 2 * HOUR}, True, id="the older one"),
-        pytest.param({"age": 2 * HOUR}, {"age": HOUR}, False, id="no younger one"),
-        pytest.param({"uid": "b"}, {"uid": "a"}, True, id="at the same age the smaller uid"),
-        pytest.param({}, {"age": 2 * HOUR, "namespace": "other"}, False, id="none of another namespace"),
-        pytest.param(
-            {},
-            {"age": 2 * HOUR, "generated_secret_name": "other"},
-            False,
-            id="none that names another Secret",
-        ),
-    ],
+@cases(
+    "mine, theirs, older",
+    {
+        "the older one": ({"age": HOUR}, {"age": 2 * HOUR}, True),
+        "no younger one": ({"age": 2 * HOUR}, {"age": HOUR}, False),
+        "at the same age the smaller uid": ({"uid": "b"}, {"uid": "a"}, True),
+        "none of another namespace": ({}, {"age": 2 * HOUR, "namespace": "other"}, False),
+        "none of another Secret": ({}, {"age": 2 * HOUR, "generated_secret_name": "other"}, False),
+    },
 )
-def test_older_claimant_is(
-    bench: Bench,
-    mine: dict[str, Any],
-    theirs: dict[str, Any],
-    older: bool,  # noqa: FBT001 - a table
+def test_the_older_claimant_is(
+    bench: Bench, mine: dict[str, Any], theirs: dict[str, Any], *, older: bool
 ) -> None:
-    name = {"generated_secret_name": "one"}
-    relist(
-        bench.resources, [raw_resource(**(name | mine)), raw_resource(**(name | {"name": "rival"} | theirs))]
-    )
-    found = bench.cache.older_claimant(resource(**(name | mine)), "one")
-    assert (found is not None and found.key.name == "rival") is older
-
-
-def test_a_resource_with_an_invalid_spec_has_no_older_claimant(bench: Bench) -> None:
-    bench.known()
-    assert bench.cache.older_claimant(resource(name="x", spec={}), "one") is None
+    relist(bench.resources, [raw_resource(**(ONE | mine)), raw_resource(**(ONE | {"name": "shop"} | theirs))])
+    found = bench.cache.older_claimant(resource(**(ONE | mine)), "one")
+    assert (found is not None and found.key == SHOP) is older
 
 
 def test_a_list_is_stored_whole_before_any_key_is_enqueued() -> None:
-    claimants: list[bool] = []
-
-    def enqueue(key: ResourceKey) -> None:
-        if key == SHOP:
-            shop = resource(name="shop", age=HOUR, generated_secret_name="one")
-            claimants.append(cache.older_claimant(shop, "one") is not None)
-
-    cache = Cache(enqueue, lambda _: None, no_identity_watch())
-    raws = [
-        raw_resource(name="shop", age=HOUR, generated_secret_name="one"),
-        raw_resource(age=2 * HOUR, generated_secret_name="one"),
-    ]
-    relist(ResourceStore("Secret", "", cache), raws)
-    assert claimants == [True]
+    sizes: list[int] = []
+    named = IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
+    cache = Cache(lambda _: sizes.append(len(cache)), lambda _: None, named)
+    relist(ResourceStore("Secret", "", cache), [raw_resource(name="shop"), raw_resource()])
+    assert sizes == [2, 2]
 
 
 def test_owned_by_follows_the_controller_reference(bench: Bench) -> None:
+    def owned(uid: str) -> list[str]:
+        return [seen.name for seen in bench.cache.owned_by(uid)]
+
     bench.cache.store_secret(view(resource(), name="two"))
     bench.cache.store_secret(view(resource(), name="one"))
-    assert [seen.name for seen in bench.cache.owned_by("uid-of-web")] == ["one", "two"]
+    assert owned("uid-of-web") == ["one", "two"]
     bench.cache.store_secret(view(resource(name="shop"), name="one"))
-    assert [seen.name for seen in bench.cache.owned_by("uid-of-web")] == ["two"]
-    assert [seen.name for seen in bench.cache.owned_by("uid-of-shop")] == ["one"]
+    assert (owned("uid-of-web"), owned("uid-of-shop")) == (["two"], ["one"])
 
 
 def test_linking_follows_the_spec(bench: Bench) -> None:
-    def linking(account: str) -> list[str]:
-        return [of.key.name for of in bench.cache.linking(("team", account))]
+    def linking() -> list[list[str]]:
+        return [[of.key.name for of in bench.cache.linking(("team", account))] for account in "abc"]
 
-    def links(*names: str) -> list[dict[str, object]]:
-        return [{"name": name, "for": ["pull"]} for name in names]
+    def show(generation: int, *accounts: str, name: str = "web") -> None:
+        links = [{"name": account, "for": ["pull"]} for account in accounts]
+        bench.show(name=name, generation=generation, link_service_accounts=links or [{}])
 
-    bench.resources.changed(raw_resource(link_service_accounts=links("a", "b")))
-    bench.resources.changed(raw_resource(name="shop", link_service_accounts=links("b")))
-    assert (linking("a"), linking("b"), linking("c")) == (["web"], ["shop", "web"], [])
-    bench.resources.changed(raw_resource(generation=2, link_service_accounts=links("c")))
-    assert (linking("a"), linking("b"), linking("c")) == ([], ["shop"], ["web"])
-    bench.resources.changed(raw_resource(generation=3, link_service_accounts=[{}]))
+    show(1, "a", "b")
+    show(1, "b", name="shop")
+    assert linking() == [["web"], ["shop", "web"], []]
+    show(2, "c")
+    assert linking() == [[], ["shop"], ["web"]]
+    show(3)
     bench.resources.deleted(raw_resource(name="shop"))
-    assert (linking("a"), linking("b"), linking("c")) == ([], [], [])
+    assert linking() == [[], [], []]

@@ -130,9 +130,7 @@ def test_a_change_names_every_identity_and_resource(register: Register) -> None:
     assert register.changes == [({KEYS, WITH_ROLE}, {"web", "shop"})]
 
 
-async def test_an_object_that_changes_all_the_time_is_reported_once_a_second_and_delays_no_other(
-    register: Register,
-) -> None:
+async def test_an_object_that_changes_all_the_time_is_reported_once_a_second(register: Register) -> None:
     other = Identity(source="iam_secret", namespace="team", name="other")
     register.named.name(key(), KEYS)
     register.named.name(key("shop"), other)

@@ -255,7 +255,7 @@ async def test_what_stays_of_a_missing_secret_is_bounded_and_readable(world: Wor
     # Somebody has edited the Secret: a login that no client can read is not kept.
     bad = json.dumps({"auths": {"bad.example": {"auth": "%"}, HUB: LOGIN}})
     world.secrets.data["web-pull"] = {"data": {".dockerconfigjson": base64.b64encode(bad.encode()).decode()}}
-    world.change()
+    world.change_secret()
     await settle()
     assert "bad.example" not in copied(world)
     assert HUB in copied(world)

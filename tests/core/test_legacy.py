@@ -6,11 +6,9 @@ import base64
 import json
 from typing import Any, Final
 
-import pytest
-
 from ecr_operator.api.desired import Resource
 from ecr_operator.core.legacy import has_legacy_status, legacy_token
-from tests.builders import HOST, NAMESPACE, NOW, TWELVE_HOURS, desired, resource
+from tests.builders import HOST, NAMESPACE, NOW, TWELVE_HOURS, cases, desired, resource
 
 ARGO: Final = "ArgoHelmRepoSecret"
 STATUS: Final = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
@@ -26,28 +24,18 @@ def login(password: str = "old", **more: str) -> dict[str, str]:
 
 
 def docker(config: object = None, **more: Any) -> dict[str, Any]:
-    """Return what v0.6.0 wrote for a Secret, with changes."""
+    """What v0.6.0 wrote for a Secret, with changes."""
     text = json.dumps(config or {"auths": {HOST: login()}}, separators=(",", ":"))
     usual = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": b64(text)}}
     return {"metadata": {"name": "web-pull", "namespace": NAMESPACE}} | usual | more
 
 
 def argo(labels: object = None, **values: str) -> dict[str, Any]:
-    """Return what v0.6.0 wrote for an ArgoHelmRepoSecret, with changes."""
-    usual = {
-        "username": "AWS",
-        "password": "old",
-        "url": HOST,
-        "name": "web-pull",
-        "type": "helm",
-        "enableOCI": "true",
-    }
+    """What v0.6.0 wrote for an ArgoHelmRepoSecret, with changes."""
+    usual = {"username": "AWS", "password": "old", "url": HOST, "name": "web-pull", "type": "helm"}
+    data = {key: b64(value) for key, value in (usual | {"enableOCI": "true"} | values).items()}
     metadata = {"name": "web-pull", "namespace": NAMESPACE, "labels": LABELS if labels is None else labels}
-    return {
-        "metadata": metadata,
-        "type": "Opaque",
-        "data": {key: b64(value) for key, value in (usual | values).items()},
-    }
+    return {"metadata": metadata, "type": "Opaque", "data": data}
 
 
 def adopted(secret: dict[str, Any], of: Resource) -> str | None:
@@ -55,7 +43,7 @@ def adopted(secret: dict[str, Any], of: Resource) -> str | None:
     return token.password if token else None
 
 
-@pytest.mark.parametrize(("kind", "secret"), [("Secret", docker()), (ARGO, argo())])
+@cases("kind, secret", {"Secret": ("Secret", docker()), "Argo CD": (ARGO, argo())})
 def test_a_secret_of_v0_6_0_gives_its_token_with_twelve_hours(kind: str, secret: dict[str, Any]) -> None:
     of = resource(kind, status=STATUS)
     token = legacy_token(of, desired(of), secret)
@@ -63,55 +51,48 @@ def test_a_secret_of_v0_6_0_gives_its_token_with_twelve_hours(kind: str, secret:
     assert (token.password, token.issued_at, token.expires_at) == ("old", NOW, NOW + TWELVE_HOURS)
 
 
-PULL_SECRETS: Final = {
-    "another type": docker(type="Opaque"),
-    "a login for another host": docker({"auths": {"other.example": login()}}),
-    "a second login": docker({"auths": {HOST: login(), "x": login()}}),
-    "another user": docker({"auths": {HOST: login(username="me")}}),
-    "two tokens that differ": docker({"auths": {HOST: login(auth=b64("AWS:new"))}}),
-    "one more field": docker({"auths": {HOST: login(email="a@b")}}),
-    "no password": docker({"auths": {HOST: login("")}}),
-    "a number for a password": docker({"auths": {HOST: login() | {"password": 7}}}),
-    "text for a login": docker({"auths": {HOST: "AWS"}}),
-    "a list of logins": docker({"auths": []}),
-    "a list for a config": docker([1]),
-    "half a config": docker(data={".dockerconfigjson": b64("{")}),
-    "not base64": docker(data={".dockerconfigjson": "%"}),
-    "null": docker(data={".dockerconfigjson": None}),
-    "no data": docker(data=None),
-    "one more key": docker(data={**docker()["data"], "more": ""}),
-    "a controller": docker(metadata={"ownerReferences": [{"controller": True}]}),
-}
-ARGO_SECRETS: Final = {
-    "no label": argo(labels={}),
-    "another label": argo(labels={"argocd.argoproj.io/secret-type": "cluster"}),
-    "another user": argo(username="me"),
-    "another URL": argo(url="other.example"),
-    "one more key": argo(project="p"),
-    "another type": argo() | {"type": "custom"},
-    "no data": argo() | {"data": {}},
+NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "another type": ("Secret", docker(type="Opaque")),
+    "a login for another host": ("Secret", docker({"auths": {"other.example": login()}})),
+    "a second login": ("Secret", docker({"auths": {HOST: login(), "x": login()}})),
+    "another user": ("Secret", docker({"auths": {HOST: login(username="me")}})),
+    "two tokens that differ": ("Secret", docker({"auths": {HOST: login(auth=b64("AWS:new"))}})),
+    "one more field": ("Secret", docker({"auths": {HOST: login(email="a@b")}})),
+    "no password": ("Secret", docker({"auths": {HOST: login("")}})),
+    "a number for a password": ("Secret", docker({"auths": {HOST: login() | {"password": 7}}})),
+    "text for a login": ("Secret", docker({"auths": {HOST: "AWS"}})),
+    "a list of logins": ("Secret", docker({"auths": []})),
+    "a list for a config": ("Secret", docker([1])),
+    "half a config": ("Secret", docker(data={".dockerconfigjson": b64("{")})),
+    "not base64": ("Secret", docker(data={".dockerconfigjson": "%"})),
+    "null": ("Secret", docker(data={".dockerconfigjson": None})),
+    "no data": ("Secret", docker(data=None)),
+    "one more key": ("Secret", docker(data={**docker()["data"], "more": ""})),
+    "a controller": ("Secret", docker(metadata={"ownerReferences": [{"controller": True}]})),
+    "Argo CD: no label": (ARGO, argo(labels={})),
+    "Argo CD: another label": (ARGO, argo(labels={"argocd.argoproj.io/secret-type": "cluster"})),
+    "Argo CD: another user": (ARGO, argo(username="me")),
+    "Argo CD: another URL": (ARGO, argo(url="other.example")),
+    "Argo CD: one more key": (ARGO, argo(project="p")),
+    "Argo CD: another type": (ARGO, argo() | {"type": "custom"}),
+    "Argo CD: no data": (ARGO, argo() | {"data": {}}),
 }
 
 
-@pytest.mark.parametrize("secret", PULL_SECRETS.values(), ids=PULL_SECRETS)
-def test_a_pull_secret_that_only_looks_like_v0_6_0_s_is_foreign(secret: dict[str, Any]) -> None:
-    assert adopted(secret, resource(status=STATUS)) is None
+@cases("kind, secret", NOT_LEGACY)
+def test_a_secret_that_only_looks_like_v0_6_0_s_is_foreign(kind: str, secret: dict[str, Any]) -> None:
+    assert adopted(secret, resource(kind, status=STATUS)) is None
 
 
-@pytest.mark.parametrize("secret", ARGO_SECRETS.values(), ids=ARGO_SECRETS)
-def test_an_argo_secret_that_only_looks_like_v0_6_0_s_is_foreign(secret: dict[str, Any]) -> None:
-    assert adopted(secret, resource(ARGO, status=STATUS)) is None
-
-
-@pytest.mark.parametrize(
+@cases(
     "status",
-    [
-        None,
-        {"phase": "Updated"},
-        STATUS | {"lastUpdatedTime": "today"},
-        STATUS | {"phase": "Failed"},
-        STATUS | {"observedGeneration": 1},
-    ],
+    {
+        "none": None,
+        "no time": {"phase": "Updated"},
+        "not a time": STATUS | {"lastUpdatedTime": "today"},
+        "another phase": STATUS | {"phase": "Failed"},
+        "a newer one": STATUS | {"observedGeneration": 1},
+    },
 )
 def test_a_status_that_v0_6_0_did_not_write_makes_every_secret_foreign(status: object) -> None:
     of = resource(status=status)
@@ -120,7 +101,7 @@ def test_a_status_that_v0_6_0_did_not_write_makes_every_secret_foreign(status: o
 
 
 def entry(time: str = "2026-03-01T12:00:00Z", operation: str = "Update", key: str = "") -> dict[str, Any]:
-    """Return an entry of managedFields that owns the login, or another key."""
+    """An entry of managedFields that owns the login, or another key."""
     fields: dict[str, Any] = {"f:data": {".": {}, f"f:{key or '.dockerconfigjson'}": {}}, "f:type": {}}
     return {"manager": "any", "operation": operation, "time": time, "fieldsV1": fields}
 
@@ -137,37 +118,28 @@ def written(*entries: dict[str, Any], kind: str = "Secret") -> str | None:
 LABELLED: Final = {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {}}}}
 
 
-@pytest.mark.parametrize(
-    "entries",
-    [
-        pytest.param([entry()], id="at the very time"),
-        pytest.param([entry("2026-03-01T11:59:00Z")], id="a minute before"),
-        pytest.param([entry("2026-03-01T12:01:00Z")], id="a minute after"),
-        pytest.param([LABELLED | {"time": "2026-03-02T12:00:00Z"}, entry()], id="and labelled later"),
-    ],
+@cases(
+    "entries, token",
+    {
+        "at the very time": ([entry()], "old"),
+        "a minute before": ([entry("2026-03-01T11:59:00Z")], "old"),
+        "a minute after": ([entry("2026-03-01T12:01:00Z")], "old"),
+        "and labelled later": ([LABELLED | {"time": "2026-03-02T12:00:00Z"}, entry()], "old"),
+        "not nobody's": ([], None),
+        "not written before": ([entry("2026-03-01T11:58:59Z")], None),
+        "not written later": ([entry("2026-03-01T12:01:01Z")], None),
+        "not applied": ([entry(operation="Apply")], None),
+        "not applied too": ([entry(), entry(operation="Apply")], None),
+        "not another key": ([entry(key="more")], None),
+        "not without a time": ([entry("today")], None),
+        "not with a null for a time": ([entry() | {"time": None}], None),
+        "not without fields": ([entry() | {"fieldsV1": None}], None),
+    },
 )
 def test_under_old_crds_a_login_updated_together_with_the_status_is_v0_6_0_s(
-    entries: list[dict[str, Any]],
+    entries: list[dict[str, Any]], token: str | None
 ) -> None:
-    assert written(*entries) == "old"
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        pytest.param([], id="nobody's"),
-        pytest.param([entry("2026-03-01T11:58:59Z")], id="written before"),
-        pytest.param([entry("2026-03-01T12:01:01Z")], id="written later"),
-        pytest.param([entry(operation="Apply")], id="applied"),
-        pytest.param([entry(), entry(operation="Apply")], id="applied too"),
-        pytest.param([entry(key="more")], id="another key"),
-        pytest.param([entry("today")], id="no time"),
-        pytest.param([entry() | {"time": None}], id="a null for a time"),
-        pytest.param([entry() | {"fieldsV1": None}], id="no fields"),
-    ],
-)
-def test_under_old_crds_any_other_login_is_foreign(entries: list[dict[str, Any]]) -> None:
-    assert written(*entries) is None
+    assert written(*entries) == token
 
 
 def test_under_old_crds_the_time_of_an_argo_secret_s_password_counts() -> None:

@@ -1,36 +1,47 @@
-"""Secret: the manifest byte for byte, and its fields as a real API server (1.36.3) recorded them."""
+"""The manifest byte for byte, its fields as a real API server (1.36.3) recorded them, and who can use it.
 
-# ruff: noqa: S106, S107 - names of Secrets and made-up tokens
+The rules of clients are held against the real ones by tests/api/test_client_rules.py; what Argo CD reads is
+in https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#repositories.
+"""
+
+# ruff: noqa: S106 - names of Secrets and made-up tokens
 
 import base64
+import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import TokenTimes
+from ecr_operator.api.usable_keys import containers_serves, kubelet_serves
 from ecr_operator.core.manifest import (
+    DOCKER_KEY,
     EXPIRES_AT,
     FINGERPRINT,
     ISSUED_AT,
     KEY_HASH,
     dockerconfigjson,
     fingerprint,
+    generated_data,
     generated_secret,
     owned_fields,
     token_times,
 )
 from ecr_operator.core.secret_view import applied_fields, view_secret
-from tests.builders import HOST, NOW, desired, resource, secret_metadata, times, token, tokens
+from tests.builders import HOST, NOW, cases, desired, host, resource, secret_metadata, times, token, tokens
 
 ARGO: Final = "ArgoHelmRepoSecret"
+GROUP: Final = "ecr.mobb.redhat.com"
 
 
-def manifest(of: Resource, password: str = "s3cret") -> dict[str, Any]:
-    return generated_secret(desired(of), tokens(of, token(password)))
+def manifest(of: Resource) -> dict[str, Any]:
+    return generated_secret(desired(of), tokens(of))
 
 
 def data(of: Resource) -> dict[str, str]:
@@ -46,6 +57,7 @@ def test_dockerconfigjson_is_v0_6_0s_byte_for_byte() -> None:
 
 def test_the_manifest_of_a_pull_secret() -> None:
     of = resource()
+    owner = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "Secret", "name": "web", "uid": "uid-of-web"}
     assert manifest(of) == {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -54,21 +66,14 @@ def test_the_manifest_of_a_pull_secret() -> None:
             "namespace": "team",
             "labels": {"app.kubernetes.io/managed-by": "ecr-secret-operator"},
             "annotations": {
-                "ecr.mobb.redhat.com/token-issued-at": "2026-03-01T12:00:00.000000Z",
-                "ecr.mobb.redhat.com/token-expires-at": "2026-03-02T00:00:00.000000Z",
-                "ecr.mobb.redhat.com/spec-fingerprint": fingerprint(desired(of)),
-                "ecr.mobb.redhat.com/owner": "Secret/web",
-                "ecr.mobb.redhat.com/owner-uid": "uid-of-web",
+                f"{GROUP}/token-issued-at": "2026-03-01T12:00:00.000000Z",
+                f"{GROUP}/token-expires-at": "2026-03-02T00:00:00.000000Z",
+                f"{GROUP}/spec-fingerprint": fingerprint(desired(of)),
+                f"{GROUP}/owner": "Secret/web",
+                f"{GROUP}/owner-uid": "uid-of-web",
             },
-            "ownerReferences": [
-                {
-                    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-                    "kind": "Secret",
-                    "name": "web",
-                    "uid": "uid-of-web",
-                    "controller": True,
-                }
-            ],
+            # Without blockOwnerDeletion.
+            "ownerReferences": [owner | {"controller": True}],
         },
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": base64.b64encode(dockerconfigjson({HOST: token()}).encode()).decode()},
@@ -77,94 +82,99 @@ def test_the_manifest_of_a_pull_secret() -> None:
 
 def test_the_secret_for_argo_cd_has_v0_6_0s_keys_and_values() -> None:
     of = resource(ARGO, name="charts", url="oci://example.com/charts", region="us-east-2")
-    assert data(of) == {
-        "username": "AWS",
-        "password": "s3cret",
-        "url": "oci://example.com/charts",
-        "name": "charts-pull",
-        "type": "helm",
-        "enableOCI": "true",
-    }
+    login = {"username": "AWS", "password": "s3cret", "url": "oci://example.com/charts"}
+    assert data(of) == login | {"name": "charts-pull", "type": "helm", "enableOCI": "true"}
     assert manifest(of)["type"] == "Opaque"
-    assert manifest(of)["metadata"]["labels"]["argocd.argoproj.io/secret-type"] == "repository"
+
+
+# A project is not read beside repo-creds.
+OPTIONS: Final = [
+    (scope, repo_type, project)
+    for scope, repo_type in itertools.product((None, "repository", "repo-creds"), (None, "helm", "oci"))
+    for project in (None, "a")
+    if scope != "repo-creds" or not project
+]
+
+
+@pytest.mark.parametrize(("scope", "repo_type", "project"), OPTIONS)
+def test_label_and_keys_for_argo_cd_are_those_that_it_documents(
+    scope: str | None, repo_type: str | None, project: str | None
+) -> None:
+    of = resource(ARGO, credential_scope=scope, repo_type=repo_type, project=project)
+    assert manifest(of)["metadata"]["labels"]["argocd.argoproj.io/secret-type"] == (scope or "repository")
+    kind = {"type": "oci"} if repo_type == "oci" else {"type": "helm", "enableOCI": "true"}
+    held = {key: value for key, value in data(of).items() if key not in ("username", "password")}
+    assert held == {"url": HOST, "name": "web-pull"} | kind | ({"project": project} if project else {})
 
 
 @pytest.mark.parametrize(
-    "target",
-    ["https://proxy.example.com/v2/", "proxy.example.com:8443", 'odd"host\\', "bücher.example"],
-    ids=["a scheme and a path", "a port", "characters that JSON escapes", "letters beyond ASCII"],
+    "mark", ["argocd.argoproj.io/tracking-id", "app.kubernetes.io/instance", "argocd.argoproj.io/instance"]
 )
-def test_the_registry_key_is_written_verbatim(target: str) -> None:
-    text = data(resource(ecr_registry=target, region="us-east-2"))[".dockerconfigjson"]
-    assert list(json.loads(text)["auths"]) == [target]
+def test_a_tracking_mark_of_argo_cd_which_would_prune_the_secret_is_never_on_it(mark: str) -> None:
+    for field in ("secret_labels", "secret_annotations"):
+        of = resource(ARGO, **{field: {mark: "app"}})
+        assert (desired(of).labels, desired(of).annotations) == ({}, {})
+        assert mark in str(of.problem)
+    metadata = manifest(resource(ARGO, annotations={mark: "app:ArgoHelmRepoSecret:argocd/web"}))["metadata"]
+    assert mark not in {**metadata["labels"], **metadata["annotations"]}
+
+
+@pytest.mark.parametrize("key", ["argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"])
+def test_the_options_of_argo_cd_for_an_object_are_permitted(key: str) -> None:
+    of = resource(ARGO, secret_annotations={key: "Prune=false"})
+    assert (of.problem, desired(of).annotations) == (None, {key: "Prune=false"})
+
+
+URLS: Final = [HOST, f"{HOST}/charts/", f"https://{HOST}", f"oci://{HOST}/a", f"OCI://{HOST.upper()}/Charts"]
+KEYS: Final = [f"https://{HOST}/v2/", f"{HOST}:443", f"{HOST}/team", f"oci://{HOST}", f"{HOST}/app:latest"]
+KEYS.extend(["https://proxy.example.com/v2/", "proxy.example.com:8443", 'odd"host\\', "bücher.example"])
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_registry_key_is_written_verbatim_whether_or_not_a_client_uses_it(key: str) -> None:
+    text = data(resource(ecr_registry=key, region="us-east-2"))[DOCKER_KEY]
+    assert list(json.loads(text)["auths"]) == [key]
     assert "\\u" not in text
 
 
-def test_the_manifest_has_no_string_data_and_does_not_block_the_deletion_of_its_owner() -> None:
-    assert "stringData" not in manifest(resource())
-    assert "blockOwnerDeletion" not in manifest(resource())["metadata"]["ownerReferences"][0]
+@pytest.mark.parametrize("url", [*URLS, "charts.example.com:8443/ecr"])
+def test_a_url_is_written_verbatim(url: str) -> None:
+    assert data(resource(ARGO, url=url, region="us-east-2"))["url"] == url
 
 
-RECORDED: Final[dict[str, dict[str, Any]]] = {
-    "Secret": {
-        "f:data": {"f:.dockerconfigjson": {}},
-        "f:metadata": {
-            "f:annotations": {
-                "f:ecr.mobb.redhat.com/owner": {},
-                "f:ecr.mobb.redhat.com/owner-uid": {},
-                "f:ecr.mobb.redhat.com/spec-fingerprint": {},
-                "f:ecr.mobb.redhat.com/token-expires-at": {},
-                "f:ecr.mobb.redhat.com/token-issued-at": {},
-            },
-            "f:labels": {"f:app.kubernetes.io/managed-by": {}},
-            "f:ownerReferences": {'k:{"uid":"026df86a-1b41-4106-91ea-dafe2ae258f9"}': {}},
-        },
-        "f:type": {},
-    },
-    ARGO: {
-        "f:data": {
-            "f:enableOCI": {},
-            "f:name": {},
-            "f:password": {},
-            "f:type": {},
-            "f:url": {},
-            "f:username": {},
-        },
-        "f:metadata": {
-            "f:annotations": {
-                "f:ecr.mobb.redhat.com/owner": {},
-                "f:ecr.mobb.redhat.com/owner-uid": {},
-                "f:ecr.mobb.redhat.com/spec-fingerprint": {},
-                "f:ecr.mobb.redhat.com/token-expires-at": {},
-                "f:ecr.mobb.redhat.com/token-issued-at": {},
-            },
-            "f:labels": {
-                "f:app.kubernetes.io/managed-by": {},
-                "f:argocd.argoproj.io/secret-type": {},
-            },
-            "f:ownerReferences": {'k:{"uid":"026df86a-1b41-4106-91ea-dafe2ae258f9"}': {}},
-        },
-        "f:type": {},
-    },
+FIELDS: Final[dict[str, tuple[list[str], list[str]]]] = {
+    "Secret": ([".dockerconfigjson"], []),
+    ARGO: (["enableOCI", "name", "password", "type", "url", "username"], ["argocd.argoproj.io/secret-type"]),
 }
+MARKS: Final = ("owner", "owner-uid", "spec-fingerprint", "token-expires-at", "token-issued-at")
 
 
-@pytest.mark.parametrize("kind", RECORDED)
+@pytest.mark.parametrize("kind", FIELDS)
 def test_owned_fields_are_those_that_a_real_server_records(kind: str) -> None:
+    keys, labels = FIELDS[kind]
+    recorded = {
+        "f:data": {f"f:{key}": {} for key in keys},
+        "f:metadata": {
+            "f:annotations": {f"f:{GROUP}/{mark}": {} for mark in MARKS},
+            "f:labels": {f"f:{label}": {} for label in ["app.kubernetes.io/managed-by", *labels]},
+            "f:ownerReferences": {'k:{"uid":"026df86a-1b41-4106-91ea-dafe2ae258f9"}': {}},
+        },
+        "f:type": {},
+    }
     of = resource(kind, uid="026df86a-1b41-4106-91ea-dafe2ae258f9")
-    assert owned_fields(desired(of)) == applied_fields(RECORDED[kind])
+    assert owned_fields(desired(of)) == applied_fields(recorded)
     # So the builder of other tests makes what the server makes.
-    assert secret_metadata(of)["managedFields"][0]["fieldsV1"] == RECORDED[kind]
+    assert secret_metadata(of)["managedFields"][0]["fieldsV1"] == recorded
 
 
-@pytest.mark.parametrize(
+@cases(
     "other",
-    [
-        pytest.param(resource(generated_secret_name="other"), id="the name"),
-        pytest.param(resource(ecr_registry=HOST.upper()), id="the host's letters"),
-        pytest.param(resource(ecr_registry=HOST.replace("us-east-2", "us-east-1")), id="the region"),
-        pytest.param(resource(ARGO), id="the kind"),
-    ],
+    {
+        "the name": resource(generated_secret_name="other"),
+        "the host's letters": resource(ecr_registry=HOST.upper()),
+        "the region": resource(ecr_registry=host("us-east-1")),
+        "the kind": resource(ARGO),
+    },
 )
 def test_the_fingerprint_changes_with(other: Resource) -> None:
     assert fingerprint(desired(other)) != fingerprint(desired(resource()))
@@ -175,32 +185,36 @@ def test_the_fingerprint_is_stable_and_does_not_cover_the_frequency() -> None:
 
 
 def test_token_times_are_kept_to_the_microsecond() -> None:
-    exact = times(issued_at=NOW + timedelta(microseconds=123_456))
-    of = resource()
-    login = token(issued_at=exact.issued_at)
-    assert view_secret(secret_metadata(of, login)).times == exact
+    exact = NOW + timedelta(microseconds=123_456)
+    found = view_secret(secret_metadata(resource(), token(issued_at=exact))).times
+    assert found == times(issued_at=exact)
 
 
-@pytest.mark.parametrize(
-    ("issued", "expires"),
-    [
-        pytest.param(None, None, id="nothing"),
-        pytest.param("2026-03-01T12:00:00Z", None, id="no expiry"),
-        pytest.param(None, "2026-03-01T12:00:00Z", id="no time of issue"),
-        pytest.param("yesterday", "2026-03-01T12:00:00Z", id="a word"),
-        pytest.param("2026-03-01T12:00:00", "2026-03-01T13:00:00", id="times without a zone"),
-        pytest.param("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z", id="no time between"),
-        pytest.param("2026-03-01T13:00:00Z", "2026-03-01T12:00:00Z", id="the wrong order"),
-    ],
+NOON: Final = "2026-03-01T12:00:00Z"
+ONE: Final = "2026-03-01T13:00:00Z"
+MIDNIGHT: Final = times().expires_at
+
+
+@cases(
+    "issued, expires, expected",
+    {
+        "another time zone": (
+            "2026-03-01T14:00:00+02:00",
+            "2026-03-02T00:00:00Z",
+            TokenTimes(issued_at=NOW, expires_at=MIDNIGHT),
+        ),
+        "nothing": (None, None, None),
+        "no expiry": (NOON, None, None),
+        "no time of issue": (None, NOON, None),
+        "a word": ("yesterday", NOON, None),
+        "times without a zone": ("2026-03-01T12:00:00", "2026-03-01T13:00:00", None),
+        "no time between": (NOON, NOON, None),
+        "the wrong order": (ONE, NOON, None),
+    },
 )
-def test_token_times_are_none_for(issued: str | None, expires: str | None) -> None:
+def test_token_times_of(issued: str | None, expires: str | None, expected: TokenTimes | None) -> None:
     said = {ISSUED_AT: issued, EXPIRES_AT: expires, FINGERPRINT: "x"}
-    assert token_times({key: value for key, value in said.items() if value is not None}) is None
-
-
-def test_token_times_may_be_of_another_time_zone() -> None:
-    said = {ISSUED_AT: "2026-03-01T14:00:00+02:00", EXPIRES_AT: "2026-03-02T00:00:00Z"}
-    assert token_times(said) == TokenTimes(issued_at=NOW, expires_at=times().expires_at)
+    assert token_times({key: value for key, value in said.items() if value is not None}) == expected
 
 
 def test_the_key_hash_is_that_of_the_oldest_token_and_not_in_the_fingerprint() -> None:
@@ -208,18 +222,58 @@ def test_the_key_hash_is_that_of_the_oldest_token_and_not_in_the_fingerprint() -
     first, second = (login.key for login in desired(of).logins)
     old = replace(token(issued_at=NOW), key_hash="old")
     new = replace(token(issued_at=NOW + timedelta(hours=1)), key_hash="new")
-    made = generated_secret(desired(of), {first: new, second: old})
-    assert made["metadata"]["annotations"][KEY_HASH] == "old"
-    assert view_secret(secret_metadata(of, new)).key_hash == "new"
-    plain = secret_metadata(of)
-    assert KEY_HASH not in plain["annotations"]
-    assert view_secret(plain).key_hash is None
-    assert plain["annotations"][FINGERPRINT] == made["metadata"]["annotations"][FINGERPRINT]
+    made = generated_secret(desired(of), {first: new, second: old})["metadata"]["annotations"]
+    plain = secret_metadata(of)["annotations"]
+    assert (made[KEY_HASH], plain.get(KEY_HASH)) == ("old", None)
+    assert plain[FINGERPRINT] == made[FINGERPRINT]
     assert f"f:metadata/f:annotations/f:{KEY_HASH}" not in owned_fields(desired(of))
 
 
-@pytest.mark.parametrize("value", ["x" * 65, 5, None])
-def test_a_key_hash_of_another_form_is_ignored(value: object) -> None:
+@pytest.mark.parametrize(("value", "kept"), [("new", "new"), ("x" * 65, None), (5, None), (None, None)])
+def test_a_key_hash_of_another_form_is_ignored(value: object, kept: str | None) -> None:
     metadata = secret_metadata(resource())
     metadata["annotations"][KEY_HASH] = value
-    assert view_secret(metadata).key_hash is None
+    assert view_secret(metadata).key_hash == kept
+
+
+def passwords(image: str, key: str, *others: str) -> tuple[list[str], str | None]:
+    """By their registry keys, what the kubelet tries for an image, the longer first, and what podman uses."""
+    wanted = desired(resource(ecr_registry=key, additional_registries=list(others)))
+    logins = {login.key: token(login.key) for login in wanted.logins}
+    auths = json.loads(generated_data(wanted, logins)[DOCKER_KEY])["auths"]
+    kubelet = [auths[each]["password"] for each in sorted(auths, reverse=True) if kubelet_serves(each, image)]
+    keys = [each for each in auths if containers_serves(each, image)]
+    return kubelet, auths[max(keys, key=len)]["password"] if keys else None
+
+
+HOSTS: Final = [
+    HOST,
+    "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+    "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com",
+    "123456789012.dkr-ecr-fips.us-west-2.on.aws",
+    "vpce-0a1b-2c3d.dkr.ecr.us-east-1.vpce.amazonaws.com",
+    "public.ecr.aws",
+]
+
+
+@pytest.mark.parametrize("of", HOSTS)
+def test_a_host_serves_all_its_images_and_no_others(of: str) -> None:
+    for image in ("app", "team/app", "a/b/c/d"):
+        assert passwords(f"{of}/{image}", of) == ([of], of)
+    for other in (f"{of}:443", f"x.{of}", of.partition(".")[2], f"{of}.evil.example", "quay.io"):
+        assert passwords(f"{other}/team/app", of) == ([], None)
+
+
+def test_each_of_several_registries_serves_its_own_images_and_the_longer_key_comes_first() -> None:
+    keys = [HOST, host("eu-west-1"), HOSTS[1], "public.ecr.aws", f"{HOST}/team"]
+    for key in keys[:4]:
+        assert passwords(f"{key}/app", *keys) == ([key], key)
+    assert passwords(f"{HOST}/team/app", *keys) == ([f"{HOST}/team", HOST], f"{HOST}/team")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=300))
+def test_auth_is_the_same_as_username_and_password_whatever_the_token_is(password: str) -> None:
+    (held,) = json.loads(dockerconfigjson({HOST: token(password)}))["auths"].values()
+    assert (held["username"], held["password"]) == ("AWS", password)
+    assert base64.b64decode(held["auth"], validate=True).decode() == f"AWS:{password}"

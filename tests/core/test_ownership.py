@@ -1,36 +1,28 @@
 """Ownership: which Secret a resource may write, and which owner a conflict names."""
 
-# ruff: noqa: S105, S106, S107 - names of Secrets and made-up tokens
+# ruff: noqa: S106 - names of Secrets and made-up tokens
 
-import base64
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import ForeignSecretError
-from ecr_operator.core.manifest import dockerconfigjson
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.state import ResourceState
-from tests.builders import HOST, HOUR, desired, foreign_metadata, resource, secret_metadata, token
+from tests.builders import (
+    HOUR,
+    cases,
+    desired,
+    foreign_metadata,
+    owner_reference,
+    resource,
+    secret_metadata,
+)
 from tests.core.world import World
 
-LEGACY = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
-CERTIFICATE = {
-    "apiVersion": "cert-manager.io/v1",
-    "kind": "Certificate",
-    "name": "tls",
-    "uid": "c",
-    "controller": True,
-}
-REFERENCE = {
-    "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-    "kind": "Secret",
-    "name": "web",
-    "uid": "of another cluster",
-    "controller": True,
-}
+CERTIFICATE = owner_reference("Certificate", "tls", "c", api_version="cert-manager.io/v1")
+REFERENCE = owner_reference(uid="of another cluster")
 LABELS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ANNOTATIONS = {"ecr.mobb.redhat.com/owner": "Secret/web", "ecr.mobb.redhat.com/owner-uid": "uid-of-web"}
 ADOPT = 'annotate it ecr.mobb.redhat.com/adopt: "true"'
@@ -42,14 +34,10 @@ async def world() -> World:
     return World()
 
 
-def ownership(world: World) -> Ownership:
-    return Ownership(world.cache, world.secrets, world.resources)
-
-
 async def claim(world: World, of: Resource, *, stale: bool = True) -> Claim:
     """Claim as after a conflict, so that the Secret itself is read."""
     state = ResourceState(of, reread_secret=desired(of).secret_name if stale else None)
-    return await ownership(world).claim(state, desired(of))
+    return await Ownership(world.cache, world.secrets, world.resources).claim(state, desired(of))
 
 
 async def conflict(world: World, of: Resource) -> str:
@@ -58,25 +46,22 @@ async def conflict(world: World, of: Resource) -> str:
     return caught.value.message
 
 
-async def test_a_claim_without_a_known_secret_costs_no_request(world: World) -> None:
-    found = await claim(world, world.see(), stale=False)
-    assert (found, world.secrets.calls) == (Claim(view=None), [])
-
-
-async def test_a_claim_of_our_secret_that_the_watch_shows_costs_no_request(world: World) -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["no Secret", "one that the watch shows"])
+async def test_a_claim_costs_no_request_for(world: World, *, there: bool) -> None:
     of = world.see()
-    world.has_secret(of)
+    if there:
+        world.has_secret(of)
     found = await claim(world, of, stale=False)
-    assert found.view == world.cache.secret("team", "web-pull")
+    assert (found, found.view is not None) == (Claim(view=world.cache.secret("team", "web-pull")), there)
     assert world.secrets.calls == []
 
 
 async def test_a_stale_secret_is_read_once(world: World) -> None:
     of = world.see()
-    asked, state = ownership(world), ResourceState(of, reread_secret="web-pull")
+    state = ResourceState(of, reread_secret="web-pull")
     world.secrets.put(secret_metadata(of, version="77"))
     for _ in range(3):
-        found = await asked.claim(state, desired(of))
+        found = await Ownership(world.cache, world.secrets, world.resources).claim(state, desired(of))
         assert found.view is not None
         assert found.view.resource_version == "77"
     assert world.secrets.calls == ["look team/web-pull"]
@@ -90,30 +75,24 @@ async def test_a_stale_secret_that_was_deleted_is_claimed_as_absent(world: World
     assert world.cache.secret("team", "web-pull") is None
 
 
+MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
 MADE_BY_ANOTHER = secret_metadata(resource(name="shop"), name="web-pull")
 WITH_CONTROLLER = foreign_metadata(ownerReferences=[CERTIFICATE])
-WITH_CONTROLLER_AND_ANNOTATION = WITH_CONTROLLER | {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}
 COPY = foreign_metadata(labels=LABELS, annotations=ANNOTATIONS)
+COPY_OF_ANOTHER_CLUSTER = foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS)
 
 
-@pytest.mark.parametrize(
-    ("metadata", "words", "adoptable"),
-    [
-        pytest.param(foreign_metadata(), "field manager kubectl-create", True, id="made by hand"),
-        pytest.param(WITH_CONTROLLER, "Certificate tls", False, id="of a controller"),
-        pytest.param(
-            WITH_CONTROLLER_AND_ANNOTATION, "Certificate tls", False, id="of a controller, annotated"
-        ),
-        pytest.param(MADE_BY_ANOTHER, "Secret shop", False, id="of another resource"),
-        pytest.param(
-            foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS),
-            "names another resource of this name",
-            True,
-            id="a copy with the ownerReference of another cluster",
-        ),
-        pytest.param(COPY, "field manager kubectl-create", True, id="a copy with our label and annotations"),
-        pytest.param(COPY | {"managedFields": []}, "it has no owner", True, id="a copy by an unknown writer"),
-    ],
+@cases(
+    "metadata, words, adoptable",
+    {
+        "made by hand": (foreign_metadata(), "field manager kubectl-create", True),
+        "of a controller": (WITH_CONTROLLER, "Certificate tls", False),
+        "of a controller, annotated": (MARKED | {"ownerReferences": [CERTIFICATE]}, "Certificate tls", False),
+        "of another resource": (MADE_BY_ANOTHER, "Secret shop", False),
+        "a copy of another cluster's": (COPY_OF_ANOTHER_CLUSTER, "another resource of this name", True),
+        "a copy with our label and annotations": (COPY, "field manager kubectl-create", True),
+        "a copy by an unknown writer": (COPY | {"managedFields": []}, "it has no owner", True),
+    },
 )
 async def test_a_foreign_secret_is_a_conflict_that_names_its_owner_and_the_remedy(
     world: World, metadata: dict[str, Any], words: str, *, adoptable: bool
@@ -125,7 +104,8 @@ async def test_a_foreign_secret_is_a_conflict_that_names_its_owner_and_the_remed
     assert words in message
     assert "Secret web " not in message.replace("Secret web-pull", "")
     assert (ADOPT in message, "hoose another generated_secret_name" in message) == (adoptable, True)
-    assert not any(call.startswith(("apply", "delete")) for call in world.secrets.calls)
+    # Read whole only if v0.6.0 may have written it.
+    assert world.secrets.calls == ["look team/web-pull"]
 
 
 async def test_the_secret_of_a_deleted_resource_is_adopted(world: World) -> None:
@@ -145,49 +125,38 @@ async def test_an_owner_is_looked_up_in_the_api_server_before_its_secret_is_adop
     assert "Secret shop" in await conflict(world, of)
 
 
-MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
 OTHERS = {"type": "Opaque", "data": {"api-key": "eA=="}}
 
 
-async def test_a_secret_with_the_adopt_annotation_is_adopted(world: World) -> None:
+async def test_a_secret_with_the_adopt_annotation_is_adopted_and_not_read_again(world: World) -> None:
     of = world.see()
     world.secrets.put(MARKED)
     found = await claim(world, of)
-    assert found.view is not None
-    assert found.legacy_token is None
+    assert (found.view is not None, found.legacy_token) == (True, None)
     assert world.secrets.calls == ["look team/web-pull", "read team/web-pull"]
-
-
-async def test_an_adoption_that_would_drop_data_is_a_conflict_that_names_them(world: World) -> None:
-    of = world.see()
-    world.secrets.put(MARKED)
-    world.secrets.data["web-pull"] = OTHERS
-    said = await conflict(world, of)
-    assert 'adopting it would drop data key "api-key"' in said
-    assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
-
-
-async def test_adopt_replace_reads_no_data(world: World) -> None:
-    of = world.see()
-    world.secrets.put(foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "replace"}))
-    world.secrets.data["web-pull"] = OTHERS
-    assert (await claim(world, of)).view is not None
-    assert world.secrets.calls == ["look team/web-pull"]
-
-
-async def test_an_adopted_secret_is_not_read_again(world: World) -> None:
-    of = world.see()
-    world.secrets.put(MARKED)
     await world.refresh(of)
     world.secrets.calls.clear()
     await world.refresh(of)
     assert "read team/web-pull" not in world.secrets.calls
 
 
+async def test_an_adoption_drops_data_only_with_the_word_replace(world: World) -> None:
+    of = world.see()
+    world.secrets.put(MARKED)
+    world.secrets.data["web-pull"] = OTHERS
+    said = await conflict(world, of)
+    assert 'adopting it would drop data key "api-key"' in said
+    assert 'ecr.mobb.redhat.com/adopt: "replace"' in said
+    world.secrets.put(MARKED | {"annotations": {"ecr.mobb.redhat.com/adopt": "replace"}})
+    world.secrets.calls.clear()
+    assert (await claim(world, of)).view is not None
+    assert world.secrets.calls == ["look team/web-pull"]
+
+
 async def test_a_copy_of_another_resources_secret_is_reported_as_a_copy(world: World) -> None:
     world.see(name="shop")
     of = world.see()
-    world.secrets.put(foreign_metadata(ownerReferences=[REFERENCE | {"name": "shop", "uid": "uid-of-shop"}]))
+    world.secrets.put(foreign_metadata(ownerReferences=[owner_reference(name="shop", uid="uid-of-shop")]))
     said = await conflict(world, of)
     assert "it names Secret shop as its owner, whose Secret is shop-pull: it is a copy" in said
     assert "remove its ownerReference" in said
@@ -208,43 +177,8 @@ async def test_a_contender_that_has_the_secret_keeps_it(world: World) -> None:
     assert (await claim(world, of)).view is not None
 
 
-def legacy_data(password: str = "old") -> dict[str, Any]:
-    text = dockerconfigjson({HOST: token(password)})
-    encoded = base64.b64encode(text.encode()).decode()
-    return {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": encoded}}
-
-
-async def test_a_secret_of_v0_6_0_is_adopted_with_its_token(world: World) -> None:
-    of = world.see(status=LEGACY)
+async def test_a_secret_that_only_a_status_of_v0_6_0_speaks_for_is_foreign(world: World) -> None:
+    of = world.see(status={"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"})
     world.has_foreign_secret()
-    world.secrets.data["web-pull"] = legacy_data()
-    found = await claim(world, of, stale=False)
-    assert found.legacy_token is not None
-    assert found.legacy_token.password == "old"
-    assert found.legacy_token.expires_at - found.legacy_token.issued_at == timedelta(hours=12)
-    assert found.view is not None
-
-
-@pytest.mark.parametrize(
-    ("status", "data"),
-    [
-        pytest.param(LEGACY | {"observedGeneration": 1}, legacy_data(), id="with a newer status"),
-        pytest.param(LEGACY, {"type": "Opaque", "data": {}}, id="with other data"),
-    ],
-)
-async def test_a_secret_that_v0_6_0_did_not_write_is_foreign(
-    world: World, status: object, data: dict[str, Any]
-) -> None:
-    of = world.see(status=status)
-    world.has_foreign_secret()
-    world.secrets.data["web-pull"] = data
+    world.secrets.data["web-pull"] = {"type": "Opaque", "data": {}}
     assert "field manager" in await conflict(world, of)
-
-
-async def test_a_foreign_secret_is_read_whole_only_if_v0_6_0_may_have_written_it(
-    world: World,
-) -> None:
-    of = world.see()
-    world.has_foreign_secret()
-    await conflict(world, of)
-    assert world.secrets.calls == ["look team/web-pull"]

@@ -8,283 +8,230 @@ import pytest
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import OPERATOR, Identity, KeyDigest
 from ecr_operator.api.outcome import Reason
-from tests.builders import HOUR, NAMESPACE, permanent, relist, transient
+from tests.builders import HOUR, NAMESPACE, cases, permanent, relist, transient
 from tests.core.world import World
 from tests.fakes import settle
 
 OLD = KeyDigest(id_hash="old", contents="1")
 NEW = KeyDigest(id_hash="new", contents="2")
 KEYS = Identity(source="iam_secret", namespace=NAMESPACE, name="keys")
-DENIED = permanent(Reason.ACCESS_DENIED)
+OTHER = Identity(source="iam_secret", namespace=NAMESPACE, name="other")
 TWO_MINUTES = 120.0
 
 
+class Rotating(World):
+    """A cluster; the operator has long-lived keys, and a resource may name a Secret of keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aws.keys[OPERATOR] = OLD
+        self.rotation.operator_keys(OLD)
+        self.named_secrets = self.named.store("iam_secret", "")
+        self.version = 5
+
+    def rotate(self, now: KeyDigest) -> int:
+        """Change the operator's keys, as the app does after a change of their file."""
+        self.aws.keys[OPERATOR] = now
+        self.tokens.drop_operator()
+        return self.rotation.operator_keys(now)
+
+    def served(self, count: int = 20, age: timedelta = HOUR, **spec: Any) -> list[Resource]:
+        """Add resources with Secrets of the old keys."""
+        found = [self.see(name=f"r{number}", **spec) for number in range(count)]
+        for of in found:
+            self.has_secret(of, age=age, key_hash=OLD.id_hash)
+        return found
+
+    def hashes(self, *of: Resource) -> set[str | None]:
+        """The hashes on generated Secrets."""
+        return {view.key_hash for view in map(self.cache.own_secret, of) if view}
+
+    async def work(self, seconds: float = TWO_MINUTES) -> None:
+        """Let the workers work for a while."""
+        async with self.working():
+            await self.clock.advance(seconds)
+
+    def naming(self) -> Resource:
+        """Add a resource that names a Secret of keys."""
+        of = self.see(aws_iam_secret={"name": "keys"})
+        self.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
+        return of
+
+    def raw(self) -> dict[str, Any]:
+        """The metadata of the Secret of keys."""
+        version = str(self.version)
+        return {"metadata": {"namespace": NAMESPACE, "name": "keys", "uid": "u", "resourceVersion": version}}
+
+    async def changes(self, keys: Any, seconds: float = TWO_MINUTES) -> None:
+        """Change the Secret of keys, and show it by the watch."""
+        self.version += 1
+        self.aws.keys[KEYS] = keys
+        self.aws.bases[KEYS] = f"basis {self.version}"
+        self.named_secrets.changed(self.raw())
+        await self.clock.advance(seconds)
+
+    async def lists(self, keys: Any) -> None:
+        """Start the watch of Secrets of keys."""
+        self.aws.keys[KEYS] = keys
+        relist(self.named_secrets, [self.raw()])
+        await settle()
+
+
 @pytest.fixture
-async def world() -> World:
-    """An empty cluster; the operator has long-lived keys."""
-    made = World()
-    made.aws.keys[OPERATOR] = OLD
-    made.rotation.operator_keys(OLD)
-    return made
+async def world() -> Rotating:
+    """A cluster without workers."""
+    return Rotating()
 
 
-def rotate(world: World, now: KeyDigest) -> int:
-    """Change the operator's keys, as the app does after a change of their file."""
-    world.aws.keys[OPERATOR] = now
-    world.tokens.drop_operator()
-    return world.rotation.operator_keys(now)
-
-
-def served(world: World, count: int = 20) -> list[Resource]:
-    """Add resources with Secrets of the old keys."""
-    found = [world.see(name=f"r{number}") for number in range(count)]
-    for of in found:
-        world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
-    return found
-
-
-def hashes(world: World, *of: Resource) -> set[str | None]:
-    """The hashes on generated Secrets."""
-    views = [world.cache.own_secret(each) for each in of]
-    return {view.key_hash for view in views if view}
-
-
-async def test_changed_keys_renew_all_within_two_minutes_spread_by_one_call(world: World) -> None:
-    found = served(world)
+async def test_changed_keys_renew_all_within_two_minutes_spread_by_one_call(world: Rotating) -> None:
+    found = world.served()
     async with world.working():
-        assert rotate(world, NEW) == len(found)
+        assert world.rotate(NEW) == len(found)
+        for of in found[:5]:
+            world.queue.schedule_now(of.key)  # an event does not postpone it
         await world.clock.advance(20)
-        assert hashes(world, *found) == {"old", "new"}
+        assert world.hashes(*found) == {"old", "new"}
         await world.clock.advance(TWO_MINUTES - 20)
-    assert hashes(world, *found) == {"new"}
-    assert len(world.aws.asked) == 1
+    assert (world.hashes(*found), len(world.aws.asked)) == ({"new"}, 1)
 
 
-async def test_wrong_keys_are_reported_on_all_with_one_call_and_no_write(world: World) -> None:
-    found = served(world)
+async def test_wrong_keys_are_reported_on_all_with_one_call_and_no_write(world: Rotating) -> None:
+    found = world.served()
     async with world.working():
-        world.aws.failing["us-east-2"] = DENIED
-        rotate(world, NEW)
+        world.aws.failing["us-east-2"] = permanent()
+        world.rotate(NEW)
         await world.clock.advance(TWO_MINUTES)
         assert {world.condition(of, "Refreshed") for of in found} == {("False", "AccessDenied")}
         assert {world.condition(of) for of in found} == {("True", "Refreshed")}
-        assert len(world.aws.asked) == 1
-        assert not world.secrets.calls
+        assert (len(world.aws.asked), world.secrets.calls) == (1, [])
         # Valid keys are tried at once after a refusal.
         world.aws.failing.clear()
-        rotate(world, KeyDigest(id_hash="right", contents="3"))
+        world.rotate(KeyDigest(id_hash="right", contents="3"))
         await settle()
-        assert hashes(world, *found) == {"right"}
-    assert len(world.aws.asked) == 2
+    assert (world.hashes(*found), len(world.aws.asked)) == ({"right"}, 2)
 
 
-async def test_an_event_does_not_postpone_a_rotation(world: World) -> None:
-    found = served(world, 5)
+async def test_a_rotation_stays_due_after_a_failed_call(world: Rotating) -> None:
+    (of,) = world.served(1)
     async with world.working():
-        rotate(world, NEW)
-        for of in found:
-            world.queue.schedule_now(of.key)
-        await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, *found) == {"new"}
-
-
-async def test_a_rotation_stays_due_after_a_failed_call(world: World) -> None:
-    (of,) = served(world, 1)
-    async with world.working():
-        world.aws.failing["us-east-2"] = transient(Reason.AWS_UNAVAILABLE)
-        rotate(world, NEW)
+        world.aws.failing["us-east-2"] = transient()
+        world.rotate(NEW)
         await world.clock.advance(TWO_MINUTES)
         world.aws.failing.clear()
         await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, of) == {"new"}
+    assert world.hashes(of) == {"new"}
 
 
-@pytest.mark.parametrize("now", [OLD, KeyDigest(id_hash="old", contents="1")], ids=["the same", "read again"])
-async def test_unchanged_keys_renew_nothing(world: World, now: KeyDigest) -> None:
-    found = served(world, 3)
+async def test_unchanged_keys_renew_nothing(world: Rotating) -> None:
+    found = world.served(3)
     async with world.working():
-        assert rotate(world, now) == 0
+        assert world.rotate(KeyDigest(id_hash="old", contents="1")) == 0
         await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, *found) == {"old"}
-    assert not world.aws.asked
+    assert (world.hashes(*found), world.aws.asked) == ({"old"}, [])
 
 
 @pytest.mark.parametrize("by_term", [False, True], ids=["a start", "a new term"])
-async def test_a_start_with_another_key_id_renews_once(world: World, *, by_term: bool) -> None:
-    found = served(world)
-    if by_term:
-        world.rotation.operator_keys(NEW)
-    else:
+async def test_a_start_with_another_key_id_renews_once(world: Rotating, *, by_term: bool) -> None:
+    found = world.served()
+    if not by_term:
         world.restart()
-        world.rotation.operator_keys(NEW)
-        found = served(world)
+    world.rotation.operator_keys(NEW)
+    if not by_term:
+        found = world.served()
     world.aws.keys[OPERATOR] = NEW
-    async with world.working():
-        assert not world.aws.asked
-        await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, *found) == {"new"}
-    assert len(world.aws.asked) == 1
+    await world.work()
+    assert (world.hashes(*found), len(world.aws.asked)) == ({"new"}, 1)
     written = len(world.secrets.calls)
-    async with world.working():
-        await world.clock.advance(TWO_MINUTES)
+    await world.work()
     assert (len(world.aws.asked), len(world.secrets.calls)) == (1, written)
 
 
-@pytest.mark.parametrize(
-    ("key_hash", "now"), [("", NEW), ("old", KeyDigest())], ids=["no hash on it", "no long-lived keys now"]
-)
-async def test_a_start_without_a_hash_to_compare_renews_nothing(
-    world: World, key_hash: str, now: KeyDigest
-) -> None:
-    of = world.see()
-    world.has_secret(of, age=HOUR, key_hash=key_hash)
+@cases("key_hash, now", {"no hash on it": ("", NEW), "no long-lived keys now": ("old", KeyDigest())})
+async def test_a_start_without_a_hash_renews_nothing(world: Rotating, key_hash: str, now: KeyDigest) -> None:
+    world.has_secret(world.see(), age=HOUR, key_hash=key_hash)
     world.rotation.operator_keys(now)
-    async with world.working():
-        await world.clock.advance(TWO_MINUTES)
-    assert not world.aws.asked
-    assert not world.secrets.calls
+    await world.work()
+    assert (world.aws.asked, world.secrets.calls) == ([], [])
 
 
-async def test_a_change_that_a_standby_saw_costs_it_nothing_as_leader(world: World) -> None:
-    of = world.see()
-    world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
-    assert rotate(world, NEW) == 1
+async def test_a_change_that_a_standby_saw_costs_it_nothing_as_leader(world: Rotating) -> None:
+    (of,) = world.served(1)
+    assert world.rotate(NEW) == 1
     world.has_secret(of, age=HOUR, key_hash=NEW.id_hash, version="11")
-    async with world.working():
-        await world.clock.advance(TWO_MINUTES)
-    assert not world.aws.asked
+    await world.work()
+    assert world.aws.asked == []
 
 
-async def test_a_token_near_its_expiry_is_rotated_sooner(world: World) -> None:
+async def test_a_token_near_its_expiry_is_rotated_sooner(world: Rotating) -> None:
     world.aws.life = timedelta(minutes=10)
-    found = [world.see(name=f"r{number}") for number in range(10)]
-    for of in found:
-        world.has_secret(of, age=timedelta(minutes=1), key_hash=OLD.id_hash)
+    found = world.served(10, timedelta(minutes=1))
     async with world.working():
-        rotate(world, NEW)
+        world.rotate(NEW)
         await world.clock.advance(10)
-    assert hashes(world, *found) == {"new"}
+    assert world.hashes(*found) == {"new"}
 
 
-async def test_keys_that_change_all_the_time_stay_within_the_rate_bound(world: World) -> None:
-    served(world)
-    async with world.working(16):
+async def test_keys_that_change_all_the_time_stay_within_the_rate_bound(world: Rotating) -> None:
+    world.served(5)
+    async with world.working():
         for number in range(100):
-            rotate(world, KeyDigest(id_hash=f"k{number}", contents=str(number)))
+            world.rotate(KeyDigest(id_hash=f"k{number}", contents=str(number)))
             await world.clock.advance(3)
     assert len(world.aws.asked) <= 10
 
 
-class Named:
-    """A cluster with a Secret of keys, and a resource that names it."""
-
-    def __init__(self) -> None:
-        self.world = World()
-        self.store = self.world.named.store("iam_secret", "")
-        self.of = self.world.see(aws_iam_secret={"name": "keys"})
-        self.world.has_secret(self.of, age=HOUR, key_hash=OLD.id_hash)
-        self.version = 5
-
-    def shows(self, keys: KeyDigest | Any) -> None:
-        """Change the Secret, and show it by the watch."""
-        self.version += 1
-        self.world.aws.keys[KEYS] = keys
-        self.world.aws.bases[KEYS] = f"basis {self.version}"
-        self.store.changed(self.raw())
-
-    def lists(self, keys: KeyDigest) -> None:
-        """Start the watch."""
-        self.world.aws.keys[KEYS] = keys
-        relist(self.store, [self.raw()])
-
-    def raw(self) -> dict[str, Any]:
-        """The Secret's metadata."""
-        version = str(self.version)
-        return {"metadata": {"namespace": NAMESPACE, "name": "keys", "uid": "u", "resourceVersion": version}}
-
-
-@pytest.fixture
-async def named() -> Named:
-    return Named()
-
-
-async def test_changed_keys_in_a_named_secret_renew_and_each_version_is_read_once(named: Named) -> None:
-    world = named.world
+async def test_changed_keys_in_a_named_secret_renew_and_each_version_is_read_once(world: Rotating) -> None:
+    of = world.naming()
     async with world.working():
-        named.lists(OLD)
-        await settle()
-        named.lists(OLD)
-        named.shows(OLD)
-        await world.clock.advance(TWO_MINUTES)
-        assert not world.aws.asked
-        named.shows(NEW)
-        await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, named.of) == {"new"}
-    assert len(world.aws.asked) == 1
+        await world.lists(OLD)
+        await world.lists(OLD)
+        await world.changes(OLD)
+        assert world.aws.asked == []
+        await world.changes(NEW)
+    assert (world.hashes(of), len(world.aws.asked)) == ({"new"}, 1)
     assert world.aws.digested == [KEYS] * 3
 
 
-async def test_keys_that_became_invalid_are_tried_and_session_keys_are_not(
-    named: Named,
-) -> None:
-    world = named.world
+async def test_keys_that_became_invalid_are_tried_and_session_keys_are_not(world: Rotating) -> None:
+    of = world.naming()
     async with world.working():
-        named.lists(OLD)
-        await settle()
+        await world.lists(OLD)
         world.aws.failing["us-east-2"] = permanent(Reason.CREDENTIALS_MISSING)
-        named.shows(KeyDigest())
-        await world.clock.advance(TWO_MINUTES)
-        assert world.condition(named.of, "Refreshed") == ("False", "CredentialsMissing")
+        await world.changes(KeyDigest())
+        assert world.condition(of, "Refreshed") == ("False", "CredentialsMissing")
         world.aws.failing.clear()
-        named.shows(KeyDigest())
-        await settle()
+        await world.changes(KeyDigest(), 0)
         asked = len(world.aws.asked)
         for _ in range(3):
-            named.shows(KeyDigest())
-            await world.clock.advance(TWO_MINUTES)
+            await world.changes(KeyDigest())
     assert len(world.aws.asked) == asked
 
 
-async def test_keys_that_changed_before_the_start_are_found_by_the_hash(named: Named) -> None:
-    async with named.world.working():
-        named.lists(NEW)
-        await named.world.clock.advance(TWO_MINUTES)
-    assert hashes(named.world, named.of) == {"new"}
-
-
-async def test_keys_that_are_read_again_are_compared_with_each_resource(
-    named: Named,
-) -> None:
-    world = named.world
-    assert world.rotation.keys_read(NEW, NEW, [named.of.key]) == 0
+@pytest.mark.parametrize("again", [False, True], ids=["listed", "read again"])
+async def test_keys_that_changed_before_the_start_are_found(world: Rotating, *, again: bool) -> None:
+    of = world.naming()
+    assert world.rotation.keys_read(NEW, NEW, [of.key]) == 0
     async with world.working():
-        named.lists(NEW)
-        await settle()
-        named.shows(NEW)
-        await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, named.of) == {"new"}
+        await world.lists(NEW)
+        await (world.changes(NEW) if again else world.clock.advance(TWO_MINUTES))
+    assert world.hashes(of) == {"new"}
 
 
-async def test_a_named_secret_is_read_again_after_a_transient_error(named: Named) -> None:
-    world = named.world
+async def test_a_named_secret_is_read_again_after_a_transient_error(world: Rotating) -> None:
+    of = world.naming()
     async with world.working():
-        world.aws.keys[KEYS] = transient()
-        relist(named.store, [named.raw()])
-        await settle()
+        await world.lists(transient())
         world.aws.keys[KEYS] = NEW
         await world.clock.advance(TWO_MINUTES)
-        assert hashes(world, named.of) == {"new"}
-        named.shows(permanent(Reason.KUBERNETES_FORBIDDEN))
-        await world.clock.advance(TWO_MINUTES)
+        assert world.hashes(of) == {"new"}
+        await world.changes(permanent(Reason.KUBERNETES_FORBIDDEN))
     assert world.aws.digested == [KEYS] * 3
 
 
-async def test_a_secret_is_read_when_a_resource_first_names_it(named: Named) -> None:
-    world = named.world
+async def test_a_secret_is_read_when_a_resource_first_names_it(world: Rotating) -> None:
     async with world.working():
-        relist(named.store, [])
-        named.world.aws.keys[Identity(source="iam_secret", namespace=NAMESPACE, name="other")] = NEW
-        of = world.see(name="late", aws_iam_secret={"name": "other"})
-        world.has_secret(of, age=HOUR, key_hash=OLD.id_hash)
+        relist(world.named_secrets, [])
+        world.aws.keys[OTHER] = NEW
+        (of,) = world.served(1, aws_iam_secret={"name": "other"})
         await world.clock.advance(TWO_MINUTES)
-    assert hashes(world, of) == {"new"}
+    assert world.hashes(of) == {"new"}

@@ -15,27 +15,31 @@ from ecr_operator.core.secret_view import (
     view_secret,
 )
 from tests.api.json_values import json_values, lists_of, objects, texts
-from tests.builders import desired, foreign_metadata, resource, secret_metadata, times, token, view, without
+from tests.builders import (
+    cases,
+    desired,
+    foreign_metadata,
+    owner_reference,
+    resource,
+    secret_metadata,
+    times,
+    token,
+    view,
+    without,
+)
 
-API_VERSION: Final = "ecr.mobb.redhat.com/v1alpha1"
-CONTROLLER: Final = {
-    "apiVersion": API_VERSION,
-    "kind": "Secret",
-    "name": "web",
-    "uid": "uid-of-web",
-    "controller": True,
-}
-GONE: Final = {**CONTROLLER, "uid": "older"}
-THEIRS: Final = {**CONTROLLER, "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "uid": "c"}
+CONTROLLER: Final = owner_reference()
+GONE: Final = owner_reference(uid="older")
+THEIRS: Final = owner_reference("Certificate", uid="c", api_version="cert-manager.io/v1")
+BESIDE: Final = {**THEIRS, "controller": False}
 GROUP: Final = "ecr.mobb.redhat.com"
 HUGE: Final = 250_000
-UNHURRIED: Final = settings(deadline=None)
 ADOPT: Final = {"annotations": {"ecr.mobb.redhat.com/adopt": "true"}}
 OURS: Final = resource()
 
 
 def owned(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Return the metadata of a Secret that bears our label and entry, with those owners."""
+    """The metadata of a Secret that bears our label and entry, with those owners."""
     return secret_metadata(OURS) | {"ownerReferences": list(references)} | more
 
 
@@ -43,62 +47,54 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return foreign_metadata(ownerReferences=list(references), **more)
 
 
-RELATIONS: Final[dict[str, tuple[dict[str, Any], bool, Relation]]] = {
-    "controlled by this very resource": (owned(CONTROLLER), False, Relation.OURS),
-    "controlled by it, without our label and entry": (foreign(CONTROLLER), False, Relation.OURS),
-    "beside an owner that is not the controller": (
-        owned({**THEIRS, "controller": False}, CONTROLLER),
-        False,
-        Relation.OURS,
-    ),
-    "of a deleted resource": (owned(GONE), True, Relation.TAKE_OVER),
-    "of a resource that exists": (owned(GONE), False, Relation.FOREIGN),
-    "of a deleted resource, without our label and entry": (foreign(GONE), True, Relation.FOREIGN),
-    "of a deleted resource, without our label": (owned(GONE, labels={}), True, Relation.FOREIGN),
-    "of a deleted resource, without our entry": (owned(GONE, managedFields=[]), True, Relation.FOREIGN),
-    "of another controller": (owned(THEIRS), True, Relation.FOREIGN),
-    "of another kind in our group": (owned({**GONE, "kind": "Other"}), True, Relation.FOREIGN),
-    "without an owner, by our annotation": (owned(), False, Relation.OURS),
-    "our label without any owner": (owned(annotations={}), False, Relation.FOREIGN),
-    "made by hand": (foreign(), False, Relation.FOREIGN),
-    "made by hand, to be adopted": (foreign(**ADOPT), False, Relation.ADOPT),
-    "of another controller, to be adopted": (foreign(THEIRS, **ADOPT), False, Relation.FOREIGN),
-    "of a deleted resource, to be adopted": (foreign(GONE, **ADOPT), True, Relation.ADOPT),
-    "of a resource that exists, to be adopted": (foreign(GONE, **ADOPT), False, Relation.FOREIGN),
-}
-
-
-@pytest.mark.parametrize(("metadata", "gone", "expected"), RELATIONS.values(), ids=RELATIONS)
-def test_a_resource_may_write_its_own_orphaned_or_given_secrets_only(
-    metadata: Mapping[str, Any], *, gone: bool, expected: Relation
-) -> None:
+@cases(
+    "metadata, gone, expected",
+    {
+        "controlled by this very resource": (owned(CONTROLLER), False, Relation.OURS),
+        "controlled by it, without our label and entry": (foreign(CONTROLLER), False, Relation.OURS),
+        "beside an owner that is not the controller": (owned(BESIDE, CONTROLLER), False, Relation.OURS),
+        "of a deleted resource": (owned(GONE), True, Relation.TAKE_OVER),
+        "of a resource that exists": (owned(GONE), False, Relation.FOREIGN),
+        "of a deleted one, without our label and entry": (foreign(GONE), True, Relation.FOREIGN),
+        "of a deleted one, without our label": (owned(GONE, labels={}), True, Relation.FOREIGN),
+        "of a deleted one, without our entry": (owned(GONE, managedFields=[]), True, Relation.FOREIGN),
+        "of another controller": (owned(THEIRS), True, Relation.FOREIGN),
+        "of another kind in our group": (owned({**GONE, "kind": "Other"}), True, Relation.FOREIGN),
+        "without an owner, by our annotation": (owned(), False, Relation.OURS),
+        "our label without any owner": (owned(annotations={}), False, Relation.FOREIGN),
+        "made by hand": (foreign(), False, Relation.FOREIGN),
+        "made by hand, to be adopted": (foreign(**ADOPT), False, Relation.ADOPT),
+        "of another controller, to be adopted": (foreign(THEIRS, **ADOPT), False, Relation.FOREIGN),
+        "of a deleted one, to be adopted": (foreign(GONE, **ADOPT), True, Relation.ADOPT),
+        "of a resource that exists, to be adopted": (foreign(GONE, **ADOPT), False, Relation.FOREIGN),
+    },
+)
+def test_the_relation_of_a_secret(metadata: Mapping[str, Any], *, gone: bool, expected: Relation) -> None:
     assert relation_of(view_secret(metadata), OURS, owner_is_gone=gone) is expected
 
 
 def orphaned(**more: Any) -> dict[str, Any]:
-    """Return the metadata of a Secret that outlives its resource."""
+    """The metadata of a Secret that outlives its resource."""
     return secret_metadata(resource(deletion_policy="Orphan")) | more
 
 
 def test_a_secret_that_outlives_its_resource_is_found_by_our_annotations() -> None:
-    metadata = orphaned()
-    assert "ownerReferences" not in metadata
-    owner = view_secret(metadata).owner
+    assert "ownerReferences" not in orphaned()
+    owner = view_secret(orphaned()).owner
     assert owner == Owner(uid="uid-of-web", kind="Secret", name="web", of_ours=True, controller=False)
     assert owner.key("team") == OURS.key
-    assert relation_of(view_secret(metadata), OURS, owner_is_gone=False) is Relation.OURS
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
-    [
-        {"labels": {}},
-        {"managedFields": []},
-        {"annotations": {f"{GROUP}/owner-uid": "uid-of-web"}},
-        {"annotations": {f"{GROUP}/owner": "Secret/web"}},
-        {"annotations": {f"{GROUP}/owner": "Pod/web", f"{GROUP}/owner-uid": "u"}},
-        {"annotations": {f"{GROUP}/owner": "Secret/W b", f"{GROUP}/owner-uid": "u"}},
-    ],
+    {
+        "no label": {"labels": {}},
+        "no entry": {"managedFields": []},
+        "no name": {"annotations": {f"{GROUP}/owner-uid": "uid-of-web"}},
+        "no uid": {"annotations": {f"{GROUP}/owner": "Secret/web"}},
+        "another kind": {"annotations": {f"{GROUP}/owner": "Pod/web", f"{GROUP}/owner-uid": "u"}},
+        "not a name": {"annotations": {f"{GROUP}/owner": "Secret/W b", f"{GROUP}/owner-uid": "u"}},
+    },
 )
 def test_annotations_name_an_owner_only_with_our_label_and_entry(change: Mapping[str, Any]) -> None:
     assert view_secret(orphaned(**change)).owner is None
@@ -111,19 +107,17 @@ def writes(*managers: str, field: str = "f:data") -> dict[str, Any]:
 NULLS: Final[dict[str, Any]] = dict.fromkeys(("managedFields", "annotations", "ownerReferences", "labels"))
 
 
-@pytest.mark.parametrize(
-    ("metadata", "words"),
-    [
-        (foreign(THEIRS), "Certificate web"),
-        (foreign(), "field manager kubectl-create"),
-        (foreign(**writes("helm", "vim", "helm")), "field manager helm, vim"),
-        (foreign(**writes("x", field="f:type")), "no owner"),
-        (foreign_metadata(**NULLS), "no owner"),
-    ],
+@cases(
+    "metadata, words",
+    {
+        "the controller": (foreign(THEIRS), "Certificate web"),
+        "who wrote data": (foreign(), "field manager kubectl-create"),
+        "each of several": (foreign(**writes("helm", "vim", "helm")), "field manager helm, vim"),
+        "not who wrote the type": (foreign(**writes("x", field="f:type")), "no owner"),
+        "nulls": (foreign_metadata(**NULLS), "no owner"),
+    },
 )
-def test_the_owner_in_words_is_the_controller_or_who_wrote_data(
-    metadata: Mapping[str, Any], words: str
-) -> None:
+def test_the_owner_in_words_is(metadata: Mapping[str, Any], words: str) -> None:
     assert view_secret(metadata).owner_in_words == words
 
 
@@ -137,23 +131,19 @@ def test_a_view_of_our_own_secret_has_all_that_decides_and_no_data() -> None:
     assert "s3cret" not in repr(seen)
 
 
+OUR_LABEL: Final = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 HELM: Final = {"labels": {"app.kubernetes.io/managed-by": "Helm"}}
 
 
-@pytest.mark.parametrize(
-    ("metadata", "labelled", "managed"),
-    [
-        pytest.param(owned(), True, True, id="as we wrote it"),
-        pytest.param(owned(**HELM), False, True, id="overwritten by an admission webhook"),
-        pytest.param(
-            owned(**HELM, managedFields=without(owned(), "f:metadata")["managedFields"]),
-            False,
-            False,
-            id="overwritten by somebody else",
-        ),
-        pytest.param(owned(labels={}), False, False, id="removed"),
-        pytest.param(foreign(labels=owned()["labels"]), True, False, id="without our entry"),
-    ],
+@cases(
+    "metadata, labelled, managed",
+    {
+        "as we wrote it": (owned(), True, True),
+        "overwritten by an admission webhook": (owned(**HELM), False, True),
+        "overwritten by somebody else": (without(owned(), "f:metadata") | HELM, False, False),
+        "removed": (owned(labels={}), False, False),
+        "without our entry": (foreign(labels=owned()["labels"]), True, False),
+    },
 )
 def test_our_label_may_be_overwritten_by_an_admission_webhook_only(
     metadata: Mapping[str, Any], *, labelled: bool, managed: bool
@@ -162,27 +152,21 @@ def test_our_label_may_be_overwritten_by_an_admission_webhook_only(
     assert (seen.labelled, seen.managed) == (labelled, managed)
 
 
-@pytest.mark.parametrize(
-    "word", ["true", "replace", "", "True", "false", "yes", "replace ", None, 1, ["true"]], ids=str
-)
-def test_adoption_needs_the_exact_word(word: object) -> None:
-    expected = word if word in ("true", "replace") else None
-    assert view_secret(foreign(annotations={f"{GROUP}/adopt": word})).adopt == expected
+def test_adoption_needs_the_exact_word() -> None:
+    words = ("true", "replace", "", "True", "false", "yes", "replace ", None, 1, ["true"])
+    found = [view_secret(foreign(annotations={f"{GROUP}/adopt": word})).adopt for word in words]
+    assert found == ["true", "replace", *[None] * 8]
 
 
-@pytest.mark.parametrize(
-    ("manager", "operation", "entry"),
-    [
+def test_only_an_apply_under_our_name_is_our_entry() -> None:
+    ours, empty = "ecr-secret-operator", AppliedEntry(time="", fields=frozenset())
+    for manager, operation, entry in (
         ("kubectl", "Apply", None),
-        ("ecr-secret-operator", "Update", None),
-        ("ecr-secret-operator", "Apply", AppliedEntry(time="", fields=frozenset())),
-    ],
-)
-def test_only_an_apply_under_our_name_is_our_entry(
-    manager: str, operation: str, entry: AppliedEntry | None
-) -> None:
-    managed = [{"manager": manager, "operation": operation}]
-    assert view_secret(foreign_metadata(managedFields=managed)).entry == entry
+        (ours, "Update", None),
+        (ours, "Apply", empty),
+    ):
+        managed = [{"manager": manager, "operation": operation}]
+        assert view_secret(foreign_metadata(managedFields=managed)).entry == entry
 
 
 def test_fields_are_paths_to_the_leaves() -> None:
@@ -192,12 +176,6 @@ def test_fields_are_paths_to_the_leaves() -> None:
     )
 
 
-def test_a_value_changed_by_others_leaves_our_entry() -> None:
-    entry = view_secret(without(secret_metadata(OURS), "f:data")).entry
-    assert entry is not None
-    assert not any(field.startswith("f:data") for field in entry.fields)
-
-
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "tomorrow", ""])
 def test_an_annotation_that_is_not_a_time_counts_as_absent(text: str) -> None:
     metadata = secret_metadata(OURS)
@@ -205,18 +183,17 @@ def test_an_annotation_that_is_not_a_time_counts_as_absent(text: str) -> None:
     assert view_secret(metadata).times is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
-    [
-        {"name": "x" * HUGE},
-        {"name": "web\n\x1b[31mroot"},
-        {"name": "Web"},
-        {"name": 7},
-        {"uid": "uid-of-web" + "x" * HUGE},
-        {"kind": "Secret" * HUGE},
-        {"kind": None},
-    ],
-    ids=lambda change: ascii(change)[:40],
+    {
+        "a long name": {"name": "x" * HUGE},
+        "control characters": {"name": "web\n\x1b[31mroot"},
+        "a capital letter": {"name": "Web"},
+        "a number": {"name": 7},
+        "a long uid": {"uid": "uid-of-web" + "x" * HUGE},
+        "a long kind": {"kind": "Secret" * HUGE},
+        "no kind": {"kind": None},
+    },
 )
 def test_a_reference_that_can_not_be_to_a_resource_of_ours_is_foreign(change: Mapping[str, Any]) -> None:
     seen = view_secret(owned({**CONTROLLER, **change}))
@@ -237,16 +214,11 @@ def test_what_others_wrote_is_quoted_unless_it_is_a_word() -> None:
     assert {len(name) for name in writers} == {63}
 
 
-@pytest.mark.parametrize(
-    ("mark", "most"),
-    [
-        ("spec-fingerprint", 64),
-        ("tokens", 4096),
-        ("owner-uid", 64),
-        ("owner", 316),
-        ("refresh-requested-at", 64),
-    ],
-)
+BOUNDS: Final = {"spec-fingerprint": 64, "tokens": 4096, "owner-uid": 64, "owner": 316}
+BOUNDS["refresh-requested-at"] = 64
+
+
+@pytest.mark.parametrize(("mark", "most"), BOUNDS.items())
 def test_no_more_of_an_annotation_is_kept_than_the_operator_writes(mark: str, most: int) -> None:
     metadata = secret_metadata(resource(deletion_policy="Orphan"))
     metadata["annotations"][f"{GROUP}/{mark}"] = "Secret/" + "x" * HUGE
@@ -255,28 +227,18 @@ def test_no_more_of_an_annotation_is_kept_than_the_operator_writes(mark: str, mo
 
 def test_a_secret_that_only_bears_our_label_needs_little_memory() -> None:
     annotations = {f"{GROUP}/{mark}": "x" * HUGE for mark in ("tokens", "owner", "spec-fingerprint", "adopt")}
-    metadata = foreign_metadata(
-        labels={"app.kubernetes.io/managed-by": "ecr-secret-operator"}, annotations=annotations
-    )
-    seen = view_secret(metadata)
+    seen = view_secret(foreign_metadata(labels=OUR_LABEL, annotations=annotations))
     assert (seen.owner, seen.entry, seen.fingerprint, seen.tokens) == (None, None, None, None)
     assert len(repr(seen)) < 500
 
 
 def largest_text(seen: object) -> int:
-    """Return the length of the longest text in a view, at any depth."""
+    """The length of the longest text in a view, at any depth."""
     if isinstance(seen, str):
         return len(seen)
     inner = getattr(type(seen), "__dataclass_fields__", None)
     parts = [getattr(seen, name) for name in inner] if inner else seen if isinstance(seen, tuple) else ()
     return max(map(largest_text, parts), default=0)
-
-
-def with_fields(fields: object) -> dict[str, Any]:
-    """Return the metadata of a Secret of ours with other fields in our entry."""
-    metadata = secret_metadata(OURS)
-    metadata["managedFields"][0]["fieldsV1"] = fields
-    return metadata
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -286,18 +248,20 @@ def nested(depth: int) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.parametrize(
+@cases(
     "fields",
-    [
-        pytest.param({f"f:{number}": {} for number in range(501)}, id="more than 500"),
-        pytest.param({f"f:{number:0500}": {} for number in range(300)}, id="more than 128 KiB of them"),
-        pytest.param({"f:" + "x" * 600: {}}, id="a long one"),
-        pytest.param(nested(9), id="deeper than 8"),
-        pytest.param(nested(50_000), id="deeper than any stack"),
-    ],
+    {
+        "more than 500": {f"f:{number}": {} for number in range(501)},
+        "more than 128 KiB of them": {f"f:{number:0500}": {} for number in range(300)},
+        "a long one": {"f:" + "x" * 600: {}},
+        "deeper than 8": nested(9),
+        "deeper than any stack": nested(50_000),
+    },
 )
 def test_an_entry_with_more_fields_than_we_apply_counts_as_absent(fields: Mapping[str, Any]) -> None:
-    seen = view_secret(with_fields(fields))
+    metadata = secret_metadata(OURS)
+    metadata["managedFields"][0]["fieldsV1"] = fields
+    seen = view_secret(metadata)
     assert (seen.entry, seen.managed) == (None, False)
 
 
@@ -324,7 +288,11 @@ def test_the_entry_of_the_largest_spec_is_kept() -> None:
 
 
 references = objects(
-    apiVersion=st.just(API_VERSION), kind=texts, name=texts, uid=texts, controller=st.just(value=True)
+    apiVersion=st.just(CONTROLLER["apiVersion"]),
+    kind=texts,
+    name=texts,
+    uid=texts,
+    controller=st.just(value=True),
 )
 entries = objects(
     manager=st.just("ecr-secret-operator") | texts,
@@ -338,13 +306,13 @@ annotations = st.dictionaries(
 )
 
 
-@UNHURRIED
+@settings(deadline=None, max_examples=60)
 @given(
     objects(
         ownerReferences=lists_of(references),
         managedFields=lists_of(entries),
         annotations=annotations,
-        labels=st.just({"app.kubernetes.io/managed-by": "ecr-secret-operator"}),
+        labels=st.just(OUR_LABEL),
     )
 )
 def test_any_metadata_makes_a_view(metadata: Mapping[str, Any]) -> None:

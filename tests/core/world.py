@@ -3,18 +3,22 @@
 # ruff: noqa: S311 - a seed that tests can repeat
 
 import asyncio
+import base64
+import json
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
-from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
-from ecr_operator.core.cache import MOST_RESOURCES, Cache
+from ecr_operator.api.text import format_time
+from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
 from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
@@ -24,6 +28,7 @@ from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_view import view_secret
 from ecr_operator.core.secret_writer import SecretWriter
+from ecr_operator.core.snapshot import snapshot
 from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
@@ -50,6 +55,12 @@ from tests.fakes import (
     FakeTenants,
     settle,
 )
+
+# Short: virtual hours cost real time, since workers wake every few seconds.
+LIFE: Final = timedelta(minutes=12)
+# Seconds after which a token of that life is replaced by now, and those after which it has expired.
+DUE: Final = 10 * 60
+DEAD: Final = 13 * 60
 
 
 class World:
@@ -84,61 +95,48 @@ class World:
             self._removed,
             self.named,
             most=self._most,
-            orphan_gone=self._orphan_removed,
-            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
+            orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
+            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
         )
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._enqueue, rng)
+        shared: dict[str, Any] = {"cache": self.cache, "resources": self.resources, "clock": self.clock}
+        enqueue = self.queue.schedule_in
         self.links = LinkReconciler(
-            cache=self.cache,
-            accounts=self.accounts,
-            resources=self.resources,
-            clock=self.clock,
-            enqueue=self.queue.schedule_in,
-            scopes=self._scopes,
-            rng=rng,
+            accounts=self.accounts, enqueue=enqueue, scopes=self._scopes, rng=rng, **shared
         )
-        self.metrics = Metrics()
-        self._build_workers(rng)
-        self._watched = {
-            kind: ResourceStore(kind, "", self.cache) for kind in ("Secret", "ArgoHelmRepoSecret")
-        }
+        self._build_workers(rng, shared)
+        self._watched = {kind: ResourceStore(kind, "", self.cache) for kind in KINDS}
         self._watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
-    def _build_workers(self, rng: random.Random) -> None:
+    def _build_workers(self, rng: random.Random, shared: dict[str, Any]) -> None:
+        self.metrics = Metrics()
         self.reconciler = Reconciler(
-            cache=self.cache,
             secrets=self.secrets,
-            resources=self.resources,
             logins=Logins(self.tokens, self.secrets),
             writer=SecretWriter(self.cache, self.secrets, self.links, self.resources),
             ownership=Ownership(self.cache, self.secrets, self.resources),
             guard=TenancyGuard(self.policy, FakeTenants()),
             rotation=self.rotation,
             included=IncludedLogins(self.secrets, self.named, self.clock),
-            clock=self.clock,
+            **shared,
         )
         self.workers = Workers(
             queue=self.queue,
-            cache=self.cache,
             reconciler=self.reconciler,
             links=self.links,
             statuses=self.resources,
-            resources=self.resources,
             events=self.events,
             metrics=self.metrics,
-            clock=self.clock,
             rng=rng,
+            **shared,
         )
 
     def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)
         self.queue.remove(state.key)
         self.links.unlink(state.key)
-
-    def _orphan_removed(self, key: ResourceKey) -> None:
-        self.links.unlink(key)
 
     def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
         for identity in identities:
@@ -175,7 +173,7 @@ class World:
     def see(self, kind: str = "Secret", **fields: Any) -> Resource:
         """Create or change a resource, and return it as the watch shows it; see `builders.raw_resource`."""
         raw = self.show(kind, **fields)
-        known = self.cache.resource(_key(kind, raw))
+        known = self.cache.resource(key_of(kind, raw))
         assert known is not None
         self.resources.uids[known.key] = known.uid
         return known
@@ -186,6 +184,12 @@ class World:
         await settle()
         return known
 
+    async def change(self, of: Resource, **fields: Any) -> Resource:
+        """Apply another spec with the next generation, beside the status that there is."""
+        known = self.state(of).resource
+        said = {"name": of.key.name, "generation": known.generation + 1, "status": known.status}
+        return await self.apply(of.key.kind, **(said | fields))
+
     def see_deleted(self, of: Resource) -> None:
         """Delete a resource."""
         del self.resources.uids[of.key]
@@ -193,14 +197,53 @@ class World:
 
     def status(self, of: Resource) -> Mapping[str, Any]:
         """The status in the cache."""
-        known = self.cache.resource(of.key)
-        assert known is not None
-        return known.status
+        return self.state(of).resource.status
 
     def condition(self, of: Resource, kind: str = "Ready") -> tuple[str, str]:
         """Status and reason of a condition; empty strings if it is absent."""
         found = {each["type"]: each for each in self.status(of).get("conditions", ())}
         return (found[kind]["status"], found[kind]["reason"]) if kind in found else ("", "")
+
+    def message(self, of: Resource, kind: str = "Refreshed") -> str:
+        """The message of a condition."""
+        found = {each["type"]: each for each in self.status(of)["conditions"]}
+        return str(found[kind]["message"])
+
+    def check_reported(
+        self,
+        of: Resource,
+        reason: Reason,
+        ready: tuple[str, str] = ("True", "Refreshed"),
+        *,
+        name: str = "web-pull",
+    ) -> None:
+        """Check that a field that is not valid is reported, and the Secret beside it."""
+        assert self.condition(of) == ready
+        assert self.condition(of, "Refreshed") == ("False", reason)
+        assert self.condition(of, "Stalled") == ("True", reason)
+        status = self.status(of)
+        assert (status["phase"], status["secretName"]) == ("Updated", name)
+        assert status["expirationTime"] == format_time(self.expiry(name))
+        assert self.expiry_metric == self.expiry(name).timestamp()
+
+    @property
+    def expiry_metric(self) -> float | None:
+        """The expiry time of the only resource in the metrics."""
+        (state,) = snapshot(self.cache, self.clock.now())
+        return state.expires_at
+
+    def password(self, name: str = "web-pull") -> str:
+        """The token in a Secret that the operator wrote; the first one of several."""
+        data = self.secrets.manifests[name]["data"]
+        if "password" in data:
+            return base64.b64decode(data["password"]).decode()
+        return str(next(iter(self.auths(name).values()))["password"])
+
+    def auths(self, name: str = "web-pull") -> dict[str, Any]:
+        """The logins in a Secret that the operator wrote."""
+        text = base64.b64decode(self.secrets.manifests[name]["data"][".dockerconfigjson"])
+        auths: dict[str, Any] = json.loads(text)["auths"]
+        return auths
 
     def has_secret(
         self, of: Resource, *, age: timedelta = timedelta(0), key_hash: str = "", **fields: Any
@@ -220,18 +263,20 @@ class World:
         """Add a foreign Secret, which the watch does not show."""
         self.secrets.put(foreign_metadata(name, **fields))
 
-    def change(self, name: str = "web-pull", *, field: str = "f:data") -> None:
-        """Edit a field of a Secret as another client, and show it by the watch."""
-        metadata = self.secrets.metadata[NAMESPACE, name]
-        del metadata["managedFields"][0]["fieldsV1"][field]
+    def change_secret(self, *path: str) -> None:
+        """Edit a field of the Secret as another client, and show it by the watch."""
+        metadata = self.secrets.metadata[NAMESPACE, "web-pull"]
+        *parents, last = path or ("f:data",)
+        fields = metadata["managedFields"][0]["fieldsV1"]
+        for part in parents:
+            fields = fields[part]
+        del fields[last]
         self._changed(metadata)
 
-    def release(self, name: str = "web-pull") -> None:
-        """Remove the owner of a Secret, as the garbage collector does, and show it by the watch."""
-        metadata = self.secrets.metadata[NAMESPACE, name]
-        del metadata["ownerReferences"]
-        del metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:ownerReferences"]
-        self._changed(metadata)
+    def release(self) -> None:
+        """Remove the owner of the Secret, as the garbage collector does, and show it by the watch."""
+        del self.secrets.metadata[NAMESPACE, "web-pull"]["ownerReferences"]
+        self.change_secret("f:metadata", "f:ownerReferences")
 
     def relabel(self, name: str = "web-pull") -> None:
         """Change our label on a Secret as another client, so that the watch reports a deletion."""
@@ -279,8 +324,3 @@ class World:
         state = self.cache.get(of.key)
         assert state is not None
         return state
-
-
-def _key(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
-    metadata = raw["metadata"]
-    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])

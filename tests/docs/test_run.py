@@ -1,14 +1,15 @@
 """The commands of each page run in order, with a real API server and a running operator.
 
 Every page starts with the same state: the operator is installed, `builds` has the resource of the first
-sample, and `argocd` an Argo CD. What a page creates is deleted after it.
+sample, and `argocd` an Argo CD. What a page creates is deleted after it. One operator serves all pages.
 """
 
 import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +28,17 @@ from tests.cluster import reading
 from tests.docs.blocks import DOCUMENTS, Block, blocks
 from tools import ROOT
 
-RUNNABLE: Final = {document: [block for block in blocks(document) if block.is_run] for document in DOCUMENTS}
 OPERATORS_NAMESPACE: Final = "ecr-secret-operator"
 # `refresh` waits for a quarter of it.
 TOKEN_LIFE: Final = 16
 ACCOUNT: Final = "123456789012"
 KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
+# The page that deletes the installation comes last, and its Lease and CRDs are not waited for again.
+PAGES: Final = {
+    document: runnable
+    for document in sorted(DOCUMENTS, key=lambda each: each.name == "install.md")
+    if (runnable := [block for block in blocks(document) if block.is_run])
+}
 # Kinds of other projects in the documentation.
 _FOREIGN: Final = (
     ("argoproj.io", "v1alpha1", "Application"),
@@ -118,7 +124,7 @@ async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder:
     script = folder / "commands.sh"
     script.write_text(_PRELUDE + "".join(f"echo '== {each.place}'\n{each.script}\n" for each in blocks))
     log = folder / "commands.log"
-    environment = _environment(plane, aws, folder)
+    environment = _environment(plane, aws)
     process = Process("the script", [_bash(), script], log=log, env=environment, cwd=folder)
     with process:
         code = await asyncio.to_thread(process.wait, _LIMIT)
@@ -133,13 +139,14 @@ def _bash() -> str:
     return found
 
 
-def _environment(plane: ControlPlane, aws: str, home: Path) -> dict[str, str]:
+def _environment(plane: ControlPlane, aws: str) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
         "VENV": sys.prefix,
         "PYTHONPATH": str(ROOT),
         "LANG": "C.UTF-8",
-        "HOME": str(home),
+        # One for all pages, in which kubectl keeps what it has learnt about the kinds.
+        "HOME": str(plane.folder),
         "KUBECONFIG": str(plane.kubeconfig),
         "AWS_ENDPOINT_URL": aws,
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -148,39 +155,32 @@ def _environment(plane: ControlPlane, aws: str, home: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A control plane with garbage collection."""
-    with ControlPlane(controller_manager=True) as started:
-        yield started
-
-
-@pytest.fixture
-async def aws(plane: ControlPlane) -> AsyncIterator[LocalAws]:
-    """A local AWS, and an operator with the permissions of an installation."""
+@asynccontextmanager
+async def _operator(plane: ControlPlane, aws: LocalAws) -> AsyncIterator[None]:
+    """Run an operator with the permissions of an installation."""
     await set_up(plane)
-    kubeconfig = plane.write_kubeconfig("operator", groups=(rights.OPERATORS,))
-    async with (
-        LocalAws(token_life=TOKEN_LIFE) as local,
-        OperatorProcess(
-            "--leader-elect",
-            kubeconfig=kubeconfig,
-            aws_endpoint=local.url,
-            env={"POD_NAMESPACE": OPERATORS_NAMESPACE},
-        ) as operator,
-    ):
-        await ready(plane)
-        yield local
-        print(operator.tail(40))
-        # Releases the Lease, so that the next operator need not wait for it.
-        await operator.stop()
-    await clear(plane)
+    async with OperatorProcess(
+        "--leader-elect",
+        kubeconfig=plane.write_kubeconfig("operator", groups=(rights.OPERATORS,)),
+        aws_endpoint=aws.url,
+        env={"POD_NAMESPACE": OPERATORS_NAMESPACE},
+    ) as operator:
+        try:
+            yield
+        finally:
+            print(operator.tail(40))
 
 
-@pytest.mark.parametrize(
-    "document", [each for each in DOCUMENTS if RUNNABLE[each]], ids=lambda path: path.name
-)
-async def test_the_commands_of_a_page_succeed(
-    document: Path, plane: ControlPlane, aws: LocalAws, tmp_path: Path
+@pytest.mark.timeout(400)
+async def test_the_commands_of_each_page_succeed(
+    bare_plane: ControlPlane, subtests: pytest.Subtests, tmp_path: Path
 ) -> None:
-    await run(RUNNABLE[document], plane=plane, aws=aws.url, folder=tmp_path)
+    async with LocalAws(token_life=TOKEN_LIFE) as aws, _operator(bare_plane, aws):
+        for document, runnable in PAGES.items():
+            with subtests.test(document.name):
+                await set_up(bare_plane)
+                await ready(bare_plane)
+                folder = tmp_path / document.name
+                folder.mkdir()
+                await run(runnable, plane=bare_plane, aws=aws.url, folder=folder)
+            await clear(bare_plane)

@@ -15,7 +15,7 @@ from tests.manifests.installation import NAMESPACE, token_of
 
 DEPLOYMENTS = Resource("apps/v1", "deployments")
 PODS = Resource("v1", "pods")
-_PAUSE = 0.05
+_PAUSE = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class StandIns:
 
     async def _run_operator(self, api: Api, stack: contextlib.AsyncExitStack) -> OperatorProcess:
         await api.crds_served(each["metadata"]["name"] for each in await api.list(CRDS))
-        # The garbage collector looks for new kinds at its start, and then seldom.
-        await asyncio.to_thread(self.plane.start_controller_manager)
+        # The garbage collector looks for new kinds at its start, and then every 30 s.
+        await asyncio.to_thread(self.plane.restart_controller_manager)
         kubeconfig = self.plane.write_kubeconfig("installed", token=await token_of(api))
         process = OperatorProcess(kubeconfig=kubeconfig, aws_endpoint=self.aws.url)
         return await stack.enter_async_context(process)

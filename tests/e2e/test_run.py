@@ -12,29 +12,23 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lab.api import CRDS, NAMESPACES
+from lab.api import CRDS, ECR_SECRETS, NAMESPACES
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.kubectl import find_kubectl, kubectl
+from lab.kubectl import find_kubectl
 from lab.waiting import wait_for
+from tests.cluster import reading
 from tests.e2e.stand_ins import StandIns
+from tests.manifests.installation import CONFIG, ROOT, apply
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 REGION = "us-east-2"
 IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecr-secret-operator"}}
 KEYS = "[default]\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=lab-secret-key\n"
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A cluster in which the operator is not installed; the controllers start when it is."""
-    with ControlPlane() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -120,16 +114,16 @@ def script(tmp_path: Path) -> Script:
 
 
 @pytest.fixture
-def on_cluster(script: Script, plane: ControlPlane, moto: str) -> Script:
+def on_cluster(script: Script, bare_plane: ControlPlane, moto: str) -> Script:
     """The script, with the cluster and moto."""
-    script.env |= {"KUBECONFIG": str(plane.kubeconfig), "AWS_ENDPOINT_URL": moto}
+    script.env |= {"KUBECONFIG": str(bare_plane.kubeconfig), "AWS_ENDPOINT_URL": moto}
     return script
 
 
 @pytest.fixture
 async def aws() -> AsyncIterator[LocalAws]:
-    """The operator's AWS, whose tokens live short, so that a fresh one can be had soon."""
-    async with LocalAws(token_life=40) as running:
+    """The operator's AWS, whose tokens are reused for 4 s only."""
+    async with LocalAws(token_life=16) as running:
         yield running
 
 
@@ -142,11 +136,11 @@ async def left_in(plane: ControlPlane) -> list[str]:
 
 @pytest.mark.timeout(300)
 async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away(
-    on_cluster: Script, plane: ControlPlane, aws: LocalAws
+    on_cluster: Script, bare_plane: ControlPlane, aws: LocalAws
 ) -> None:
     keys = on_cluster.folder / "credentials"
     keys.write_text(KEYS)
-    stand_ins = StandIns(plane=plane, aws=aws)
+    stand_ins = StandIns(plane=bare_plane, aws=aws)
     async with stand_ins.at_work():
         env = {"E2E_YES": "1", "IMG": IMAGE, "E2E_CREDENTIALS": str(keys)}
         code = await on_cluster.run(env=env)
@@ -163,59 +157,48 @@ async def test_it_goes_from_an_installation_to_a_pulled_image_and_takes_all_away
         "describe-repositories",
         "delete-repository",
     ]
-    assert await left_in(plane) == []
+    assert await left_in(bare_plane) == []
     left = {file.name for file in on_cluster.folder.iterdir()}
     assert left <= {"bin", "calls", "credentials", "said", ".kube"}
 
 
 @pytest.mark.timeout(300)
-async def test_stopped_in_the_middle_it_says_how_things_are_and_takes_away_what_it_made(
-    on_cluster: Script, plane: ControlPlane, aws: LocalAws
+async def test_an_operator_that_is_there_is_left_alone_unless_chosen_and_then_too_when_stopped(
+    on_cluster: Script, bare_plane: ControlPlane, aws: LocalAws
 ) -> None:
+    await apply(bare_plane, CONFIG / "default")
+    before = await left_in(bare_plane)
+    assert await on_cluster.run(env={"E2E_YES": "1"}) == 2
+    assert "in this cluster already" in on_cluster.said
+    assert await on_cluster.run(env={"E2E_INSTALLED": "1"}) == 2
+    assert "does not look like a throw-away cluster" in on_cluster.said
+    assert on_cluster.calls == ["get-caller-identity"] * 2
     aws.fail("AccessDeniedException")
-    await _kubectl(plane, "apply", "-k", "config/default")
-    before = await left_in(plane)
     async with (
-        StandIns(plane=plane, aws=aws).at_work(),
+        StandIns(plane=bare_plane, aws=aws).at_work(),
         on_cluster.running(env={"E2E_YES": "1", "E2E_INSTALLED": "1"}) as process,
     ):
-        await wait_for(lambda: "--for=condition=Ready" in on_cluster.said, 60, "the wait for Ready")
-        await wait_for(aws.count, 60, "a call of the operator")
+        await wait_for(lambda: _is_denied(bare_plane), 60, "a status that says why")
+        # A signal before that program runs would be seen only after it.
+        await wait_for(lambda: _runs(process.pid, "--for=condition=Ready"), 60, "the wait for Ready")
         os.killpg(process.pid, signal.SIGINT)
         assert await process.wait() == 130
     assert "denies GetAuthorizationToken" in on_cluster.said
     assert on_cluster.calls[-1] == "delete-repository"
-    assert await left_in(plane) == before
-    await _kubectl(plane, "delete", "-k", "config/default")
+    assert await left_in(bare_plane) == before
 
 
-async def _kubectl(plane: ControlPlane, *arguments: str) -> None:
-    await kubectl(*arguments, kubeconfig=plane.kubeconfig, home=plane.folder)
-
-
-async def test_an_operator_that_is_there_is_left_alone(on_cluster: Script, plane: ControlPlane) -> None:
-    await asyncio.to_thread(plane.start_controller_manager)
+async def _is_denied(plane: ControlPlane) -> bool:
     async with plane.api() as api:
-        await api.create(NAMESPACE)
-        assert await on_cluster.run(env={"E2E_YES": "1"}) == 2
-        assert "in this cluster already" in on_cluster.said
-        assert await left_in(plane) == ["ecr-secret-operator"]
-        await api.delete(NAMESPACES, "ecr-secret-operator")
-    assert on_cluster.calls == ["get-caller-identity"]
-    await wait_for(lambda: _is_empty(plane), 20, "the namespace gone")
+        resources = await api.list(ECR_SECRETS)
+    return any(reading.verdict(each, "Refreshed") == ("False", "AccessDenied") for each in resources)
 
 
-async def _is_empty(plane: ControlPlane) -> bool:
-    return await left_in(plane) == []
-
-
-async def test_a_cluster_that_may_be_somebody_s_is_not_touched_without_a_yes(
-    on_cluster: Script, plane: ControlPlane
-) -> None:
-    assert await on_cluster.run() == 2
-    assert "does not look like a throw-away cluster" in on_cluster.said
-    assert await left_in(plane) == []
-    assert on_cluster.calls == ["get-caller-identity"]
+def _runs(shell: int, argument: str) -> bool:
+    """Whether a program with this argument runs in a shell."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(argument in child.cmdline() for child in psutil.Process(shell).children())
+    return False
 
 
 async def test_a_dry_run_shows_each_step_and_needs_neither_cluster_nor_aws(script: Script) -> None:

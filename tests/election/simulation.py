@@ -52,22 +52,17 @@ class Lease:
 
 
 class Election:
-    """The candidates, the Lease and the network.
-
-    Attributes:
-        now: true time in seconds.
-        trips: what becomes of the next requests of our candidates; all goes well when it has run out.
-    """
+    """The candidates, the Lease and the network."""
 
     def __init__(self, trips: Iterator[Trip]) -> None:
-        self.now = 0.0
+        self.now = 0.0  # true time in seconds
         self.lease = Lease()
-        self.trips = trips
+        self.trips = trips  # of the next requests of ours; all goes well when it has run out
         self.candidates: list[Ours | ClientGo] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
-    def after(self, seconds: float, event: Callable[[], None]) -> None:
+    def after(self, seconds: float, event: Callable[[], object]) -> None:
         """Have something happen in that much true time."""
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), event))
 
@@ -86,20 +81,13 @@ class Election:
 
 
 class Ours:
-    """A process of ours: the elector's state and a loop around it.
-
-    Args:
-        election: which it takes part in.
-        identity: its name.
-        offset: by which its clocks are off, in seconds.
-        rate: seconds of its clock in a true second.
-    """
+    """A process of ours: the elector's state and a loop around it."""
 
     def __init__(self, election: Election, identity: str, offset: float = 0.0, rate: float = 1.0) -> None:
         self.identity = identity
         self._election = election
-        self._offset = offset
-        self._rate = rate
+        self._offset = offset  # of its clocks, in seconds
+        self._rate = rate  # seconds of its clock in a true second
         self._paused_until = 0.0
         self._ended = False
         self._request = 0
@@ -122,10 +110,9 @@ class Ours:
             return
         self._ended = True
         record = self._state.release(self._wall())
-        if release and record:
-            trip = next(self._election.trips, Trip())
-            if trip.lost != "out":
-                self._election.after(trip.out, lambda: _ignore(self._election.lease.write(record)))
+        trip = next(self._election.trips, Trip())
+        if release and record and trip.lost != "out":
+            self._election.after(trip.out, lambda: self._election.lease.write(record))
 
     def _clock(self) -> float:
         return self._offset + self._election.now * self._rate
@@ -233,20 +220,9 @@ class ClientGo:
         if record.holder and not ours and self._observed_at + record.duration > now:
             return False
         transitions = record.transitions + (not ours)
-        return self._write(
-            replace(
-                record,
-                holder=self.identity,
-                duration=LEASE_DURATION,
-                renew_time=wall,
-                transitions=transitions,
-            )
-        )
+        mine = replace(record, holder=self.identity, duration=LEASE_DURATION, renew_time=wall)
+        return self._write(replace(mine, transitions=transitions))
 
     def _write(self, record: LeaseRecord) -> bool:
         self._observed, self._observed_at = self._election.lease.write(record), self._election.now
         return self._observed is not None and not next(self._losing, False)
-
-
-def _ignore(_: object) -> None:
-    pass

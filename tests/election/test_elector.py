@@ -5,7 +5,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from ecr_operator.api.errors import PermanentError, StaleObjectError, TransientE
 from ecr_operator.api.outcome import Reason
 from ecr_operator.election.elector import Elector, NoElection
 from ecr_operator.election.lease import LeaseRecord
+from tests.builders import cases
 from tests.fakes import FakeClock, settle
 
 OTHERS = LeaseRecord(holder="another_1", version="5")
@@ -25,22 +26,14 @@ STALE = StaleObjectError(Reason.KUBERNETES_UNAVAILABLE, "Conflict.")
 
 
 class FakeLeaseStore:
-    """One Lease with the API server's rules about versions; fulfils `LeaseStore`.
-
-    Attributes:
-        record: what is there.
-        calls: `read` or `write`, each in its order.
-        failing: raised in place of an answer, by call.
-        losing: whether a write is done before it fails.
-        hanging: whether requests stay without an answer.
-    """
+    """One Lease with the API server's rules about versions; fulfils `LeaseStore`."""
 
     def __init__(self, record: LeaseRecord | None = None) -> None:
         self.record = record
-        self.calls: list[str] = []
-        self.failing: dict[str, Exception] = {}
-        self.losing = False
-        self.hanging = False
+        self.calls: list[str] = []  # `read` or `write`
+        self.failing: dict[str, Exception] = {}  # raised in place of an answer, by call
+        self.losing = False  # a write is done before it fails
+        self.hanging = False  # requests stay without an answer
         self._versions = itertools.count(10)
 
     async def read(self) -> LeaseRecord | None:
@@ -69,12 +62,12 @@ class FakeLeaseStore:
         return self.record
 
 
+@dataclass
 class Work:
     """The work of a leader, which only counts: terms begun, and how many run now."""
 
-    def __init__(self) -> None:
-        self.terms = 0
-        self.running = 0
+    terms: int = 0
+    running: int = 0
 
     async def __call__(self) -> None:
         """Work until cancelled."""
@@ -127,33 +120,32 @@ async def scene() -> AsyncIterator[Scene]:
         yield Scene(logs)
 
 
-async def test_absent_lease_elects_and_is_logged_once(scene: Scene) -> None:
+@pytest.fixture
+async def ours(scene: Scene) -> AsyncIterator[Elector]:
+    """A leader."""
     async with scene.candidate() as ours:
-        await scene.clock.advance(60)
-        assert ours.is_leader()
-    assert scene.events == ["elected"]
-    assert scene.work.terms == 1
+        yield ours
 
 
-async def test_leader_renews_every_retry_period_by_one_write(scene: Scene) -> None:
-    async with scene.candidate():
-        scene.store.calls.clear()
-        await scene.clock.advance(20)
-    assert scene.store.calls == ["write"] * 10
+async def test_an_absent_lease_elects_and_is_renewed_by_one_write(scene: Scene, ours: Elector) -> None:
+    scene.store.calls.clear()
+    await scene.clock.advance(60)
+    assert (ours.is_leader(), scene.events, scene.work.terms) == (True, ["elected"], 1)
+    assert scene.store.calls == ["write"] * 30
 
 
-async def test_standby_does_no_work_and_logs_the_leader_once(scene: Scene) -> None:
-    async with scene.candidate("first"):
-        scene.logs.clear()
-        work = Work()
-        async with scene.candidate("second", work) as second:
-            await scene.clock.advance(120)
-            assert not second.is_leader()
-    assert [(each["event"], each["leader"]) for each in scene.logs] == [("standing by", "first")]
+@pytest.mark.usefixtures("ours")
+async def test_a_standby_does_no_work_and_logs_the_leader_once(scene: Scene) -> None:
+    scene.logs.clear()
+    work = Work()
+    async with scene.candidate("second", work) as second:
+        await scene.clock.advance(120)
+        assert not second.is_leader()
+    assert [(each["event"], each["leader"]) for each in scene.logs] == [("standing by", "ours_1")]
     assert (work.terms, scene.work.terms) == (0, 1)
 
 
-async def test_standby_leads_within_the_retry_period_of_a_release(scene: Scene) -> None:
+async def test_a_standby_leads_within_the_retry_period_of_a_release(scene: Scene) -> None:
     scene.store.record = OTHERS
     async with scene.candidate() as ours:
         await scene.clock.advance(13)
@@ -163,75 +155,61 @@ async def test_standby_leads_within_the_retry_period_of_a_release(scene: Scene) 
         assert ours.is_leader()
 
 
-async def test_leader_that_fails_to_renew_stops_at_the_deadline_and_leads_again_later(scene: Scene) -> None:
-    async with scene.candidate() as ours:
-        scene.store.failing = {"read": AWAY, "write": AWAY}
-        await scene.clock.advance(9.9)
-        assert ours.is_leader()
-        await scene.clock.advance(0.7)
-        assert not ours.is_leader()
-        assert scene.work.running == 0
-        await scene.clock.advance(20)
-        scene.store.failing = {}
-        await scene.clock.advance(2.1)
-        assert ours.is_leader()
-        assert scene.work.running == 1
+async def test_a_leader_that_fails_to_renew_stops_at_the_deadline(scene: Scene, ours: Elector) -> None:
+    scene.store.failing = {"read": AWAY, "write": AWAY}
+    await scene.clock.advance(9.9)
+    assert ours.is_leader()
+    await scene.clock.advance(0.7)
+    assert (ours.is_leader(), scene.work.running) == (False, 0)
+    await scene.clock.advance(20)
+    scene.store.failing = {}
+    await scene.clock.advance(2.1)
+    assert (ours.is_leader(), scene.work.running) == (True, 1)
     lost = ["lease unavailable", "lost the lease", "lease available again"]
     assert scene.events == ["elected", *lost, "elected"]
 
 
-async def test_leader_whose_renewals_hang_stops_at_the_deadline(scene: Scene) -> None:
-    async with scene.candidate() as ours:
-        scene.store.hanging = True
-        await scene.clock.advance(10.6)
-        assert not ours.is_leader()
-        assert scene.work.running == 0
+async def test_a_leader_whose_renewals_hang_stops_at_the_deadline(scene: Scene, ours: Elector) -> None:
+    scene.store.hanging = True
+    await scene.clock.advance(10.6)
+    assert (ours.is_leader(), scene.work.running) == (False, 0)
 
 
-async def test_renewals_without_an_answer_keep_the_leader(scene: Scene) -> None:
-    async with scene.candidate() as ours:
-        scene.store.losing, scene.store.failing = True, {"write": AWAY}
-        await scene.clock.advance(60)
-        assert ours.is_leader()
-    assert scene.work.terms == 1
+async def test_a_leader_that_wakes_after_its_deadline_does_not_lead(scene: Scene, ours: Elector) -> None:
+    scene.store.record = replace(OTHERS, version="99")
+    scene.clock.skip(20)
+    assert not ours.is_leader()
+    await scene.clock.advance(1.0)
+    assert (ours.is_leader(), scene.work.running) == (False, 0)
 
 
-async def test_leader_that_wakes_after_its_deadline_leads_only_after_a_write(scene: Scene) -> None:
-    async with scene.candidate() as ours:
-        scene.store.record = replace(OTHERS, version="99")
-        scene.clock.skip(20)
-        assert not ours.is_leader()
-        await scene.clock.advance(1.0)
-        assert not ours.is_leader()
-        assert scene.work.running == 0
-
-
-async def test_lease_of_another_ends_the_work(scene: Scene) -> None:
-    async with scene.candidate() as ours:
-        scene.store.record = replace(OTHERS, version="99")
-        await scene.clock.advance(4)
-        assert not ours.is_leader()
-        assert scene.work.running == 0
+async def test_a_lease_of_another_ends_the_work(scene: Scene, ours: Elector) -> None:
+    scene.store.record = replace(OTHERS, version="99")
+    await scene.clock.advance(4)
+    assert (ours.is_leader(), scene.work.running) == (False, 0)
     assert scene.events == ["elected", "standing by", "lost the lease"]
 
 
-async def test_endless_conflicts_are_retried_at_a_bounded_rate(scene: Scene) -> None:
-    scene.store.failing = {"write": STALE}
+@cases(
+    "failing, seconds, most, logged",
+    {
+        "endless conflicts": (STALE, 60, 2 * 60 / 0.5 + 2, []),
+        "missing rights": (FORBIDDEN, 300, 2 * 300 / 15 + 2, ["Apply the Role."]),
+    },
+)
+async def test_writes_that_fail_are_retried_at_a_bounded_rate_and_logged_once(
+    scene: Scene, failing: Exception, seconds: float, most: float, logged: list[str]
+) -> None:
+    scene.store.failing = {"write": failing}
     async with scene.candidate():
-        await scene.clock.advance(60)
-    assert len(scene.store.calls) <= 2 * 60 / 0.5 + 2
+        await scene.clock.advance(seconds)
+    assert [(each["event"], each["error"]) for each in scene.logs] == [
+        ("lease unavailable", error) for error in logged
+    ]
+    assert len(scene.store.calls) <= most
 
 
-async def test_missing_rights_are_logged_once_and_retried_slowly(scene: Scene) -> None:
-    scene.store.failing = {"write": FORBIDDEN}
-    async with scene.candidate():
-        await scene.clock.advance(300)
-    logged = [(each["event"], each["error"]) for each in scene.logs]
-    assert logged == [("lease unavailable", "Apply the Role.")]
-    assert len(scene.store.calls) <= 2 * 300 / 15 + 2
-
-
-async def test_malformed_answer_ends_nothing(scene: Scene) -> None:
+async def test_a_malformed_answer_ends_nothing(scene: Scene) -> None:
     scene.store.failing = {"read": KeyError("metadata")}
     async with scene.candidate() as ours:
         await scene.clock.advance(5)
@@ -240,7 +218,7 @@ async def test_malformed_answer_ends_nothing(scene: Scene) -> None:
         assert ours.is_leader()
 
 
-async def test_error_of_the_work_is_raised(scene: Scene) -> None:
+async def test_an_error_of_the_work_is_raised(scene: Scene) -> None:
     async def fail() -> None:
         raise LookupError
 
@@ -248,35 +226,25 @@ async def test_error_of_the_work_is_raised(scene: Scene) -> None:
         await Elector(scene.store, scene.clock, "ours_1").run(fail)
 
 
-async def test_release_removes_the_holder_and_ends_leading(scene: Scene) -> None:
+@cases("before", {"a label on the Lease": False, "a write whose answer was lost": True})
+async def test_release_removes_the_holder_and_ends_leading_also_after(scene: Scene, *, before: bool) -> None:
+    scene.store.losing, scene.store.failing = before, {"write": AWAY} if before else {}
     ours = await scene.former()
+    assert ours.is_leader() is not before
+    scene.store.losing, scene.store.failing = False, {}
+    assert scene.store.record is not None
+    if not before:
+        scene.store.record = replace(scene.store.record, version="77")
     await ours.release()
     assert not ours.is_leader()
-    assert scene.store.record is not None
     assert (scene.store.record.holder, scene.store.record.duration) == ("", 1)
 
 
-async def test_release_after_a_lost_answer_reads_first(scene: Scene) -> None:
-    scene.store.losing, scene.store.failing = True, {"write": AWAY}
-    ours = await scene.former()
-    assert not ours.is_leader()
-    scene.store.losing, scene.store.failing = False, {}
-    await ours.release()
-    assert not ours.is_leader()
-    assert scene.store.record is not None
-    assert scene.store.record.holder == ""
-
-
-async def test_release_after_a_label_on_the_lease_reads_again(scene: Scene) -> None:
-    ours = await scene.former()
-    assert scene.store.record is not None
-    scene.store.record = replace(scene.store.record, version="77")
-    await ours.release()
-    assert scene.store.record.holder == ""
-
-
-async def test_release_of_a_standby_writes_nothing(scene: Scene) -> None:
+async def test_release_costs_one_write_and_that_of_a_standby_none(scene: Scene) -> None:
+    await (await scene.former()).release()
+    assert scene.store.calls == ["read", "write", "write"]
     scene.store.record = OTHERS
+    scene.store.calls.clear()
     await (await scene.former()).release()
     assert scene.store.calls == ["read"]
 

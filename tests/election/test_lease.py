@@ -15,6 +15,7 @@ from ecr_operator.election.lease import (
     LeaseRecord,
     retry_delay,
 )
+from tests.builders import cases
 
 WALL = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 OTHERS = LeaseRecord(
@@ -24,14 +25,14 @@ WAIT = 1.5
 
 
 def candidate(seen: LeaseRecord | None = None, at: float = 0.0) -> ElectorState:
-    """Return a candidate that has read the Lease."""
+    """A candidate that has read the Lease."""
     state = ElectorState("ours_1")
     state.on_read(seen, at, WAIT)
     return state
 
 
 def leader(at: float = 0.0) -> ElectorState:
-    """Return a candidate that has just created the Lease."""
+    """A candidate that has just created the Lease."""
     state = candidate(at=at)
     assert write(state, at, version="1")
     return state
@@ -52,33 +53,27 @@ def lose_answer(state: ElectorState, at: float) -> LeaseRecord:
     return record
 
 
-def test_timings_are_those_of_v0_6_0() -> None:
+def test_timings_are_those_of_v0_6_0_and_standbys_read_at_least_every_retry_period_and_not_in_step() -> None:
     assert (LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, JITTER_FACTOR) == (15, 10, 2, 1.2)
-
-
-def test_standbys_read_at_least_every_retry_period_and_not_in_step() -> None:
     assert retry_delay(1.0) == RETRY_PERIOD
     assert retry_delay(0.0) == pytest.approx(RETRY_PERIOD / 2.2)
 
 
-def test_candidate_reads_first() -> None:
+def test_a_candidate_reads_first_and_creates_an_absent_lease() -> None:
     assert ElectorState("ours_1").next_action(0.0) == (Action.READ, 0.0)
     assert not ElectorState("ours_1").is_leader(0.0)
-
-
-def test_absent_lease_is_created() -> None:
     state = candidate()
     assert state.next_action(0.0) == (Action.WRITE, 0.0)
     record = state.acquire_or_renew(0.0, WALL)
     assert record == LeaseRecord(holder="ours_1", duration=15, acquire_time=WALL, renew_time=WALL)
 
 
-def test_released_lease_is_acquired_at_once() -> None:
+def test_a_released_lease_is_acquired_at_once() -> None:
     record = candidate(replace(OTHERS, holder="", duration=1)).acquire_or_renew(0.0, WALL)
     assert (record.holder, record.duration, record.transitions, record.version) == ("ours_1", 15, 5, "70")
 
 
-def test_held_lease_is_acquired_when_it_has_not_changed_for_its_duration() -> None:
+def test_a_held_lease_is_acquired_when_it_has_not_changed_for_its_duration() -> None:
     state = candidate(OTHERS, at=100.0)
     assert state.holder == "v0.6.0_1"
     assert state.next_action(100.0) == (Action.WAIT, WAIT)
@@ -99,39 +94,39 @@ def test_every_change_restarts_the_wait_whatever_the_holders_clock_says() -> Non
     assert state.next_action(128.9)[0] is Action.WAIT
 
 
-@pytest.mark.parametrize(
-    ("duration", "waits"),
-    [
-        pytest.param(40.0, 40.0, id="the Lease's own duration counts"),
-        pytest.param(0.0, 15.0, id="where it has none, ours counts"),
-    ],
+@cases(
+    "duration, waits",
+    {
+        "the Lease's own duration counts": (40.0, 40.0),
+        "where it has none, ours counts": (0.0, 15.0),
+    },
 )
-def test_duration_of_a_lease(duration: float, waits: float) -> None:
+def test_the_duration_of_a_lease(duration: float, waits: float) -> None:
     state = ElectorState("ours_1")
     state.on_read(replace(OTHERS, duration=duration), 0.0, 100.0)
     assert state.next_action(0.0) == (Action.WAIT, waits)
 
 
-def test_renew_deadline_counts_from_before_the_write_was_sent() -> None:
+def test_the_renew_deadline_counts_from_before_the_write_was_sent() -> None:
     state = leader(at=100.0)
     assert state.is_leader(109.9)
     assert not state.is_leader(110.0)
 
 
-def test_renewal_keeps_all_but_the_time() -> None:
+def test_a_renewal_keeps_all_but_the_time() -> None:
     later = WALL + timedelta(seconds=2)
     record = leader().acquire_or_renew(2.0, later)
     assert record == LeaseRecord(holder="ours_1", acquire_time=WALL, renew_time=later, version="1")
 
 
-def test_renewal_that_hangs_is_retried_at_once_and_extends_nothing() -> None:
+def test_a_renewal_that_hangs_is_retried_at_once_and_extends_nothing() -> None:
     state = leader()
     lose_answer(state, 2.0)
     assert state.next_action(6.0) == (Action.READ, 0.0)
     assert not state.is_leader(10.0)
 
 
-def test_lost_answer_is_found_by_reading_and_counts_from_its_sending() -> None:
+def test_a_lost_answer_is_found_by_reading_and_counts_from_its_sending() -> None:
     state = leader()
     record = lose_answer(state, 2.0)
     state.on_read(replace(record, version="2"), 7.0, WAIT)
@@ -163,23 +158,22 @@ def test_after_a_pause_in_which_nobody_acquired_it_one_write_renews() -> None:
     assert state.is_leader(69.9)
 
 
-def test_answer_that_is_not_what_was_written_elects_nobody() -> None:
+def test_an_answer_that_is_not_what_was_written_elects_nobody() -> None:
     state = candidate()
     assert not state.on_written(replace(state.acquire_or_renew(0.0, WALL), holder="", version="1"))
     assert not state.is_leader(0.0)
 
 
-def test_label_on_the_lease_leaves_the_leader_in_place() -> None:
-    state = leader()
-    metadata = {"labels": {"a": "b"}}
-    seen = replace(state.acquire_or_renew(1.0, WALL), renew_time=WALL, version="2", metadata=metadata)
-    state.on_failed(2.0, 2.1, WAIT)
-    state.on_read(seen, 3.0, WAIT)
-    assert state.is_leader(3.0)
-    assert state.acquire_or_renew(3.0, WALL).metadata == metadata
+def test_a_label_on_the_lease_leaves_the_leader_in_place() -> None:
+    state, metadata = leader(), {"labels": {"a": "b"}}
+    lose_answer(state, 1.0)
+    own = LeaseRecord(holder="ours_1", acquire_time=WALL, renew_time=WALL, version="2", metadata=metadata)
+    state.on_read(own, 5.0, WAIT)
+    assert state.is_leader(5.0)
+    assert state.acquire_or_renew(5.0, WALL).metadata == metadata
 
 
-def test_old_record_of_ours_from_a_restored_etcd_is_waited_for_as_any_other() -> None:
+def test_an_old_record_of_ours_from_a_restored_etcd_is_waited_for_as_any_other() -> None:
     state = leader()
     write(state, 2.0, "2")
     state.on_read(LeaseRecord(holder="ours_1", renew_time=WALL, version="1"), 4.0, WAIT)
@@ -187,7 +181,7 @@ def test_old_record_of_ours_from_a_restored_etcd_is_waited_for_as_any_other() ->
     assert state.next_action(4.0)[0] is Action.WAIT
 
 
-def test_deleted_lease_of_another_is_waited_for_by_a_candidate_that_saw_it() -> None:
+def test_a_deleted_lease_of_another_is_waited_for_by_a_candidate_that_saw_it() -> None:
     state = candidate(OTHERS)
     state.on_read(None, 2.0, WAIT)
     assert state.next_action(2.0)[0] is Action.WAIT
@@ -195,7 +189,7 @@ def test_deleted_lease_of_another_is_waited_for_by_a_candidate_that_saw_it() -> 
     assert state.next_action(15.0)[0] is Action.WRITE
 
 
-def test_leader_recreates_a_deleted_lease_at_once() -> None:
+def test_a_leader_recreates_a_deleted_lease_at_once() -> None:
     state = leader()
     state.on_failed(2.0, 2.0, WAIT)
     state.on_read(None, 3.5, WAIT)
@@ -203,7 +197,7 @@ def test_leader_recreates_a_deleted_lease_at_once() -> None:
     assert write(state, 3.5, "9")
 
 
-def test_release_is_written_as_client_go_does() -> None:
+def test_a_release_is_written_as_client_go_does() -> None:
     assert leader().release(WALL) == LeaseRecord(
         holder="", duration=1, acquire_time=WALL, renew_time=WALL, transitions=0, version="1"
     )

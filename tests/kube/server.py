@@ -68,11 +68,9 @@ class ScriptedServer:
         """Choose the watches, or all that is none."""
         return [each for each in self.asked if ("watch" in each.query) is watch]
 
-    async def until(self, requests: int, *, watch: bool | None = None, limit: float = 5) -> None:
+    async def until(self, requests: int, *, watch: bool | None = None, limit: float = 20) -> None:
         """Wait for that many requests, in bounded time."""
-        async with asyncio.timeout(limit):
-            while len(self.asked if watch is None else self.select(watch=watch)) < requests:  # noqa: ASYNC110 - a real server, which sets no event
-                await asyncio.sleep(0.002)
+        await until(lambda: len(self.asked if watch is None else self.select(watch=watch)) >= requests, limit)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
@@ -93,6 +91,13 @@ class ScriptedServer:
         if "watch" in request.query:
             return self.watches
         return self.lists if request.method == "GET" and "limit" in request.query else self.others
+
+
+async def until(met: Callable[[], bool], limit: float = 20) -> None:
+    """Wait for what comes of a request, in bounded time."""
+    async with asyncio.timeout(limit):
+        while not met():  # noqa: ASYNC110 - a real server, which sets no event
+            await asyncio.sleep(0.002)
 
 
 async def hold(request: web.Request) -> web.StreamResponse:

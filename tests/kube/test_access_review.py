@@ -6,14 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ecr_operator.kube.access_review import (
-    NEEDS,
-    Right,
-    is_allowed,
-    served_kinds,
-    server_version,
-    username,
-)
+from ecr_operator.kube.access_review import NEEDS, Right, is_allowed, served_kinds, server_version, username
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
@@ -43,9 +36,10 @@ def kinds(*names: str) -> Answer:
     return reply({"resources": [{"kind": name} for name in names]})
 
 
+Question = Callable[[KubeClient], Awaitable[object]]
 BOTH = ["Secret", "ArgoHelmRepoSecret"]
 # The question, the API server's answer, and what is made of it.
-ANSWERS: dict[str, tuple[Callable[[KubeClient], Awaitable[object]], Answer, object]] = {
+ANSWERS: dict[str, tuple[Question, Answer, object]] = {
     "a right that is denied": (right, allowed(value=False), False),
     "a right without an answer": (right, reply({"status": {}}), False),
     "a right without a status": (right, reply({"status": None}), False),
@@ -68,11 +62,7 @@ ANSWERS: dict[str, tuple[Callable[[KubeClient], Awaitable[object]], Answer, obje
 
 @pytest.mark.parametrize(("ask", "answer", "expected"), ANSWERS.values(), ids=ANSWERS)
 async def test_each_answer_is_read_and_a_malformed_one_survived(
-    server: ScriptedServer,
-    client: KubeClient,
-    ask: Callable[[KubeClient], Awaitable[object]],
-    answer: Answer,
-    expected: object,
+    server: ScriptedServer, client: KubeClient, ask: Question, answer: Answer, expected: object
 ) -> None:
     server.others = [answer]
     assert await ask(client) == expected
@@ -101,7 +91,7 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize(("resource", "namespaces", "expected"), RIGHTS.values(), ids=RIGHTS)
-def test_where_rights_are_needed(
+def test_right_is_needed_in_each_place(
     resource: str, namespaces: tuple[str, ...], expected: list[tuple[str, str, str]]
 ) -> None:
     need = next(each for each in NEEDS if each.resource == resource)
@@ -110,13 +100,9 @@ def test_where_rights_are_needed(
 
 
 def test_right_to_a_subresource_in_all_namespaces_names_only_these() -> None:
-    right = Right(group="ecr.mobb.redhat.com", resource="secrets/status", verb="patch", namespace="")
-    assert right.attributes() == {
-        "group": "ecr.mobb.redhat.com",
-        "resource": "secrets",
-        "subresource": "status",
-        "verb": "patch",
-    }
+    group = "ecr.mobb.redhat.com"
+    found = Right(group=group, resource="secrets/status", verb="patch", namespace="").attributes()
+    assert found == {"group": group, "resource": "secrets", "subresource": "status", "verb": "patch"}
 
 
 def test_needs_hold_no_dangerous_verb() -> None:

@@ -35,7 +35,7 @@ async def test_request_carries_all_its_parts(server: ScriptedServer, client: Kub
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_every_method_works_and_a_body_is_json(
+async def test_method_is_sent_and_a_body_is_json(
     server: ScriptedServer, client: KubeClient, method: str
 ) -> None:
     server.others = [reply({"ok": 1})]
@@ -125,9 +125,7 @@ async def test_watch_that_is_refused_is_an_error(server: ScriptedServer, client:
     assert (await watch_failure(client)).code == 410
 
 
-async def test_watch_that_is_left_early_closes_its_connection(
-    server: ScriptedServer, client: KubeClient
-) -> None:
+async def test_watch_left_early_closes_its_connection(server: ScriptedServer, client: KubeClient) -> None:
     server.watches = [stream(event("ADDED"), then="hold")]
     async with client.stream("/api", query=(("watch", "true"),), accept=JSON, silence=5) as events:
         assert (await anext(events))["type"] == "ADDED"

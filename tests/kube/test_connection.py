@@ -81,7 +81,7 @@ async def test_watches_of_many_namespaces_take_no_connection_from_requests(
         ("namespace: [ops]", ""),
     ],
 )
-async def test_namespace_of_the_context_is_known_if_it_is_valid(
+async def test_namespace_of_the_context_is_known_if_valid(
     tmp_path: Path, context: str, namespace: str
 ) -> None:
     content = REMOTE.replace("user: u}}]", f"user: u, {context}}}}}]")
@@ -90,9 +90,7 @@ async def test_namespace_of_the_context_is_known_if_it_is_valid(
     assert client.sibling().namespace == namespace
 
 
-async def test_login_of_a_proxy_is_sent_in_a_header_and_is_in_no_error(
-    server: ScriptedServer, tmp_path: Path
-) -> None:
+async def test_login_of_a_proxy_is_sent_and_is_in_no_error(server: ScriptedServer, tmp_path: Path) -> None:
     proxy = server.url.replace("//", "//user:hunter2@")
     content = KUBECONFIG.format(url=f'http://api.example", proxy-url: "{proxy}')
     server.others = [reply({"major": "1"}), refuse(502, "Bad")]

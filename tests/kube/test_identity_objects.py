@@ -7,63 +7,45 @@ import pytest
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.identity_objects import KubeIdentityObjects
+from ecr_operator.kube.identity_objects import KubeIdentityObjects as Objects
 from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
 
 GONE = refuse(404, "NotFound")
 
 
 @pytest.fixture
-def tenants(client: KubeClient) -> KubeIdentityObjects:
-    return KubeIdentityObjects(client)
+def objects(client: KubeClient) -> Objects:
+    return Objects(client)
 
 
-async def test_aws_names_are_read_in_any_case_and_of_others_only_the_name(
-    server: ScriptedServer, tenants: KubeIdentityObjects
-) -> None:
-    data = {
-        "aws_access_key_id": "one",
-        "AWS_ACCESS_KEY_ID": "two",
-        "Aws_Session_Token": "three",
-        "secretAccessKey": "never",
-        "credentials": "never",
-        "password": "never",
-    }
+async def test_keys_are_read_and_of_others_only_the_name(server: ScriptedServer, objects: Objects) -> None:
+    data = {"aws_access_key_id": "one", "AWS_ACCESS_KEY_ID": "two", "Aws_Session_Token": "three"}
+    data |= dict.fromkeys(("secretAccessKey", "credentials", "password"), "never")
     encoded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
     server.others = [reply({"metadata": {"uid": "u", "name": "keys"}, "data": encoded})]
     read = {name: "" if value == "never" else value for name, value in data.items() if name != "password"}
-    assert (await tenants.iam_keys("team", "keys")).data == read
+    assert (await objects.iam_keys("team", "keys")).data == read
 
 
-async def test_credentials_that_are_not_accepted_are_not_a_missing_component(
-    server: ScriptedServer, tenants: KubeIdentityObjects
-) -> None:
+async def test_refused_credentials_are_no_missing_component(server: ScriptedServer, objects: Objects) -> None:
     server.others = [refuse(401, "Unauthorized")] * 2
-    for request in (tenants.service_account("team", "ci"), tenants.service_account_token("team", "ci")):
+    for read in (objects.service_account, objects.service_account_token):
         with pytest.raises(TransientError, match="credentials"):
-            await request
+            await read("team", "ci")
 
 
-async def test_object_that_is_missing_is_reported_as_such(
-    server: ScriptedServer, tenants: KubeIdentityObjects
-) -> None:
+async def test_object_that_is_missing_is_reported(server: ScriptedServer, objects: Objects) -> None:
     server.others = [GONE] * 3
-    for request in (
-        tenants.iam_keys("team", "x"),
-        tenants.service_account("team", "x"),
-        tenants.service_account_token("team", "x"),
-    ):
+    for read in (objects.iam_keys, objects.service_account, objects.service_account_token):
         with pytest.raises(PermanentError, match=r"team/x does not exist\. Create it") as caught:
-            await request
+            await read("team", "x")
         assert caught.value.reason is Reason.CREDENTIALS_MISSING
 
 
-async def test_answer_without_a_token_is_a_transient_error(
-    server: ScriptedServer, tenants: KubeIdentityObjects
-) -> None:
+async def test_answer_without_token_is_transient(server: ScriptedServer, objects: Objects) -> None:
     server.others = [reply({"status": {"token": 7}})]
     with pytest.raises(TransientError, match="no token"):
-        await tenants.service_account_token("team", "ci")
+        await objects.service_account_token("team", "ci")
 
 
 NAMESPACES = {
@@ -78,9 +60,9 @@ NAMESPACES = {
 
 @pytest.mark.parametrize(("answer", "missing"), NAMESPACES.values(), ids=NAMESPACES)
 async def test_namespace_is_missing_only_where_the_api_server_says_so(
-    server: ScriptedServer, tenants: KubeIdentityObjects, answer: Answer, *, missing: bool
+    server: ScriptedServer, objects: Objects, answer: Answer, *, missing: bool
 ) -> None:
     server.others = [answer, GONE]
-    found = await tenants.missing_namespaces(["team", "gone"])
+    found = await objects.missing_namespaces(["team", "gone"])
     assert found == (["team", "gone"] if missing else ["gone"])
     assert [asked.path for asked in server.asked] == ["/api/v1/namespaces/team", "/api/v1/namespaces/gone"]

@@ -27,6 +27,7 @@ from tests.kube.server import (
     stream,
     text,
     thing,
+    until,
 )
 
 MIB = 2**20
@@ -53,15 +54,16 @@ class FakeStore:
         self.calls: list[str] = []
         self.processed = 0
 
-    def _name(self, raw: Mapping[str, Any]) -> str:
+    def _noted(self, call: str, raw: Mapping[str, Any]) -> str:
         self.processed += 1
         self._clock.skip(self.seconds)
-        return str(raw["metadata"]["name"])
+        name = str(raw["metadata"]["name"])
+        (self.calls if call else self.read_names).append(f"{call} {name}".strip())
+        return name
 
     def read(self, raw: Mapping[str, Any]) -> str:
         """Keep the name."""
-        self.read_names.append(self._name(raw))
-        return self.read_names[-1]
+        return self._noted("", raw)
 
     def replaced(self, listed: Sequence[str]) -> None:
         """Note a list."""
@@ -70,15 +72,11 @@ class FakeStore:
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """Note an object."""
-        name = self._name(raw)
-        self.names.add(name)
-        self.calls.append(f"changed {name}")
+        self.names.add(self._noted("changed", raw))
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """Note a deletion."""
-        name = self._name(raw)
-        self.names.discard(name)
-        self.calls.append(f"deleted {name}")
+        self.names.discard(self._noted("deleted", raw))
 
 
 class Scene:
@@ -104,9 +102,7 @@ class Scene:
 
     async def pause(self, number: int = 1) -> float:
         """Wait until the informer sleeps for the so-manieth time; return for how long."""
-        async with asyncio.timeout(5):
-            while len(self.clock.slept) < number:  # noqa: ASYNC110 - a real server, which sets no event
-                await asyncio.sleep(0.002)
+        await until(lambda: len(self.clock.slept) >= number)
         return self.clock.slept[number - 1]
 
     async def let_pass(self, pauses: int) -> list[float]:
@@ -117,9 +113,7 @@ class Scene:
 
     async def until(self, *calls: str) -> None:
         """Wait until the store had just these calls."""
-        async with asyncio.timeout(5):
-            while self.store.calls != list(calls):  # noqa: ASYNC110 - a real server, which sets no event
-                await asyncio.sleep(0.002)
+        await until(lambda: self.store.calls == list(calls))
 
     def sent(self, name: str, *, watch: bool) -> list[str | None]:
         """A query parameter of each list, or of each watch."""
@@ -144,9 +138,7 @@ async def test_list_first_and_then_a_watch_from_its_version(scene: Scene) -> Non
     assert 40 <= int(second.query["timeoutSeconds"]) < 55
 
 
-async def test_watch_that_ends_continues_from_the_last_version_or_bookmark_without_a_list(
-    scene: Scene,
-) -> None:
+async def test_watch_that_ends_continues_from_the_last_version_or_bookmark(scene: Scene) -> None:
     scene.server.lists = [listing(version="7")]
     scene.server.watches = [stream(event("ADDED", "a", "8")), stream(BOOKMARK), HELD]
     async with scene.watching():
@@ -199,21 +191,21 @@ async def test_page_that_is_too_large_is_requested_again_with_fewer_objects(scen
 
 
 async def test_object_that_is_too_large_is_retried_with_backoff(scene: Scene) -> None:
-    scene.server.lists = [text(b"x" * (16 * MIB + 1))] * 10
+    scene.server.lists = [text(b"x" * (16 * MIB + 1))] * 4
     async with scene.watching():
         await scene.let_pass(1)
         await scene.server.until(4, watch=False)
     assert scene.sent("limit", watch=False)[:4] == ["20", "5", "1", "20"]
 
 
-@pytest.mark.parametrize(
-    ("sizes", "objects"),
-    [
-        pytest.param((0, 100, 100, 100), [100, 500, 500, 500], id="grows while pages are small"),
-        pytest.param((MIB, MIB // 2, 2 * MIB, 4 * MIB), [20, 40, 20, 5], id="aims at 1 MiB"),
-        pytest.param((16 * MIB, 16 * MIB, 16 * MIB), [1, 1, 1], id="is never less than one"),
-    ],
-)
+SIZES = {
+    "grows while pages are small": ((0, 100, 100, 100), [100, 500, 500, 500]),
+    "aims at 1 MiB": ((MIB, MIB // 2, 2 * MIB, 4 * MIB), [20, 40, 20, 5]),
+    "is never less than one": ((16 * MIB, 16 * MIB, 16 * MIB), [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize(("sizes", "objects"), SIZES.values(), ids=SIZES)
 def test_page_size(sizes: tuple[int, ...], objects: list[int]) -> None:
     size, found = PageSize(), []
     for each in sizes:
@@ -243,9 +235,7 @@ async def test_other_tasks_run_between_objects_of_a_list_and_of_a_watch(scene: S
 
     task = asyncio.create_task(other())
     async with scene.watching():
-        async with asyncio.timeout(5):
-            while scene.store.processed < 40:  # noqa: ASYNC110 - a real server, which sets no event
-                await asyncio.sleep(0.002)
+        await until(lambda: scene.store.processed == 40)
     task.cancel()
     assert set(turns) >= set(range(40))
 
@@ -331,9 +321,7 @@ BROKEN_LISTS = {
 
 
 @pytest.mark.parametrize("broken", BROKEN_LISTS.values(), ids=BROKEN_LISTS)
-async def test_list_that_fails_is_retried_and_the_store_keeps_its_objects(
-    scene: Scene, broken: Answer
-) -> None:
+async def test_list_that_fails_is_retried_and_the_store_kept(scene: Scene, broken: Answer) -> None:
     scene.server.lists = [listing("a"), broken, listing("a", "b")]
     scene.server.watches = [refuse(410, "Expired"), HELD]
     async with scene.watching():
@@ -407,9 +395,7 @@ async def test_retry_after_is_respected(scene: Scene, answer: Answer, seconds: f
 
 
 @pytest.mark.parametrize("missing", [refuse(404, "NotFound"), text("404 page not found\n", 404)])
-async def test_missing_collection_counts_as_synced_empties_the_store_and_logs_once_what_to_install(
-    scene: Scene, missing: Answer
-) -> None:
+async def test_missing_collection_is_synced_empty_and_logged_once(scene: Scene, missing: Answer) -> None:
     scene.server.lists = [missing, listing("a")] + [missing] * 3 + [listing("b")]
     scene.server.watches = [missing, HELD]
     with structlog.testing.capture_logs() as logs:

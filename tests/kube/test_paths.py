@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecr_operator.kube import paths
@@ -29,6 +29,7 @@ HOSTILE = {
     "one too long": "a" * 254,
 }
 ROOT = "/apis/ecr.mobb.redhat.com/v1alpha1"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/team/leases"
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
@@ -43,17 +44,12 @@ def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
         partial(paths.lease, name, "lease"),
     ]
     if name:  # else all namespaces
-        made += [
-            partial(paths.secrets, name),
-            partial(paths.events, name),
-            partial(paths.service_accounts, name),
-        ]
+        made += [partial(make, name) for make in (paths.secrets, paths.events, paths.service_accounts)]
     for make in made:
         with pytest.raises(ValueError, match="is not a valid name of a Kubernetes object"):
             make()
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_name_in_a_path_is_one_segment(name: str) -> None:
     try:
@@ -66,52 +62,44 @@ def test_every_name_in_a_path_is_one_segment(name: str) -> None:
     assert path.isprintable()
 
 
-PATHS = {
-    paths.secrets(""): "/api/v1/secrets",
-    paths.secrets("team"): "/api/v1/namespaces/team/secrets",
-    paths.secrets("team", "a.b-c"): "/api/v1/namespaces/team/secrets/a.b-c",
-    paths.resources("Secret", ""): f"{ROOT}/secrets",
-    paths.resources("ArgoHelmRepoSecret", "team", "x", "status"): (
-        f"{ROOT}/namespaces/team/argohelmreposecrets/x/status"
+RESOURCE = "secrets.ecr.mobb.redhat.com"
+# By method and path: the path, and the labels of the request.
+REQUESTS = {
+    "GET /api/v1/secrets": (paths.secrets(""), ("list", "secrets")),
+    "GET /api/v1/namespaces/team/secrets": (paths.secrets("team"), ("list", "secrets")),
+    "GET /api/v1/namespaces/team/secrets/a.b-c": (paths.secrets("team", "a.b-c"), ("get", "secrets")),
+    "PATCH /api/v1/namespaces/team/secrets/web": (paths.secrets("team", "web"), ("patch", "secrets")),
+    "DELETE /api/v1/namespaces/team/secrets/web": (paths.secrets("team", "web"), ("delete", "secrets")),
+    f"GET {ROOT}/secrets": (paths.resources("Secret", ""), ("list", RESOURCE)),
+    f"PATCH {ROOT}/namespaces/team/argohelmreposecrets/x/status": (
+        paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
+        ("patch", "argohelmreposecrets.ecr.mobb.redhat.com/status"),
     ),
-    paths.lease("team"): "/apis/coordination.k8s.io/v1/namespaces/team/leases",
-    paths.lease("team", "x.y"): "/apis/coordination.k8s.io/v1/namespaces/team/leases/x.y",
-    paths.events("team"): "/apis/events.k8s.io/v1/namespaces/team/events",
+    "POST /api/v1/namespaces/team/serviceaccounts/x/token": (
+        paths.service_account("team", "x", "token"),
+        ("create", "serviceaccounts/token"),
+    ),
+    "POST /apis/events.k8s.io/v1/namespaces/team/events": (
+        paths.events("team"),
+        ("create", "events.events.k8s.io"),
+    ),
+    f"POST {LEASES}": (paths.lease("team"), ("create", "leases.coordination.k8s.io")),
+    f"PUT {LEASES}/x.y": (paths.lease("team", "x.y"), ("update", "leases.coordination.k8s.io")),
+    "GET /api/v1/namespaces/team": (paths.namespace_object("team"), ("get", "namespaces")),
+    "GET /version": ("/version", ("get", "version")),
+    f"GET {paths.OPENAPI}": (paths.OPENAPI, ("get", "openapi")),
 }
 
 
-@pytest.mark.parametrize(("path", "expected"), PATHS.items())
-def test_paths(path: str, expected: str) -> None:
-    assert path == expected
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "labels"),
-    [
-        ("GET", paths.secrets(""), ("list", "secrets")),
-        ("GET", paths.secrets("team"), ("list", "secrets")),
-        ("GET", paths.secrets("team", "web"), ("get", "secrets")),
-        ("PATCH", paths.secrets("team", "web"), ("patch", "secrets")),
-        ("DELETE", paths.secrets("team", "web"), ("delete", "secrets")),
-        ("GET", paths.resources("Secret", ""), ("list", "secrets.ecr.mobb.redhat.com")),
-        (
-            "PATCH",
-            paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
-            ("patch", "argohelmreposecrets.ecr.mobb.redhat.com/status"),
-        ),
-        ("POST", paths.events("team"), ("create", "events.events.k8s.io")),
-        ("POST", paths.service_account("team", "x", "token"), ("create", "serviceaccounts/token")),
-        ("PUT", paths.lease("a", "b"), ("update", "leases.coordination.k8s.io")),
-        ("GET", paths.namespace_object("team"), ("get", "namespaces")),
-        ("GET", "/version", ("get", "version")),
-        ("GET", paths.OPENAPI, ("get", "openapi")),
-    ],
-)
-def test_request_labels_hold_no_name(method: str, path: str, labels: tuple[str, str]) -> None:
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_path_of_a_request_and_its_labels_without_a_name(request_: str) -> None:
+    made, labels = REQUESTS[request_]
+    method, path = request_.split()
+    assert made == path
     assert paths.request_labels(method, path) == labels
 
 
 def test_request_labels_of_a_watch() -> None:
     path = paths.resources("Secret", "secrets")
-    assert paths.request_labels("GET", path, watch=True) == ("watch", "secrets.ecr.mobb.redhat.com")
-    assert paths.resource_of(path) == "secrets.ecr.mobb.redhat.com"
+    assert paths.request_labels("GET", path, watch=True) == ("watch", RESOURCE)
+    assert paths.resource_of(path) == RESOURCE

@@ -48,9 +48,7 @@ async def test_secret_is_created_only_where_nothing_is(server: ScriptedServer, s
     assert applied == view(OF, version="11")
 
 
-async def test_secret_is_changed_only_in_the_version_last_seen(
-    server: ScriptedServer, store: SecretStore
-) -> None:
+async def test_secret_is_changed_only_as_last_seen(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [STORED]
     await store.apply(manifest(), PRESENT)
     precondition = {"resourceVersion": "10", "uid": PRESENT.uid}
@@ -62,12 +60,11 @@ def invalid(what: str, before: str = "") -> Answer:
     return refuse(422, "Invalid", f'{before}Secret "x" is invalid: {what}')
 
 
+POLICY = "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: "
 NEW_UID = invalid('metadata.uid: Invalid value: "u": field is immutable')
 NEW_TYPE = invalid('type: Invalid value: "Opaque": field is immutable')
 IMMUTABLE = invalid("data: Forbidden: field is immutable when `immutable` is set")
-BY_POLICY = invalid(
-    "field is immutable", "secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: "
-)
+BY_POLICY = invalid("field is immutable", POLICY)
 BY_WEBHOOK = invalid("field is immutable", 'admission webhook "w" denied the request: ')
 REFUSED = {
     "something is there already": (refuse(409, "Conflict"), False, StaleObjectError),
@@ -94,9 +91,7 @@ async def test_apply_that_is_refused(
     assert type(caught.value) is kind
 
 
-async def test_token_that_a_webhook_sends_back_is_not_in_the_message(
-    server: ScriptedServer, store: SecretStore
-) -> None:
+async def test_token_sent_back_by_a_webhook_is_not_shown(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [refuse(400, "BadRequest", f"denied: {manifest()}")]
     with pytest.raises(PermanentError) as caught:
         await store.apply(manifest(), None)
@@ -104,9 +99,7 @@ async def test_token_that_a_webhook_sends_back_is_not_in_the_message(
     assert manifest()["data"][".dockerconfigjson"][:60] not in caught.value.message
 
 
-async def test_look_reads_metadata_and_read_the_whole_secret(
-    server: ScriptedServer, store: SecretStore
-) -> None:
+async def test_look_reads_metadata_and_read_the_whole(server: ScriptedServer, store: SecretStore) -> None:
     whole = {"metadata": {}, "data": {"a": "b"}}
     server.others = [STORED, reply(whole)]
     assert await store.look("team", "web-pull") == view(OF, version="11")
@@ -115,9 +108,7 @@ async def test_look_reads_metadata_and_read_the_whole_secret(
     assert asked == [("GET", PATH, METADATA), ("GET", PATH, JSON)]
 
 
-async def test_absent_secret_is_none_and_need_not_be_deleted(
-    server: ScriptedServer, store: SecretStore
-) -> None:
+async def test_absent_secret_is_not_an_error(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [refuse(404, "NotFound")] * 3
     assert await store.look("team", "web-pull") is None
     assert await store.read("team", "web-pull") is None
@@ -126,15 +117,12 @@ async def test_absent_secret_is_none_and_need_not_be_deleted(
 
 async def test_read_that_fails_is_an_error(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [refuse(500, "InternalError")] * 2
-    with pytest.raises(TransientError, match="failed to read the metadata of Secret web-pull"):
-        await store.look("team", "web-pull")
-    with pytest.raises(TransientError, match="failed to read Secret web-pull"):
-        await store.read("team", "web-pull")
+    for read, what in ((store.look, "the metadata of Secret web-pull"), (store.read, "Secret web-pull")):
+        with pytest.raises(TransientError, match=f"failed to read {what}"):
+            await read("team", "web-pull")
 
 
-async def test_secret_is_deleted_only_in_the_version_last_seen(
-    server: ScriptedServer, store: SecretStore
-) -> None:
+async def test_secret_is_deleted_only_as_last_seen(server: ScriptedServer, store: SecretStore) -> None:
     server.others = [reply({"kind": "Status", "status": "Success"}), refuse(409, "Conflict")]
     await store.delete(PRESENT)
     asked = server.asked[0]

@@ -60,7 +60,7 @@ async def test_a_token_holds_its_request_and_is_as_long_as_ecrs(aws: LocalAws) -
     assert token.access_key == USER["aws_access_key_id"]
     assert token.expires_at - token.issued_at == pytest.approx(30)
     assert 1500 <= len(password) <= 2048
-    for other in ("", "AWS", "e30=", base64.b64encode(b'{"payload":"e30="}').decode()):
+    for other in ("", "AWS", "e30=", base64.b64encode(b'{"filler":""}').decode()):
         with pytest.raises(ValueError, match="not a token of the local AWS"):
             decode_token(other)
 
@@ -81,22 +81,6 @@ async def test_unknown_keys_and_wrong_signatures_are_refused_with_the_services_o
             assert await code_of(ecr.get_authorization_token()) == "InvalidSignatureException"
     async with client(aws.url, config=AioConfig(signature_version=UNSIGNED)) as ecr:
         assert await code_of(ecr.get_authorization_token()) == "MissingAuthenticationTokenException"
-
-
-async def test_keys_of_an_assumed_role_are_accepted_until_they_expire(aws: LocalAws) -> None:
-    async with client(aws.url, "sts") as sts:
-        issued = (await sts.assume_role(**ROLE))["Credentials"]
-    role = {
-        "aws_access_key_id": issued["AccessKeyId"],
-        "aws_secret_access_key": issued["SecretAccessKey"],
-        "aws_session_token": issued["SessionToken"],
-    }
-    async with client(aws.url, "sts", **role) as sts, client(aws.url, **role) as ecr:
-        assert (await sts.get_caller_identity())["Arn"].endswith(":assumed-role/puller/lab")
-        assert await ecr.get_authorization_token()
-        aws.keys.revoke_temporary()
-        assert await code_of(ecr.get_authorization_token()) == "ExpiredTokenException"
-        assert await code_of(sts.get_caller_identity()) == "ExpiredToken"
 
 
 async def test_what_hangs_is_reset_at_the_end() -> None:

@@ -110,6 +110,16 @@ def test_second_of_two_builds_waits_and_builds_nothing(module: Path, target: Pat
     assert "building" not in output
 
 
+def test_several_packages_are_built_at_once_each_under_its_name(module: Path, target: Path) -> None:
+    for folder in ("first", "second/v2"):
+        (module / folder).mkdir(parents=True)
+        (module / folder / "main.go").write_text(f'package main\n\nfunc main() {{ println("{folder}") }}\n')
+    packages = {"one": "example.com/module/first", "two": "example.com/module/second/v2"}
+    gobuild.build(gobuild.Recipe(title="both", module=module, packages=packages), list(packages), target)
+    shown = [subprocess.run([target / name], capture_output=True, check=True).stderr for name in packages]
+    assert shown == [b"first\n", b"second/v2\n"]
+
+
 def test_a_compile_error_shows_what_go_printed(module: Path, target: Path) -> None:
     (module / "cmd" / "tiny" / "main.go").write_text("package main\n\nfunc main() { missing() }\n")
     with pytest.raises(LabError, match="undefined: missing"):

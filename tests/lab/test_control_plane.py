@@ -1,25 +1,30 @@
-"""The control plane: its audit log, what the roles allow, and that it leaves nothing behind."""
+"""The control plane: audit log, roles, controllers, and that it leaves nothing behind."""
 
 import asyncio
+import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
-from lab import audit, rights
-from lab.api import CONFIG_MAPS, NAMESPACES, SECRETS, Api
+from lab import assets, audit, rights
+from lab.api import NAMESPACES, SECRETS, Api, Resource
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
-from lab.processes import LabError
+from lab.processes import LabError, Process
 from lab.waiting import wait_for
 from tests.lab import scripts
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    """A plane of this module's own."""
+    """A plane of this module's own, of which nothing is left."""
     with ControlPlane() as started:
         yield started
+    assert not started.folder.exists()
+    assert not scripts.processes_in(started.folder)
 
 
 @pytest.fixture
@@ -27,6 +32,11 @@ async def client(plane: ControlPlane) -> AsyncIterator[Api]:
     """A client of that plane."""
     async with plane.api() as api:
         yield api
+
+
+async def test_two_planes_share_nothing(api: Api, client: Api, namespace: str) -> None:
+    assert await api.find(NAMESPACES, namespace)
+    assert await client.find(NAMESPACES, namespace) is None
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
@@ -37,7 +47,7 @@ async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
     await client.list(SECRETS)
     await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
-    await client.merge_patch(CONFIG_MAPS, "counted", {"data": {"a": "b"}}, "default")
+    await client.merge_patch(Resource("v1", "configmaps"), "counted", {"data": {"a": "b"}}, "default")
     expected = {
         audit.Request("list", "secrets", ""): 1,
         audit.Request("patch", "configmaps", ""): 2,
@@ -55,15 +65,6 @@ async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     assert audit.count_requests(tmp_path / "log") == {audit.Request("get", "pods", ""): 1}
 
 
-async def test_two_planes_share_nothing_and_leave_nothing(client: Api) -> None:
-    name = await client.create_namespace()
-    with ControlPlane() as other:
-        async with other.api() as stranger:
-            assert await stranger.find(NAMESPACES, name) is None
-    assert not other.folder.exists()
-    assert not scripts.processes_in(other.folder)
-
-
 async def test_a_refusal_counts_unless_the_role_allows_the_request(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -74,3 +75,46 @@ async def test_a_refusal_counts_unless_the_role_allows_the_request(
     with pytest.raises(LabError, match="Forbidden"):
         await kubectl("get", "--raw", "/api/v1/configmaps", kubeconfig=kubeconfig, home=tmp_path)
     assert rights.beyond(control_plane, "curious-operator", since) == ["list /api/v1/configmaps"]
+
+
+def _controller_manager() -> Path:
+    return assets.ensure([assets.CONTROLLER_MANAGER]) / assets.CONTROLLER_MANAGER
+
+
+async def test_controller_manager_takes_the_real_ones_flags_and_reports_health(
+    plane: ControlPlane, client: Api, tmp_path: Path
+) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+    flags = [
+        f"--kubeconfig={plane.write_kubeconfig('controllers', groups=('system:masters',))}",
+        "--controllers=*,-garbage-collector-controller",
+        "--leader-elect=false",
+        f"--secure-port={port}",
+        "--bind-address=127.0.0.1",
+        f"--cert-dir={tmp_path}",
+    ]
+    name = await client.create_namespace()
+    with Process("controllers", [_controller_manager(), *flags], log=tmp_path / "log", env={}) as process:
+        await client.delete(NAMESPACES, name)
+
+        async def deleted() -> bool:
+            return await client.find(NAMESPACES, name) is None
+
+        await wait_for(deleted, 30, "the namespace's end")
+        with urllib3.PoolManager(
+            ca_certs=str(tmp_path / "kube-controller-manager.crt"), retries=False
+        ) as pool:
+            health = await asyncio.to_thread(pool.request, "GET", f"https://127.0.0.1:{port}/healthz")
+        assert health.data == b"ok"
+        assert await asyncio.to_thread(process.stop) == 0
+
+
+def test_controller_manager_refuses_a_controller_that_it_lacks() -> None:
+    command = [str(_controller_manager()), "--controllers=garbagecollector,job-controller"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        'no "job-controller" here; there is garbage-collector-controller, namespace-controller' in done.stderr
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lab.control_plane import ControlPlane
 from lab.operator import OperatorProcess
 from lab.processes import LabError, Process, tail
 from lab.waiting import wait_for
@@ -62,17 +63,20 @@ async def test_however_the_parent_ends_nothing_is_left(number: int) -> None:
     await wait_for(lambda: not folder.exists(), 5, "the folder's end")
 
 
-async def test_the_operator_starts_with_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_operator_starts_with_a_clean_environment(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_PROFILE", "HTTPS_PROXY", "WATCH_NAMESPACE"):
         monkeypatch.setenv(name, "of the caller")
     env = {"WATCH_NAMESPACE": "mine", "AWS_ACCESS_KEY_ID": None}
-    async with OperatorProcess("--version", kubeconfig=None, aws_endpoint="http://aws", env=env) as operator:
-        environment = psutil.Process(operator.process.pid).environ()
-        assert await operator.wait() == 0
+    kubeconfig = control_plane.kubeconfig
+    async with OperatorProcess(kubeconfig=kubeconfig, aws_endpoint="http://aws", env=env) as operator:
+        # The kernel shows none for a moment after the start, and none of a process that has ended.
+        environment = await wait_for(psutil.Process(operator.process.pid).environ)
     assert not operator.home.exists()
     # Python sets LC_CTYPE where no locale is set.
     assert environment.keys() - {"LC_CTYPE"} == {
         *("AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY", "HOME", "PATH"),
-        *("PYTHONUNBUFFERED", "TMPDIR", "WATCH_NAMESPACE"),
+        *("KUBECONFIG", "PYTHONUNBUFFERED", "TMPDIR", "WATCH_NAMESPACE"),
     }
     assert (environment["PATH"], environment["WATCH_NAMESPACE"]) == (os.environ["PATH"], "mine")

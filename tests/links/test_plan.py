@@ -16,16 +16,16 @@ from ecr_operator.api.names import LINK_FIELDS
 from ecr_operator.api.text import mapping_in
 from ecr_operator.links.plan import LABEL, LINKS, Facts, is_linked, merge_patch, plan, view_account
 from tests.api.json_values import json_values, lists_of, objects, texts
-from tests.builders import merge, resource, service_account
+from tests.builders import cases, merge, resource, service_account
 
 # A busy machine is no failure.
-UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED: Final = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 USES: Final = tuple(LINK_FIELDS)
 Record = Mapping[str, Mapping[str, str]]
 
 
 def linking(*uses: str, name: str = "web", secret: str = "login", **spec: Any) -> Resource:
-    """Make a resource that asks for links of its Secret to builder."""
+    """A resource that asks for links of its Secret to builder."""
     links = [{"name": "builder", "for": list(uses)}] if uses else None
     return resource(name=name, generated_secret_name=secret, **({"link_service_accounts": links} | spec))
 
@@ -33,20 +33,20 @@ def linking(*uses: str, name: str = "web", secret: str = "login", **spec: Any) -
 def facts(
     raw: Mapping[str, Any], *resources: Resource, without: Collection[str] = (), **more: Collection[str]
 ) -> Facts:
-    """Gather resources, each with its Secret but for the names `without`."""
+    """Facts of resources, each with its Secret but for the names `without`."""
     named = {each.key.name: each for each in resources}
     return Facts(account=view_account(raw), resources=named, with_secret=named.keys() - set(without), **more)
 
 
 def done(raw: Mapping[str, Any], *resources: Resource, **more: Collection[str]) -> Any:
-    """Return the ServiceAccount after its plan was written; without resources all links are undone."""
+    """The ServiceAccount after its plan was written; without resources all links are undone."""
     gathered = facts(raw, *resources, **more)
     change = plan(gathered)
     return merge(raw, merge_patch(gathered.account, change)) if change else raw
 
 
 def recorded(record: Record | None = None) -> dict[str, Any]:
-    """Make the metadata of a ServiceAccount with links of the operator."""
+    """The metadata of a ServiceAccount with links of the operator."""
     found = {"login": {"pull": "web"}} if record is None else record
     return {"labels": {LABEL: "true"}, "annotations": {LINKS: json.dumps(found)} if found else {}}
 
@@ -56,7 +56,7 @@ def record_of(raw: Mapping[str, Any]) -> Any:
 
 
 def essence(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what counts of a ServiceAccount; what is empty is not there."""
+    """What counts of a ServiceAccount; what is empty is not there."""
     metadata = {key: raw["metadata"].get(key) or {} for key in ("labels", "annotations")}
     return {**metadata, **{key: raw.get(key) or [] for key in ("imagePullSecrets", "secrets")}}
 
@@ -79,19 +79,23 @@ def test_a_link_is_appended_and_recorded() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("raw", "resources", "without"),
-    [
-        pytest.param(service_account(pull=["login"], **recorded()), [linking("pull")], [], id="linked"),
-        pytest.param(service_account(), [], [], id="not named"),
-        pytest.param(service_account(), [linking("pull")], ["web"], id="named before the Secret is there"),
-        pytest.param(
-            service_account(pull=["login"], annotations={LINKS: "x" * 20_000}), [], [], id="an ignored record"
-        ),
-    ],
+LINKED: Final = service_account(pull=["login"], **recorded())
+UNREAD: Final = service_account(pull=["login"], annotations={LINKS: "x" * 20_000})
+
+
+@cases(
+    "known",
+    {
+        "linked": facts(LINKED, linking("pull")),
+        "not named": facts(service_account()),
+        "named before the Secret is there": facts(service_account(), linking("pull"), without=["web"]),
+        "an ignored record": facts(UNREAD),
+        "of a resource that may exist": facts(LINKED, assumed=["web"]),
+        "of a Secret that may exist": facts(LINKED, orphaned=["login"]),
+    },
 )
-def test_nothing_is_written(raw: dict[str, Any], resources: list[Resource], without: list[str]) -> None:
-    assert plan(facts(raw, *resources, without=without)) is None
+def test_nothing_is_written_for_a_service_account_that_is(known: Facts) -> None:
+    assert plan(known) is None
 
 
 def test_a_link_that_a_person_made_is_labelled_and_not_recorded_until_it_is_made_again() -> None:
@@ -102,59 +106,42 @@ def test_a_link_that_a_person_made_is_labelled_and_not_recorded_until_it_is_made
     assert (names(again), record_of(again)) == (["login"], {"login": {"pull": "web"}})
 
 
-def test_only_what_was_added_is_undone_where_a_person_made_a_part_of_it() -> None:
-    raw = done(service_account(pull=["login"]), linking("pull", "mount"))
-    assert record_of(raw) == {"login": {"mount": "web"}}
-    assert essence(done(raw)) == essence(service_account(pull=["login"]))
+MOVED: Final = [linking("pull", secret="renamed")]
 
 
-def test_a_link_that_somebody_removed_is_restored() -> None:
-    assert names(done(service_account(**recorded()), linking("pull"))) == ["login"]
-
-
-def test_a_renamed_secret_moves_its_link_in_one_patch() -> None:
-    raw = done(service_account(pull=["login", "mine"], **recorded()), linking("pull", secret="renamed"))
-    assert (names(raw), record_of(raw)) == (["mine", "renamed"], {"renamed": {"pull": "web"}})
-
-
-def test_another_resource_can_take_a_link_over() -> None:
-    taken = done(service_account(pull=["login"], **recorded()), linking("pull", name="shop"))
-    assert record_of(taken) == {"login": {"pull": "shop"}}
-    assert names(done(taken)) == []
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        pytest.param([{"name": "login", "kind": "Secret"}], id="not as the operator writes it"),
-        pytest.param([], id="removed already"),
-    ],
+@cases(
+    "pull, resources, names_after, record_after",
+    {
+        "restored": ([], [linking("pull")], ["login"], {"login": {"pull": "web"}}),
+        "moved with its Secret": (
+            ["login", "mine"],
+            MOVED,
+            ["mine", "renamed"],
+            {"renamed": {"pull": "web"}},
+        ),
+        "taken over": (["login"], [linking("pull", name="shop")], ["login"], {"login": {"pull": "shop"}}),
+        "removed once, of two equal ones": (["login", "x", "login"], [], ["login", "x"], {}),
+    },
 )
+def test_a_recorded_link_is(
+    pull: list[str], resources: list[Resource], names_after: list[str], record_after: Record
+) -> None:
+    raw = done(service_account(pull=pull, **recorded()), *resources)
+    assert (names(raw), record_of(raw)) == (names_after, record_after)
+
+
+@cases("entries", {"another form": [{"name": "login", "kind": "Secret"}], "removed already": []})
 def test_undoing_removes_only_the_operators_own_entry(entries: list[dict[str, str]]) -> None:
     raw = service_account(**recorded({"login": {"mount": "web"}})) | {"secrets": entries}
     assert done(raw)["secrets"] == entries
     assert done(raw)["metadata"]["annotations"] == {}
 
 
-def test_of_two_equal_entries_one_is_the_operators() -> None:
-    assert names(done(service_account(pull=["login", "x", "login"], **recorded()))) == ["login", "x"]
+RECORDS: Final = ["", "hello", "[]", "null", '{"login": "pull"}', '{"login": {"pull": 5}}']
+RECORDS.extend(['{"login": {"push": "web"}}', '{"login": {"pull": "../web"}}', '{"login": {"pull": ""}}'])
 
 
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        "",
-        "hello",
-        "[]",
-        "null",
-        '{"login": "pull"}',
-        '{"login": {"pull": 5}}',
-        '{"login": {"push": "web"}}',
-        '{"login": {"pull": "../web"}}',
-        '{"login": {"pull": ""}}',
-        "[" * 10_000,
-    ],
-)
+@pytest.mark.parametrize("annotation", [*RECORDS, "[" * 10_000])
 def test_an_invalid_record_is_empty_and_goes_with_the_next_write(annotation: str) -> None:
     raw = service_account(pull=["login"], labels={LABEL: "true"}, annotations={LINKS: annotation})
     assert view_account(raw).record == {}
@@ -172,19 +159,19 @@ def test_a_record_of_more_than_16_kib_is_ignored_and_replaced_with_the_next_writ
 INVALID_LINKS: Final[dict[str, Any]] = {"link_service_accounts": [{"name": "builder", "for": []}]}
 
 
-@pytest.mark.parametrize(
-    ("of", "without", "expected"),
-    [
-        pytest.param(linking("pull", "mount"), [], set(USES), id="both uses"),
-        pytest.param(linking("pull"), ["web"], set(), id="not before the Secret is its own"),
-        pytest.param(linking("pull", suspend=True), [], set(), id="not while suspended"),
-        pytest.param(linking("pull", deleting=True), [], set(), id="not while being deleted"),
-        pytest.param(linking("pull", ecr_registry=""), [], set(), id="not of an invalid spec"),
-        pytest.param(linking(), [], set(), id="not without links in the spec"),
-        pytest.param(linking(**INVALID_LINKS), [], set(), id="not of invalid links"),
-    ],
+@cases(
+    "of, without, expected",
+    {
+        "both uses": (linking("pull", "mount"), [], set(USES)),
+        "not before the Secret is its own": (linking("pull"), ["web"], set()),
+        "not while suspended": (linking("pull", suspend=True), [], set()),
+        "not while being deleted": (linking("pull", deleting=True), [], set()),
+        "not of an invalid spec": (linking("pull", ecr_registry=""), [], set()),
+        "not without links in the spec": (linking(), [], set()),
+        "not of invalid links": (linking(**INVALID_LINKS), [], set()),
+    },
 )
-def test_which_links_are_desired(of: Resource, without: list[str], expected: set[str]) -> None:
+def test_links_are_desired_for(of: Resource, without: list[str], expected: set[str]) -> None:
     desired = facts(service_account(), of, without=without).desired
     assert desired == {("login", use): "web" for use in expected}
     assert facts(service_account("other"), of).desired == {}
@@ -193,31 +180,28 @@ def test_which_links_are_desired(of: Resource, without: list[str], expected: set
 NEW, OLD = "login", "old"
 
 
-@pytest.mark.parametrize(
-    ("of", "secret", "without", "expected"),
-    [
-        pytest.param(linking("pull"), NEW, [], True, id="desired"),
-        pytest.param(linking("pull"), NEW, ["web"], True, id="while its Secret is made again"),
-        pytest.param(linking("pull"), OLD, ["web"], True, id="an old name until the new Secret exists"),
-        pytest.param(linking("pull"), OLD, [], False, id="no longer then"),
-        pytest.param(linking(), NEW, [], False, id="not when it is removed from the spec"),
-        pytest.param(linking("mount"), NEW, [], False, id="not when the use is removed"),
-        pytest.param(linking(suspend=True), NEW, [], True, id="while suspended"),
-        pytest.param(linking(deleting=True), NEW, [], True, id="while being deleted"),
-        pytest.param(linking("pull", ecr_registry=""), NEW, [], True, id="while the spec is invalid"),
-        pytest.param(linking(**INVALID_LINKS), NEW, [], True, id="while the links are invalid"),
-    ],
+@cases(
+    "of, secret, without, expected",
+    {
+        "desired": (linking("pull"), NEW, [], True),
+        "while its Secret is made again": (linking("pull"), NEW, ["web"], True),
+        "an old name until the new Secret exists": (linking("pull"), OLD, ["web"], True),
+        "no longer then": (linking("pull"), OLD, [], False),
+        "not when it is removed from the spec": (linking(), NEW, [], False),
+        "not when the use is removed": (linking("mount"), NEW, [], False),
+        "while suspended": (linking(suspend=True), NEW, [], True),
+        "while being deleted": (linking(deleting=True), NEW, [], True),
+        "while the spec is invalid": (linking("pull", ecr_registry=""), NEW, [], True),
+        "while the links are invalid": (linking(**INVALID_LINKS), NEW, [], True),
+    },
 )
-def test_which_recorded_links_stay(of: Resource, secret: str, without: list[str], *, expected: bool) -> None:
+def test_a_recorded_link_stays(of: Resource, secret: str, without: list[str], *, expected: bool) -> None:
     raw = service_account(pull=[secret], **recorded({secret: {"pull": "web"}}))
     assert (secret in names(done(raw, of, without=without))) is expected
 
 
-def test_recorded_links_of_an_unknown_resource_stay_while_it_or_its_secret_may_exist() -> None:
-    raw = service_account(pull=["login"], **recorded())
-    assert plan(facts(raw, assumed=["web"])) is None
-    assert plan(facts(raw, orphaned=["login"])) is None
-    assert names(done(raw, assumed=["shop"], orphaned=["other"])) == []
+def test_recorded_links_of_another_resource_and_secret_go() -> None:
+    assert names(done(LINKED, assumed=["shop"], orphaned=["other"])) == []
 
 
 class Counted(dict[str, Any]):
@@ -244,19 +228,16 @@ def test_each_entry_is_looked_at_a_few_times_however_many_links_there_are() -> N
 
 
 secrets = st.sampled_from(["a", "b", "c", "d"])
-resources = st.tuples(
-    *[
-        st.builds(
-            lambda uses, secret, suspend, name=name: linking(
-                *uses, name=name, secret=secret, suspend=suspend
-            ),
-            st.lists(st.sampled_from(USES), unique=True),
-            secrets,
-            st.booleans(),
-        )
-        for name in ("web", "shop")
-    ]
-).filter(lambda both: both[0].desired.secret_name != both[1].desired.secret_name)
+uses = st.lists(st.sampled_from(USES), unique=True)
+resources = st.builds(
+    lambda uses, both, suspend: tuple(
+        linking(*each, name=name, secret=secret, suspend=off)
+        for each, name, secret, off in zip(uses, ("web", "shop"), both, suspend, strict=True)
+    ),
+    st.tuples(uses, uses),
+    st.lists(secrets, min_size=2, max_size=2, unique=True),
+    st.tuples(st.booleans(), st.booleans()),
+)
 records = st.dictionaries(
     secrets, st.dictionaries(st.sampled_from(USES), st.sampled_from(["web", "shop", "gone"]), min_size=1)
 )
@@ -318,7 +299,7 @@ def test_only_recorded_entries_are_removed_and_one_write_is_enough(
 
 @UNHURRIED
 @given(fields=lists, record=records, both=resources, without=some, seen=st.booleans())
-def test_a_resource_is_linked_exactly_where_its_part_of_the_plan_is_empty(
+def test_a_resource_is_linked_where_its_part_of_the_plan_is_empty(
     *, fields: dict[str, Any], record: Record, both: tuple[Resource, Resource], without: set[str], seen: bool
 ) -> None:
     raw = service_account(**(recorded(record) if seen else {})) | fields
@@ -335,6 +316,12 @@ def test_a_resource_is_linked_exactly_where_its_part_of_the_plan_is_empty(
         # What no resource asks for is the label.
         assert not change.added
         assert not change.removed
+        assert json.loads(change.annotation or "{}") == (record if seen else {})
+
+
+def test_a_resource_is_not_linked_by_the_link_of_another() -> None:
+    raw = service_account(pull=["login"], **recorded({"login": {"pull": "shop"}}))
+    assert not is_linked(view_account(raw), linking("pull"), has_secret=True)
 
 
 @UNHURRIED

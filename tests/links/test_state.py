@@ -24,16 +24,16 @@ class Watch:
         self.store = ServiceAccountStore(scope, self.states, lambda *said: self.changed.append(said))
 
     def see(self, name: str, **metadata: Any) -> None:
-        """Have a labelled ServiceAccount read."""
+        """Read a labelled ServiceAccount."""
         self.states.see(view_account(service_account(name, labels=OURS, **metadata)))
 
     def labelled(self) -> set[tuple[str, str]]:
-        """Return which ServiceAccounts are known."""
+        """The ServiceAccounts that are known."""
         return {name for name in self.states.names() if self.states.peek(name).account.labelled}
 
 
 def recording(*resources: str) -> dict[str, Any]:
-    """Make annotations that record a link of each resource."""
+    """Annotations that record a link of each resource."""
     return {LINKS: json.dumps({f"{name}-pull": {"pull": name} for name in resources})}
 
 
@@ -135,10 +135,10 @@ def test_a_state_is_dropped_when_nothing_of_it_is_worth_remembering() -> None:
 def test_the_state_of_a_labelled_account_stays_and_a_term_begins_with_what_was_seen() -> None:
     watch = Watch()
     watch.see("a")
+    watch.states.get(A).repairs = (1.0,)
+    assert (watch.states.prune(A, 1e9), watch.states.names()) == (math.inf, [A])
     watch.states.set_error(A, transient())
     watch.states.set_error(B, transient())
-    watch.states.get(A).repairs = (1.0,)
-    assert watch.states.prune(A, 1e9) == math.inf
     watch.states.begin_term()
     assert watch.states.names() == [A]
     assert (watch.states.peek(A).error, watch.states.peek(A).repairs) == (None, ())

@@ -58,6 +58,12 @@ async def apply(plane: ControlPlane, folder: Path, *flags: str) -> str:
     return await kubectl("apply", *flags, "-k", str(folder), kubeconfig=plane.kubeconfig, home=plane.folder)
 
 
+async def present(api: Api, manifest: Json) -> Json:
+    """Return what the server has of an object."""
+    metadata = manifest["metadata"]
+    return await api.get(await api.resource_of(manifest), metadata["name"], metadata.get("namespace"))
+
+
 async def token_of(api: Api, namespace: str = NAMESPACE, name: str = ACCOUNT) -> str:
     """Return a token of a ServiceAccount, the operator's unless another is named."""
     answer = await api.request(

@@ -7,9 +7,11 @@ import yaml
 from lupa import lua51
 
 from ecr_operator.api.kinds import GROUP, KINDS
-from lab.api import ARGO_SECRETS, Json
-from tests.cluster.builders import argo_secret, ecr_secret, registry
-from tests.manifests.installation import Installation
+from ecr_operator.api.outcome import Outcome, Reason
+from ecr_operator.core.status import next_status
+from lab.api import Json
+from tests import builders
+from tests.builders import outcome
 from tools import ROOT
 
 FOLDER = ROOT / "config/argocd"
@@ -67,21 +69,20 @@ def test_health(seen: Json, status: str, message: str) -> None:
     assert health(seen) == (status, message)
 
 
-async def test_health_of_what_the_operator_writes(stage: Installation) -> None:
-    assert health({**ecr_secret(), "status": None})[0] == "Progressing"
-    wrong = ecr_secret("wrong", region="eu-west-1", ecr_registry=registry("us-east-1"))
-    await stage.create(ecr_secret("pull"), argo_secret("charts"), wrong)
-    async with stage.operator():
-        await stage.ready("pull")
-        await stage.ready("charts", kind=ARGO_SECRETS)
-        await stage.told("wrong", "False", "RegionMismatch")
-        await stage.change("pull", {"suspend": True})
-        await stage.told("pull", "Unknown", "Suspended")
-    said = {name: health(await stage.resource(name))[0] for name in ("pull", "wrong")}
-    assert said == {"pull": "Suspended", "wrong": "Degraded"}
-    status, message = health(await stage.resource("charts", ARGO_SECRETS))
-    assert status == "Healthy"
-    assert "expires at" in message
+WRITTEN = {
+    "a live token": (outcome(), "Healthy"),
+    "a token that can't be renewed": (outcome(Reason.ACCESS_DENIED, permanent=True), "Healthy"),
+    "no token": (outcome(Reason.REGION_MISMATCH, fits=False, times=None, permanent=True), "Degraded"),
+    "suspended": (outcome(Reason.SUSPENDED), "Suspended"),
+    "pending": (outcome(Reason.PENDING, fits=False, times=None), "Progressing"),
+}
+
+
+@pytest.mark.parametrize(("reported", "expected"), WRITTEN.values(), ids=WRITTEN)
+def test_health_of_what_the_operator_writes(reported: Outcome, expected: str) -> None:
+    status = next_status(builders.resource(), reported, builders.NOW, None)
+    said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})
+    assert (said, bool(message)) == (expected, True)
 
 
 def test_the_patch_of_argocd_cm_has_the_check_for_each_kind() -> None:

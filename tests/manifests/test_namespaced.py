@@ -9,19 +9,23 @@ from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.identities.tenancy import ROLE, permit
-from tests.manifests.installation import CONFIG, NAMESPACE, Installation, apply, build, token_of
+from tests.manifests.installation import CONFIG, NAMESPACE, Installation, apply, token_of
 
 TEAMS = ("team-a", "team-b")
 
 
 async def test_the_operator_works_in_both_namespaces_and_has_no_rights_elsewhere(
-    plane: ControlPlane, client: Api, aws: LocalAws
+    bare_plane: ControlPlane, aws: LocalAws
 ) -> None:
+    async with bare_plane.api() as api:
+        await _work(bare_plane, api, aws)
+
+
+async def _work(plane: ControlPlane, client: Api, aws: LocalAws) -> None:
     for name in TEAMS:
         await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    await apply(plane, CONFIG / "crd")
+    await client.install_crds()
     await apply(plane, CONFIG / "namespaced" / "example")
-    await client.crds_served(each["metadata"]["name"] for each in build(CONFIG / "crd"))
     token = await token_of(client)
     teams = [
         Installation(plane=plane, api=client, aws=aws, namespace=name, account_token=token) for name in TEAMS

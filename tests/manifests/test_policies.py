@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
 from lab.control_plane import ControlPlane
 from tests.cluster.ownership import v060
-from tests.manifests.installation import Installation, token_of
+from tests.manifests.installation import token_of
 
 DOCKER = "kubernetes.io/dockerconfigjson"
 LOGIN = {".dockerconfigjson": "eyJhdXRocyI6e319"}
@@ -67,11 +68,11 @@ ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
 
 
 @pytest.fixture
-async def account(stage: Installation) -> str:
-    """A ServiceAccount with labels and annotations of its own."""
+async def account(api: Api, namespace: str) -> str:
+    """A namespace with a ServiceAccount `ci`, which has labels and annotations of its own."""
     metadata = {"name": "ci", "labels": {"team": "a"}, "annotations": ROLE}
-    await stage.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    return "ci"
+    await api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, namespace)
+    return namespace
 
 
 @pytest.fixture
@@ -98,13 +99,14 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("manifest", OWN.values(), ids=OWN)
-async def test_the_operator_creates_and_deletes_its_own_secrets(
-    stage: Installation, operator: Api, manifest: Json
+async def test_the_operator_creates_changes_and_deletes_its_own_secrets(
+    operator: Api, namespace: str, subtests: pytest.Subtests
 ) -> None:
-    await operator.create(manifest, stage.namespace)
-    await operator.merge_patch(SECRETS, "login", {"data": {"more": "eA=="}}, stage.namespace)
-    await operator.delete(SECRETS, "login", stage.namespace)
+    for name, manifest in OWN.items():
+        with subtests.test(name):
+            await operator.create(manifest, namespace)
+            await operator.merge_patch(SECRETS, "login", {"data": {"more": "eA=="}}, namespace)
+            await operator.delete(SECRETS, "login", namespace)
 
 
 ACCOUNT_TOKEN = secret(
@@ -130,12 +132,12 @@ NOT_OWN = {
 }
 
 
-@pytest.mark.parametrize(("manifest", "why"), NOT_OWN.values(), ids=NOT_OWN)
 async def test_the_operator_creates_no_other_secret(
-    stage: Installation, operator: Api, manifest: Json, why: str
+    operator: Api, namespace: str, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(ApiError, match=why):
-        await operator.create(manifest, stage.namespace)
+    for name, (manifest, why) in NOT_OWN.items():
+        with subtests.test(name), pytest.raises(ApiError, match=why):
+            await operator.create(manifest, namespace)
 
 
 def pull_by_v060(host: str) -> Json:
@@ -154,12 +156,20 @@ ADOPTABLE = {
 }
 
 
-@pytest.mark.parametrize(("present", "desired"), ADOPTABLE.values(), ids=ADOPTABLE)
+@asynccontextmanager
+async def present(api: Api, manifest: Json, namespace: str) -> AsyncIterator[Json]:
+    """Have a Secret for a while."""
+    yield await api.create(manifest, namespace)
+    await api.delete(SECRETS, "login", namespace)
+
+
 async def test_the_operator_changes_what_is_its_own_or_adopted(
-    stage: Installation, operator: Api, present: Json, desired: Json
+    api: Api, operator: Api, namespace: str, subtests: pytest.Subtests
 ) -> None:
-    await stage.api.create(present, stage.namespace)
-    await operator.apply(desired, stage.namespace)
+    for name, (manifest, desired) in ADOPTABLE.items():
+        async with present(api, manifest, namespace):
+            with subtests.test(name):
+                await operator.apply(desired, namespace)
 
 
 LARGE = secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("x" * 300_000, "robot")}))
@@ -175,51 +185,52 @@ THEIRS = {
 }
 
 
-@pytest.mark.parametrize(("present", "desired"), THEIRS.values(), ids=THEIRS)
 async def test_the_operator_can_neither_change_nor_delete_another_secret(
-    stage: Installation, operator: Api, present: Json, desired: Json
+    api: Api, operator: Api, namespace: str, subtests: pytest.Subtests
 ) -> None:
-    """Not even in two steps, of which the first makes the Secret look like the operator's own."""
-    before = await stage.api.create(present, stage.namespace)
-    marks = desired["metadata"]
+    for name, (manifest, desired) in THEIRS.items():
+        async with present(api, manifest, namespace) as before:
+            with subtests.test(name):
+                await _is_refused(operator, before, desired)
+                assert await api.get(SECRETS, "login", namespace) == before
+
+
+async def _is_refused(operator: Api, present: Json, desired: Json) -> None:
+    """Try to change and delete it, also in two steps, of which the first makes it look like its own."""
+    namespace, marks = present["metadata"]["namespace"], desired["metadata"]
     handed_over = {"annotations": marks["annotations"] | {f"{GROUP}/adopt": "true"}}
     disguises: list[Json] = [marks, marks | {"managedFields": [{}]}, marks | handed_over]
     for patch in (desired, *({"metadata": metadata} for metadata in disguises)):
         with pytest.raises(ApiError, match="may change only its own Secrets"):
-            await operator.merge_patch(SECRETS, "login", patch, stage.namespace)
+            await operator.merge_patch(SECRETS, "login", patch, namespace)
     with pytest.raises(ApiError, match="may change only its own Secrets"):
-        await operator.apply(
-            desired | {"type": present["type"]}, stage.namespace, manager="ecr-secret-operator"
-        )
+        await operator.apply(desired | {"type": present["type"]}, namespace, manager="ecr-secret-operator")
     with pytest.raises(ApiError, match="may delete only its own Secrets"):
-        await operator.delete(SECRETS, "login", stage.namespace)
-    assert await stage.secret("login") == before
+        await operator.delete(SECRETS, "login", namespace)
 
 
 async def test_a_secret_of_v0_6_0_can_be_deleted_only_once_adopted(
-    stage: Installation, operator: Api
+    api: Api, operator: Api, namespace: str
 ) -> None:
     """The policy can't prevent the adoption itself, as its comment says."""
-    await stage.api.create(BY_V060, stage.namespace)
+    await api.create(BY_V060, namespace)
     with pytest.raises(ApiError, match="may delete only its own Secrets"):
-        await operator.delete(SECRETS, "login", stage.namespace)
-    await operator.merge_patch(SECRETS, "login", secret(), stage.namespace)
-    await operator.delete(SECRETS, "login", stage.namespace)
+        await operator.delete(SECRETS, "login", namespace)
+    await operator.merge_patch(SECRETS, "login", secret(), namespace)
+    await operator.delete(SECRETS, "login", namespace)
 
 
-async def test_other_users_are_not_restricted(stage: Installation) -> None:
-    await stage.api.create(FOREIGN, stage.namespace)
-    await stage.api.merge_patch(SECRETS, "login", {"data": {"key": "eA=="}}, stage.namespace)
-    await stage.api.delete(SECRETS, "login", stage.namespace)
+async def test_other_users_are_not_restricted(api: Api, namespace: str) -> None:
+    await api.create(FOREIGN, namespace)
+    await api.merge_patch(SECRETS, "login", {"data": {"key": "eA=="}}, namespace)
+    await api.delete(SECRETS, "login", namespace)
 
 
-@pytest.mark.usefixtures("account")
-async def test_the_operator_gets_tokens_for_sts_only(stage: Installation, operator: Api) -> None:
+async def test_the_operator_gets_tokens_for_sts_only(api: Api, operator: Api, account: str) -> None:
     async def ask(audiences: list[str], seconds: int = 3600) -> Json:
         spec = {"audiences": audiences, "expirationSeconds": seconds}
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        path = SERVICE_ACCOUNTS.path("ci", stage.namespace, "token")
-        return await operator.request("POST", path, body=request)
+        return await operator.request("POST", SERVICE_ACCOUNTS.path("ci", account, "token"), body=request)
 
     assert (await ask(["sts.amazonaws.com"]))["status"]["token"]
     for audiences in ([], ["https://kubernetes.default.svc"], ["sts.amazonaws.com", "vault"]):
@@ -227,18 +238,7 @@ async def test_the_operator_gets_tokens_for_sts_only(stage: Installation, operat
             await ask(audiences)
     with pytest.raises(ApiError, match="of at most an hour"):
         await ask(["sts.amazonaws.com"], 7200)
-    assert await token_of(stage.api, stage.namespace, "ci")
-
-
-async def test_the_operator_links_and_unlinks_a_service_account(
-    stage: Installation, operator: Api, account: str
-) -> None:
-    marks = {"labels": {f"{GROUP}/linked": "true"}, "annotations": {f"{GROUP}/links": "x"}}
-    links = [{"name": "login"}]
-    linked = {"metadata": marks, "imagePullSecrets": links, "secrets": links}
-    unlinked = {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}
-    for change in (linked, unlinked):
-        await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+    assert await token_of(api, account, "ci")
 
 
 CHANGES: dict[str, tuple[Json, str]] = {
@@ -251,10 +251,17 @@ CHANGES: dict[str, tuple[Json, str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "why"), CHANGES.values(), ids=CHANGES)
-async def test_the_operator_changes_nothing_else_of_a_service_account(
-    stage: Installation, operator: Api, account: str, change: Json, why: str
+async def test_the_operator_links_and_unlinks_a_service_account_and_changes_nothing_else(
+    api: Api, operator: Api, account: str, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(ApiError, match=why):
-        await operator.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
-    await stage.api.merge_patch(SERVICE_ACCOUNTS, account, change, stage.namespace)
+    marks = {"labels": {f"{GROUP}/linked": "true"}, "annotations": {f"{GROUP}/links": "x"}}
+    links = [{"name": "login"}]
+    linked = {"metadata": marks, "imagePullSecrets": links, "secrets": links}
+    unlinked = {"metadata": {"labels": {f"{GROUP}/linked": None}}, "imagePullSecrets": []}
+    for change in (linked, unlinked):
+        await operator.merge_patch(SERVICE_ACCOUNTS, "ci", change, account)
+    for name, (change, why) in CHANGES.items():
+        with subtests.test(name):
+            with pytest.raises(ApiError, match=why):
+                await operator.merge_patch(SERVICE_ACCOUNTS, "ci", change, account)
+            await api.merge_patch(SERVICE_ACCOUNTS, "ci", change, account)

@@ -1,7 +1,7 @@
 """Upgrade from v0.6.0 and rollback, by kubectl apply only."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,16 @@ from lab.kubectl import kubectl
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
-from tests.manifests.installation import CONFIG, NAMESPACE, ROOT, Installation, apply, build, token_of
+from tests.manifests.installation import (
+    CONFIG,
+    NAMESPACE,
+    ROOT,
+    Installation,
+    apply,
+    build,
+    present,
+    token_of,
+)
 
 OLD = v060.MANIFESTS
 DEFAULT = CONFIG / "default"
@@ -25,16 +34,13 @@ LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
 @pytest.fixture
-async def stage(
-    plane: ControlPlane, client: Api, aws: LocalAws, tmp_path: Path
-) -> AsyncIterator[Installation]:
+async def stage(bare_plane: ControlPlane, aws: LocalAws, tmp_path: Path) -> AsyncIterator[Installation]:
     """A scene on which v0.6.0 is installed."""
-    await _apply_old(plane, tmp_path)
-    await client.crds_served(each["metadata"]["name"] for each in v060.crds())
-    namespace, token = await client.create_namespace(), await token_of(client)
-    made = Installation(plane=plane, api=client, aws=aws, namespace=namespace, account_token=token)
-    yield made
-    await made.clear()
+    await _apply_old(bare_plane, tmp_path)
+    async with bare_plane.api() as api:
+        await api.crds_served(each["metadata"]["name"] for each in v060.crds())
+        namespace, token = await api.create_namespace(), await token_of(api)
+        yield Installation(plane=bare_plane, api=api, aws=aws, namespace=namespace, account_token=token)
 
 
 async def _apply_old(plane: ControlPlane, folder: Path) -> None:
@@ -48,48 +54,37 @@ def _key(manifest: Json) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-async def _present(api: Api, manifests: Iterable[Json]) -> dict[tuple[str, str], Json]:
-    """Return what the server has of these objects, without what it adds to each change."""
+async def _present(api: Api) -> dict[tuple[str, str], Json]:
+    """Return what the server has of v0.6.0's objects, without what it adds to each change."""
     found = {}
-    for manifest in manifests:
-        resource, metadata = await api.resource_of(manifest), manifest["metadata"]
-        present = await api.get(resource, metadata["name"], metadata.get("namespace"))
-        metadata = {key: value for key, value in present["metadata"].items() if key not in _OF_THE_SERVER}
-        content = {key: value for key, value in present.items() if key != "status"}
+    for manifest in OLD:
+        seen = await present(api, manifest)
+        metadata = {key: value for key, value in seen["metadata"].items() if key not in _OF_THE_SERVER}
+        content = {key: value for key, value in seen.items() if key != "status"}
         found[_key(manifest)] = {**content, "metadata": metadata}
     return found
 
 
-async def test_the_upgrade_changes_objects_in_place_and_the_rollback_restores_them(
-    stage: Installation, tmp_path: Path
-) -> None:
-    before = await _present(stage.api, OLD)
-    await apply(stage.plane, DEFAULT)
-    between = await _present(stage.api, OLD)
-    assert [each["metadata"]["uid"] for each in between.values()] == [
-        each["metadata"]["uid"] for each in before.values()
-    ]
-    assert between != before
-    await _apply_old(stage.plane, tmp_path)
-    assert await _present(stage.api, OLD) == before
-
-
-async def test_the_upgrade_adopts_secrets_without_a_call_to_aws_and_the_rollback_keeps_them(
+async def test_the_upgrade_adopts_in_place_without_a_call_to_aws_and_the_rollback_restores_all(
     stage: Installation, tmp_path: Path
 ) -> None:
     for resource in (ecr_secret("pull"), argo_secret("charts")):
         await v060.left_behind(stage, resource)
-    before = [await stage.secret(name) for name in NAMES]
+    objects, secrets = await _present(stage.api), await stage.secrets(*NAMES)
     await apply(stage.plane, DEFAULT)
+    upgraded = await _present(stage.api)
+    assert upgraded != objects
+    assert [each["metadata"]["uid"] for each in upgraded.values()] == [
+        each["metadata"]["uid"] for each in objects.values()
+    ]
     await _ready(stage)
-    after = [await stage.secret(name) for name in NAMES]
-    assert [each["data"] for each in after] == [each["data"] for each in before]
+    assert [each["data"] for each in await stage.secrets(*NAMES)] == [each["data"] for each in secrets]
     assert stage.aws.count() == 0
     await _apply_old(stage.plane, tmp_path)
+    assert await _present(stage.api) == objects
     for name in NAMES:
         await _refresh_as_v060(stage, name)
-    resource = await stage.resource("pull")
-    assert set(resource["status"]) == {"phase", "lastUpdatedTime"}
+    assert set((await stage.resource("pull"))["status"]) == {"phase", "lastUpdatedTime"}
     # And forward again.
     await apply(stage.plane, DEFAULT)
     await _ready(stage)

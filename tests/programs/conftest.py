@@ -24,13 +24,6 @@ def program() -> Program:
 
 
 @pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    """A local AWS of the test's own."""
-    async with LocalAws() as local:
-        yield local
-
-
-@pytest.fixture
 def scene(control_plane: ControlPlane, api: Api, aws: LocalAws, namespace: str) -> Scene:
     """A scene on the session's control plane."""
     return Scene(plane=control_plane, api=api, aws=aws, namespace=namespace)

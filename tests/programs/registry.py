@@ -11,10 +11,10 @@ import yaml
 
 from lab.aws import LocalAws
 from lab.certificates import Authority
+from lab.connect_proxy import ConnectProxy
 from lab.processes import Process, temporary_folder
 from lab.waiting import wait_for
 from tests.programs.door import Door, Verdict
-from tests.programs.tunnel import Tunnel
 
 _START_LIMIT = 20.0
 
@@ -43,7 +43,7 @@ class EcrRegistry:
             await self._start(stack, folder, socket)
             context = self._serving_context(folder)
             self._door = await stack.enter_async_context(Door(self._aws, behind=socket, context=context))
-            self._tunnel = await stack.enter_async_context(Tunnel(self._hosts, to=self._door.port))
+            self._proxy = await stack.enter_async_context(ConnectProxy(self._door.port))
             self._stack = stack.pop_all()
         return self
 
@@ -56,7 +56,7 @@ class EcrRegistry:
     @property
     def proxy(self) -> str:
         """The HTTPS_PROXY by which clients get to the hosts."""
-        return self._tunnel.url
+        return self._proxy.url()
 
     @property
     def authority(self) -> Path:
@@ -99,12 +99,7 @@ class EcrRegistry:
         self.certificates = folder / "certificates"
         self.certificates.mkdir()
         self.authority.write_bytes(self._authority.certificate)
-        chain = folder / "serving.pem"
-        chain.touch(mode=0o600)
-        chain.write_bytes(b"".join(self._authority.serving(*self._hosts)))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(chain)
-        return context
+        return self._authority.server_context(*self._hosts)
 
 
 def _settings(images: Path, socket: Path) -> dict[str, object]:

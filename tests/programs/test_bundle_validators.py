@@ -15,7 +15,6 @@ from tests.bundle import olm
 from tests.programs.conftest import Program
 
 CSV_FILE: Final = "manifests/ecr-secret-operator.clusterserviceversion.yaml"
-CONTAINERS: Final = ("spec", "install", "spec", "deployments", 0, "spec", "template", "spec", "containers")
 # v0.6.0's subscribers are in this channel.
 ALPHA: Final = ("good-practices", "warning", 'channel(s) ["alpha"] are not following')
 
@@ -51,68 +50,25 @@ def validators(program: Program, tmp_path: Path) -> Validators:
     return Validators(program(programs.BUNDLE_VALIDATORS), home)
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """A copy of the bundle to spoil."""
-    return Path(shutil.copytree(olm.ROOT / "bundle", tmp_path / "bundle"))
-
-
 def test_the_channel_alpha_is_all_that_they_find(validators: Validators) -> None:
     ((validator, level, message),) = validators.find(olm.ROOT / "bundle")
     assert (validator, level) == ALPHA[:2]
     assert ALPHA[2] in message
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "validator"),
-    [
-        pytest.param(["spec", "minKubeVersion"], "1.29", "clusterserviceversion", id="half a version"),
-        pytest.param(["spec", "provider", "name"], "", "operatorhub", id="no provider"),
-        pytest.param(
-            ["metadata", "annotations", "capabilities"], "All", "standardcapabilities", id="a capability"
-        ),
-        pytest.param(["metadata", "annotations", "categories"], "Fun", "standardcategories", id="a category"),
-        pytest.param(
-            ["metadata", "labels", "operatorframework.io/arch.s390x"],
-            "supported",
-            "multiarch",
-            id="a platform that the image lacks",
-        ),
-        pytest.param(["spec", "customresourcedefinitions", "owned"], [], "bundle", id="no kinds"),
-        pytest.param(
-            [
-                "spec",
-                "install",
-                "spec",
-                "deployments",
-                0,
-                "spec",
-                "template",
-                "spec",
-                "containers",
-                0,
-                "resources",
-            ],
-            {},
-            "good-practices",
-            id="no requests",
-        ),
-    ],
-)
-def test_what_is_wrong_is_found(
-    validators: Validators, bundle: Path, path: list[str | int], value: object, validator: str
-) -> None:
+def test_each_of_them_finds_what_is_wrong(validators: Validators, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(olm.ROOT / "bundle", tmp_path / "bundle"))
     csv = yaml.safe_load((bundle / CSV_FILE).read_text())
-    place = csv
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+    spec, metadata = csv["spec"], csv["metadata"]
+    spec["minKubeVersion"] = "1.29"
+    spec["provider"]["name"] = ""
+    spec["customresourcedefinitions"]["owned"] = []
+    spec["install"]["spec"]["deployments"][0]["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
+    metadata["annotations"] |= {"capabilities": "All", "categories": "Fun"}
+    metadata["labels"]["operatorframework.io/arch.s390x"] = "supported"
     (bundle / CSV_FILE).write_text(yaml.safe_dump(csv))
-    found = [each for each in validators.find(bundle) if ALPHA[2] not in each[2]]
-    assert validator in {name for name, _, _ in found}
-
-
-def test_none_of_them_notices_an_example_among_the_manifests(validators: Validators, bundle: Path) -> None:
-    example = (olm.ROOT / "samples/ecr_v1alpha1_secret.yaml").read_text()
-    (bundle / "manifests/sample.yaml").write_text(example)
-    assert len(validators.find(bundle)) == 1
+    found = {name for name, _, message in validators.find(bundle) if ALPHA[2] not in message}
+    assert found >= {
+        *("clusterserviceversion", "operatorhub", "standardcapabilities", "standardcategories"),
+        *("multiarch", "bundle", "good-practices"),
+    }

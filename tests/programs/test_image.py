@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ecr_operator import __version__
-from lab import container
-from lab.container import Image
 from lab.processes import Process, temporary_folder
 from tests.cluster.builders import ecr_secret
 from tests.cluster.scene import Scene
+from tests.programs import container
+from tests.programs.container import Image
 
 # One of a range that OpenShift gives a namespace.
 UID = 1000710000

@@ -12,11 +12,11 @@ from typing import Final
 import pytest
 import yaml
 
-from lab.prometheus import Prometheus, prometheus
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page, shows
 from tests.cluster.scene import Scene
+from tests.programs.prometheus import Prometheus, prometheus
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "prometheus"
 

@@ -1,19 +1,25 @@
-"""skopeo with the generated dockerconfigjson as its authfile, against a real registry."""
+"""skopeo and Helm with the logins that the generated Secrets hold, against a real registry."""
 
 import base64
+import contextlib
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.api import ARGO_SECRETS
+from lab.aws import IssuedToken
 from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.cluster.builders import ecr_secret
+from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.builders import registry as host_in
 from tests.cluster.scene import Scene
-from tests.programs.client import Skopeo
+from tests.programs.client import Helm, ProgramFailed, Skopeo
+from tests.programs.door import Verdict
 from tests.programs.image import digest_of, write_image
-from tests.programs.steps import expired, refused, renewed
+from tests.programs.registry import EcrRegistry
 
 EAST = host_in("us-east-1")
 WEST = host_in("eu-west-1")
@@ -39,87 +45,116 @@ def authfile(scene: Scene, tmp_path: Path) -> Authfile:
     return Authfile(scene, tmp_path / "auth.json")
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """An image of our own making."""
-    write_image(tmp_path / "image", "hello")
-    return tmp_path / "image"
+@contextlib.contextmanager
+def refused(registry: EcrRegistry, verdict: Verdict) -> Iterator[None]:
+    """Check that a client fails, and that this is why."""
+    with pytest.raises(ProgramFailed):
+        yield
+    assert registry.verdicts[-1] == verdict
 
 
-async def test_images_travel_until_the_token_dies_and_again_after_the_refresh(
-    scene: Scene, skopeo: Skopeo, authfile: Authfile, image: Path, tmp_path: Path
-) -> None:
-    scene.aws.token_life = 15
-    await scene.create(ecr_secret(region=None))
-    async with scene.operator():
-        await scene.ready("pull")
-        scene.aws.hang()  # No other token until `clear`, which answers at once.
-        login = await authfile.write()
-
-        await skopeo.push(image, f"{EAST}/app:1", login)
-        await skopeo.pull(f"{EAST}/app:1", tmp_path / "pulled", login)
-        assert digest_of(tmp_path / "pulled") == digest_of(image)
-
-        token = await expired(scene, "pull-login")
-        with refused(skopeo.registry, "expired"):
-            await skopeo.push(image, f"{EAST}/app:2", login)
-        with refused(skopeo.registry, "expired"):
-            await skopeo.pull(f"{EAST}/app:1", tmp_path / "refused", login)
-
-        scene.aws.clear()
-        await renewed(scene, "pull-login", token)
-        login = await authfile.write()
-        await skopeo.push(image, f"{EAST}/app:2", login)
-        await skopeo.pull(f"{EAST}/app:2", tmp_path / "again", login)
-        assert digest_of(tmp_path / "again") == digest_of(image)
+def image(folder: Path) -> Path:
+    """Write an image of our own making."""
+    write_image(folder, "hello")
+    return folder
 
 
-async def test_who_reads_the_secret_anew_for_each_pull_is_never_refused(
-    scene: Scene, skopeo: Skopeo, authfile: Authfile, image: Path, tmp_path: Path
+def chart(folder: Path, version: str) -> Path:
+    """Write a chart of our own making."""
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(f"apiVersion: v2\nname: demo\nversion: {version}\n")
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: demo\n"
+    (folder / "templates" / "map.yaml").write_text(manifest)
+    return folder
+
+
+async def login(scene: Scene, helm: Helm) -> str:
+    """Log Helm in with what Argo CD finds now, and return where the charts are."""
+    data = reading.decoded(await scene.secret("charts-login"))
+    await helm.login(data["url"], data["username"], data["password"])
+    return f"{data['url']}/charts"
+
+
+async def tokens(scene: Scene) -> list[IssuedToken]:
+    """Return the tokens in both Secrets."""
+    return [await scene.token(name) for name in ("pull-login", "charts-login")]
+
+
+async def expired(scene: Scene) -> int | None:
+    """Return the number of the latest token once both have expired."""
+    held = await tokens(scene)
+    is_over = all(time.time() > each.expires_at for each in held)
+    return max(each.serial for each in held) if is_over else None
+
+
+async def renewed(scene: Scene, serial: int) -> bool:
+    """Whether both Secrets hold a later token."""
+    return all(each.serial > serial for each in await tokens(scene))
+
+
+async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_gives_no_token(
+    scene: Scene, skopeo: Skopeo, helm: Helm, authfile: Authfile, tmp_path: Path
 ) -> None:
     scene.aws.token_life = 12
-    await scene.create(ecr_secret(region=None))
+    await scene.create(ecr_secret(region=None), argo_secret(region=None))
+    app = image(tmp_path / "image")
+    first, second = [await helm.package(chart(tmp_path / each, each)) for each in ("0.1.0", "0.2.0")]
+    pulls = 0
+
+    async def pulled_with_token(serial: int) -> bool:
+        nonlocal pulls
+        pulls += 1
+        held = (await scene.token("pull-login")).serial
+        await skopeo.pull(f"{EAST}/app:1", tmp_path / f"pulled-{pulls}", await authfile.write())
+        return held >= serial
+
     async with scene.operator():
         await scene.ready("pull")
-        await skopeo.push(image, f"{EAST}/app:1", await authfile.write())
-        pulls = 0
+        await scene.ready("charts", kind=ARGO_SECRETS)
+        charts = await login(scene, helm)
+        await helm.push(first, charts)
+        await helm.pull(f"{charts}/demo", "0.1.0", tmp_path)
+        await skopeo.push(app, f"{EAST}/app:1", await authfile.write())
+        assert (tmp_path / "demo-0.1.0.tgz").read_bytes() == first.read_bytes()
+        await wait_for(lambda: pulled_with_token(3), 60, "two refreshes")
+        assert digest_of(tmp_path / "pulled-1") == digest_of(app)
+        assert "expired" not in skopeo.registry.verdicts
 
-        async def pulled_with_the_third_token() -> bool:
-            nonlocal pulls
-            pulls += 1
-            serial = (await scene.token("pull-login")).serial
-            await skopeo.pull(f"{EAST}/app:1", tmp_path / f"pulled-{pulls}", await authfile.write())
-            return serial >= 3
+        scene.aws.hang()  # No other token until `clear`, which answers at once.
+        last = await wait_for(lambda: expired(scene), 60, "the tokens' expiry")
+        for attempt in (
+            skopeo.push(app, f"{EAST}/app:2", await authfile.write()),
+            skopeo.pull(f"{EAST}/app:1", tmp_path / "refused", authfile.path),
+            helm.push(second, charts),
+            helm.pull(f"{charts}/demo", "0.1.0", tmp_path / "refused"),
+            login(scene, helm),
+        ):
+            with refused(skopeo.registry, "expired"):
+                await attempt
 
-        await wait_for(pulled_with_the_third_token, 60, "two refreshes")
-    assert "expired" not in skopeo.registry.verdicts
+        scene.aws.clear()
+        await wait_for(lambda: renewed(scene, last), 30, "a new token")
+        assert await pulled_with_token(last + 1)
+        await helm.push(second, await login(scene, helm))
 
 
-async def test_one_secret_opens_registries_of_several_regions(
-    scene: Scene, skopeo: Skopeo, authfile: Authfile, image: Path, tmp_path: Path
+async def test_one_secret_opens_registries_of_several_regions_and_nothing_else(
+    scene: Scene, skopeo: Skopeo, authfile: Authfile, tmp_path: Path
 ) -> None:
+    app = image(tmp_path / "image")
     await scene.create(ecr_secret(region=None, additional_registries=[WEST]))
     async with scene.operator():
         await scene.ready("pull")
-        login = await authfile.write()
-        for host in (EAST, WEST):
-            await skopeo.push(image, f"{host}/app:1", login)
-            await skopeo.pull(f"{host}/app:1", tmp_path / host, login)
-
-
-async def test_a_login_that_the_secret_does_not_hold_opens_nothing(
-    scene: Scene, skopeo: Skopeo, authfile: Authfile, image: Path
-) -> None:
-    await scene.create(ecr_secret(region=None))
-    async with scene.operator():
-        await scene.ready("pull")
-        login = await authfile.write()
-    (entry,) = json.loads(login.read_text())["auths"].values()
+        login_file = await authfile.write()
+    for host in (EAST, WEST):
+        await skopeo.push(app, f"{host}/app:1", login_file)
+        await skopeo.pull(f"{host}/app:1", tmp_path / host, login_file)
+    entry = json.loads(login_file.read_text())["auths"][EAST]
     for host, auths in (
         (EAST, {}),
         (EAST, {EAST: {"auth": base64.b64encode(b"AWS:guessed").decode()}}),
         (WEST, {WEST: entry}),
     ):
-        login.write_text(json.dumps({"auths": auths}))
+        login_file.write_text(json.dumps({"auths": auths}))
         with refused(skopeo.registry, "unknown"):
-            await skopeo.push(image, f"{host}/app:1", login)
+            await skopeo.push(app, f"{host}/app:1", login_file)

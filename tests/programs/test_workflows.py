@@ -38,23 +38,17 @@ def test_nothing_is_found_in_the_workflows(lint: Lint) -> None:
     assert lint(WORKFLOWS) == ""
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "found"),
-    [
-        pytest.param("    runs-on: ", "    run-on: ", "[syntax-check]", id="a key that does not exist"),
-        pytest.param("matrix.python }", "matrix.pyton }", "[expression]", id="a property that nobody sets"),
-        pytest.param("run: make check", "run: make $ARGS", "SC2086", id="a variable without quotes"),
-        pytest.param(
-            "run: make check",
-            "run: echo ${{ github.head_ref }}",
-            "potentially untrusted",
-            id="what strangers write, in a command",
-        ),
-    ],
-)
-def test_what_is_wrong_is_found(lint: Lint, tmp_path: Path, right: str, wrong: str, found: str) -> None:
+def test_each_kind_of_mistake_is_found(lint: Lint, tmp_path: Path) -> None:
     file = Path(shutil.copy(WORKFLOWS / "test.yml", tmp_path))
     text = file.read_text()
-    assert right in text
-    file.write_text(text.replace(right, wrong))
-    assert found in lint(tmp_path)
+    for right, wrong in (
+        ("    runs-on: ", "    run-on: "),
+        ("matrix.python }", "matrix.pyton }"),
+        ("run: make check", "run: make $ARGS ${{ github.head_ref }}"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    file.write_text(text)
+    found = lint(tmp_path)
+    for kind in ("[syntax-check]", "[expression]", "SC2086", "potentially untrusted"):
+        assert kind in found

@@ -52,32 +52,28 @@ def test_cluster_of_a_command(
     assert (place.settings.kubeconfig, place.context) == (files, context)
 
 
+BOTH = ("aws", "cluster")
+AWS_REGION = {"AWS_REGION": "us-east-1"}
+WATCHED = {"WATCH_NAMESPACE": "a,b"}
+
+
 @pytest.mark.parametrize(
-    ("line", "environment", "parts", "region", "namespaces", "leader"),
+    ("line", "environment", "expected"),
     [
-        ("check", {}, ("aws", "cluster"), "", ("",), False),
-        ("check cluster", {"WATCH_NAMESPACE": "a,b"}, ("cluster",), "", ("a", "b"), False),
-        ("check aws --region eu-west-1", {"AWS_REGION": "us-east-1"}, ("aws",), "eu-west-1", ("",), False),
-        ("check cluster aws -n a", {"WATCH_NAMESPACE": "b"}, ("aws", "cluster"), "", ("a",), False),
-        ("check -A --leader-elect", {"WATCH_NAMESPACE": "b"}, ("aws", "cluster"), "", ("",), True),
-        ("check", {"AWS_REGION": "us-east-1"}, ("aws", "cluster"), "us-east-1", ("",), False),
-        ("check", {"AWS_REGION": "no region"}, ("aws", "cluster"), "", ("",), False),
+        ("check", {}, (BOTH, "", ("",), False)),
+        ("check cluster", WATCHED, (("cluster",), "", ("a", "b"), False)),
+        ("check aws --region eu-west-1", AWS_REGION, (("aws",), "eu-west-1", ("",), False)),
+        ("check cluster aws -n a", WATCHED, (BOTH, "", ("a",), False)),
+        ("check -A --leader-elect", WATCHED, (BOTH, "", ("",), True)),
+        ("check", AWS_REGION, (BOTH, "us-east-1", ("",), False)),
+        ("check", {"AWS_REGION": "no region"}, (BOTH, "", ("",), False)),
     ],
 )
-def test_check(  # noqa: PLR0913 - the columns of a table
-    line: str,
-    environment: dict[str, str],
-    parts: tuple[str, ...],
-    region: str,
-    namespaces: tuple[str, ...],
-    *,
-    leader: bool,
-) -> None:
+def test_check(line: str, environment: dict[str, str], expected: tuple[object, ...]) -> None:
     command = parsed(line, **environment)
     assert isinstance(command, Check)
-    assert (command.parts, command.region) == (parts, region)
-    assert command.place.settings.namespaces == namespaces
-    assert command.place.settings.leader_elect is leader
+    settings = command.place.settings
+    assert (command.parts, command.region, settings.namespaces, settings.leader_elect) == expected
 
 
 def test_render() -> None:

@@ -10,37 +10,34 @@ SOCKS = "socks5://user:hunter2@127.0.0.1:1080"
 PLAIN_ENDPOINT = {"AWS_ENDPOINT_URL": "http://aws.example:4566"}
 
 
-@pytest.mark.parametrize(
-    ("url", "exceptions", "proxied"),
-    [
-        pytest.param("https://api.example:6443", "", True, id="a server goes through the proxy"),
-        pytest.param("https://127.0.0.1:6443", "", False, id="a loopback address never does"),
-        pytest.param("https://localhost:6443", "", False, id="localhost never does"),
-        pytest.param("https://[::1]:6443", "", False, id="nor does the IPv6 loopback"),
-        pytest.param("https://10.0.0.1", "10.0.0.0/8", False, id="a network covers its addresses"),
-        pytest.param("https://11.0.0.1", "10.0.0.0/8", True, id="and no others"),
-        pytest.param("https://[fd00::1]:6443", "fd00::/8", False, id="an IPv6 network too"),
-        pytest.param("https://10.0.0.1", "10.0.0.1", False, id="an address is excepted"),
-        pytest.param("https://api.example", "example", False, id="a domain covers its hosts"),
-        pytest.param("https://api.example", ".example", False, id="so does one with a dot before it"),
-        pytest.param("https://example", ".example", True, id="but leaves the domain itself out"),
-        pytest.param("https://notexample", "example", True, id="another name that ends alike is not covered"),
-        pytest.param("https://api.example", "*.example", False, id="a star reads as a dot"),
-        pytest.param("https://api.example:6443", "api.example:6443", False, id="a port must be the server's"),
-        pytest.param("https://api.example:6443", "api.example:443", True, id="or the entry does not count"),
-        pytest.param("https://api.example", "x, *", False, id="a star excepts all"),
-    ],
-)
-def test_which_servers_go_through_the_proxy(url: str, exceptions: str, *, proxied: bool) -> None:
-    found = proxy_for(url, Proxies(https=PROXY, exceptions=exceptions))
-    assert found == (PROXY if proxied else None)
+# The server, NO_PROXY, and whether the server is reached through the proxy.
+SERVERS = {
+    "a server": ("https://api.example:6443", "", True),
+    "a loopback address": ("https://127.0.0.1:6443", "", False),
+    "localhost": ("https://localhost:6443", "", False),
+    "the IPv6 loopback": ("https://[::1]:6443", "", False),
+    "a network's address": ("https://10.0.0.1", "10.0.0.0/8", False),
+    "another's": ("https://11.0.0.1", "10.0.0.0/8", True),
+    "an IPv6 network's": ("https://[fd00::1]:6443", "fd00::/8", False),
+    "an address": ("https://10.0.0.1", "10.0.0.1", False),
+    "a domain's host": ("https://api.example", "example", False),
+    "a domain's host, with a dot": ("https://api.example", ".example", False),
+    "the domain itself, with a dot": ("https://example", ".example", True),
+    "a name that ends alike": ("https://notexample", "example", True),
+    "a domain's host, with a star": ("https://api.example", "*.example", False),
+    "the server's port": ("https://api.example:6443", "api.example:6443", False),
+    "another port": ("https://api.example:6443", "api.example:443", True),
+    "a star alone": ("https://api.example", "x, *", False),
+}
 
 
-def test_proxy_without_a_scheme_is_http() -> None:
+@pytest.mark.parametrize(("url", "exceptions", "proxied"), SERVERS.values(), ids=SERVERS)
+def test_server_goes_through_the_proxy_unless_excepted(url: str, exceptions: str, *, proxied: bool) -> None:
+    assert proxy_for(url, Proxies(https=PROXY, exceptions=exceptions)) == (PROXY if proxied else None)
+
+
+def test_proxy_without_a_scheme_is_http_and_one_of_another_scheme_is_not_used() -> None:
     assert proxy_for("https://api.example", Proxies(https="proxy:3128")) == "http://proxy:3128"
-
-
-def test_server_without_a_proxy_for_its_scheme_is_reached_directly() -> None:
     assert proxy_for("https://api.example", Proxies(http=PROXY)) is None
 
 
@@ -54,10 +51,7 @@ UNUSABLE = {
     "the other of the two": ({"HTTPS_PROXY": SOCKS, "https_proxy": PROXY}, "HTTPS_PROXY: "),
     "NO_PROXY for others": ({"HTTPS_PROXY": SOCKS, "NO_PROXY": ".svc,10.0.0.0/8"}, "HTTPS_PROXY: "),
     "for a plain endpoint": ({"HTTP_PROXY": SOCKS, **PLAIN_ENDPOINT}, "HTTP_PROXY: "),
-    "for the endpoint of one service": (
-        {"HTTP_PROXY": SOCKS, "AWS_ENDPOINT_URL_STS": "http://sts.example"},
-        "HTTP_PROXY: ",
-    ),
+    "for one service": ({"HTTP_PROXY": SOCKS, "AWS_ENDPOINT_URL_STS": "http://sts.example"}, "HTTP_PROXY: "),
     "no host": ({"HTTPS_PROXY": "http://"}, "not a valid proxy URL"),
     "a port that is none": ({"HTTPS_PROXY": "http://proxy:port"}, "not a valid proxy URL"),
     "a port too high": ({"HTTPS_PROXY": "proxy:99999"}, "not a valid proxy URL"),
@@ -67,9 +61,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("environment", "words"), UNUSABLE.values(), ids=UNUSABLE)
-def test_unusable_proxy_before_aws_is_refused_without_its_login(
-    environment: dict[str, str], words: str
-) -> None:
+def test_unusable_proxy_is_refused_without_its_login(environment: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         check_proxies(environment)
     said = str(caught.value)

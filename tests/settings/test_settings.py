@@ -36,19 +36,11 @@ def test_with_nothing_set_it_serves_the_whole_cluster_of_the_kubeconfig() -> Non
     assert expected.identities == IdentityPolicy()
 
 
-@pytest.mark.parametrize(
-    ("value", "namespaces"),
-    [
-        pytest.param("", ("",), id="empty is all"),
-        pytest.param(" ", ("",), id="a space is empty"),
-        pytest.param(",", ("",), id="a comma is empty"),
-        pytest.param("a", ("a",), id="one"),
-        pytest.param(" a , b ,", ("a", "b"), id="a list with spaces"),
-        pytest.param("b,a,b", ("b", "a"), id="each once, in order"),
-        pytest.param("a" * 63, ("a" * 63,), id="the longest"),
-    ],
-)
-def test_watch_namespace(value: str, namespaces: tuple[str, ...]) -> None:
+NAMESPACES = {"": ("",), " ": ("",), ",": ("",), "a": ("a",), " a , b ,": ("a", "b"), "b,a,b": ("b", "a")}
+
+
+@pytest.mark.parametrize(("value", "namespaces"), [*NAMESPACES.items(), ("a" * 63, ("a" * 63,))])
+def test_watch_namespace_is_a_list_and_all_where_it_is_empty(value: str, namespaces: tuple[str, ...]) -> None:
     assert settings(WATCH_NAMESPACE=value).namespaces == namespaces
 
 
@@ -61,9 +53,11 @@ def test_invalid_namespace_is_one_short_line(value: str) -> None:
         assert len(said) < 140
 
 
-@pytest.mark.parametrize(("value", "expected"), [("team-a", "team-a"), (" team-a ", "team-a"), ("", "")])
-def test_own_namespace(value: str, expected: str) -> None:
-    assert settings(POD_NAMESPACE=value).namespace == expected
+def test_own_namespace_and_name() -> None:
+    values = {"team-a": "team-a", " team-a ": "team-a", "": ""}
+    assert {value: settings(POD_NAMESPACE=value).namespace for value in values} == values
+    assert settings(POD_NAME="p", HOSTNAME="h").pod_name == "p"
+    assert settings(POD_NAME="", HOSTNAME="h").pod_name == "h"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +79,6 @@ def test_kubeconfig(arguments: list[str], kubeconfig: str, expected: tuple[str, 
 def test_without_the_service_accounts_token_it_is_not_in_a_cluster() -> None:
     assert not Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
     assert not settings(KUBERNETES_SERVICE_HOST="10.0.0.1").in_cluster
-
-
-def test_pod_name() -> None:
-    assert settings(POD_NAME="p", HOSTNAME="h").pod_name == "p"
-    assert settings(POD_NAME="", HOSTNAME="h").pod_name == "h"
 
 
 @pytest.mark.parametrize(
@@ -119,17 +108,17 @@ def test_mistyped_flag_or_command_is_reported_with_the_nearest(argument: str, ne
     assert f"did you mean {near}?" in mistake(argument)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        pytest.param(":8443", BindAddress(host=None, port=8443), id="all addresses"),
-        pytest.param("127.0.0.1:8080", BindAddress(host="127.0.0.1", port=8080), id="the loopback"),
-        pytest.param("[::1]:8080", BindAddress(host="::1", port=8080), id="IPv6"),
-        pytest.param("[fe80::1%eth0]:1", BindAddress(host="fe80::1%eth0", port=1), id="IPv6 with a zone"),
-        pytest.param("localhost:0", BindAddress(host="localhost", port=0), id="any free port"),
-        pytest.param("0", None, id="off"),
-    ],
-)
+ADDRESSES = {
+    ":8443": BindAddress(host=None, port=8443),
+    "127.0.0.1:8080": BindAddress(host="127.0.0.1", port=8080),
+    "[::1]:8080": BindAddress(host="::1", port=8080),
+    "[fe80::1%eth0]:1": BindAddress(host="fe80::1%eth0", port=1),
+    "localhost:0": BindAddress(host="localhost", port=0),
+    "0": None,
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), ADDRESSES.items())
 def test_bind_address_is_gos(value: str, expected: BindAddress | None) -> None:
     assert settings(f"--metrics-bind-address={value}").metrics == expected
     assert settings("-health-probe-bind-address", value).probes == expected
@@ -149,93 +138,64 @@ def test_empty_bind_address_is_what_it_was_in_v0_6_0() -> None:
     assert settings("--health-probe-bind-address=").probes is None
 
 
-@pytest.mark.parametrize(
-    ("arguments", "value"),
-    [
-        ([], False),
-        (["--leader-elect", "--session-tags"], True),
-        (["-leader-elect", "-session-tags"], True),
-        (["--leader-elect=true", "--session-tags=T"], True),
-        (["--leader-elect=F", "-session-tags=false"], False),
-        (["-leader-elect=1", "-session-tags=1"], True),
-        (["--leader-elect", "--leader-elect=false"], False),
-    ],
-)
-def test_boolean_is_gos(arguments: list[str], *, value: bool) -> None:
-    taken = settings(*arguments)
+BOOLEANS = {
+    "": False,
+    "--leader-elect --session-tags": True,
+    "-leader-elect -session-tags": True,
+    "--leader-elect=true --session-tags=T": True,
+    "--leader-elect=F -session-tags=false": False,
+    "-leader-elect=1 -session-tags=1": True,
+    "--leader-elect --leader-elect=false": False,
+}
+
+
+@pytest.mark.parametrize(("line", "value"), BOOLEANS.items())
+def test_boolean_is_gos(line: str, *, value: bool) -> None:
+    taken = settings(*line.split())
     assert (taken.leader_elect, taken.identities.session_tags) == (value, value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "level", "encoder"),
-    [
-        pytest.param([], logging.INFO, None, id="nothing"),
-        pytest.param(["--zap-log-level=debug"], logging.DEBUG, None, id="debug"),
-        pytest.param(["--zap-log-level=ERROR"], logging.ERROR, None, id="in any case"),
-        pytest.param(["--zap-log-level=5"], logging.DEBUG, None, id="a number is ever more debug"),
-        pytest.param(["-zap-encoder", "json"], logging.INFO, "json", id="an encoder"),
-        pytest.param(["--zap-encoder=Console"], logging.INFO, "console", id="an encoder in any case"),
-        pytest.param(["--zap-devel"], logging.DEBUG, "console", id="development"),
-        pytest.param(["--zap-devel=false"], logging.INFO, "json", id="production"),
-        pytest.param(
-            ["--zap-devel", "--zap-log-level=info", "--zap-encoder=json"],
-            logging.INFO,
-            "json",
-            id="other flags win over development",
-        ),
-        pytest.param(
-            ["--zap-stacktrace-level=error", "--zap-time-encoding=rfc3339"],
-            logging.INFO,
-            None,
-            id="flags without effect are accepted",
-        ),
-    ],
-)
-def test_zap_flags(arguments: list[str], level: int, encoder: str | None) -> None:
-    assert (settings(*arguments).logs.level, settings(*arguments).logs.encoder) == (level, encoder)
+# By the flags: the level and the encoder.
+ZAP = {
+    "": (logging.INFO, None),
+    "--zap-log-level=debug": (logging.DEBUG, None),
+    "--zap-log-level=ERROR": (logging.ERROR, None),
+    "--zap-log-level=5": (logging.DEBUG, None),
+    "-zap-encoder json": (logging.INFO, "json"),
+    "--zap-encoder=Console": (logging.INFO, "console"),
+    "--zap-devel": (logging.DEBUG, "console"),
+    "--zap-devel=false": (logging.INFO, "json"),
+    "--zap-devel --zap-log-level=info --zap-encoder=json": (logging.INFO, "json"),
+    "--zap-stacktrace-level=error --zap-time-encoding=rfc3339": (logging.INFO, None),
+}
 
 
-@pytest.mark.parametrize(
-    "argument",
-    [
-        "--zap-log-level=loud",
-        "--zap-log-level=0",
-        "--zap-log-level=-1",
-        "--zap-encoder=xml",
-        "--zap-devel=perhaps",
-        "--zap-stacktrace-level=never",
-        "--zap-time-encoding=stardate",
-        "--resource-metrics=some",
-        "--permitted-roles=",
-        "--permitted-roles=puller",
-        f"--permitted-roles={ONE},",
-        f"--permitted-roles={ONE} {TWO}",
-        "--permitted-roles=arn:aws:iam::1:role/\u0430",
-        "--external-id=x",
-        "--external-id=a b",
-        f"--external-id={'x' * 1225}",
-        "--session-tags=maybe",
-        "--ambient-credentials=Upper",
-        "--ambient-credentials=team==a=b",
-    ],
-)
+@pytest.mark.parametrize(("line", "expected"), ZAP.items())
+def test_zap_flags(line: str, expected: tuple[int, str | None]) -> None:
+    logs = settings(*line.split()).logs
+    assert (logs.level, logs.encoder) == expected
+
+
+INVALID = ["--zap-log-level=loud", "--zap-log-level=0", "--zap-log-level=-1", "--zap-encoder=xml"]
+INVALID += ["--zap-devel=perhaps", "--zap-stacktrace-level=never", "--zap-time-encoding=stardate"]
+INVALID += ["--resource-metrics=some", "--session-tags=maybe", "--external-id=x", "--external-id=a b"]
+INVALID += [f"--external-id={'x' * 1225}", "--ambient-credentials=Upper", "--ambient-credentials=team==a=b"]
+ROLES = ("", "puller", "arn:aws:iam::1:role/\u0430", f"{ONE},", f"{ONE} {TWO}")
+INVALID += [f"--permitted-roles={roles}" for roles in ROLES]
+
+
+@pytest.mark.parametrize("argument", INVALID)
 def test_invalid_value_is_reported_with_its_flag(argument: str) -> None:
     assert argument.partition("=")[0] in mistake(argument)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_permitted_roles_are_a_list_or_given_again() -> None:
+    for arguments in (
         (f"--permitted-roles={ONE},{TWO}",),
         ("--permitted-roles", f"{ONE}, {TWO}"),
         (f"-permitted-roles={ONE}", f"--permitted-roles={TWO}"),
-    ],
-)
-def test_permitted_roles_are_a_list_or_given_again(arguments: tuple[str, ...]) -> None:
-    assert settings(*arguments).identities.permitted_roles == (ONE, TWO)
-
-
-def test_external_id_is_used_as_it_is() -> None:
+    ):
+        assert settings(*arguments).identities.permitted_roles == (ONE, TWO)
     assert settings("-external-id=a:b/c@d").identities.external_id == "a:b/c@d"
 
 
@@ -247,18 +207,12 @@ def test_ambient_credentials_are_names_or_a_selector() -> None:
     assert settings().tenancy.ambient_namespaces is None
 
 
-@pytest.mark.parametrize(
-    ("environment", "warned"),
-    [
-        ({"ALL_PROXY": PROXY}, True),
-        ({"all_proxy": "socks5://127.0.0.1:1080"}, True),
-        ({"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}, False),
-        ({"HTTPS_PROXY": PROXY}, False),
-    ],
-)
-def test_all_proxy_alone_is_warned_of(environment: dict[str, str], *, warned: bool) -> None:
-    said = settings(**environment).warnings
-    assert ["ALL_PROXY is not used" in line for line in said] == ([True] if warned else [])
+def test_all_proxy_alone_is_warned_of() -> None:
+    both = {"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}
+    for environment in ({"ALL_PROXY": PROXY}, {"all_proxy": "socks5://127.0.0.1:1080"}):
+        (said,) = settings(**environment).warnings
+        assert "ALL_PROXY is not used" in said
+    assert settings(**both).warnings == settings(HTTPS_PROXY=PROXY).warnings == ()
 
 
 @pytest.mark.parametrize("flag", ["--version", "-version"])

@@ -83,6 +83,20 @@ def test_lines_below_the_level_are_not_written() -> None:
     assert stream.getvalue() == ""
 
 
+class Full(io.StringIO):
+    """A stream that takes nothing more, such as a full disk."""
+
+    def write(self, _: str) -> int:
+        """Fail."""
+        raise OSError
+
+
+def test_line_that_can_not_be_written_ends_nothing() -> None:
+    _, log = configured(Full())
+    log.info("lost")
+    log.error("lost too")
+
+
 @pytest.mark.parametrize(
     "name",
     [

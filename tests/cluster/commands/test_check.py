@@ -8,9 +8,9 @@ from lab.api import CRDS, Json
 from lab.commands import Ended
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.commands.users import rule, user
 from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
+from tests.cluster.users import rule, user
 
 
 def required_rules(*without: tuple[str, str]) -> list[Json]:
@@ -49,12 +49,12 @@ async def test_the_required_rights_are_enough_for_check_and_for_the_operator(sce
     async with scene.operator() as operator:
         await scene.ready("pull")
         await scene.change("pull", {"generated_secret_name": "renamed"})
-        await wait_for(lambda: scene.find_secret("renamed"), 10, "the new Secret")
+        await wait_for(lambda: scene.find_secret("renamed"), what="the new Secret")
 
         async def deleted() -> bool:
             return await scene.find_secret("pull-login") is None
 
-        await wait_for(deleted, 10, "the old Secret is deleted")
+        await wait_for(deleted, what="the old Secret is deleted")
         assert '"level": "warning"' not in operator.tail(1000)
 
 
@@ -82,12 +82,12 @@ async def test_without_crds_or_with_those_of_v0_6_0_the_command_to_apply_is_show
 
     try:
         missing = "not installed: Secret and ArgoHelmRepoSecret"
-        await wait_for(lambda: shows(1, missing), 20, "the CRDs are gone")
+        await wait_for(lambda: shows(1, missing), what="the CRDs are gone")
         status = await commands.run("status", "-A", kubeconfig=rough.kubeconfig)
         assert (status.code, "kubectl apply -k config/crd" in status.err) == (1, True)
         for crd in v060.crds():
             await rough.api.apply(crd)
-        await wait_for(lambda: shows(0, "of v0.6.0"), 20, "the old schemas are served")
+        await wait_for(lambda: shows(0, "of v0.6.0"), what="the old schemas are served")
     finally:
         await rough.api.install_crds()
 

@@ -3,8 +3,8 @@
 from lab import audit, commands
 from lab.api import ARGO_SECRETS, ECR_SECRETS
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.commands.users import VIEW, admin, user
 from tests.cluster.scene import Scene
+from tests.cluster.users import VIEW, admin, user
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
 # AWS may be asked again after a quarter of it.

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-from typing import Any
 
 import pytest
 import yaml
@@ -12,8 +11,8 @@ import yaml
 from lab import commands
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.commands.users import GROUP, VIEW, admin, rule, user
 from tests.cluster.scene import Scene
+from tests.cluster.users import GROUP, VIEW, admin, rule, user
 
 
 async def mixture(scene: Scene) -> None:
@@ -91,43 +90,33 @@ async def test_what_the_user_is_allowed_to_list_is_shown_and_the_rest_named(scen
     assert (everywhere.code, "or select a namespace with -n" in everywhere.err) == (1, True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--context", "other"], 'no usable context "other"'),
-        (["--kubeconfig", "/nonexistent/x"], "no such file: /nonexistent/x"),
-    ],
-    ids=["an unknown context", "a file that is not there"],
-)
-async def test_a_kubeconfig_that_cant_be_used_is_one_line(
-    scene: Scene, arguments: list[str], words: str
-) -> None:
-    ended = await commands.run("status", *arguments, kubeconfig=scene.kubeconfig)
+async def test_a_kubeconfig_that_cant_be_used_is_one_line(scene: Scene) -> None:
+    ended = await commands.run("status", "--kubeconfig", "/nonexistent/x", kubeconfig=scene.kubeconfig)
     assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
-    assert words in ended.err
+    assert "no such file: /nonexistent/x" in ended.err
 
 
 async def test_watch_on_a_pipe_appends_changes_until_ctrl_c(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with commands.started("status", "-w", "-o", "json", kubeconfig=admin(scene)) as process:
-        assert process.stdout
-        first = await next_line(process)
+        await until(process, "Pending")
         async with scene.operator():
             await scene.ready("pull")
-        second = await next_line(process)
+        await until(process, "Refreshed")
         await scene.delete("pull", ECR_SECRETS)
-        third = await next_line(process)
+        await until(process, "Deleted")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             rest, err = await process.communicate()
-    assert [row["reason"] for row in (first, second, third)] == ["Pending", "Refreshed", "Deleted"]
     assert (process.returncode, rest, err) == (130, b"", b"")
 
 
-async def next_line(process: asyncio.subprocess.Process) -> Any:
+async def until(process: asyncio.subprocess.Process, reason: str) -> None:
+    """Read lines up to one with that reason."""
     assert process.stdout
-    async with asyncio.timeout(20):
-        return json.loads(await process.stdout.readline())
+    async with asyncio.timeout(60):
+        while json.loads(await process.stdout.readline())["reason"] != reason:
+            pass
 
 
 async def test_on_a_terminal_the_table_has_bars_and_colours(scene: Scene) -> None:

@@ -4,23 +4,22 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from lab.api import CRDS, ECR_SECRETS, Json
+from lab.api import CRDS, ECR_SECRETS
 from lab.audit import Request
 from lab.control_plane import ControlPlane
 from lab.fault_proxy import FaultProxy
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import ecr_secret
-from tests.cluster.concurrent import concurrent
 from tests.cluster.faults import meanwhile
 from tests.cluster.scene import QUIET, Scene
+from tests.cluster.users import GROUP, allow, disallow, rule
 
 # A server that comes up refuses a few times more, and the longest pause between two attempts is 5 s.
-RECOVERED = 3 * 5.0 + 5.0
+RECOVERED = 3 * 5.0 + 15.0
 KINDS = ("secrets.ecr.mobb.redhat.com", "argohelmreposecrets.ecr.mobb.redhat.com")
 ADVICE = "kubectl apply -k config/crd"
 # A server whose etcd went back ends a watch from "the future" in silence, at the watch's own end.
@@ -36,7 +35,6 @@ Stop = Callable[[ControlPlane], None]
         pytest.param(ControlPlane.kill_api_server, id="killed"),
     ],
 )
-@concurrent()
 async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Scene, stop: Stop) -> None:
     await meanwhile.create_before(rough)
     async with rough.operator() as operator:
@@ -57,7 +55,6 @@ async def test_a_restarted_api_server_costs_one_list_and_loses_nothing(rough: Sc
     assert rough.aws.count() == 1
 
 
-@concurrent()
 async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_it_is_back(
     rough: Scene,
 ) -> None:
@@ -69,7 +66,7 @@ async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_
         rough.aws.token_life = 3600
         await asyncio.to_thread(rough.plane.kill_api_server)
         try:
-            await wait_for(lambda: rough.aws.count() == 2, 20, "the second token")
+            await wait_for(lambda: rough.aws.count() == 2, what="the second token")
         finally:
             await asyncio.to_thread(rough.plane.start_api_server)
         await rough.renewed("pull-login", 2, within=RECOVERED)
@@ -80,7 +77,7 @@ async def test_a_token_that_is_fetched_while_the_server_is_away_is_written_when_
 
 
 async def _steady(scene: Scene) -> None:
-    await scene.ready(*meanwhile.NAMES, within=30)
+    await scene.ready(*meanwhile.NAMES)
     await scene.watching()
     scene.mark()
 
@@ -92,27 +89,26 @@ def _lists(scene: Scene) -> Counter[str]:
     )
 
 
-@concurrent()
-async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(alone: Scene) -> None:
-    plane = alone.plane
-    await alone.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
-    async with alone.operator() as operator:
-        await alone.ready("kept", "edited", "deleted-later", within=30)
+async def test_an_etcd_restored_from_an_older_snapshot_is_noticed_and_read_anew(rough: Scene) -> None:
+    plane = rough.plane
+    await rough.create(*(ecr_secret(name) for name in ("kept", "edited", "deleted-later")))
+    async with rough.operator() as operator:
+        await rough.ready("kept", "edited", "deleted-later")
         saved = await asyncio.to_thread(plane.snapshot)
-        await _change_after_the_snapshot(alone)
-        alone.mark()
+        await _change_after_the_snapshot(rough)
+        rough.mark()
         operator.signal(signal.SIGSTOP)
         await asyncio.to_thread(plane.restore, saved)
         # The same generation as the operator knows, with another spec.
-        await alone.change("edited", {"generated_secret_name": "edited-anew"})
-        await alone.delete("kept-login")
+        await rough.change("edited", {"generated_secret_name": "edited-anew"})
+        await rough.delete("kept-login")
         operator.signal(signal.SIGCONT)
-        await alone.ready("edited", "kept", "deleted-later", within=NOTICED)
-        await meanwhile.secrets_are(alone, RESTORED, UNDONE, NOTICED)
-        await _later_changes_are_seen(alone)
+        await rough.ready("edited", "kept", "deleted-later", within=NOTICED)
+        await meanwhile.secrets_are(rough, RESTORED, UNDONE, NOTICED)
+        await _later_changes_are_seen(rough)
         assert operator.running
-    assert max(_lists(alone).values()) <= 2
-    assert alone.aws.count() == 1
+    assert max(_lists(rough).values()) <= 2
+    assert rough.aws.count() == 1
 
 
 RESTORED = ("kept-login", "deleted-later-login", "edited-anew")
@@ -138,11 +134,10 @@ async def _later_changes_are_seen(scene: Scene) -> None:
     await wait_for(lambda: scene.find_secret("kept-login"), NOTICED, "the Secret made again")
 
 
-@concurrent()
 async def test_missing_crds_are_reported_once_and_served_when_they_are_installed_again(rough: Scene) -> None:
     await rough.create(ecr_secret("gone"))
     async with rough.operator() as operator:
-        await rough.ready("gone", within=30)
+        await rough.ready("gone")
         rough.mark()
         await _delete_crds(rough)
         await rough.delete("gone-login")
@@ -152,7 +147,7 @@ async def test_missing_crds_are_reported_once_and_served_when_they_are_installed
         assert await rough.find_secret("gone-login") is None
         assert operator.log.read_text().count(ADVICE) == len(KINDS)
     async with rough.operator() as operator:
-        await wait_for(lambda: operator.log.read_text().count(ADVICE) == len(KINDS), 20, "advice for each")
+        await wait_for(lambda: operator.log.read_text().count(ADVICE) == len(KINDS), what="advice for each")
         await rough.api.install_crds()
         await rough.create(ecr_secret("new"))
         await rough.ready("new", within=RECOVERED)
@@ -165,16 +160,15 @@ async def _delete_crds(scene: Scene) -> None:
     for name in KINDS:
         await scene.api.delete(CRDS, name)
     for name in KINDS:
-        await wait_for(lambda name=name: _is_gone(scene, name), 20, f"{name} gone")  # type: ignore[misc]
+        await wait_for(lambda name=name: _is_gone(scene, name), what=f"{name} gone")  # type: ignore[misc]
 
 
 async def _is_gone(scene: Scene, name: str) -> bool:
     return await scene.api.find(CRDS, name) is None
 
 
-@concurrent()
 async def test_rights_that_are_taken_away_and_given_back_cost_nothing(scene: Scene) -> None:
-    scene.kubeconfig = _without_rights(scene)
+    scene.kubeconfig = scene.plane.write_kubeconfig(scene.user)
     await _grant(scene)
     await meanwhile.create_before(scene)
     async with (
@@ -182,7 +176,7 @@ async def test_rights_that_are_taken_away_and_given_back_cost_nothing(scene: Sce
         scene.operator(env={"KUBECONFIG": str(proxy.kubeconfig)}) as operator,
     ):
         await _steady(scene)
-        await scene.api.request("DELETE", _binding(scene))
+        await disallow(scene)
         # Open watches outlive the rights.
         proxy.cut()
         await meanwhile.change_everything(scene)
@@ -202,28 +196,8 @@ def _reads(scene: Scene) -> Counter[Request]:
     )
 
 
-def _without_rights(scene: Scene) -> Path:
-    return scene.plane.write_kubeconfig(scene.user)
-
-
-def _binding(scene: Scene) -> str:
-    return f"/apis/rbac.authorization.k8s.io/v1/namespaces/{scene.namespace}/rolebindings/operator"
-
-
 async def _grant(scene: Scene) -> None:
     """Give the operator what it needs in the namespace."""
-    every = ["get", "list", "watch", "create", "patch", "delete"]
-    rules = [
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": every},
-        {"apiGroups": ["ecr.mobb.redhat.com"], "resources": ["*"], "verbs": [*every, "update"]},
-        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
-    ]
-    await scene.api.apply(_named("Role", rules=rules), scene.namespace)
-    subject = {"kind": "User", "name": scene.user, "apiGroup": "rbac.authorization.k8s.io"}
-    role = {"kind": "Role", "name": "operator", "apiGroup": "rbac.authorization.k8s.io"}
-    await scene.api.apply(_named("RoleBinding", subjects=[subject], roleRef=role), scene.namespace)
-
-
-def _named(kind: str, **content: object) -> Json:
-    version = "rbac.authorization.k8s.io/v1"
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": "operator"}, **content}
+    every = ("get", "list", "watch", "create", "patch", "delete")
+    rules = (rule("", ["secrets"], *every), rule(GROUP, ["*"], *every, "update"))
+    await allow(scene, scene.user, *rules, rule("events.k8s.io", ["events"], "create"))

@@ -4,9 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from lab.api import ARGO_SECRETS
 from lab.aws import Trust
-from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.builders import ecr_secret
 from tests.cluster.identities.tenancy import (
     ROLE,
     TENANT_KEY,
@@ -22,17 +21,6 @@ from tests.cluster.scene import Scene
 
 OWN_KEY = "AKIAIOSFODNN7EXAMPLE"
 STS, WEB, ECR = "AssumeRole", "AssumeRoleWithWebIdentity", "GetAuthorizationToken"
-
-
-async def test_a_role_that_the_flag_permits_is_assumed(scene: Scene) -> None:
-    scene.aws.services.trust = {ROLE: Trust(keys=frozenset({OWN_KEY}), external_id="the-cluster")}
-    await scene.create(ecr_secret("pull", role_arn=ROLE), argo_secret("charts", role_arn=ROLE))
-    async with scene.operator(f"-permitted-roles={ROLE}", "--external-id=the-cluster"):
-        await scene.ready("pull")
-        await scene.ready("charts", kind=ARGO_SECRETS)
-    assert await signer(scene) == await signer(scene, "charts-login") == ROLE
-    assert (scene.aws.count(STS), scene.aws.count(ECR)) == (1, 1)
-    assert scene.aws.select(STS)[0].session == f"ecr-secret-operator@{scene.namespace}"
 
 
 async def test_every_identity_of_a_namespace_has_tokens_of_its_own(scene: Scene) -> None:

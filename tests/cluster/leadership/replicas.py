@@ -9,7 +9,7 @@ from lab import audit
 from lab.api import Json, Resource
 from lab.fault_proxy import FaultProxy
 from lab.operator import OperatorProcess
-from lab.waiting import wait_for
+from lab.waiting import LONG, wait_for
 from tests.cluster.scene import Scene
 
 LEASES = Resource("coordination.k8s.io/v1", "leases")
@@ -18,7 +18,7 @@ LEASE = "bc9c1120.mobb.redhat.com"
 # v0.6.0's timings in seconds, and what processes on a busy machine need on top.
 LEASE_DURATION = 15.0
 RETRY_PERIOD = 2.0
-SLACK = 2.5
+SLACK = 5.0
 
 _READING = {"get", "list", "watch"}
 
@@ -45,7 +45,7 @@ async def slow_replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess
     """Run one whose writes take a while, so that it can be caught in the middle of them."""
     user = scene.plane.write_kubeconfig(user_of(scene, name), groups=("system:masters",))
     async with FaultProxy(user) as proxy:
-        proxy.delay(0.3, verb="patch")
+        proxy.delay(0.6, verb="patch")
         env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
         async with scene.operator("--leader-elect", env=env) as process:
             yield process
@@ -57,7 +57,7 @@ async def lease(scene: Scene) -> Json:
     return found["spec"] if found else {}
 
 
-async def leads(scene: Scene, name: str, within: float) -> None:
+async def leads(scene: Scene, name: str, within: float = LONG) -> None:
     """Wait until a replica holds the Lease."""
 
     async def look() -> bool:
@@ -66,7 +66,7 @@ async def leads(scene: Scene, name: str, within: float) -> None:
     await wait_for(look, within, f"{name} to lead")
 
 
-async def stands_by(process: OperatorProcess, within: float = 15) -> None:
+async def stands_by(process: OperatorProcess, within: float = LONG) -> None:
     """Wait until a replica says that it stands by."""
     await wait_for(lambda: "standing by" in process.log.read_text(), within, "a standby")
 
@@ -75,9 +75,8 @@ def writes_of(scene: Scene, name: str) -> list[dict[str, Any]]:
     """Return what a replica wrote since `mark`, as the audit log has it, without Events and the Lease."""
     return [
         entry
-        for entry in audit.entries(scene.plane.audit_log, scene.since)
-        if entry["user"].get("username") == user_of(scene, name)
-        and entry["verb"] not in _READING
+        for entry in audit.entries(scene.plane.audit_log, scene.since, user=user_of(scene, name))
+        if entry["verb"] not in _READING
         and entry.get("objectRef", {}).get("resource") not in ("leases", "events")
     ]
 

@@ -9,11 +9,12 @@ from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from lab.audit import Request
 from tests.cluster import reading
 from tests.cluster.scene import Scene
+from tests.cluster.users import allow, rule
 
 OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 ADOPT = "ecr.mobb.redhat.com/adopt"
 # What stands in a conflict is looked at again every 30 s.
-HEALED = 32.0
+HEALED = 60.0
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
@@ -27,10 +28,10 @@ def kept(secret: Json) -> tuple[str, str, Json]:
     return secret["metadata"]["uid"], secret["type"], secret["data"]
 
 
-async def refused(scene: Scene, resource: Json, owner: str, within: float = 20) -> None:
+async def refused(scene: Scene, resource: Json, owner: str) -> None:
     """Wait until a resource reports that its Secret belongs to `owner`, and that it is stalled."""
     name = resource["metadata"]["name"]
-    found = await scene.told(name, "False", "SecretConflict", kind=kind_of(resource), within=within)
+    found = await scene.told(name, "False", "SecretConflict", kind=kind_of(resource))
     assert owner in reading.condition(found, "Refreshed")["message"]
     assert reading.verdict(found, "Ready") == ("False", "SecretConflict")
     assert reading.verdict(found, "Stalled") == ("True", "SecretConflict")
@@ -71,10 +72,8 @@ def secret_writes(scene: Scene) -> list[tuple[str, str]]:
 def _taken(scene: Scene) -> list[Json]:
     return [
         entry
-        for entry in audit.entries(scene.plane.audit_log, scene.since)
-        if entry["user"]["username"] == scene.user
-        and entry["verb"] in _WRITES
-        and entry["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST
+        for entry in audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
+        if entry["verb"] in _WRITES and entry["responseStatus"]["code"] < HTTPStatus.BAD_REQUEST
     ]
 
 
@@ -82,22 +81,10 @@ def _resource(target: Json) -> str:
     return ".".join(filter(None, (target["resource"], target.get("apiGroup", ""))))
 
 
-_GROUP = "rbac.authorization.k8s.io"
-
-
 async def unable_to_delete(scene: Scene) -> Path:
     """Give the scene's user all rights in its namespace but that of deleting; return its kubeconfig.
 
     Without it a Secret can be created, but neither deleted nor given another owner.
     """
-    name = "unable-to-delete"
-    verbs = ["get", "list", "watch", "create", "patch", "update"]
-    place = {"metadata": {"name": name, "namespace": scene.namespace}, "apiVersion": f"{_GROUP}/v1"}
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
-    role = {"apiGroup": _GROUP, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": _GROUP, "kind": "User", "name": scene.user}]
-    await scene.create(
-        {**place, "kind": "Role", "rules": rules},
-        {**place, "kind": "RoleBinding", "roleRef": role, "subjects": subjects},
-    )
+    await allow(scene, scene.user, rule("*", ["*"], "get", "list", "watch", "create", "patch", "update"))
     return scene.plane.write_kubeconfig(scene.user)

@@ -10,8 +10,8 @@ from tests.cluster.linked import account, get_account, link, until_linked
 from tests.cluster.ownership.conflicts import accepted, kept, owner_reference, secret_writes
 from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
 
-COLLECTED = 45.0
-MANY = [f"pull{number}" for number in range(20)]
+COLLECTED = 90.0
+MANY = [f"pull{number}" for number in range(10)]
 LOGINS = [f"{name}-login" for name in MANY]
 HELD = {"finalizers": ["example.com/hold"]}
 
@@ -31,7 +31,7 @@ async def _resources_are_gone(scene: Scene) -> None:
 async def test_with_cascade_orphan_every_secret_stays_while_tokens_are_renewed_and_is_taken_back(
     collected: Scene,
 ) -> None:
-    collected.aws.token_life = 3
+    collected.aws.token_life = 6
     await collected.create(*map(ecr_secret, MANY))
     async with collected.operator():
         await collected.ready(*MANY)
@@ -95,22 +95,25 @@ async def test_a_resource_that_a_finalizer_keeps_is_neither_renewed_nor_repaired
         await collected.ready("pull", "other")
         await until_linked(collected, pull=["pull-login"], mount=[])
         await _delete(collected, "pull", "Background")
+        # One that was created later is seen later.
+        await collected.create(ecr_secret("later"))
+        await collected.ready("later")
         await asyncio.sleep(QUIET)
         before = await collected.resource("pull")
         collected.mark()
         await collected.delete("pull-login")
         await linked.edit(collected, {"imagePullSecrets": []})
         # Past its token's end.
-        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 2, 20, "two renewals of the other")
+        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 2, what="two renewals of the other")
         assert set(collected.writes()) == {SECRET_WRITE, STATUS_WRITE}
         await _is_left_alone(collected, before["status"])
     async with collected.operator():
         await collected.watching()
-        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 3, 20, "a renewal after a restart")
+        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 3, what="a renewal after a restart")
         await _is_left_alone(collected, before["status"])
         patch = {"metadata": {"finalizers": None}}
         await collected.api.merge_patch(ECR_SECRETS, "pull", patch, collected.namespace)
-        await wait_for(lambda: _is_unrecorded(collected), 10, "the record of the link gone")
+        await wait_for(lambda: _is_unrecorded(collected), what="the record of the link gone")
     assert await collected.find_secret("pull-login") is None
 
 

@@ -8,28 +8,26 @@ from lab import audit
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Json, Resource
 from lab.waiting import wait_for
 from tests.cluster import reading
-from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, accepted, owner_reference
 from tests.cluster.scene import SECRET_WRITE, Scene
 
-COLLECTED = 45.0
-IDLE = 10.0
+COLLECTED = 90.0
+IDLE = 6.0
 SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
 KINDS = {"pull": ECR_SECRETS, "charts": ARGO_SECRETS}
 NAMES = ("pull-login", "charts-login")
 
 
-async def _phase(
-    scene: Scene, name: str, phase: str, kind: Resource = ECR_SECRETS, within: float = 20
-) -> Json:
+async def _phase(scene: Scene, name: str, phase: str, kind: Resource = ECR_SECRETS) -> Json:
     """Wait for a phase, and return the resource."""
 
     async def look() -> Json | None:
         resource = await scene.resource(name, kind)
         return resource if resource.get("status", {}).get("phase") == phase else None
 
-    return await wait_for(look, within, f"{name} {phase}")
+    return await wait_for(look, what=f"{name} {phase}")
 
 
 async def _updated(scene: Scene) -> dict[str, Json]:
@@ -44,12 +42,8 @@ def _lines(log: Path, *words: str) -> list[Json]:
 
 def _asked(scene: Scene) -> set[str]:
     """Return what the operator has asked for since `mark`, watches and what must come at a start aside."""
-    found = (entry for entry in audit.entries(scene.plane.audit_log, scene.since) if _is_mine(scene, entry))
+    found = audit.entries(scene.plane.audit_log, scene.since, user=scene.user)
     return {f"{entry['verb']} {entry['requestURI']}" for entry in found if entry["verb"] != "watch"}
-
-
-def _is_mine(scene: Scene, entry: Json) -> bool:
-    return bool(entry["user"]["username"] == scene.user)
 
 
 async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_apply(
@@ -57,7 +51,7 @@ async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_appl
 ) -> None:
     await old.create(ecr_secret("pull"), argo_secret("charts"))
     async with old.operator(watch="") as operator:
-        (line,) = await wait_for(lambda: _lines(operator.log, "config/crd"), 10, "a line about the CRDs")
+        (line,) = await wait_for(lambda: _lines(operator.log, "config/crd"), what="a line about the CRDs")
         assert "aws_iam_secret" in line["message"]
         resources = await _updated(old)
         # The last echoes.
@@ -76,7 +70,7 @@ async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_appl
         await old.change("pull", {"generated_secret_name": "renamed"})
         await old.appears("renamed")
         await old.gone("pull-login")
-        await wait_for(lambda: _lines(operator.log, "Events"), 15, "a line about Events")
+        await wait_for(lambda: _lines(operator.log, "Events"), what="a line about Events")
         # Forbidden Events are a warning, once.
         levels = [line["level"] for line in _lines(operator.log, "Events")]
         assert [level for level in levels if level != "debug"] == ["warning"]
@@ -112,7 +106,7 @@ async def _repaired(scene: Scene) -> None:
         found = [await scene.find_secret(name) for name in NAMES]
         return [each and reading.essence(each) for each in found] == before
 
-    await wait_for(healed, 10, "the Secrets as they were")
+    await wait_for(healed, what="the Secrets as they were")
 
 
 async def test_refreshes_go_by_expiry_and_the_phase_is_failed_without_a_live_token(
@@ -122,9 +116,9 @@ async def test_refreshes_go_by_expiry_and_the_phase_is_failed_without_a_live_tok
     await old.create(ecr_secret("pull"), argo_secret("charts"))
     async with old.operator(watch=""):
         first = await _updated(old)
-        await wait_for(lambda: _serials_are(old, 2), 6, "the second token")
+        await wait_for(lambda: _are_renewed(old), what="the second token")
         old.aws.fail("ServiceUnavailable", 503)
-        failed = await _phase(old, "pull", "Failed", within=20)
+        failed = await _phase(old, "pull", "Failed")
         assert set(failed["status"]) == {"phase", "lastUpdatedTime"}
         assert old.aws.keys.now() >= (await old.token("pull-login")).expires_at
         old.aws.clear()
@@ -134,8 +128,8 @@ async def test_refreshes_go_by_expiry_and_the_phase_is_failed_without_a_live_tok
         assert resource["status"]["lastUpdatedTime"] > first[name]["status"]["lastUpdatedTime"]
 
 
-async def _serials_are(scene: Scene, serial: int) -> bool:
-    return {(await scene.token(name)).serial for name in NAMES} == {serial}
+async def _are_renewed(scene: Scene) -> bool:
+    return min([(await scene.token(name)).serial for name in NAMES]) >= 2
 
 
 async def test_what_v060_left_is_adopted_with_one_write_each_and_no_call_to_aws(old: Scene) -> None:
@@ -146,7 +140,7 @@ async def test_what_v060_left_is_adopted_with_one_write_each_and_no_call_to_aws(
     statuses = await _statuses(old)
     old.mark()
     async with old.operator(watch=""):
-        await wait_for(lambda: accepted(old)[SECRET_WRITE] == 30, 30, "30 Secrets adopted")
+        await wait_for(lambda: accepted(old)[SECRET_WRITE] == 30, what="30 Secrets adopted")
         # The status says all that it can already.
         await old.writes_are({SECRET_WRITE: 30})
     after = await old.secrets(*names)
@@ -162,23 +156,3 @@ async def _statuses(scene: Scene) -> list[Json]:
     found = [*await scene.api.list(ECR_SECRETS, scene.namespace)]
     found += await scene.api.list(ARGO_SECRETS, scene.namespace)
     return [each["status"] for each in found]
-
-
-async def test_a_foreign_secret_is_left_alone_and_its_resource_is_failed_once(old: Scene) -> None:
-    foreign = await v060.created_by(old, "helm", core_secret("pull-login"))
-    await old.create(ecr_secret("pull"))
-    async with old.operator(watch=""):
-        await _phase(old, "pull", "Failed")
-        old.mark()
-        await asyncio.sleep(3)
-        assert await old.secret("pull-login") == foreign
-        assert not old.writes()
-        await old.change("pull", {"generated_secret_name": "free"})
-        resource = await _phase(old, "pull", "Updated")
-        # Of v0.6.0's very form, but made before the status was written.
-        made = v060.generated_secret(resource, v060.new_password())
-        made["metadata"]["name"] = "hand-made"
-        hand_made = await v060.made_earlier(old, made)
-        await old.change("pull", {"generated_secret_name": "hand-made"})
-        await _phase(old, "pull", "Failed")
-        assert await old.secret("hand-made") == hand_made

@@ -11,7 +11,7 @@ SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
 
 
 async def test_a_secret_of_ours_that_is_sealed_or_held_in_deletion_keeps_a_live_token(scene: Scene) -> None:
-    scene.aws.token_life = 6
+    scene.aws.token_life = 15
     await scene.create(ecr_secret("sealed"), ecr_secret("spoiled"), ecr_secret("held"))
     async with scene.operator():
         await scene.ready("sealed", "spoiled", "held")
@@ -32,7 +32,7 @@ async def test_a_secret_of_ours_that_is_sealed_or_held_in_deletion_keeps_a_live_
             found = await scene.find_secret("held-login")
             return found is not None and found["metadata"]["uid"] != held["metadata"]["uid"]
 
-        await wait_for(again, 10, "the Secret created again")
+        await wait_for(again, what="the Secret created again")
         await scene.ready("sealed", "spoiled", "held")
         for secret in await scene.secrets("sealed-login", "spoiled-login", "held-login"):
             assert not secret.get("immutable")
@@ -55,7 +55,7 @@ async def test_a_secret_of_ours_that_was_created_again_with_another_type_is_repl
         await scene.create(_of_another_type(f"{name}-login", owners))
     async with scene.operator():
         for name, made in types.items():
-            await wait_for(lambda name=name, made=made: _type_is(scene, name, made), 20, f"type {made}")  # type: ignore[misc]
+            await wait_for(lambda name=name, made=made: _type_is(scene, name, made), what=f"type {made}")  # type: ignore[misc]
             assert (await scene.token(f"{name}-login")).serial == 2
         await scene.ready("pull")
         await scene.ready("charts", kind=ARGO_SECRETS)

@@ -8,7 +8,7 @@ from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership.conflicts import ADOPT, kind_of, owner_reference, refused
 from tests.cluster.scene import Scene
 
-COLLECTED = 45.0
+COLLECTED = 90.0
 MAKE = {"Secret": ecr_secret, "ArgoHelmRepoSecret": argo_secret}
 PAIRS = {
     "ss": ("Secret", "Secret"),

@@ -12,7 +12,7 @@ from tests.cluster.scene import ARGO_STATUS_WRITE, STATUS_WRITE, Scene
 NAMES = ("left", "edited", "deleted", "renamed", "charts")
 LOGINS = ("left-login", "edited-login", "deleted-login", "renamed-new", "charts-login", "new-login")
 SPOILED = {".dockerconfigjson": "eyJhdXRocyI6e319"}
-LIFE = 8
+LIFE = 18
 
 
 def _kind(name: str) -> Resource:
@@ -23,7 +23,7 @@ async def _is_suspended(scene: Scene, name: str) -> bool:
     return bool((await scene.resource(name)).get("status", {}).get("phase") == "Suspended")
 
 
-async def _suspended(scene: Scene, name: str, ready: tuple[str, str], within: float = 10) -> Json:
+async def _suspended(scene: Scene, name: str, ready: tuple[str, str]) -> Json:
     """Wait until a resource reports that it is suspended, and whether its Secret is Ready."""
 
     async def so() -> Json | None:
@@ -31,7 +31,7 @@ async def _suspended(scene: Scene, name: str, ready: tuple[str, str], within: fl
         told = (resource["status"]["phase"], reading.verdict(resource, "Ready"))
         return resource if told == ("Suspended", ready) and reading.is_current(resource) else None
 
-    return await wait_for(so, within, f"{name} Suspended, Ready {ready}")
+    return await wait_for(so, what=f"{name} Suspended, Ready {ready}")
 
 
 async def _suspend_all(scene: Scene, *, suspend: bool) -> None:
@@ -60,7 +60,7 @@ async def test_while_suspended_nothing_is_refreshed_repaired_or_deleted_and_resu
         for name in NAMES:
             await _suspended(scene, name, ("True", "Refreshed"))
         await scene.create(ecr_secret("new", suspend=True))
-        await wait_for(lambda: _is_suspended(scene, "new"), 20, "phase Suspended")
+        await wait_for(lambda: _is_suspended(scene, "new"), what="phase Suspended")
         scene.mark()
         await _disturb(scene)
         left = await scene.secret("left-login")

@@ -111,13 +111,6 @@ async def _written_at(scene: Scene, secret: Json, moment: str | None) -> Json:
     return await scene.api.merge_patch(SECRETS, name, {"metadata": {"annotations": None}}, scene.namespace)
 
 
-async def made_earlier(scene: Scene, secret: Json, age: float = 3600) -> Json:
-    """Create a core Secret as somebody did that many seconds ago, and return it."""
-    return await _written_at(
-        scene, await created_by(scene, "kubectl-create", secret), _utc(time.time() - age)
-    )
-
-
 async def created_by(scene: Scene, manager: str, secret: Json) -> Json:
     """Create a core Secret under the name of a field manager, and return it."""
     path = f"/api/v1/namespaces/{scene.namespace}/secrets"

@@ -28,7 +28,7 @@ _SHARED = ("/etc/ssl/certs", "/etc/pip.conf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image that was built: its files, mounted at `root`, and its metadata's config."""
+    """An image that was built: its files, copied to `root`, and its metadata's config."""
 
     root: Path
     config: Mapping[str, Any]
@@ -52,27 +52,58 @@ class Image:
         return ["unshare", "--mount", "sh", "-ec", script, "image", *arguments]
 
 
+class _Buildah:
+    """buildah with a storage folder of its own; images in `bases` are read from there."""
+
+    def __init__(self, storage: Path, driver: str, bases: Path | None = None) -> None:
+        self._storage = storage
+        options = ["--root", f"{storage}/images", "--runroot", f"{storage}/run", "--storage-driver", driver]
+        shared = ["--storage-opt", f"{driver}.imagestore={bases}"] if bases else []
+        self._command = [str(programs.from_debian("buildah")), *options, *shared]
+
+    def __call__(self, *arguments: str, title: str = "") -> str:
+        environment = {**os.environ, "XDG_RUNTIME_DIR": str(self._storage)}
+        return programs.run([*self._command, *arguments], environment, title)
+
+
 def build(storage: Path) -> Image:
     """Build the Dockerfile into a storage folder of the caller's. Raises LabError."""
     if os.geteuid():
         raise LabError("Building the image without a container engine needs root.")
-    program = programs.from_debian("buildah")
-    base = _base(programs.from_debian("debootstrap"))
-
-    def buildah(*arguments: str, title: str = "") -> str:
-        options = ["--root", f"{storage}/root", "--runroot", f"{storage}/run", "--storage-driver", "vfs"]
-        environment = {**os.environ, "XDG_RUNTIME_DIR": str(storage)}
-        return programs.run([str(program), *options, *arguments], environment, title)
-
-    scratch = buildah("from", "scratch", title="The image: building the Dockerfile")
-    buildah("add", "--quiet", scratch, str(base), "/")
-    buildah("commit", "--quiet", scratch, _BASE)
+    driver, bases = _base_images()
+    buildah = _Buildah(storage, driver, bases)
     volumes = [f"--volume={path}:{path}:ro" for path in _SHARED if Path(path).exists()]
+    root = storage / "root"
     options = ("--isolation=chroot", "--pull-never", f"--build-arg=BASE={_BASE}", *volumes)
-    buildah("bud", *options, "-t", _IMAGE, str(ROOT))
-    container = buildah("from", "--pull-never", _IMAGE)
+    output = ("--output", f"type=local,dest={root}", "-t", _IMAGE)
+    buildah("bud", *options, *output, str(ROOT), title="The image: building the Dockerfile")
+    root.chmod(0o755)
     config = json.loads(buildah("inspect", "--type", "image", _IMAGE))["OCIv1"]["config"]
-    return Image(root=Path(buildah("mount", container)), config=config)
+    return Image(root=root, config=config)
+
+
+def _base_images() -> tuple[str, Path]:
+    """Return a storage driver and a folder of images with the base, moved there only when it is whole."""
+    base = _base(programs.from_debian("debootstrap"))
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=base.parent) as folder:
+        driver = _driver(Path(folder))
+        target = cache_folder("base", f"{_SUITE}-{driver}")
+        if not target.is_dir():
+            buildah = _Buildah(Path(folder), driver)
+            scratch = buildah("from", "scratch", title="The image's base: as an image")
+            buildah("add", "--quiet", scratch, str(base), "/")
+            buildah("commit", "--quiet", "--rm", scratch, _BASE)
+            shutil.move(f"{folder}/images", target)
+    return driver, target
+
+
+def _driver(folder: Path) -> str:
+    """Return how layers are stored: mounted over each other, or copied where the kernel refuses that."""
+    try:
+        _Buildah(folder, "overlay")("info")
+    except LabError:
+        return "vfs"
+    return "overlay"
 
 
 def _base(debootstrap: Path) -> Path:

@@ -8,7 +8,6 @@ the same for any library, and with no rights on this machine's own resolver. Wha
 answer, threads included, is its own.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,13 +52,9 @@ async def aws_by_name(
         seconds: until these fail.
     """
     authority = Authority()
-    certificate, key = authority.serving(*hosts)
-    (folder / "server.pem").write_bytes(certificate + key)
     (folder / "ca.pem").write_bytes(authority.certificate)
     (folder / ASKED).touch()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    async with LocalAws(tls=context) as aws:
+    async with LocalAws(tls=authority.server_context(*hosts)) as aws:
         module = _MODULE.format(
             suffixes=_SUFFIXES,
             slow=tuple(slow),
@@ -68,11 +63,5 @@ async def aws_by_name(
             port=int(aws.url.rpartition(":")[2]),
         )
         (folder / "sitecustomize.py").write_text(module)
-        yield (
-            aws,
-            {
-                "PYTHONPATH": str(folder),
-                "AWS_CA_BUNDLE": str(folder / "ca.pem"),
-                "AWS_ENDPOINT_URL": None,
-            },
-        )
+        authority_file = str(folder / "ca.pem")
+        yield aws, {"PYTHONPATH": str(folder), "AWS_CA_BUNDLE": authority_file, "AWS_ENDPOINT_URL": None}

@@ -1,0 +1,47 @@
+"""Users of a scene's namespace, with all rights or some."""
+
+from pathlib import Path
+
+from lab.api import Json
+from tests.cluster.scene import Scene
+
+GROUP = "ecr.mobb.redhat.com"
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def rule(group: str, resources: list[str], *verbs: str) -> Json:
+    """Make a rule."""
+    return {"apiGroups": [group], "resources": resources, "verbs": list(verbs)}
+
+
+VIEW = rule(GROUP, ["secrets", "argohelmreposecrets"], "get", "list", "watch")
+
+
+async def allow(scene: Scene, user: str, *rules: Json, name: str = "allowed") -> None:
+    """Allow a user what the rules say, in the scene's namespace, by a Role and a RoleBinding of one name."""
+    place: Json = {"apiVersion": f"{_RBAC}/v1", "metadata": {"name": name}}
+    subject = {"apiGroup": _RBAC, "kind": "User", "name": user}
+    role = {"apiGroup": _RBAC, "kind": "Role", "name": name}
+    await scene.api.apply({**place, "kind": "Role", "rules": list(rules)}, scene.namespace)
+    binding = {**place, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]}
+    await scene.api.apply(binding, scene.namespace)
+
+
+async def disallow(scene: Scene, name: str = "allowed") -> None:
+    """Take away what was allowed under a name."""
+    path = f"/apis/{_RBAC}/v1/namespaces/{scene.namespace}/rolebindings/{name}"
+    await scene.api.request("DELETE", path)
+
+
+async def user(scene: Scene, name: str, *rules: Json) -> Path:
+    """Make a user with these rights in the scene's namespace alone; return the kubeconfig."""
+    known_as = f"{name}-{scene.namespace}"
+    await allow(scene, known_as, *rules, name=known_as)
+    return scene.plane.write_kubeconfig(known_as, namespace=scene.namespace)
+
+
+def admin(scene: Scene) -> Path:
+    """Write a kubeconfig with all rights, whose context is the scene's namespace."""
+    return scene.plane.write_kubeconfig(
+        f"admin-of-{scene.namespace}", groups=("system:masters",), namespace=scene.namespace
+    )

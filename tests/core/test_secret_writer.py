@@ -1,0 +1,72 @@
+"""Another form of the Secret: made anew with the token that there is, or left as it was."""
+
+# ruff: noqa: S106 - forms of Secrets
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+
+from tests.builders import cases, host, permanent
+from tests.core.world import DUE, LIFE, World
+from tests.fakes import settle
+
+WEST: Final = host(region="eu-west-1")
+APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
+
+
+@pytest.fixture
+async def idle() -> World:
+    return World(life=LIFE)
+
+
+@pytest.fixture
+async def world(idle: World) -> AsyncIterator[World]:
+    async with idle.working():
+        yield idle
+
+
+@cases(
+    "form, keys",
+    {"config.json": ("config.json", {"config.json"}), "basic-auth": ("basic-auth", {"username", "password"})},
+)
+async def test_another_format_makes_the_secret_anew_without_a_call_to_aws(
+    world: World, form: str, keys: set[str]
+) -> None:
+    of = await world.change(await world.apply(), secret_format=form)
+    assert world.condition(of) == ("True", "Refreshed")
+    assert world.secrets.manifests["web-pull"]["data"].keys() == keys
+    assert world.secrets.calls == [APPLY, APPLY, DELETE, APPLY]
+    assert len(world.aws.asked) == 1
+
+
+async def test_a_format_that_admission_refuses_leaves_the_login_in_the_former_one(world: World) -> None:
+    of = await world.apply()
+    before = world.secrets.manifests["web-pull"]["data"]
+    world.secrets.refused_type = "kubernetes.io/basic-auth"
+    of = await world.change(of, secret_format="basic-auth")
+    assert world.condition(of, "Refreshed") == ("False", "KubernetesRefused")
+    assert ("team", "web-pull") in world.secrets.metadata
+    assert world.secrets.manifests["web-pull"]["data"] == before
+    world.queue.schedule_now(of.key)
+    await world.clock.advance(29)
+    assert world.secrets.calls.count(DELETE) == 1
+    for _ in range(3):
+        await world.clock.advance(DUE)
+        assert world.expiry() > world.clock.now()
+    assert len(world.aws.asked) <= 5
+
+
+async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> None:
+    two: dict[str, Any] = {"additional_registries": [WEST]}
+    async with idle.working():
+        of = await idle.apply(**two)
+    status = idle.status(of)
+    idle.restart()
+    idle.show_secret()
+    idle.aws.failing["eu-west-1"] = permanent()
+    idle.see(generation=2, status=status, secret_format="config.json", **two)
+    async with idle.working():
+        await settle()
+    assert WEST in base64.b64decode(idle.secrets.manifests["web-pull"]["data"]["config.json"]).decode()

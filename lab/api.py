@@ -4,6 +4,7 @@ Objects travel as the plain JSON of the API. Kinds are looked up in the server's
 manifest can be applied.
 """
 
+import asyncio
 import functools
 import io
 import json
@@ -26,6 +27,7 @@ from lab.waiting import wait_for
 Json = dict[str, Any]
 
 _LIMIT = aiohttp.ClientTimeout(total=30)
+_MOST_WAITS = 10  # as client-go
 _GROUP = "ecr.mobb.redhat.com"
 
 
@@ -97,17 +99,25 @@ class Api:
     ) -> Json:
         """Send one request and return the answer; bytes are sent as they are, anything else as JSON.
 
-        Raises ApiError for any status of 400 or more.
+        Waits, as client-go does, where the API server asks for it by 429 and Retry-After: of a kind that was
+        just made it may not have the list yet. Raises ApiError for any other status of 400 or more.
         """
         # aiohttp warns about large bodies that are plain bytes.
         raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        data = None if raw is None else io.BytesIO(raw)
-        headers = {"Content-Type": content_type} if data else {}
-        async with self._session.request(method, path, data=data, headers=headers, params=query) as answer:
-            text = (await answer.read()).decode(errors="replace")
-            if not answer.ok:
-                raise _error(answer.status, text)
-        return _parsed(text)
+        headers = {"Content-Type": content_type} if raw is not None else {}
+        for _ in range(_MOST_WAITS):
+            data = None if raw is None else io.BytesIO(raw)
+            async with self._session.request(
+                method, path, data=data, headers=headers, params=query
+            ) as answer:
+                text = (await answer.read()).decode(errors="replace")
+                if answer.ok:
+                    return _parsed(text)
+                pause = answer.headers.get("Retry-After")
+                if answer.status != HTTPStatus.TOO_MANY_REQUESTS or pause is None:
+                    break
+            await asyncio.sleep(float(pause))
+        raise _error(answer.status, text)
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         """Return one object. Raises ApiError 404 when there is none."""

@@ -1,5 +1,7 @@
 """skopeo and Helm with the logins that the generated Secrets hold, against a real registry."""
 
+# ruff: noqa: S106 - forms of Secrets
+
 import base64
 import contextlib
 import json
@@ -158,3 +160,29 @@ async def test_one_secret_opens_registries_of_several_regions_and_nothing_else(
         login_file.write_text(json.dumps({"auths": auths}))
         with refused(skopeo.registry, "unknown"):
             await skopeo.push(app, f"{host}/app:1", login_file)
+
+
+async def test_each_form_logs_in_and_so_does_a_login_that_is_copied(
+    scene: Scene, skopeo: Skopeo, helm: Helm, tmp_path: Path
+) -> None:
+    await scene.create(
+        ecr_secret("config", secret_format="config.json"),
+        ecr_secret("basic", secret_format="basic-auth"),
+        ecr_secret("west", region="eu-west-1"),
+    )
+    app, login_file = image(tmp_path / "image"), tmp_path / "config.json"
+    async with scene.operator():
+        await scene.ready("config", "basic", "west")
+        login_file.write_text(reading.decoded(await scene.secret("config-login"))["config.json"])
+        await skopeo.push(app, f"{EAST}/app:1", login_file)
+        basic = reading.decoded(await scene.secret("basic-login"))
+        await helm.login(EAST, basic["username"], basic["password"])
+        # As if West were a registry of others.
+        other = {"metadata": {"name": "other"}, "apiVersion": "v1", "kind": "Secret"}
+        theirs = {key: (await scene.secret("west-login"))[key] for key in ("type", "data")}
+        await scene.create(other | theirs, ecr_secret("both", include_logins_from=[{"name": "other"}]))
+        await scene.ready("both")
+        login_file.write_text(reading.decoded(await scene.secret("both-login"))[".dockerconfigjson"])
+    for host in (EAST, WEST):
+        await skopeo.push(app, f"{host}/app:2", login_file)
+        await skopeo.pull(f"{host}/app:2", tmp_path / host, login_file)

@@ -1,9 +1,10 @@
 """What is watched, and in which order: an informer for each collection of each namespace served."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from ecr_operator.api.kinds import KINDS
 from ecr_operator.core.cache import Cache
@@ -13,7 +14,7 @@ from ecr_operator.core.ports import Clock
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
 from ecr_operator.kube.client import KubeClient
-from ecr_operator.kube.informer import Informer
+from ecr_operator.kube.informer import Informer, Store
 from ecr_operator.links.plan import SELECTOR
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
@@ -100,12 +101,15 @@ class Watches:
         ).run()
 
     async def _watch_all_accounts(self, namespace: str) -> None:
-        """Only where a resource links to all: their names, as metadata."""
-        await self._links.all_accounts.watched(namespace).wait()
-        path = paths.service_accounts(namespace)
+        """While a resource links to all: their names, as metadata."""
+        accounts, path = self._links.all_accounts, paths.service_accounts(namespace)
         heartbeat = self._heartbeat(f"{path} for links to all", path, needed=False)
-        store = self._links.all_accounts.store(namespace)
-        await Informer(self._client, path, store, self._clock, metadata_only=True, heartbeat=heartbeat).run()
+        while True:
+            await accounts.watched(namespace).wait()
+            async with self._watching(path, accounts.store(namespace), heartbeat):
+                while accounts.is_wanted(namespace):
+                    await self._clock.sleep(_LINGER)
+            accounts.ended(namespace)
 
     async def _watch_named(self, source: str, namespace: str) -> None:
         """While a resource names such an object, watch all of the kind as metadata; few are kept."""
@@ -114,21 +118,26 @@ class Watches:
         heartbeat = self._heartbeat(f"{path} for identities", path, needed=False)
         while True:
             await demand.on.wait()
-            store = self._named.store(source, namespace)
-            informer = Informer(
-                self._client, path, store, self._clock, metadata_only=True, heartbeat=heartbeat
-            )
-            watching = asyncio.create_task(informer.run(), name=f"identities {path}")
             try:
-                while demand.on.is_set():
-                    await demand.off.wait()
-                    # A resource may come and go: a list of all objects is not for each of its turns.
-                    await self._clock.sleep(_LINGER)
+                async with self._watching(path, self._named.store(source, namespace), heartbeat):
+                    while demand.on.is_set():
+                        await demand.off.wait()
+                        # A resource may come and go: a list of all objects is not for each of its turns.
+                        await self._clock.sleep(_LINGER)
             finally:
-                watching.cancel()
-                await asyncio.wait((watching,))
-                heartbeat.rest()
                 self._named.ended(source, namespace)
+
+    @asynccontextmanager
+    async def _watching(self, path: str, store: Store[Any], heartbeat: Heartbeat) -> AsyncIterator[None]:
+        """Watch metadata meanwhile."""
+        informer = Informer(self._client, path, store, self._clock, metadata_only=True, heartbeat=heartbeat)
+        watching = asyncio.create_task(informer.run(), name=f"{path} as metadata")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait((watching,))
+            heartbeat.rest()
 
     def _secrets(self, namespace: str) -> Informer:
         return Informer(

@@ -1,6 +1,6 @@
 """The names of all ServiceAccounts, for resources that link to `name: "*"`.
 
-Invariant: nothing is watched or listed before a resource links to all; a name is known only while the watch
+Invariant: nothing is watched or listed unless a resource links to all; a name is known only while the watch
 shows it. Leaves out: what is linked, which the labelled ServiceAccounts show (state).
 """
 
@@ -15,6 +15,7 @@ import structlog
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
+from ecr_operator.core.identity_watch import Demand
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import kubernetes_retry_delay
 from ecr_operator.links.state import MOST_NAMES, ServiceAccounts
@@ -55,7 +56,7 @@ class AllAccounts:
         self._names: defaultdict[str, set[str]] = defaultdict(set)
         self._reported: set[str] = set()  # those of which the log says that they have too many
         self._errors: dict[str, OperatorError] = {}
-        self._wanted = {scope: asyncio.Event() for scope in scopes}
+        self._wanted = {scope: Demand() for scope in scopes}
         self._watched = {scope: asyncio.Event() for scope in scopes}
 
     def watched(self, scope: str) -> asyncio.Event:
@@ -68,7 +69,19 @@ class AllAccounts:
 
     def want(self, namespace: str) -> None:
         """A resource of a namespace links to all."""
-        self._wanted[self._scope(namespace)].set()
+        self._wanted[self._scope(namespace)].change(needed=True)
+
+    def is_wanted(self, scope: str) -> bool:
+        """Whether a resource still links to all."""
+        return bool(self._cache.linking_all(scope))
+
+    def ended(self, scope: str) -> None:
+        """The watch of a scope has ended, as no resource links to all any more."""
+        self._watched[scope].clear()
+        self.saw_all(scope, ())
+        self._wanted[scope].change(needed=False)
+        if self.is_wanted(scope):
+            self._wanted[scope].change(needed=True)  # by one that has come meanwhile
 
     def names(self, namespace: str) -> set[AccountName]:
         """The ServiceAccounts of a namespace."""
@@ -93,18 +106,20 @@ class AllAccounts:
                 group.create_task(self._check(scope), name=f"all ServiceAccounts {scope}")
 
     async def _check(self, scope: str) -> None:
-        failures = 0
-        await self._wanted[scope].wait()
-        while not self._watched[scope].is_set():
-            try:
-                await self._accounts.any_linked(scope)
-            except OperatorError as error:
-                failures += 1
-                self._set_error(scope, error)
-                await self._clock.sleep(kubernetes_retry_delay(error, failures, self._rng))
-            else:
-                self._set_error(scope, None)
-                self._watched[scope].set()
+        while True:
+            failures = 0
+            await self._wanted[scope].on.wait()
+            while not self._watched[scope].is_set():
+                try:
+                    await self._accounts.any_linked(scope)
+                except OperatorError as error:
+                    failures += 1
+                    self._set_error(scope, error)
+                    await self._clock.sleep(kubernetes_retry_delay(error, failures, self._rng))
+                else:
+                    self._set_error(scope, None)
+                    self._watched[scope].set()
+            await self._wanted[scope].off.wait()
 
     def _set_error(self, scope: str, error: OperatorError | None) -> None:
         before = self._errors.pop(scope, None)

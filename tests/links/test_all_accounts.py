@@ -136,3 +136,21 @@ def test_too_many_are_reported_once_and_only_where_a_resource_links_to_all(world
             for number in range(2005):
                 store.changed(service_account(f"a{number}", namespace=space))
     assert [line["namespace"] for line in logs] == ["team"]
+
+
+async def test_the_watch_is_needed_until_no_resource_links_to_all(world: World) -> None:
+    of = served(world)
+    async with world.working():
+        show(world, "a")
+        everything = world.links.all_accounts
+        await settle()
+        assert everything.watched("").is_set()
+        assert everything.is_wanted("")
+        world.see_deleted(of)
+        assert not everything.is_wanted("")
+        everything.ended("")
+        await settle()
+        assert not everything.watched("").is_set()
+        served(world, uid="another")
+        await world.clock.advance(1)
+        assert everything.watched("").is_set()

@@ -15,9 +15,9 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
+from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
 from ecr_operator.core.queue import DeadlineQueue
@@ -148,7 +148,7 @@ class Operator:
         self._queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
             self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
         )
-        self._named = IdentityWatch(issuer.basis, settings.namespaces, self._named_changed)
+        self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._cache = Cache(
             self._queue.schedule_now,
             self._removed,

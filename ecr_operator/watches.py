@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from ecr_operator.api.kinds import KINDS
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.identity_watch import SOURCES, IdentityWatch
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
+from ecr_operator.core.named_objects import SOURCES, NamedObjects
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
@@ -45,7 +45,7 @@ class Watches:
         namespaces: Sequence[str],
         cache: Cache,
         links: LinkReconciler,
-        named: IdentityWatch,
+        named: NamedObjects,
         clock: Clock,
         metrics: Metrics,
         probes: Probes,

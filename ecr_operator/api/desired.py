@@ -83,7 +83,7 @@ class Desired:
         argo: for an ArgoHelmRepoSecret only.
         includes: Secrets whose logins are copied; None where the spec's are not valid: the copied ones stay.
         links: service accounts to link the Secret to; None where the spec's are not valid.
-        invalid_fields: fields that are not valid; `core.invalid_fields` has those that are kept.
+        invalid_fields: fields that are not valid; `core.kept_fields` has those that are kept.
         unusable: why no client can use the login, though it is written; None if one can.
         hint: what to know of a login that can be used; empty for nothing.
         refresh_requested: the request for a fresh token that the Secret is to carry as answered.

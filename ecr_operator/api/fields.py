@@ -1,7 +1,7 @@
 """The fields of a spec that are not needed to know its login, each judged by itself.
 
 Invariant: what is wrong with one is a Problem, and the others are used. Leaves out: types and sizes
-(parsing), and what takes the place of a field that is not valid (core.invalid_fields).
+(parsing), and what takes the place of a field that is not valid (core.kept_fields).
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import parse_registry, token_source
 from ecr_operator.api.text import MOST_ENTRIES, excerpt, intern_text
 from ecr_operator.api.token import TokenSource
-from ecr_operator.api.usable_keys import docker_problem
+from ecr_operator.api.usable_registry_keys import docker_problem
 
 # The first is the default.
 _CHOICES: Final = {
@@ -43,13 +43,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong with single fields, and which of them keep what the generated Secret has."""
+    """What is wrong with single fields, and the fields whose values are not used."""
 
     problems: list[Problem] = field(default_factory=list)
     invalid_fields: set[str] = field(default_factory=set)
 
     def add(self, fields: Iterable[str], message: str, reason: Reason = Reason.INVALID_SPEC) -> None:
-        """Note a problem, and the fields that keep their last valid value."""
+        """Note a problem, and the fields whose values are not used."""
         self.problems.append(Problem(reason=reason, message=message))
         self.invalid_fields.update(fields)
 

@@ -44,7 +44,7 @@ from ecr_operator.api.text import (
     remaining_bytes,
 )
 from ecr_operator.api.token import TokenSource
-from ecr_operator.api.usable_keys import argo_hint, argo_problem, docker_problem
+from ecr_operator.api.usable_registry_keys import argo_hint, argo_problem, docker_problem
 
 # Without a valid value of one of these, or of the registry or URL, the login can't be known.
 _LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")

@@ -2,7 +2,7 @@
 
 Invariants: a region that this module returns is one safe DNS label, so it may enter a host name. Messages
 name the host alone, since a key may hold a login (`https://user:token@host`).
-Leaves out: whether any client finds the key (usable_keys), and which hosts are allowed (tenancy).
+Leaves out: whether any client finds the key (usable_registry_keys), and which hosts are allowed (tenancy).
 """
 
 import re

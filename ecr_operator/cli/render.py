@@ -23,7 +23,7 @@ from ecr_operator.api.text import excerpt
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.cli.output import CommandError, Terminal, printable
 from ecr_operator.core import outcomes
-from ecr_operator.core.invalid_fields import KEPT_FIELDS
+from ecr_operator.core.kept_fields import KEPT_FIELDS
 from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import Clock, TokenIssuer
 from ecr_operator.settings.commands import Render

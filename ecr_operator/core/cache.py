@@ -17,8 +17,8 @@ from ecr_operator.api.identity import Identity
 from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
-from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.indexes import AgeIndex, NamespaceLimit
+from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
 
@@ -47,7 +47,7 @@ class Cache:
         self,
         enqueue: Callable[[ResourceKey], None],
         gone: Callable[[ResourceState], None],
-        named: IdentityWatch,
+        named: NamedObjects,
         *,
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,

@@ -1,8 +1,9 @@
 """The logins that `include_logins_from` copies from other Secrets of the namespace.
 
 Invariant: they are held only while one Secret is written or compared, and reach no message. Of a login only
-what clients read is copied, so that no entry can make the others unreadable. A resource's Secrets are read at
-most every 5 s, whoever changes them. Leaves out: the write (secret_writer).
+what clients read is copied, so that no entry can make the others unreadable. Changes of a resource's Secrets
+cause a read at most every 5 s, whoever makes them; a changed list and each write of the generated Secret read
+them too. Leaves out: the write (secret_writer).
 """
 
 import json
@@ -19,8 +20,8 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import host_in
 from ecr_operator.api.text import LONGEST_TEXT, base64_in, mapping_in, one_line
 from ecr_operator.core import outcomes
-from ecr_operator.core.identity_watch import IdentityWatch, version_of
 from ecr_operator.core.manifest import DOCKER_KEY, DOCKER_TYPE, MANAGED_BY, MANAGER
+from ecr_operator.core.named_objects import NamedObjects, version_of
 from ecr_operator.core.ports import Clock, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result
@@ -65,7 +66,7 @@ class IncludedLogins:
         clock: monotonic time.
     """
 
-    def __init__(self, secrets: SecretStore, watch: IdentityWatch, clock: Clock) -> None:
+    def __init__(self, secrets: SecretStore, watch: NamedObjects, clock: Clock) -> None:
         self._secrets = secrets
         self._watch = watch
         self._clock = clock
@@ -116,7 +117,7 @@ class IncludedLogins:
         return included
 
     async def read_own(self, present: SecretView) -> Mapping[str, Any] | None:
-        """The resource's own Secret; None where it is gone, or must not be read: its token is renewed then.
+        """The resource's own Secret; None where it is gone or may not be read: nothing is copied then.
 
         Raises:
             TransientError: it can't be read now.

@@ -1,10 +1,11 @@
 """Reconcile: one pass, from a resource as last seen to its Secret.
 
-In this order: leave a resource that is being deleted to the garbage collector, and one that is suspended as
-it is; keep the last valid value of a field that is not valid (invalid_fields); the cluster admin's limits
-(tenancy_guard); may the Secret be written (ownership), or adopted from v0.6.0 (legacy); gather Facts; keep
-the Secret, or leave it to another writer for a while (decisions); otherwise get its tokens (logins) and write
-it (secret_writer); the outcome in words (outcomes).
+In this order: a resource that is being deleted is left to the garbage collector; the last valid value of a
+field that is not valid (kept_fields); registries that the cluster admin does not allow (tenancy_guard); a
+suspended resource is left as it is; may the Secret be written (ownership), or adopted from v0.6.0 (legacy);
+gather Facts; logins to copy (included_logins); keep the Secret, or leave it to another writer for a while
+(decisions); the admin's other limits; get its tokens (logins) and write it (secret_writer); the outcome in
+words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
@@ -36,7 +37,7 @@ from ecr_operator.core.decisions import (
 )
 from ecr_operator.core.drift import is_as_applied, is_up_to_date
 from ecr_operator.core.included_logins import IncludedLogins
-from ecr_operator.core.invalid_fields import KEPT_FIELDS, with_last_good
+from ecr_operator.core.kept_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins, held_tokens
 from ecr_operator.core.manifest import earliest, generated_data
@@ -145,9 +146,9 @@ class Reconciler:
         secret = await self._secrets.read(known.namespace, known.name) if known else None
         if known and secret and (view := view_secret(secret["metadata"])).owner == known.owner:
             return with_last_good(desired, view, secret)
-        return desired if desired.suspended or await self._has_defaults(state, desired) else None
+        return desired if desired.suspended or await self._may_use_defaults(state, desired) else None
 
-    async def _has_defaults(self, state: ResourceState, desired: Desired) -> bool:
+    async def _may_use_defaults(self, state: ResourceState, desired: Desired) -> bool:
         """Whether defaults may replace fields that are not valid, since there is nothing to keep."""
         if desired.may_use_defaults or not has_legacy_status(state.resource):
             return desired.may_use_defaults
@@ -189,7 +190,7 @@ class Reconciler:
             claim = await self._ownership.claim(state, desired)
             try:
                 if claim.legacy_token:
-                    return await self._adopt(state, resource, desired, claim.legacy_token, claim.view)
+                    return await self._adopt_legacy(state, resource, desired, claim.legacy_token, claim.view)
                 return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
                 state.reread_secret = desired.secret_name
@@ -198,7 +199,7 @@ class Reconciler:
             f"Secret {desired.secret_name} keeps changing while the operator writes it; trying again.",
         )
 
-    async def _adopt(
+    async def _adopt_legacy(
         self,
         state: ResourceState,
         resource: Resource,
@@ -305,7 +306,7 @@ class Reconciler:
         return True
 
     def _failed(self, error: OperatorError, times: TokenTimes | None) -> Result:
-        """The result of an error of Kubernetes, or of the cluster admin's limits."""
+        """The result of an error of Kubernetes, of the identity, or of the cluster admin's limits."""
         outcome = outcomes.failed(error, times)
         return Result(outcome=outcome, error=error, expires_at=self._expiry_if_alive(times))
 

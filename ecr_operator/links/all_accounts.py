@@ -15,7 +15,7 @@ import structlog
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
-from ecr_operator.core.identity_watch import Demand
+from ecr_operator.core.named_objects import Demand
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import kubernetes_retry_delay
 from ecr_operator.links.state import MOST_NAMES, ServiceAccounts
@@ -100,7 +100,7 @@ class AllAccounts:
         return self._errors.get(self._scope(namespace))
 
     async def run(self) -> None:
-        """Wait for the first resource that links to all, and find out whether that is permitted."""
+        """Whenever a first resource links to all, find out whether that is permitted; until cancelled."""
         async with asyncio.TaskGroup() as group:
             for scope in self._wanted:
                 group.create_task(self._check(scope), name=f"all ServiceAccounts {scope}")

@@ -254,7 +254,7 @@ def test_an_invalid_field_is_reported_and_leaves_the_login(field: str, value: An
     assert len(repr(of)) < 20_000, "nothing of it is kept in memory"
 
 
-def test_invalid_fields_are_all_reported() -> None:
+def test_kept_fields_are_all_reported() -> None:
     of = resource(secret_labels={"a": "b c"}, frequency="x")
     assert desired(of).invalid_fields == {"secret_labels", "frequency"}
     assert (desired(of).labels, desired(of).frequency) == ({}, None)

@@ -8,8 +8,8 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
-from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
+from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from tests.builders import (
@@ -41,7 +41,7 @@ class Bench:
         self.cache = Cache(
             self.enqueued.append,
             lambda state: self.removed.append(state.key),
-            IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None),
+            NamedObjects(FakeIssuer(FakeClock()).basis, [""], lambda *_: None),
             most=most,
         )
         self.resources = ResourceStore("Secret", "", self.cache)
@@ -321,7 +321,7 @@ def test_the_older_claimant_is(
 
 def test_a_list_is_stored_whole_before_any_key_is_enqueued() -> None:
     sizes: list[int] = []
-    named = IdentityWatch(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
+    named = NamedObjects(FakeIssuer(FakeClock()).basis, [""], lambda *_: None)
     cache = Cache(lambda _: sizes.append(len(cache)), lambda _: None, named)
     relist(ResourceStore("Secret", "", cache), [raw_resource(name="shop"), raw_resource()])
     assert sizes == [2, 2]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import TokenTimes
-from ecr_operator.api.usable_keys import containers_serves, kubelet_serves
+from ecr_operator.api.usable_registry_keys import containers_serves, kubelet_serves
 from ecr_operator.core.manifest import (
     DOCKER_KEY,
     EXPIRES_AT,

@@ -19,9 +19,9 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
-from ecr_operator.core.identity_watch import IdentityWatch
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
+from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
@@ -89,7 +89,7 @@ class World:
         """Start as a new process does, with nothing in memory."""
         rng = random.Random(7)
         self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
-        self.named = IdentityWatch(self.aws.basis, self._scopes, self._named_changed)
+        self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.cache = Cache(
             self.queue.schedule_now,
             self._removed,

@@ -8,7 +8,7 @@ import pytest
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
-from ecr_operator.core.identity_watch import IdentityWatch
+from ecr_operator.core.named_objects import NamedObjects
 from tests.builders import permanent, relist, transient
 from tests.fakes import FakeClock
 
@@ -34,7 +34,7 @@ class Register:
         self.reads = 0
         self.meanwhile: list[dict[str, Any]] = []
         self.changes: list[tuple[set[Identity], set[str]]] = []
-        self.named = IdentityWatch(
+        self.named = NamedObjects(
             self._read,
             [""],
             lambda identities, keys: self.changes.append((set(identities), {key.name for key in keys})),

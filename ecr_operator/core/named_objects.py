@@ -1,11 +1,11 @@
 """The Secrets and ServiceAccounts that resources name as their AWS identity, or to copy logins from: a watch.
 
 Guarantees: of metadata only; there is a watch only while a resource names one; nothing is kept of other
-objects; a failure of a named object is remembered until the object changes; a Secret with keys is read
-once when it is first seen and once for each change, one Secret at a time, to notice other keys; of an object
-that changes all the time one change in a second is passed on, and no other object waits for that.
-Leaves out: reading them (kube.identity_objects), what permits an identity (aws), and what other
-keys mean (rotation).
+objects; while it is watched, that a named object gives no credentials is remembered until it changes; a
+Secret with keys is read once when it is first seen and once for each change, one Secret at a time, to notice other keys;
+of an object that changes all the time one change in a second is passed on, and no other object waits for that.
+Leaves out: reading them (kube.identity_objects), what permits an identity (aws), and what other keys mean
+(rotation).
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class _Named:
     keys: KeyDigest | None = None
 
 
-class IdentityWatch:
+class NamedObjects:
     """The objects that resources name.
 
     Args:
@@ -102,9 +102,9 @@ class IdentityWatch:
         """Whether the objects of a kind and scope have to be watched."""
         return self._demands[source, scope]
 
-    def store(self, source: str, scope: str) -> "IdentityStore":
+    def store(self, source: str, scope: str) -> "NamedObjectStore":
         """Where the informer of a kind and scope puts what it sees."""
-        return IdentityStore(source, scope, self)
+        return NamedObjectStore(source, scope, self)
 
     def name(self, key: ResourceKey, identity: Identity) -> None:
         """A resource has this identity, and names an object with it perhaps."""
@@ -306,7 +306,7 @@ class IdentityWatch:
             demand.change(needed=self._numbers[place] > 0)
 
 
-class IdentityStore:
+class NamedObjectStore:
     """The named objects of one kind in one scope, as their informer sees them.
 
     Args:
@@ -315,7 +315,7 @@ class IdentityStore:
         objects: where they are kept.
     """
 
-    def __init__(self, source: str, scope: str, objects: IdentityWatch) -> None:
+    def __init__(self, source: str, scope: str, objects: NamedObjects) -> None:
         self._source = source
         self._scope = scope
         self._objects = objects
@@ -346,6 +346,7 @@ class IdentityStore:
 
 
 def _secret_name(namespace: str, name: str) -> _Name:
+    """A Secret to copy logins from: the same watch as of those with AWS keys shows it."""
     return "iam_secret", namespace, name
 
 

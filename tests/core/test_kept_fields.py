@@ -9,7 +9,7 @@ import pytest
 
 from ecr_operator.api.desired import ArgoOptions, Desired, Resource
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.invalid_fields import with_last_good
+from ecr_operator.core.kept_fields import with_last_good
 from ecr_operator.core.manifest import encode, fingerprint, generated_secret
 from ecr_operator.core.secret_view import view_secret
 from tests.builders import (

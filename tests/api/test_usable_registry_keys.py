@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecr_operator.api.usable_keys import (
+from ecr_operator.api.usable_registry_keys import (
     argo_hint,
     argo_problem,
     containers_serves,

@@ -2,8 +2,9 @@
 
 Guarantees: of metadata only; there is a watch only while a resource names one; nothing is kept of other
 objects; while it is watched, that a named object gives no credentials is remembered until it changes; a
-Secret with keys is read once when it is first seen and once for each change, one Secret at a time, to notice other keys;
-of an object that changes all the time one change in a second is passed on, and no other object waits for that.
+Secret with keys is read once when it is first seen and once for each change, one Secret at a time, to notice
+other keys; of an object that changes all the time one change in a second is passed on, and no other object
+waits for that.
 Leaves out: reading them (kube.identity_objects), what permits an identity (aws), and what other keys mean
 (rotation).
 """

@@ -97,7 +97,7 @@ def _recipes(kubernetes: str) -> tuple[gobuild.Recipe, gobuild.Recipe]:
             title=f"Kubernetes {kubernetes}",
             packages={ETCD: "go.etcd.io/etcd/server/v3", API_SERVER: "k8s.io/kubernetes/cmd/kube-apiserver"},
             usually="5 minutes on two processors",
-            about=2_100,
+            about=2_300,
         ),
         build(
             title=f"Kubernetes {kubernetes}",

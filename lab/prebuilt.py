@@ -23,7 +23,7 @@ from lab import gobuild
 from lab.processes import LabError
 from lab.progress import Step, follow, say
 
-# From envtest-releases.yaml of kubernetes-sigs/controller-tools. By version and platform.
+# By version and platform, from a published copy of envtest-releases.yaml of kubernetes-sigs/controller-tools.
 _SHA512 = {
     ("1.36.2", "linux-amd64"): (
         "ea743186c8a799f5cf8faf16969f86189d003cb7d130e0ac4b58789f1e5748dc"

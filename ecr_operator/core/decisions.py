@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ecr_operator.api.desired import Desired, Resource
-from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.api.outcome import Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import has_first_login, is_intact, times_if_whole
@@ -26,8 +26,6 @@ from ecr_operator.core.schedule import (
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.token_state import GatheredTokens
-
-LABEL_RECHECK = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,18 +200,6 @@ def reason_of_write(facts: Facts) -> Reason:
     if facts.present and not (owner and owner.uid == facts.desired.uid):
         return Reason.ADOPTED
     return Reason.REPAIRED if facts.was_up_to_date else Reason.REFRESHED
-
-
-def report_label(desired: Desired, view: SecretView, result: Result, outcome: Outcome) -> Result:
-    """The result for a Secret whose label an admission webhook or policy overwrites: no watch shows it.
-
-    The token in it is renewed like any other, and it is read every 30 s.
-    """
-    if outcome.succeeded:
-        report = outcomes.label_contested(desired, view.times)
-        return replace(result, outcome=report, requeue_after=LABEL_RECHECK)
-    again = LABEL_RECHECK if result.requeue_after is None else min(result.requeue_after, LABEL_RECHECK)
-    return replace(result, requeue_after=again)
 
 
 def without_expired(facts: Facts, gathered: GatheredTokens) -> GatheredTokens:

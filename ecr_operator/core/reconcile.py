@@ -18,7 +18,7 @@ from ecr_operator.api.errors import ForeignSecretError, OperatorError, StaleObje
 from ecr_operator.api.outcome import Reason, TokenTimes
 from ecr_operator.api.text import base64_in, parse_time
 from ecr_operator.api.token import RegistryToken
-from ecr_operator.core import outcomes
+from ecr_operator.core import outcomes, overwritten_label
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.decisions import (
     Facts,
@@ -30,7 +30,6 @@ from ecr_operator.core.decisions import (
     must_check_resource,
     partly_refreshed,
     reason_of_write,
-    report_label,
     was_up_to_date,
     without_expired,
     without_token,
@@ -44,7 +43,7 @@ from ecr_operator.core.manifest import earliest, generated_data
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.rotation import Rotation
-from ecr_operator.core.schedule import LABEL_LIMIT, REPAIR_LIMIT, is_alive
+from ecr_operator.core.schedule import REPAIR_LIMIT, is_alive
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
@@ -180,7 +179,8 @@ class Reconciler:
             # Of many resources that name one Secret the oldest two look again; the others when it changes.
             again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
             return Result(outcome=outcomes.failed(error, None), requeue_after=again)
-        return self._report_overwritten_label(state, desired, result)
+        view = self._named_secret(desired)
+        return overwritten_label.report(state, desired, view, result, self._clock.monotonic())
 
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
@@ -242,7 +242,9 @@ class Reconciler:
             first_pass=first_pass,
             was_up_to_date=was_up_to_date(state, resource, self._clock.monotonic()),
             rotation_due=self._rotation.is_due(state),
-            label_check_due=self._note_label_attempt(state, present) if present and up_to_date else False,
+            label_check_due=present is not None
+            and up_to_date
+            and overwritten_label.note_attempt(state, present, self._clock.monotonic()),
             include_due=self._included.wait(state, desired) == 0,
             repairs=state.repairs,
             now=self._clock.now(),
@@ -340,23 +342,6 @@ class Reconciler:
             hint=outcomes.hint(desired, self._cache.twin(resource)) if desired else "",
         )
         return replace(result, outcome=outcome)
-
-    def _report_overwritten_label(self, state: ResourceState, desired: Desired, result: Result) -> Result:
-        """The result, unless an admission webhook overwrites the label of the Secret."""
-        view = self._named_secret(desired)
-        if view is None or view.labelled or result.outcome is None or result.pending:
-            return result
-        if result.refreshed:
-            state.label_repairs = LABEL_LIMIT.note(state.label_repairs, self._clock.monotonic())
-        return report_label(desired, view, result, result.outcome)
-
-    def _note_label_attempt(self, state: ResourceState, present: SecretView) -> bool:
-        """Whether to write the label again, noted as an attempt; not in the first pass of a term."""
-        now = self._clock.monotonic()
-        if present.labelled or LABEL_LIMIT.wait(state.label_repairs, now):
-            return False
-        state.label_repairs = LABEL_LIMIT.note(state.label_repairs, now)
-        return state.reconciled is not None
 
     def _named_secret(self, desired: Desired) -> SecretView | None:
         return self._cache.secret(desired.key.namespace, desired.secret_name)

@@ -60,8 +60,6 @@ class RepairLimit:
 
 
 REPAIR_LIMIT: Final = RepairLimit(window=60.0, at_once=6)
-# Whether a label that an admission webhook overwrites stays by now is tried this often.
-LABEL_LIMIT: Final = RepairLimit(window=600.0, at_once=1)
 
 
 def refresh_deadline(times: TokenTimes, frequency: timedelta | None, seed: str) -> datetime:

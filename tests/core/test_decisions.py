@@ -1,12 +1,10 @@
 """Decisions: what a pass decides from the facts that it has gathered."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.decisions import (
-    LABEL_RECHECK,
     Facts,
     accepts,
     answers_request,
@@ -15,12 +13,11 @@ from ecr_operator.core.decisions import (
     keep,
     must_check_resource,
     reason_of_write,
-    report_label,
     was_up_to_date,
 )
 from ecr_operator.core.schedule import Repairs, refresh_deadline, spread_overdue
 from ecr_operator.core.secret_view import SecretView, view_secret
-from ecr_operator.core.state import ResourceState, Result, spec_version
+from ecr_operator.core.state import ResourceState, spec_version
 from tests.builders import (
     HOST,
     HOUR,
@@ -29,7 +26,6 @@ from tests.builders import (
     desired,
     foreign_metadata,
     host,
-    outcome,
     resource,
     secret_metadata,
     times,
@@ -245,16 +241,3 @@ def test_a_spec_counts_as_reconciled(
 def test_the_first_login_is_ours(present: SecretView | None, applied: Any, *, expected: bool) -> None:
     state = ResourceState(OF, applied=applied)
     assert has_first_login_of_ours(state, desired(OF), present) is expected
-
-
-def test_report_label_replaces_a_success_and_leaves_a_failure() -> None:
-    settled = Result(outcome=outcome(), refresh_at=NOW + HOUR)
-    assert settled.outcome is not None
-    reported = report_label(desired(OF), view(OF), settled, settled.outcome)
-    assert reported.outcome is not None
-    assert reported.outcome.reason is Reason.FIELDS_CONTESTED
-    assert (reported.requeue_after, reported.refresh_at) == (LABEL_RECHECK, NOW + HOUR)
-    failed = outcome(Reason.ACCESS_DENIED)
-    for after, expected in ((None, LABEL_RECHECK), (5.0, 5.0), (300.0, LABEL_RECHECK)):
-        result = replace(settled, outcome=failed, requeue_after=after)
-        assert report_label(desired(OF), view(OF), result, failed) == replace(result, requeue_after=expected)

@@ -14,7 +14,6 @@ from ecr_operator.api.duration import parse_go_duration
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import TokenTimes
 from ecr_operator.core.schedule import (
-    LABEL_LIMIT,
     REPAIR_LIMIT,
     Repairs,
     is_alive,
@@ -242,8 +241,3 @@ def test_six_repairs_within_a_minute_are_allowed_and_no_more_are_remembered() ->
 def test_an_object_is_contested_until_two_windows_after_its_last_repair() -> None:
     found = [REPAIR_LIMIT.is_contested(*each) for each in (((), 0), (repaired(0), 119), (repaired(0), 120))]
     assert found == [False, True, False]
-
-
-def test_a_label_is_tried_every_ten_minutes() -> None:
-    tried = LABEL_LIMIT.note((), 0)
-    assert (LABEL_LIMIT.wait(tried, 1), LABEL_LIMIT.wait(tried, 600)) == (599, 0)

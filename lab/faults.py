@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,15 +11,15 @@ from aiohttp import web
 
 
 @dataclass(slots=True, kw_only=True)
-class Fault:
+class Fault(ABC):
     """One thing that goes wrong, `times` times or, with None, until cleared."""
 
     kind: str
     times: int | None = None
 
+    @abstractmethod
     def fits(self, call: Any) -> bool:
         """Whether this call is one that it is meant for."""
-        raise NotImplementedError
 
     def hits(self, call: Any) -> bool:
         """Whether it hits this call; counts it if so."""

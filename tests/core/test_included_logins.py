@@ -4,8 +4,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
@@ -16,21 +15,9 @@ from tests.builders import HOST, foreign_metadata, transient
 from tests.core.world import World
 from tests.fakes import settle
 
-LIFE: Final = timedelta(minutes=12)
 HUB: Final = "https://index.docker.io/v1/"
 LOGIN: Final = {"username": "me", "password": "pw", "auth": base64.b64encode(b"me:pw").decode()}
 INCLUDES: Final = [{"name": "hub"}]
-
-
-@pytest.fixture
-async def idle() -> World:
-    return World(life=LIFE)
-
-
-@pytest.fixture
-async def world(idle: World) -> AsyncIterator[World]:
-    async with idle.working():
-        yield idle
 
 
 def put(

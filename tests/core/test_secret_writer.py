@@ -3,28 +3,14 @@
 # ruff: noqa: S106 - forms of Secrets
 
 import base64
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import pytest
-
 from tests.builders import cases, host, permanent
-from tests.core.world import DUE, LIFE, World
+from tests.core.world import DUE, World
 from tests.fakes import settle
 
 WEST: Final = host(region="eu-west-1")
 APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
-
-
-@pytest.fixture
-async def idle() -> World:
-    return World(life=LIFE)
-
-
-@pytest.fixture
-async def world(idle: World) -> AsyncIterator[World]:
-    async with idle.working():
-        yield idle
 
 
 @cases(

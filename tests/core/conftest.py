@@ -1,0 +1,20 @@
+"""A cluster in memory whose tokens last 12 minutes; `idle` without workers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.core.world import LIFE, World
+
+
+@pytest.fixture
+async def idle() -> World:
+    """Without workers: a test starts them."""
+    return World(life=LIFE)
+
+
+@pytest.fixture
+async def world(idle: World) -> AsyncIterator[World]:
+    """With workers."""
+    async with idle.working():
+        yield idle

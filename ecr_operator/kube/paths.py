@@ -6,7 +6,7 @@ An empty name would turn a delete into a deletecollection, and `..` would reach 
 import re
 from typing import Final
 
-from ecr_operator.api.kinds import GROUP, PLURALS, VERSION
+from ecr_operator.api.kinds import CLUSTER, GROUP, PLURALS, VERSION
 
 OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
 KINDS: Final = f"/apis/{GROUP}/{VERSION}"
@@ -36,7 +36,13 @@ def secrets(namespace: str, name: str | None = None) -> str:
 
 
 def resources(kind: str, namespace: str, name: str | None = None, subresource: str = "") -> str:
-    """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them."""
+    """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them.
+
+    A ClusterSecret is in no namespace, whichever it is asked for.
+    """
+    if kind == CLUSTER:
+        parts = (f"{KINDS}/{PLURALS[kind]}", name if name is None else segment(name), subresource)
+        return "/".join(part for part in parts if part)
     return _path(KINDS, PLURALS[kind], namespace, name, subresource)
 
 
@@ -48,6 +54,11 @@ def service_accounts(namespace: str) -> str:
 def service_account(namespace: str, name: str, subresource: str = "") -> str:
     """One ServiceAccount, or a subresource of it."""
     return _path("/api/v1", "serviceaccounts", namespace, name, subresource)
+
+
+def namespaces() -> str:
+    """All Namespaces."""
+    return "/api/v1/namespaces"
 
 
 def namespace_object(name: str) -> str:

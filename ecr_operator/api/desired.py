@@ -188,9 +188,8 @@ class Resource:
         short = replace(desired, logins=desired.logins[:1], labels={}, annotations={}, includes=includes)
         return replace(self, desired=short, left_out=hashlib.sha256(parts).hexdigest())
 
-    def part(self, namespace: str, status: Mapping[str, Any], *, withdrawn: bool = False) -> "Resource":
+    def part(self, key: ResourceKey, status: Mapping[str, Any], *, withdrawn: bool = False) -> "Resource":
         """What a ClusterSecret asks for in one namespace; what is wrong with its spec is the whole's."""
-        key = replace(self.key, namespace=namespace)
         desired = self.desired and replace(self.desired, key=key, withdrawn=withdrawn, namespaces=None)
         return replace(self, key=key, desired=desired, problem=None, status=status)
 

@@ -337,6 +337,11 @@ class ClusterStatus(Status):
     namespaces: ServedNamespaces | None = Field(
         default=None, description="How many namespaces are served, and in how many the Secret is ready."
     )
+    observedNamespaces: Namespaces | None = Field(
+        default=None,
+        description="The last valid value of spec.namespaces, which counts while the present one is not "
+        "valid. Absent if it is larger than 8 KiB.",
+    )
     readyNamespaces: str | None = Field(
         default=None, description="The same as ready/served, for the column of kubectl.", max_length=32
     )

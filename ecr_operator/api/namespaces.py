@@ -6,15 +6,16 @@ Pure: from the spec's `namespaces` to a selection, which answers for one namespa
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from ecr_operator.api.kinds import NamespaceLabels, NamespaceRequirement, Namespaces
 from ecr_operator.api.names import check_label, check_label_key
-from ecr_operator.api.text import excerpt
+from ecr_operator.api.text import excerpt, is_within
 
 _FIELD: Final = "spec.namespaces"
 _GLOB: Final = re.compile(r"[a-z0-9*?]([-a-z0-9*?]{0,61}[a-z0-9*?])?")
+_LARGEST_IN_STATUS: Final = 8 * 1024  # bytes
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -51,11 +52,13 @@ class NamespaceSelection:
         requirements: all must be met; None where no labels select.
         names: matches the names that are served too; None for none.
         exclude: matches the names that are not served; None for none.
+        given: as the user wrote it, for the status; empty where that is too large for one.
     """
 
     requirements: tuple[Requirement, ...] | None
     names: re.Pattern[str] | None
     exclude: re.Pattern[str] | None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def serves(self, name: str, labels: Mapping[str, str]) -> bool:
         """Whether a namespace is served."""
@@ -76,11 +79,21 @@ def parse_namespaces(given: Namespaces) -> NamespaceSelection:
         raise ValueError(
             f"{_FIELD} selects no namespace; set selector or names. An empty selector is every namespace."
         )
+    as_given = given.model_dump(exclude_none=True)
     return NamespaceSelection(
         requirements=None if given.selector is None else _requirements(given.selector),
         names=_pattern("names", given.names or ()),
         exclude=_pattern("exclude", given.exclude or ()),
+        given=as_given if is_within(as_given, _LARGEST_IN_STATUS) else {},
     )
+
+
+def observed_namespaces(status: Mapping[str, Any]) -> NamespaceSelection | None:
+    """The selection that a status has from the last valid spec; None where it has none."""
+    try:
+        return parse_namespaces(Namespaces.model_validate(status.get("observedNamespaces")))
+    except ValueError:
+        return None
 
 
 def _requirements(labels: NamespaceLabels) -> tuple[Requirement, ...]:

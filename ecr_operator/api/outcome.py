@@ -4,10 +4,10 @@ Leaves out: how each is written (core.status, kube.events, telemetry).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.text import one_line
@@ -129,6 +129,7 @@ class Coverage:
         failing: namespaces in which the last attempt failed, with reason and message; the first few by name.
         failing_count: how many there are.
         not_ready: reason and message of the first namespace by name that is not ready; None if all are.
+        namespaces: the last valid value of `spec.namespaces`; empty where it is not known, or is too large.
     """
 
     served: int
@@ -136,6 +137,7 @@ class Coverage:
     failing: tuple[tuple[str, str, str], ...] = ()
     failing_count: int = 0
     not_ready: tuple[str, str] | None = None
+    namespaces: Mapping[str, Any] = field(default_factory=dict)
 
 
 _NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import MOST_FAILING
+from ecr_operator.api.namespaces import NamespaceSelection
 from ecr_operator.api.outcome import Coverage, Outcome, Reason, TokenTimes
 from ecr_operator.api.text import one_line
 from ecr_operator.core import outcomes
@@ -76,15 +77,21 @@ def judge_unreported(part: Resource, view: SecretView | None, now: datetime) -> 
     return _LIVE if is_up_to_date(view, desired, None) else _WAITING
 
 
-def gather(resource: Resource, parts: Sequence[Part]) -> Result:
-    """The outcome of a ClusterSecret, from its parts in the order of their namespaces.
+def gather(resource: Resource, selection: NamespaceSelection | None, parts: Sequence[Part]) -> Result:
+    """The outcome of a ClusterSecret; its `refresh_at` is when the first of the tokens is due.
 
-    Its `refresh_at` is when the first of the tokens is due.
+    Args:
+        resource: the ClusterSecret.
+        selection: the last valid one.
+        parts: in the order of their namespaces.
     """
     desired = resource.desired
     live = sum(part.verdict.live for part in parts)
     unusable = desired.unusable.message if desired and desired.unusable else ""
-    coverage = _coverage(parts, ready=0 if unusable else live, list_failing=_is_clear(resource))
+    coverage = replace(
+        _coverage(parts, ready=0 if unusable else live, list_failing=_is_clear(resource)),
+        namespaces=selection.given if selection else {},
+    )
     held = {part.times for part in parts if part.times}
     times = _earliest(held) if held else None
     outcome = replace(

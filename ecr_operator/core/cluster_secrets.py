@@ -14,7 +14,7 @@ from typing import Any
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import CLUSTER
-from ecr_operator.api.namespaces import NamespaceSelection
+from ecr_operator.api.namespaces import NamespaceSelection, observed_namespaces
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
 from ecr_operator.api.text import intern_text, mapping_in
@@ -45,9 +45,10 @@ class ClusterSecrets:
         self._enqueue = enqueue
         self._clock = clock
         self._known: dict[ResourceKey, Resource] = {}
-        # The last valid ones of each.
+        # The last valid one of each, which its status has too, for after a restart.
         self._selections = dict[ResourceKey, NamespaceSelection]()
-        self._served: defaultdict[ResourceKey, set[str]] = defaultdict(set)
+        # The keys of its parts by namespace.
+        self._parts: defaultdict[ResourceKey, dict[str, ResourceKey]] = defaultdict(dict)
         # None until they are listed. Without those that are being deleted.
         self._namespaces: dict[str, Labels] | None = None
 
@@ -83,8 +84,8 @@ class ClusterSecrets:
             return Result(outcome=None)
         now, verdicts = self._clock.now(), dict[int, Verdict]()
         parts = []
-        for namespace in sorted(self._served[key]):
-            part = self._cache.resource(replace(key, namespace=namespace))
+        for namespace, part_key in sorted(self._parts[key].items()):
+            part = self._cache.resource(part_key)
             if part is None or (part.desired and part.desired.withdrawn):
                 continue
             view, status = self._cache.own_secret(part), part.status
@@ -92,7 +93,7 @@ class ClusterSecrets:
                 verdicts[id(status)] = judge(status)  # most have the very same
             verdict = verdicts[id(status)] if status else judge_unreported(part, view, now)
             parts.append(Part(namespace=namespace, verdict=verdict, times=view.times if view else None))
-        return gather(resource, parts)
+        return gather(resource, self._selections.get(key), parts)
 
     def set_namespaces(self, found: Mapping[str, Labels]) -> None:
         """All namespaces that there are, with their labels."""
@@ -126,8 +127,9 @@ class ClusterSecrets:
             self._remove(key)
             known = None
         self._known[key] = resource
-        if resource.desired and resource.desired.namespaces:
-            self._selections[key] = resource.desired.namespaces
+        valid = resource.desired.namespaces if resource.desired else None
+        if selection := valid or self._selections.get(key) or observed_namespaces(resource.status):
+            self._selections[key] = selection
         self.needed.change(needed=True)
         if self._namespaces is None:
             return
@@ -140,22 +142,21 @@ class ClusterSecrets:
         if self._known.pop(key, None) is None:
             return
         self._selections.pop(key, None)
-        for namespace in self._served.pop(key, ()):
-            self._cache.remove_resource(replace(key, namespace=namespace))
+        for part_key in self._parts.pop(key, {}).values():
+            self._cache.remove_resource(part_key)
         self._cache.remove_resource(key)
         self.needed.change(needed=bool(self._known))
 
     def _place(self, resource: Resource, namespaces: Iterable[str]) -> None:
         """Put, change or remove the parts of a ClusterSecret in some namespaces."""
-        parts = []
+        parts, keys = [], self._parts[resource.key]
         for namespace in namespaces:
-            key = replace(resource.key, namespace=namespace)
-            part = self._part(resource, key)
-            if part:
+            key = keys.get(namespace) or replace(resource.key, namespace=namespace)
+            if part := self._part(resource, key):
+                keys[namespace] = key
                 parts.append(part)
-                self._served[resource.key].add(namespace)
-            elif namespace in self._served[resource.key]:
-                self._served[resource.key].discard(namespace)
+            elif namespace in keys:
+                del keys[namespace]
                 self._cache.remove_resource(key)
         self._cache.put_resources([resource.without_spec(), *parts])
         self._enqueue(resource.key)
@@ -170,11 +171,11 @@ class ClusterSecrets:
         if selection is None or resource.desired is None:
             # Nothing is known of where to write, so what is there is reported, and left as it is.
             has_secret = known or self._has_secret(resource, key)
-            return resource.part(key.namespace, status).without_spec() if has_secret else None
+            return resource.part(key, status).without_spec() if has_secret else None
         serves = selection.serves(key.namespace, labels)
         if not serves and known is None and not self._has_secret(resource, key):
             return None
-        return resource.part(key.namespace, status, withdrawn=not serves)
+        return resource.part(key, status, withdrawn=not serves)
 
     def _has_secret(self, resource: Resource, key: ResourceKey) -> bool:
         """Whether it is the controller of a Secret in a namespace; one that outlives it is left there."""

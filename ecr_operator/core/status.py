@@ -56,11 +56,11 @@ def next_status(
         "conditions": _conditions(resource, outcome, now, ready=ready),
     }
     if outcome.coverage:
-        status |= _covered(outcome.coverage)
+        status |= _of_all_namespaces(outcome.coverage)
     return {key: value for key, value in status.items() if value is not None}
 
 
-def _covered(coverage: Coverage) -> dict[str, Any]:
+def _of_all_namespaces(coverage: Coverage) -> dict[str, Any]:
     """What only the status of a ClusterSecret has."""
     failing = [
         {"namespace": namespace, "reason": reason, "message": message}
@@ -68,6 +68,7 @@ def _covered(coverage: Coverage) -> dict[str, Any]:
     ]
     return {
         "namespaces": {"served": coverage.served, "ready": coverage.ready},
+        "observedNamespaces": coverage.namespaces or None,
         "readyNamespaces": f"{coverage.ready}/{coverage.served}",
         "failing": failing or None,
         "failingCount": coverage.failing_count or None,

@@ -6,16 +6,20 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from lab.api import NAMESPACES, SECRETS, Json, Resource
+from lab.api import ECR_SECRETS, NAMESPACES, SECRETS, ApiError, Json, Resource
 from lab.audit import Request
 from lab.waiting import LONG, wait_for
 from tests.cluster import reading
-from tests.cluster.builders import registry
-from tests.cluster.scene import SECRET_WRITE, Scene
+from tests.cluster.admission import allow_secrets, refuse_secrets
+from tests.cluster.builders import core_secret, ecr_secret, registry
+from tests.cluster.linked import link
+from tests.cluster.scene import QUIET, SECRET_WRITE, Scene
 
 CLUSTER_SECRETS = Resource("ecr.mobb.redhat.com/v1alpha1", "clustersecrets", namespaced=False)
 CLUSTER_STATUS_WRITE = Request("patch", "clustersecrets.ecr.mobb.redhat.com", "status")
 LOGIN = "cluster-login"
+QUOTAS = Resource("v1", "resourcequotas")
+NONE = {"secrets": "0"}
 
 
 class Many:
@@ -146,3 +150,143 @@ async def test_each_namespace_gets_the_secret_by_one_call_and_one_write_also_a_n
         await there.lack_it(late)
         await there.ready(name, 13)
         assert whole.aws.count() == 1
+
+
+async def test_a_restart_costs_nothing_and_acts_on_what_changed_meanwhile(whole: Scene) -> None:
+    async with many(whole, 6) as there:
+        name = await there.create(link_service_accounts=[link("*")])
+        async with whole.operator(watch=""):
+            await there.ready(name, 6)
+        whole.mark()
+        whole.aws.calls.clear()
+        async with whole.operator(watch=""):
+            await whole.watching(6)
+            await whole.writes_are({})
+            assert whole.aws.count() == 0
+        first, second = there.namespaces[:2]
+        await there.label_namespace(first, None)
+        await whole.api.delete(SECRETS, LOGIN, second)
+        (new,) = await there.add(1)
+        async with whole.operator(watch=""):
+            await there.lack_it([first])
+            await there.have_it([second, new])
+            await there.ready(name, 6)
+
+
+async def test_an_operator_that_is_killed_in_the_midst_leaves_nothing_undone(whole: Scene) -> None:
+    async with many(whole, 60) as there:
+        name = await there.create()
+        async with whole.operator(watch="") as operator:
+            await there.have_it(there.namespaces[7:8])
+            await operator.kill()
+        async with whole.operator(watch=""):
+            await there.ready(name, 60)
+        assert whole.writes()[SECRET_WRITE] <= 60 + 16  # those that were under way
+        assert whole.aws.count() <= 2
+
+
+async def test_a_repair_takes_the_cached_token_and_a_write_of_that_secret_alone(whole: Scene) -> None:
+    async with many(whole, 3) as there, whole.operator(watch=""):
+        name = await there.create()
+        await there.ready(name, 3)
+        before = await there.have_it(there.namespaces)
+        whole.mark()
+        first, second, _ = there.namespaces
+        await whole.api.delete(SECRETS, LOGIN, first)
+        await whole.api.merge_patch(SECRETS, LOGIN, {"data": {".dockerconfigjson": "e30="}}, second)
+        await wait_for(lambda: _have_data(there, before), what="the Secrets as they were")
+        await whole.writes_are({SECRET_WRITE: 2})
+        assert whole.aws.count() == 1
+
+
+async def _have_data(there: Many, expected: Sequence[Json]) -> bool:
+    found = [await there.secret(each["metadata"]["namespace"]) for each in expected]
+    return [each and each["data"] for each in found] == [each["data"] for each in expected]
+
+
+async def test_trouble_in_one_namespace_is_reported_and_delays_no_other(whole: Scene) -> None:
+    async with many(whole, 6) as there, whole.operator(watch=""):
+        foreign, full, refused, ending, rival, fine = there.namespaces
+        mine = await whole.api.create(core_secret(LOGIN), foreign)
+        await whole.api.create(_quota(), full)
+        await whole.api.merge_patch(QUOTAS, "none", {"status": {"hard": NONE, "used": NONE}}, full, "status")
+        await _refuse(there, refused)
+        await whole.api.delete(NAMESPACES, ending)
+        await whole.api.create(ecr_secret("older", generated_secret_name=LOGIN), rival)
+        await wait_for(partial(there.secret, rival), what="the Secret of the older resource")
+        name = await there.create()
+        await there.have_it([fine], within=5)
+        found = await there.status(name, {"namespaces": {"served": 5, "ready": 1}, "failingCount": 4})
+        reasons = {each["namespace"]: each["reason"] for each in found["status"]["failing"]}
+        assert reasons == {
+            foreign: "SecretConflict",
+            full: "KubernetesRefused",
+            refused: "KubernetesRefused",
+            rival: "SecretConflict",
+        }
+        assert reading.verdict(found, "Ready") == ("False", "SecretConflict")
+        assert foreign in reading.condition(found, "Ready")["message"]
+        assert found["status"]["failing"] == sorted(
+            found["status"]["failing"], key=lambda each: str(each["namespace"])
+        )
+        assert (await there.secret(foreign) or {})["data"] == mine["data"]
+        await whole.api.delete(SECRETS, LOGIN, foreign)
+        await whole.api.delete(QUOTAS, "none", full)
+        await allow_secrets(whole, refused)
+        await whole.api.delete(ECR_SECRETS, "older", rival)
+        await whole.api.delete(SECRETS, LOGIN, rival)
+        await there.have_it([foreign, full, refused, rival], within=60)
+        await there.ready(name, 5)
+
+
+def _quota() -> Json:
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": NONE}}
+
+
+async def _refuse(there: Many, namespace: str) -> None:
+    """Have an admission policy refuse Secrets in a namespace, and wait until it does."""
+    await refuse_secrets(there.scene, ("CREATE",), namespace=namespace, expression="false")
+
+    async def refuses() -> bool:
+        try:
+            await there.scene.api.create(core_secret("probe"), namespace)
+        except ApiError:
+            return True
+        await there.scene.api.delete(SECRETS, "probe", namespace)
+        return False
+
+    await wait_for(refuses, what="a policy that refuses")
+
+
+async def test_of_two_that_name_one_secret_the_older_has_it_and_the_other_takes_over(whole: Scene) -> None:
+    async with many(whole, 3) as there, whole.operator(watch=""):
+        first = await there.create(f"{whole.namespace}-a")
+        await there.ready(first, 3)
+        second = await there.create(f"{whole.namespace}-b")
+        found = await there.status(second, {"namespaces": {"served": 3, "ready": 0}, "failingCount": 3})
+        assert reading.verdict(found, "Refreshed") == ("False", "SecretConflict")
+        assert first in reading.condition(found, "Refreshed")["message"]
+        await there.change(first, generated_secret_name="other")  # noqa: S106 - a name
+        await there.ready(second, 3, within=60)
+        assert all([await there.secret(each, "other") for each in there.namespaces])
+
+
+async def test_another_selection_moves_the_secrets_and_a_slip_in_it_moves_none(whole: Scene) -> None:
+    async with many(whole, 6) as there, whole.operator(watch=""):
+        half, others = there.namespaces[:3], there.namespaces[3:]
+        name = await there.create()
+        await there.ready(name, 6)
+        await there.change(name, namespaces={"selector": None, "names": None})
+        found = await there.status(name, {"namespaces": {"served": 6, "ready": 6}})
+        assert reading.verdict(found, "Ready") == ("True", "Refreshed")
+        assert reading.verdict(found, "Refreshed") == ("False", "InvalidSpec")
+        await there.change(name, namespaces={"names": [f"{whole.namespace}-*"], "exclude": others})
+        await there.ready(name, 3)
+        await there.lack_it(others)
+        await there.have_it(half)
+        await there.change(name, deletion_policy="Orphan")
+        await there.ready(name, 3)
+        await there.change(name, namespaces={"names": [half[0]], "exclude": None})
+        await there.ready(name, 1)
+        await asyncio.sleep(QUIET)
+        assert all([await there.secret(each) for each in half])

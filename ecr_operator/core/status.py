@@ -177,7 +177,7 @@ def _all_ready(outcome: Outcome, coverage: Coverage, *, ready: bool) -> _Entry:
         reason, message = coverage.not_ready or (outcome.reason, outcome.message)
         return "Ready", "False", Reason(reason), message
     if outcome.times is None:
-        return "Ready", "True", Reason.REFRESHED, "No namespace is served, so there is nothing to write."
+        return "Ready", "True", Reason.REFRESHED, "No namespace is served: none matches spec.namespaces."
     first = f"the first expires at {format_time(outcome.times.expires_at)}"
     return "Ready", "True", Reason.REFRESHED, f"Each of {coverage.served} Secrets has a live token; {first}."
 

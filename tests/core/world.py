@@ -89,7 +89,9 @@ class World:
     def restart(self) -> None:
         """Start as a new process does, with nothing in memory."""
         rng = random.Random(7)
-        self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
+        self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
+            self.clock, workers=1000, group=lambda key: key.group
+        )
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.cache = Cache(
             self._enqueue_one,
@@ -112,7 +114,7 @@ class World:
             **{kind: ResourceStore(kind, "", self.cache) for kind in NAMESPACED_KINDS},
             CLUSTER: self.clusters,
         }
-        self._watched_secrets = SecretViewStore("", self.cache)
+        self.watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
     def _build_workers(self, rng: random.Random, shared: dict[str, Any]) -> None:
@@ -262,11 +264,11 @@ class World:
         login = replace(login, key_hash=key_hash)
         metadata = secret_metadata(of, login, **fields)
         self.secrets.put(metadata)
-        self._watched_secrets.changed({"metadata": metadata})
+        self.watched_secrets.changed({"metadata": metadata})
 
     def show_secret(self, name: str = "web-pull") -> None:
         """Show a Secret by its watch, as after a restart."""
-        self._watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
+        self.watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
 
     def has_foreign_secret(self, name: str = "web-pull", **fields: Any) -> None:
         """Add a foreign Secret, which the watch does not show."""
@@ -294,11 +296,11 @@ class World:
         metadata["labels"] = metadata["labels"] | {label: "Helm"}
         metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self._watched_secrets.deleted({"metadata": metadata})
+        self.watched_secrets.deleted({"metadata": metadata})
 
     def _changed(self, metadata: dict[str, Any]) -> None:
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self._watched_secrets.changed({"metadata": metadata})
+        self.watched_secrets.changed({"metadata": metadata})
 
     def expiry(self, name: str = "web-pull") -> datetime:
         """When the token in a Secret expires, by its annotation."""
@@ -309,7 +311,7 @@ class World:
     def delete(self, name: str = "web-pull") -> None:
         """Delete a Secret as another client, and show it by the watch."""
         metadata = self.secrets.metadata.pop((NAMESPACE, name))
-        self._watched_secrets.deleted({"metadata": metadata})
+        self.watched_secrets.deleted({"metadata": metadata})
 
     def show_accounts(self) -> None:
         """List the ServiceAccounts by their watch."""

@@ -29,9 +29,7 @@ log = structlog.get_logger(__name__)
 
 _LINGER: Final = 30.0  # seconds
 _LOOK_AGAIN: Final = 180.0
-_SERVE_CLUSTERS: Final = (
-    "to serve them, apply config/crd and config/rbac/role.yaml; looking again every 3 min"
-)
+_SERVE_CLUSTERS: Final = "apply this version's CRDs and RBAC; they are looked for every 3 minutes"
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 

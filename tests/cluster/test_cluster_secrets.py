@@ -1,18 +1,19 @@
 """ClusterSecrets on the real API server: one resource, a Secret in each of many namespaces."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from lab.api import ECR_SECRETS, NAMESPACES, SECRETS, ApiError, Json, Resource
+from lab.api import CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Json, Resource
 from lab.audit import Request
 from lab.waiting import LONG, wait_for
 from tests.cluster import reading
 from tests.cluster.admission import allow_secrets, refuse_secrets
 from tests.cluster.builders import core_secret, ecr_secret, registry
-from tests.cluster.linked import link
+from tests.cluster.linked import LINKS, account, link, pulls
 from tests.cluster.scene import QUIET, SECRET_WRITE, Scene
 
 CLUSTER_SECRETS = Resource("ecr.mobb.redhat.com/v1alpha1", "clustersecrets", namespaced=False)
@@ -290,3 +291,49 @@ async def test_another_selection_moves_the_secrets_and_a_slip_in_it_moves_none(w
         await there.ready(name, 1)
         await asyncio.sleep(QUIET)
         assert all([await there.secret(each) for each in half])
+
+
+async def test_without_its_crd_one_calm_line_says_so_and_all_else_is_served(rough: Scene) -> None:
+    await rough.api.delete(CRDS, "clustersecrets.ecr.mobb.redhat.com")
+    await rough.create(ecr_secret("pull"))
+    async with rough.operator(watch="") as operator:
+        await rough.ready("pull")
+        await asyncio.sleep(QUIET)
+        lines = [line for line in operator.log.read_text().splitlines() if "clustersecrets" in line.lower()]
+        (line,) = [json.loads(line) for line in lines if '"debug"' not in line]
+        assert (line["level"], line["message"]) == ("info", "ClusterSecrets are not served")
+    await rough.api.install_crds()
+
+
+async def test_with_watch_namespace_none_is_served_and_none_is_asked_for(whole: Scene) -> None:
+    async with many(whole, 1) as there, whole.operator():
+        name = await there.create()
+        await whole.create(ecr_secret("pull"))
+        await whole.ready("pull")
+        await asyncio.sleep(QUIET)
+        assert "status" not in await whole.api.get(CLUSTER_SECRETS, name)
+        asked = {request.resource for request in whole.requests()}
+        assert "clustersecrets.ecr.mobb.redhat.com" not in asked
+
+
+async def test_service_accounts_of_each_namespace_are_linked_and_unlinked_where_it_is_withdrawn(
+    whole: Scene,
+) -> None:
+    async with many(whole, 2) as there:
+        first, second = there.namespaces
+        for namespace in there.namespaces:
+            await whole.api.create(account("builder", pull=("own",)), namespace)
+        async with whole.operator(watch=""):
+            name = await there.create(link_service_accounts=[link("builder", "pull", "mount"), link("*")])
+            await wait_for(lambda: _pulls(there, ["own", LOGIN], ["own", LOGIN]), what="links in both")
+            found = await whole.api.get(SERVICE_ACCOUNTS, "builder", first)
+            assert f'"ClusterSecret/{name}"' in found["metadata"]["annotations"][LINKS]
+            await there.label_namespace(second, None)
+            await wait_for(lambda: _pulls(there, ["own", LOGIN], ["own"]), what="one link less")
+            await whole.api.delete(CLUSTER_SECRETS, name)
+            await wait_for(lambda: _pulls(there, ["own"], ["own"]), what="no link left")
+
+
+async def _pulls(there: Many, *expected: Sequence[str]) -> bool:
+    found = [await there.scene.api.get(SERVICE_ACCOUNTS, "builder", each) for each in there.namespaces]
+    return [pulls(each) for each in found] == list(map(list, expected))

@@ -86,6 +86,10 @@ def test_every_page_is_linked_from_the_readme_or_an_index_and_every_image_from_a
     assert {*PICTURES} - set().union(*map(linked_from, DOCUMENTS)) == set()
 
 
+def test_the_readme_is_short() -> None:
+    assert TEXTS[ROOT / "README.md"].count("\n") < 120
+
+
 @for_each_document
 def test_every_block_is_closed_and_names_its_language(document: Path) -> None:
     found = [block for block in BLOCKS if block.document == document]

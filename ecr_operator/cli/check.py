@@ -180,7 +180,7 @@ async def _crds(client: KubeClient, settings: Settings) -> AsyncIterator[Result]
     else:
         yield Result("good", "CRDs", _listed(known))
     if CLUSTER not in known and ALL_NAMESPACES in settings.namespaces:
-        yield Result("optional", "CRDs", f"no {CLUSTER}", f"{INSTALL_CRDS}, if you use it")
+        yield Result("optional", "CRDs", f"not installed: {CLUSTER}", f"{INSTALL_CRDS}, if you use it")
 
 
 def _listed(kinds: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ Only the status is read: whoever may request a token need not have the right to 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any, Final, Literal
 from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS, SHORT_NAMES
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
-from ecr_operator.api.text import format_time
+from ecr_operator.api.text import format_time, mapping_in
 from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
 from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
 from ecr_operator.cli.rows import coverage_in, no_operator, time_in
@@ -60,9 +61,10 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
         listing = await list_all(client, namespace, command.kinds)
         for message in (*listing.notes, *listing.errors):
             terminal.note(message)
-        served = [(_key(kind, raw), raw) for kind, raw in listing.objects if not is_suspended(raw)]
-        if suspended := len(listing.objects) - len(served):
-            terminal.note(f"Skipped because spec.suspend is true: {suspended}.")
+        served = [(_key(kind, raw), raw) for kind, raw in listing.objects if not why_idle(raw)]
+        idle = Counter(why for _, raw in listing.objects if (why := why_idle(raw)))
+        for why, number in idle.items():
+            terminal.note(f"Skipped because {why}: {number}.")
         if not served and not listing.errors:
             terminal.note(
                 f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
@@ -117,8 +119,8 @@ class _Waiting:
 
     async def _request(self, key: ResourceKey, raw: Object) -> _Request | None:
         """Annotate the resource; None if that fails."""
-        if is_suspended(raw):
-            self._note(key, "spec.suspend is true, so nothing is refreshed. Remove it first.")
+        if why := why_idle(raw):
+            self._note(key, f"{why}, so nothing is refreshed.")
             return None
         async with self._slots:
             try:
@@ -263,10 +265,14 @@ def patch(now: datetime) -> dict[str, Any]:
     return {"metadata": {"annotations": {REFRESH_REQUESTED: value}}}
 
 
-def is_suspended(raw: Object) -> bool:
-    """Whether the resource is not refreshed."""
-    spec = raw.get("spec")
-    return isinstance(spec, Mapping) and spec.get("suspend") is True
+def why_idle(raw: Object) -> str:
+    """Why nothing is refreshed for a resource; empty if something is."""
+    if mapping_in(raw, "spec").get("suspend") is True:
+        return "spec.suspend is true"
+    status = status_of(raw)
+    coverage = coverage_in(status)
+    is_current = status.get("observedGeneration") == raw["metadata"].get("generation")
+    return "no namespace is served" if coverage and not coverage.served and is_current else ""
 
 
 def seen(raw: Object) -> Seen:

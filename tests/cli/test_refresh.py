@@ -12,7 +12,7 @@ from aiohttp import web
 
 from ecr_operator.api.text import format_time
 from ecr_operator.cli.output import CommandError, Terminal
-from ecr_operator.cli.refresh import earliest_refresh, is_suspended, judge, patch, run, seen, too_late
+from ecr_operator.cli.refresh import earliest_refresh, judge, patch, run, seen, too_late, why_idle
 from ecr_operator.settings.commands import Refresh, parse_command
 from tests.cli.builders import NOW, READY, REFRESHED, Json, cluster, condition, resource, status
 from tests.fakes import FakeClock
@@ -139,8 +139,17 @@ def test_each_request_has_another_value() -> None:
 
 @pytest.mark.parametrize("suspend", [True, False, None, "true"])
 def test_only_true_suspends(suspend: object) -> None:
-    assert is_suspended(resource(suspend=suspend)) is (suspend is True)
-    assert not is_suspended({"spec": None})
+    assert why_idle(resource(suspend=suspend)) == ("spec.suspend is true" if suspend is True else "")
+    assert why_idle({"metadata": {}, "spec": None}) == ""
+
+
+@pytest.mark.parametrize(("served", "observed", "idle"), [(0, 1, True), (0, 0, False), (1, 1, False)])
+def test_a_cluster_secret_without_namespaces_has_nothing_to_refresh(
+    served: int, observed: int, *, idle: bool
+) -> None:
+    namespaces = {"served": served, "ready": 0}
+    found = cluster(status(READY, age=None, namespaces=namespaces, observedGeneration=observed))
+    assert why_idle(found) == ("no namespace is served" if idle else "")
 
 
 class Refreshing:
@@ -189,13 +198,19 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     later = [resource(now, name=name) for name, now in found.items()]
     async with ScriptedServer() as server:
         asleep = resource(WELL, name="asleep", suspend=True)
-        server.others = [reply({"items": [*items, asleep]}), *[reply({})] * 4, *[reply({"items": later})] * 9]
+        nowhere = resource(status(READY, namespaces={"served": 0, "ready": 0}), name="nowhere")
+        server.others = [
+            reply({"items": [*items, asleep, nowhere]}),
+            *[reply({})] * 4,
+            *[reply({"items": later})] * 9,
+        ]
         refreshing = Refreshing(server, tmp_path)
         assert await refreshing.run(*ALL, "--timeout", "5s") == 1
     met = "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
     assert refreshing.out.getvalue() == met
     notes = refreshing.errors.getvalue()
     assert "Skipped because spec.suspend is true: 1." in notes
+    assert "Skipped because no namespace is served: 1." in notes
     assert "Secret team-a/denied: AccessDenied: AWS denies it." in notes
     assert "Secret team-a/deleted: it was deleted meanwhile." in notes
     assert notes.count("Secret team-a/away: AWSUnavailable: No answer. Waiting.") == 1

@@ -73,24 +73,28 @@ async def list_all(client: KubeClient, namespace: str, kinds: Sequence[str]) -> 
     """
     answers = await asyncio.gather(*(_list(client, kind, namespace) for kind in kinds))
     answered = dict(zip(kinds, answers, strict=True))
-    # Without their CRD there are none.
-    notes = []
-    if len(kinds) > 1 and isinstance(failure := answered.get(CLUSTER), ApiError):
-        if failure.code == HTTPStatus.FORBIDDEN:
-            notes.append(f"ClusterSecrets are not listed. {explain(failure, 'list', CLUSTER, namespace)}")
-        if failure.code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-            del answered[CLUSTER]
-    lists = {kind: answer for kind, answer in answered.items() if not isinstance(answer, ApiError)}
-    errors = list(
-        dict.fromkeys(
-            explain(answer, "list", kind, namespace)
-            for kind, answer in answered.items()
-            if isinstance(answer, ApiError)
-        )
-    )
-    if not lists:
+    notes = _leave_out_clusters(answered) if len(kinds) > 1 else []
+    failures = [
+        explain(answer, "list", kind, namespace)
+        for kind, answer in answered.items()
+        if isinstance(answer, ApiError)
+    ]
+    errors = list(dict.fromkeys(failures))
+    if len(failures) == len(answered):
         raise CommandError(" ".join(errors))
+    lists = {kind: answer for kind, answer in answered.items() if not isinstance(answer, ApiError)}
     return Listing([(kind, item) for kind, items in lists.items() for item in items], errors, notes)
+
+
+def _leave_out_clusters(answered: dict[str, Sequence[Object] | ApiError]) -> list[str]:
+    """Remove ClusterSecrets where the cluster has none, or, with a note, where the user has no right."""
+    failure = answered.get(CLUSTER)
+    if not isinstance(failure, ApiError) or failure.code not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+        return []
+    del answered[CLUSTER]
+    if failure.is_not_found:
+        return []
+    return [f"ClusterSecrets are not listed. {explain(failure, 'list', CLUSTER, '')}"]
 
 
 async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Object] | ApiError:

@@ -12,7 +12,9 @@ from tools.chart.values import defaults, schema_file, values_file
 
 _FOLDER: Final = f"charts/{PACKAGE}"
 # Everything in these is made.
-_FOLDERS: Final = tuple(f"{_FOLDER}/templates/{name}" for name in ("crd", "rbac", "policies", "operator", "tests"))
+_FOLDERS: Final = tuple(
+    f"{_FOLDER}/templates/{name}" for name in ("crd", "rbac", "policies", "operator", "tests")
+)
 _MADE: Final = "# Made from config, the flags and tools/chart by `make chart`.\n"
 
 

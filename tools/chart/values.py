@@ -126,7 +126,10 @@ def _flag_fields() -> Iterator[tuple[str, Any]]:
         words = action.help or ""
         if name in {"--help", "--version", *SET_BY_TEMPLATES} or words.startswith(_WITHOUT_EFFECT):
             continue
-        yield name.removeprefix("--").replace("-", "_"), (_type(action) | None, Field(None, description=words))
+        yield (
+            name.removeprefix("--").replace("-", "_"),
+            (_type(action) | None, Field(None, description=words)),
+        )
 
 
 def _type(action: argparse.Action) -> Any:
@@ -228,9 +231,7 @@ def _unset(part: type[BaseModel], indent: str) -> Iterator[str]:
 def _comment(words: str, indent: str) -> Iterator[str]:
     start = f"{indent}# "
     return iter(
-        textwrap.wrap(
-            words, _WIDTH, initial_indent=start, subsequent_indent=start, break_on_hyphens=False
-        )
+        textwrap.wrap(words, _WIDTH, initial_indent=start, subsequent_indent=start, break_on_hyphens=False)
     )
 
 

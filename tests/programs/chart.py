@@ -49,7 +49,7 @@ def _run(helm: Path, *arguments: str | Path, values: Json | None = None, env: Js
     with tempfile.TemporaryDirectory() as home:
         file = Path(home) / "values.json"
         file.write_text(json.dumps(values or {}))
-        options = ["--namespace", NAMESPACE, *(["--values", file] if values else [])]
+        options = ("--namespace", NAMESPACE, "--values", file)
         return run_program(helm, [*arguments, *options], cwd=ROOT, env={"HOME": home, **(env or {})})
 
 

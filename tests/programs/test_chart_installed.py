@@ -1,6 +1,7 @@
 """The chart on a real API server, by Helm 3 and 4: install, upgrade, rollback, uninstall, take over, test."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,10 +20,12 @@ from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
+from tests.docs.blocks import blocks
 from tests.manifests.installation import (
     ACCOUNT,
     CONFIG,
     NAMESPACE,
+    ROOT,
     Installation,
     apply,
     build,
@@ -30,10 +33,11 @@ from tests.manifests.installation import (
     token_of,
 )
 from tests.programs.chart import CHART, RELEASE, Key, Release, indexed
-from tests.programs.client import ProgramFailed
+from tests.programs.client import ProgramFailed, run_program
 from tests.programs.conftest import Program
 
 DEFAULT: Final = [each for each in build(CONFIG / "default") if each["kind"] != "Namespace"]
+_WITHOUT_CRDS: Final = [each for each in DEFAULT if each["kind"] != "CustomResourceDefinition"]
 # Everything but what needs the CRDs of the Prometheus operator.
 MUCH: Final[Json] = {
     "replicas": 2,
@@ -161,16 +165,16 @@ async def test_namespaces_replace_every_cluster_wide_permission(release: Release
             await operator.list(SECRETS, "default")
 
 
-async def test_an_uninstall_keeps_crds_and_resources_for_the_next_installation(
+async def test_crds_and_resources_stay_without_the_chart_and_for_its_next_installation(
     release: Release, bare_api: Api
 ) -> None:
     await release.install()
     await _served(bare_api)
     await bare_api.create(ecr_secret("pull"), "default")
     uid = (await bare_api.get(ECR_SECRETS, "pull", "default"))["metadata"]["uid"]
+    await release.upgrade(crds={"enabled": False})
     await release.uninstall()
-    others = [each for each in DEFAULT if each["kind"] != "CustomResourceDefinition"]
-    assert await wait_for(lambda: absent(bare_api, others))
+    assert await wait_for(lambda: absent(bare_api, _WITHOUT_CRDS))
     await release.install()
     assert (await bare_api.get(ECR_SECRETS, "pull", "default"))["metadata"]["uid"] == uid
 
@@ -228,8 +232,7 @@ async def _is_as_installed(release: Release, api: Api, taken: dict[Key, Json]) -
     await release.rollback(1)
     assert await seen(api) == taken
     await release.uninstall()
-    others = [each for each in DEFAULT if each["kind"] != "CustomResourceDefinition"]
-    assert await wait_for(lambda: absent(api, others))
+    assert await wait_for(lambda: absent(api, _WITHOUT_CRDS))
     await release.install()
     assert await seen(api) == taken
 
@@ -242,6 +245,30 @@ async def test_what_helm_3_installed_helm_4_upgrades(program: Program, bare_plan
         await by_helm_4.upgrade(**MUCH)
         await by_helm_4.rollback(1)
         assert await seen(api) == before
+
+
+async def test_the_commands_of_the_guide_install_take_over_and_uninstall(
+    release: Release, bare_api: Api, tmp_path: Path
+) -> None:
+    # `helm test` is below: it needs a kubelet.
+    shell = [each.text for each in blocks(ROOT / "docs" / "install.md") if each.language == "bash"]
+    scripts = [each for each in shell if each.startswith("helm ") and not each.startswith("helm test ")]
+    assert len(scripts) == 4
+    (tmp_path / "helm").symlink_to(release.helm)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    env = {"PATH": path, "HOME": str(tmp_path), "KUBECONFIG": str(release.plane.kubeconfig)}
+    for number, script in enumerate(scripts):
+        printed = await asyncio.to_thread(run_program, _bash(), ["-ec", script], cwd=ROOT, env=env)
+        assert printed
+        if number < len(scripts) - 1:
+            await seen(bare_api)
+    assert await wait_for(lambda: absent(bare_api, _WITHOUT_CRDS))
+
+
+def _bash() -> Path:
+    found = shutil.which("bash")
+    assert found, "there is no bash"
+    return Path(found)
 
 
 async def test_helm_test_fails_for_a_missing_identity_and_a_missing_permission(

@@ -12,7 +12,7 @@ from tools.chart.values import defaults, schema_file, values_file
 
 _FOLDER: Final = f"charts/{PACKAGE}"
 # Everything in these is made.
-_FOLDERS: Final = tuple(
+FOLDERS: Final = tuple(
     f"{_FOLDER}/templates/{name}" for name in ("crd", "rbac", "policies", "operator", "tests")
 )
 _MADE: Final = "# Made from config, the flags and tools/chart by `make chart`.\n"
@@ -53,7 +53,7 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print(f"The chart can't be made: {error}", file=sys.stderr)
         return 2
-    return settle(files, "chart", _FOLDERS)
+    return settle(files, "chart", FOLDERS)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,28 @@
-"""The templates of the Deployment, and of the pod that `helm test` runs: its container with another command."""
+"""The templates of the Deployment, and of the pod that `helm test` runs: the same with other arguments."""
 
 from typing import Any, Final
 
 from tools.bundle.sources import Json
 from tools.chart.sources import Sources, component, pick
-from tools.chart.template import Template, more, of_value, of_values
+from tools.chart.template import Template, enclosed, field, fields, more, whole
 
 # kube-rbac-proxy needs cluster-wide permissions.
 PROXIED: Final = "and .Values.metrics.proxy.enabled (not .Values.namespaces)"
 SEVERAL: Final = "gt (int .Values.replicas) 1"
+CREDENTIALS: Final = "aws-ecr-cloud-credentials"
 _IMAGE: Final = '{{ include "ecr-secret-operator.image" . | quote }}'
-_WATCH: Final = """\
-{{- with .Values.namespaces }}
-value: {{ join "," . | quote }}
-{{- end }}"""
+_WATCH: Final = enclosed("with .Values.namespaces", 'value: {{ join "," . | quote }}')
 _FLAGS: Final = """\
 {{- range $name, $value := .Values.flags }}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "[]")) }}
-- {{ printf "--%s=%s" (kebabcase $name) (kindIs "slice" $value | ternary $value (list $value) | join ",") | quote }}
+{{- $values := kindIs "slice" $value | ternary $value (list $value) }}
+- {{ printf "--%s=%s" (kebabcase $name) (join "," $values) | quote }}
 {{- end }}
 {{- end }}"""
-_SPREAD: Final = f"""\
-{{{{- if .Values.topologySpreadConstraints }}}}
+_SPREAD_AS_SET: Final = """\
+{{- if .Values.topologySpreadConstraints }}
 topologySpreadConstraints:
-  {{{{- toYaml .Values.topologySpreadConstraints | nindent INDENT }}}}
-{{{{- else if {SEVERAL} }}}}"""
+  {{- toYaml .Values.topologySpreadConstraints | nindent INDENT }}"""
 
 
 def deployment(sources: Sources, template: Template) -> Json:
@@ -33,28 +31,23 @@ def deployment(sources: Sources, template: Template) -> Json:
     spec, pod = manifest["spec"], manifest["spec"]["template"]
     metadata = {
         **pod["metadata"],
-        "annotations": {**pod["metadata"]["annotations"], template.action(more("podAnnotations")): ""},
-        "labels": {**pod["metadata"]["labels"], template.action(more("podLabels")): ""},
+        "annotations": {**pod["metadata"]["annotations"], **template.lines(more("podAnnotations"))},
+        "labels": {**pod["metadata"]["labels"], **template.lines(more("podLabels"))},
     }
     content = _pod_spec(sources, template, [*_proxy(sources, template), _manager(sources, template)])
-    return {
-        **manifest,
-        "spec": {
-            **spec,
-            "replicas": template.action("{{ .Values.replicas }}"),
-            "template": {"metadata": metadata, "spec": content | _spread(template)},
-        },
+    changed = {
+        "replicas": template.action("{{ .Values.replicas }}"),
+        "template": {"metadata": metadata, "spec": {**content, **_spread(template)}},
     }
+    return {**manifest, "spec": {**spec, **changed}}
 
 
-def test_pod(sources: Sources, template: Template) -> Json:
+def check_pod(sources: Sources, template: Template) -> Json:
     """Return the pod of `helm test` with actions in it."""
     manager = _manager(sources, template)
-    left_out = {"ports", "livenessProbe", "readinessProbe", "args"}
-    checking = {
-        **{key: value for key, value in manager.items() if key not in left_out},
-        "args": ["check", template.action(more("test.parts")), "--leader-elect"],
-    }
+    for serving in ("ports", "livenessProbe", "readinessProbe"):
+        del manager[serving]
+    manager["args"] = ["check", template.action(more("test.parts")), "--leader-elect"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -64,36 +57,36 @@ def test_pod(sources: Sources, template: Template) -> Json:
             "labels": {"app.kubernetes.io/name": "ecr-secret-operator"},
             "annotations": {"helm.sh/hook": "test"},
         },
-        "spec": {**_pod_spec(sources, template, [checking]), "restartPolicy": "Never"},
+        "spec": {**_pod_spec(sources, template, [manager]), "restartPolicy": "Never"},
     }
 
 
 def _pod_spec(sources: Sources, template: Template, containers: list[Any]) -> Json:
     spec = pick(sources.default, "Deployment")["spec"]["template"]["spec"]
-    volumes = [_with_credentials(template, each) for each in spec["volumes"]]
-    optional = ("imagePullSecrets", "nodeSelector", "tolerations", "affinity")
-    return {
+    spec = {
         **spec,
         "containers": containers,
-        "volumes": [*volumes, template.action(more("volumes"))],
-        **{template.action(of_values(name, name)): "" for name in optional},
-        template.action(of_value("priorityClassName", "priorityClassName")): "",
+        "volumes": [*_with_credentials(template, spec["volumes"]), template.action(more("volumes"))],
+        **template.lines(field("priorityClassName", "priorityClassName")),
     }
+    for name in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity"):
+        spec |= template.lines(fields(name, name))
+    return spec
 
 
 def _manager(sources: Sources, template: Template) -> Json:
     manager, plain = (_container(objects, "manager") for objects in (sources.default, sources.plain))
-    env = [_with_credentials(template, each) for each in manager["env"]]
+    env = _with_credentials(template, manager["env"])
     (watch,) = (each for each in env if each["name"] == "WATCH_NAMESPACE")
-    watch[template.action(_WATCH)] = ""
+    watch |= template.lines(_WATCH)
     return {
         **manager,
         "image": template.action(_IMAGE),
-        template.action(of_value("imagePullPolicy", "image.pullPolicy")): "",
+        **template.lines(field("imagePullPolicy", "image.pullPolicy")),
         "args": [*template.either(PROXIED, manager["args"], plain["args"]), template.action(_FLAGS)],
         "ports": template.either(PROXIED, manager["ports"], plain["ports"]),
         "env": [*env, template.action(more("env"))],
-        "resources": template.action("{{- toYaml .Values.resources | nindent INDENT+2 }}"),
+        "resources": template.action(whole("resources")),
         "volumeMounts": [*manager["volumeMounts"], template.action(more("volumeMounts"))],
     }
 
@@ -102,10 +95,10 @@ def _proxy(sources: Sources, template: Template) -> list[Any]:
     proxy = {
         **_container(sources.default, "kube-rbac-proxy"),
         "image": template.action("{{ .Values.metrics.proxy.image | quote }}"),
-        template.action(of_value("imagePullPolicy", "image.pullPolicy")): "",
-        "resources": template.action("{{- toYaml .Values.metrics.proxy.resources | nindent INDENT+2 }}"),
+        **template.lines(field("imagePullPolicy", "image.pullPolicy")),
+        "resources": template.action(whole("metrics.proxy.resources")),
     }
-    return template.only(PROXIED, [proxy])
+    return [template.action("{{- if " + PROXIED + " }}"), proxy, template.action("{{- end }}")]
 
 
 def _container(objects: tuple[Json, ...], name: str) -> Json:
@@ -114,18 +107,16 @@ def _container(objects: tuple[Json, ...], name: str) -> Json:
 
 
 def _with_credentials(template: Template, content: Any) -> Any:
-    """Return what refers to the Secret of the operator's identity, by the name that the values have."""
+    """Return a copy that refers to the Secret of the operator's identity by the name in the values."""
+    if isinstance(content, list):
+        return [_with_credentials(template, each) for each in content]
     if isinstance(content, dict):
         return {key: _with_credentials(template, value) for key, value in content.items()}
-    if content == "aws-ecr-cloud-credentials":
-        return template.action("{{ .Values.credentials.secretName | quote }}")
-    return content
+    is_name = content == CREDENTIALS
+    return template.action("{{ .Values.credentials.secretName | quote }}") if is_name else content
 
 
 def _spread(template: Template) -> Json:
     patch = component("high-availability", "replicas_patch.yaml")["spec"]["template"]["spec"]
-    return {
-        template.action(_SPREAD): "",
-        **patch,
-        template.action("{{- end }}"): "",
-    }
+    otherwise, end = "{{- else if " + SEVERAL + " }}", "{{- end }}"
+    return {**template.lines(f"{_SPREAD_AS_SET}\n{otherwise}"), **patch, **template.lines(end)}

@@ -13,8 +13,8 @@ _DEEPER: Final = re.compile(r"INDENT(?:\+(\d+))?")
 class Template:
     """One template. What `action` returns stands for its text in the object that is rendered.
 
-    As a value it becomes just that text. As a list's item, or as a key with an empty text as value, it becomes
-    lines at that depth. `INDENT+2` is the number of spaces of the line and two more.
+    As a value it becomes just that text. As an item of a list, or as a key with an empty text, it becomes
+    lines at that depth. `INDENT+2` is the number of the line's spaces and two more.
     """
 
     def __init__(self) -> None:
@@ -25,21 +25,18 @@ class Template:
         self._texts.append(text)
         return f"ACTION{len(self._texts) - 1:04}"
 
+    def lines(self, text: str) -> dict[str, str]:
+        """Return what stands for lines among the fields of an object."""
+        return {self.action(text): ""}
+
     def either(self, condition: str, first: list[Any], second: list[Any]) -> list[Any]:
         """Return a list with the items of one of two, by a condition."""
         if first == second:
             return first
-        return [
-            self.action(f"{{{{- if {condition} }}}}"),
-            *first,
-            self.action("{{- else }}"),
-            *second,
-            self.action("{{- end }}"),
-        ]
-
-    def only(self, condition: str, items: list[Any]) -> list[Any]:
-        """Return a list whose items are there on a condition."""
-        return [self.action(f"{{{{- if {condition} }}}}"), *items, self.action("{{- end }}")]
+        start, between, end = (
+            self.action("{{- " + text + " }}") for text in (f"if {condition}", "else", "end")
+        )
+        return [start, *first, between, *second, end]
 
     def render(self, content: Any) -> str:
         """Return YAML with all actions; braces that the content itself has stay what they are."""
@@ -49,26 +46,33 @@ class Template:
     def _filled(self, line: str) -> str:
         if found := _LINE.fullmatch(line):
             indent, number = found.groups()
-            lines = self._texts[int(number)].splitlines()
-            return "\n".join(_deepened(indent + each) for each in lines)
+            return "\n".join(_deepened(indent + each) for each in self._texts[int(number)].splitlines())
         return _deepened(_MARK.sub(lambda mark: self._texts[int(mark[1])], line))
 
 
-def of_value(name: str, value: str) -> str:
-    """Return the action for a field that is absent while a value, a text, is empty."""
-    return f"{{{{- with .Values.{value} }}}}\n{name}: {{{{ . }}}}\n{{{{- end }}}}"
+def enclosed(action: str, text: str) -> str:
+    """Return text between an action, such as `if …`, and its end."""
+    return "{{- " + action + " }}\n" + text.rstrip("\n") + "\n{{- end }}"
 
 
-def of_values(name: str, value: str) -> str:
-    """Return the action for a field that is absent while a value, a list or a map, is empty."""
-    text = "{{- toYaml . | nindent INDENT }}"
-    return f"{{{{- with .Values.{value} }}}}\n{name}:\n  {text}\n{{{{- end }}}}"
+def field(name: str, value: str) -> str:
+    """Return the lines of a field that is absent while a value, a text, is empty."""
+    return enclosed(f"with .Values.{value}", name + ": {{ . | quote }}")
+
+
+def fields(name: str, value: str) -> str:
+    """Return the lines of a field that is absent while a value, a list or a map, is empty."""
+    return enclosed(f"with .Values.{value}", name + ":\n  {{- toYaml . | nindent INDENT }}")
 
 
 def more(value: str) -> str:
-    """Return the action that adds what a value holds to a list or a map."""
-    text = "{{- toYaml . | nindent INDENT }}"
-    return f"{{{{- with .Values.{value} }}}}\n{text}\n{{{{- end }}}}"
+    """Return the lines that add what a value holds to a list or a map."""
+    return enclosed(f"with .Values.{value}", "{{- toYaml . | nindent INDENT }}")
+
+
+def whole(value: str) -> str:
+    """Return the action for all that a value holds, below its field."""
+    return "{{- toYaml .Values." + value + " | nindent INDENT+2 }}"
 
 
 def _deepened(line: str) -> str:

@@ -155,7 +155,7 @@ class Values(_Part):
     """Empty: all. Otherwise only these are served, with a Role in each and nothing cluster-wide."""
     service_account: ServiceAccount = ServiceAccount()
     credentials: Credentials = Credentials()
-    flags: Flags = Flags()  # type: ignore[valid-type]
+    flags: Flags = Flags()
     """The operator's flags, as in docs/reference.md; those left out are not passed. There are:"""
     env: list[Json] = []
     """More variables of the operator, such as {name: HTTPS_PROXY, value: "http://proxy:3128"}."""
@@ -169,7 +169,8 @@ class Values(_Part):
     secret_writes_policy: bool = False
     """A policy that limits the operator to its own Secrets; needs Kubernetes 1.30. See docs/security.md."""
     aggregate_roles: bool = False
-    """Add the resources to the roles view, edit and admin; then also set flags.ambientCredentials."""
+    """Add the resources to the roles view, edit and admin; then also set flags.ambientCredentials. Without
+    effect with `namespaces`."""
     crds: Crds = Crds()
     metrics: Metrics
     network_policy: NetworkPolicy

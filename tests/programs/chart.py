@@ -47,10 +47,12 @@ def indexed(objects: Iterable[Json]) -> dict[Key, Json]:
 
 def _run(helm: Path, *arguments: str | Path, values: Json | None = None, env: Json | None = None) -> str:
     with tempfile.TemporaryDirectory() as home:
-        file = Path(home) / "values.json"
-        file.write_text(json.dumps(values or {}))
-        options = ("--namespace", NAMESPACE, "--values", file)
-        return run_program(helm, [*arguments, *options], cwd=ROOT, env={"HOME": home, **(env or {})})
+        command = [*arguments, "--namespace", NAMESPACE]
+        if values is not None:
+            file = Path(home) / "values.json"
+            file.write_text(json.dumps(values))
+            command += ["--values", file]
+        return run_program(helm, command, cwd=ROOT, env={"HOME": home, **(env or {})})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

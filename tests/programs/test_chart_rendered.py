@@ -252,6 +252,7 @@ def test_the_pod_of_helm_test_is_restricted_and_no_endpoint_of_the_metrics(helm_
         ({"flags": {"permittedRole": []}}, "permittedRole"),
         ({"flags": {"sessionTags": "yes"}}, "/flags/sessionTags"),
         ({"namespaces": ["Team"]}, "/namespaces/0"),
+        ({"namespaces": ["team", "team"]}, "/namespaces"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"credentials": {"secretName": ""}}, "/credentials/secretName"),
     ],

@@ -117,7 +117,7 @@ class Test(_Part):
     """What `helm test` checks."""
 
     parts: list[Literal["aws", "cluster"]] = Field(["aws", "cluster"], min_length=1)
-    """Without aws: for an operator without an identity of its own."""
+    """Without aws: for an operator without an identity of its own. AWS is asked in AWS_REGION, from `env`."""
 
 
 def _flag_fields() -> Iterator[tuple[str, Any]]:
@@ -151,7 +151,7 @@ class Values(_Part):
     """To pull the images with, such as [{name: my-registry}]."""
     replicas: int = Field(1, ge=0)
     """Two or more are spread over nodes and zones, with a PodDisruptionBudget; one of them is active."""
-    namespaces: list[Namespace] = []
+    namespaces: list[Namespace] = Field([], json_schema_extra={"uniqueItems": True})
     """Empty: all. Otherwise only these are served, with a Role in each and nothing cluster-wide."""
     service_account: ServiceAccount = ServiceAccount()
     credentials: Credentials = Credentials()

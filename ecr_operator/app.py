@@ -224,6 +224,7 @@ class Operator:
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(measure_loop_lag(self._clock, self._metrics.loop_lagged), name="loop lag")
             group.create_task(self._watches.run(), name="watches")
+            group.create_task(self._clusters.run(), name="parts of ClusterSecrets")
             keys = self._named.watch_keys(self._issuer.long_lived, self._rotation.keys_read, self._clock)
             group.create_task(keys, name="keys of Secrets")
             group.create_task(self._named.pass_on_later(self._clock), name="changes of Secrets")

@@ -189,9 +189,13 @@ class Resource:
         return replace(self, desired=short, left_out=hashlib.sha256(parts).hexdigest())
 
     def part(self, key: ResourceKey, status: Mapping[str, Any], *, withdrawn: bool = False) -> "Resource":
-        """What a ClusterSecret asks for in one namespace; what is wrong with its spec is the whole's."""
+        """What a ClusterSecret asks for in one namespace.
+
+        What is wrong with its spec is reported once, for the whole, unless the login itself can't be known.
+        """
         desired = self.desired and replace(self.desired, key=key, withdrawn=withdrawn, namespaces=None)
-        return replace(self, key=key, desired=desired, problem=None, status=status)
+        problem = None if desired else self.problem
+        return replace(self, key=key, desired=desired, problem=problem, status=status)
 
     def without_spec(self) -> "Resource":
         """The same resource, of which nothing is known but that it exists: nothing is written for it."""

@@ -340,7 +340,7 @@ class ClusterStatus(Status):
     observedNamespaces: Namespaces | None = Field(
         default=None,
         description="The last valid value of spec.namespaces, which counts while the present one is not "
-        "valid. Absent if it is larger than 8 KiB.",
+        "valid. Absent if it is larger than 4 KiB.",
     )
     readyNamespaces: str | None = Field(
         default=None, description="The same as ready/served, for the column of kubectl.", max_length=32

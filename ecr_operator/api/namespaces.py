@@ -15,7 +15,7 @@ from ecr_operator.api.text import excerpt, is_within
 
 _FIELD: Final = "spec.namespaces"
 _GLOB: Final = re.compile(r"[a-z0-9*?]([-a-z0-9*?]{0,61}[a-z0-9*?])?")
-_LARGEST_IN_STATUS: Final = 8 * 1024  # bytes
+_LARGEST_IN_STATUS: Final = 4 * 1024  # bytes
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 

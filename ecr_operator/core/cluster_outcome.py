@@ -22,6 +22,7 @@ from ecr_operator.core.state import Result
 from ecr_operator.core.status import by_type
 
 _LONGEST_MESSAGE: Final = 250  # characters, of one namespace
+_LARGEST_MESSAGE: Final = 400  # bytes of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +50,30 @@ _WAITING: Final = Verdict(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a ClusterSecret has come to in one namespace; `times` are those of the token in its Secret."""
+    """What a ClusterSecret has come to in one namespace.
+
+    Attributes:
+        view: its Secret; None where there is none.
+        is_served: False while the Secret is being deleted, since the namespace is no longer served.
+    """
 
     namespace: str
     verdict: Verdict
-    times: TokenTimes | None
+    view: SecretView | None
+    is_served: bool = True
+
+    @property
+    def times(self) -> TokenTimes | None:
+        """Those of the token in its Secret."""
+        return self.view.times if self.view else None
+
+
+def unreported(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The status of a part before anything is reported of it, from the status of the ClusterSecret.
+
+    It may have a Secret by that name, so that is looked at before another is created.
+    """
+    return {"secretName": status["secretName"]} if "secretName" in status else {}
 
 
 def judge(status: Mapping[str, Any]) -> Verdict:
@@ -77,36 +97,41 @@ def judge_unreported(part: Resource, view: SecretView | None, now: datetime) -> 
     return _LIVE if is_up_to_date(view, desired, None) else _WAITING
 
 
-def gather(resource: Resource, selection: NamespaceSelection | None, parts: Sequence[Part]) -> Result:
+def gather(
+    resource: Resource, selection: NamespaceSelection | None, parts: Sequence[Part], now: datetime
+) -> Result:
     """The outcome of a ClusterSecret; its `refresh_at` is when the first of the tokens is due.
 
     Args:
         resource: the ClusterSecret.
         selection: the last valid one.
         parts: in the order of their namespaces.
+        now: UTC.
     """
-    desired = resource.desired
-    live = sum(part.verdict.live for part in parts)
+    desired, served = resource.desired, [part for part in parts if part.is_served]
+    live = sum(part.verdict.live for part in served)
     unusable = desired.unusable.message if desired and desired.unusable else ""
     coverage = replace(
-        _coverage(parts, ready=0 if unusable else live, list_failing=_is_clear(resource)),
+        _coverage(served, ready=0 if unusable else live),
+        **(_failing(parts) if _is_clear(resource) else {}),
         namespaces=selection.given if selection else {},
     )
-    held = {part.times for part in parts if part.times}
+    held = {part.times for part in served if part.times}
     times = _earliest(held) if held else None
     outcome = replace(
-        _outcome(resource, coverage, times, stalled=any(part.verdict.stalled for part in parts)),
-        fits=live == len(parts) and (bool(parts) or _is_clear(resource)),
+        _outcome(resource, coverage, parts, times),
+        fits=live == len(served) and (bool(served) or _is_clear(resource)),
         times=times,
-        secret=desired.secret_name if desired and times else None,
+        secret=_secret_name(resource, served),
         unusable=unusable,
         hint=desired.hint if desired else "",
         coverage=coverage,
     )
     if desired is None or desired.suspended:
         return Result(outcome=outcome)
-    due = [refresh_deadline(each, desired.frequency, resource.uid) for each in held]
-    return Result(outcome=outcome, refresh_at=min(due, default=None))
+    fresh = {part.times for part in served if part.times and not part.verdict.failure}
+    due = [refresh_deadline(each, desired.frequency, resource.uid) for each in fresh]
+    return Result(outcome=outcome, refresh_at=min((at for at in due if at > now), default=None))
 
 
 def _is_clear(resource: Resource) -> bool:
@@ -114,31 +139,43 @@ def _is_clear(resource: Resource) -> bool:
     return resource.desired is not None and resource.desired.namespaces is not None
 
 
-def _coverage(parts: Sequence[Part], *, ready: int, list_failing: bool) -> Coverage:
-    failing = [
-        (part.namespace, *part.verdict.failure) for part in parts if part.verdict.failure and list_failing
-    ]
-    not_ready = [(part.namespace, *part.verdict.not_ready) for part in parts if part.verdict.not_ready]
-    first = (not_ready[0][1], f"Namespace {not_ready[0][0]}: {not_ready[0][2]}") if not_ready else None
+def _coverage(served: Sequence[Part], *, ready: int) -> Coverage:
+    first = next((part for part in served if part.verdict.not_ready), None)
+    reason, message = (first.verdict.not_ready if first else None) or ("", "")
     return Coverage(
-        served=len(parts),
+        served=len(served),
         ready=ready,
-        failing=tuple(failing[:MOST_FAILING]),
-        failing_count=len(failing),
-        not_ready=first,
+        not_ready=(reason, f"Namespace {first.namespace}: {message}") if first else None,
     )
 
 
-def _outcome(resource: Resource, coverage: Coverage, times: TokenTimes | None, *, stalled: bool) -> Outcome:
+def _failing(parts: Sequence[Part]) -> dict[str, Any]:
+    failing = [(part.namespace, *part.verdict.failure) for part in parts if part.verdict.failure]
+    return {"failing": tuple(failing[:MOST_FAILING]), "failing_count": len(failing)}
+
+
+def _outcome(
+    resource: Resource, coverage: Coverage, parts: Sequence[Part], times: TokenTimes | None
+) -> Outcome:
     if resource.desired and resource.desired.suspended:
         return outcomes.suspended(resource, times)
     if resource.problem:
         return outcomes.invalid(resource, times)
     if coverage.failing:
-        return outcomes.failing_namespaces(coverage, permanent=stalled)
+        # First one that someone has to do something about.
+        stalled = next((part for part in parts if part.verdict.failure and part.verdict.stalled), None)
+        named = (stalled.namespace, *(stalled.verdict.failure or ())) if stalled else coverage.failing[0]
+        return outcomes.failing_namespaces(coverage, named, permanent=stalled is not None)
     if coverage.ready < coverage.served:
         return outcomes.waiting_namespaces(coverage)
     return outcomes.covered(coverage)
+
+
+def _secret_name(resource: Resource, served: Sequence[Part]) -> str | None:
+    """The name of the generated Secrets: by the spec, once there is one, and else an earlier one."""
+    names = {part.view.name for part in served if part.view}
+    desired = resource.desired.secret_name if resource.desired else None
+    return desired if desired in names else min(names, default=None)
 
 
 def _earliest(held: set[TokenTimes]) -> TokenTimes:
@@ -148,4 +185,5 @@ def _earliest(held: set[TokenTimes]) -> TokenTimes:
 
 
 def _in_short(condition: Mapping[str, Any]) -> tuple[str, str]:
-    return condition["reason"], one_line(condition["message"], _LONGEST_MESSAGE)
+    text = one_line(condition["message"], _LONGEST_MESSAGE)
+    return condition["reason"], text.encode()[:_LARGEST_MESSAGE].decode(errors="ignore")

@@ -104,13 +104,12 @@ def waiting_namespaces(coverage: Coverage) -> Outcome:
     return Outcome(reason=Reason.PENDING, message=message, succeeded=False, fits=False)
 
 
-def failing_namespaces(coverage: Coverage, *, permanent: bool) -> Outcome:
-    """In some of its namespaces the last attempt of a ClusterSecret failed."""
-    namespace, reason, message = coverage.failing[0]
-    first = f"The first by name is {namespace}: {message}"
+def failing_namespaces(coverage: Coverage, named: tuple[str, str, str], *, permanent: bool) -> Outcome:
+    """In some of its namespaces the last attempt of a ClusterSecret failed; one of them is named."""
+    namespace, reason, message = named
     return Outcome(
         reason=Reason(reason),
-        message=f"{coverage.failing_count} of {coverage.served} namespaces failed. {first}",
+        message=f"{coverage.failing_count} of {coverage.served} namespaces failed. {namespace}: {message}",
         succeeded=False,
         fits=False,
         permanent=permanent,

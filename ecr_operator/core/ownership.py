@@ -8,7 +8,8 @@ from enum import Enum, auto
 from typing import Final
 
 from ecr_operator.api.desired import Desired, Resource
-from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.api.errors import ForeignSecretError, PermanentError
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.names import is_name
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.adoption import losses
@@ -196,7 +197,12 @@ class Ownership:
         known = self._cache.resource(owner.key(namespace))
         if known and known.uid == owner.uid:
             return False
-        return await self._resources.uid_of(owner.key(namespace)) != owner.uid
+        try:
+            return await self._resources.uid_of(owner.key(namespace)) != owner.uid
+        except PermanentError:
+            if owner.kind != CLUSTER:
+                raise
+            return False  # not every installation may read ClusterSecrets
 
 
 def relation_of(view: SecretView, resource: Resource, *, owner_is_gone: bool) -> Relation:

@@ -167,7 +167,7 @@ class Reconciler:
         if desired.suspended:
             outcome = outcomes.suspended(resource, None)
             return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
-        if desired.withdrawn:
+        if desired.withdrawn and not self._is_to_be_released(desired):
             return await self._withdraw(desired)
         if state.reconciled not in (None, spec_version(resource)):
             state.repairs, state.applied = (), None
@@ -181,15 +181,31 @@ class Reconciler:
             # Of many resources that name one Secret the oldest two look again; the others when it changes.
             again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
             return Result(outcome=outcomes.failed(error, None), requeue_after=again)
+        if desired.withdrawn:
+            return replace(result, outcome=None, requeue_after=result.requeue_after or 0.0)
         view = self._named_secret(desired)
         return overwritten_label.report(state, desired, view, result, self._clock.monotonic())
 
     async def _withdraw(self, desired: Desired) -> Result:
         """Delete the Secret in a namespace that is no longer served; then nothing of it is remembered."""
+        if not self._is_withdrawn(desired):
+            return Result(outcome=None, requeue_after=0.0)  # it is served again meanwhile
         if not desired.orphan and await self._writer.delete_all(desired):
             return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)  # the watch shows it sooner
-        self._cache.remove_resource(desired.key)
+        if self._is_withdrawn(desired):
+            self._cache.remove_resource(desired.key)
         return Result(outcome=None)
+
+    def _is_withdrawn(self, desired: Desired) -> bool:
+        """Whether the resource is still as this pass has seen it, after it has waited."""
+        now = self._cache.resource(desired.key)
+        return bool(now and now.uid == desired.uid and now.desired and now.desired.withdrawn)
+
+    def _is_to_be_released(self, desired: Desired) -> bool:
+        """Whether the Secret stays where it is no longer served, and would still go with its owner."""
+        view = self._named_secret(desired)
+        owner = view.owner if view else None
+        return desired.orphan and bool(owner and owner.uid == desired.uid and owner.controller)
 
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool

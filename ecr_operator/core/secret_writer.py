@@ -20,6 +20,8 @@ from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
 
 _REFUSED_AGAIN: Final = 30.0  # seconds
+# In one pass: anybody may make Secrets that look like ours. Each deletion causes another pass.
+_MOST_DELETED: Final = 5
 
 
 class SecretWriter:
@@ -100,13 +102,13 @@ class SecretWriter:
         # A link that fails is reported after the pass, and keeps no Secret.
         if old and not self._links.request_links(state.resource):
             return
-        for view in old:
+        for view in old[:_MOST_DELETED]:
             await self._delete(view)
 
     async def delete_all(self, desired: Desired) -> bool:
         """Delete every Secret of a resource that must not have one; False if there is none."""
         views = self._own(desired)
-        for view in views:
+        for view in views[:_MOST_DELETED]:
             await self._delete(view)
         return bool(views)
 

@@ -8,6 +8,7 @@ another leader may have made untrue is reset by `begin_term`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import Any
 
 from ecr_operator.api.desired import Problem, Resource
 from ecr_operator.api.errors import OperatorError
@@ -52,6 +53,8 @@ class ResourceState:
         refused_status: the spec whose status can't be written, which was reported once.
         logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
         failing: the reason of the last outcome, if that was a failure.
+        gathering_since: of a ClusterSecret, since when it waits for the first pass of each part.
+        part_status: of a ClusterSecret, the status of the part that reported last, which most share.
     """
 
     resource: Resource
@@ -75,6 +78,8 @@ class ResourceState:
     refused_status: SpecVersion | None = None
     logged: bool = False
     failing: Reason | None = None
+    gathering_since: float | None = None
+    part_status: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> ResourceKey:

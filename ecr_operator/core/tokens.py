@@ -151,10 +151,11 @@ class TokenCache:
         entry.users -= 1
         entry.refused.discard(key)
         entry.waiting.pop(key, None)
-        self._calls.withdraw(source, key.group)
+        if not any(other.group == key.group for other in entry.waiting):
+            self._calls.withdraw(source, key.group)
         if entry.users:
-            self._request_for_waiting(source, entry)
-        elif source.identity == OPERATOR and entry.token:
+            return
+        if source.identity == OPERATOR and entry.token:
             self._keep_unused(source)
         else:
             self._remove(source)
@@ -252,10 +253,6 @@ class TokenCache:
         self._calls.request(source, group)
         if self._calls.any_waiting and self._pump is None:
             self._pump = asyncio.create_task(self._start_waiting(), name="calls that wait")
-
-    def _request_for_waiting(self, source: TokenSource, entry: SourceState) -> None:
-        for group in {key.group for key in entry.waiting}:
-            self._request(source, group)
 
     async def _start_waiting(self) -> None:
         """Start calls as slots come free by time alone, for as long as any wait."""

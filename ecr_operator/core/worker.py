@@ -20,6 +20,7 @@ from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.cluster_outcome import unreported
 from ecr_operator.core.cluster_secrets import ClusterSecrets
 from ecr_operator.core.ports import Clock, EventSink, Links, ResourceReader, StatusWriter
 from ecr_operator.core.queue import DeadlineQueue, Due
@@ -85,8 +86,6 @@ class Workers:
         self._metrics = metrics
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        # The parts of a ClusterSecret mostly have the same status, which is kept once.
-        self._part_status: Mapping[str, Any] = {}
 
     async def run(self, count: int) -> None:
         """Begin a term: reconcile every resource, whatever was planned for it, and work until cancelled."""
@@ -94,7 +93,9 @@ class Workers:
             state.begin_term()
             if state.key.is_part:
                 # What it reported is in no other place, and may be another leader's by now.
-                self._cache.remember_status(state.key, state.resource.uid, {})
+                cluster = self._cache.resource(state.key.cluster)
+                status = unreported(cluster.status) if cluster else {}
+                self._cache.remember_status(state.key, state.resource.uid, status)
             # Its deadline may be that of a token which another leader has replaced since.
             self._queue.remove(state.key)
             self._queue.schedule_now(state.key)
@@ -143,7 +144,9 @@ class Workers:
             return
         waited, began = state.fetch_began is not None, state.fetch_began or self._clock.monotonic()
         if state.key.is_cluster:
-            result = self._clusters.outcome(state.key)
+            result = self._clusters.outcome(state)
+            if result.requeue_after:
+                self._queue.schedule_in(state.key, result.requeue_after)
         else:
             result = await self._reconciler.reconcile(state, resource, due=state.due)
             if state.removed or state.resource.deleting:
@@ -258,9 +261,12 @@ class Workers:
         """Write the status; that of a part is kept for the status of its ClusterSecret."""
         if resource.key.is_part:
             self._queue.schedule_in(resource.key.cluster, GATHERING)
-            if status != self._part_status:
-                self._part_status = status
-            return self._part_status
+            whole = self._cache.get(resource.key.cluster)
+            if whole is None:
+                return status
+            # Most parts have the same, which is kept once.
+            whole.part_status = whole.part_status if status == whole.part_status else status
+            return whole.part_status
         if resource.key.is_cluster:
             state.not_before = self._clock.monotonic() + _CLUSTER_INTERVAL
         return await self._statuses.write(resource, status)

@@ -163,7 +163,7 @@ class World:
         """Run workers for a while."""
         keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
         changes = self.named.pass_on_later(self.clock)
-        running = (self.workers.run(workers), self.links.run(), keys, changes)
+        running = (self.workers.run(workers), self.links.run(), self.clusters.run(), keys, changes)
         tasks = [asyncio.create_task(each) for each in running]
         try:
             await settle()

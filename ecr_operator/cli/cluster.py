@@ -73,6 +73,24 @@ async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Objec
     return answer.get("items") or ()
 
 
+async def read(
+    client: KubeClient, path: str, what: str, query: Sequence[tuple[str, str]] = ()
+) -> Object | None:
+    """Read an object, or a list, that is not of our kinds; None if there is none.
+
+    Raises:
+        CommandError: it can't be read; the message names it as `what`.
+    """
+    try:
+        return await client.request("GET", path, query=query)
+    except ApiError as failure:
+        if failure.is_not_found:
+            return None
+        if failure.code == HTTPStatus.FORBIDDEN:
+            raise CommandError(f"You are not allowed to read {what}.") from failure
+        raise CommandError(_explain(failure, f"read {what}")) from failure
+
+
 def is_unknown_kind(failure: ApiError) -> bool:
     """Whether a 404 means that the kind does not exist, not one object of it."""
     return failure.code == HTTPStatus.NOT_FOUND and "could not find the requested resource" in failure.message
@@ -99,8 +117,13 @@ def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> str:
             )
         case HTTPStatus.NOT_FOUND:
             return f"The cluster has no {resource}. Install the CRDs with `{INSTALL_CRDS}`."
+    return _explain(failure, f"{verb} {resource}")
+
+
+def _explain(failure: ApiError, action: str) -> str:
+    match failure.code:
         case HTTPStatus.UNAUTHORIZED:
             return "The API server does not accept the kubeconfig's credentials. Log in again."
         case 0:
             return f"Can't reach the API server: {failure.message}. Check the kubeconfig and its context."
-    return f"The API server refused to {verb} {resource}: {failure.message}."
+    return f"The API server refused to {action}: {failure.message}."

@@ -222,7 +222,11 @@ def _answer_result(attempt: Attempt, image: Image, now: datetime) -> Result:
     said = f": {answer.message}" if answer.message else ""
     match answer.kind:
         case "found":
-            what = "has it" if image.reference else "lists the tags; which one is selected is not checked"
+            what = (
+                "has this image"
+                if image.reference
+                else "lists the tags; which one is selected is not checked"
+            )
             return Result("good", "registry", f"{image.host} {what}")
         case "missing":
             return _missing(image, answer)
@@ -247,8 +251,10 @@ def _missing(image: Image, answer: Answer) -> Result:
     if answer.code == "NAME_UNKNOWN":
         advice = "create it, or correct its name, or the account and region in the host"
         return Result("bad", "registry", f"{image.host} has no repository {image.path}", advice)
-    what = f"{image.path} has no {image.reference}" if image.reference else f"{image.path} has no tags"
-    return Result("bad", "registry", f"{image.host}: {what}", "push it, or correct the tag")
+    kind = "digest" if ":" in image.reference else "tag"
+    what = f"no {kind} {image.reference}" if image.reference else "no tags"
+    text = f"{image.host} has {what} in repository {image.path}"
+    return Result("bad", "registry", text, f"push it, or correct the {kind}")
 
 
 def _denied(attempt: Attempt, image: Image, said: str) -> Result:
@@ -276,7 +282,7 @@ def no_login_result(
         return Result("bad", "pull secrets", f"none: service account {account} names none", advice)
     keys = [login.shown_key for secret in secrets for login in secret.logins]
     more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
-    has = f"; there are {', '.join(keys[:_MOST_KEYS])}{more}" if keys else ""
+    has = f"; the keys are {', '.join(keys[:_MOST_KEYS])}{more}" if keys else ""
     return Result("bad", "login", f"no key serves this image{has}", advice)
 
 

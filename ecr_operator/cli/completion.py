@@ -24,7 +24,7 @@ from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import METADATA_LIST
 from ecr_operator.settings.commands import Place, parser_of, place_of
 from ecr_operator.settings.flags import COMMANDS, Parser
-from ecr_operator.settings.plugin import PLUGIN, command_place
+from ecr_operator.settings.plugin import PLUGIN, command_place, first_word
 from ecr_operator.settings.values import SettingsError
 
 _SECONDS: Final = 3.0
@@ -61,6 +61,8 @@ def _candidates(before: Sequence[str], word: str) -> tuple[list[str], int]:
     if action is not None and action.nargs is None:
         found, directive = _values(action, before)
         return [f"{flag}={each}" if is_joined else each for each in found], directive
+    if not command and first_word(before) is not None:
+        return [], _NO_FILES
     if not command:
         return [f"{name}\t{words}" for name, words in COMMANDS.items()], _NO_FILES
     return _arguments(command, word, before)

@@ -28,7 +28,7 @@ from ecr_operator.kube.api_error import ApiError, from_exception, sanitize
 from ecr_operator.settings.proxies import Proxies, proxy_flaw, proxy_for
 
 _TOTAL_SECONDS: Final = 40.0
-_REQUEST: Final = aiohttp.ClientTimeout(total=20.0, connect=10.0)
+_CONNECT_SECONDS: Final = 10.0
 _LARGEST_TOKEN: Final = 256 * 1024  # bytes
 _MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -70,18 +70,23 @@ class Registries:
 
     Args:
         proxies: of the environment.
+        authorities: for TLS; None for the system's, or those of SSL_CERT_FILE.
+        seconds: the longest that one request takes.
     """
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(
+        self, proxies: Proxies, authorities: ssl.SSLContext | None = None, seconds: float = 20.0
+    ) -> None:
         self._proxies = proxies
+        self._authorities = authorities
+        self._seconds = seconds
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            # The system's authorities, or those of SSL_CERT_FILE.
-            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
+            connector=aiohttp.TCPConnector(ssl=self._authorities or ssl.create_default_context()),
             headers={"User-Agent": f"ecr-secret-operator/{__version__}", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=_REQUEST,
+            timeout=aiohttp.ClientTimeout(total=self._seconds, connect=_CONNECT_SECONDS),
             auto_decompress=False,
         )
         return self

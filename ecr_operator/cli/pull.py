@@ -73,7 +73,8 @@ async def run(command: Pull, terminal: Terminal, clock: Clock) -> int:
         terminal.write(json.dumps([_as_data(report, clock.now()) for report in reports], indent=2))
     else:
         _write(reports, terminal)
-    return 0 if all(report.pulls for report in reports if report.checked) else 1
+    checked = [report for report in reports if report.checked]
+    return 0 if checked and all(report.pulls for report in checked) else 1
 
 
 def _write(reports: Sequence[Report], terminal: Terminal) -> None:

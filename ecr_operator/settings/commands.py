@@ -257,7 +257,7 @@ def _read_pull(given: Namespace, environment: Environment) -> Command:
             "--service-account is for an IMAGE; a pod or Application has its own. See --help."
         )
     if subject != "image" and not is_name(name):
-        raise SettingsError(f"{excerpt(name)} is not a valid name of a {subject}. See --help.")
+        raise SettingsError(f"{excerpt(name)} is not a valid {subject} name. See --help.")
     return Pull(
         place=place_of(given, environment),
         subject=subject,

@@ -31,11 +31,11 @@ def plugin_arguments(arguments: Sequence[str]) -> list[str]:
 
 def command_place(arguments: Sequence[str]) -> int | None:
     """Where the command is; None where there is none."""
-    place = _first_word(arguments)
+    place = first_word(arguments)
     return place if place is not None and arguments[place] in COMMANDS else None
 
 
-def _first_word(arguments: Sequence[str]) -> int | None:
+def first_word(arguments: Sequence[str]) -> int | None:
     """Where the first argument is that is neither a flag nor the value of one."""
     for place, word in enumerate(arguments):
         if not word.startswith("-") and (place == 0 or arguments[place - 1] not in _VALUED):
@@ -55,6 +55,6 @@ def _help(arguments: Sequence[str]) -> None:
     parser.words = tuple(COMMANDS)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.parse_known_args(arguments or ["--help"])
-    word = _first_word(arguments)
+    word = first_word(arguments)
     if word is not None:
         parser.parse_args([arguments[word]])

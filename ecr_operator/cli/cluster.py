@@ -10,7 +10,7 @@ from ecr_operator.api.kinds import GROUP, KINDS, PLURALS
 from ecr_operator.cli.output import CommandError
 from ecr_operator.kube import connection, paths
 from ecr_operator.kube.api_error import ApiError
-from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.client import METADATA_LIST, KubeClient
 from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place
 
@@ -89,6 +89,41 @@ async def read(
         if failure.code == HTTPStatus.FORBIDDEN:
             raise CommandError(f"You are not allowed to read {what}.") from failure
         raise CommandError(_explain(failure, f"read {what}")) from failure
+
+
+async def list_names(place: Place, what: str, limit: int, seconds: float) -> list[str]:
+    """The names of some objects, for completion.
+
+    Args:
+        place: where the objects are.
+        what: `namespaces`, `serviceaccounts`, `pods`, `applications`, or one of `KINDS`.
+        limit: how many at most.
+        seconds: the longest that it takes.
+
+    Raises:
+        CommandError: they can't be listed.
+    """
+    try:
+        async with asyncio.timeout(seconds), connected(place) as client:
+            path = _collection(what, namespace_of(place, client))
+            query = (("limit", str(limit)),)
+            answer = await client.request("GET", path, query=query, accept=METADATA_LIST)
+    except (ApiError, TimeoutError) as failure:
+        raise CommandError(str(failure)) from failure
+    return [item["metadata"]["name"] for item in answer.get("items") or ()]
+
+
+def _collection(what: str, namespace: str) -> str:
+    match what:
+        case "namespaces":
+            return paths.NAMESPACES
+        case "serviceaccounts":
+            return paths.service_accounts(namespace)
+        case "pods":
+            return paths.pods(namespace)
+        case "applications":
+            return paths.applications(namespace)
+    return paths.resources(what, namespace)
 
 
 def is_unknown_kind(failure: ApiError) -> bool:

@@ -9,7 +9,7 @@ https://github.com/spf13/cobra/blob/main/site/content/completions/_index.md.
 import asyncio
 import os
 from argparse import Action, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,12 +17,8 @@ from typing import Final
 import yaml
 
 from ecr_operator.api.kinds import KINDS, SHORT_NAMES
-from ecr_operator.cli.cluster import connected, namespace_of
 from ecr_operator.cli.output import CommandError, Terminal
-from ecr_operator.kube import paths
-from ecr_operator.kube.api_error import ApiError
-from ecr_operator.kube.client import METADATA_LIST
-from ecr_operator.settings.commands import Place, parser_of, place_of
+from ecr_operator.settings.commands import Environment, Place, parser_of, place_of
 from ecr_operator.settings.flags import COMMANDS, Parser
 from ecr_operator.settings.plugin import PLUGIN, command_place, first_word
 from ecr_operator.settings.values import SettingsError
@@ -36,12 +32,12 @@ _FILE_FLAGS: Final = ("--kubeconfig", "--filename")
 _SUBJECTS: Final = ("pod/", "application/")
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], environment: Environment = os.environ) -> int:
     """Print what can stand in place of the last argument, which may be empty. Returns 0."""
     *before, word = arguments or [""]
     found, directive = list[str](), _NO_FILES
-    with suppress(CommandError, SettingsError, ApiError, OSError, TimeoutError, yaml.YAMLError):
-        found, directive = _candidates(before, word)
+    with suppress(CommandError, SettingsError, OSError, yaml.YAMLError):
+        found, directive = _candidates(before, word, environment)
     terminal = Terminal()
     for candidate in found:
         if candidate.startswith(word) and "\n" not in candidate:
@@ -50,67 +46,66 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _candidates(before: Sequence[str], word: str) -> tuple[list[str], int]:
-    place = command_place(before)
-    command = before[place] if place is not None else ""
+def _candidates(before: Sequence[str], word: str, environment: Environment) -> tuple[list[str], int]:
+    """The candidates, of which those that begin with the word count, and the directive."""
+    found = command_place(before)
+    command = before[found] if found is not None else ""
     parser = parser_of(command or "status", PLUGIN)
     flag, is_joined, _ = word.partition("=")
     if word.startswith("-") and not is_joined:
         return _flags(parser), _NO_FILES
     action = parser.option(flag if is_joined else before[-1] if before else "")
     if action is not None and action.nargs is None:
-        found, directive = _values(action, before)
-        return [f"{flag}={each}" if is_joined else each for each in found], directive
+        values, directive = _values(action, _place(before, environment))
+        return [f"{flag}={each}" if is_joined else each for each in values], directive
     if not command and first_word(before) is not None:
         return [], _NO_FILES
     if not command:
         return [f"{name}\t{words}" for name, words in COMMANDS.items()], _NO_FILES
-    return _arguments(command, word, before)
+    return _arguments(command, word, _place(before, environment))
 
 
 def _flags(parser: Parser) -> list[str]:
     return [f"{name}\t{action.help}" for name in parser.flags if (action := parser.option(name))]
 
 
-def _values(action: Action, before: Sequence[str]) -> tuple[list[str], int]:
+def _values(action: Action, place: Place) -> tuple[list[str], int]:
     """What a flag can be set to."""
     name = action.option_strings[-1]
     if action.choices:
         return list(action.choices), _NO_FILES
     if name in _FILE_FLAGS:
         return [], _FILES
-    place = _place(before)
     match name:
         case "--namespace":
             return _names(place, "namespaces"), _NO_FILES
         case "--context":
             return _contexts(place), _NO_FILES
         case "--service-account":
-            return _names(place, "service accounts"), _NO_FILES
+            return _names(place, "serviceaccounts"), _NO_FILES
         case "--kind":
             return list(SHORT_NAMES.values()), _NO_FILES
     return [], _NO_FILES
 
 
-def _arguments(command: str, word: str, before: Sequence[str]) -> tuple[list[str], int]:
+def _arguments(command: str, word: str, place: Place) -> tuple[list[str], int]:
     """What a command can be about."""
     match command:
         case "check":
             return ["aws", "cluster"], _NO_FILES
         case "refresh":
-            place = _place(before)
             return [
                 f"{SHORT_NAMES[kind]}/{name}" for kind in KINDS for name in _names(place, kind)
             ], _NO_FILES
         case "pull":
             kind, slash, _ = word.partition("/")
             if slash and f"{kind}/" in _SUBJECTS:
-                return [f"{kind}/{name}" for name in _names(_place(before), kind)], _NO_FILES
+                return [f"{kind}/{name}" for name in _names(place, f"{kind}s")], _NO_FILES
             return list(_SUBJECTS), _NO_SPACE
     return [], _NO_FILES
 
 
-def _place(before: Sequence[str]) -> Place:
+def _place(before: Sequence[str], environment: Environment) -> Place:
     """The cluster and namespace that the flags before name."""
     given = Namespace(
         kubeconfig=_value(before, "--kubeconfig"),
@@ -118,7 +113,7 @@ def _place(before: Sequence[str]) -> Place:
         namespace=_value(before, "--namespace", "-n") or None,
         all_namespaces=False,
     )
-    return place_of(given, os.environ)
+    return place_of(given, environment)
 
 
 def _value(before: Sequence[str], *names: str) -> str:
@@ -141,30 +136,8 @@ def _contexts(place: Place) -> list[str]:
 
 
 def _names(place: Place, what: str) -> list[str]:
-    return asyncio.run(_listed(place, what))
-
-
-async def _listed(place: Place, what: str) -> list[str]:
     """The names of objects of the cluster."""
-    async with asyncio.timeout(_SECONDS), connected(place) as client:
-        answer = await client.request(
-            "GET",
-            _path(what, namespace_of(place, client)),
-            query=(("limit", str(_MOST)),),
-            accept=METADATA_LIST,
-        )
-    items: Iterable[dict[str, dict[str, str]]] = answer.get("items") or ()
-    return [item["metadata"]["name"] for item in items]
+    # What leads to the API server takes time to load, which flags and commands need not wait for.
+    from ecr_operator.cli.cluster import list_names  # noqa: PLC0415
 
-
-def _path(what: str, namespace: str) -> str:
-    match what:
-        case "namespaces":
-            return paths.NAMESPACES
-        case "service accounts":
-            return paths.service_accounts(namespace)
-        case "pod":
-            return paths.pods(namespace)
-        case "application":
-            return paths.applications(namespace)
-    return paths.resources(what, namespace)
+    return asyncio.run(list_names(place, what, _MOST, _SECONDS))

@@ -15,7 +15,7 @@ from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, foreign_crd
 from tests.cluster.builders import registry as host_in
-from tests.cluster.linked import account
+from tests.cluster.linked import account, pod
 from tests.cluster.scene import Scene
 from tests.cluster.users import admin
 from tests.programs.client import Skopeo
@@ -24,6 +24,7 @@ from tests.programs.registry import EcrRegistry
 
 EAST, WEST = host_in("us-east-1"), host_in("eu-west-1")
 IMAGE = f"{EAST}/app:1"
+IMAGES = (IMAGE, f"{EAST}/app:2")
 CHART = f"{EAST}/charts/demo:0.1.0_1"
 
 
@@ -68,17 +69,6 @@ async def link(scene: Scene, *names: str) -> None:
     """Have the service account name these pull secrets."""
     linked = {"imagePullSecrets": [{"name": name} for name in names]}
     await scene.api.merge_patch(SERVICE_ACCOUNTS, "default", linked, scene.namespace)
-
-
-def pod(name: str) -> Json:
-    """Make a pod of two containers; the API server itself adds the pull secrets of the service account."""
-    containers = [{"name": "app", "image": IMAGE}, {"name": "missing", "image": f"{EAST}/app:2"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"containers": containers, "automountServiceAccountToken": False},
-    }
 
 
 def dockerconfig(name: str, key: str, login: str) -> Json:
@@ -157,9 +147,9 @@ async def test_the_kubelet_goes_on_after_the_login_of_somebody_else(puller: Pull
 
 async def test_a_pod_that_is_older_than_the_link_has_to_be_recreated(puller: Puller) -> None:
     scene = puller.scene
-    await scene.create(pod("early"))
+    await scene.create(pod("early", *IMAGES))
     await link(scene, "pull-login")
-    await scene.create(pod("late"))
+    await scene.create(pod("late", *IMAGES))
     early = await puller.run("pod/early")
     assert early.code == 1
     assert (
@@ -170,7 +160,7 @@ async def test_a_pod_that_is_older_than_the_link_has_to_be_recreated(puller: Pul
     assert late.code == 1
     assert [(each["image"], each["pulls"]) for each in json.loads(late.out)] == [
         (IMAGE, True),
-        (f"{EAST}/app:2", False),
+        (IMAGES[1], False),
     ]
 
 

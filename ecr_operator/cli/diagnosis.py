@@ -4,6 +4,7 @@ Invariant: each result is one printable line that says what would happen, with w
 one. Leaves out: which login is tried for which image (keyring, argo_sources).
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,8 +26,8 @@ from ecr_operator.core.secret_view import view_secret
 
 _ACTIONS: Final = "ecr:BatchGetImage and ecr:GetDownloadUrlForLayer"
 _MOST_KEYS: Final = 5
-# What ECR answers, with 403, to a token that has expired.
-_EXPIRED: Final = "token has expired"
+# What ECR answers, with 403, to a dead token.
+_DEAD: Final = re.compile("token (has expired|is invalid)", re.IGNORECASE)
 _NODES: Final = (
     "unless the nodes have a login of their own, such as EKS nodes for ECR, which can't be seen from here"
 )
@@ -240,7 +241,7 @@ def _answer_result(attempt: Attempt, image: Image, now: datetime) -> Result:
             return Result("bad", "registry", f"{image.host} answers HTTP {answer.status}{said}", "try again")
     if attempt.login is None:
         return Result("bad", "registry", f"{image.host} requires a login, {_NODES}")
-    is_dead = answer.kind == "unauthorized" or _EXPIRED in answer.message or attempt.is_expired(now)
+    is_dead = answer.kind == "unauthorized" or _DEAD.search(answer.message) or attempt.is_expired(now)
     if is_dead:
         advice = "" if attempt.is_expired(now) else _renewal(attempt)
         return Result("bad", "registry", f"{image.host} does not accept this login{said}", advice)

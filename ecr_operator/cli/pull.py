@@ -70,7 +70,7 @@ async def run(command: Pull, terminal: Terminal, clock: Clock) -> int:
             case "image":
                 reports = await pull.image(command.name, command.service_account)
     if command.output == "json":
-        terminal.write(json.dumps([_as_data(report, clock.now()) for report in reports], indent=2))
+        terminal.write(json.dumps([as_data(report, clock.now()) for report in reports], indent=2))
     else:
         _write(reports, terminal)
     checked = [report for report in reports if report.checked]
@@ -116,7 +116,7 @@ class _Pull:
         account = text_in(spec, "serviceAccountName", LONGEST_NAME) or "default"
         await self._read_owners("Secret")
         own = list(_names(spec))
-        late = [each for each in await self._linked(account) or () if each not in own]
+        late = [each for each in await self._linked_now(account) if each not in own]
         secrets, late_secrets = await self._pull_secrets(own), await self._pull_secrets(late)
         reasons, reports = _waiting(pod), list[Report]()
         for text in _images(spec):
@@ -209,6 +209,12 @@ class _Pull:
         found = await read(self._client, path, f"service accounts in {self._namespace}")
         return None if found is None else list(_names(found))
 
+    async def _linked_now(self, account: str) -> list[str]:
+        """The same; none where it can't be read: a pod has its own, and less is said then."""
+        with suppress(CommandError):
+            return await self._linked(account) or []
+        return []
+
     async def _pull_secrets(self, names: Iterable[str]) -> list[PullSecret]:
         return [await self._pull_secret(name) for name in names]
 
@@ -263,13 +269,13 @@ def _waiting(pod: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _as_data(report: Report, now: datetime) -> dict[str, Any]:
+def as_data(report: Report, now: datetime) -> dict[str, Any]:
     """A report for programs: the fields that docs/commands.md promises."""
     return {
         "image": report.subject,
         "checked": report.checked,
         "pulls": report.pulls,
-        "attempts": [_attempt_as_data(attempt, now) for attempt in report.attempts],
+        "attempts": [attempt_as_data(attempt, now) for attempt in report.attempts],
         "results": [
             {"verdict": each.verdict, "topic": each.topic, "text": each.text, "advice": each.advice}
             for each in report.results
@@ -277,7 +283,8 @@ def _as_data(report: Report, now: datetime) -> dict[str, Any]:
     }
 
 
-def _attempt_as_data(attempt: Attempt, now: datetime) -> dict[str, Any]:
+def attempt_as_data(attempt: Attempt, now: datetime) -> dict[str, Any]:
+    """The same for one attempt."""
     login, origin, answer = attempt.login, attempt.origin, attempt.answer
     expires_at = origin.expires_at if origin else None
     return {

@@ -86,6 +86,11 @@ ANSWERS: dict[str, tuple[Attempt, str, str]] = {
         f"{HOST} does not accept this login: {EXPIRED}",
         "request a new token: kubectl ecr refresh -n team-a ecrsecret/pull",
     ),
+    "ECR's 403 for no token of its own": (
+        attempt("denied", by=login("jane"), message="Your Authorization Token is invalid."),
+        f"{HOST} does not accept this login: Your Authorization Token is invalid.",
+        "correct the login in Secret pull-login",
+    ),
     "a 403 when the time is past": (attempt("denied", origin(-1)), f"{HOST} does not accept this login", ""),
     "a dead token that is not renewed": (
         attempt("unauthorized", origin(owner=owner(READY, DENIED))),

@@ -1,36 +1,28 @@
 """Why an image is not pulled, from what the cluster holds and the registry answers. Pure.
 
 Invariant: each result is one printable line that says what would happen, with what to change; no login is in
-one. Leaves out: which login is tried for which image (keyring, argo_sources).
+one. Leaves out: which login is tried for which image (keyring, argo_sources), and whose it is (origins).
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from ecr_operator.api.desired import Desired
-from ecr_operator.api.kinds import SHORT_NAMES
-from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.registry import host_in, parse_registry
 from ecr_operator.api.text import format_time
 from ecr_operator.api.token import USERNAME
 from ecr_operator.api.usable_registry_keys import kubelet_serves
 from ecr_operator.cli.keyring import Image, Login, PullSecret
+from ecr_operator.cli.origins import Origin, Owner, shown_key
 from ecr_operator.cli.output import Result, Verdict, format_span
-from ecr_operator.cli.rows import row_of
-from ecr_operator.core.drift import times_by_login
-from ecr_operator.core.secret_view import view_secret
 
 _ACTIONS: Final = "ecr:BatchGetImage and ecr:GetDownloadUrlForLayer"
 _MOST_KEYS: Final = 5
 # What ECR answers, with 403, to a dead token.
 _DEAD: Final = re.compile("token (has expired|is invalid)", re.IGNORECASE)
-_NODES: Final = (
-    "unless the nodes have a login of their own, such as EKS nodes for ECR, which can't be seen from here"
-)
+_NODES: Final = "; EKS nodes have a login of their own, which can't be seen from here"
 
 
 AnswerKind = Literal["found", "unauthorized", "denied", "missing", "unreachable", "withheld", "failed"]
@@ -51,70 +43,6 @@ class Answer:
     status: int = 0
     code: str = ""
     message: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """A resource of ours in the namespace.
-
-    Attributes:
-        desired: what it asks for; None where that can't be known.
-        trouble: why it is not ready; empty where it is.
-    """
-
-    key: ResourceKey
-    desired: Desired | None
-    trouble: str
-
-    @property
-    def shown(self) -> str:
-        """As kubectl and the other commands name it."""
-        return shown_key(self.key)
-
-
-def owner_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Owner:
-    """Make the owner of a resource as the API server holds it."""
-    row, resource = row_of(kind, raw, now), parse_resource(kind, raw)
-    trouble = "" if row.state == "Ready" else f"{row.reason}: {row.message}"
-    return Owner(key=resource.key, desired=resource.desired, trouble=trouble)
-
-
-def shown_key(key: ResourceKey) -> str:
-    """A resource as kubectl and the other commands name it."""
-    return f"{SHORT_NAMES[key.kind]}/{key.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Whose login one in a generated Secret is.
-
-    Attributes:
-        key: of the resource.
-        owner: the resource; None where it could not be read.
-        expires_at: of the token; None where that is not known.
-        included: copied by `include_logins_from`.
-    """
-
-    key: ResourceKey
-    owner: Owner | None = None
-    expires_at: datetime | None = None
-    included: bool = False
-
-
-def origin_of(login: Login, secret: Mapping[str, Any], owners: Mapping[ResourceKey, Owner]) -> Origin | None:
-    """Find out by the Secret's metadata whose login it is; None for one that the operator did not write."""
-    view = view_secret(secret["metadata"])
-    if view.owner is None or not view.owner.of_ours:
-        return None
-    key = view.owner.key(view.namespace)
-    owner = owners.get(key)
-    expires_at = view.times.expires_at if view.times else None
-    if owner is None or owner.desired is None:
-        return Origin(key=key, owner=owner, expires_at=expires_at)
-    if login.key not in {each.key for each in owner.desired.logins}:
-        return Origin(key=key, owner=owner, included=True)
-    times = times_by_login(view, owner.desired).get(login.key)
-    return Origin(key=key, owner=owner, expires_at=times.expires_at if times else expires_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,13 +150,11 @@ def _answer_result(attempt: Attempt, image: Image, now: datetime) -> Result:
     answer = attempt.answer
     said = f": {answer.message}" if answer.message else ""
     match answer.kind:
+        case "found" if image.reference:
+            return Result("good", "registry", f"{image.host} has this image")
         case "found":
-            what = (
-                "has this image"
-                if image.reference
-                else "lists the tags; which one is selected is not checked"
-            )
-            return Result("good", "registry", f"{image.host} {what}")
+            text = f"{image.host} lists the tags; which one is selected is not checked"
+            return Result("good", "registry", text)
         case "missing":
             return _missing(image, answer)
         case "unreachable":
@@ -239,13 +165,7 @@ def _answer_result(attempt: Attempt, image: Image, now: datetime) -> Result:
             return Result("bad", "registry", text, "try the login with a client that you trust with it")
         case "failed":
             return Result("bad", "registry", f"{image.host} answers HTTP {answer.status}{said}", "try again")
-    if attempt.login is None:
-        return Result("bad", "registry", f"{image.host} requires a login, {_NODES}")
-    is_dead = answer.kind == "unauthorized" or _DEAD.search(answer.message) or attempt.is_expired(now)
-    if is_dead:
-        advice = "" if attempt.is_expired(now) else _renewal(attempt)
-        return Result("bad", "registry", f"{image.host} does not accept this login{said}", advice)
-    return _denied(attempt, image, said)
+    return _refused(attempt, image, said, now)
 
 
 def _missing(image: Image, answer: Answer) -> Result:
@@ -256,6 +176,17 @@ def _missing(image: Image, answer: Answer) -> Result:
     what = f"no {kind} {image.reference}" if image.reference else "no tags"
     text = f"{image.host} has {what} in repository {image.path}"
     return Result("bad", "registry", text, f"push it, or correct the {kind}")
+
+
+def _refused(attempt: Attempt, image: Image, said: str, now: datetime) -> Result:
+    if attempt.login is None:
+        return Result("bad", "registry", f"{image.host} requires a login{said}")
+    expired = attempt.is_expired(now)
+    if expired or attempt.answer.kind == "unauthorized" or _DEAD.search(attempt.answer.message):
+        # For an expired token the line before has the advice.
+        advice = "" if expired else _renewal(attempt)
+        return Result("bad", "registry", f"{image.host} does not accept this login{said}", advice)
+    return _denied(attempt, image, said)
 
 
 def _denied(attempt: Attempt, image: Image, said: str) -> Result:
@@ -279,12 +210,14 @@ def no_login_result(
 ) -> Result:
     """Why no login is tried for an image, and where one is to be had."""
     advice = _link(image, account, owners)
+    nodes = _NODES if is_ecr(image) else ""
     if not secrets:
-        return Result("bad", "pull secrets", f"none: service account {account} names none", advice)
+        text = f"none: service account {account} names none{nodes}"
+        return Result("bad", "pull secrets", text, advice)
     keys = [login.shown_key for secret in secrets for login in secret.logins]
     more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
     has = f"; the keys are {', '.join(keys[:_MOST_KEYS])}{more}" if keys else ""
-    return Result("bad", "login", f"no key serves this image{has}", advice)
+    return Result("bad", "login", f"no key serves this image{has}{nodes}", advice)
 
 
 def _link(image: Image, account: str, owners: Collection[Owner]) -> str:

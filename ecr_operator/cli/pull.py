@@ -21,18 +21,15 @@ from ecr_operator.cli.argo_sources import Repository, Source
 from ecr_operator.cli.cluster import Object, connected, list_all, namespace_of, read
 from ecr_operator.cli.diagnosis import (
     Attempt,
-    Owner,
     Report,
     attempt_results,
     late_link_result,
     no_login_result,
-    origin_of,
-    owner_of,
     secret_results,
-    shown_key,
 )
 from ecr_operator.cli.keyring import Image, Login, PullSecret, lookup, parse_image, read_pull_secret
 from ecr_operator.cli.manifests import Registries
+from ecr_operator.cli.origins import Owner, origin_of, owner_of, shown_key
 from ecr_operator.cli.output import CommandError, Result, Terminal, printable
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube import paths

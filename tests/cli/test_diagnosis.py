@@ -13,20 +13,16 @@ from ecr_operator.cli.diagnosis import (
     Answer,
     AnswerKind,
     Attempt,
-    Origin,
-    Owner,
     Report,
     attempt_results,
     late_link_result,
     no_login_result,
-    origin_of,
-    owner_of,
     secret_results,
 )
 from ecr_operator.cli.keyring import Login, PullSecret, parse_image
+from ecr_operator.cli.origins import Origin, Owner, owner_of
 from ecr_operator.cli.output import Result
-from ecr_operator.core.manifest import EXPIRES_AT, ISSUED_AT
-from tests.cli.builders import NOW, READY, REFRESHED, at, condition, resource, status
+from tests.cli.builders import NOW, READY, REFRESHED, condition, resource, status
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = parse_image(f"{HOST}/app:1")
@@ -126,6 +122,12 @@ def test_an_answer_has_its_cause_and_what_to_change(tried: Attempt, text: str, a
     assert "hidden" not in repr(result)
 
 
+def test_without_a_login_the_registry_requires_one() -> None:
+    tried = Attempt(login=None, origin=None, answer=Answer(kind="unauthorized"))
+    [result] = attempt_results([tried], IMAGE, NOW)
+    assert (result.verdict, result.text) == ("bad", f"{HOST} requires a login")
+
+
 def test_elsewhere_than_at_ecr_the_login_itself_needs_the_right() -> None:
     assert last(attempt("denied"), OTHER).advice == "permit this login to pull app"
 
@@ -179,42 +181,9 @@ def test_the_conclusion(report: Report, conclusion: str, *, pulls: bool) -> None
     assert (report.pulls, report.conclusion) == (pulls, conclusion)
 
 
-def generated(**annotations: str) -> dict[str, Any]:
-    """A Secret that the resource generates."""
-    reference = {
-        "apiVersion": "ecr.mobb.redhat.com/v1alpha1",
-        "kind": "Secret",
-        "name": "pull",
-        "uid": "u",
-        "controller": True,
-    }
-    metadata = {
-        "namespace": "team-a",
-        "name": "pull-login",
-        "uid": "s",
-        "resourceVersion": "1",
-        "annotations": {ISSUED_AT: at(-1), EXPIRES_AT: at(11), **annotations},
-        "ownerReferences": [reference],
-    }
-    return {"metadata": metadata}
-
-
-def test_the_secrets_metadata_tell_whose_login_it_is() -> None:
-    expires_at = NOW + timedelta(hours=11)
-    known = {KEY: owner()}
-    assert origin_of(login(), generated(), known) == Origin(key=KEY, owner=known[KEY], expires_at=expires_at)
-    assert origin_of(login(), generated(), {}) == Origin(key=KEY, expires_at=expires_at)
-    other = origin_of(login(key="quay.io"), generated(), known)
-    assert other == Origin(key=KEY, owner=known[KEY], included=True)
-    no_times = origin_of(login(), generated(**{EXPIRES_AT: "x"}), {})
-    assert no_times == Origin(key=KEY)
-    theirs = {"metadata": {**generated()["metadata"], "ownerReferences": []}}
-    assert origin_of(login(), theirs, known) is None
-
-
 def test_without_a_login_the_advice_is_the_resource_that_has_one() -> None:
     linked = no_login_result([], IMAGE, "builder", [owner()])
-    assert linked.text == "none: service account builder names none"
+    assert linked.text.startswith("none: service account builder names none; EKS nodes have a login")
     assert linked.advice == (
         "link Secret pull-login: add {name: builder, for: [pull]} to link_service_accounts of ecrsecret/pull"
     )
@@ -223,7 +192,7 @@ def test_without_a_login_the_advice_is_the_resource_that_has_one() -> None:
     other = no_login_result([], OTHER, "default", [owner()])
     assert other.advice.startswith("create a pull secret for registry.example.com")
     logins = tuple(login(key=f"r{number}.example.com") for number in range(7))
-    unmatched = no_login_result([PullSecret(name="s", logins=logins)], IMAGE, "default", [])
+    unmatched = no_login_result([PullSecret(name="s", logins=logins)], OTHER, "default", [])
     assert "the keys are r0.example.com, r1.example.com" in unmatched.text
     assert unmatched.text.endswith(" and 2 more")
 

@@ -99,7 +99,8 @@ async def test_a_linked_login_pulls_and_without_a_link_the_advice_is_to_add_it(p
     tag = await puller.answer(f"{EAST}/app:2")
     assert tag == (1, "missing", [f"{EAST} has no tag 2 in repository app"])
     code, answer, bad = await puller.answer(f"{WEST}/app:1")
-    assert (code, answer, bad[0]) == (1, "unauthorized", f"no key serves this image; the keys are {EAST}")
+    assert (code, answer) == (1, "unauthorized")
+    assert bad[0].startswith(f"no key serves this image; the keys are {EAST};")
 
 
 async def test_a_dead_token_and_a_repository_policy_are_told_apart(puller: Puller) -> None:

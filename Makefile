@@ -49,10 +49,10 @@ test-busy: $(INSTALLED) ## Run all tests with four busy loops beside them (ONLY=
 # A busy loop that ends with the shell that started it.
 UNTIL_ORPHANED := import os, sys; any(os.getppid() != int(sys.argv[1]) for _ in iter(int, 1))
 
-test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, actionlint
-	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
-	@$(PY) -m lab.programs >/dev/null
-	@$(PY) -m pytest tests/programs
+test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, Argo CD (WITHOUT=argocd: all others)
+	@$(PY) -m lab.assets >/dev/null
+	@$(PY) -m lab.programs $(addprefix --without=,$(WITHOUT)) >/dev/null
+	@$(PY) -m pytest tests/programs $(patsubst %,--ignore=tests/programs/test_%.py,$(WITHOUT))
 
 check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference and bundle
 	@echo "Format…"; $(VENV)/bin/ruff format --check .

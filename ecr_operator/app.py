@@ -15,6 +15,7 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.cluster_secrets import ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
@@ -28,7 +29,7 @@ from ecr_operator.core.snapshot import failing, measure_loop_lag, snapshot
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
-from ecr_operator.core.worker import Workers
+from ecr_operator.core.worker import GATHERING, Workers
 from ecr_operator.election.elector import Elector, LeaderElection, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
@@ -146,16 +147,17 @@ class Operator:
         self._metrics = metrics
         self._clock = SystemClock()
         self._queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
-            self._clock, workers=_WORKERS, group=lambda key: key.namespace, expires_at=self._expires_at
+            self._clock, workers=_WORKERS, group=lambda key: key.group, expires_at=self._expires_at
         )
         self._named = NamedObjects(issuer.basis, settings.namespaces, self._named_changed)
         self._cache = Cache(
-            self._queue.schedule_now,
+            self._enqueue,
             self._removed,
             self._named,
             orphan_gone=self._orphan_removed,
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - they are made below
         )
+        self._clusters = ClusterSecrets(self._cache, self._enqueue, self._clock)
         self._rotation = Rotation(self._cache, self._named.keys, self._queue.schedule_at, self._clock)
         self.tokens = TokenCache(issuer, self._clock, self._named.basis, on_fetched=self._enqueue_all)
         self._events = KubeEvents(client, self._clock, settings.pod_name)
@@ -175,6 +177,7 @@ class Operator:
             client=client,
             namespaces=settings.namespaces,
             cache=self._cache,
+            clusters=self._clusters,
             links=self._links,
             named=self._named,
             clock=self._clock,
@@ -200,6 +203,7 @@ class Operator:
             queue=self._queue,
             cache=self._cache,
             reconciler=reconciler,
+            clusters=self._clusters,
             links=self._links,
             statuses=self._statuses,
             resources=self._statuses,
@@ -319,9 +323,13 @@ class Operator:
             leading=leading,
         )
 
+    def _enqueue(self, key: ResourceKey) -> None:
+        """Enqueue a resource now; a ClusterSecret once its parts may have got somewhere."""
+        self._queue.schedule_in(key, GATHERING if key.is_cluster else 0.0)
+
     def _enqueue_all(self, keys: Collection[ResourceKey]) -> None:
         for key in keys:
-            self._queue.schedule_now(key)
+            self._enqueue(key)
 
     def _expires_at(self, key: ResourceKey) -> datetime | None:
         """When the token in a resource's Secret expires."""

@@ -4,23 +4,32 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.api.kinds import KINDS
+import structlog
+
+from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.cluster_secrets import ClusterSecrets, NamespaceStore
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.named_objects import SOURCES, NamedObjects
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.kube import paths
-from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.api_error import ApiError
+from ecr_operator.kube.client import METADATA_LIST, KubeClient
 from ecr_operator.kube.informer import Informer, Store
 from ecr_operator.links.plan import SELECTOR
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
 from ecr_operator.telemetry.probes import Heartbeat, Probes
 
+log = structlog.get_logger(__name__)
+
 _LINGER: Final = 30.0  # seconds
+_LOOK_AGAIN: Final = 180.0
+_SERVE_CLUSTERS: Final = "apply this version's CRDs and RBAC; they are looked for every 3 minutes"
 _INSTALL_CRDS: Final = "install the CRDs: kubectl apply -k config/crd"
 
 
@@ -31,6 +40,7 @@ class Watches:
         client: the API server.
         namespaces: to watch; a single empty string means all.
         cache: gets resources and Secrets.
+        clusters: get ClusterSecrets and namespaces.
         links: get ServiceAccounts.
         named: the Secrets and ServiceAccounts that resources name as their identity.
         clock: the time.
@@ -44,6 +54,7 @@ class Watches:
         client: KubeClient,
         namespaces: Sequence[str],
         cache: Cache,
+        clusters: ClusterSecrets,
         links: LinkReconciler,
         named: NamedObjects,
         clock: Clock,
@@ -53,6 +64,7 @@ class Watches:
         self._client = client
         self._namespaces = namespaces
         self._cache = cache
+        self._clusters = clusters
         self._links = links
         self._named = named
         self._clock = clock
@@ -62,7 +74,10 @@ class Watches:
         self._heartbeats = {
             path: self._heartbeat(path)
             for namespace in namespaces
-            for path in (paths.secrets(namespace), *(paths.resources(kind, namespace) for kind in KINDS))
+            for path in (
+                paths.secrets(namespace),
+                *(paths.resources(kind, namespace) for kind in NAMESPACED_KINDS),
+            )
         }
 
     async def run(self) -> None:
@@ -80,12 +95,52 @@ class Watches:
             secrets = self._secrets(namespace)
             group.create_task(secrets.run(), name=f"secrets {namespace}")
             await secrets.synced.wait()
-            for kind in KINDS:
+            if not namespace:
+                group.create_task(self._watch_clusters(), name="ClusterSecrets")
+            for kind in NAMESPACED_KINDS:
                 resources = self._resources(kind, namespace)
                 group.create_task(resources.run(), name=f"{kind} {namespace}")
                 if kind == "Secret":
                     group.create_task(self._watch_accounts(namespace, resources), name=f"links {namespace}")
                     group.create_task(self._watch_all_accounts(namespace), name=f"all links {namespace}")
+
+    async def _watch_clusters(self) -> None:
+        """Once their CRD and the rights are there, which not every installation has."""
+        path = paths.resources(CLUSTER, "")
+        heartbeat = self._heartbeat(path, needed=False)
+        reported = False
+        while missing := await self._missing_for_clusters():
+            if not reported:
+                log.info("ClusterSecrets are not served", error=missing, next=_SERVE_CLUSTERS)
+            reported = True
+            await self._clock.sleep(_LOOK_AGAIN)
+        async with asyncio.TaskGroup() as group:
+            informer = Informer(self._client, path, self._clusters, self._clock, heartbeat=heartbeat)
+            group.create_task(informer.run(), name=CLUSTER)
+            group.create_task(self._watch_namespaces(), name="namespaces")
+
+    async def _missing_for_clusters(self) -> str:
+        """What is missing for ClusterSecrets, in the API server's words; empty for nothing."""
+        for path in (paths.resources(CLUSTER, ""), paths.namespaces()):
+            try:
+                await self._client.request("GET", path, query=(("limit", "1"),), accept=METADATA_LIST)
+            except ApiError as error:
+                if error.is_not_found or error.code == HTTPStatus.FORBIDDEN:
+                    return error.message
+                return ""  # the watch reports what else is wrong
+        return ""
+
+    async def _watch_namespaces(self) -> None:
+        """While there is a ClusterSecret, as metadata."""
+        needed, path = self._clusters.needed, paths.namespaces()
+        heartbeat = self._heartbeat(path, needed=False)
+        while True:
+            await needed.on.wait()
+            async with self._watching(path, NamespaceStore(self._clusters), heartbeat):
+                while needed.on.is_set():
+                    await needed.off.wait()
+                    await self._clock.sleep(_LINGER)
+            self._clusters.forget_namespaces()
 
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where there are or were links; after the resources, so that each link has its resource."""

@@ -102,7 +102,7 @@ class AuditTail:
 
     Attributes:
         requests: how many of each kind.
-        last_write: when the last write but to a Lease was answered, epoch seconds.
+        last_at: when the last write of each kind was answered, epoch seconds; not of those to a Lease.
     """
 
     def __init__(self, log: Path, user: str) -> None:
@@ -110,12 +110,17 @@ class AuditTail:
         self._mark = _by(user)
         self._position = position(log)
         self.requests: Counter[Request] = Counter()
-        self.last_write = 0.0
+        self.last_at: dict[Request, float] = {}
 
     @property
     def writes(self) -> int:
         """How many writes there were but to a Lease."""
         return sum(count for request, count in self.requests.items() if request.is_write)
+
+    @property
+    def last_write(self) -> float:
+        """When the last write but to a Lease was answered, epoch seconds."""
+        return max(self.last_at.values(), default=0.0)
 
     @property
     def watches(self) -> int:
@@ -132,7 +137,7 @@ class AuditTail:
                 self.requests[request] += 1
                 if request.is_write:
                     answered = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
-                    self.last_write = max(self.last_write, answered)
+                    self.last_at[request] = max(self.last_at.get(request, 0.0), answered)
 
     async def until(self, request: Request, count: int, timeout: float) -> None:
         """Wait for that many requests of one kind. Raises TimeoutError after `timeout` seconds."""

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import platform
 import re
@@ -155,6 +156,17 @@ def _environment() -> dict[str, str]:
     return {"GOGC": "400", **os.environ, **fixed}
 
 
+def sources(module: Path, name: str) -> Path:
+    """Return the folder with the files of a module that the one in a folder requires. Raises LabError."""
+    command = [str(find_go()), "mod", "download", "-json", name]
+    done = subprocess.run(
+        command, cwd=module, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LabError(f"{name} can't be fetched: {done.stdout}{done.stderr}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
 def find_go() -> Path:
     """Return a Go that is new enough: on PATH, or beside this Python. Raises LabError without one."""
     beside = Path(sys.executable).with_name("go")
@@ -177,7 +189,7 @@ def _version(go: Path) -> tuple[int, ...]:
 
 
 def command(module: str, known: Sequence[str], get: Callable[[Sequence[str]], object]) -> int:
-    """Run `python -m MODULE [--only NAME,NAME]`: `get` what is missing; the exit code."""
+    """Run `python -m MODULE [--only NAMES] [--without NAMES]`: `get` what is missing; the exit code."""
 
     def names(text: str) -> list[str]:
         if unknown := set(text.split(",")) - set(known):
@@ -190,8 +202,10 @@ def command(module: str, known: Sequence[str], get: Callable[[Sequence[str]], ob
     parser.add_argument(
         "--only", type=names, default=known, metavar="NAME,NAME", help=f"some of {', '.join(known)}"
     )
+    parser.add_argument("--without", type=names, default=(), metavar="NAME,NAME", help="all others")
+    given = parser.parse_args()
     try:
-        get(parser.parse_args().only)
+        get([name for name in given.only if name not in given.without])
     except LabError as error:
         print(error, file=sys.stderr)
         return 1

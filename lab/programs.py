@@ -1,10 +1,11 @@
-"""Programs of others that tests run: a registry, skopeo, Helm, Prometheus, actionlint, OLM's validators.
+"""Programs of others that tests run, such as a registry, skopeo, Helm, Prometheus and Argo CD.
 
 Most are built once, with Go, from the public modules that `lab/modules` pins, and kept in the user's cache
 directory; one more is ours and calls the kubelet's keyring. skopeo is no public module: it is Debian's
 package, which only root can install.
 
-Run `python -m lab.programs [--only NAME,NAME]`; it prints a line for each, its name and its path.
+Run `python -m lab.programs [--only NAMES] [--without NAMES]`, with commas between names; it prints a line
+for each, its name and its path.
 """
 
 import os
@@ -24,9 +25,11 @@ HELM = "helm"
 PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
 ACTIONLINT = "actionlint"
+ARGOCD = "argocd"
 BUNDLE_VALIDATORS = "bundle_validators"
 KUBELET_KEYRING = "kubelet_keyring"
 
+_ARGOCD = MODULES / "argocd-3.1.16"
 _VALIDATORS = ROOT / "tools" / "bundle_validators"
 _KEYRING = ROOT / "tools" / "kubelet_keyring"
 _KUBERNETES = assets.module(assets.DEFAULT_VERSION)
@@ -62,6 +65,13 @@ _FROM_GO = {
         "actionlint-1.7.12",
         {ACTIONLINT: "github.com/rhysd/actionlint/cmd/actionlint"},
     ),
+    _of_source("argocd-3.1.16", _ARGOCD, _ARGOCD): gobuild.Recipe(
+        title="Argo CD 3.1.16",
+        module=_ARGOCD,
+        packages={ARGOCD: "."},
+        usually="6 minutes of processor time",
+        about=1_690,
+    ),
     _of_source("bundle-validators", _VALIDATORS, _VALIDATORS): gobuild.Recipe(
         title="Validators of bundles 0.36.0", module=_VALIDATORS, packages={BUNDLE_VALIDATORS: "."}
     ),
@@ -71,7 +81,7 @@ _FROM_GO = {
         packages={KUBELET_KEYRING: str(_KEYRING / "main.go")},
     ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, BUNDLE_VALIDATORS, KUBELET_KEYRING)
+ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, ARGOCD, BUNDLE_VALIDATORS, KUBELET_KEYRING)
 
 
 def ensure(names: Collection[str] = ALL) -> dict[str, Path]:
@@ -85,6 +95,11 @@ def ensure(names: Collection[str] = ALL) -> dict[str, Path]:
         gobuild.build(recipe, desired, target)
         found |= {name: target / name for name in desired}
     return {name: found[name] for name in names}
+
+
+def argocd_manifests() -> Path:
+    """Return the folder with the manifests of this Argo CD, as its own module has them. Raises LabError."""
+    return gobuild.sources(_ARGOCD, "github.com/argoproj/argo-cd/v3") / "manifests"
 
 
 def from_debian(name: str) -> Path:

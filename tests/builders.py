@@ -11,7 +11,7 @@ import pytest
 
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import PermanentError, TransientError
-from ecr_operator.api.kinds import API_VERSION
+from ecr_operator.api.kinds import API_VERSION, CLUSTER
 from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
 from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.text import format_time
@@ -55,13 +55,14 @@ def raw_resource(  # noqa: PLR0913 - a builder
 ) -> dict[str, Any]:
     """A custom resource as the API server sends it; further arguments are fields of its spec."""
     target = "url" if kind == "ArgoHelmRepoSecret" else "ecr_registry"
-    usual = {"generated_secret_name": f"{name}-pull", target: HOST} | fields
+    everywhere: dict[str, Any] = {"namespaces": {"selector": {}}} if kind == CLUSTER else {}
+    usual = {"generated_secret_name": f"{name}-pull", target: HOST} | everywhere | fields
     raw = {
         "apiVersion": API_VERSION,
         "kind": kind,
         "metadata": {
             "name": name,
-            "namespace": namespace,
+            **({} if kind == CLUSTER else {"namespace": namespace}),
             "uid": uid or f"uid-of-{name}",
             "generation": generation,
             "creationTimestamp": format_time(NOW - age),

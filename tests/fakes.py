@@ -246,7 +246,7 @@ class FakeResources:
     async def uid_of(self, key: ResourceKey) -> str | None:
         """Return the uid of the present resource of a name."""
         self.looked_for.append(key.name)
-        return self.uids.get(key)
+        return self.uids.get(key.cluster if key.is_part else key)
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:
         """Whether it exists and is not being deleted."""

@@ -11,14 +11,20 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from ecr_operator.api.kinds import GROUP, KINDS, PLURALS, SHORT_NAMES, SPECS, VERSION, Status
+from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, PLURALS, SHORT_NAMES, SPECS, STATUSES, VERSION
 from tools import settle
 
 _HEADER: Final = "# Made from ecr_operator/api/kinds.py by `make crds`.\n---\n"
-_TARGETS: Final = {"Secret": ("Registry", "ecr_registry"), "ArgoHelmRepoSecret": ("URL", "url")}
+_TARGETS: Final = {
+    "Secret": ("Registry", "ecr_registry"),
+    "ArgoHelmRepoSecret": ("URL", "url"),
+    CLUSTER: ("Registry", "ecr_registry"),
+}
 _DESCRIPTIONS: Final = {
     "Secret": "A Secret for image pulls and pushes, with a login for Amazon ECR that is kept alive.",
     "ArgoHelmRepoSecret": "An Argo CD repository Secret, with a login for Amazon ECR that is kept alive.",
+    CLUSTER: "A Secret for image pulls and pushes in each of many namespaces, with a login for Amazon ECR "
+    "that is kept alive.",
 }
 
 
@@ -39,7 +45,7 @@ def custom_resource_definition(kind: str) -> dict[str, Any]:
                 "shortNames": [SHORT_NAMES[kind]],
                 "categories": ["aws", "ecr"],
             },
-            "scope": "Namespaced",
+            "scope": "Cluster" if kind == CLUSTER else "Namespaced",
             "versions": [_version(kind)],
         },
     }
@@ -61,7 +67,7 @@ def _version(kind: str) -> dict[str, Any]:
                     "kind": {"description": f"{kind}.", "type": "string"},
                     "metadata": {"type": "object"},
                     "spec": {"description": "What is wanted.", **structural(SPECS[kind])},
-                    "status": {"description": "What is.", **structural(Status)},
+                    "status": {"description": "What is.", **structural(STATUSES[kind])},
                 },
             }
         },
@@ -77,9 +83,10 @@ def _columns(kind: str) -> list[dict[str, str]]:
         ("Reason", "string", '.status.conditions[?(@.type=="Refreshed")].reason'),
         (title, "string", f".spec.{field}"),
         ("Secret", "string", ".spec.generated_secret_name"),
+        *([("Namespaces", "string", ".status.readyNamespaces")] if kind == CLUSTER else []),
         # A string: kubectl prints a date in the future as <invalid>.
         ("Expires", "string", ".status.expirationTime"),
-        ("Refreshed", "date", ".status.lastUpdatedTime"),
+        *([] if kind == CLUSTER else [("Refreshed", "date", ".status.lastUpdatedTime")]),
         ("Age", "date", ".metadata.creationTimestamp"),
     ]
     return [{"name": name, "type": kind_of, "jsonPath": path} for name, kind_of, path in columns]

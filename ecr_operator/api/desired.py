@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.names import LinkSpec
+from ecr_operator.api.namespaces import NamespaceSelection
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.text import one_line
 from ecr_operator.api.token import TokenSource
@@ -83,6 +84,8 @@ class Desired:
         argo: for an ArgoHelmRepoSecret only.
         includes: Secrets whose logins are copied; None where the spec's are not valid: the copied ones stay.
         links: service accounts to link the Secret to; None where the spec's are not valid.
+        namespaces: those that a ClusterSecret serves; None for others, and where the spec's are not valid.
+        withdrawn: a ClusterSecret no longer serves the namespace: the Secret goes, unless it is an orphan.
         invalid_fields: fields that are not valid; `core.kept_fields` has those that are kept.
         unusable: why no client can use the login, though it is written; None if one can.
         hint: what to know of a login that can be used; empty for nothing.
@@ -102,6 +105,8 @@ class Desired:
     argo: ArgoOptions | None = None
     includes: tuple[str, ...] | None = ()
     links: tuple[LinkSpec, ...] | None = ()
+    namespaces: NamespaceSelection | None = None
+    withdrawn: bool = False
     invalid_fields: frozenset[str] = frozenset()
     unusable: Problem | None = None
     hint: str = ""
@@ -174,13 +179,23 @@ class Resource:
     def abridged(self) -> "Resource":
         """The resource as it is kept: the long parts of a large spec are read when it is worked on."""
         desired = self.desired
-        if desired is None or self.left_out or desired.size <= _MOST_KEPT:
+        # The parts of a ClusterSecret share what it has.
+        if desired is None or self.left_out or desired.size <= _MOST_KEPT or self.key.is_part:
             return self
         long = (desired.logins, desired.labels, desired.annotations, desired.includes)
         parts = repr(long).encode(errors="backslashreplace")
         includes = desired.includes if sum(map(len, desired.includes or ())) <= _MOST_KEPT else ()
         short = replace(desired, logins=desired.logins[:1], labels={}, annotations={}, includes=includes)
         return replace(self, desired=short, left_out=hashlib.sha256(parts).hexdigest())
+
+    def part(self, key: ResourceKey, status: Mapping[str, Any], *, withdrawn: bool = False) -> "Resource":
+        """What a ClusterSecret asks for in one namespace; what is wrong with its spec is the whole's."""
+        desired = self.desired and replace(self.desired, key=key, withdrawn=withdrawn, namespaces=None)
+        return replace(self, key=key, desired=desired, problem=None, status=status)
+
+    def without_spec(self) -> "Resource":
+        """The same resource, of which nothing is known but that it exists: nothing is written for it."""
+        return replace(self, desired=None)
 
     def with_problems(self, problems: "Sequence[Problem]") -> "Resource":
         """The same resource, with more that is wrong with its spec."""

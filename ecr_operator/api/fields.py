@@ -22,8 +22,15 @@ from ecr_operator.api.desired import (
 )
 from ecr_operator.api.duration import parse_go_duration
 from ecr_operator.api.errors import OperatorError, PermanentError
-from ecr_operator.api.kinds import DEFAULT_FREQUENCY, ArgoHelmRepoSecretSpec, SecretSpec, Spec
+from ecr_operator.api.kinds import (
+    DEFAULT_FREQUENCY,
+    ArgoHelmRepoSecretSpec,
+    ClusterSecretSpec,
+    PullSecretSpec,
+    Spec,
+)
 from ecr_operator.api.names import check_annotations, check_labels, check_name, parse_links
+from ecr_operator.api.namespaces import NamespaceSelection, parse_namespaces
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import parse_registry, token_source
 from ecr_operator.api.text import MOST_ENTRIES, excerpt, intern_text
@@ -72,10 +79,10 @@ class Findings:
 def parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings: Findings) -> Desired:
     """Judge the fields that are not needed to know the login."""
     judge, choose = findings.judge, findings.choose
-    links = spec.link_service_accounts if isinstance(spec, SecretSpec) else None
+    links = spec.link_service_accounts if isinstance(spec, PullSecretSpec) else None
     keeps_links = "link_service_accounts" in findings.invalid_fields
     logins = _parse_logins(spec, login, findings)
-    secret_format = _parse_format(spec, findings) if isinstance(spec, SecretSpec) else DOCKER
+    secret_format = _parse_format(spec, findings) if isinstance(spec, PullSecretSpec) else DOCKER
     return Desired(
         key=key,
         uid=uid,
@@ -87,8 +94,9 @@ def parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings:
         orphan=choose("deletion_policy", spec.deletion_policy) == ORPHAN,
         suspended=bool(spec.suspend),
         secret_format=secret_format,
-        includes=_parse_includes(spec, findings) if isinstance(spec, SecretSpec) else (),
+        includes=_parse_includes(spec, findings) if isinstance(spec, PullSecretSpec) else (),
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
+        namespaces=_parse_namespaces(spec, findings) if isinstance(spec, ClusterSecretSpec) else None,
         links=None if keeps_links else judge("link_service_accounts", lambda: parse_links(links or ()), None),
         invalid_fields=frozenset(findings.invalid_fields),  # last, since the others add to it
     )
@@ -96,7 +104,7 @@ def parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings:
 
 def _parse_logins(spec: Spec, first: Login, findings: Findings) -> tuple[Login, ...]:
     """The spec's registry first, then the additional ones that can be used, each key once."""
-    more = (spec.additional_registries or []) if isinstance(spec, SecretSpec) else []
+    more = (spec.additional_registries or []) if isinstance(spec, PullSecretSpec) else []
     logins = {first.key: first}
     for place, key in enumerate(more):
         try:
@@ -129,7 +137,7 @@ def _parse_frequency(text: str | None) -> timedelta | None:
         raise ValueError(f"spec.frequency: {error}.") from None
 
 
-def _parse_format(spec: SecretSpec, findings: Findings) -> str:
+def _parse_format(spec: PullSecretSpec, findings: Findings) -> str:
     """The form of the Secret, which must be able to hold all that the spec puts into it."""
     secret_format = findings.choose("secret_format", spec.secret_format)
     if secret_format == BASIC_AUTH and (spec.additional_registries or spec.include_logins_from):
@@ -149,7 +157,7 @@ def _parse_format(spec: SecretSpec, findings: Findings) -> str:
     return secret_format
 
 
-def _parse_includes(spec: SecretSpec, findings: Findings) -> tuple[str, ...] | None:
+def _parse_includes(spec: PullSecretSpec, findings: Findings) -> tuple[str, ...] | None:
     """The Secrets whose logins are copied, each once; entries that are not valid are left out."""
     if "include_logins_from" in findings.invalid_fields:
         return None
@@ -164,6 +172,10 @@ def _parse_includes(spec: SecretSpec, findings: Findings) -> tuple[str, ...] | N
     if len(given) > MOST_ENTRIES:
         findings.add((), f"spec.include_logins_from: only the first {MOST_ENTRIES} entries are used.")
     return tuple(names)
+
+
+def _parse_namespaces(spec: ClusterSecretSpec, findings: Findings) -> NamespaceSelection | None:
+    return findings.judge("namespaces", lambda: parse_namespaces(spec.namespaces), None)
 
 
 def _parse_argo(spec: ArgoHelmRepoSecretSpec, findings: Findings) -> ArgoOptions:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.text import excerpt
 
@@ -46,7 +47,8 @@ class Identity:
     Attributes:
         source: of the first credentials: the operator's own chain, or a ServiceAccount or a Secret with keys
             in the resource's namespace.
-        namespace: the resource's; empty for the operator's own identity without a role.
+        namespace: the resource's; empty for the operator's own identity without a role, and for a role of a
+            ClusterSecret.
         name: of the ServiceAccount or Secret; empty for the operator.
         role_arn: the role to assume; empty for none, or, with a ServiceAccount, for the one it is annotated
             with.
@@ -180,6 +182,16 @@ def check_permitted(identity: Identity, annotation: str) -> None:
     )
 
 
+def refuse_for_cluster(identity: Identity) -> PermanentError:
+    """The error for a ClusterSecret's role that the operator's settings do not permit."""
+    return PermanentError(
+        Reason.ROLE_NOT_PERMITTED,
+        f"The operator is not permitted to assume {identity.role_arn} for a ClusterSecret: its flag "
+        "--permitted-roles does not cover it. A cluster admin can add it there; annotations of namespaces "
+        "don't count.",
+    )
+
+
 def _globs(annotation: str) -> list[str]:
     globs = annotation[:_MOST_PERMITTED].replace(",", " ").split()
     # The last one may be cut off, and would then match other roles.
@@ -195,9 +207,11 @@ def session_tags(identity: Identity) -> dict[str, str]:
 def session_name(identity: Identity) -> str:
     """The RoleSessionName, which names the namespace in CloudTrail, within AWS's 64 characters.
 
-    No two namespaces share one: a `+`, which no namespace name contains, marks a name that is cut. A session
-    that belongs to no namespace needs another character than `@` behind the prefix.
+    No two namespaces share one: a `+`, which no namespace name contains, marks a name that is cut. None has
+    that of ClusterSecrets either, where a `=` follows the prefix.
     """
+    if not identity.namespace:
+        return f"{_SESSION_PREFIX}={CLUSTER}"
     name = f"{_SESSION_PREFIX}@{identity.namespace}"
     if len(name) <= _LONGEST_SESSION:
         return name

@@ -16,6 +16,7 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 DEFAULT_FREQUENCY: Final = "10h"
 ABSENT: Final = "absent"
+MOST_FAILING: Final = 20  # namespaces that a status lists
 CONDITIONS: Final[Mapping[str, str]] = {
     "Ready": "the generated Secret holds a live token for the spec's registry or URL, and some client can "
     "use it.",
@@ -42,20 +43,22 @@ def _in_crd(**limits: int) -> dict[str, JsonValue]:
 
 
 class Reference(BaseModel):
-    """An object in the resource's own namespace; another namespace can't be named."""
+    """An object in the namespace of the generated Secret; another namespace can't be named."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    name: Name = Field(default="", description="Name of the object, in the namespace of this resource.")
+    name: Name = Field(
+        default="", description="Name of the object, in the namespace of the generated Secret."
+    )
 
 
 class ServiceAccountLink(BaseModel):
-    """A ServiceAccount in the resource's own namespace to link the generated Secret to."""
+    """A ServiceAccount in the namespace of the generated Secret to link it to."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     name: str = Field(
-        description='Name of the ServiceAccount, in the namespace of this resource, or "*" for all of them, '
+        description='Name of the ServiceAccount, in the namespace of the generated Secret, or "*" for all, '
         "new ones included.",
         json_schema_extra=_in_crd(maxLength=LONGEST_NAME),
     )
@@ -96,18 +99,6 @@ class Spec(BaseModel):
         "--permitted-roles or the namespace's annotation ecr.mobb.redhat.com/permitted-roles permits can be "
         "assumed.",
     )
-    service_account: Reference | None = Field(
-        default=None,
-        description="A ServiceAccount in this namespace to use in place of the operator's identity. Its "
-        "token for the audience sts.amazonaws.com is exchanged for the role in role_arn, or for the one in "
-        "its annotation eks.amazonaws.com/role-arn.",
-    )
-    aws_iam_secret: Reference | None = Field(
-        default=None,
-        description="A Secret in this namespace with AWS keys to use in place of the operator's identity: "
-        "aws_access_key_id, aws_secret_access_key and, for temporary keys, aws_session_token. "
-        "If role_arn is set, that role is assumed with them.",
-    )
     secret_labels: TextMap | None = Field(
         default=None,
         description="Labels to add to the generated Secret. Removed from it when removed here.",
@@ -134,7 +125,24 @@ class Spec(BaseModel):
         return str(getattr(self, self.target_field))
 
 
-class SecretSpec(Spec):
+class NamespaceIdentity(BaseModel):
+    """Identities in the resource's own namespace, for the kinds that are in one."""
+
+    service_account: Reference | None = Field(
+        default=None,
+        description="A ServiceAccount in this namespace to use in place of the operator's identity. Its "
+        "token for the audience sts.amazonaws.com is exchanged for the role in role_arn, or for the one in "
+        "its annotation eks.amazonaws.com/role-arn.",
+    )
+    aws_iam_secret: Reference | None = Field(
+        default=None,
+        description="A Secret in this namespace with AWS keys to use in place of the operator's identity: "
+        "aws_access_key_id, aws_secret_access_key and, for temporary keys, aws_session_token. "
+        "If role_arn is set, that role is assumed with them.",
+    )
+
+
+class PullSecretSpec(Spec):
     """A pull secret: a login for image pulls and pushes."""
 
     target_field = "ecr_registry"
@@ -153,10 +161,10 @@ class SecretSpec(Spec):
 
     include_logins_from: list[Reference] | None = Field(
         default=None,
-        description="Secrets in this namespace of type kubernetes.io/dockerconfigjson or dockercfg, whose "
-        "logins are copied into the generated Secret, so that one Secret serves ECR and other registries. A "
-        "change there is copied within 30 s. For the registries of this resource, its own logins are used. "
-        "At most 64 KiB each, and 512 KiB together.",
+        description="Secrets in the namespace of the generated Secret, of type "
+        "kubernetes.io/dockerconfigjson or dockercfg, whose logins are copied into it, so that one Secret "
+        "serves ECR and other registries. A change there is copied within 30 s. For the registries of this "
+        "resource, its own logins are used. At most 64 KiB each, and 512 KiB together.",
         json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
     )
 
@@ -171,14 +179,78 @@ class SecretSpec(Spec):
 
     link_service_accounts: list[ServiceAccountLink] | None = Field(
         default=None,
-        description="ServiceAccounts in this namespace to link the generated Secret to. A link is removed "
-        "when it is removed here or this resource is deleted; links that others made are kept. "
+        description="ServiceAccounts in the namespace of the generated Secret to link it to. A link is "
+        "removed when it is removed here or this resource is deleted; links that others made are kept. "
         "Requires the RBAC rules in config/rbac/link-service-accounts.",
         json_schema_extra=_in_crd(maxItems=MOST_ENTRIES),
     )
 
 
-class ArgoHelmRepoSecretSpec(Spec):
+class SecretSpec(NamespaceIdentity, PullSecretSpec):
+    """A pull secret in the resource's own namespace."""
+
+
+class NamespaceRequirement(BaseModel):
+    """One requirement of a label selector, as in Kubernetes' own kinds."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    key: Text = Field(description="The label that the requirement is for.")
+    operator: Text = Field(description="In, NotIn, Exists or DoesNotExist.")
+    values: Texts | None = Field(
+        default=None, description="For In and NotIn: the values of the label, at least one."
+    )
+
+
+class NamespaceLabels(BaseModel):
+    """A label selector, as in Kubernetes' own kinds: every requirement must be met."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    matchLabels: TextMap | None = Field(default=None, description="Labels that a namespace must have.")
+    matchExpressions: list[NamespaceRequirement] | None = Field(
+        default=None,
+        description="Requirements on the labels of a namespace.",
+        max_length=MOST_ENTRIES,
+    )
+
+
+class Namespaces(BaseModel):
+    """The namespaces that a ClusterSecret serves."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    selector: NamespaceLabels | None = Field(
+        default=None, description="Serve namespaces with these labels. An empty selector is every namespace."
+    )
+    names: Texts | None = Field(
+        default=None, description="Serve namespaces of these names too. * and ? are wildcards."
+    )
+    exclude: Texts | None = Field(
+        default=None,
+        description="Don't serve namespaces of these names, whatever selects them. * and ? are wildcards.",
+    )
+
+
+class ClusterSecretSpec(PullSecretSpec):
+    """A pull secret in each of many namespaces, with the operator's identity or a role."""
+
+    generated_secret_name: str = Field(
+        description="Name of the Secret that the operator creates in each namespace that it serves."
+    )
+    role_arn: Text | None = Field(
+        default=None,
+        description="ARN of an IAM role to assume before requesting the token, for another account or fewer "
+        "permissions. The operator's flag --permitted-roles must cover it.",
+    )
+    namespaces: Namespaces = Field(
+        description="The namespaces to serve: those that selector or names select, less those that exclude "
+        "names. At least one of selector and names is required. In a namespace that is no longer served, "
+        "the generated Secret is deleted, unless deletion_policy is Orphan."
+    )
+
+
+class ArgoHelmRepoSecretSpec(NamespaceIdentity, Spec):
     """An Argo CD repository Secret."""
 
     target_field = "url"
@@ -241,8 +313,69 @@ class Status(BaseModel):
     )
 
 
-Kind = Literal["Secret", "ArgoHelmRepoSecret"]
-SPECS: Final[Mapping[str, type[Spec]]] = {"Secret": SecretSpec, "ArgoHelmRepoSecret": ArgoHelmRepoSecretSpec}
-PLURALS: Final[Mapping[str, str]] = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
-SHORT_NAMES: Final[Mapping[str, str]] = {"Secret": "ecrsecret", "ArgoHelmRepoSecret": "argohelmrepo"}
+class ServedNamespaces(BaseModel):
+    """How many namespaces a ClusterSecret serves."""
+
+    served: int = Field(description="Namespaces that it serves.", ge=0)
+    ready: int = Field(description="Those whose generated Secret has a live token.", ge=0)
+
+
+class FailingNamespace(BaseModel):
+    """A namespace in which the last attempt failed."""
+
+    namespace: Name = Field(description="Name of the namespace.")
+    reason: str = Field(description="The reason, in one word.", max_length=1024)
+    message: str = Field(description="What happened and what to do about it.", max_length=32768)
+
+
+class ClusterStatus(Status):
+    """What the operator reports of a ClusterSecret: of all its namespaces together."""
+
+    expirationTime: Time | None = Field(
+        default=None, description="When the first of the tokens in the generated Secrets expires."
+    )
+    namespaces: ServedNamespaces | None = Field(
+        default=None, description="How many namespaces are served, and in how many the Secret is ready."
+    )
+    observedNamespaces: Namespaces | None = Field(
+        default=None,
+        description="The last valid value of spec.namespaces, which counts while the present one is not "
+        "valid. Absent if it is larger than 8 KiB.",
+    )
+    readyNamespaces: str | None = Field(
+        default=None, description="The same as ready/served, for the column of kubectl.", max_length=32
+    )
+    failing: list[FailingNamespace] | None = Field(
+        default=None,
+        description="The namespaces in which the last attempt failed, by name; the first 20 of them.",
+        max_length=MOST_FAILING,
+    )
+    failingCount: int | None = Field(
+        default=None, description="How many namespaces fail, including those that are not listed.", ge=0
+    )
+
+
+CLUSTER: Final = "ClusterSecret"
+Kind = Literal["Secret", "ArgoHelmRepoSecret", "ClusterSecret"]
+SPECS: Final[Mapping[str, type[Spec]]] = {
+    "Secret": SecretSpec,
+    "ArgoHelmRepoSecret": ArgoHelmRepoSecretSpec,
+    CLUSTER: ClusterSecretSpec,
+}
+STATUSES: Final[Mapping[str, type[Status]]] = {
+    "Secret": Status,
+    "ArgoHelmRepoSecret": Status,
+    CLUSTER: ClusterStatus,
+}
+PLURALS: Final[Mapping[str, str]] = {
+    "Secret": "secrets",
+    "ArgoHelmRepoSecret": "argohelmreposecrets",
+    CLUSTER: "clustersecrets",
+}
+SHORT_NAMES: Final[Mapping[str, str]] = {
+    "Secret": "ecrsecret",
+    "ArgoHelmRepoSecret": "argohelmrepo",
+    CLUSTER: "ecrclustersecret",
+}
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
+NAMESPACED_KINDS: Final = tuple(kind for kind in KINDS if kind != CLUSTER)

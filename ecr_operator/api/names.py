@@ -63,12 +63,8 @@ def check_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
         ValueError: a key or value is not valid, or a key is reserved.
     """
     for key, value in labels.items():
-        _check_key("spec.secret_labels", key)
-        if value and not _is_key_name(value):
-            raise ValueError(
-                f"spec.secret_labels: {excerpt(value)} is not a valid label value; expected at most "
-                f"{_LONGEST_KEY_NAME} of A-Z a-z 0-9 - _ ."
-            )
+        check_label("spec.secret_labels", key, value)
+        _check_open("spec.secret_labels", key)
     return labels
 
 
@@ -81,14 +77,31 @@ def check_annotations(annotations: Mapping[str, str]) -> Mapping[str, str]:
     # In the spec's order: a set's differs between processes, and with it the message that is written.
     for key in annotations:
         if key not in _PERMITTED_ANNOTATIONS:
-            _check_key("spec.secret_annotations", key)
+            check_label_key("spec.secret_annotations", key)
+            _check_open("spec.secret_annotations", key)
     return annotations
 
 
-def _check_key(field: str, key: str) -> None:
+def check_label(field: str, key: str, value: str) -> None:
+    """Refuse a label that no object can have; `field` is its path, for the message."""
+    check_label_key(field, key)
+    if value and not _is_key_name(value):
+        raise ValueError(
+            f"{field}: {excerpt(value)} is not a valid label value; expected at most "
+            f"{_LONGEST_KEY_NAME} of A-Z a-z 0-9 - _ ."
+        )
+
+
+def check_label_key(field: str, key: str) -> None:
+    """Refuse a key that no label and no annotation can have."""
     prefix, slash, name = key.rpartition("/")
     if not _is_key_name(name) or (slash and not is_name(prefix)):
         raise ValueError(f"{field}: {excerpt(key)} is not a valid key; expected name or prefix.example/name.")
+
+
+def _check_open(field: str, key: str) -> None:
+    """Refuse a key by which others act on the Secret."""
+    prefix = key.rpartition("/")[0]
     if key in _RESERVED_KEYS or (prefix != _OPEN_DOMAIN and _is_reserved(prefix)):
         raise ValueError(f"{field}: {excerpt(key)} is reserved; use another key.")
 

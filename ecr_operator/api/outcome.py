@@ -4,11 +4,12 @@ Leaves out: how each is written (core.status, kube.events, telemetry).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.text import one_line
 
 
@@ -73,14 +74,41 @@ MEANINGS: Final[Mapping[Reason, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceKey:
-    """Names one custom resource; `kind` is one of `KINDS`."""
+    """Names one custom resource; `kind` is one of `KINDS`.
+
+    A ClusterSecret, without a namespace, is reported as one resource. What it asks for in one namespace is a
+    part, which has that namespace in its key and is reconciled like a Secret.
+    """
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it names a ClusterSecret, and not a part of one."""
+        return self.kind == CLUSTER and not self.namespace
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it names what a ClusterSecret asks for in one namespace."""
+        return self.kind == CLUSTER and bool(self.namespace)
+
+    @property
+    def cluster(self) -> "ResourceKey":
+        """The ClusterSecret that a part belongs to."""
+        return ResourceKey(kind=self.kind, namespace="", name=self.name)
+
+    @property
+    def group(self) -> str:
+        """Whose share of workers and calls it counts against: its namespace's, or a ClusterSecret's own."""
+        if self.kind != CLUSTER:
+            return self.namespace
+        # The status of a ClusterSecret does not wait for its many parts.
+        return f"{CLUSTER}/{self.name}" if self.namespace else f"{CLUSTER}/{self.name}/status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +117,27 @@ class TokenTimes:
 
     issued_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What a ClusterSecret has come to in its namespaces.
+
+    Attributes:
+        served: namespaces that it serves.
+        ready: those whose Secret is ready.
+        failing: namespaces in which the last attempt failed, with reason and message; the first few by name.
+        failing_count: how many there are.
+        not_ready: reason and message of the first namespace by name that is not ready; None if all are.
+        namespaces: the last valid value of `spec.namespaces`; empty where it is not known, or is too large.
+    """
+
+    served: int
+    ready: int
+    failing: tuple[tuple[str, str, str], ...] = ()
+    failing_count: int = 0
+    not_ready: tuple[str, str] | None = None
+    namespaces: Mapping[str, Any] = field(default_factory=dict)
 
 
 _NO_ATTEMPTS = frozenset({Reason.PENDING, Reason.SUSPENDED})
@@ -107,6 +156,7 @@ class Outcome:
         secret: name of the resource's own generated Secret, whichever spec it was made from.
         unusable: why no client can use the login; empty where one can.
         hint: what to know about a success.
+        coverage: for a ClusterSecret only; `fits` then means that each Secret does and is alive.
     """
 
     reason: Reason
@@ -118,6 +168,7 @@ class Outcome:
     secret: str | None = None
     unusable: str = ""
     hint: str = ""
+    coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", one_line(self.message))

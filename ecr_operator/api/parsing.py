@@ -26,6 +26,7 @@ from ecr_operator.api.kinds import (
     GROUP,
     SPECS,
     ArgoHelmRepoSecretSpec,
+    NamespaceIdentity,
     Spec,
 )
 from ecr_operator.api.names import check_name
@@ -47,7 +48,14 @@ from ecr_operator.api.token import TokenSource
 from ecr_operator.api.usable_registry_keys import argo_hint, argo_problem, docker_problem
 
 # Without a valid value of one of these, or of the registry or URL, the login can't be known.
-_LOGIN_FIELDS: Final = ("generated_secret_name", "region", "role_arn", "service_account", "aws_iam_secret")
+_LOGIN_FIELDS: Final = (
+    "generated_secret_name",
+    "region",
+    "role_arn",
+    "service_account",
+    "aws_iam_secret",
+    "namespaces",
+)
 # An empty string means absent. Not so for the required ones, nor for other types.
 _OPTIONAL_STRINGS: Final = frozenset(
     {
@@ -74,7 +82,7 @@ def parse_resource(kind: str, raw: Mapping[str, Any]) -> Resource:
         raw: the object; `metadata` is the server's and trusted, the rest is not.
     """
     metadata = raw["metadata"]
-    key = ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
+    key = ResourceKey(kind=kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
     desired, problems = _parse_spec(key, metadata["uid"], raw.get("spec"))
     return Resource(
         key=key,
@@ -198,20 +206,27 @@ def _target_problem(spec: Spec) -> str | None:
 
 
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
+    role = spec.role_arn or ""
+    if role:
+        check_role_arn(role)
+    if isinstance(spec, NamespaceIdentity) and (own := _parse_own_identity(spec, namespace, role)):
+        return own
+    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
+
+
+def _parse_own_identity(spec: NamespaceIdentity, namespace: str, role: str) -> Identity | None:
+    """The identity in the resource's own namespace; None where the spec names none."""
     if spec.service_account and spec.aws_iam_secret:
         raise ValueError(
             "spec.service_account and spec.aws_iam_secret are mutually exclusive; remove one of them."
         )
-    role = spec.role_arn or ""
-    if role:
-        check_role_arn(role)
     if spec.service_account:
         name = check_name("service_account.name", spec.service_account.name, "ServiceAccount")
         return Identity(source="service_account", namespace=namespace, name=name, role_arn=role)
     if spec.aws_iam_secret:
         name = check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
         return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role)
-    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
+    return None
 
 
 def _in_words(error: ValidationError) -> str:

@@ -21,6 +21,7 @@ from ecr_operator.api.identity import (
     check_permitted,
     is_role_arn,
     permits,
+    refuse_for_cluster,
     session_name,
     session_tags,
 )
@@ -162,6 +163,8 @@ class CredentialResolver:
             return _Permission()
         if permits(self._policy.permitted_roles, identity.role_arn):
             return _Permission(basis=self._digest("flag"), role_arn=identity.role_arn)
+        if not identity.namespace:
+            raise refuse_for_cluster(identity)
         facts = await self._tenants.namespace(identity.namespace)
         check_permitted(identity, facts.permitted_roles)
         return _Permission(basis=self._digest("namespace", facts.uid), role_arn=identity.role_arn)

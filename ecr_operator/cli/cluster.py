@@ -116,7 +116,7 @@ async def list_names(place: Place, what: str, limit: int, seconds: float) -> lis
 def _collection(what: str, namespace: str) -> str:
     match what:
         case "namespaces":
-            return paths.NAMESPACES
+            return paths.namespaces()
         case "serviceaccounts":
             return paths.service_accounts(namespace)
         case "pods":

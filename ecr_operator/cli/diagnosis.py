@@ -140,7 +140,8 @@ def _renewal(attempt: Attempt) -> str:
     if origin is not None and not origin.included:
         if origin.owner and origin.owner.trouble:
             return origin.owner.trouble
-        return f"request a new token: kubectl ecr refresh -n {origin.key.namespace} {shown_key(origin.key)}"
+        namespace = f"-n {origin.key.namespace} " if origin.key.namespace else ""
+        return f"request a new token: kubectl ecr refresh {namespace}{shown_key(origin.key)}"
     if login.username == USERNAME:
         return "if it is an ECR token, it expires after 12 hours: have the operator generate this login"
     return f"correct the login in Secret {login.secret}"
@@ -223,7 +224,12 @@ def no_login_result(
 def _link(image: Image, account: str, owners: Collection[Owner]) -> str:
     for owner in owners:
         desired = owner.desired
-        if desired and any(kubelet_serves(login.key, image.repository) for login in desired.logins):
+        # Whether a ClusterSecret serves this namespace is not known here.
+        if (
+            desired
+            and owner.key.namespace
+            and any(kubelet_serves(login.key, image.repository) for login in desired.logins)
+        ):
             return (
                 f"link Secret {desired.secret_name}: add {{name: {account}, for: [pull]}} to "
                 f"link_service_accounts of {owner.shown}"

@@ -73,6 +73,7 @@ def origin_of(login: Login, secret: Mapping[str, Any], owners: Mapping[ResourceK
     if view.owner is None or not view.owner.of_ours:
         return None
     key = view.owner.key(view.namespace)
+    key = key.cluster if key.is_part else key
     owner = owners.get(key)
     expires_at = view.times.expires_at if view.times else None
     if owner is None or owner.desired is None:

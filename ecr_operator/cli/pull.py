@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.text import LONGEST_NAME, format_time, mapping_in, mappings_in, text_in
@@ -97,7 +98,7 @@ class _Pull:
 
     async def image(self, text: str, account: str) -> list[Report]:
         """Report on an image as a new pod of a service account would pull it."""
-        await self._read_owners("Secret")
+        await self._read_owners("Secret", CLUSTER)
         linked = await self._linked(account)
         if linked is None:
             raise CommandError(f"There is no service account {account} in namespace {self._namespace}.")
@@ -111,7 +112,7 @@ class _Pull:
             raise CommandError(f"There is no pod {name} in namespace {self._namespace}.")
         spec = mapping_in(pod, "spec")
         account = text_in(spec, "serviceAccountName", LONGEST_NAME) or "default"
-        await self._read_owners("Secret")
+        await self._read_owners("Secret", CLUSTER)
         own = list(_names(spec))
         late = [each for each in await self._linked_now(account) if each not in own]
         secrets, late_secrets = await self._pull_secrets(own), await self._pull_secrets(late)
@@ -193,10 +194,10 @@ class _Pull:
                 break
         return attempts
 
-    async def _read_owners(self, kind: str) -> None:
-        """The resources of a kind; none where they can't be listed: less is said then."""
+    async def _read_owners(self, *kinds: str) -> None:
+        """The resources of some kinds; none where they can't be listed: less is said then."""
         with suppress(CommandError):
-            found, _ = await list_all(self._client, self._namespace, (kind,))
+            found, _ = await list_all(self._client, self._namespace, kinds)
             owners = [owner_of(kind, raw, self._now) for kind, raw in found]
             self._owners = {owner.key: owner for owner in owners}
 

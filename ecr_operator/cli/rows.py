@@ -84,7 +84,7 @@ def row_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Row:
     state, reason, message = _reported(metadata.get("generation", 0), status)
     row = Row(
         kind=kind,
-        namespace=metadata["namespace"],
+        namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         state=state,
         reason=printable(reason),

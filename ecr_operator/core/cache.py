@@ -14,6 +14,7 @@ import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
@@ -62,7 +63,10 @@ class Cache:
         self._states: dict[ResourceKey, ResourceState] = {}
         self._secrets: dict[SecretName, SecretView] = {}
         self._claimants: AgeIndex[SecretName] = AgeIndex()
-        self._owned: defaultdict[str, set[SecretName]] = defaultdict(set)
+        # By the owner's uid, then by namespace.
+        self._owned: defaultdict[str, defaultdict[str, set[SecretName]]] = defaultdict(
+            lambda: defaultdict(set)
+        )
         self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
         self._twins: AgeIndex[tuple[str, ...]] = AgeIndex()
         self._views: Counter[str] = Counter()
@@ -108,18 +112,20 @@ class Cache:
             if (identity := identity_of(state.resource)) and identity.source == "operator"
         ]
 
-    def owned_by(self, uid: str) -> list[SecretView]:
-        """Every Secret whose owner is that resource, by ownerReference or annotation."""
-        return [self._secrets[name] for name in sorted(self._owned.get(uid, ()))]
+    def owned_by(self, uid: str, namespace: str) -> list[SecretView]:
+        """Every Secret of a namespace whose owner is that resource, by ownerReference or annotation.
+
+        Anybody may name the resource as an owner in a namespace of theirs.
+        """
+        names = self._owned[uid].get(namespace, ()) if uid in self._owned else ()
+        return [self._secrets[name] for name in sorted(names)]
 
     def own_secret(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret: the one that it names, or else one that it had before."""
         named = self._secrets.get(_desired_name(resource) or ("", ""))
         if named and named.is_owned_by(resource.uid):
             return named
-        # Anybody may name the resource as an owner in a namespace of theirs.
-        owned = self.owned_by(resource.uid)
-        return next((view for view in owned if view.namespace == resource.key.namespace), None)
+        return next(iter(self.owned_by(resource.uid, resource.key.namespace)), None)
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
@@ -194,11 +200,12 @@ class Cache:
             self._fill(key.namespace)
             return
         resource = state.resource
-        self._limit.leave(key.namespace)
+        if key.kind != CLUSTER:
+            self._limit.leave(key.namespace)
         self._unindex(resource)
         self._note_identity(state, resource, None)
         self._drop(state)
-        for view in self.owned_by(resource.uid):
+        for view in self.owned_by(resource.uid, key.namespace):
             if not view.labelled:
                 self.remove_secret((view.namespace, view.name))
         if resource.desired:
@@ -222,7 +229,7 @@ class Cache:
         self._views[view.namespace] += name not in self._secrets
         self._secrets[name] = view
         if view.owner:
-            self._owned[view.owner.uid].add(name)
+            self._owned[view.owner.uid][view.namespace].add(name)
 
     def remove_secret(self, name: SecretName) -> None:
         """Remove a Secret; its owner and the oldest resources that name it are enqueued."""
@@ -240,7 +247,8 @@ class Cache:
         if state and state.resource is resource:
             return False
         if state is None:
-            if not self._limit.admit(resource.key):
+            # Only a cluster admin can cause many of ClusterSecrets.
+            if resource.key.kind != CLUSTER and not self._limit.admit(resource.key):
                 return False
             state = self._states[resource.key] = ResourceState(resource)
             self._index(resource)
@@ -321,7 +329,9 @@ class Cache:
         known = self._secrets.get(name)
         if known and known.owner:
             owned = self._owned[known.owner.uid]
-            owned.discard(name)
+            owned[name[0]].discard(name)
+            if not owned[name[0]]:
+                del owned[name[0]]
             if not owned:
                 del self._owned[known.owner.uid]
 
@@ -337,12 +347,12 @@ class Cache:
 def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
     """The key of an object as the API server sends it."""
     metadata = raw["metadata"]
-    return ResourceKey(kind=kind, namespace=metadata["namespace"], name=metadata["name"])
+    return ResourceKey(kind=kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
 
 
 def _desired_name(resource: Resource) -> SecretName | None:
-    """The Secret that a resource claims; none while it is being deleted."""
-    if resource.desired is None or resource.deleting:
+    """The Secret that a resource claims; none in deletion, or where it no longer serves the namespace."""
+    if resource.desired is None or resource.deleting or resource.desired.withdrawn:
         return None
     return resource.key.namespace, resource.desired.secret_name
 
@@ -358,7 +368,8 @@ def _included_by(resource: Resource | None) -> AbstractSet[str]:
 
 
 def _linked_accounts(resource: Resource) -> list[AccountName]:
-    links = (resource.desired.links or ()) if resource.desired else ()
+    desired = resource.desired
+    links = (desired.links or ()) if desired and not desired.withdrawn else ()
     return [(resource.key.namespace, link.account) for link in links]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ecr_operator.api.desired import Desired, Problem, Resource
 from ecr_operator.api.errors import OperatorError, PermanentError
-from ecr_operator.api.outcome import Outcome, Reason, ResourceKey, TokenTimes
+from ecr_operator.api.outcome import Coverage, Outcome, Reason, ResourceKey, TokenTimes
 from ecr_operator.api.registry import parse_registry
 from ecr_operator.api.text import excerpt, format_time
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
@@ -87,6 +87,33 @@ def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
         succeeded=False,
         fits=times is not None,
         times=times,
+    )
+
+
+def covered(coverage: Coverage) -> Outcome:
+    """Each namespace that a ClusterSecret serves has its Secret."""
+    message = f"The Secrets in all {coverage.served} namespaces have a token."
+    if not coverage.served:
+        message = "No namespace is served: none matches spec.namespaces."
+    return Outcome(reason=Reason.REFRESHED, message=message, succeeded=True, fits=True)
+
+
+def waiting_namespaces(coverage: Coverage) -> Outcome:
+    """Some Secrets of a ClusterSecret are still to be written."""
+    message = f"Waiting for {coverage.served - coverage.ready} of {coverage.served} namespaces."
+    return Outcome(reason=Reason.PENDING, message=message, succeeded=False, fits=False)
+
+
+def failing_namespaces(coverage: Coverage, *, permanent: bool) -> Outcome:
+    """In some of its namespaces the last attempt of a ClusterSecret failed."""
+    namespace, reason, message = coverage.failing[0]
+    first = f"The first by name is {namespace}: {message}"
+    return Outcome(
+        reason=Reason(reason),
+        message=f"{coverage.failing_count} of {coverage.served} namespaces failed. {first}",
+        succeeded=False,
+        fits=False,
+        permanent=permanent,
     )
 
 

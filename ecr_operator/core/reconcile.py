@@ -2,10 +2,10 @@
 
 In this order: a resource that is being deleted is left to the garbage collector; the last valid value of a
 field that is not valid (kept_fields); registries that the cluster admin does not allow (tenancy_guard); a
-suspended resource is left as it is; may the Secret be written (ownership), or adopted from v0.6.0 (legacy);
-gather Facts; logins to copy (included_logins); keep the Secret, or leave it to another writer for a while
-(decisions); the admin's other limits; get its tokens (logins) and write it (secret_writer); the outcome in
-words (outcomes).
+suspended resource is left as it is; a namespace that is no longer served loses its Secret; may the Secret be
+written (ownership), or adopted from v0.6.0 (legacy); gather Facts; logins to copy (included_logins); keep the
+Secret, or leave it to another writer for a while (decisions); the admin's other limits; get its tokens
+(logins) and write it (secret_writer); the outcome in words (outcomes).
 Leaves out: when a pass runs, and how its outcome is reported (worker).
 """
 
@@ -167,6 +167,8 @@ class Reconciler:
         if desired.suspended:
             outcome = outcomes.suspended(resource, None)
             return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
+        if desired.withdrawn:
+            return await self._withdraw(desired)
         if state.reconciled not in (None, spec_version(resource)):
             state.repairs, state.applied = (), None
         if refusal := self._guard.refuse_prefix(desired):
@@ -181,6 +183,13 @@ class Reconciler:
             return Result(outcome=outcomes.failed(error, None), requeue_after=again)
         view = self._named_secret(desired)
         return overwritten_label.report(state, desired, view, result, self._clock.monotonic())
+
+    async def _withdraw(self, desired: Desired) -> Result:
+        """Delete the Secret in a namespace that is no longer served; then nothing of it is remembered."""
+        if not desired.orphan and await self._writer.delete_all(desired):
+            return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)  # the watch shows it sooner
+        self._cache.remove_resource(desired.key)
+        return Result(outcome=None)
 
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool

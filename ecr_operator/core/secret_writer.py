@@ -103,15 +103,17 @@ class SecretWriter:
         for view in old:
             await self._delete(view)
 
-    async def delete_all(self, desired: Desired) -> None:
-        """Delete every Secret of a resource that must not have one."""
-        for view in self._own(desired):
+    async def delete_all(self, desired: Desired) -> bool:
+        """Delete every Secret of a resource that must not have one; False if there is none."""
+        views = self._own(desired)
+        for view in views:
             await self._delete(view)
+        return bool(views)
 
     def _own(self, desired: Desired) -> list[SecretView]:
         """The Secrets that the operator wrote for a resource; not a copy in another namespace."""
-        owned = self._cache.owned_by(desired.uid)
-        return [view for view in owned if view.managed and view.namespace == desired.key.namespace]
+        owned = self._cache.owned_by(desired.uid, desired.key.namespace)
+        return [view for view in owned if view.managed]
 
     async def _delete(self, view: SecretView) -> None:
         try:

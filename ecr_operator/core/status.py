@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.outcome import Outcome, Reason, TokenTimes
+from ecr_operator.api.outcome import Coverage, Outcome, Reason, TokenTimes
 from ecr_operator.api.text import format_time
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.schedule import is_alive
@@ -55,7 +55,24 @@ def next_status(
         "nextRefreshTime": format_time(next_refresh) if next_refresh else None,
         "conditions": _conditions(resource, outcome, now, ready=ready),
     }
+    if outcome.coverage:
+        status |= _of_all_namespaces(outcome.coverage)
     return {key: value for key, value in status.items() if value is not None}
+
+
+def _of_all_namespaces(coverage: Coverage) -> dict[str, Any]:
+    """What only the status of a ClusterSecret has."""
+    failing = [
+        {"namespace": namespace, "reason": reason, "message": message}
+        for namespace, reason, message in coverage.failing
+    ]
+    return {
+        "namespaces": {"served": coverage.served, "ready": coverage.ready},
+        "observedNamespaces": coverage.namespaces or None,
+        "readyNamespaces": f"{coverage.ready}/{coverage.served}",
+        "failing": failing or None,
+        "failingCount": coverage.failing_count or None,
+    }
 
 
 def _is_evidence(resource: Resource, outcome: Outcome) -> bool:
@@ -74,6 +91,8 @@ def is_ready(outcome: Outcome, now: datetime) -> bool:
 
 
 def _is_live(outcome: Outcome, now: datetime) -> bool:
+    if outcome.coverage:
+        return outcome.fits
     return outcome.fits and outcome.times is not None and is_alive(outcome.times, now)
 
 
@@ -138,6 +157,8 @@ _Entry = tuple[str, str, Reason, str]
 
 
 def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Entry:
+    if outcome.coverage and not outcome.unusable:
+        return _all_ready(outcome, outcome.coverage, ready=ready)
     if ready and outcome.times:
         message = f"The Secret has a token that expires at {format_time(outcome.times.expires_at)}."
         return "Ready", "True", Reason.REFRESHED, message
@@ -149,6 +170,16 @@ def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Entry:
     if outcome.fits and outcome.times:
         return "Ready", "False", Reason.INVALID_REGISTRY, outcome.unusable
     return "Ready", "False", outcome.reason, outcome.message
+
+
+def _all_ready(outcome: Outcome, coverage: Coverage, *, ready: bool) -> _Entry:
+    if not ready:
+        reason, message = coverage.not_ready or (outcome.reason, outcome.message)
+        return "Ready", "False", Reason(reason), message
+    if outcome.times is None:
+        return "Ready", "True", Reason.REFRESHED, "No namespace is served: none matches spec.namespaces."
+    first = f"the first expires at {format_time(outcome.times.expires_at)}"
+    return "Ready", "True", Reason.REFRESHED, f"Each of {coverage.served} Secrets has a live token; {first}."
 
 
 def _refreshed(outcome: Outcome, now: datetime) -> _Entry:

@@ -134,7 +134,7 @@ class TokenCache:
                 return RateLimited(retry_at=soonest)
         since = entry.waiting[key].since if key in entry.waiting else now
         entry.waiting[key] = Waiter(expires_at, since)
-        self._request(source, key.namespace)
+        self._request(source, key.group)
         return unanswered(source, entry.failure, now) if now - since >= SLOW else None
 
     def release(self, user: ResourceState, keep: Collection[TokenSource] = ()) -> None:
@@ -151,7 +151,7 @@ class TokenCache:
         entry.users -= 1
         entry.refused.discard(key)
         entry.waiting.pop(key, None)
-        self._calls.withdraw(source, key.namespace)
+        self._calls.withdraw(source, key.group)
         if entry.users:
             self._request_for_waiting(source, entry)
         elif source.identity == OPERATOR and entry.token:
@@ -248,14 +248,14 @@ class TokenCache:
         if len(self._unused) > _MOST_UNUSED:
             self._remove(next(iter(self._unused)))
 
-    def _request(self, source: TokenSource, namespace: str) -> None:
-        self._calls.request(source, namespace)
+    def _request(self, source: TokenSource, group: str) -> None:
+        self._calls.request(source, group)
         if self._calls.any_waiting and self._pump is None:
             self._pump = asyncio.create_task(self._start_waiting(), name="calls that wait")
 
     def _request_for_waiting(self, source: TokenSource, entry: SourceState) -> None:
-        for namespace in {key.namespace for key in entry.waiting}:
-            self._request(source, namespace)
+        for group in {key.group for key in entry.waiting}:
+            self._request(source, group)
 
     async def _start_waiting(self) -> None:
         """Start calls as slots come free by time alone, for as long as any wait."""

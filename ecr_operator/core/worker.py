@@ -7,6 +7,7 @@ condition, Event, log line and metric, all from here.
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import Cache
+from ecr_operator.core.cluster_secrets import ClusterSecrets
 from ecr_operator.core.ports import Clock, EventSink, Links, ResourceReader, StatusWriter
 from ecr_operator.core.queue import DeadlineQueue, Due
 from ecr_operator.core.reconcile import Reconciler
@@ -31,6 +33,9 @@ _REPORT_PENDING_AFTER = 2.0
 _OVER_LIMIT_RETRY = 5.0
 _MOST_REGIONS = 5  # in a log line
 _SHORTEST_ROUND = timedelta(seconds=1)
+# Seconds in which changes of a ClusterSecret's parts are gathered, and between two writes of its status.
+GATHERING = 0.3
+_CLUSTER_INTERVAL = 1.0
 # The status has no word for these.
 _EVENT_ONLY = (Reason.REPAIRED, Reason.ADOPTED)
 
@@ -44,6 +49,7 @@ class Workers:
         queue: of the resources' keys.
         cache: the resources and what is remembered of each.
         reconciler: does the work on one resource.
+        clusters: gathers what the parts of a ClusterSecret have come to.
         links: has its Secret linked after that.
         statuses: writes the status.
         resources: reads a resource that is known by name only, or in part.
@@ -59,6 +65,7 @@ class Workers:
         queue: DeadlineQueue[ResourceKey],
         cache: Cache,
         reconciler: Reconciler,
+        clusters: ClusterSecrets,
         links: Links,
         statuses: StatusWriter,
         resources: ResourceReader,
@@ -70,6 +77,7 @@ class Workers:
         self._queue = queue
         self._cache = cache
         self._reconciler = reconciler
+        self._clusters = clusters
         self._links = links
         self._statuses = statuses
         self._resources = resources
@@ -77,11 +85,16 @@ class Workers:
         self._metrics = metrics
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        # The parts of a ClusterSecret mostly have the same status, which is kept once.
+        self._part_status: Mapping[str, Any] = {}
 
     async def run(self, count: int) -> None:
         """Begin a term: reconcile every resource, whatever was planned for it, and work until cancelled."""
         for state in self._cache.states():
             state.begin_term()
+            if state.key.is_part:
+                # What it reported is in no other place, and may be another leader's by now.
+                self._cache.remember_status(state.key, state.resource.uid, {})
             # Its deadline may be that of a token which another leader has replaced since.
             self._queue.remove(state.key)
             self._queue.schedule_now(state.key)
@@ -129,12 +142,15 @@ class Workers:
         if resource is None:
             return
         waited, began = state.fetch_began is not None, state.fetch_began or self._clock.monotonic()
-        result = await self._reconciler.reconcile(state, resource, due=state.due)
-        if state.removed or state.resource.deleting:
-            return
-        result = self._links.report_links(resource, result)
+        if state.key.is_cluster:
+            result = self._clusters.outcome(state.key)
+        else:
+            result = await self._reconciler.reconcile(state, resource, due=state.due)
+            if state.removed or state.resource.deleting:
+                return
+            result = self._links.report_links(resource, result)
+            self._requeue(state, result, began)
         self._count(state, result)
-        self._requeue(state, result, began)
         try:
             await self._report(state, resource, result, waited=waited, began=began)
         except OperatorError as error:
@@ -199,6 +215,8 @@ class Workers:
         if outcome is None or result.pending:
             return
         state.failing = outcome.reason if outcome.is_failure else None
+        if outcome.coverage:
+            return  # its parts are counted
         if result.refreshed or state.failing:
             self._metrics.refreshed(state.key.kind, outcome.reason)
         if result.replaced and resource.desired:
@@ -223,12 +241,29 @@ class Workers:
             if outcome.reason in _EVENT_ONLY:
                 self._announce(state, resource, outcome, began)
             return
-        kept = await self._statuses.write(resource, status)
+        kept = await self._write(state, resource, status)
         self._cache.remember_status(resource.key, resource.uid, kept)
         self._log(state, resource, outcome, began)
+        if resource.key.is_part:
+            if outcome.reason in _EVENT_ONLY:
+                self._emit_for_part(resource, outcome)
+            return
         changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
         if changed or outcome.reason in _EVENT_ONLY:
             self._events.emit(resource, as_event(outcome, resource.status, now))
+
+    async def _write(
+        self, state: ResourceState, resource: Resource, status: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Write the status; that of a part is kept for the status of its ClusterSecret."""
+        if resource.key.is_part:
+            self._queue.schedule_in(resource.key.cluster, GATHERING)
+            if status != self._part_status:
+                self._part_status = status
+            return self._part_status
+        if resource.key.is_cluster:
+            state.not_before = self._clock.monotonic() + _CLUSTER_INTERVAL
+        return await self._statuses.write(resource, status)
 
     async def _is_reported(self, resource: Resource, status: dict[str, Any]) -> bool:
         """Whether the status has all of this that the resource's CRD can hold."""
@@ -250,11 +285,21 @@ class Workers:
         self._retry(state, error)
 
     def _announce(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
-        self._events.emit(resource, outcome)
+        if resource.key.is_part:
+            self._emit_for_part(resource, outcome)
+        else:
+            self._events.emit(resource, outcome)
         self._log(state, resource, outcome, began)
 
+    def _emit_for_part(self, part: Resource, outcome: Outcome) -> None:
+        """Emit an Event of the ClusterSecret, which names the namespace."""
+        if cluster := self._cache.resource(part.key.cluster):
+            message = f"Namespace {part.key.namespace}: {outcome.message}"
+            self._events.emit(cluster, replace(outcome, message=message))
+
     def _log(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
-        level = log.warning if outcome.is_failure else log.info
+        # The line of a ClusterSecret counts its parts; each that fails has one of its own.
+        level = log.warning if outcome.is_failure else log.debug if resource.key.is_part else log.info
         is_first = not state.logged and "observedGeneration" not in resource.status
         state.logged = True
         level(
@@ -287,4 +332,8 @@ def _is_pending_news(resource: Resource, outcome: Outcome, *, waited: bool) -> b
 
 
 def _log_fields(key: ResourceKey) -> dict[str, str]:
-    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
+    return {
+        "kind": key.kind,
+        **({"namespace": key.namespace} if key.namespace else {}),
+        "name": key.name,
+    }

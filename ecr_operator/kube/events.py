@@ -56,10 +56,10 @@ class KubeEvents:
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Queue an Event about an outcome, unless it repeats a recent one, or is one too many."""
-        namespace = resource.key.namespace
         if not self._admit(resource.uid, hash((outcome.reason, outcome.message))):
             return
         event = event_of(resource, outcome, self._clock.now(), self._instance, next(self._numbers))
+        namespace = event["metadata"]["namespace"]
         # A share that leaves room for one namespace more than there are.
         share = _MAX_QUEUED // (len(self._queued_of) + 1)
         if self._queue.full() or self._queued_of[namespace] >= share:
@@ -122,7 +122,8 @@ def event_of(
         "kind": "Event",
         "metadata": {
             "name": f"{key.name[:200].rstrip('-.')}.{int(now.timestamp() * 1e6):x}.{number:x}",
-            "namespace": key.namespace,
+            # The API server takes Events of objects without a namespace there only.
+            "namespace": key.namespace or "default",
         },
         "eventTime": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         "reportingController": MANAGER,
@@ -134,7 +135,7 @@ def event_of(
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": key.kind,
-            "namespace": key.namespace,
+            **({"namespace": key.namespace} if key.namespace else {}),
             "name": key.name,
             "uid": resource.uid,
         },

@@ -6,12 +6,11 @@ An empty name would turn a delete into a deletecollection, and `..` would reach 
 import re
 from typing import Final
 
-from ecr_operator.api.kinds import GROUP, PLURALS, VERSION
+from ecr_operator.api.kinds import CLUSTER, GROUP, PLURALS, VERSION
 
 OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
 KINDS: Final = f"/apis/{GROUP}/{VERSION}"
 SELF_REVIEW: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-NAMESPACES: Final = "/api/v1/namespaces"
 ARGO_CD: Final = "/apis/argoproj.io/v1alpha1"
 ACCESS_REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -38,7 +37,13 @@ def secrets(namespace: str, name: str | None = None) -> str:
 
 
 def resources(kind: str, namespace: str, name: str | None = None, subresource: str = "") -> str:
-    """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them."""
+    """Custom resources of a kind: of all namespaces (an empty one), of one, or one of them.
+
+    A ClusterSecret is in no namespace, whichever it is asked for.
+    """
+    if kind == CLUSTER:
+        parts = (f"{KINDS}/{PLURALS[kind]}", name if name is None else segment(name), subresource)
+        return "/".join(part for part in parts if part)
     return _path(KINDS, PLURALS[kind], namespace, name, subresource)
 
 
@@ -62,9 +67,14 @@ def applications(namespace: str, name: str | None = None) -> str:
     return _path(ARGO_CD, "applications", namespace, name)
 
 
+def namespaces() -> str:
+    """All Namespaces."""
+    return "/api/v1/namespaces"
+
+
 def namespace_object(name: str) -> str:
     """One Namespace."""
-    return f"{NAMESPACES}/{segment(name)}"
+    return f"{namespaces()}/{segment(name)}"
 
 
 def lease(namespace: str, name: str | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.kinds import NAMESPACED_KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
 from ecr_operator.core.manifest import MANAGER
@@ -88,7 +88,7 @@ class KubeResources:
 
     async def announce_old_crds(self) -> None:
         """Log once if the CRDs are v0.6.0's, whatever is written later; to be called at the start."""
-        for kind in KINDS:
+        for kind in NAMESPACED_KINDS:
             await self.keeps_details(kind)
 
     async def keeps_details(self, kind: str) -> bool:

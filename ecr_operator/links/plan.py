@@ -13,8 +13,9 @@ from itertools import islice
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.kinds import GROUP
+from ecr_operator.api.kinds import CLUSTER, GROUP
 from ecr_operator.api.names import ALL_ACCOUNTS, LINK_FIELDS, is_name
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.text import mapping_in, mappings_in
 
 # The label marks the ServiceAccounts to watch; the annotation is the record of the links that were added.
@@ -22,6 +23,7 @@ LABEL: Final = f"{GROUP}/linked"
 LINKS: Final = f"{GROUP}/links"
 SELECTOR: Final = f"{LABEL}=true"
 
+_OF_CLUSTER: Final = f"{CLUSTER}/"
 LARGEST_RECORD: Final = 16 * 1024  # characters
 # Of one ServiceAccount, places that are kept in memory beside the recorded and the desired ones.
 _MOST_OTHERS: Final = 200
@@ -39,7 +41,7 @@ class Account:
         resource_version: as last seen; a write carries it.
         entries: by use, its lists as they are; only of one that was just read.
         places: the places that have an entry, whoever added it.
-        record: the links that the operator added, and the name of the resource that each is for.
+        record: the links that the operator added, and the resource that each is for (`recorded_name`).
         recorded_for: the same by resource.
         labelled: it has the operator's label.
         record_ignored: the annotation is larger than the operator makes it, and counts as absent.
@@ -73,7 +75,7 @@ class Facts:
 
     Attributes:
         account: as last seen or just read.
-        resources: by name, the known resources that name it or that its record names.
+        resources: by `recorded_name`, the known resources that name it or that its record names.
         with_secret: those of them whose Secret exists and is their own.
         orphaned: Secrets that outlived the resource that its record names (`deletion_policy: Orphan`).
         assumed: names in its record of resources that our watch doesn't show, and that count as existing.
@@ -140,6 +142,17 @@ def view_account(raw: Mapping[str, Any]) -> Account:
     )
 
 
+def recorded_name(key: ResourceKey) -> str:
+    """How a record names a resource: by its name; the part of a ClusterSecret by its kind too."""
+    return f"{key.kind}/{key.name}" if key.is_part else key.name
+
+
+def recorded_key(namespace: str, recorded: str) -> ResourceKey:
+    """The resource that a record names."""
+    name = recorded.removeprefix(_OF_CLUSTER)
+    return ResourceKey(kind="Secret" if name == recorded else CLUSTER, namespace=namespace, name=name)
+
+
 def unseen(namespace: str, name: str) -> Account:
     """A ServiceAccount that does not exist, or of which the watch shows nothing."""
     return Account(namespace=namespace, name=name, entries={}, places=set(), record={}, recorded_for={})
@@ -169,7 +182,7 @@ def is_linked(account: Account, resource: Resource, *, has_secret: bool) -> bool
 
     In constant time, however many other resources link to it. Where it is False, `plan` has a change.
     """
-    name = resource.key.name
+    name = recorded_name(resource.key)
     facts = Facts(account=account, resources={name: resource}, with_secret=[name] if has_secret else [])
     desired = facts.desired
     if any(place not in account.places or account.record.get(place, name) != name for place in desired):
@@ -266,5 +279,8 @@ def _parse_record(annotation: str) -> dict[Place, str]:
         for secret, found in uses
         if isinstance(found, Mapping)
         for use, by in found.items()
-        if use in LINK_FIELDS and isinstance(by, str) and is_name(by) and is_name(secret)
+        if use in LINK_FIELDS
+        and isinstance(by, str)
+        and is_name(by.removeprefix(_OF_CLUSTER))
+        and is_name(secret)
     }

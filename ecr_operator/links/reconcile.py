@@ -162,19 +162,19 @@ class LinkReconciler:
 
     def unlink(self, key: ResourceKey) -> None:
         """Request that the links of a resource that is gone are removed."""
-        for name in self.states.recorded_for(key.namespace, key.name):
+        for name in self.states.recorded_for(key):
             self._request(name)
 
     def _accounts_of(self, resource: Resource) -> list[AccountName]:
         """Where the resource asks for links, or has some by the record; nothing while they are left alone."""
         desired = resource.desired
-        if desired is None or desired.suspended or desired.links is None or desired.argo:
+        if not desired or desired.suspended or desired.links is None or desired.argo or desired.withdrawn:
             return []
         namespace = resource.key.namespace
         named = {(namespace, link.account) for link in desired.links if link.account != ALL_ACCOUNTS}
         if _links_all(resource):
             named |= self.all_accounts.names(namespace)
-        return sorted(named | self.states.recorded_for(namespace, resource.key.name))
+        return sorted(named | self.states.recorded_for(resource.key))
 
     def _request_links(self, resource: Resource, names: Collection[AccountName]) -> list[AccountName]:
         """Request a pass of each ServiceAccount that needs one; returns them in the order of the queue."""

@@ -21,7 +21,16 @@ from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.ports import ResourceReader
 from ecr_operator.core.schedule import REPAIR_LIMIT, Repairs
-from ecr_operator.links.plan import LARGEST_RECORD, Account, Facts, Place, unseen, view_account
+from ecr_operator.links.plan import (
+    LARGEST_RECORD,
+    Account,
+    Facts,
+    Place,
+    recorded_key,
+    recorded_name,
+    unseen,
+    view_account,
+)
 
 # Large ServiceAccounts rest after each pass in proportion: their share of the processor does not grow.
 _SMALL: Final = 50
@@ -133,9 +142,9 @@ class LinkStates:
         held = self._links[name[0]] + self._sizes[name[0]] * _PER_ACCOUNT
         return name in self._states or held < _MOST_LINKS
 
-    def recorded_for(self, namespace: str, resource: str) -> AbstractSet[AccountName]:
+    def recorded_for(self, key: ResourceKey) -> AbstractSet[AccountName]:
         """The ServiceAccounts whose record names a resource."""
-        return self._recorded.get((namespace, resource), frozenset())
+        return self._recorded.get((key.namespace, recorded_name(key)), frozenset())
 
     def set_error(self, name: AccountName, error: OperatorError | None) -> None:
         """Note what failed in the last pass, None for nothing."""
@@ -266,11 +275,11 @@ class FactsReader:
     def facts(self, account: Account, assumed: Collection[str] = ()) -> Facts:
         """What is known of an account and of the resources that concern it; see `Facts`."""
         namespace = account.namespace
-        recorded = (self._cache.resource(_key(namespace, name)) for name in account.recorded_for)
+        recorded = (self._cache.resource(recorded_key(namespace, name)) for name in account.recorded_for)
         linking = self._cache.linking((namespace, account.name))
         if self._exists((namespace, account.name)):
             linking += self._cache.linking((namespace, ALL_ACCOUNTS))
-        resources = {resource.key.name: resource for resource in (*linking, *recorded) if resource}
+        resources = {recorded_name(each.key): each for each in (*linking, *recorded) if each}
         return Facts(
             account=account,
             resources=resources,
@@ -292,11 +301,15 @@ class FactsReader:
         Raises:
             OperatorError: from the API server.
         """
-        keys = {name: _key(account.namespace, name) for name in account.recorded_for}
-        unknown = sorted(name for name, key in keys.items() if not self._cache.resource(key))
+        keys = {name: recorded_key(account.namespace, name) for name in account.recorded_for}
+        unknown = sorted(name for name, key in keys.items() if not self._is_known(key))
         checked = sorted(self._rng.sample(unknown, min(_MOST_LOOKUPS, len(unknown))))
         existing = {name for name in checked if await self._resources.uid_of(keys[name]) is not None}
         return existing, set(unknown).difference(checked)
+
+    def _is_known(self, key: ResourceKey) -> bool:
+        """Whether the watch shows a resource, or that a ClusterSecret does not serve the namespace."""
+        return any(self._cache.resource(each) for each in ((key, key.cluster) if key.is_part else (key,)))
 
     def has_secret(self, resource: Resource) -> bool:
         """Whether the Secret that a resource names exists and is its own."""
@@ -306,8 +319,5 @@ class FactsReader:
 
     def _is_orphaned(self, namespace: str, secret: str, resource: str) -> bool:
         view = self._cache.secret(namespace, secret)
-        return bool(view and view.owner and not view.owner.controller and view.owner.name == resource)
-
-
-def _key(namespace: str, name: str) -> ResourceKey:
-    return ResourceKey(kind="Secret", namespace=namespace, name=name)
+        owner = view.owner if view else None
+        return bool(owner and not owner.controller and recorded_name(owner.key(namespace)) == resource)

@@ -185,6 +185,13 @@ def test_a_session_names_the_namespace_within_awss_rule(namespace: str) -> None:
     assert name != session_name(Identity(namespace=f"{namespace[:-1]}b", role_arn=ROLE))
 
 
+def test_the_session_of_a_cluster_secret_has_a_name_that_no_namespace_gives() -> None:
+    name = session_name(Identity(role_arn=ROLE))
+    assert SESSION.fullmatch(name)
+    assert name == "ecr-secret-operator=ClusterSecret"
+    assert not name.startswith(PREFIX)
+
+
 def test_tags_name_namespace_and_resource_where_known() -> None:
     namespace = {"kubernetes-namespace": "team"}
     assert session_tags(Identity(namespace="team")) == namespace

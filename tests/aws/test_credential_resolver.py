@@ -94,6 +94,19 @@ async def test_a_role_is_permitted_by_flag_or_namespace_or_else_aws_is_not_asked
     assert not aws.calls
 
 
+async def test_only_the_flag_permits_a_role_of_a_cluster_secret(aws: LocalAws) -> None:
+    everywhere = Tenants(annotations={name: {ANNOTATION: ROLE} for name in ("", "team")})
+    cluster = replace(CHAINED, namespace="")
+    async with operator(everywhere, IdentityPolicy(permitted_roles=(ROLE,))) as issuer:
+        assert await issuer.issue(asking(cluster))
+    aws.calls.clear()
+    async with operator(everywhere, IdentityPolicy()) as issuer:
+        error = await refusal(issuer, asking(cluster))
+    assert (type(error), error.reason) == (PermanentError, Reason.ROLE_NOT_PERMITTED)
+    assert "--permitted-roles does not cover it" in error.message
+    assert not aws.calls
+
+
 OTHERS_TRUST = {ROLE: Trust(subjects=frozenset({"system:serviceaccount:other:ci"}))}
 POLICIES = ("the operator", ROLE, "trust policy", "permission policy", "external id")
 SUBJECT = ("trust policy for system:serviceaccount:team:ci", ROLE)

@@ -74,3 +74,14 @@ def test_a_resource_that_is_not_ready_says_why_and_one_that_is_says_nothing() ->
     failing = owner(condition("Ready", "False", "AccessDenied", "AWS denies it."))
     assert failing.trouble == "AccessDenied: AWS denies it."
     assert owner(generated_secret_name=1).desired is None
+
+
+def test_what_a_cluster_secret_generates_is_of_the_resource_without_a_namespace() -> None:
+    secret = generated()
+    secret["metadata"]["ownerReferences"][0]["kind"] = "ClusterSecret"
+    raw = resource(status(READY, REFRESHED), ecr_registry=HOST, namespaces={"names": ["*"]})
+    raw["metadata"] = {"name": "pull", "uid": "u", "generation": 1}
+    cluster = owner_of("ClusterSecret", raw, NOW)
+    assert cluster.shown == "ecrclustersecret/pull"
+    found = origin_of(login(), secret, {cluster.key: cluster})
+    assert found == Origin(key=cluster.key, owner=cluster, expires_at=NOW + timedelta(hours=11))

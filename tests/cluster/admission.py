@@ -5,25 +5,37 @@ from collections.abc import Sequence
 from lab.api import Json
 from tests.cluster.scene import Scene
 
+_VERSION = "admissionregistration.k8s.io/v1"
+_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
-async def refuse_secrets(scene: Scene, operations: Sequence[str], **validation: str) -> None:
-    """Create a policy with one validation for core Secrets, and bind it to the scene's namespace."""
+
+async def refuse_secrets(
+    scene: Scene, operations: Sequence[str], namespace: str = "", **validation: str
+) -> None:
+    """Create a policy with one validation for core Secrets of the scene's namespace, or of another one."""
+    namespace = namespace or scene.namespace
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [*operations], "resources": ["secrets"]}
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     policy = {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},
         "validations": [validation],
     }
     binding = {
-        "policyName": scene.namespace,
+        "policyName": namespace,
         "validationActions": ["Deny"],
         "matchResources": {"namespaceSelector": selector},
     }
-    await scene.api.create(_object(scene, "ValidatingAdmissionPolicy", policy))
-    await scene.api.create(_object(scene, "ValidatingAdmissionPolicyBinding", binding))
+    specs: tuple[Json, Json] = (policy, binding)
+    for kind, spec in zip(_KINDS, specs, strict=True):
+        await scene.api.create(_object(kind, namespace, spec))
 
 
-def _object(scene: Scene, kind: str, spec: Json) -> Json:
-    version = "admissionregistration.k8s.io/v1"
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": scene.namespace}, "spec": spec}
+async def allow_secrets(scene: Scene, namespace: str) -> None:
+    """Delete the policy of a namespace."""
+    for kind in _KINDS:
+        await scene.api.delete(await scene.api.resource_of(_object(kind, namespace, {})), namespace)
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {"apiVersion": _VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

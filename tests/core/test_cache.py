@@ -14,6 +14,7 @@ from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from tests.builders import (
     HOUR,
+    NAMESPACE,
     cases,
     desired,
     foreign_metadata,
@@ -177,7 +178,7 @@ def test_a_deleted_secret_enqueues_its_resource_but_not_the_deletion_of_an_older
     bench.secrets.deleted(secret(uid="older"))
     assert (bench.news(), bench.secret is None) == ([], False)
     bench.secrets.deleted(secret())
-    assert (bench.news(), bench.secret, bench.cache.owned_by("uid-of-web")) == ([WEB], None, [])
+    assert (bench.news(), bench.secret, bench.cache.owned_by("uid-of-web", NAMESPACE)) == ([WEB], None, [])
 
 
 def test_a_list_of_secrets_finds_missed_deletions_in_its_scope(bench: Bench) -> None:
@@ -329,7 +330,7 @@ def test_a_list_is_stored_whole_before_any_key_is_enqueued() -> None:
 
 def test_owned_by_follows_the_controller_reference(bench: Bench) -> None:
     def owned(uid: str) -> list[str]:
-        return [seen.name for seen in bench.cache.owned_by(uid)]
+        return [seen.name for seen in bench.cache.owned_by(uid, NAMESPACE)]
 
     bench.cache.store_secret(view(resource(), name="two"))
     bench.cache.store_secret(view(resource(), name="one"))

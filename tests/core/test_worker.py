@@ -107,7 +107,7 @@ async def test_a_restart_with_everything_fresh_costs_nothing(idle: World) -> Non
     idle.restart()
     idle.secrets.calls.clear()
     async with idle.working():
-        relist(idle._watched_secrets, [{"metadata": metadata}])  # noqa: SLF001 - as the informer does
+        relist(idle.watched_secrets, [{"metadata": metadata}])
         idle.see(status=status)
         await idle.clock.advance(60)
     assert (len(idle.aws.asked), idle.secrets.calls, idle.resources.attempts) == (1, [], 1)

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
-from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
+from ecr_operator.core.cluster_secrets import ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
@@ -33,7 +34,7 @@ from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
-from ecr_operator.core.worker import Workers
+from ecr_operator.core.worker import GATHERING, Workers
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import (
@@ -88,16 +89,19 @@ class World:
     def restart(self) -> None:
         """Start as a new process does, with nothing in memory."""
         rng = random.Random(7)
-        self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(self.clock, workers=1000)
+        self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
+            self.clock, workers=1000, group=lambda key: key.group
+        )
         self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
         self.cache = Cache(
-            self.queue.schedule_now,
+            self._enqueue_one,
             self._removed,
             self.named,
             most=self._most,
             orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
         )
+        self.clusters = ClusterSecrets(self.cache, self._enqueue_one, self.clock)
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
         self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._enqueue, rng)
         shared: dict[str, Any] = {"cache": self.cache, "resources": self.resources, "clock": self.clock}
@@ -106,8 +110,11 @@ class World:
             accounts=self.accounts, enqueue=enqueue, scopes=self._scopes, rng=rng, **shared
         )
         self._build_workers(rng, shared)
-        self._watched = {kind: ResourceStore(kind, "", self.cache) for kind in KINDS}
-        self._watched_secrets = SecretViewStore("", self.cache)
+        self._watched: dict[str, Any] = {
+            **{kind: ResourceStore(kind, "", self.cache) for kind in NAMESPACED_KINDS},
+            CLUSTER: self.clusters,
+        }
+        self.watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
     def _build_workers(self, rng: random.Random, shared: dict[str, Any]) -> None:
@@ -125,6 +132,7 @@ class World:
         self.workers = Workers(
             queue=self.queue,
             reconciler=self.reconciler,
+            clusters=self.clusters,
             links=self.links,
             statuses=self.resources,
             events=self.events,
@@ -143,9 +151,12 @@ class World:
             self.tokens.drop(identity)
         self._enqueue(keys)
 
+    def _enqueue_one(self, key: ResourceKey) -> None:
+        self.queue.schedule_in(key, GATHERING if key.is_cluster else 0.0)
+
     def _enqueue(self, keys: Any) -> None:
         for key in keys:
-            self.queue.schedule_now(key)
+            self._enqueue_one(key)
 
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
@@ -253,11 +264,11 @@ class World:
         login = replace(login, key_hash=key_hash)
         metadata = secret_metadata(of, login, **fields)
         self.secrets.put(metadata)
-        self._watched_secrets.changed({"metadata": metadata})
+        self.watched_secrets.changed({"metadata": metadata})
 
     def show_secret(self, name: str = "web-pull") -> None:
         """Show a Secret by its watch, as after a restart."""
-        self._watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
+        self.watched_secrets.changed({"metadata": self.secrets.metadata[NAMESPACE, name]})
 
     def has_foreign_secret(self, name: str = "web-pull", **fields: Any) -> None:
         """Add a foreign Secret, which the watch does not show."""
@@ -285,11 +296,11 @@ class World:
         metadata["labels"] = metadata["labels"] | {label: "Helm"}
         metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self._watched_secrets.deleted({"metadata": metadata})
+        self.watched_secrets.deleted({"metadata": metadata})
 
     def _changed(self, metadata: dict[str, Any]) -> None:
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self._watched_secrets.changed({"metadata": metadata})
+        self.watched_secrets.changed({"metadata": metadata})
 
     def expiry(self, name: str = "web-pull") -> datetime:
         """When the token in a Secret expires, by its annotation."""
@@ -300,7 +311,7 @@ class World:
     def delete(self, name: str = "web-pull") -> None:
         """Delete a Secret as another client, and show it by the watch."""
         metadata = self.secrets.metadata.pop((NAMESPACE, name))
-        self._watched_secrets.deleted({"metadata": metadata})
+        self.watched_secrets.deleted({"metadata": metadata})
 
     def show_accounts(self) -> None:
         """List the ServiceAccounts by their watch."""

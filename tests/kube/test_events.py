@@ -58,6 +58,17 @@ async def test_event_is_posted_to_the_resources_namespace(server: ScriptedServer
     assert asked.body == event_of(resource(), DENIED, NOW, "pod-1", 1)
 
 
+async def test_event_of_a_cluster_secret_is_posted_to_default(server: ScriptedServer, scene: Scene) -> None:
+    server.others = [reply({})]
+    scene.events.emit(resource("ClusterSecret"), DENIED)
+    async with scene.sending():
+        await scene.events.all_sent()
+    (asked,) = server.asked
+    assert asked.path == "/apis/events.k8s.io/v1/namespaces/default/events"
+    assert asked.body["metadata"]["namespace"] == "default"
+    assert "namespace" not in asked.body["regarding"]
+
+
 async def test_event_of_an_earlier_term_is_not_sent_later(server: ScriptedServer, scene: Scene) -> None:
     server.others = [hold, reply({})]
     scene.events.emit(resource(uid="1"), DENIED)

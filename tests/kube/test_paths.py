@@ -75,6 +75,15 @@ REQUESTS = {
         paths.resources("ArgoHelmRepoSecret", "team", "x", "status"),
         ("patch", "argohelmreposecrets.ecr.mobb.redhat.com/status"),
     ),
+    f"GET {ROOT}/clustersecrets": (
+        paths.resources("ClusterSecret", ""),
+        ("list", "clustersecrets.ecr.mobb.redhat.com"),
+    ),
+    f"PATCH {ROOT}/clustersecrets/x/status": (
+        paths.resources("ClusterSecret", "team", "x", "status"),
+        ("patch", "clustersecrets.ecr.mobb.redhat.com/status"),
+    ),
+    "GET /api/v1/namespaces": (paths.namespaces(), ("list", "namespaces")),
     "POST /api/v1/namespaces/team/serviceaccounts/x/token": (
         paths.service_account("team", "x", "token"),
         ("create", "serviceaccounts/token"),

@@ -149,7 +149,8 @@ def test_assets_refuses_what_it_does_not_know() -> None:
 
 def test_assets_uses_the_folder_of_kubebuilder_assets_if_it_has_all(tmp_path: Path) -> None:
     given = {"KUBEBUILDER_ASSETS": str(_put(tmp_path, "etcd", "kube-apiserver"))}
-    assert _run("-m", "lab.assets", "--only", "etcd", **given) == (0, f"{tmp_path}\n", "")
+    for chosen in ("--only=etcd", "--without=kube-controller-manager"):
+        assert _run("-m", "lab.assets", chosen, **given) == (0, f"{tmp_path}\n", "")
     message = (
         f"KUBEBUILDER_ASSETS={tmp_path}: no kube-controller-manager there; add it, or unset the variable\n"
     )

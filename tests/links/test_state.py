@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.links.plan import LABEL, LINKS, view_account
 from ecr_operator.links.state import LinkStates, ServiceAccountStore
 from tests.builders import NAMESPACE, relist, service_account, transient
@@ -30,6 +31,11 @@ class Watch:
     def labelled(self) -> set[tuple[str, str]]:
         """The ServiceAccounts that are known."""
         return {name for name in self.states.names() if self.states.peek(name).account.labelled}
+
+
+def key(name: str, namespace: str = NAMESPACE) -> ResourceKey:
+    """Names a resource."""
+    return ResourceKey(kind="Secret", namespace=namespace, name=name)
 
 
 def recording(*resources: str) -> dict[str, Any]:
@@ -72,12 +78,12 @@ def test_labelled_accounts_are_found_by_the_resources_that_their_record_names_no
     watch.see("a", annotations=recording("web", "shop"))
     watch.see("b", annotations=recording("web"))
     watch.states.see(view_account(service_account("c", annotations=recording("web"))))
-    assert watch.states.recorded_for(NAMESPACE, "web") == {A, B}
-    assert watch.states.recorded_for("other", "web") == set()
+    assert watch.states.recorded_for(key("web")) == {A, B}
+    assert watch.states.recorded_for(key("web", "other")) == set()
     watch.see("a", annotations=recording("shop"))
     watch.states.see(view_account(service_account("b", annotations=recording("web"))))
-    assert watch.states.recorded_for(NAMESPACE, "web") == set()
-    assert watch.states.recorded_for(NAMESPACE, "shop") == {A}
+    assert watch.states.recorded_for(key("web")) == set()
+    assert watch.states.recorded_for(key("shop")) == {A}
 
 
 def test_of_long_lists_what_is_recorded_or_desired_is_kept_and_some_others() -> None:

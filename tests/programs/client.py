@@ -4,7 +4,11 @@ import asyncio
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from lab.api import Json
 from lab.processes import LabError
 from tests.programs.registry import EcrRegistry
 
@@ -13,6 +17,21 @@ _LIMIT = 60.0
 
 class ProgramFailed(LabError):  # noqa: N818 -- that it fails is what tests expect
     """A program ended with an exit code other than 0; the message is what it printed."""
+
+
+_CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}"}}
+
+
+def write_chart(folder: Path, version: str, *manifests: Json, name: str = "demo", **fields: Any) -> Path:
+    """Write a chart with these manifests, or a ConfigMap named as the release, and return its folder.
+
+    `fields` are further ones of Chart.yaml.
+    """
+    (folder / "templates").mkdir(parents=True)
+    content = {"apiVersion": "v2", "name": name, "version": version, **fields}
+    (folder / "Chart.yaml").write_text(yaml.safe_dump(content))
+    (folder / "templates" / "all.yaml").write_text(yaml.safe_dump_all(manifests or (_CONFIG_MAP,)))
+    return folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

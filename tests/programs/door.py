@@ -118,6 +118,7 @@ def _region(host: str) -> str:
 def _refusal(request: web.Request, verdict: Verdict) -> web.Response:
     return web.json_response(
         {"errors": [{"code": "DENIED", "message": _WORDS[verdict]}]},
-        status=403 if verdict == "denied" else 401,
+        # ECR's for an expired token, as users report it.
+        status=403 if verdict in ("expired", "denied") else 401,
         headers={hdrs.WWW_AUTHENTICATE: f'Basic realm="https://{request.host}/",service="ecr.amazonaws.com"'},
     )

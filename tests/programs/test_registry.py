@@ -18,7 +18,7 @@ from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.builders import registry as host_in
 from tests.cluster.scene import Scene
-from tests.programs.client import Helm, ProgramFailed, Skopeo
+from tests.programs.client import Helm, ProgramFailed, Skopeo, write_chart
 from tests.programs.door import Verdict
 from tests.programs.image import digest_of, write_image
 from tests.programs.registry import EcrRegistry
@@ -61,15 +61,6 @@ def image(folder: Path) -> Path:
     return folder
 
 
-def chart(folder: Path, version: str) -> Path:
-    """Write a chart of our own making."""
-    (folder / "templates").mkdir(parents=True)
-    (folder / "Chart.yaml").write_text(f"apiVersion: v2\nname: demo\nversion: {version}\n")
-    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: demo\n"
-    (folder / "templates" / "map.yaml").write_text(manifest)
-    return folder
-
-
 async def login(scene: Scene, helm: Helm) -> str:
     """Log Helm in with what Argo CD finds now, and return where the charts are."""
     data = reading.decoded(await scene.secret("charts-login"))
@@ -100,7 +91,7 @@ async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_give
     scene.aws.token_life = 12
     await scene.create(ecr_secret(region=None), argo_secret(region=None))
     app = image(tmp_path / "image")
-    first, second = [await helm.package(chart(tmp_path / each, each)) for each in ("0.1.0", "0.2.0")]
+    first, second = [await helm.package(write_chart(tmp_path / each, each)) for each in ("0.1.0", "0.2.0")]
     pulls = 0
 
     async def pulled_with_token(serial: int) -> bool:

@@ -102,7 +102,8 @@ async def test_kubectl_completes_commands_flags_and_what_the_cluster_has(
     for line, expected in {
         "": (set(COMMANDS), ":4"),
         f"status -n {namespace[:-1]}": ({namespace}, ":4"),
-        f"-n {namespace} refresh ": ({"ecrsecret/one", "argohelmrepo/two"}, ":4"),
+        f"-n {namespace} refresh ecrs": ({"ecrsecret/one"}, ":4"),
+        "refresh argo": ({"argohelmrepo/two"}, ":4"),
         "pull app --service-account bu": ({"builder"}, ":4"),
         "pull pod/": ({"pod/web"}, ":4"),
     }.items():

@@ -54,6 +54,8 @@ async def test_both_kinds_are_served_in_full_and_one_log_line_names_what_to_appl
         (line,) = await wait_for(lambda: _lines(operator.log, "config/crd"), what="a line about the CRDs")
         assert "aws_iam_secret" in line["message"]
         resources = await _updated(old)
+        (calm,) = _lines(operator.log, "ClusterSecrets are not served")
+        assert calm["level"] == "info"
         # The last echoes.
         await asyncio.sleep(1)
         assert old.writes()[SECRET_WRITE] == 2

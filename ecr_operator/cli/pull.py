@@ -16,7 +16,7 @@ from typing import Any, Final
 from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.api.text import LONGEST_NAME, format_time, mapping_in, mappings_in, text_in
+from ecr_operator.api.text import LONGEST_NAME, LONGEST_TEXT, format_time, mapping_in, mappings_in, text_in
 from ecr_operator.cli import argo_sources
 from ecr_operator.cli.argo_sources import Repository, Source
 from ecr_operator.cli.cluster import Object, connected, list_all, namespace_of, read
@@ -113,13 +113,13 @@ class _Pull:
         spec = mapping_in(pod, "spec")
         account = text_in(spec, "serviceAccountName", LONGEST_NAME) or "default"
         await self._read_owners("Secret", CLUSTER)
-        own = list(_names(spec))
+        own = list(names_of(spec))
         late = [each for each in await self._linked_now(account) if each not in own]
         secrets, late_secrets = await self._pull_secrets(own), await self._pull_secrets(late)
-        reasons, reports = _waiting(pod), list[Report]()
-        for text in _images(spec):
+        failures, reports = failures_of(pod), list[Report]()
+        for text in images_of(spec):
             report = await self._report(text, secrets, account, f"pod {name}", late_secrets)
-            extra = [Result("optional", "kubelet", reasons[text])] if text in reasons else []
+            extra = [Result("optional", "kubelet", failures[text])] if text in failures else []
             reports.append(replace(report, results=[*report.results, *extra]))
         return reports
 
@@ -205,7 +205,7 @@ class _Pull:
         """The pull secrets of a service account; None where it does not exist."""
         path = paths.service_account(self._namespace, account)
         found = await read(self._client, path, f"service accounts in {self._namespace}")
-        return None if found is None else list(_names(found))
+        return None if found is None else list(names_of(found))
 
     async def _linked_now(self, account: str) -> list[str]:
         """The same; none where it can't be read: a pod has its own, and less is said then."""
@@ -240,14 +240,14 @@ class _Pull:
         return [argo_sources.read_repository(name, secret) for name, secret in self._secrets.items()]
 
 
-def _names(holder: Mapping[str, Any]) -> Iterator[str]:
+def names_of(holder: Mapping[str, Any]) -> Iterator[str]:
     """The pull secrets that a pod's spec or a service account names; the kubelet skips empty names."""
     for each in islice(mappings_in(holder, "imagePullSecrets"), _MOST_SECRETS):
         if name := text_in(each, "name", LONGEST_NAME):
             yield name
 
 
-def _images(spec: Mapping[str, Any]) -> list[str]:
+def images_of(spec: Mapping[str, Any]) -> list[str]:
     """The images of a pod, each once: of its containers, and those that are mounted."""
     containers = [each.get("image") for part in _CONTAINERS for each in mappings_in(spec, part)]
     mounted = [mapping_in(each, "image").get("reference") for each in mappings_in(spec, "volumes")]
@@ -255,15 +255,21 @@ def _images(spec: Mapping[str, Any]) -> list[str]:
     return list(islice(found, _MOST_IMAGES))
 
 
-def _waiting(pod: Mapping[str, Any]) -> dict[str, str]:
-    """What the kubelet reports, by image."""
-    spec, status, found = mapping_in(pod, "spec"), mapping_in(pod, "status"), {}
-    images = {each.get("name"): each.get("image") for part in _CONTAINERS for each in mappings_in(spec, part)}
+def failures_of(pod: Mapping[str, Any]) -> dict[str, str]:
+    """Why the kubelet does not pull, as it reports it, by image."""
+    spec, status = mapping_in(pod, "spec"), mapping_in(pod, "status")
+    images = {
+        text_in(each, "name", LONGEST_NAME): text_in(each, "image", LONGEST_TEXT) or ""
+        for part in _CONTAINERS
+        for each in mappings_in(spec, part)
+    }
+    found = {}
     for each in (each for part in _STATUSES for each in mappings_in(status, part)):
         waiting = mapping_in(mapping_in(each, "state"), "waiting")
-        if waiting.get("reason") in _PULL_FAILURES:
-            message = sanitize(f"{waiting['reason']}: {waiting.get('message') or ''}")
-            found[images.get(each.get("name")) or ""] = message.rstrip(": ")
+        reason = text_in(waiting, "reason", LONGEST_NAME)
+        if reason in _PULL_FAILURES:
+            message = sanitize(f"{reason}: {waiting.get('message') or ''}")
+            found[images.get(text_in(each, "name", LONGEST_NAME), "")] = message.rstrip(": ")
     return found
 
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S106, S107 - made-up passwords, and the name of a Secret
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -187,6 +188,9 @@ def test_without_a_login_the_advice_is_the_resource_that_has_one() -> None:
     assert linked.advice == (
         "link Secret pull-login: add {name: builder, for: [pull]} to link_service_accounts of ecrsecret/pull"
     )
+    # Whether a ClusterSecret serves the namespace, its spec alone does not tell.
+    cluster = replace(owner(), key=ResourceKey(kind="ClusterSecret", namespace="", name="pull"))
+    assert no_login_result([], IMAGE, "default", [cluster]).advice.startswith("create a Secret")
     create = no_login_result([], IMAGE, "default", [])
     assert f"ecr_registry: {HOST} and link_service_accounts: [{{name: default" in create.advice
     other = no_login_result([], OTHER, "default", [owner()])

@@ -26,7 +26,7 @@ endif
 .DELETE_ON_ERROR:
 .PHONY: install uninstall deploy undeploy argocd
 .PHONY: help venv assets demo test test-busy test-programs check crds reference bench run lock soak sbom manifests \
-	image image-push clean clean-assets
+	image image-push dist clean clean-assets
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -143,10 +143,15 @@ image: ## Build the image for this machine's architecture (IMG=name:tag, PLATFOR
 image-push: ## Push the image (IMG=name:tag)
 	$(CONTAINER_TOOL) push $(IMG)
 
-lock: $(INSTALLED) ## Update both lock files within the bounds of pyproject.toml, and CI's pip-audit
+dist: $(INSTALLED) ## Build wheel and sdist in dist/, check both, install and run them with each Python found
+	@$(PY) -m tools.dist
+
+lock: $(INSTALLED) ## Update both lock files within the bounds of pyproject.toml, and those of pip-audit and twine
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements.lock
 	$(UV_COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
-	echo pip-audit | $(UV_COMPILE) --upgrade --no-annotate - -o .github/pip-audit.lock
+	for tool in pip-audit twine; do \
+		echo $$tool | $(UV_COMPILE) --upgrade --no-annotate - -o .github/$$tool.lock || exit 1; \
+	done
 
 clean: ## Remove .venv and all caches in this folder
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* \

@@ -120,12 +120,14 @@ class Watches:
             group.create_task(self._watch_namespaces(), name="namespaces")
 
     async def _missing_for_clusters(self) -> str:
-        """What is missing for ClusterSecrets, in the API server's words; empty for nothing."""
+        """What is missing for ClusterSecrets, in words; empty for nothing."""
         for path in (paths.resources(CLUSTER, ""), paths.namespaces()):
             try:
                 await self._client.request("GET", path, query=(("limit", "1"),), accept=METADATA_LIST)
             except ApiError as error:
-                if error.is_not_found or error.code == HTTPStatus.FORBIDDEN:
+                if error.is_not_found:
+                    return f"there is no CRD {paths.resource_of(path)}"
+                if error.code == HTTPStatus.FORBIDDEN:
                     return error.message
                 return ""  # the watch reports what else is wrong
         return ""

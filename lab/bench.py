@@ -21,6 +21,7 @@ from rich.console import Console
 from lab.api import SECRETS
 from lab.aws import LocalAws
 from lab.aws_services import TWELVE_HOURS
+from lab.bench_clusters import loop_over, namespaces_of, run_operator
 from lab.bench_runs import (
     APPLIED,
     LIMIT,
@@ -45,7 +46,7 @@ from lab.waiting import wait_for
 ROWS: Final = {
     "Cold start, process start to all live, s": "",
     "  bare loop, s": "",
-    "  share of the bare loop, % (least, most)": "70 at 200, 80 at 1,000",
+    "  share of the bare loop, % (least, most)": "70 at 200, else 80",
     "Processor time of a cold start, s": "",
     "  per resource, ms": "3 at 1,000",
     "GetAuthorizationToken, 4 regions": "4",
@@ -106,6 +107,7 @@ class Bench:
         await self._cold_starts(self._plan.sizes[0], delay=0.05)
         for size in self._plan.sizes:
             await self._cold_starts(size)
+        await self._cluster_secret(self._plan.main)
         await self._frequent()
         await self._short_lives()
         return self.table
@@ -206,6 +208,24 @@ class Bench:
         await delete(self._lab.api, SECRETS, namespace, names)
         more = (resident[1] - resident[0]) / _MIB
         self._put(column, "  more for foreign Secrets of 40 kB, MiB", f"{more:+.1f}")
+
+    async def _cluster_secret(self, size: int) -> None:
+        """Run one ClusterSecret over namespaces, and the bare loop over the same."""
+        column = f"{size:,} namespaces"
+        async with namespaces_of(self._lab, size) as rows:
+            run, model = await run_operator(self._lab, rows)
+            await for_each(rows, lambda row: self._lab.api.delete_all(SECRETS, row["namespace"]))
+            loop = await loop_over(self._lab, rows, model)
+        self._put(column, "Cold start, process start to all live, s", f"{run.seconds:.2f}")
+        self._put(column, "  bare loop, s", f"{loop:.2f}")
+        self._put(column, "  share of the bare loop, % (least, most)", f"{100 * loop / run.seconds:.0f}")
+        self._put(column, "Processor time of a cold start, s", f"{run.cpu:.2f}")
+        self._put(column, "  per resource, ms", f"{1000 * (run.cpu - self._nothing) / size:.1f}")
+        self._put(column, "GetAuthorizationToken, 4 regions", str(run.aws_calls))
+        writes = f"{run.secret_writes / size:g} + {run.status_writes} of the status"
+        self._put(column, "Writes per refresh", writes)
+        self._put(column, "Resident memory, MiB", f"{run.rss / _MIB:.0f}")
+        self._put(column, "Restart, all fresh: AWS calls, writes", "{}, {}".format(*run.restart))
 
     async def _frequent(self) -> None:
         """Count the AWS calls of resources that want a new token each second."""

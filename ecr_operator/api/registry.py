@@ -12,7 +12,7 @@ from typing import Final, Literal
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.text import LONGEST_TEXT, excerpt
-from ecr_operator.api.token import TokenSource
+from ecr_operator.api.token import TokenSource, plain_region
 
 EXAMPLE_HOST: Final = "123456789012.dkr.ecr.us-east-2.amazonaws.com"
 
@@ -122,7 +122,7 @@ def token_source(registry_key: str, region: str | None) -> TokenSource:
             f"The registry host {host} does not contain an AWS region, as it is not a private ECR registry. "
             "Set spec.region to the region of the registry behind it.",
         )
-    if registry.region and registry.region != known:
+    if registry.region and registry.region != plain_region(known):
         raise PermanentError(
             Reason.REGION_MISMATCH,
             f"The registry {host} is in {registry.region} but spec.region is {region}. "

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from ecr_operator.api.errors import OperatorError
-from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
 from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import format_time
 from ecr_operator.api.token import TokenSource
@@ -20,7 +20,7 @@ from ecr_operator.kube.access_review import NEEDS, Need, Right
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.resources import KubeResources
-from ecr_operator.settings import Settings
+from ecr_operator.settings import ALL_NAMESPACES, Settings
 from ecr_operator.settings.commands import Check
 from ecr_operator.settings.values import LogOptions
 from ecr_operator.telemetry import logs
@@ -120,7 +120,8 @@ async def check_cluster(settings: Settings, context: str) -> AsyncIterator[Resul
         if server.verdict == "bad":
             return
         try:
-            yield await _crds(client)
+            async for result in _crds(client, settings):
+                yield result
             async for result in _rights(client, settings):
                 yield result
         except ApiError as failure:
@@ -136,15 +137,23 @@ async def _server(client: KubeClient) -> Result:
     return Result("good", "API server", f"{client.host}, {version}" + (f", as {user}" if user else ""))
 
 
-async def _crds(client: KubeClient) -> Result:
+async def _crds(client: KubeClient, settings: Settings) -> AsyncIterator[Result]:
     known = await access_review.served_kinds(client)
-    if missing := [kind for kind in KINDS if kind not in known]:
-        return Result("bad", "CRDs", f"not installed: {' and '.join(missing)}", INSTALL_CRDS)
+    if missing := [kind for kind in NAMESPACED_KINDS if kind not in known]:
+        yield Result("bad", "CRDs", f"not installed: {_listed(missing)}", INSTALL_CRDS)
+        return
     statuses = KubeResources(client)
-    if old := [kind for kind in KINDS if not await statuses.keeps_details(kind)]:
-        text = f"{' and '.join(old)} of v0.6.0, which keep only two fields of the status"
-        return Result("optional", "CRDs", text, INSTALL_CRDS)
-    return Result("good", "CRDs", " and ".join(KINDS))
+    if old := [kind for kind in NAMESPACED_KINDS if not await statuses.keeps_details(kind)]:
+        text = f"{_listed(old)} of v0.6.0, which keep only two fields of the status"
+        yield Result("optional", "CRDs", text, INSTALL_CRDS)
+    else:
+        yield Result("good", "CRDs", _listed(known))
+    if CLUSTER not in known and ALL_NAMESPACES in settings.namespaces:
+        yield Result("optional", "CRDs", f"not installed: {CLUSTER}", f"{INSTALL_CRDS}, if you use it")
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
 
 
 async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Result]:
@@ -159,7 +168,8 @@ async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Resul
     for need in NEEDS:
         if need.place == "own" and not settings.leader_elect:
             continue
-        asked = need.rights(settings.namespaces, own)
+        if not (asked := need.rights(settings.namespaces, own)):
+            continue
         answers = await asyncio.gather(*map(is_missing, asked))
         yield rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
 
@@ -171,10 +181,10 @@ def rights_result(need: Need, missing: Sequence[Right]) -> Result:
         return Result("good", "rights", f"{need}: {', '.join(need.verbs)}{purpose}")
     verbs = ", ".join(dict.fromkeys(right.verb for right in missing))
     namespaces = dict.fromkeys(right.namespace for right in missing)
-    where = f"in {', '.join(namespaces)}" if all(namespaces) else "in all namespaces"
+    where = f" in {', '.join(namespaces)}" if all(namespaces) else " in all namespaces"
     return Result(
         "bad" if need.required else "optional",
         "rights",
-        f"{need}: no {verbs} {where}; needed for {need.purpose}",
+        f"{need}: no {verbs}{'' if need.place == 'cluster' else where}; needed for {need.purpose}",
         f"grant what {need.granted_by} grants" + ("" if need.required else ", if you use it"),
     )

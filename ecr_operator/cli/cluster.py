@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from ecr_operator.api.kinds import GROUP, KINDS, PLURALS
+from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, NAMESPACED_KINDS, PLURALS
 from ecr_operator.cli.output import CommandError
 from ecr_operator.kube import connection, paths
 from ecr_operator.kube.api_error import ApiError
@@ -44,32 +45,63 @@ def own_namespace(settings: Settings, client: KubeClient) -> str:
     return (settings.namespace if settings.in_cluster else client.namespace) or "default"
 
 
-async def list_all(
-    client: KubeClient, namespace: str, kinds: Sequence[str] = KINDS
-) -> tuple[list[tuple[str, Object]], list[str]]:
-    """List the resources of these kinds.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The resources that could be listed.
 
-    Returns:
-        Kind and object of each, and a message for each kind that could not be listed.
+    Attributes:
+        objects: kind and object of each.
+        errors: a message for each kind that could not be listed.
+        notes: the same for ClusterSecrets beside other kinds, since few users are allowed to list them.
+    """
+
+    objects: list[tuple[str, Object]]
+    errors: list[str]
+    notes: list[str]
+
+
+def kinds_of(namespace: str) -> Sequence[str]:
+    """The kinds of a namespace; with all namespaces (an empty one) also those that are in none."""
+    return NAMESPACED_KINDS if namespace else KINDS
+
+
+async def list_all(client: KubeClient, namespace: str, kinds: Sequence[str]) -> Listing:
+    """List the resources of these kinds.
 
     Raises:
         CommandError: no kind could be listed.
     """
     answers = await asyncio.gather(*(_list(client, kind, namespace) for kind in kinds))
-    errors = list(dict.fromkeys(answer for answer in answers if isinstance(answer, str)))
-    if all(isinstance(answer, str) for answer in answers):
-        raise CommandError(" ".join(errors))
-    lists = [
-        (kind, answer) for kind, answer in zip(kinds, answers, strict=True) if not isinstance(answer, str)
+    answered = dict(zip(kinds, answers, strict=True))
+    notes = _leave_out_clusters(answered) if len(kinds) > 1 else []
+    failures = [
+        explain(answer, "list", kind, namespace)
+        for kind, answer in answered.items()
+        if isinstance(answer, ApiError)
     ]
-    return [(kind, item) for kind, items in lists for item in items], errors
+    errors = list(dict.fromkeys(failures))
+    if len(failures) == len(answered):
+        raise CommandError(" ".join(errors))
+    lists = {kind: answer for kind, answer in answered.items() if not isinstance(answer, ApiError)}
+    return Listing([(kind, item) for kind, items in lists.items() for item in items], errors, notes)
 
 
-async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Object] | str:
+def _leave_out_clusters(answered: dict[str, Sequence[Object] | ApiError]) -> list[str]:
+    """Remove ClusterSecrets where the cluster has none, or, with a note, where the user has no right."""
+    failure = answered.get(CLUSTER)
+    if not isinstance(failure, ApiError) or failure.code not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+        return []
+    del answered[CLUSTER]
+    if failure.is_not_found:
+        return []
+    return [f"ClusterSecrets are not listed. {explain(failure, 'list', CLUSTER, '')}"]
+
+
+async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Object] | ApiError:
     try:
         answer = await client.request("GET", paths.resources(kind, namespace))
     except ApiError as failure:
-        return explain(failure, "list", kind, namespace)
+        return failure
     return answer.get("items") or ()
 
 
@@ -138,17 +170,19 @@ def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> str:
         failure: the API server's answer, or that there was none.
         verb: as RBAC calls it.
         kind: one of `KINDS`.
-        namespace: empty for all.
+        namespace: empty for all, and for a ClusterSecret.
     """
     resource = f"{PLURALS[kind]}.{GROUP}"
     match failure.code:
         case HTTPStatus.FORBIDDEN:
-            where = f"in namespace {namespace}" if namespace else "in all namespaces"
+            where = f" in namespace {namespace}" if namespace else " in all namespaces"
             side = "viewer" if verb in ("get", "list", "watch") else "editor"
             role = f"ecr-secret-operator-{kind.lower()}-{side}-role"
             narrower = "" if namespace else ", or select a namespace with -n"
+            if kind == CLUSTER:
+                where = narrower = ""
             return (
-                f"You are not allowed to {verb} {resource} {where}. Ask for the ClusterRole {role}{narrower}."
+                f"You are not allowed to {verb} {resource}{where}. Ask for the ClusterRole {role}{narrower}."
             )
         case HTTPStatus.NOT_FOUND:
             return f"The cluster has no {resource}. Install the CRDs with `{INSTALL_CRDS}`."

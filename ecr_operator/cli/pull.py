@@ -197,8 +197,8 @@ class _Pull:
     async def _read_owners(self, *kinds: str) -> None:
         """The resources of some kinds; none where they can't be listed: less is said then."""
         with suppress(CommandError):
-            found, _ = await list_all(self._client, self._namespace, kinds)
-            owners = [owner_of(kind, raw, self._now) for kind, raw in found]
+            found = await list_all(self._client, self._namespace, kinds)
+            owners = [owner_of(kind, raw, self._now) for kind, raw in found.objects]
             self._owners = {owner.key: owner for owner in owners}
 
     async def _linked(self, account: str) -> list[str] | None:

@@ -4,6 +4,7 @@ Only the status is read: whoever may request a token need not have the right to 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
-from ecr_operator.api.kinds import KINDS, SHORT_NAMES
+from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS, SHORT_NAMES
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
-from ecr_operator.api.text import format_time
+from ecr_operator.api.text import format_time, mapping_in
 from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
 from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
-from ecr_operator.cli.rows import time_in
+from ecr_operator.cli.rows import coverage_in, no_operator, time_in
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import minimum_interval
 from ecr_operator.core.status import by_type
@@ -51,23 +52,25 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
         CommandError: the API server can't be reached, or a resource does not exist.
     """
     async with connected(command.place) as client:
-        namespace = namespace_of(command.place, client)
+        # A ClusterSecret is in none.
+        namespace = "" if command.kinds == (CLUSTER,) else namespace_of(command.place, client)
         waiting = _Waiting(client, terminal, clock, command.timeout)
         if command.names:
             found = [await _find(client, namespace, kind, name) for kind, name in command.names]
             return 0 if await waiting.run(found, partial(_get, client), _INTERVAL) else 1
-        objects, errors = await list_all(client, namespace, command.kinds)
-        for error in errors:
-            terminal.note(error)
-        served = [(_key(kind, raw), raw) for kind, raw in objects if not is_suspended(raw)]
-        if suspended := len(objects) - len(served):
-            terminal.note(f"Skipped because spec.suspend is true: {suspended}.")
-        if not served and not errors:
+        listing = await list_all(client, namespace, command.kinds)
+        for message in (*listing.notes, *listing.errors):
+            terminal.note(message)
+        served = [(_key(kind, raw), raw) for kind, raw in listing.objects if not why_idle(raw)]
+        idle = Counter(why for _, raw in listing.objects if (why := why_idle(raw)))
+        for why, number in idle.items():
+            terminal.note(f"Skipped because {why}: {number}.")
+        if not served and not listing.errors:
             terminal.note(
                 f"Nothing to refresh in {f'namespace {namespace}' if namespace else 'any namespace'}."
             )
         read = partial(_list, client, namespace)
-        return 0 if await waiting.run(served, read, _LIST_INTERVAL) and not errors else 1
+        return 0 if await waiting.run(served, read, _LIST_INTERVAL) and not listing.errors else 1
 
 
 @dataclass(slots=True)
@@ -116,8 +119,8 @@ class _Waiting:
 
     async def _request(self, key: ResourceKey, raw: Object) -> _Request | None:
         """Annotate the resource; None if that fails."""
-        if is_suspended(raw):
-            self._note(key, "spec.suspend is true, so nothing is refreshed. Remove it first.")
+        if why := why_idle(raw):
+            self._note(key, f"{why}, so nothing is refreshed.")
             return None
         async with self._slots:
             try:
@@ -165,7 +168,7 @@ class _Waiting:
         if not failure:
             if self._waited(request) < request.limit:
                 return None
-            cause = too_late(request.present, request.earliest, self._clock.now())
+            cause = too_late(request.key.kind, request.present, request.earliest, self._clock.now())
             failure = f"no new token within {format_span(request.limit)}: {cause}"
         self._note(request.key, failure)
         return False
@@ -203,27 +206,30 @@ async def _list(client: KubeClient, namespace: str, keys: Sequence[ResourceKey])
 
 
 def _key(kind: str, raw: Object) -> ResourceKey:
-    return ResourceKey(kind=kind, namespace=raw["metadata"]["namespace"], name=raw["metadata"]["name"])
+    return ResourceKey(
+        kind=kind, namespace=raw["metadata"].get("namespace", ""), name=raw["metadata"]["name"]
+    )
 
 
 async def _find(
     client: KubeClient, namespace: str, kind: str | None, name: str
 ) -> tuple[ResourceKey, Object]:
     found, errors = [], []
-    for each in (kind,) if kind else KINDS:
-        key = ResourceKey(kind=each, namespace=namespace, name=name)
+    for each in (kind,) if kind else NAMESPACED_KINDS:
+        key = ResourceKey(kind=each, namespace="" if each == CLUSTER else namespace, name=name)
         try:
             if (raw := await _get_one(client, key)) is not None:
                 found.append((key, raw))
         except ApiError as failure:
-            errors.append(explain(failure, "get", each, namespace))
+            errors.append(explain(failure, "get", each, key.namespace))
     if len(found) > 1:
         ways = " or ".join(f"{SHORT_NAMES[key.kind]}/{name}" for key, _ in found)
         raise CommandError(f"Two resources are named {name}; specify {ways}.")
     if not found and errors:
         raise CommandError(errors[0])
     if not found:
-        missing = f"{kind or 'resource'} named {name} in namespace {namespace}"
+        where = "" if kind == CLUSTER else f" in namespace {namespace}"
+        missing = f"{kind or 'resource'} named {name}{where}"
         raise CommandError(f"There is no {missing}; `status -A` lists all resources.")
     return found[0]
 
@@ -235,12 +241,14 @@ class Seen:
     Attributes:
         stalled: what a user has to correct before the token is renewed; empty for nothing.
         failing: why the last attempt failed; empty if it did not.
+        lacking: in how many of its namespaces a ClusterSecret is ready, unless in all; empty for other kinds.
     """
 
     refreshed_at: datetime | None
     expires_at: datetime | None
     stalled: str
     failing: str
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +265,14 @@ def patch(now: datetime) -> dict[str, Any]:
     return {"metadata": {"annotations": {REFRESH_REQUESTED: value}}}
 
 
-def is_suspended(raw: Object) -> bool:
-    """Whether the resource is not refreshed."""
-    spec = raw.get("spec")
-    return isinstance(spec, Mapping) and spec.get("suspend") is True
+def why_idle(raw: Object) -> str:
+    """Why nothing is refreshed for a resource; empty if something is."""
+    if mapping_in(raw, "spec").get("suspend") is True:
+        return "spec.suspend is true"
+    status = status_of(raw)
+    coverage = coverage_in(status)
+    is_current = status.get("observedGeneration") == raw["metadata"].get("generation")
+    return "no namespace is served" if coverage and not coverage.served and is_current else ""
 
 
 def seen(raw: Object) -> Seen:
@@ -268,6 +280,11 @@ def seen(raw: Object) -> Seen:
     status = status_of(raw)
     conditions = by_type(status.get("conditions"))
     stalled = conditions.get("Stalled", {})
+    coverage = coverage_in(status)
+    # A login that no client can use is not ready, and is renewed.
+    is_lacking = (
+        coverage is not None and coverage.ready < coverage.served and status.get("phase") != "Updated"
+    )
     # The token is renewed in spite of such a mistake.
     is_served = status.get("phase") == "Updated" and stalled.get("reason") in _MISTAKES
     return Seen(
@@ -275,6 +292,7 @@ def seen(raw: Object) -> Seen:
         expires_at=time_in(status, "expirationTime"),
         stalled="" if is_served else _message(stalled, "True"),
         failing=_message(conditions.get("Refreshed", {}), "False"),
+        lacking=f"{coverage.ready} of {coverage.served}" if coverage and is_lacking else "",
     )
 
 
@@ -294,19 +312,22 @@ def earliest_refresh(before: Seen, now: datetime) -> datetime:
 
 def judge(before: Seen, present: Seen, waited: timedelta) -> Judgement:
     """Compare what the status said before the request with what it says after this wait."""
+    part = ""
     if present.refreshed_at and (before.refreshed_at is None or present.refreshed_at > before.refreshed_at):
         expiry = f" that expires at {format_time(present.expires_at)}" if present.expires_at else ""
-        return Judgement("met", f"has a new token{expiry}")
+        if not present.lacking:
+            return Judgement("met", f"has a new token{expiry}")
+        part = f"a new token{expiry} is in {present.lacking} namespaces. "
     if present.stalled and present.stalled != before.stalled:
-        return Judgement("failed", present.stalled)
+        return Judgement("failed", f"{part}{present.stalled}")
     if present.stalled and waited >= _PROCESSED:
         unchanged = "The failure is not new; the request stays in place for the operator's next attempt."
-        return Judgement("failed", f"{present.stalled} {unchanged}")
+        return Judgement("failed", f"{part}{present.stalled} {unchanged}")
     return Judgement("waiting", present.failing if present.failing != before.failing else "")
 
 
-def too_late(present: Seen, earliest: datetime, now: datetime) -> str:
+def too_late(kind: str, present: Seen, earliest: datetime, now: datetime) -> str:
     """The likely cause when the time is up."""
     if now < earliest:
         return f"AWS is not asked before {format_time(earliest)}; the request stays in place until then."
-    return present.failing or "nothing happened. Is the operator running, and does it watch this namespace?"
+    return present.failing or f"nothing happened. {no_operator(kind)}"

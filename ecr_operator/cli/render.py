@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import BaseModel
 
 from ecr_operator.api.desired import Desired, Resource
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.identity import IdentityPolicy
-from ecr_operator.api.kinds import API_VERSION, KINDS, SPECS
+from ecr_operator.api.kinds import API_VERSION, CLUSTER, KINDS, SPECS, NamespaceLabels, Namespaces
 from ecr_operator.api.names import is_name
+from ecr_operator.api.namespaces import NamespaceSelection
 from ecr_operator.api.parsing import REFRESH_REQUESTED, parse_resource
 from ecr_operator.api.tenancy import TenancyPolicy, refuse_prefix
-from ecr_operator.api.text import excerpt
+from ecr_operator.api.text import excerpt, mapping_in
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.cli.output import CommandError, Terminal, printable
 from ecr_operator.core import outcomes
@@ -33,6 +35,7 @@ _STANDARD_INPUT: Final = "-"
 _NAMESPACE: Final = "default"
 _PLACEHOLDER: Final = "TOKEN-NOT-SHOWN"
 _LIFE: Final = timedelta(hours=12)
+_MOST_NAMED: Final = 10  # namespaces in a note
 # The API server assigns the real one.
 _UID: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -66,18 +69,22 @@ class _Rendering:
 
     def resources(self) -> Iterator[Resource]:
         """The resources in all files; reports other manifests and mistakes."""
-        namespace, count = self._command.place.namespace or _NAMESPACE, 0
+        given, count = self._command.place.namespace or "", 0
         for file in self._command.files:
             for manifest in manifests(read(file), file):
                 if other := not_ours(manifest):
                     self._terminal.note(f"Skipped {other}.")
                     continue
                 count += 1
-                resource = resource_of(manifest, namespace)
+                resource = resource_of(manifest, given or _NAMESPACE)
                 for field in unknown_fields(manifest):
                     self._fail(resource, field)
                 if resource.problem:
                     self._fail(resource, f"{resource.problem.reason}: {resource.problem.message}")
+                if resource.desired and (served := resource.desired.namespaces):
+                    namespaces = Namespaces.model_validate(manifest["spec"]["namespaces"])
+                    resource = resource.part(given or example(namespaces, served), {})
+                    self._note(resource, coverage(namespaces, resource.key.namespace))
                 yield resource
         if not count:
             self._terminal.note("The input has no resource of this operator.")
@@ -93,7 +100,7 @@ class _Rendering:
             self._fail(resource, reason)
             return None
         for note in notes(resource, desired, others):
-            self._terminal.note(f"{resource.key}: {note}")
+            self._note(resource, note)
         try:
             tokens = await self._tokens(desired, issuer)
         except OperatorError as error:
@@ -125,7 +132,11 @@ class _Rendering:
 
     def _fail(self, resource: Resource, message: str) -> None:
         self.failed = True
-        self._terminal.note(f"{resource.key}: {message}")
+        self._note(resource, message)
+
+    def _note(self, resource: Resource, message: str) -> None:
+        key = resource.key
+        self._terminal.note(f"{key.cluster if key.is_part else key}: {message}")
 
 
 async def _issuer(
@@ -205,17 +216,17 @@ def resource_of(manifest: Manifest, namespace: str) -> Resource:
 
     Args:
         manifest: of one of our kinds; its metadata may hold anything.
-        namespace: of a manifest without one.
+        namespace: of a manifest without one; a ClusterSecret has none, as the API server ignores it.
 
     Raises:
         CommandError: it has no valid name or namespace.
     """
     kind, metadata = manifest["kind"], manifest.get("metadata")
     given = metadata if isinstance(metadata, Mapping) else {}
-    name, place = given.get("name"), given.get("namespace") or namespace
+    name, place = given.get("name"), "" if kind == CLUSTER else given.get("namespace") or namespace
     if not isinstance(name, str) or not is_name(name):
         raise CommandError(f"A {kind} has no valid metadata.name.")
-    if not isinstance(place, str) or not is_namespace(place):
+    if kind != CLUSTER and (not isinstance(place, str) or not is_namespace(place)):
         raise CommandError(f"{kind} {name}: {excerpt(str(place))} is not a valid namespace name.")
     annotations = given.get("annotations")
     requested = annotations.get(REFRESH_REQUESTED) if isinstance(annotations, Mapping) else None
@@ -229,11 +240,68 @@ def resource_of(manifest: Manifest, namespace: str) -> Resource:
     return parse_resource(kind, {"metadata": known, "spec": manifest.get("spec")})
 
 
+def example(namespaces: Namespaces, served: NamespaceSelection) -> str:
+    """The namespace for which the Secret of a ClusterSecret is shown: the first one that it names itself."""
+    named = (name for name in namespaces.names or () if is_namespace(name) and served.serves(name, {}))
+    return next(named, _NAMESPACE)
+
+
+def coverage(namespaces: Namespaces, shown: str) -> str:
+    """In which namespaces a ClusterSecret would write; only the cluster knows which ones these are."""
+    ways = []
+    if namespaces.selector:
+        ways.append(f"with the labels {selector}" if (selector := _selector(namespaces.selector)) else "")
+    if namespaces.names:
+        ways.append(f"named {_some(namespaces.names)}")
+    where = "all namespaces" if "" in ways else f"each namespace {' or '.join(ways)}"
+    excluded = f", except {_some(namespaces.exclude)}" if namespaces.exclude else ""
+    return f"The Secret is shown for namespace {shown}. There would be one in {where}{excluded}."
+
+
+def _selector(labels: NamespaceLabels) -> str:
+    """As kubectl's `-l` has it; empty for every namespace."""
+    forms = {
+        "In": "{} in ({})",
+        "NotIn": "{} notin ({})",
+        "Exists": "{}",
+        "DoesNotExist": "!{}",
+    }
+    return ",".join(
+        (
+            *(f"{key}={value}" for key, value in (labels.matchLabels or {}).items()),
+            *(
+                forms[each.operator].format(each.key, ",".join(each.values or ()))
+                for each in labels.matchExpressions or ()
+            ),
+        )
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def unknown_fields(manifest: Manifest) -> list[str]:
     """Report the fields of the spec that the API server would drop."""
-    spec, fields = manifest.get("spec"), list(SPECS[manifest["kind"]].model_fields)
-    unknown = [str(name) for name in spec if name not in fields] if isinstance(spec, Mapping) else []
-    return [f"spec.{printable(name)} is not a known field{_near(name, fields)}" for name in unknown]
+    kind, spec = manifest["kind"], manifest.get("spec")
+    namespaces = mapping_in(spec, "namespaces") if kind == CLUSTER else {}
+    levels: list[tuple[str, object, type[BaseModel]]] = [
+        ("spec", spec, SPECS[kind]),
+        ("spec.namespaces", namespaces, Namespaces),
+        ("spec.namespaces.selector", mapping_in(namespaces, "selector"), NamespaceLabels),
+    ]
+    return [message for level in levels for message in _unknown(kind, *level)]
+
+
+def _unknown(kind: str, path: str, given: object, model: type[BaseModel]) -> Iterator[str]:
+    fields = list(model.model_fields)
+    for name in given if isinstance(given, Mapping) else ():
+        others = [other for other in KINDS if path == "spec" and name in SPECS[other].model_fields]
+        if name not in fields and others:
+            yield f"spec.{name} is not a field of {kind}, but of {' and '.join(others)}."
+        elif name not in fields:
+            yield f"{path}.{printable(str(name))} is not a known field{_near(str(name), fields)}"
 
 
 def _near(name: str, fields: list[str]) -> str:
@@ -246,6 +314,8 @@ def refusal(resource: Resource) -> str:
     desired = resource.desired
     if desired is None:
         return ""
+    if resource.key.is_cluster:
+        return "No Secret is created until spec.namespaces is corrected. Existing ones stay."
     if error := refuse_prefix(TenancyPolicy(), desired):
         return f"{error.reason}: {error.message}"
     if desired.may_use_defaults or desired.suspended:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from ecr_operator.api.kinds import SPECS
-from ecr_operator.api.outcome import Reason
+from ecr_operator.api.kinds import CLUSTER, MOST_FAILING, SPECS
+from ecr_operator.api.outcome import Coverage, Reason
 from ecr_operator.api.parsing import status_of
-from ecr_operator.api.text import format_time, parse_time
+from ecr_operator.api.text import format_time, mapping_in, parse_time
 from ecr_operator.cli.output import printable
 from ecr_operator.core.status import SUCCEEDED, by_type
 
@@ -29,6 +29,8 @@ _GRACE: Final = timedelta(minutes=5)
 _YEARS: Final = range(1970, 2500)
 _LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*@")
 _NO_OPERATOR: Final = "Is the operator running, and does it watch this namespace?"
+_NO_CLUSTERS: Final = "Is the operator running, and does its log say that ClusterSecrets are not served?"
+_MOST_NAMED: Final = 5  # namespaces in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Row:
         secret: name of the generated Secret.
         refreshed_at: when the token was fetched.
         estimated: `expires_at` is derived from a status of v0.6.0.
+        coverage: of a ClusterSecret, once it is known; it has no namespace.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class Row:
     expires_at: datetime | None = None
     estimated: bool = False
     next_refresh_at: datetime | None = None
+    coverage: Coverage | None = None
 
     @property
     def ready(self) -> bool:
@@ -81,30 +85,66 @@ def row_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Row:
     estimated = expires_at is None and refreshed_at is not None and "observedGeneration" not in status
     if estimated and refreshed_at:
         expires_at = refreshed_at + _PRESUMED_LIFE
-    state, reason, message = _reported(metadata.get("generation", 0), status)
+    state, reason, message = _reported(kind, metadata.get("generation", 0), status)
+    message, coverage = printable(message), coverage_in(status) if kind == CLUSTER else None
+    if coverage and state != "Ready":
+        message += _others(coverage, message)
     row = Row(
         kind=kind,
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         state=state,
         reason=printable(reason),
-        message=printable(message),
+        message=message,
         registry=printable(_LOGIN.sub(r"\1", _text(spec, SPECS[kind].target_field))),
         secret=printable(_text(spec, "generated_secret_name")),
         refreshed_at=refreshed_at,
         expires_at=expires_at,
         estimated=estimated,
         next_refresh_at=time_in(status, "nextRefreshTime"),
+        coverage=coverage,
     )
     return _at(row, now)
 
 
-def _reported(generation: int, status: Mapping[str, Any]) -> tuple[State, str, str]:
+def coverage_in(status: Mapping[str, Any]) -> Coverage | None:
+    """The namespaces in the status of a ClusterSecret; None where it has none."""
+    numbers = mapping_in(status, "namespaces")
+    served, ready = _count(numbers, "served"), _count(numbers, "ready")
+    if served is None or ready is None:
+        return None
+    given = status.get("failing")
+    entries = [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+    failing = tuple(
+        (_shown(each, "namespace"), _shown(each, "reason"), _shown(each, "message"))
+        for each in entries[:MOST_FAILING]
+        if _text(each, "namespace")
+    )
+    count = _count(status, "failingCount") or 0
+    return Coverage(served=served, ready=ready, failing=failing, failing_count=max(count, len(failing)))
+
+
+def _others(coverage: Coverage, message: str) -> str:
+    """The failing namespaces that a message does not name."""
+    unnamed = [each for each in coverage.failing if f" {each[0]}: " not in message]
+    if not unnamed:
+        return ""
+    shown = ", ".join(f"{namespace} ({reason})" for namespace, reason, _ in unnamed[:_MOST_NAMED])
+    more = coverage.failing_count - len(coverage.failing) + len(unnamed[_MOST_NAMED:])
+    return f" Also failing: {shown}{f' and {more} more' if more else ''}."
+
+
+def no_operator(kind: str) -> str:
+    """What to look for where nothing has happened to a resource of this kind."""
+    return _NO_CLUSTERS if kind == CLUSTER else _NO_OPERATOR
+
+
+def _reported(kind: str, generation: int, status: Mapping[str, Any]) -> tuple[State, str, str]:
     """State, reason and message by the status, as far as it is about the present spec."""
     observed = status.get("observedGeneration")
     if not status or (isinstance(observed, int) and observed < generation):
         what = "changed spec" if status else "resource"
-        return "Not ready", Reason.PENDING, f"No operator has processed the {what} yet. {_NO_OPERATOR}"
+        return "Not ready", Reason.PENDING, f"No operator has processed the {what} yet. {no_operator(kind)}"
     conditions = by_type(status.get("conditions"))
     ready, refreshed = conditions.get("Ready"), conditions.get("Refreshed", {})
     reason, message = _text(refreshed, "reason"), _text(refreshed, "message")
@@ -130,11 +170,11 @@ def _at(row: Row, now: datetime) -> Row:
     if not row.ready or row.expires_at is None:
         return row
     if now >= row.expires_at:
-        cause = row.message if row.state == "Failing" else _NO_OPERATOR
+        cause = row.message if row.state == "Failing" else no_operator(row.kind)
         message = f"The token expired at {format_time(row.expires_at)}. {cause}"
         return replace(row, state="Not ready", reason=str(Reason.TOKEN_EXPIRED), message=message)
     if row.state == "Ready" and row.reason != Reason.SUSPENDED and row.is_overdue(now):
-        message = f"The refresh was due at {_format(row.next_refresh_at)}. {_NO_OPERATOR}"
+        message = f"The refresh was due at {_format(row.next_refresh_at)}. {no_operator(row.kind)}"
         return replace(row, state="Failing", reason=str(Reason.PENDING), message=message)
     return row
 
@@ -178,6 +218,12 @@ def as_data(row: Row, now: datetime) -> dict[str, object]:
         "expirationEstimated": row.estimated,
         "nextRefreshTime": _format(row.next_refresh_at),
         "secondsLeft": max(int((row.expires_at - now).total_seconds()), 0) if row.expires_at else None,
+        "namespaces": {"served": row.coverage.served, "ready": row.coverage.ready} if row.coverage else None,
+        "failing": [
+            {"namespace": namespace, "reason": reason, "message": message}
+            for namespace, reason, message in (row.coverage.failing if row.coverage else ())
+        ],
+        "failingCount": row.coverage.failing_count if row.coverage else 0,
     }
 
 
@@ -194,3 +240,12 @@ def _format(time: datetime | None) -> str | None:
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     return str(value) if isinstance(value, str) else ""
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    return printable(_text(values, name))
+
+
+def _count(values: Mapping[str, Any], name: str) -> int | None:
+    value = values.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ecr_operator.api.kinds import SHORT_NAMES
-from ecr_operator.cli.cluster import connected, list_all, namespace_of
+from ecr_operator.cli.cluster import connected, kinds_of, list_all, namespace_of
 from ecr_operator.cli.output import CommandError, Marks, Terminal, format_span
 from ecr_operator.cli.rows import STATES, Row, State, as_data, by_urgency, changed, row_of
 from ecr_operator.core.ports import Clock
@@ -58,7 +58,7 @@ class _View:
         self._errors: Sequence[str] = ()
 
     async def once(self) -> int:
-        await self._read()
+        await self._begin()
         if self._rows or self._printer.is_data:
             self._printer.write_all(self._rows, self._clock.now())
         elif not self._errors:
@@ -71,7 +71,7 @@ class _View:
         """One table that is kept up to date."""
         from rich.live import Live  # noqa: PLC0415 - for a terminal only
 
-        await self._read()
+        await self._begin()
         console, printer = self._terminal.console, self._printer
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
@@ -84,7 +84,7 @@ class _View:
         """A line for each change."""
         before: Mapping[tuple[str, str, str], Row] = {}
         noted: Sequence[str] = ()
-        await self._read()
+        await self._begin()
         while True:
             self._printer.write_changes(changed(before, self._rows), self._clock.now())
             if self._errors != noted:
@@ -93,10 +93,17 @@ class _View:
             await self._clock.sleep(_INTERVAL)
             await self._read_again()
 
-    async def _read(self) -> None:
-        objects, self._errors = await list_all(self._client, self._namespace)
+    async def _begin(self) -> None:
+        """Read for the first time, and note what is not an error."""
+        for note in await self._read():
+            self._terminal.note(note)
+
+    async def _read(self) -> list[str]:
+        """Read the rows, and return what is not an error."""
+        found = await list_all(self._client, self._namespace, kinds_of(self._namespace))
         now = self._clock.now()
-        self._rows = by_urgency(row_of(kind, raw, now) for kind, raw in objects)
+        self._errors, self._rows = found.errors, by_urgency(row_of(*each, now) for each in found.objects)
+        return found.notes
 
     async def _read_again(self) -> None:
         """Keep the rows if the API server can't be reached."""
@@ -212,6 +219,11 @@ def next_refresh(row: Row, now: datetime) -> str:
     return "now" if now >= row.next_refresh_at else f"in {format_span(row.next_refresh_at - now)}"
 
 
+def _covered(row: Row) -> str:
+    """In how many of its namespaces a ClusterSecret is ready."""
+    return f"{row.coverage.ready}/{row.coverage.served}" if row.coverage else ""
+
+
 def _refreshed(row: Row, now: datetime) -> str:
     return (
         f"{format_span(now - row.refreshed_at)} ago" if row.refreshed_at and now >= row.refreshed_at else ""
@@ -219,7 +231,7 @@ def _refreshed(row: Row, now: datetime) -> str:
 
 
 _COLUMNS: Final[Mapping[str, Callable[[Row, datetime], str]]] = {
-    "NAMESPACE": lambda row, _: row.namespace,
+    "NAMESPACE": lambda row, _: row.namespace or _covered(row),
     "RESOURCE": lambda row, _: _resource(row),
     "STATE": lambda row, _: row.state,
     "REASON": lambda row, _: row.reason,
@@ -250,7 +262,8 @@ def cells(row: Row, columns: Sequence[str], now: datetime) -> list[str]:
 def notes(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     """The messages of failing rows and an empty line, unless a column has them."""
     found = [
-        f"{f'{row.namespace} ' if 'NAMESPACE' in columns else ''}{_resource(row)}: {row.message}"
+        f"{f'{row.namespace} ' if row.namespace and 'NAMESPACE' in columns else ''}{_resource(row)}: "
+        f"{row.message}"
         for row in rows
         if row.state != "Ready" and row.message
     ]

@@ -92,7 +92,7 @@ def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
 
 def covered(coverage: Coverage) -> Outcome:
     """Each namespace that a ClusterSecret serves has its Secret."""
-    message = f"The Secrets in all {coverage.served} namespaces have a token."
+    message = f"The Secrets in all namespaces served ({coverage.served}) have a token."
     if not coverage.served:
         message = "No namespace is served: none matches spec.namespaces."
     return Outcome(reason=Reason.REFRESHED, message=message, succeeded=True, fits=True)

@@ -179,7 +179,12 @@ def _all_ready(outcome: Outcome, coverage: Coverage, *, ready: bool) -> _Entry:
     if outcome.times is None:
         return "Ready", "True", Reason.REFRESHED, "No namespace is served: none matches spec.namespaces."
     first = f"the first expires at {format_time(outcome.times.expires_at)}"
-    return "Ready", "True", Reason.REFRESHED, f"Each of {coverage.served} Secrets has a live token; {first}."
+    return (
+        "Ready",
+        "True",
+        Reason.REFRESHED,
+        f"All namespaces served ({coverage.served}) have a live token; {first}.",
+    )
 
 
 def _refreshed(outcome: Outcome, now: datetime) -> _Entry:

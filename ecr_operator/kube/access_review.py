@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
-from ecr_operator.api.kinds import GROUP, KINDS, PLURALS
+from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, NAMESPACED_KINDS, PLURALS
 from ecr_operator.election.lease import LEASE_NAME
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError
@@ -31,7 +31,8 @@ class Need:
         purpose: what it is for, to go on after "for".
         granted_by: the manifest that grants it.
         required: without it the operator does not work; else something that not everybody uses does not.
-        place: in the namespaces that are served, or in the operator's own.
+        place: in the namespaces that are served, in the operator's own, or in the cluster, for what is served
+            only with all namespaces.
         name: of the one object that is meant; empty for any.
     """
 
@@ -41,7 +42,7 @@ class Need:
     purpose: str
     granted_by: str = ROLE
     required: bool = True
-    place: Literal["served", "own"] = "served"
+    place: Literal["served", "own", "cluster"] = "served"
     name: str = ""
 
     def __str__(self) -> str:
@@ -55,7 +56,6 @@ class Need:
             served: the namespaces that are served; an empty string is all.
             own: the operator's namespace.
         """
-        namespaces = (own,) if self.place == "own" else served
         return [
             Right(
                 group=self.group,
@@ -64,9 +64,17 @@ class Need:
                 namespace=namespace,
                 name=self._name(verb, namespace),
             )
-            for namespace in namespaces
+            for namespace in self._namespaces(served, own)
             for verb in self.verbs
         ]
+
+    def _namespaces(self, served: Iterable[str], own: str) -> Iterable[str]:
+        match self.place:
+            case "own":
+                return (own,)
+            case "cluster":
+                return [namespace for namespace in served if not namespace]
+        return served
 
     def _name(self, verb: str, namespace: str) -> str:
         # RBAC can't limit create by name; and a Role permits to read the one Namespace that it is in.
@@ -106,10 +114,16 @@ class Right:
 
 _READ: Final = ("get", "list", "watch")
 _ACCOUNTS: Final = "serviceaccounts"
+_NAMESPACED: Final = [PLURALS[kind] for kind in NAMESPACED_KINDS]
+
+
+def _for_clusters(group: str, resource: str, *verbs: str) -> Need:
+    return Need(group, resource, verbs, "ClusterSecrets", required=False, place="cluster")
+
 
 NEEDS: Final[tuple[Need, ...]] = (
-    *(Need(GROUP, plural, _READ, "the resources that it serves") for plural in PLURALS.values()),
-    *(Need(GROUP, f"{plural}/status", ("patch",), "their status") for plural in PLURALS.values()),
+    *(Need(GROUP, plural, _READ, "the resources that it serves") for plural in _NAMESPACED),
+    *(Need(GROUP, f"{plural}/status", ("patch",), "their status") for plural in _NAMESPACED),
     # An apply is a patch, and needs create where nothing is yet; delete is for Secrets that were
     # renamed or must be created again, and on OpenShift for setting an owner.
     Need("", "secrets", (*_READ, "create", "patch", "delete"), "the generated Secrets"),
@@ -121,6 +135,9 @@ NEEDS: Final[tuple[Need, ...]] = (
         "role_arn by a namespace's annotation, and --ambient-credentials by label",
         required=False,
     ),
+    _for_clusters(GROUP, PLURALS[CLUSTER], *_READ),
+    _for_clusters(GROUP, f"{PLURALS[CLUSTER]}/status", "patch"),
+    _for_clusters("", "namespaces", "list", "watch"),
     Need("", _ACCOUNTS, _READ, "spec.service_account", _SERVICE_ACCOUNT, required=False),
     Need("", f"{_ACCOUNTS}/token", ("create",), "spec.service_account", _SERVICE_ACCOUNT, required=False),
     Need("", _ACCOUNTS, (*_READ, "patch"), "spec.link_service_accounts", _LINK, required=False),

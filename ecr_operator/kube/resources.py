@@ -10,6 +10,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import NAMESPACED_KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
+from ecr_operator.api.text import intern_json
 from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
@@ -56,6 +57,8 @@ class KubeResources:
             OperatorError: it was not written, or the answer is not the resource.
         """
         key = resource.key
+        # A first status is kept whole where the CRD is known to keep one: so its answer need not repeat it.
+        is_kept = not resource.status and self._keeps.get(key.kind, False)
         patch: list[Mapping[str, Any]] = [
             {"op": "test", "path": "/metadata/uid", "value": resource.uid},
             {"op": "add", "path": "/status", "value": status},
@@ -67,6 +70,7 @@ class KubeResources:
                 query=(("fieldManager", MANAGER),),
                 body=patch,
                 content_type=JSON_PATCH,
+                accept=METADATA if is_kept else JSON,
             )
         except ApiError as error:
             if await self._is_gone(resource, error):
@@ -75,6 +79,8 @@ class KubeResources:
         if (answer.get("metadata") or {}).get("uid") != resource.uid:
             stray = ApiError(0, "NotAnObject", "the answer is not the resource: is a proxy in between?")
             raise translate(stray, f"write the status of {key}")
+        if is_kept:
+            return intern_json(status)
         kept = status_of(answer)
         if _NEW_FIELD in status:
             self._learn(key.kind, keeps=_NEW_FIELD in kept)

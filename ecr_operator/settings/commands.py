@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from ecr_operator.api.duration import parse_go_duration
-from ecr_operator.api.kinds import GROUP, KINDS, PLURALS, SHORT_NAMES
+from ecr_operator.api.kinds import GROUP, KINDS, NAMESPACED_KINDS, PLURALS, SHORT_NAMES
 from ecr_operator.api.names import is_name
 from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import excerpt
@@ -88,14 +88,15 @@ class Refresh:
     """Request new tokens, and wait for them.
 
     Attributes:
-        names: kind and name; the kind is None where the user named none. Empty for all resources.
-        kinds: of which to refresh all.
+        names: kind and name; the kind is None where the user named none: one in a namespace. Empty for all
+            resources.
+        kinds: of which to refresh all; those in no namespace only with all namespaces, or if named.
         timeout: the longest wait; None for a minute after AWS can be asked again.
     """
 
     place: Place
     names: tuple[tuple[str | None, str], ...]
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = NAMESPACED_KINDS
     timeout: timedelta | None = None
 
 
@@ -147,7 +148,10 @@ def parser_of(name: str, program: str = PROGRAM) -> Parser:
 
 
 def _add_status(parser: Parser) -> None:
-    parser.description = "List all resources, the most urgent first. Exits with 1 if one is not ready."
+    parser.description = (
+        "List all resources, the most urgent first; with -A, ClusterSecrets too. Exits with 1 if one is not "
+        "ready."
+    )
     _add_namespace(parser, everywhere=True)
     outputs = ("wide", "json", "yaml")
     parser.add_argument("-o", "--output", choices=outputs, default="table", help="output format")
@@ -215,8 +219,10 @@ def _read_render(given: Namespace, environment: Environment) -> Command:
 
 def _add_refresh(parser: Parser) -> None:
     parser.description = "Request new tokens and wait for them. Exits with 1 if one does not arrive."
-    parser.add_argument("names", nargs="*", metavar="NAME", help="NAME, ecrsecret/NAME or argohelmrepo/NAME")
-    parser.add_argument("--all", action="store_true", help="refresh all resources in the namespace")
+    names = "NAME, ecrsecret/NAME, argohelmrepo/NAME or ecrclustersecret/NAME"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=names)
+    everything = "refresh all resources in the namespace; with -A, ClusterSecrets too"
+    parser.add_argument("--all", action="store_true", help=everything)
     _add_namespace(parser, everywhere=True)
     kinds = "kind of NAMEs without one; with --all, refresh only this kind"
     parser.add_argument("-k", "--kind", type=flag_type(_kind), help=kinds)
@@ -232,7 +238,7 @@ def _read_refresh(given: Namespace, environment: Environment) -> Command:
     return Refresh(
         place=place_of(given, environment),
         names=tuple(dict.fromkeys(_named(text, given.kind) for text in given.names)),
-        kinds=(given.kind,) if given.kind else KINDS,
+        kinds=(given.kind,) if given.kind else KINDS if given.all_namespaces else NAMESPACED_KINDS,
         timeout=given.timeout,
     )
 

@@ -52,18 +52,20 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # the library's gap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSample:
-    """One resource, as its metrics show it.
+    """One resource, as its metrics show it; a ClusterSecret is one, whatever it serves.
 
     Attributes:
         ready: the status of its condition Ready.
-        expires_at: when the token in its Secret expires, Unix seconds; None without a token.
-        overdue: seconds since its refresh was due; 0 before.
+        expires_at: when the first token in its Secrets expires, Unix seconds; None without a token.
+        overdue: seconds since the first refresh was due; 0 before.
+        namespaces: of a ClusterSecret: how many are ready, and how many are not; None until that is known.
     """
 
     key: ResourceKey
     ready: Readiness
     expires_at: float | None = None
     overdue: float = 0.0
+    namespaces: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,18 +235,7 @@ class _SnapshotCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._snapshot
         if self._each_resource:
-            yield _gauge(
-                "token_expiry_timestamp_seconds",
-                "When the token in the resource's Secret expires, in Unix time.",
-                # Not plain `namespace`: Prometheus sets that to the namespace of the pod it scrapes, and
-                # OpenShift requires it.
-                "kind resource_namespace resource_name",
-                (
-                    (_labels(each.key), each.expires_at)
-                    for each in now.resources
-                    if each.expires_at is not None
-                ),
-            )
+            yield from _of_each(now.resources)
         numbers = Tally((each.key.kind, each.ready) for each in now.resources)
         yield _gauge(
             "resources",
@@ -268,6 +259,28 @@ class _SnapshotCollector(Collector):
         depth = "Resources that are due and wait for a worker."
         yield _gauge("queue_depth", depth, "", [((), now.queue_depth)])
         yield _gauge("leader", "1 in the leader, 0 in a standby.", "", [((), now.leading)])
+
+
+def _of_each(resources: Sequence[ResourceSample]) -> Iterator[Metric]:
+    """The metrics with a series for each resource."""
+    yield _gauge(
+        "token_expiry_timestamp_seconds",
+        "When the token in the resource's Secret expires, in Unix time; of several, the first.",
+        # Not plain `namespace`: Prometheus sets that to the namespace of the pod it scrapes, and
+        # OpenShift requires it.
+        "kind resource_namespace resource_name",
+        ((_labels(each.key), each.expires_at) for each in resources if each.expires_at is not None),
+    )
+    yield _gauge(
+        "cluster_secret_namespaces",
+        "Namespaces that a ClusterSecret serves, by whether its Secret there is ready.",
+        "resource_name ready",
+        (
+            ((each.key.name, ready), number)
+            for each in resources
+            for ready, number in zip(("true", "false"), each.namespaces or (), strict=False)
+        ),
+    )
 
 
 def _labels(key: ResourceKey) -> tuple[str, str, str]:

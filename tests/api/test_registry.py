@@ -101,6 +101,12 @@ def test_a_region_that_agrees_or_is_absent_gives_the_hosts_region(region: str | 
     assert token_source(PLAIN, region) == TokenSource(region="us-east-2", service="ecr")
 
 
+@pytest.mark.parametrize("region", ["fips-us-east-2", "us-east-2-fips"])
+def test_a_fips_form_of_the_hosts_region_is_that_region(region: str) -> None:
+    assert token_source(PLAIN, region) == TokenSource(region=region, service="ecr")
+    assert error_for(PLAIN, region.replace("east", "west")).reason is Reason.REGION_MISMATCH
+
+
 @pytest.mark.parametrize("key", [PLAIN, f"oci://{PLAIN}/charts", PLAIN.upper()])
 def test_a_host_in_another_region_names_both_and_the_ways_out(key: str) -> None:
     error = error_for(key, "us-west-2")

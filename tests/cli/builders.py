@@ -48,6 +48,19 @@ def resource(status: Json | None = None, *, name: str = "pull", generation: int 
     return found if status is None else {**found, "status": status}
 
 
+def cluster(status: Json | None = None, *, name: str = "shared", **spec: Any) -> Json:
+    """Make a ClusterSecret."""
+    found = resource(status, name=name, **spec)
+    del found["metadata"]["namespace"]
+    return found
+
+
+def failing(*namespaces: str, count: int = 0) -> Json:
+    """Make the fields of a ClusterSecret's status that list its failing namespaces."""
+    entries = [{"namespace": each, "reason": "SecretConflict", "message": "Taken."} for each in namespaces]
+    return {"failing": entries, "failingCount": count or len(entries)}
+
+
 def row(**fields: Any) -> Row:
     """Make a row that is ready."""
     usual: Json = {

@@ -20,6 +20,17 @@ EXTRA = Need(
 )
 
 
+CLUSTER = Need(
+    group="",
+    resource="namespaces",
+    verbs=("list", "watch"),
+    purpose="ClusterSecrets",
+    granted_by="x",
+    required=False,
+    place="cluster",
+)
+
+
 def lacks(need: Need, verb: str, namespace: str = "") -> Right:
     return Right(group=need.group, resource=need.resource, verb=verb, namespace=namespace)
 
@@ -43,6 +54,14 @@ RIGHTS: dict[str, tuple[Need, list[Right], list[str]]] = {
         [lacks(EXTRA, "create")],
         [
             "  -- rights        events.events.k8s.io: no create in all namespaces; needed for Events",
+            "                   -> grant what x grants, if you use it",
+        ],
+    ),
+    "an unmet need in the cluster": (
+        CLUSTER,
+        [lacks(CLUSTER, "watch")],
+        [
+            "  -- rights        namespaces: no watch; needed for ClusterSecrets",
             "                   -> grant what x grants, if you use it",
         ],
     ),

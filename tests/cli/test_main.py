@@ -84,10 +84,12 @@ def test_letters_replace_signs_that_the_encoding_lacks() -> None:
 LIST = ("list", "Secret", "")
 
 
+CLUSTER = ("list", "ClusterSecret", "")
 PATCH = ("patch", "ArgoHelmRepoSecret", "argocd")
 FAILURES = {
     "reading in all namespaces": (403, "", LIST, "-secret-viewer-role, or select a namespace with -n."),
     "writing in one namespace": (403, "", PATCH, "-argohelmreposecret-editor-role."),
+    "reading ClusterSecrets": (403, "", CLUSTER, "list clustersecrets.ecr.mobb.redhat.com. Ask for"),
     "no CRDs": (404, "", LIST, "Install the CRDs with `kubectl apply -k config/crd`."),
     "unknown credentials": (401, "", LIST, "Log in again."),
     "no answer": (0, "no route", LIST, "Can't reach the API server: no route."),

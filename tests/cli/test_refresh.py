@@ -12,9 +12,9 @@ from aiohttp import web
 
 from ecr_operator.api.text import format_time
 from ecr_operator.cli.output import CommandError, Terminal
-from ecr_operator.cli.refresh import earliest_refresh, is_suspended, judge, patch, run, seen, too_late
+from ecr_operator.cli.refresh import earliest_refresh, judge, patch, run, seen, too_late, why_idle
 from ecr_operator.settings.commands import Refresh, parse_command
-from tests.cli.builders import NOW, READY, REFRESHED, Json, condition, resource, status
+from tests.cli.builders import NOW, READY, REFRESHED, Json, cluster, condition, resource, status
 from tests.fakes import FakeClock
 from tests.kube.server import ScriptedServer, refuse, reply
 from tests.kube.test_connection import KUBECONFIG
@@ -56,6 +56,45 @@ def test_a_request_is_judged_by_the_status(
     assert bool(message) == bool(found.message)
 
 
+def covering(ready: int, *conditions: Json, age: float = 0, phase: str = "Failed") -> Json:
+    namespaces = {"served": 9, "ready": ready}
+    return cluster(status(*conditions, age=age, phase=phase, namespaces=namespaces))
+
+
+TAKEN = condition("Refreshed", "False", "SecretConflict", "1 of 9 namespaces failed.")
+WAITING = condition("Refreshed", "Unknown", "Pending", "Waiting.")
+CONFLICT = condition("Stalled", "True", "SecretConflict", "1 of 9 namespaces failed.")
+PART = "a new token that expires at 2026-11-25T00:00:00Z is in 8 of 9 namespaces. SecretConflict: 1 of 9"
+COVERAGES: dict[str, tuple[Json, timedelta, str, str]] = {
+    "in each namespace": (
+        covering(9, READY, REFRESHED, phase="Updated"),
+        SOON,
+        "met",
+        "has a new token that",
+    ),
+    "in no namespace yet": (covering(9, READY, REFRESHED, age=1, phase="Updated"), LATER, "waiting", ""),
+    "in some so far": (covering(8, WAITING, phase="Pending"), LATER, "waiting", ""),
+    "in some, and one is refused": (covering(8, TAKEN, CONFLICT), SOON, "failed", PART),
+    "in all, for no client": (covering(0, TAKEN, CONFLICT, phase="Updated"), SOON, "met", "has a new token"),
+}
+
+
+@pytest.mark.parametrize(("now", "waited", "state", "message"), COVERAGES.values(), ids=COVERAGES)
+def test_a_cluster_secret_is_refreshed_when_each_namespace_has_the_token(
+    now: Json, waited: timedelta, state: str, message: str
+) -> None:
+    found = judge(seen(covering(9, READY, REFRESHED, age=1, phase="Updated")), seen(now), waited)
+    assert found.state == state
+    assert message in found.message
+    assert bool(message) == bool(found.message)
+
+
+def test_a_refused_namespace_that_was_refused_before_fails_the_request_once_it_is_processed() -> None:
+    before, now = seen(covering(8, TAKEN, CONFLICT, age=1)), seen(covering(8, TAKEN, CONFLICT))
+    assert judge(before, now, SOON).state == "waiting"
+    assert PART in judge(before, now, LATER).message
+
+
 @pytest.mark.parametrize("reason", ["InvalidSpec", "InvalidRegistry"])
 @pytest.mark.parametrize(("phase", "state"), [("Updated", "waiting"), ("Failed", "failed")])
 def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, phase: str, state: str) -> None:
@@ -89,7 +128,7 @@ def test_aws_is_called_within_its_rate_bound(before: Json | None, minutes: int) 
     ids=["silence", "a failure", "too soon"],
 )
 def test_when_the_time_is_up_the_likely_cause_is_given(present: Json, hours: int, message: str) -> None:
-    assert message in too_late(seen(resource(present)), NOW + timedelta(hours=hours), NOW)
+    assert message in too_late("Secret", seen(resource(present)), NOW + timedelta(hours=hours), NOW)
 
 
 def test_each_request_has_another_value() -> None:
@@ -100,8 +139,17 @@ def test_each_request_has_another_value() -> None:
 
 @pytest.mark.parametrize("suspend", [True, False, None, "true"])
 def test_only_true_suspends(suspend: object) -> None:
-    assert is_suspended(resource(suspend=suspend)) is (suspend is True)
-    assert not is_suspended({"spec": None})
+    assert why_idle(resource(suspend=suspend)) == ("spec.suspend is true" if suspend is True else "")
+    assert why_idle({"metadata": {}, "spec": None}) == ""
+
+
+@pytest.mark.parametrize(("served", "observed", "idle"), [(0, 1, True), (0, 0, False), (1, 1, False)])
+def test_a_cluster_secret_without_namespaces_has_nothing_to_refresh(
+    served: int, observed: int, *, idle: bool
+) -> None:
+    namespaces = {"served": served, "ready": 0}
+    found = cluster(status(READY, age=None, namespaces=namespaces, observedGeneration=observed))
+    assert why_idle(found) == ("no namespace is served" if idle else "")
 
 
 class Refreshing:
@@ -150,13 +198,19 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     later = [resource(now, name=name) for name, now in found.items()]
     async with ScriptedServer() as server:
         asleep = resource(WELL, name="asleep", suspend=True)
-        server.others = [reply({"items": [*items, asleep]}), *[reply({})] * 4, *[reply({"items": later})] * 9]
+        nowhere = resource(status(READY, namespaces={"served": 0, "ready": 0}), name="nowhere")
+        server.others = [
+            reply({"items": [*items, asleep, nowhere]}),
+            *[reply({})] * 4,
+            *[reply({"items": later})] * 9,
+        ]
         refreshing = Refreshing(server, tmp_path)
         assert await refreshing.run(*ALL, "--timeout", "5s") == 1
     met = "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
     assert refreshing.out.getvalue() == met
     notes = refreshing.errors.getvalue()
     assert "Skipped because spec.suspend is true: 1." in notes
+    assert "Skipped because no namespace is served: 1." in notes
     assert "Secret team-a/denied: AccessDenied: AWS denies it." in notes
     assert "Secret team-a/deleted: it was deleted meanwhile." in notes
     assert notes.count("Secret team-a/away: AWSUnavailable: No answer. Waiting.") == 1
@@ -197,6 +251,53 @@ async def test_the_wait_for_a_new_token_is_announced(tmp_path: Path) -> None:
         assert await refreshing.run("-n", "team-a", "ecrsecret/pull", "--timeout", "1s") == 1
     notes = refreshing.errors.getvalue()
     assert "Secret team-a/pull: the token is new; AWS can be asked again in " in notes
+
+
+async def test_a_cluster_secret_is_requested_and_read_without_a_namespace(tmp_path: Path) -> None:
+    async with ScriptedServer() as server:
+        server.others = [reply(cluster(WELL)), reply({}), reply(cluster(FRESH))]
+        refreshing = Refreshing(server, tmp_path)
+        assert await refreshing.run("-n", "team-a", "ecrclustersecret/shared") == 0
+        path = "/apis/ecr.mobb.redhat.com/v1alpha1/clustersecrets/shared"
+        assert [(each.method, each.path) for each in server.asked] == [
+            ("GET", path),
+            ("PATCH", path),
+            ("GET", path),
+        ]
+    assert refreshing.out.getvalue().startswith("ClusterSecret shared has a new token")
+
+
+async def test_a_name_without_a_kind_is_not_looked_up_among_cluster_secrets(tmp_path: Path) -> None:
+    async with ScriptedServer() as server:
+        server.others = [refuse(404, "NotFound")] * 2
+        refreshing = Refreshing(server, tmp_path)
+        with pytest.raises(CommandError, match="There is no resource named shared in namespace team-a"):
+            await refreshing.run("-n", "team-a", "shared")
+        assert ["clustersecrets" in each.path for each in server.asked] == [False, False]
+        server.others = [refuse(404, "NotFound"), refuse(403, "Forbidden")]
+        with pytest.raises(CommandError, match="There is no ClusterSecret named shared; "):
+            await refreshing.run("ecrclustersecret/shared")
+        with pytest.raises(CommandError, match="not allowed to get clustersecrets"):
+            await refreshing.run("ecrclustersecret/shared")
+
+
+async def test_all_of_all_namespaces_includes_cluster_secrets_unless_they_may_not_be_listed(
+    tmp_path: Path,
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "/clustersecrets" in request.path:
+            return await refuse(403, "Forbidden")(request)
+        requested = any(each.method == "PATCH" for each in server.asked)
+        return await reply({"items": [resource(FRESH if requested else WELL)]})(request)
+
+    async with ScriptedServer() as server:
+        server.others = [answer] * 9
+        refreshing = Refreshing(server, tmp_path)
+        assert await refreshing.run("--all", "-A") == 0
+        assert "ClusterSecrets are not listed. You are not allowed" in refreshing.errors.getvalue()
+        server.others = [answer]
+        with pytest.raises(CommandError, match="not allowed to list clustersecrets"):
+            await refreshing.run("--all", "-k", "ecrclustersecret")
 
 
 async def test_a_suspended_resource_is_not_requested(tmp_path: Path) -> None:

@@ -79,9 +79,84 @@ async def test_several_resources_are_a_list_in_json_and_documents_in_yaml(file: 
     assert len(list(yaml.safe_load_all(out))) == 2
 
 
+EVERYWHERE = """
+apiVersion: ecr.mobb.redhat.com/v1alpha1
+kind: ClusterSecret
+metadata: {name: shared}
+spec:
+  generated_secret_name: login
+  ecr_registry: 123456789012.dkr.ecr.us-east-1.amazonaws.com
+"""
+
+
+def serving(namespaces: str) -> str:
+    return f"{EVERYWHERE}  namespaces: {namespaces}\n"
+
+
+EXPRESSIONS = (
+    "{key: x/y, operator: In, values: [a, b]}, {key: z, operator: NotIn, values: [c]}, "
+    "{key: e, operator: Exists}, {key: d, operator: DoesNotExist}"
+)
+# What is served, where the Secret is shown, and in which words.
+SERVED = {
+    "all": ("{selector: {}}", "default", "in all namespaces."),
+    "all but some": (
+        "{selector: {}, exclude: [kube-*, b]}",
+        "default",
+        "in all namespaces, except kube-*, b.",
+    ),
+    "names": ("{names: [b, c]}", "b", "in each namespace named b, c."),
+    "globs": ("{names: ['ci-*', b], exclude: [b]}", "default", "in each namespace named ci-*, b, except b."),
+    "many names": (f"{{names: [{', '.join(f'n{each}' for each in range(12))}]}}", "n0", "n8, n9 and 2 more."),
+    "labels": (
+        f"{{selector: {{matchLabels: {{team: a}}, matchExpressions: [{EXPRESSIONS}]}}}}",
+        "default",
+        "in each namespace with the labels team=a,x/y in (a,b),z notin (c),e,!d.",
+    ),
+    "labels or names": (
+        "{selector: {matchLabels: {team: a}}, names: [b]}",
+        "b",
+        "in each namespace with the labels team=a or named b.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("namespaces", "shown", "words"), SERVED.values(), ids=SERVED)
+async def test_the_secret_of_a_cluster_secret_is_shown_once_with_the_namespaces_that_would_have_it(
+    file: Path, namespaces: str, shown: str, words: str
+) -> None:
+    code, out, notes = await render(file, serving(namespaces))
+    secret = yaml.safe_load(out)
+    assert (code, secret["metadata"]["namespace"]) == (0, shown)
+    assert f"ClusterSecret shared: The Secret is shown for namespace {shown}. There would be one in " in notes
+    assert notes.endswith(f"{words}\n")
+    (owner,) = secret["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("ClusterSecret", "shared")
+    _, out, _ = await render(file, serving(namespaces), "-n", "here")
+    assert yaml.safe_load(out)["metadata"]["namespace"] == "here"
+
+
 REGION = "  region: us-east-1\n"
 MISTAKES = {
     "an unknown field": (f"{TENANT}  frequenzy: 1h\n", "did you mean frequency?", True),
+    "no namespaces": (EVERYWHERE, "spec.namespaces is missing", False),
+    "namespaces that select nothing": (serving("{exclude: [a]}"), "selects no namespace", False),
+    "an invalid glob": (
+        serving("{names: [A]}"),
+        "No Secret is created until spec.namespaces is corrected",
+        False,
+    ),
+    "an unknown field of namespaces": (serving("{names: [a], excludes: [b]}"), "did you mean exclude?", True),
+    "an unknown field of a selector": (
+        serving("{selector: {matchLabel: {a: b}}}"),
+        "spec.namespaces.selector.matchLabel is not a known field; did you mean matchLabels?",
+        True,
+    ),
+    "a field of other kinds": (
+        f"{serving('{names: [a]}')}  service_account: {{name: a}}\n",
+        "spec.service_account is not a field of ClusterSecret, but of Secret and ArgoHelmRepoSecret.",
+        True,
+    ),
     "a number as a field": (f"{TENANT}  5: 1\n", "spec.5 is not a known field.", True),
     "a bad frequency": (f"{TENANT}  frequency: soon\n", "InvalidSpec: spec.frequency", True),
     "a bad label": (
@@ -197,6 +272,11 @@ def of(metadata: Any) -> Json:
 def test_the_namespace_is_that_of_the_manifest_or_the_given_one() -> None:
     for metadata, namespace in (({}, "here"), ({"namespace": ""}, "here"), ({"namespace": "there"}, "there")):
         assert resource_of(of({"name": "pull", **metadata}), "here").key.namespace == namespace
+
+
+def test_a_cluster_secret_has_no_namespace_whatever_its_manifest_says() -> None:
+    manifest = of({"name": "shared", "namespace": ["x"]}) | {"kind": "ClusterSecret"}
+    assert resource_of(manifest, "here").key.namespace == ""
 
 
 def test_uid_and_request_are_kept_and_values_of_other_types_ignored() -> None:

@@ -23,8 +23,23 @@ from ecr_operator.cli.status import (
 )
 from ecr_operator.core.status import SUCCEEDED
 from ecr_operator.settings.commands import TableOutput
-from tests.cli.builders import LIFE, NOW, READY, REFRESHED, Json, at, condition, resource, row, status
+from tests.cli.builders import (
+    LIFE,
+    NOW,
+    READY,
+    REFRESHED,
+    Json,
+    at,
+    cluster,
+    condition,
+    failing,
+    resource,
+    row,
+    status,
+)
 
+NARROW = columns_of("table", namespaces=False, messages=True)
+WIDE = columns_of("wide", namespaces=True, messages=True)
 DENIED = condition("Refreshed", "False", "AccessDenied", "AWS denies it.")
 SUSPENDED = condition("Refreshed", "Unknown", "Suspended", "Nothing is refreshed.")
 
@@ -121,6 +136,87 @@ def test_reason_message_and_name_are_shown_without_control_characters() -> None:
     assert (found.reason, found.message, found.secret) == ("X?", "bad?]0;x", "a?b")
 
 
+def covering(served: int, ready: int, *conditions: Json, **fields: Any) -> Row:
+    known: Json = {"namespaces": {"served": served, "ready": ready}, **fields}
+    found = status(*(conditions or (READY, REFRESHED)), **known)
+    return row_of("ClusterSecret", cluster(found), NOW)
+
+
+def test_a_cluster_secret_has_its_namespaces_in_place_of_one() -> None:
+    found = covering(12, 12)
+    assert (found.kind, found.namespace, found.state) == ("ClusterSecret", "", "Ready")
+    shown = dict(zip(WIDE, cells(found, WIDE, NOW), strict=True))
+    assert (shown["NAMESPACE"], shown["RESOURCE"]) == ("12/12", "ecrclustersecret/shared")
+    data = as_data(found, NOW)
+    assert (data["namespace"], data["namespaces"]) == ("", {"served": 12, "ready": 12})
+    assert (data["failing"], data["failingCount"]) == ([], 0)
+
+
+FIRST = "Namespace a: Taken."
+CONFLICT = condition("Ready", "False", "SecretConflict", FIRST)
+FAILED = condition(
+    "Refreshed", "False", "SecretConflict", "2 of 9 namespaces failed. The first by name is a: x"
+)
+COVERAGES = {
+    "one fails": (covering(9, 8, CONFLICT, **failing("a")), FIRST),
+    "two fail": (covering(9, 7, CONFLICT, **failing("a", "b")), f"{FIRST} Also failing: b (SecretConflict)."),
+    "another is first": (
+        covering(9, 7, condition("Ready", "False", "Pending", "Namespace 0: Wait."), **failing("a")),
+        "Namespace 0: Wait. Also failing: a (SecretConflict).",
+    ),
+    "more than are named": (
+        covering(99, 9, CONFLICT, **failing(*"abcdefgh", count=90)),
+        f"{FIRST} Also failing: {', '.join(f'{each} (SecretConflict)' for each in 'bcdef')} and 84 more.",
+    ),
+    "a token in each all the same": (
+        covering(9, 9, READY, FAILED, **failing("a", "b")),
+        f"{FAILED['message']} Also failing: b (SecretConflict).",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "message"), COVERAGES.values(), ids=COVERAGES)
+def test_the_message_of_a_cluster_secret_names_the_namespaces_that_fail(found: Row, message: str) -> None:
+    assert found.message == message
+    assert notes([found], ["NAMESPACE", *NARROW])[0] == f"ecrclustersecret/shared: {message}"
+
+
+def test_data_of_a_cluster_secret_lists_the_namespaces_that_fail() -> None:
+    data = as_data(covering(9, 7, CONFLICT, **failing("a", count=2)), NOW)
+    assert data["failing"] == [{"namespace": "a", "reason": "SecretConflict", "message": "Taken."}]
+    assert (data["ready"], data["namespaces"], data["failingCount"]) == (False, {"served": 9, "ready": 7}, 2)
+
+
+def test_a_cluster_secret_that_nobody_serves_has_a_message_of_its_own() -> None:
+    found = row_of("ClusterSecret", cluster(), NOW)
+    assert (found.state, found.coverage) == ("Not ready", None)
+    assert "does its log say that ClusterSecrets are not served?" in found.message
+
+
+GARBAGE: list[Json] = [
+    {"namespaces": "text"},
+    {"namespaces": {"served": "2", "ready": True}},
+    {"namespaces": {"served": -1, "ready": 0}},
+    {"failing": "text", "failingCount": "many"},
+    {"failing": [5, {}, {"namespace": 1}, {"namespace": "b\x1b[31m"}], "failingCount": -3},
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=str)
+def test_namespaces_of_other_types_are_left_out(garbage: Json) -> None:
+    found = row_of("ClusterSecret", cluster(status(CONFLICT, **garbage)), NOW)
+    assert (found.coverage, found.message) == (None, FIRST)
+    known: Json = {"namespaces": {"served": 2, "ready": 1}} | garbage
+    data = as_data(row_of("ClusterSecret", cluster(status(CONFLICT, **known)), NOW), NOW)
+    names = [each["namespace"] for each in data["failing"]] if isinstance(data["failing"], list) else None
+    assert names in ([], ["b?[31m"])
+    assert data["failingCount"] == len(names)
+
+
+def test_namespaces_are_of_a_cluster_secret_alone() -> None:
+    assert of(status(READY, REFRESHED, namespaces={"served": 1, "ready": 1})).coverage is None
+
+
 def test_the_most_urgent_come_first() -> None:
     soon, later = NOW + timedelta(minutes=5), NOW + timedelta(hours=5)
     rows = [
@@ -162,11 +258,12 @@ def test_data_has_the_documented_fields() -> None:
         "expirationEstimated": False,
         "nextRefreshTime": "2026-11-24T21:00:00Z",
         "secondsLeft": 39600,
+        "namespaces": None,
+        "failing": [],
+        "failingCount": 0,
     }
 
 
-NARROW = columns_of("table", namespaces=False, messages=True)
-WIDE = columns_of("wide", namespaces=True, messages=True)
 BAD = row(name="bad", state="Not ready", reason="AccessDenied", message="AWS denies it.", expires_at=None)
 
 

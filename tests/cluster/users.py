@@ -40,6 +40,17 @@ async def user(scene: Scene, name: str, *rules: Json) -> Path:
     return scene.plane.write_kubeconfig(known_as, namespace=scene.namespace)
 
 
+async def user_everywhere(scene: Scene, name: str, *rules: Json) -> Path:
+    """Make a user with these rights in the whole cluster; return the kubeconfig."""
+    known_as = f"{name}-{scene.namespace}"
+    place: Json = {"apiVersion": f"{_RBAC}/v1", "metadata": {"name": known_as}}
+    subject = {"apiGroup": _RBAC, "kind": "User", "name": known_as}
+    role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": known_as}
+    await scene.api.apply({**place, "kind": "ClusterRole", "rules": list(rules)})
+    await scene.api.apply({**place, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
+    return scene.plane.write_kubeconfig(known_as, namespace=scene.namespace)
+
+
 def admin(scene: Scene) -> Path:
     """Write a kubeconfig with all rights, whose context is the scene's namespace."""
     return scene.plane.write_kubeconfig(

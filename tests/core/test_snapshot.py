@@ -3,11 +3,15 @@
 # ruff: noqa: S106 - names of Secrets
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from ecr_operator.core.snapshot import measure_loop_lag, snapshot
+from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import CLUSTER
+from ecr_operator.api.outcome import Reason
+from ecr_operator.core.snapshot import failing, measure_loop_lag, snapshot
 from ecr_operator.telemetry.metrics import ResourceSample, Snapshot
 from tests.builders import HOUR, NOW, TWELVE_HOURS
 from tests.core.world import World
@@ -56,6 +60,53 @@ async def test_overdue_counts_from_the_deadline_of_the_token_unless_suspended(wo
 async def test_a_resource_with_an_invalid_spec_is_in_the_snapshot(world: World) -> None:
     world.see(spec={})
     assert only(world) == ResourceSample(key=only(world).key, ready="unknown")
+
+
+def part(world: World, of: Resource, namespace: str) -> Resource:
+    """What a ClusterSecret asks for in one namespace."""
+    found = world.cache.resource(replace(of.key, namespace=namespace))
+    assert found is not None
+    return found
+
+
+async def test_a_cluster_secret_is_one_sample_with_the_first_expiry_of_its_secrets(world: World) -> None:
+    world.clusters.set_namespaces({"a": {}, "b": {}, "c": {}})
+    of = world.see(
+        CLUSTER, frequency="1h", status={"phase": "Failed", "namespaces": {"served": 3, "ready": 2}}
+    )
+    assert only(world) == ResourceSample(key=of.key, ready="false", namespaces=(2, 1))
+    world.has_secret(part(world, of, "b"))
+    world.has_secret(part(world, of, "c"), age=HOUR)
+    state = only(world)
+    assert state.expires_at == (NOW - HOUR + TWELVE_HOURS).timestamp()
+    assert 0 <= state.overdue <= 180
+    assert 3600 <= only(world, HOUR).overdue <= 3600 + 180
+
+
+async def test_a_namespace_that_a_cluster_secret_no_longer_serves_does_not_count(world: World) -> None:
+    world.clusters.set_namespaces({"a": {}, "b": {}})
+    of = world.see(CLUSTER, namespaces={"names": ["a", "b"]})
+    world.has_secret(part(world, of, "a"))
+    world.has_secret(part(world, of, "b"), age=HOUR)
+    world.see(CLUSTER, namespaces={"names": ["a"]}, generation=2)
+    assert only(world).expires_at == (NOW + TWELVE_HOURS).timestamp()
+
+
+async def test_a_cluster_secret_fails_once_however_many_namespaces_do(world: World) -> None:
+    world.clusters.set_namespaces({"a": {}, "b": {}})
+    of = world.see(CLUSTER)
+    for key in (of.key, replace(of.key, namespace="a"), replace(of.key, namespace="b")):
+        state = world.cache.get(key)
+        assert state is not None
+        state.failing = Reason.SECRET_CONFLICT
+    assert failing(world.cache) == {(CLUSTER, Reason.SECRET_CONFLICT): 1}
+
+
+@pytest.mark.parametrize("numbers", ["2/3", {}, {"served": "3", "ready": 2}, {"served": 3}], ids=str)
+async def test_namespaces_of_another_type_are_not_shown(world: World, numbers: object) -> None:
+    world.clusters.set_namespaces({})
+    world.see(CLUSTER, status={"namespaces": numbers})
+    assert only(world).namespaces is None
 
 
 async def test_a_scrape_of_many_resources_lets_other_tasks_run(world: World) -> None:

@@ -1,16 +1,19 @@
 """The fenced blocks of the documentation, and which of them the tests run. Pure.
 
-A block is run unless it needs what a test doesn't have, so new blocks are run without being listed.
+A block is run unless it needs what a test doesn't have, so new blocks are run without being listed. Running a
+block of complete manifests applies them.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from tools import ROOT
 
-DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # `bash` has only commands; `console` has commands after `$ `, and their output.
 SHELLS: Final = frozenset({"bash", "console"})
 
@@ -50,15 +53,24 @@ class Block:
 
     @property
     def script(self) -> str:
-        """The commands without output."""
-        if self.language == "bash":
-            return self.text
+        """The commands without output; for manifests the command that applies them."""
+        match self.language:
+            case "bash":
+                return self.text
+            case "yaml":
+                return f"kubectl apply -f - <<'END'\n{self.text}END\n"
         return "".join(f"{line[2:]}\n" for line in self.text.splitlines() if line.startswith("$ "))
 
     @property
     def is_run(self) -> bool:
         """Whether the tests run it."""
+        if self.language == "yaml":
+            return all(_is_complete(each) for each in yaml.safe_load_all(self.text))
         return self.language in SHELLS and not _NOT_RUN.search(_COMMENT.sub("", self.script))
+
+
+def _is_complete(manifest: Any) -> bool:
+    return {"apiVersion", "kind", "metadata"} <= {*manifest} and "name" in manifest["metadata"]
 
 
 def blocks(document: Path) -> list[Block]:

@@ -18,6 +18,7 @@ GUIDES: Final = (
     "cross-account.md",
     "multi-tenancy.md",
     "argocd.md",
+    *(f"recipes/{path.name}" for path in sorted((DOCS / "recipes").glob("*.md"))),
 )
 for_each_guide = pytest.mark.parametrize("guide", GUIDES)
 

@@ -6,6 +6,7 @@ sample, and `argocd` an Argo CD. What a page creates is deleted after it. One op
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -40,11 +41,26 @@ PAGES: Final = {
     for document in sorted(DOCUMENTS, key=lambda each: each.name == "install.md")
     if (runnable := [block for block in blocks(document) if block.is_run])
 }
-# Kinds of other projects in the documentation.
-_FOREIGN: Final = (
-    ("argoproj.io", "v1alpha1", "Application"),
-    ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+# Kinds of other projects: group, version and kind. The last two are in `config`.
+_FOREIGN: Final = {
+    *(
+        found
+        for runnable in PAGES.values()
+        for block in runnable
+        for found in re.findall(r"^apiVersion: ([\w.-]+)/(\w+)\nkind: (\w+)$", block.text, re.MULTILINE)
+        if "." in found[0] and not found[0].endswith(("k8s.io", "ecr.mobb.redhat.com"))
+    ),
     ("monitoring.coreos.com", "v1", "PrometheusRule"),
+    ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+}
+# Namespaces that readers have.
+_NAMESPACES: Final = (
+    "argocd",
+    "builds",
+    "crossplane-system",
+    "flux-system",
+    "kargo-demo",
+    "openshift-marketplace",
 )
 _LIMIT: Final = 100.0
 # Only paths that the commands read.
@@ -65,7 +81,7 @@ async def set_up(plane: ControlPlane) -> None:
             for kind in _FOREIGN:
                 await api.apply(foreign_crd(*kind))
             await api.crds_served([*KINDS, *(foreign_crd(*kind)["metadata"]["name"] for kind in _FOREIGN)])
-        for name in ("builds", "argocd"):
+        for name in _NAMESPACES:
             await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}
         await api.apply(settings, "argocd")
@@ -159,10 +175,11 @@ async def test_the_commands_of_each_page_succeed(
 ) -> None:
     async with LocalAws(token_life=TOKEN_LIFE) as aws, _operator(bare_plane, aws):
         for document, runnable in PAGES.items():
-            with subtests.test(document.name):
+            page = str(document.relative_to(ROOT))
+            with subtests.test(page):
                 await set_up(bare_plane)
                 await ready(bare_plane)
-                folder = tmp_path / document.name
-                folder.mkdir()
+                folder = tmp_path / page
+                folder.mkdir(parents=True)
                 await run(runnable, plane=bare_plane, aws=aws.url, folder=folder)
             await clear(bare_plane)

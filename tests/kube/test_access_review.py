@@ -87,6 +87,8 @@ RIGHTS = {
         [("get", "own", LEASE), ("create", "own", ""), ("update", "own", LEASE)],
     ),
     "a namespace by its own name": ("namespaces", ("a",), [("get", "a", "a")]),
+    "in the cluster with all namespaces": ("clustersecrets/status", ("",), [("patch", "", "")]),
+    "in the cluster for nothing else": ("clustersecrets/status", ("a", "b"), []),
 }
 
 

@@ -43,6 +43,18 @@ async def test_write_replaces_the_status_of_its_object(
     ]
 
 
+async def test_a_first_status_is_not_sent_back_once_the_crd_is_known_to_keep_it(
+    server: ScriptedServer, statuses: KubeResources
+) -> None:
+    server.others = [stored(status=FULL), stored(), stored(status={"phase": "Updated"})]
+    assert await statuses.write(resource(), FULL) == FULL
+    assert await statuses.write(resource(), FULL) == FULL
+    # A later one shows what is kept: the CRD may have been replaced.
+    assert await statuses.write(resource(status=FULL), FULL) == {"phase": "Updated"}
+    accepted = [asked.headers["Accept"] for asked in server.asked]
+    assert [METADATA == each for each in accepted] == [False, True, False]
+
+
 DELETED = {
     "deleted": [GONE],
     "created again": [refuse(422, "Invalid"), stored("another")],

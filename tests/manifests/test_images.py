@@ -1,4 +1,4 @@
-"""Images of others and the audit's packages are pinned by hashes: a tag can be moved to another image."""
+"""Images of others and the packages of tools are pinned by hashes: a tag can be moved to another image."""
 
 import re
 from pathlib import Path
@@ -22,9 +22,10 @@ def test_an_image_of_others_is_named_by_its_digest(file: Path) -> None:
     assert not [name for name in names if not BY_DIGEST.fullmatch(name)]
 
 
-def test_the_packages_of_the_audit_are_locked_by_hash() -> None:
-    locked = (ROOT / ".github" / "pip-audit.lock").read_text()
+@pytest.mark.parametrize("tool", ["pip-audit", "twine"])
+def test_the_packages_of_a_tool_outside_of_the_environment_are_locked_by_hash(tool: str) -> None:
+    locked = (ROOT / ".github" / f"{tool}.lock").read_text()
     assert "://" not in locked
-    packages = locked.count("==")
+    packages = len(re.findall(r"^\S+==", locked, re.MULTILINE))
     assert packages > 10
     assert len(re.findall(r"^\S+==\S+.*\\\n    --hash=sha256:", locked, re.MULTILINE)) == packages

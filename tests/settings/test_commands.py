@@ -96,6 +96,7 @@ def test_render() -> None:
         ("refresh ArgoHelmRepoSecret/a", (("ArgoHelmRepoSecret", "a"),)),
         ("refresh -k argohelmrepo a secret/b", (("ArgoHelmRepoSecret", "a"), ("Secret", "b"))),
         ("refresh --kind=Secret a", (("Secret", "a"),)),
+        ("refresh ecrclustersecret/a clustersecrets/b", (("ClusterSecret", "a"), ("ClusterSecret", "b"))),
     ],
 )
 def test_refresh(line: str, names: tuple[tuple[str | None, str], ...]) -> None:
@@ -110,7 +111,9 @@ def test_refresh(line: str, names: tuple[tuple[str | None, str], ...]) -> None:
     [
         ("refresh --all", ("Secret", "ArgoHelmRepoSecret"), None),
         ("refresh --all -n b", ("Secret", "ArgoHelmRepoSecret"), "b"),
+        ("refresh --all -A", ("Secret", "ArgoHelmRepoSecret", "ClusterSecret"), ""),
         ("refresh -A --all -k argohelmrepo", ("ArgoHelmRepoSecret",), ""),
+        ("refresh --all -k ecrclustersecret -n b", ("ClusterSecret",), "b"),
     ],
 )
 def test_refresh_of_all(line: str, kinds: tuple[str, ...], namespace: str | None) -> None:

@@ -1,12 +1,13 @@
 """Reading the text format, as Prometheus does."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics, Readiness, ResourceSample, Snapshot
 
@@ -55,9 +56,14 @@ async def shown(snapshot: Snapshot, *, each_resource: bool = True) -> Scrape:
     return Scrape((await metrics.exposition()).decode())
 
 
-def sample(name: str, *, ready: Readiness = "true", **fields: float) -> ResourceSample:
+def sample(name: str, *, ready: Readiness = "true", **fields: Any) -> ResourceSample:
     """Make a resource of namespace `team`."""
     return ResourceSample(key=ResourceKey(kind="Secret", namespace="team", name=name), ready=ready, **fields)
+
+
+def cluster_sample(name: str, **fields: Any) -> ResourceSample:
+    """Make a ClusterSecret."""
+    return ResourceSample(key=ResourceKey(kind=CLUSTER, namespace="", name=name), ready="true", **fields)
 
 
 async def exposed() -> list[tuple[str, str, frozenset[str], list[str]]]:
@@ -69,9 +75,8 @@ async def exposed() -> list[tuple[str, str, frozenset[str], list[str]]]:
     metrics.kube_request("list", "secrets", 200, 1)
     metrics.watch_restarted("secrets")
     metrics.loop_lagged(0)
-    snapshot = Snapshot(
-        resources=[sample("web", expires_at=1.8e9)], failing={("Secret", Reason.ACCESS_DENIED): 1}
-    )
+    resources = [sample("web", expires_at=1.8e9), cluster_sample("shared", namespaces=(1, 0))]
+    snapshot = Snapshot(resources=resources, failing={("Secret", Reason.ACCESS_DENIED): 1})
     metrics.add_snapshots(lambda: snapshot)
     return [_described(family) for family in families((await metrics.exposition()).decode())]
 

@@ -5,7 +5,7 @@ import asyncio
 from ecr_operator.api.outcome import Reason
 from ecr_operator.telemetry.metrics import SUCCESS, Metrics, Snapshot
 from tests.fakes import FakeClock
-from tests.telemetry.reading import EXPIRY, Scrape, exposed, sample, scrape, shown
+from tests.telemetry.reading import EXPIRY, Scrape, cluster_sample, exposed, sample, scrape, shown
 
 
 def test_refreshes_start_at_zero_so_that_a_rate_sees_the_first() -> None:
@@ -50,10 +50,23 @@ async def test_each_token_has_its_expiry_time_and_a_resource_without_a_token_has
     assert len(seen.values("token_expiry_timestamp_seconds")) == 1
 
 
+async def test_a_cluster_secret_has_no_namespace_and_the_number_of_its_namespaces() -> None:
+    resources = [cluster_sample("shared", expires_at=1.8e9, namespaces=(11, 2)), cluster_sample("new")]
+    seen = await shown(Snapshot(resources=resources))
+    labels = {"kind": "ClusterSecret", "resource_namespace": "", "resource_name": "shared"}
+    assert seen.values("token_expiry_timestamp_seconds", **labels) == [1.8e9]
+    assert seen.values("cluster_secret_namespaces", resource_name="shared", ready="true") == [11]
+    assert seen.values("cluster_secret_namespaces", resource_name="shared", ready="false") == [2]
+    assert seen.values("cluster_secret_namespaces", resource_name="new") == []
+    assert seen.values("resources", kind="ClusterSecret", ready="true") == [2]
+
+
 async def test_resources_are_counted_also_without_a_series_for_each() -> None:
     resources = [sample(f"r{number}", expires_at=1.8e9) for number in range(5)]
-    seen = await shown(Snapshot(resources=resources), each_resource=False)
+    shared = cluster_sample("shared", expires_at=1.8e9, namespaces=(1, 0))
+    seen = await shown(Snapshot(resources=[*resources, shared]), each_resource=False)
     assert EXPIRY not in seen.text
+    assert "resource_name" not in seen.text
     assert seen.values("resources", kind="Secret", ready="true") == [5]
 
 

@@ -88,6 +88,17 @@ async def test_without_crds_or_with_those_of_v0_6_0_the_command_to_apply_is_show
         for crd in v060.crds():
             await rough.api.apply(crd)
         await wait_for(lambda: shows(0, "of v0.6.0"), what="the old schemas are served")
+        ended = await check(rough, rough.kubeconfig, "cluster")
+        assert "○ CRDs          not installed: ClusterSecret" in ended.out
+        one = await check(rough, rough.kubeconfig, "cluster", "-n", rough.namespace)
+        assert (one.code, "ClusterSecret" in one.out) == (0, False)
+
+        async def listed() -> bool:
+            status = await commands.run("status", "-A", kubeconfig=rough.kubeconfig)
+            nothing = status.err.endswith("No resources in any namespace.\n")
+            return status.code == 0 and nothing and status.err.count("\n") == 1
+
+        await wait_for(listed, what="the old kinds are listed, and no word about the other")
     finally:
         await rough.api.install_crds()
 

@@ -2,8 +2,10 @@
 
 from lab import audit, commands
 from lab.api import ARGO_SECRETS, ECR_SECRETS
-from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster import reading
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.scene import Scene
+from tests.cluster.test_cluster_secrets import CLUSTER_SECRETS, LOGIN, Many, many
 from tests.cluster.users import VIEW, admin, user
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
@@ -53,6 +55,48 @@ async def test_all_of_a_namespace_are_refreshed_by_few_requests(scene: Scene) ->
     assert {request.verb for request in found} == {"list", "patch"}
     elsewhere = await scene.api.get(ECR_SECRETS, "elsewhere", other)
     assert REQUESTED not in elsewhere["metadata"].get("annotations", {})
+
+
+async def serials(there: Many) -> set[int]:
+    """Return the numbers of the tokens that the namespaces have."""
+    return {reading.token(each).serial for each in await there.have_it(there.namespaces)}
+
+
+async def test_a_cluster_secret_has_a_new_token_in_each_namespace_when_it_ends(whole: Scene) -> None:
+    whole.aws.token_life = LIFE
+    async with many(whole, 3) as there, whole.operator(watch=""):
+        name = await there.create()
+        await there.ready(name, 3)
+        before = await serials(there)
+        named = await commands.run("refresh", f"ecrclustersecret/{name}", kubeconfig=admin(whole))
+        after = await serials(there)
+        every = await commands.run("refresh", "--all", "-A", kubeconfig=admin(whole))
+    assert (named.code, named.out.partition(" that")[0]) == (0, f"ClusterSecret {name} has a new token")
+    assert len(after) == 1
+    assert min(after) > max(before)
+    assert (every.code, f"ClusterSecret {name} has a new token" in every.out) == (0, True)
+
+
+async def test_a_namespace_that_gets_no_token_of_a_cluster_secret_fails_the_request(whole: Scene) -> None:
+    whole.aws.token_life = LIFE
+    async with many(whole, 3) as there:
+        taken = there.namespaces[1]
+        await whole.api.create(core_secret(LOGIN), taken)
+        async with whole.operator(watch=""):
+            name = await there.create()
+            await there.status(name, {"namespaces": {"served": 3, "ready": 2}, "failingCount": 1})
+            ended = await commands.run("refresh", "-k", "ecrclustersecret", name, kubeconfig=admin(whole))
+    assert (ended.code, ended.out) == (1, "")
+    assert "is in 2 of 3 namespaces. SecretConflict: 1 of 3 namespaces failed." in ended.err
+
+
+async def test_all_of_a_namespace_are_no_cluster_secrets(whole: Scene) -> None:
+    async with many(whole, 1) as there:
+        name = await there.create()
+        ended = await commands.run("refresh", "--all", kubeconfig=admin(whole))
+        assert (ended.code, "Nothing to refresh in namespace" in ended.err) == (0, True)
+        found = await whole.api.get(CLUSTER_SECRETS, name)
+    assert "annotations" not in found["metadata"]
 
 
 async def test_without_an_operator_it_ends_in_time_and_the_request_stays(scene: Scene) -> None:

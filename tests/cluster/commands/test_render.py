@@ -7,6 +7,7 @@ from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
+from tests.cluster.test_cluster_secrets import CLUSTER_SECRETS, many
 
 TOKEN_TIMES = (
     reading.ISSUED_AT,
@@ -39,6 +40,17 @@ async def test_a_rendered_secret_is_the_one_that_the_operator_writes(scene: Scen
     rendered = [_comparable(each) for each in json.loads(ended.out)["items"]]
     written = [_comparable(await scene.secret(f"{name}-login")) for name in MANIFESTS]
     assert rendered == written
+
+
+async def test_a_rendered_secret_of_a_cluster_secret_is_the_one_in_that_namespace(whole: Scene) -> None:
+    async with many(whole, 2) as there, whole.operator(watch=""):
+        name = await there.create(secret_labels={"team": "a"})
+        written = await there.have_it(there.namespaces)
+        given = json.dumps(await whole.api.get(CLUSTER_SECRETS, name)).encode()
+        for namespace, secret in zip(there.namespaces, written, strict=True):
+            ended = await commands.run("render", "-f", "-", "-n", namespace, "-o", "json", given=given)
+            assert ended.code == 0
+            assert _comparable(json.loads(ended.out)) == _comparable(secret)
 
 
 def _kind(manifest: Json) -> Resource:

@@ -10,9 +10,10 @@ import yaml
 
 from lab import commands
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
-from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.cluster.users import GROUP, VIEW, admin, rule, user
+from tests.cluster.test_cluster_secrets import LOGIN, many
+from tests.cluster.users import GROUP, VIEW, admin, rule, user, user_everywhere
 
 
 async def mixture(scene: Scene) -> None:
@@ -88,6 +89,35 @@ async def test_what_the_user_is_allowed_to_list_is_shown_and_the_rest_named(scen
     assert "argohelmrepo/charts" in (await commands.run("status", kubeconfig=viewer)).out
     everywhere = await commands.run("status", "-A", kubeconfig=viewer)
     assert (everywhere.code, "or select a namespace with -n" in everywhere.err) == (1, True)
+
+
+async def test_a_cluster_secret_is_listed_with_all_namespaces_and_by_whoever_may(whole: Scene) -> None:
+    async with many(whole, 2) as there:
+        taken, served = there.namespaces
+        await whole.api.create(core_secret(LOGIN), taken)
+        name = await there.create()
+        await whole.create(ecr_secret("pull"))
+        async with whole.operator(watch=""):
+            await there.have_it([served])
+            await there.status(name, {"namespaces": {"served": 2, "ready": 1}, "failingCount": 1})
+            await whole.ready("pull")
+        shown = await commands.run("status", "-A", kubeconfig=admin(whole))
+        (row,) = (line for line in shown.out.splitlines() if f" ecrclustersecret/{name} " in line)
+        assert (shown.code, row.split()[0], "SecretConflict" in row) == (1, "1/2", True)
+        assert f"\necrclustersecret/{name}: Namespace {taken}: " in shown.out
+        data = await commands.run("status", "-A", "-o", "json", kubeconfig=admin(whole))
+        (found,) = (each for each in json.loads(data.out) if each["kind"] == "ClusterSecret")
+        assert (found["namespace"], found["namespaces"]) == ("", {"served": 2, "ready": 1})
+        assert [(each["namespace"], each["reason"]) for each in found["failing"]] == [
+            (taken, "SecretConflict")
+        ]
+        inside = await commands.run("status", "-n", whole.namespace, kubeconfig=admin(whole))
+        assert (inside.code, "ecrclustersecret" in inside.out) == (0, False)
+        viewer = await user_everywhere(whole, "viewer", VIEW)
+        calm = await commands.run("status", "-A", kubeconfig=viewer)
+        assert (calm.code, calm.err.count("\n")) == (0, 1)
+        assert "ClusterSecrets are not listed. You are not allowed to list clustersecrets" in calm.err
+        assert "ecrsecret/pull" in calm.out
 
 
 async def test_a_kubeconfig_that_cant_be_used_is_one_line(scene: Scene) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -83,7 +84,8 @@ class _Rendering:
                     self._fail(resource, f"{resource.problem.reason}: {resource.problem.message}")
                 if resource.desired and (served := resource.desired.namespaces):
                     namespaces = Namespaces.model_validate(manifest["spec"]["namespaces"])
-                    resource = resource.part(given or example(namespaces, served), {})
+                    namespace = given or example(namespaces, served)
+                    resource = resource.part(replace(resource.key, namespace=namespace), {})
                     self._note(resource, coverage(namespaces, resource.key.namespace))
                 yield resource
         if not count:

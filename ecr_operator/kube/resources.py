@@ -80,7 +80,7 @@ class KubeResources:
             stray = ApiError(0, "NotAnObject", "the answer is not the resource: is a proxy in between?")
             raise translate(stray, f"write the status of {key}")
         if is_kept:
-            return intern_json(status)
+            return {**intern_json(status)}
         kept = status_of(answer)
         if _NEW_FIELD in status:
             self._learn(key.kind, keeps=_NEW_FIELD in kept)

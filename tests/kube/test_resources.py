@@ -52,7 +52,7 @@ async def test_a_first_status_is_not_sent_back_once_the_crd_is_known_to_keep_it(
     # A later one shows what is kept: the CRD may have been replaced.
     assert await statuses.write(resource(status=FULL), FULL) == {"phase": "Updated"}
     accepted = [asked.headers["Accept"] for asked in server.asked]
-    assert [METADATA == each for each in accepted] == [False, True, False]
+    assert [each == METADATA for each in accepted] == [False, True, False]
 
 
 DELETED = {

@@ -24,7 +24,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: install uninstall deploy undeploy argocd
+.PHONY: install uninstall deploy undeploy argocd chart
 .PHONY: help venv assets demo test test-busy test-programs check crds reference bench run lock soak sbom manifests \
 	image image-push dist clean clean-assets
 
@@ -54,7 +54,7 @@ test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm,
 	@$(PY) -m lab.programs $(addprefix --without=,$(WITHOUT)) >/dev/null
 	@$(PY) -m pytest tests/programs $(patsubst %,--ignore=tests/programs/test_%.py,$(WITHOUT))
 
-check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, reference and bundle
+check: $(INSTALLED) ## Check format, lint, types, import contracts, and that generated files are up to date
 	@echo "Format…"; $(VENV)/bin/ruff format --check .
 	@echo "Lint…"; $(VENV)/bin/ruff check .
 	@echo "Types…"; $(VENV)/bin/mypy
@@ -63,6 +63,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts, CRDs, refere
 	@echo "Reference…"; $(PY) -m tools.reference --check
 	@echo "Argo CD…"; $(PY) -m tools.argocd --check
 	@echo "Bundle…"; $(PY) -m tools.bundle --check
+	@echo "Chart…"; $(PY) -m tools.chart --check
 	@echo "YAML…"; $(VENV)/bin/yamllint --strict .
 	@echo "Shell…"; $(VENV)/bin/shellcheck .ci/run tests/e2e/*.sh
 	@echo "Workflows…"; $(VENV)/bin/zizmor --quiet --offline .github/workflows
@@ -76,6 +77,9 @@ reference: $(INSTALLED) ## Generate docs/reference.md from the models and the fl
 
 argocd: $(INSTALLED) ## Generate the YAML files with config/argocd/health.lua for Argo CD
 	@$(PY) -m tools.argocd
+
+chart: $(INSTALLED) ## Generate the Helm chart in charts from config and the flags
+	@$(PY) -m tools.chart
 
 .PHONY: bundle bundle-build bundle-push catalog-build catalog-push
 bundle: $(INSTALLED) ## Generate the OLM bundle and its catalog (IMG=… and BUNDLE_IMG=… set the images)

@@ -22,6 +22,7 @@ from lab.processes import ROOT, LabError
 REGISTRY = "registry"
 SKOPEO = "skopeo"
 HELM = "helm"
+HELM_3 = "helm3"
 PROMETHEUS = "prometheus"
 PROMTOOL = "promtool"
 ACTIONLINT = "actionlint"
@@ -35,14 +36,23 @@ _KEYRING = ROOT / "tools" / "kubelet_keyring"
 _KUBERNETES = assets.module(assets.DEFAULT_VERSION)
 _INSTALL = "apt-get install -y --no-install-recommends"
 
+_HELM_3_KUBERNETES = [
+    f"{package}.k8sVersion{part}={number}"
+    for package in ("chartutil", "lint/rules")
+    for part, number in (("Major", 1), ("Minor", 37))
+]
+
 
 def _of_source(name: str, folder: Path, module: Path) -> str:
     """Name the folder of a program of our own, which is rebuilt when its source or a module changes."""
     return f"{name}-{gobuild.fingerprint(folder / 'main.go', module / 'go.sum')}"
 
 
-def _public(title: str, module: str, packages: dict[str, str], tags: str = "") -> gobuild.Recipe:
-    return gobuild.Recipe(title=title, module=MODULES / module, packages=packages, tags=tags)
+def _public(
+    title: str, module: str, packages: dict[str, str], *, tags: str = "", ldflags: str = ""
+) -> gobuild.Recipe:
+    folder = MODULES / module
+    return gobuild.Recipe(title=title, module=folder, packages=packages, tags=tags, ldflags=ldflags)
 
 
 # By the name of the folder in the cache.
@@ -53,6 +63,13 @@ _FROM_GO = {
         {REGISTRY: "github.com/distribution/distribution/v3/cmd/registry"},
     ),
     "helm-4.3.1": _public("Helm 4.3.1", "helm-4.3.1", {HELM: "helm.sh/helm/v4/cmd/helm"}),
+    "helm-3.22.0": _public(
+        "Helm 3.22.0",
+        "helm-3.22.0",
+        {HELM_3: "helm.sh/helm/v3/cmd/helm"},
+        # The version that charts see without a cluster; Helm's Makefile takes it from its k8s.io modules.
+        ldflags=" ".join(f"-X helm.sh/helm/v3/pkg/{each}" for each in _HELM_3_KUBERNETES),
+    ),
     "prometheus-0.315.1": _public(
         "Prometheus 3.15.1",
         "prometheus-0.315.1",
@@ -81,7 +98,18 @@ _FROM_GO = {
         packages={KUBELET_KEYRING: str(_KEYRING / "main.go")},
     ),
 }
-ALL = (REGISTRY, SKOPEO, HELM, PROMETHEUS, PROMTOOL, ACTIONLINT, ARGOCD, BUNDLE_VALIDATORS, KUBELET_KEYRING)
+ALL = (
+    REGISTRY,
+    SKOPEO,
+    HELM,
+    HELM_3,
+    PROMETHEUS,
+    PROMTOOL,
+    ACTIONLINT,
+    ARGOCD,
+    BUNDLE_VALIDATORS,
+    KUBELET_KEYRING,
+)
 
 
 def ensure(names: Collection[str] = ALL) -> dict[str, Path]:

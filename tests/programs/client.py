@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,22 +54,30 @@ class Client:
         return await asyncio.to_thread(self._run, list(arguments), stdin)
 
     def _run(self, arguments: list[str | Path], stdin: str) -> str:
-        done = subprocess.run(
-            [self.program, *arguments],
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_LIMIT,
-            check=False,
-            cwd=self.home,
-            # No PATH: Helm would look there for a keychain of the user to put the login in.
-            env={"HOME": str(self.home), "HTTPS_PROXY": self.registry.proxy},
-        )
-        print(f"$ {self.program.name} {arguments[0]}\n{done.stdout}")
-        if done.returncode:
-            raise ProgramFailed(done.stdout)
-        return done.stdout
+        # No PATH: Helm would look there for a keychain of the user to put the login in.
+        env = {"HOME": str(self.home), "HTTPS_PROXY": self.registry.proxy}
+        return run_program(self.program, arguments, cwd=self.home, env=env, stdin=stdin)
+
+
+def run_program(
+    program: Path, arguments: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdin: str = ""
+) -> str:
+    """Run a program to its end, at most a minute, and return what it printed. Raises ProgramFailed."""
+    done = subprocess.run(
+        [program, *arguments],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_LIMIT,
+        check=False,
+        cwd=cwd,
+        env=env,
+    )
+    print(f"$ {program.name} {arguments[0]}\n{done.stdout}")
+    if done.returncode:
+        raise ProgramFailed(done.stdout)
+    return done.stdout
 
 
 class Skopeo(Client):

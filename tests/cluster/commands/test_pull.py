@@ -9,6 +9,7 @@ from tests.cluster.builders import core_secret, ecr_secret
 from tests.cluster.builders import registry as host_in
 from tests.cluster.linked import account, pod
 from tests.cluster.scene import Scene
+from tests.cluster.test_cluster_secrets import LOGIN, many
 from tests.cluster.users import admin, rule, user
 
 IMAGE = f"{host_in()}/app:1"
@@ -85,3 +86,19 @@ async def test_the_rights_it_needs_are_enough_and_a_missing_one_is_named(scene: 
     no_secrets = await pull(scene, "pod/web", kubeconfig=await user(scene, "no-secrets", pods, accounts))
     assert no_secrets.code == 1
     assert "Secret pull-login can't be read: You are not allowed to read Secrets" in no_secrets.out
+
+
+async def test_a_login_of_a_cluster_secret_is_reported_as_that_of_the_resource(whole: Scene) -> None:
+    async with many(whole, 1) as there:
+        (served,) = there.namespaces
+        name = await there.create()
+        await whole.api.create(account("default", pull=(LOGIN,)), served)
+        async with whole.operator(watch=""):
+            await there.have_it([served])
+            await there.status(name, {"namespaces": {"served": 1, "ready": 1}})
+        ended = await pull(whole, IMAGE, "-n", served)
+        assert ended.code == 1
+        assert (
+            f"✓ login         {host_in()} in Secret {LOGIN}, a token of ecrclustersecret/{name}, "
+            in ended.out
+        )

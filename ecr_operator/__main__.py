@@ -1,4 +1,8 @@
-"""`python -m ecr_operator` and the script `ecr-secret-operator`: parse, run, exit code."""
+"""The scripts: parse, run, exit code.
+
+`ecr-secret-operator` and `python -m ecr_operator` run the operator or a command; `kubectl-ecr`, which kubectl
+runs as `kubectl ecr`, runs commands only; `kubectl_complete-ecr` completes them for kubectl.
+"""
 
 import asyncio
 import gc
@@ -7,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ecr_operator.settings import Settings, SettingsError, parse_settings
-from ecr_operator.settings.flags import COMMANDS
+from ecr_operator.settings.flags import COMMANDS, PROGRAM
 from ecr_operator.settings.proxies import check_proxies
 
 
@@ -26,18 +30,40 @@ def main() -> int:
         check_proxies()
         return _run_operator(settings)
     except SettingsError as error:
-        print(f"ecr-secret-operator: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
 
 
-def _run_command(arguments: Sequence[str]) -> int:
+def plugin() -> int:
+    """Run one of the user's commands as a plug-in of kubectl.
+
+    Returns:
+        The exit code of the command; 2 for a mistake on the command line or in a variable.
+    """
+    from ecr_operator.settings.plugin import PLUGIN, plugin_arguments  # noqa: PLC0415
+
+    try:
+        return _run_command(plugin_arguments(sys.argv[1:]), PLUGIN)
+    except SettingsError as error:
+        print(f"{PLUGIN}: {error}", file=sys.stderr)
+        return 2
+
+
+def complete() -> int:
+    """Print what can follow on the command line of the plug-in. Returns 0 in any case."""
+    from ecr_operator.cli.completion import run  # noqa: PLC0415
+
+    return run(sys.argv[1:])
+
+
+def _run_command(arguments: Sequence[str], program: str = PROGRAM) -> int:
     # Imported here: the operator needs no commands, and a mistake no libraries.
     from ecr_operator.settings.commands import parse_command  # noqa: PLC0415
 
-    command = parse_command(arguments)
+    command = parse_command(arguments, program=program)
     from ecr_operator.cli import main as commands  # noqa: PLC0415
 
-    return commands.run(command)
+    return commands.run(command, program)
 
 
 def _run_operator(settings: Settings) -> int:
@@ -59,7 +85,7 @@ def _run_operator(settings: Settings) -> int:
     try:
         asyncio.run(app.run(settings))
     except (ConnectionSetupError, BindError) as error:
-        print(f"ecr-secret-operator: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     return 0
 

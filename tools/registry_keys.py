@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import itemgetter
@@ -36,13 +36,34 @@ def recorded() -> dict[str, Any]:
 def ask_kubelet(program: Path, keys: Iterable[str], images: Iterable[str]) -> Answers:
     """For each key the images that the kubelet uses it for."""
     asked = list(itertools.product(keys, images))
-    lines = "".join(json.dumps({"key": key, "image": image}) + "\n" for key, image in asked)
-    done = subprocess.run([program], input=lines, capture_output=True, text=True, timeout=_LIMIT, check=True)
     found: Answers = {key: [] for key, _ in asked}
-    for (key, image), answer in zip(asked, done.stdout.split(), strict=True):
-        if answer == "true":
+    names = kubelet_names(program, [([docker_config({key: "AWS"})], image) for key, image in asked])
+    for (key, image), answer in zip(asked, names, strict=True):
+        if answer:
             found[key].append(image)
     return found
+
+
+def docker_config(names: Mapping[str, str]) -> tuple[str, str]:
+    """A pull secret's type and content, with a login for each key."""
+    auths = {key: {"auth": _encoded(f"{name}:x")} for key, name in names.items()}
+    return "kubernetes.io/dockerconfigjson", json.dumps({"auths": auths})
+
+
+def kubelet_names(
+    program: Path, questions: Iterable[tuple[Sequence[tuple[str, str]], str]]
+) -> list[list[str] | None]:
+    """The user names that the kubelet tries for pull secrets (type and content) and an image, in its order.
+
+    None where it would not pull at all.
+    """
+    lines = "".join(
+        json.dumps({"secrets": [{"type": kind, "config": text} for kind, text in secrets], "image": image})
+        + "\n"
+        for secrets, image in questions
+    )
+    done = subprocess.run([program], input=lines, capture_output=True, text=True, timeout=_LIMIT, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def ask_skopeo(program: Path, keys: Iterable[str], images: Iterable[str]) -> Answers:

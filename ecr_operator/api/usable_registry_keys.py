@@ -68,14 +68,26 @@ def docker_problem(key: str) -> str | None:
 def kubelet_serves(key: str, repository: str) -> bool:
     """Whether the kubelet uses a key for the images of a repository, given as host and path."""
     pattern = _pattern(key)
-    return pattern is not None and _is_repository(repository) and pattern.serves(repository)
+    return pattern is not None and is_repository(repository) and pattern.serves(repository)
+
+
+def kubelet_place(key: str) -> tuple[bool, str]:
+    """The place of a key that the kubelet uses: it tries the greatest first.
+
+    Those of Docker Hub, the ones that begin with False, it tries only where no other serves the image.
+    """
+    pattern = _pattern(key)
+    if pattern is None:
+        return (False, "")
+    host = f"[{pattern.host}]" if ":" in pattern.host else pattern.host
+    return (not pattern.is_docker_hub, f"{host}{':' if pattern.port else ''}{pattern.port}{pattern.path}")
 
 
 def containers_serves(key: str, repository: str) -> bool:
     """Whether containers/image uses a key for the images of a repository, given as host and path."""
     host = repository.partition("/")[0]
     # It knows no IPv6 addresses, and capital letters alone don't make a host.
-    if not _is_repository(repository) or not _HOST.fullmatch(host) or not re.search("[.:]|^localhost$", host):
+    if not is_repository(repository) or not _HOST.fullmatch(host) or not re.search("[.:]|^localhost$", host):
         return False
     is_above = repository == key or repository.startswith(f"{key}/")
     return len(repository) <= _LONGEST_PART and (is_above or _hub(_compared_host(key)) == _hub(host))
@@ -154,7 +166,7 @@ def _hub(host: str) -> str:
     return "docker.io" if host in _DOCKER_HUB else host
 
 
-def _is_repository(name: str) -> bool:
+def is_repository(name: str) -> bool:
     """Whether it is the full name of a repository; at Docker Hub docker.io, owner and name."""
     host, _, path = name.partition("/")
     is_short = host == "index.docker.io" or (host == "docker.io" and "/" not in path)

@@ -1,1 +1,1 @@
-"""The user's commands: status, check, render, refresh."""
+"""The user's commands: status, check, render, refresh, pull."""

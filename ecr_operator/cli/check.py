@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
@@ -14,7 +13,7 @@ from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.aws.whoami import WhoAmI
 from ecr_operator.cli.cluster import INSTALL_CRDS, own_namespace
-from ecr_operator.cli.output import Marks, Terminal
+from ecr_operator.cli.output import Marks, Result, Terminal, Verdict
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube import access_review, connection
 from ecr_operator.kube.access_review import NEEDS, Need, Right
@@ -26,37 +25,8 @@ from ecr_operator.settings.commands import Check
 from ecr_operator.settings.values import LogOptions
 from ecr_operator.telemetry import logs
 
-# `optional`: something is missing that not every installation needs.
-Verdict = Literal["good", "bad", "optional"]
-
-_STYLES: Final[dict[Verdict, str]] = {"good": "green", "bad": "bold red", "optional": "yellow"}
-_TOPIC_WIDTH: Final = 13
 _DEFAULT_REGION: Final = "us-east-1"
 _CONCURRENCY: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One thing that was checked.
-
-    Attributes:
-        advice: what to do next; empty for nothing.
-    """
-
-    verdict: Verdict
-    topic: str
-    text: str
-    advice: str = ""
-
-    def lines(self, marks: Marks) -> list[list[tuple[str, str]]]:
-        """Its lines, as texts and their styles."""
-        mark = {"good": marks.good, "bad": marks.bad, "optional": marks.optional}[self.verdict]
-        style = _STYLES[self.verdict]
-        lines = [[("  ", ""), (mark, style), (f" {self.topic:{_TOPIC_WIDTH}} ", "bold"), (self.text, "")]]
-        if self.advice:
-            indent = " " * (len(mark) + _TOPIC_WIDTH + 4)
-            lines.append([(indent, ""), (f"{marks.next} {self.advice}", style)])
-        return lines
 
 
 async def run(command: Check, terminal: Terminal, clock: Clock) -> int:
@@ -83,8 +53,7 @@ async def _show(title: str, results: AsyncIterator[Result], terminal: Terminal) 
     shown = []
     async for result in results:
         shown.append(result)
-        for line in result.lines(terminal.marks):
-            terminal.write_styled(line)
+        terminal.write_result(result)
     return shown
 
 

@@ -11,7 +11,7 @@ from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, NAMESPACED_KINDS, PLUR
 from ecr_operator.cli.output import CommandError
 from ecr_operator.kube import connection, paths
 from ecr_operator.kube.api_error import ApiError
-from ecr_operator.kube.client import KubeClient
+from ecr_operator.kube.client import METADATA_LIST, KubeClient
 from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place
 
@@ -105,6 +105,59 @@ async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Objec
     return answer.get("items") or ()
 
 
+async def read(
+    client: KubeClient, path: str, what: str, query: Sequence[tuple[str, str]] = ()
+) -> Object | None:
+    """Read an object, or a list, that is not of our kinds; None if there is none.
+
+    Raises:
+        CommandError: it can't be read; the message names it as `what`.
+    """
+    try:
+        return await client.request("GET", path, query=query)
+    except ApiError as failure:
+        if failure.is_not_found:
+            return None
+        if failure.code == HTTPStatus.FORBIDDEN:
+            raise CommandError(f"You are not allowed to read {what}.") from failure
+        raise CommandError(_explain(failure, f"read {what}")) from failure
+
+
+async def list_names(place: Place, what: str, limit: int, seconds: float) -> list[str]:
+    """The names of some objects, for completion.
+
+    Args:
+        place: where the objects are.
+        what: `namespaces`, `serviceaccounts`, `pods`, `applications`, or one of `KINDS`.
+        limit: how many at most.
+        seconds: the longest that it takes.
+
+    Raises:
+        CommandError: they can't be listed.
+    """
+    try:
+        async with asyncio.timeout(seconds), connected(place) as client:
+            path = _collection(what, namespace_of(place, client))
+            query = (("limit", str(limit)),)
+            answer = await client.request("GET", path, query=query, accept=METADATA_LIST)
+    except (ApiError, TimeoutError) as failure:
+        raise CommandError(str(failure)) from failure
+    return [item["metadata"]["name"] for item in answer.get("items") or ()]
+
+
+def _collection(what: str, namespace: str) -> str:
+    match what:
+        case "namespaces":
+            return paths.namespaces()
+        case "serviceaccounts":
+            return paths.service_accounts(namespace)
+        case "pods":
+            return paths.pods(namespace)
+        case "applications":
+            return paths.applications(namespace)
+    return paths.resources(what, namespace)
+
+
 def is_unknown_kind(failure: ApiError) -> bool:
     """Whether a 404 means that the kind does not exist, not one object of it."""
     return failure.code == HTTPStatus.NOT_FOUND and "could not find the requested resource" in failure.message
@@ -133,8 +186,13 @@ def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> str:
             )
         case HTTPStatus.NOT_FOUND:
             return f"The cluster has no {resource}. Install the CRDs with `{INSTALL_CRDS}`."
+    return _explain(failure, f"{verb} {resource}")
+
+
+def _explain(failure: ApiError, action: str) -> str:
+    match failure.code:
         case HTTPStatus.UNAUTHORIZED:
             return "The API server does not accept the kubeconfig's credentials. Log in again."
         case 0:
             return f"Can't reach the API server: {failure.message}. Check the kubeconfig and its context."
-    return f"The API server refused to {verb} {resource}: {failure.message}."
+    return f"The API server refused to {action}: {failure.message}."

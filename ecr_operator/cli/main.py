@@ -9,7 +9,8 @@ from typing import Final, NoReturn
 
 from ecr_operator.cli.output import CommandError, Terminal
 from ecr_operator.core.ports import SystemClock
-from ecr_operator.settings.commands import Check, Command, Refresh, Render, Status
+from ecr_operator.settings.commands import Check, Command, Pull, Refresh, Render, Status
+from ecr_operator.settings.flags import PROGRAM
 
 # As shells count a process that was ended by a signal.
 _INTERRUPTED: Final = 128 + signal.SIGINT
@@ -17,13 +18,17 @@ _TERMINATED: Final = 128 + signal.SIGTERM
 _NO_READER: Final = 128 + signal.SIGPIPE
 
 
-def run(command: Command) -> int:
+def run(command: Command, program: str = PROGRAM) -> int:
     """Run a command to its end.
+
+    Args:
+        command: as read from the command line.
+        program: as the user called it.
 
     Returns:
         The command's exit code; 1 if it can't go on, 130 after Ctrl-C.
     """
-    terminal = Terminal()
+    terminal = Terminal(program=program)
     # An exception, so that a live display restores the terminal.
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -59,6 +64,10 @@ async def _run(command: Command, terminal: Terminal) -> int:
             from ecr_operator.cli import refresh  # noqa: PLC0415
 
             return await refresh.run(command, terminal, clock)
+        case Pull():
+            from ecr_operator.cli import pull  # noqa: PLC0415
+
+            return await pull.run(command, terminal, clock)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 from ecr_operator.api import text
+from ecr_operator.settings.flags import PROGRAM
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PROGRAM: Final = "ecr-secret-operator"
+# `optional`: something is missing that not everybody needs.
+Verdict = Literal["good", "bad", "optional"]
+
+_STYLES: Final[dict[Verdict, str]] = {"good": "green", "bad": "bold red", "optional": "yellow"}
+_TOPIC_WIDTH: Final = 13
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -39,10 +44,40 @@ _SIGNS: Final = Marks("✓", "✗", "○", "→", "━", "━")
 _LETTERS: Final = Marks("ok", "NO", "--", "->", "#", ".")
 
 
-class Terminal:
-    """Standard output and error, or the given streams; what their encoding lacks is written as `?`."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was checked.
 
-    def __init__(self, out: TextIO | None = None, errors: TextIO | None = None) -> None:
+    Attributes:
+        advice: what to do next; empty for nothing.
+    """
+
+    verdict: Verdict
+    topic: str
+    text: str
+    advice: str = ""
+
+    def lines(self, marks: Marks) -> list[list[tuple[str, str]]]:
+        """Its lines, as texts and their styles."""
+        mark = {"good": marks.good, "bad": marks.bad, "optional": marks.optional}[self.verdict]
+        style = _STYLES[self.verdict]
+        lines = [[("  ", ""), (mark, style), (f" {self.topic:{_TOPIC_WIDTH}} ", "bold"), (self.text, "")]]
+        if self.advice:
+            indent = " " * (len(mark) + _TOPIC_WIDTH + 4)
+            lines.append([(indent, ""), (f"{marks.next} {self.advice}", style)])
+        return lines
+
+
+class Terminal:
+    """Standard output and error, or the given streams; what their encoding lacks is written as `?`.
+
+    Notes begin with the program as the user called it.
+    """
+
+    def __init__(
+        self, out: TextIO | None = None, errors: TextIO | None = None, program: str = PROGRAM
+    ) -> None:
+        self._program = program
         self.out, self.errors = out or sys.stdout, errors or sys.stderr
         for stream in (self.out, self.errors):
             if reconfigure := getattr(stream, "reconfigure", None):
@@ -78,9 +113,14 @@ class Terminal:
 
         self.console.print(Text.assemble(*pieces), soft_wrap=True)
 
+    def write_result(self, result: Result) -> None:
+        """Write the lines of one result."""
+        for line in result.lines(self.marks):
+            self.write_styled(line)
+
     def note(self, message: str) -> None:
         """Write a note or error to standard error, as one line."""
-        print(f"{_PROGRAM}: {' '.join(message.split())}", file=self.errors, flush=True)
+        print(f"{self._program}: {' '.join(message.split())}", file=self.errors, flush=True)
 
 
 def printable(value: str) -> str:

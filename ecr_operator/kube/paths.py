@@ -11,6 +11,7 @@ from ecr_operator.api.kinds import CLUSTER, GROUP, PLURALS, VERSION
 OPENAPI: Final = f"/openapi/v3/apis/{GROUP}/{VERSION}"
 KINDS: Final = f"/apis/{GROUP}/{VERSION}"
 SELF_REVIEW: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+ARGO_CD: Final = "/apis/argoproj.io/v1alpha1"
 ACCESS_REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -56,6 +57,16 @@ def service_account(namespace: str, name: str, subresource: str = "") -> str:
     return _path("/api/v1", "serviceaccounts", namespace, name, subresource)
 
 
+def pods(namespace: str, name: str | None = None) -> str:
+    """The Pods of a namespace, or one of them."""
+    return _path("/api/v1", "pods", namespace, name)
+
+
+def applications(namespace: str, name: str | None = None) -> str:
+    """The Applications of Argo CD in a namespace, or one of them."""
+    return _path(ARGO_CD, "applications", namespace, name)
+
+
 def namespaces() -> str:
     """All Namespaces."""
     return "/api/v1/namespaces"
@@ -63,7 +74,7 @@ def namespaces() -> str:
 
 def namespace_object(name: str) -> str:
     """One Namespace."""
-    return f"/api/v1/namespaces/{segment(name)}"
+    return f"{namespaces()}/{segment(name)}"
 
 
 def lease(namespace: str, name: str | None = None) -> str:

@@ -17,12 +17,14 @@ from ecr_operator.api.names import is_name
 from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import excerpt
 from ecr_operator.settings import ALL_NAMESPACES, Settings, parse_settings, values
-from ecr_operator.settings.flags import Parser, flag_type
+from ecr_operator.settings.flags import PROGRAM, Parser, flag_type
 from ecr_operator.settings.values import SettingsError
 
 Part = Literal["aws", "cluster"]
+Subject = Literal["image", "pod", "application"]
 TableOutput = Literal["table", "wide", "json", "yaml"]
 ManifestOutput = Literal["yaml", "json"]
+PullOutput = Literal["text", "json"]
 Environment = Mapping[str, str]
 
 _PARTS: Final[tuple[Part, ...]] = ("aws", "cluster")
@@ -30,6 +32,10 @@ _ALIASES: Final = {
     alias: kind
     for kind in KINDS
     for alias in (kind.lower(), PLURALS[kind], f"{PLURALS[kind]}.{GROUP}", SHORT_NAMES[kind])
+}
+_SUBJECTS: Final[Mapping[str, Subject]] = {
+    **dict.fromkeys(("po", "pod", "pods"), "pod"),
+    **dict.fromkeys(("application", "applications", "applications.argoproj.io"), "application"),
 }
 _MAX_TIMEOUT: Final = timedelta(days=1)
 
@@ -94,52 +100,84 @@ class Refresh:
     timeout: timedelta | None = None
 
 
-Command = Status | Check | Render | Refresh
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """Find out why an image is not pulled.
+
+    Attributes:
+        subject: what `name` is of: an image itself, a pod, or an Application of Argo CD.
+        service_account: whose pull secrets an image is pulled with.
+    """
+
+    place: Place
+    subject: Subject
+    name: str
+    service_account: str = "default"
+    output: PullOutput = "text"
 
 
-def parse_command(arguments: Sequence[str], environment: Environment = os.environ) -> Command:
+Command = Status | Check | Render | Refresh | Pull
+
+
+def parse_command(
+    arguments: Sequence[str], environment: Environment = os.environ, program: str = PROGRAM
+) -> Command:
     """Read the command line.
 
     Args:
         arguments: without the program's name; the first of them is one of `COMMANDS`.
         environment: of the process.
+        program: as the user called it.
 
     Raises:
         SettingsError: for a mistake.
         SystemExit: after `--help`.
     """
-    return _COMMANDS[arguments[0]](arguments[1:], environment)
+    name = arguments[0]
+    given = parser_of(name, program).parse_args(arguments[1:])
+    return _COMMANDS[name][1](given, environment)
 
 
-def _status(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser(
-        "status",
+def parser_of(name: str, program: str = PROGRAM) -> Parser:
+    """The parser of a command's arguments."""
+    parser = Parser(prog=f"{program} {name}", allow_abbrev=False)
+    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig file to use")
+    parser.add_argument("--context", default="", help="kubeconfig context to use (default: its current one)")
+    _COMMANDS[name][0](parser)
+    return parser
+
+
+def _add_status(parser: Parser) -> None:
+    parser.description = (
         "List all resources, the most urgent first; with -A, ClusterSecrets too. Exits with 1 if one is not "
-        "ready.",
+        "ready."
     )
     _add_namespace(parser, everywhere=True)
     outputs = ("wide", "json", "yaml")
     parser.add_argument("-o", "--output", choices=outputs, default="table", help="output format")
     parser.add_argument("-w", "--watch", action="store_true", help="keep the output up to date until Ctrl-C")
-    given = parser.parse_args(arguments)
-    return Status(place=_place(given, environment), output=given.output, watch=given.watch)
 
 
-def _check(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser(
-        "check",
+def _read_status(given: Namespace, environment: Environment) -> Command:
+    return Status(place=place_of(given, environment), output=given.output, watch=given.watch)
+
+
+def _add_check(parser: Parser) -> None:
+    parser.description = (
         "Check whether the operator could run here, with this AWS identity and this kubeconfig or service "
-        "account. Exits with 1 if a required check fails.",
+        "account. Exits with 1 if a required check fails."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="aws or cluster (default: both)")
     _add_namespace(parser, everywhere=True, words="namespace to serve (default: WATCH_NAMESPACE, or all)")
     parser.add_argument("--region", type=flag_type(_region), help="AWS region to use")
     parser.add_argument("--leader-elect", action="store_true", help="include the rights for leader election")
-    given = parser.parse_args(arguments)
+
+
+def _read_check(given: Namespace, environment: Environment) -> Command:
     for part in given.parts:
         if part not in _PARTS:
             raise SettingsError(f"{excerpt(part)} is not a valid PART; expected aws or cluster. See --help.")
-    place = _place(given, environment)
+    place = place_of(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:
         settings = replace(settings, namespaces=(place.namespace or ALL_NAMESPACES,))
@@ -152,8 +190,8 @@ def _check(arguments: Sequence[str], environment: Environment) -> Command:
     )
 
 
-def _render(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser("render", "Print the Secrets that would be written, without using a cluster or AWS.")
+def _add_render(parser: Parser) -> None:
+    parser.description = "Print the Secrets that would be written, without using a cluster or AWS."
     parser.add_argument(
         "-f",
         "--filename",
@@ -168,17 +206,19 @@ def _render(arguments: Sequence[str], environment: Environment) -> Command:
     parser.add_argument(
         "--show-token", action="store_true", help="get tokens from AWS and print them in clear"
     )
-    given = parser.parse_args(arguments)
+
+
+def _read_render(given: Namespace, environment: Environment) -> Command:
     return Render(
-        place=_place(given, environment),
+        place=place_of(given, environment),
         files=tuple(given.filename),
         output=given.output,
         show_token=given.show_token,
     )
 
 
-def _refresh(arguments: Sequence[str], environment: Environment) -> Command:
-    parser = _parser("refresh", "Request new tokens and wait for them. Exits with 1 if one does not arrive.")
+def _add_refresh(parser: Parser) -> None:
+    parser.description = "Request new tokens and wait for them. Exits with 1 if one does not arrive."
     names = "NAME, ecrsecret/NAME, argohelmrepo/NAME or ecrclustersecret/NAME"
     parser.add_argument("names", nargs="*", metavar="NAME", help=names)
     everything = "refresh all resources in the namespace; with -A, ClusterSecrets too"
@@ -188,32 +228,61 @@ def _refresh(arguments: Sequence[str], environment: Environment) -> Command:
     parser.add_argument("-k", "--kind", type=flag_type(_kind), help=kinds)
     timeout = "longest wait, such as 90s (default: a minute after AWS can be asked again)"
     parser.add_argument("--timeout", type=flag_type(_timeout), help=timeout)
-    given = parser.parse_args(arguments)
+
+
+def _read_refresh(given: Namespace, environment: Environment) -> Command:
     if bool(given.names) == given.all:
         raise SettingsError("Expected either NAME or --all. See --help.")
     if given.names and given.all_namespaces:
         raise SettingsError("-A/--all-namespaces requires --all; a NAME is looked up in one namespace.")
     return Refresh(
-        place=_place(given, environment),
+        place=place_of(given, environment),
         names=tuple(dict.fromkeys(_named(text, given.kind) for text in given.names)),
         kinds=(given.kind,) if given.kind else KINDS if given.all_namespaces else NAMESPACED_KINDS,
         timeout=given.timeout,
     )
 
 
-_COMMANDS: Final[Mapping[str, Callable[[Sequence[str], Environment], Command]]] = {
-    "status": _status,
-    "check": _check,
-    "render": _render,
-    "refresh": _refresh,
+def _add_pull(parser: Parser) -> None:
+    parser.description = (
+        "Find out why an image is not pulled: which pull secrets hold a login for it, and what the registry "
+        "answers to that login. Exits with 1 if the image can't be pulled."
+    )
+    parser.add_argument("subject", metavar="IMAGE", help="IMAGE, pod/NAME or application/NAME (of Argo CD)")
+    _add_namespace(parser)
+    account = "service account whose pull secrets to use for IMAGE (default: default)"
+    parser.add_argument("--service-account", metavar="NAME", type=flag_type(_account), help=account)
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="output format")
+
+
+def _read_pull(given: Namespace, environment: Environment) -> Command:
+    before, _, name = given.subject.partition("/")
+    subject = _SUBJECTS.get(before.lower(), "image")
+    if subject != "image" and given.service_account:
+        raise SettingsError(
+            "--service-account is for an IMAGE; a pod or Application has its own. See --help."
+        )
+    if subject != "image" and not is_name(name):
+        raise SettingsError(f"{excerpt(name)} is not a valid {subject} name. See --help.")
+    return Pull(
+        place=place_of(given, environment),
+        subject=subject,
+        name=given.subject if subject == "image" else name,
+        service_account=given.service_account or "default",
+        output=given.output,
+    )
+
+
+# What adds a command's arguments, and what reads them.
+_COMMANDS: Final[
+    Mapping[str, tuple[Callable[[Parser], None], Callable[[Namespace, Environment], Command]]]
+] = {
+    "status": (_add_status, _read_status),
+    "check": (_add_check, _read_check),
+    "render": (_add_render, _read_render),
+    "refresh": (_add_refresh, _read_refresh),
+    "pull": (_add_pull, _read_pull),
 }
-
-
-def _parser(name: str, description: str) -> Parser:
-    parser = Parser(prog=f"ecr-secret-operator {name}", description=description, allow_abbrev=False)
-    parser.add_argument("--kubeconfig", metavar="FILE", default="", help="kubeconfig file to use")
-    parser.add_argument("--context", default="", help="kubeconfig context to use (default: its current one)")
-    return parser
 
 
 def _add_namespace(
@@ -224,7 +293,8 @@ def _add_namespace(
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
 
 
-def _place(given: Namespace, environment: Environment) -> Place:
+def place_of(given: Namespace, environment: Environment) -> Place:
+    """The cluster and namespace that the flags name."""
     kubeconfig = [f"--kubeconfig={given.kubeconfig}"] if given.kubeconfig else []
     settings = parse_settings(kubeconfig, environment)
     if given.context:
@@ -252,6 +322,12 @@ def _kind(text: str) -> str:
 def _namespace(text: str) -> str:
     if not values.is_namespace(text):
         raise SettingsError(f"{excerpt(text)} is not a valid namespace name")
+    return text
+
+
+def _account(text: str) -> str:
+    if not is_name(text):
+        raise SettingsError(f"{excerpt(text)} is not a valid service account name")
     return text
 
 

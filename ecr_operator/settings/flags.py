@@ -11,7 +11,15 @@ from ecr_operator.api.text import excerpt
 from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
-COMMANDS: Final = ("status", "check", "render", "refresh")
+PROGRAM: Final = "ecr-secret-operator"
+# Each with what it does, for --help and completion.
+COMMANDS: Final = {
+    "status": "list all resources with the remaining time of their tokens",
+    "check": "check whether the operator could run here",
+    "render": "print the Secrets that would be written",
+    "refresh": "request new tokens and wait for them",
+    "pull": "find out why an image is not pulled",
+}
 DEFAULT_METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
 DEFAULT_PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
 
@@ -20,12 +28,10 @@ _UNKNOWN: Final = "unrecognized arguments: "
 # zap's, without effect here: no user's mistake prints a stack trace, and every time is RFC 3339.
 _STACK_TRACE_LEVELS: Final = ("info", "warn", "error", "panic")
 _TIME_ENCODINGS: Final = ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")
-_EPILOG: Final = """\
+COMMANDS_IN_HELP: Final = "\n".join(f"  {name:18}{words}" for name, words in COMMANDS.items())
+_EPILOG: Final = f"""\
 commands (without one, the operator runs); each has --help:
-  status            list all resources with the remaining time of their tokens
-  check             check whether the operator could run here
-  render            print the Secrets that would be written
-  refresh           request new tokens and wait for them
+{COMMANDS_IN_HELP}
 
 environment:
   WATCH_NAMESPACE   namespaces to serve, separated by commas; all when empty or unset
@@ -55,6 +61,10 @@ class Parser(argparse.ArgumentParser):
         """The flags that set something."""
         names = [name for name in self._option_string_actions if name.startswith("--")]
         return [name for name in names if name not in ("--help", "--version")]
+
+    def option(self, name: str) -> argparse.Action | None:
+        """What reads a flag; None where there is no such flag."""
+        return self._option_string_actions.get(name)
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
@@ -121,7 +131,7 @@ def operator_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.words = COMMANDS
+    parser.words = tuple(COMMANDS)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_serving(parser)
     _add_tenancy(parser)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ecr_operator.cli.check import Result, conclusion, rights_result
-from ecr_operator.cli.output import Marks
+from ecr_operator.cli.check import conclusion, rights_result
+from ecr_operator.cli.output import Marks, Result
 from ecr_operator.kube.access_review import Need, Right
 from lab import commands
 from lab.aws import LocalAws

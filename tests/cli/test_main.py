@@ -29,6 +29,16 @@ IMPORTS = {
         "ecr_operator.kube.client",
         {"rich", "aiobotocore", "structlog"},
     ),
+    "pull": (
+        "import ecr_operator.cli.main, ecr_operator.cli.pull",
+        "ecr_operator.cli.manifests",
+        {"rich", "aiobotocore", "structlog"},
+    ),
+    "completion": (
+        "import ecr_operator.__main__, ecr_operator.cli.completion",
+        "ecr_operator.settings.plugin",
+        {"rich", "aiobotocore", "structlog", "aiohttp"},
+    ),
     "render without tokens": (
         "import ecr_operator.cli.main, ecr_operator.cli.render",
         "ecr_operator.core.manifest",

@@ -34,6 +34,25 @@ def core_secret(name: str, **metadata: Any) -> Json:
     }
 
 
+def foreign_crd(group: str, version: str, kind: str) -> Json:
+    """Make a CRD of another project, with any schema."""
+    plural = f"{kind.lower()}s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+
+
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> Json:
     spec = {"generated_secret_name": f"{name}-login", "frequency": "10h", **spec}
     return {

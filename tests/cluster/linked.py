@@ -39,6 +39,17 @@ def account(name: str = "builder", *, pull: tuple[str, ...] = (), mount: tuple[s
     }
 
 
+def pod(name: str, *images: str) -> Json:
+    """Make a pod; the API server itself adds the pull secrets of its service account, `default`."""
+    containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images or ("app",))]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": containers, "automountServiceAccountToken": False},
+    }
+
+
 def pulls(found: Json) -> list[str]:
     """Return the Secrets that a ServiceAccount's pods pull with."""
     return [entry["name"] for entry in found.get("imagePullSecrets", [])]

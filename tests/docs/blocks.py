@@ -25,6 +25,8 @@ _NOT_RUN: Final = re.compile(
     r"…|kubectl [^\n]*https://"
     # Programs that are not installed.
     r"|(?:^\s*|[|(] ?)(?:aws|oc|jq|helm|printf) "
+    # A registry.
+    r"|kubectl ecr pull"
     # The lab has no nodes, so no pods, and no Deployment becomes ready.
     r"|kubectl [^\n]*\b(?:exec|logs|port-forward|rollout status)\b"
     # Commands that do not end, or start the operator.

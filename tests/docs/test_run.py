@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from lab import rights
-from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Json
+from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
@@ -26,6 +26,7 @@ from lab.operator import OperatorProcess
 from lab.processes import Process
 from lab.waiting import wait_for
 from tests.cluster import reading
+from tests.cluster.builders import foreign_crd
 from tests.docs.blocks import DOCUMENTS, Block, blocks
 from tools import ROOT
 
@@ -78,8 +79,8 @@ async def set_up(plane: ControlPlane) -> None:
             await kubectl("apply", "-k", "config/default", kubeconfig=plane.kubeconfig, home=plane.folder)
             await rights.grant(api)
             for kind in _FOREIGN:
-                await api.apply(_foreign(*kind))
-            await api.crds_served([*KINDS, *(_foreign(*kind)["metadata"]["name"] for kind in _FOREIGN)])
+                await api.apply(foreign_crd(*kind))
+            await api.crds_served([*KINDS, *(foreign_crd(*kind)["metadata"]["name"] for kind in _FOREIGN)])
         for name in _NAMESPACES:
             await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}
@@ -110,25 +111,6 @@ async def clear(plane: ControlPlane) -> None:
             if not namespace.startswith(_OF_THE_SYSTEM):
                 await api.delete_all(SERVICE_ACCOUNTS, namespace)
                 await api.end_namespace(namespace)
-
-
-def _foreign(group: str, version: str, kind: str) -> Json:
-    """A CRD of another project, with any schema."""
-    plural = f"{kind.lower()}s"
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "names": {"kind": kind, "plural": plural},
-            "scope": "Namespaced",
-            "versions": [
-                {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-            ],
-        },
-    }
 
 
 async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:

@@ -12,6 +12,8 @@ import yaml
 from ecr_operator.api.kinds import API_VERSION
 from ecr_operator.api.outcome import MEANINGS, Reason
 from ecr_operator.api.parsing import parse_resource
+from ecr_operator.cli import pull
+from ecr_operator.cli.diagnosis import Answer, Attempt, Report
 from ecr_operator.cli.rows import as_data
 from ecr_operator.settings.flags import COMMANDS
 from tests.cli.builders import NOW, row
@@ -23,6 +25,7 @@ SHELL: Final = [block for block in BLOCKS if block.language in SHELLS]
 YAML: Final = [block for block in BLOCKS if block.language == "yaml"]
 TEXTS: Final = {document: document.read_text(encoding="utf-8") for document in DOCUMENTS}
 PICTURES: Final = sorted((ROOT / "docs").rglob("*.svg"))
+ATTEMPT: Final = Attempt(login=None, origin=None, answer=Answer(kind="found"))
 COMMANDS_PAGE: Final = TEXTS[ROOT / "docs" / "commands.md"]
 
 _FENCED: Final = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
@@ -132,10 +135,18 @@ def test_the_troubleshooting_table_has_every_reason_with_its_meaning() -> None:
     assert {name: meaning for name, meaning in rows if name in set(Reason)} == MEANINGS
 
 
-def test_the_table_of_status_fields_matches_the_output_in_order() -> None:
-    table = COMMANDS_PAGE.partition("| field |")[2].partition("\n\n")[0]
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        ("| field |", as_data(row(), NOW)),
+        ("| image field |", pull.as_data(Report(subject="x"), NOW)),
+        ("| attempt field |", pull.attempt_as_data(ATTEMPT, NOW)),
+    ],
+)
+def test_a_table_of_output_fields_matches_the_output_in_order(header: str, fields: dict[str, object]) -> None:
+    table = COMMANDS_PAGE.partition(header)[2].partition("\n\n")[0]
     names = [name for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
-    assert [name.strip(" `") for name in names] == list(as_data(row(), NOW))
+    assert [name.strip(" `") for name in names] == list(fields)
 
 
 def test_every_command_has_a_section() -> None:

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from lab.aws import LocalAws, decode_token
 
-Verdict = Literal["let in", "no login", "unknown", "expired"]
+Verdict = Literal["let in", "no login", "unknown", "expired", "denied"]
 
 # The way from one side to the other is told anew, and the login is nobody's business behind the door.
 _HOP_BY_HOP = {"connection", "content-length", "expect", "keep-alive", "transfer-encoding"}
@@ -25,6 +25,7 @@ _WORDS: Mapping[Verdict, str] = {
     "no login": "Not Authorized",
     "unknown": "Your Authorization Token is invalid.",
     "expired": "Your authorization token has expired. Reauthenticate and try again.",
+    "denied": "User: arn:aws:iam::123456789012:user/ecr is not authorized to perform: ecr:BatchGetImage",
 }
 
 
@@ -34,6 +35,7 @@ class Door:
     Attributes:
         port: where it listens, on 127.0.0.1.
         verdicts: what became of every request, in order.
+        denied: repositories whose policy denies everybody.
     """
 
     def __init__(self, aws: LocalAws, *, behind: Path, context: ssl.SSLContext) -> None:
@@ -43,6 +45,7 @@ class Door:
         self._context = context
         self.port = 0
         self.verdicts: list[Verdict] = []
+        self.denied: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Listen."""
@@ -82,7 +85,9 @@ class Door:
             return "unknown"
         if (token.service, token.region) != ("ecr", _region(request.host)):
             return "unknown"
-        return "let in" if token.expires_at > self._aws.keys.now() else "expired"
+        if token.expires_at <= self._aws.keys.now():
+            return "expired"
+        return "denied" if any(f"/{path}/" in request.path for path in self.denied) else "let in"
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         # A list, since skopeo says what it accepts in several headers of one name.
@@ -114,6 +119,6 @@ def _refusal(request: web.Request, verdict: Verdict) -> web.Response:
     return web.json_response(
         {"errors": [{"code": "DENIED", "message": _WORDS[verdict]}]},
         # ECR's for an expired token, as users report it.
-        status=403 if verdict == "expired" else 401,
+        status=403 if verdict in ("expired", "denied") else 401,
         headers={hdrs.WWW_AUTHENTICATE: f'Basic realm="https://{request.host}/",service="ecr.amazonaws.com"'},
     )

@@ -68,6 +68,10 @@ class EcrRegistry:
         """What became of every request, in order."""
         return self._door.verdicts
 
+    def deny(self, repository: str) -> None:
+        """Deny everybody what is in a repository, as its policy does."""
+        self._door.denied.add(repository)
+
     async def _start(self, stack: AsyncExitStack, folder: Path, socket: Path) -> None:
         settings = folder / "registry.yaml"
         settings.write_text(yaml.safe_dump(_settings(folder / "images", socket)))

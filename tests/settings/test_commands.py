@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ecr_operator.settings import SettingsError
-from ecr_operator.settings.commands import Check, Refresh, Render, Status, parse_command
+from ecr_operator.settings.commands import Check, Pull, Refresh, Render, Status, parse_command
 
 
 def parsed(line: str, **environment: str) -> Any:
@@ -127,6 +127,25 @@ def test_timeout_is_a_go_duration() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "subject", "name", "account"),
+    [
+        ("pull app", "image", "app", "default"),
+        ("pull host.io/team/app:1 --service-account builder", "image", "host.io/team/app:1", "builder"),
+        ("pull team/app", "image", "team/app", "default"),
+        ("pull pod/web-0", "pod", "web-0", "default"),
+        ("pull po/web-0", "pod", "web-0", "default"),
+        ("pull application/shop -n argocd", "application", "shop", "default"),
+        ("pull applications.argoproj.io/shop", "application", "shop", "default"),
+    ],
+)
+def test_pull(line: str, subject: str, name: str, account: str) -> None:
+    command = parsed(line)
+    assert isinstance(command, Pull)
+    assert (command.subject, command.name, command.service_account) == (subject, name, account)
+    assert (command.output, parsed(f"{line} -o json").output) == ("text", "json")
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("status --all-namespace", "did you mean --all-namespaces?"),
@@ -148,6 +167,13 @@ def test_timeout_is_a_go_duration() -> None:
         ("refresh x --timeout soon", "soon"),
         ("refresh x --timeout 0s", "above 0"),
         ("refresh x --timeout 48h", "within a day"),
+        ("pull", "required: IMAGE"),
+        ("pull a b", 'unknown argument "b"'),
+        ("pull pod/A", '"A" is not a valid pod name'),
+        ("pull application/", "is not a valid application name"),
+        ("pull a --service-account A", '"A" is not a valid service account name'),
+        ("pull pod/a --service-account b", "--service-account is for an IMAGE"),
+        ("pull a -A", 'unknown flag "-A"'),
         ("refresh x -A", "-A/--all-namespaces requires --all"),
     ],
 )

@@ -1,13 +1,13 @@
-// Command kubelet_keyring answers, with the kubelet's own code, which images it would use a registry key for.
+// Command kubelet_keyring answers, with the kubelet's own code, which logins it would try for an image.
 //
-// It reads lines of JSON, {"key": "...", "image": "..."}, and prints for each `true` or `false`: whether a pull secret
-// with this one key offers its login for the image, read and looked up as the kubelet's image manager does.
+// It reads lines of JSON, {"secrets": [{"type": "...", "config": "..."}], "image": "..."}, and prints for each a line:
+// a list of the user names in the order in which the kubelet's image manager would try them, or null where it would not
+// pull at all, since it can't parse the image or a Secret.
 package main
 
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"log"
 	"os"
@@ -20,34 +20,33 @@ import (
 )
 
 type question struct {
-	Key   string `json:"key"`
+	Secrets []struct {
+		Type   v1.SecretType `json:"type"`
+		Config string        `json:"config"`
+	} `json:"secrets"`
 	Image string `json:"image"`
 }
 
-func secretOf(key string) (v1.Secret, error) {
-	login := map[string]string{"username": "AWS", "password": "x", "auth": "QVdTOng="}
-	config, err := json.Marshal(map[string]any{"auths": map[string]any{key: login}})
-	return v1.Secret{
-		Type: v1.SecretTypeDockerConfigJson,
-		Data: map[string][]byte{v1.DockerConfigJsonKey: config},
-	}, err
-}
-
-func uses(asked question) (bool, error) {
+func names(asked question) []string {
 	repository, _, _, err := parsers.ParseImageName(asked.Image)
 	if err != nil {
-		return false, nil
+		return nil
 	}
-	secret, err := secretOf(asked.Key)
+	given := []v1.Secret{}
+	for _, each := range asked.Secrets {
+		data := map[string][]byte{v1.DockerConfigJsonKey: []byte(each.Config), v1.DockerConfigKey: []byte(each.Config)}
+		given = append(given, v1.Secret{Type: each.Type, Data: data})
+	}
+	keyring, err := secrets.MakeDockerKeyring(given, credentialprovider.UnionDockerKeyring{})
 	if err != nil {
-		return false, err
+		return nil
 	}
-	keyring, err := secrets.MakeDockerKeyring([]v1.Secret{secret}, credentialprovider.UnionDockerKeyring{})
-	if err != nil {
-		return false, err
+	found := []string{}
+	logins, _ := keyring.Lookup(repository)
+	for _, login := range logins {
+		found = append(found, login.Username)
 	}
-	_, found := keyring.Lookup(repository)
-	return found, nil
+	return found
 }
 
 func main() {
@@ -57,7 +56,7 @@ func main() {
 	_ = flags.Set("logtostderr", "false")
 	_ = flags.Set("stderrthreshold", "FATAL")
 	klog.SetOutput(io.Discard)
-	lines := json.NewDecoder(os.Stdin)
+	lines, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
 		var asked question
 		if err := lines.Decode(&asked); err == io.EOF {
@@ -65,10 +64,8 @@ func main() {
 		} else if err != nil {
 			log.Fatal(err)
 		}
-		found, err := uses(asked)
-		if err != nil {
+		if err := answers.Encode(names(asked)); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(found)
 	}
 }

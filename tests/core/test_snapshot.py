@@ -5,12 +5,14 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import Reason
+from ecr_operator.core.cache import key_of
 from ecr_operator.core.snapshot import failing, measure_loop_lag, snapshot
 from ecr_operator.telemetry.metrics import ResourceSample, Snapshot
 from tests.builders import HOUR, NOW, TWELVE_HOURS
@@ -62,6 +64,17 @@ async def test_a_resource_with_an_invalid_spec_is_in_the_snapshot(world: World) 
     assert only(world) == ResourceSample(key=only(world).key, ready="unknown")
 
 
+async def seen(world: World, **fields: Any) -> Resource:
+    """Show a ClusterSecret, and have its parts placed; return it as the cache has it."""
+    key = key_of(CLUSTER, world.show(CLUSTER, **fields))
+    placing = asyncio.create_task(world.clusters.run())
+    await settle()
+    placing.cancel()
+    found = world.cache.resource(key)
+    assert found is not None
+    return found
+
+
 def part(world: World, of: Resource, namespace: str) -> Resource:
     """What a ClusterSecret asks for in one namespace."""
     found = world.cache.resource(replace(of.key, namespace=namespace))
@@ -71,9 +84,8 @@ def part(world: World, of: Resource, namespace: str) -> Resource:
 
 async def test_a_cluster_secret_is_one_sample_with_the_first_expiry_of_its_secrets(world: World) -> None:
     world.clusters.set_namespaces({"a": {}, "b": {}, "c": {}})
-    of = world.see(
-        CLUSTER, frequency="1h", status={"phase": "Failed", "namespaces": {"served": 3, "ready": 2}}
-    )
+    status = {"phase": "Failed", "namespaces": {"served": 3, "ready": 2}}
+    of = await seen(world, frequency="1h", status=status)
     assert only(world) == ResourceSample(key=of.key, ready="false", namespaces=(2, 1))
     world.has_secret(part(world, of, "b"))
     world.has_secret(part(world, of, "c"), age=HOUR)
@@ -85,16 +97,16 @@ async def test_a_cluster_secret_is_one_sample_with_the_first_expiry_of_its_secre
 
 async def test_a_namespace_that_a_cluster_secret_no_longer_serves_does_not_count(world: World) -> None:
     world.clusters.set_namespaces({"a": {}, "b": {}})
-    of = world.see(CLUSTER, namespaces={"names": ["a", "b"]})
+    of = await seen(world, namespaces={"names": ["a", "b"]})
     world.has_secret(part(world, of, "a"))
     world.has_secret(part(world, of, "b"), age=HOUR)
-    world.see(CLUSTER, namespaces={"names": ["a"]}, generation=2)
+    await seen(world, namespaces={"names": ["a"]}, generation=2)
     assert only(world).expires_at == (NOW + TWELVE_HOURS).timestamp()
 
 
 async def test_a_cluster_secret_fails_once_however_many_namespaces_do(world: World) -> None:
     world.clusters.set_namespaces({"a": {}, "b": {}})
-    of = world.see(CLUSTER)
+    of = await seen(world)
     for key in (of.key, replace(of.key, namespace="a"), replace(of.key, namespace="b")):
         state = world.cache.get(key)
         assert state is not None
@@ -105,7 +117,7 @@ async def test_a_cluster_secret_fails_once_however_many_namespaces_do(world: Wor
 @pytest.mark.parametrize("numbers", ["2/3", {}, {"served": "3", "ready": 2}, {"served": 3}], ids=str)
 async def test_namespaces_of_another_type_are_not_shown(world: World, numbers: object) -> None:
     world.clusters.set_namespaces({})
-    world.see(CLUSTER, status={"namespaces": numbers})
+    await seen(world, status={"namespaces": numbers})
     assert only(world).namespaces is None
 
 

@@ -28,29 +28,34 @@ endif
 .PHONY: help venv assets demo test test-busy test-programs check crds reference bench run lock soak sbom manifests \
 	image image-push dist clean clean-assets
 
+# What a target needs of the lab; where .venv is missing too, its packages are installed meanwhile.
+demo bench: BINARIES := etcd,kube-apiserver
+assets test test-busy test-programs soak: BINARIES := etcd,kube-apiserver,kube-controller-manager
+GET_BINARIES = @$(PY) -m lab.assets --only $(BINARIES) >/dev/null
+
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 		printf '%-25s %s\n' "$$target" "$$text"; \
 	done
 
 demo: $(INSTALLED) ## Run the operator on a real API server for half a minute (KEEP=1: until Ctrl-C)
-	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
+	$(GET_BINARIES)
 	@$(PY) -m lab.demo
 
 test: $(INSTALLED) ## Run all tests except test-programs (ONLY=kube: those in tests/kube)
-	@$(PY) -m lab.assets >/dev/null
+	$(GET_BINARIES)
 	@$(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
 	@echo "For the tests with a registry, skopeo, Helm, Prometheus and OLM: make test-programs"
 
 test-busy: $(INSTALLED) ## Run all tests with four busy loops beside them (ONLY=… as for test)
-	@$(PY) -m lab.assets >/dev/null
+	$(GET_BINARIES)
 	@for _ in 1 2 3 4; do $(PY) -c "$(UNTIL_ORPHANED)" $$$$ & done; $(PY) -m tools.run_tests $(addprefix tests/,$(ONLY))
 
 # A busy loop that ends with the shell that started it.
 UNTIL_ORPHANED := import os, sys; any(os.getppid() != int(sys.argv[1]) for _ in iter(int, 1))
 
 test-programs: $(INSTALLED) ## Run the tests that need a registry, skopeo, Helm, Prometheus, Argo CD (WITHOUT=argocd: all others)
-	@$(PY) -m lab.assets >/dev/null
+	$(GET_BINARIES)
 	@$(PY) -m lab.programs $(addprefix --without=,$(WITHOUT)) >/dev/null
 	@$(PY) -m pytest tests/programs $(patsubst %,--ignore=tests/programs/test_%.py,$(WITHOUT))
 
@@ -98,11 +103,11 @@ catalog-push: ## Push the catalog image
 	$(CONTAINER_TOOL) push $(CATALOG_IMG)
 
 soak: $(INSTALLED) ## Change, break and restart things at random, with long tests beside (ARGS="--minutes 10 --seed 7")
-	@$(PY) -m lab.assets >/dev/null
+	$(GET_BINARIES)
 	@$(PY) -m lab.soak $(ARGS)
 
 bench: $(INSTALLED) ## Measure time, calls and memory with up to 10,000 resources (ARGS="--sizes 200,1000 --rounds 1")
-	@$(PY) -m lab.assets --only etcd,kube-apiserver >/dev/null
+	$(GET_BINARIES)
 	@$(PY) -m lab.bench $(ARGS)
 
 run: $(INSTALLED) ## Run the operator with the current kubeconfig (ARGS=… adds flags)
@@ -179,7 +184,7 @@ $(LOCKED): requirements-dev.lock
 		echo "$$python can't create it; on Debian and Ubuntu install the package python3-venv." >&2; exit 1; \
 	done; \
 	echo "Python 3.11 or later is required. Install it, or set it: make venv PYTHON=/path/to/python3" >&2; exit 1
-	@$(PY) -m lab.packages requirements-dev.lock
+	@$(PY) -m lab.packages requirements-dev.lock $(BINARIES)
 	@touch $(LOCKED)
 
 $(INSTALLED): $(LOCKED) pyproject.toml

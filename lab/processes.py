@@ -21,8 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-import psutil
-
 ROOT = Path(__file__).parents[1]
 
 _JANITOR = Path(__file__).with_name("_janitor.py")
@@ -199,6 +197,9 @@ class Process:
     @property
     def rss(self) -> int:
         """Resident memory in bytes."""
+        # Imported here: set-up needs this module before psutil is installed.
+        import psutil  # noqa: PLC0415
+
         return int(psutil.Process(self.pid).memory_info().rss)
 
     def tail(self, lines: int = 20) -> str:

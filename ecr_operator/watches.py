@@ -147,7 +147,7 @@ class Watches:
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where there are or were links; after the resources, so that each link has its resource."""
         await resources.synced.wait()
-        await self._links.used(namespace).wait()
+        await self._links.scopes.used(namespace).wait()
         await Informer(
             self._client,
             paths.service_accounts(namespace),

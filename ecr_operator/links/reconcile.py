@@ -4,10 +4,9 @@ Guarantees:
 - a ServiceAccount is a key on a queue; it is with one worker at a time, and no namespace holds all workers;
 - each write is made from what was read just before, in that very version;
 - no link of a resource that the watch no longer shows is removed before the API server says that it is gone;
-- no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace;
-- nothing is asked about ServiceAccounts while no resource names any, except once after a start.
+- no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace.
 
-A pass gathers facts, plans, writes and requeues.
+A pass gathers facts, plans, writes and requeues. Left out: what has to be watched (scopes, all_accounts).
 """
 
 import asyncio
@@ -20,17 +19,18 @@ from typing import Final
 import structlog
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.errors import OperatorError, StaleObjectError, TransientError
 from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.core.cache import AccountName, Cache
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.schedule import REPAIR_LIMIT, kubernetes_retry_delay, link_retry_delay
+from ecr_operator.core.schedule import REPAIR_LIMIT, link_retry_delay
 from ecr_operator.core.state import Result
 from ecr_operator.links.all_accounts import AllAccounts
 from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
+from ecr_operator.links.scopes import LinkScopes
 from ecr_operator.links.state import FactsReader, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
 
 _WORKERS: Final = 4
@@ -69,6 +69,7 @@ class LinkReconciler:
 
     Attributes:
         states: what is remembered of each ServiceAccount.
+        scopes: where the linked ServiceAccounts have to be watched.
         all_accounts: the names of all ServiceAccounts, where a resource links to all.
     """
 
@@ -88,6 +89,7 @@ class LinkReconciler:
         self._enqueue = enqueue
         self._rng = rng or random.Random()  # noqa: S311 - jitter and samples, not secrets
         self.states = LinkStates()
+        self.scopes = LinkScopes(accounts, clock, self._rng, scopes)
         self.all_accounts = AllAccounts(
             cache=cache,
             accounts=accounts,
@@ -102,12 +104,7 @@ class LinkReconciler:
         self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
             clock, workers=_WORKERS, group=lambda account: account[0]
         )
-        self._used = {scope: asyncio.Event() for scope in scopes}
         self._leading = False
-
-    def used(self, scope: str) -> asyncio.Event:
-        """Set once the ServiceAccounts of a scope have to be watched."""
-        return self._used[scope]
 
     def store(self, scope: str) -> ServiceAccountStore:
         """For the informer of a scope, to be started when its resources are known."""
@@ -121,8 +118,7 @@ class LinkReconciler:
             for name in self.states.names():
                 self._queue.schedule_now(name)
             async with asyncio.TaskGroup() as group:
-                for scope in self._used:
-                    group.create_task(self._find_links(scope), name=f"links from before {scope}")
+                group.create_task(self.scopes.find_links(), name="links from before")
                 group.create_task(self.all_accounts.run(), name="all ServiceAccounts")
                 for number in range(_WORKERS):
                     group.create_task(self._work(), name=f"link worker {number}")
@@ -181,7 +177,7 @@ class LinkReconciler:
         if links_all := _links_all(resource):
             self.all_accounts.want(resource.key.namespace)
         if resource.desired and resource.desired.links and (names or links_all):
-            self._used["" if "" in self._used else resource.key.namespace].set()
+            self.scopes.use(resource.key.namespace)
         has_secret = self._gatherer.has_secret(resource)
         requested = [
             name
@@ -208,23 +204,6 @@ class LinkReconciler:
             self._request(name)
         else:
             self._queue.schedule_now(name)
-
-    async def _find_links(self, scope: str) -> None:
-        """Find out whether links are left of resources that were deleted while no operator ran."""
-        failures = 0
-        while not self._used[scope].is_set():
-            try:
-                if await self._accounts.any_linked(scope):
-                    self._used[scope].set()
-            except PermanentError as error:
-                # The rules for it are an optional component; without it there are no links.
-                log.debug("can't list linked ServiceAccounts", reason=error.reason)
-                return
-            except OperatorError as error:
-                failures += 1
-                await self._clock.sleep(kubernetes_retry_delay(error, failures, self._rng))
-            else:
-                return
 
     async def _work(self) -> None:
         while True:

@@ -4,7 +4,6 @@ Turns watch events into keys to enqueue: a key travels on, never the event. Hold
 Leaves out: when a key is due (queue) and what is done then (reconcile).
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
@@ -15,16 +14,19 @@ import structlog
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.kinds import CLUSTER
-from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
-from ecr_operator.core.indexes import AgeIndex, NamespaceLimit
+from ecr_operator.core.indexes import (
+    AccountName,
+    AgeIndex,
+    LinkIndex,
+    NamespaceLimit,
+    SecretIndex,
+    SecretName,
+)
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.secret_view import Owner, SecretView
 from ecr_operator.core.state import ResourceState
-
-SecretName = tuple[str, str]
-AccountName = tuple[str, str]
 
 # Of one namespace; of further ones the name alone is kept.
 MOST_RESOURCES: Final = 10_000
@@ -42,6 +44,9 @@ class Cache:
         identity_left: called with the record of a resource that has another identity now, or none.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
+
+    Attributes:
+        links: which resources link to which ServiceAccounts.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -61,15 +66,10 @@ class Cache:
         self._named = named
         self._limit = NamespaceLimit(most)
         self._states: dict[ResourceKey, ResourceState] = {}
-        self._secrets: dict[SecretName, SecretView] = {}
+        self._secrets = SecretIndex()
         self._claimants: AgeIndex[SecretName] = AgeIndex()
-        # By the owner's uid, then by namespace.
-        self._owned: defaultdict[str, defaultdict[str, set[SecretName]]] = defaultdict(
-            lambda: defaultdict(set)
-        )
-        self._linking: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        self.links = LinkIndex()
         self._twins: AgeIndex[tuple[str, ...]] = AgeIndex()
-        self._views: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._states)
@@ -89,7 +89,7 @@ class Cache:
 
     def secret_names(self, scope: str) -> set[SecretName]:
         """Every known Secret in a scope."""
-        return {name for name in self._secrets if scope in ("", name[0])}
+        return self._secrets.names(scope)
 
     def resources(self) -> list[Resource]:
         """Every resource as last seen."""
@@ -117,12 +117,11 @@ class Cache:
 
         Anybody may name the resource as an owner in a namespace of theirs.
         """
-        names = self._owned[uid].get(namespace, ()) if uid in self._owned else ()
-        return [self._secrets[name] for name in sorted(names)]
+        return self._secrets.owned_by(uid, namespace)
 
     def own_secret(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret: the one that it names, or else one that it had before."""
-        named = self._secrets.get(_desired_name(resource) or ("", ""))
+        named = self._secrets.get(_desired_name(resource))
         if named and named.is_owned_by(resource.uid):
             return named
         return next(iter(self.owned_by(resource.uid, resource.key.namespace)), None)
@@ -132,22 +131,9 @@ class Cache:
         same = self._twins.contenders(resource.argo_login or ("",))
         return next((key for key in same if key != resource.key), None)
 
-    def links_all(self, namespace: str) -> bool:
-        """Whether a resource of the namespace links to all of its ServiceAccounts."""
-        return (namespace, ALL_ACCOUNTS) in self._linking
-
-    def linking_all(self, scope: str) -> list[ResourceKey]:
-        """Every resource in a namespace, or all (an empty string), that links to all ServiceAccounts."""
-        return [
-            key
-            for (namespace, account), keys in self._linking.items()
-            if account == ALL_ACCOUNTS and scope in ("", namespace)
-            for key in keys
-        ]
-
     def linking(self, account: AccountName) -> list[Resource]:
         """Every resource that names that ServiceAccount in its links."""
-        return [self._states[key].resource for key in sorted(self._linking.get(account, ()), key=str)]
+        return [self._states[key].resource for key in self.links.to(account)]
 
     def older_claimant(self, resource: Resource, name: str) -> Resource | None:
         """The oldest resource that names a Secret of the same namespace, if it is older than this one."""
@@ -216,7 +202,11 @@ class Cache:
         """Store a view, and enqueue the resources that name the Secret if it is not as we left it."""
         name = (view.namespace, view.name)
         known = self._secrets.get(name)
-        if known is None and name not in self._claimants and self._views[view.namespace] >= self._limit.most:
+        if (
+            known is None
+            and name not in self._claimants
+            and self._secrets.count(view.namespace) >= self._limit.most
+        ):
             return  # anybody may put our label on a Secret; one that is named later is found by reading it
         self.store_secret(view)
         if known is None or known.uid != view.uid or _differs(known, view):
@@ -224,18 +214,11 @@ class Cache:
 
     def store_secret(self, view: SecretView) -> None:
         """Store a view, of our own write for instance, without enqueuing anything."""
-        name = (view.namespace, view.name)
-        self._disown(name)
-        self._views[view.namespace] += name not in self._secrets
-        self._secrets[name] = view
-        if view.owner:
-            self._owned[view.owner.uid][view.namespace].add(name)
+        self._secrets.put(view)
 
     def remove_secret(self, name: SecretName) -> None:
         """Remove a Secret; its owner and the oldest resources that name it are enqueued."""
-        self._disown(name)
-        if (view := self._secrets.pop(name, None)) is not None:
-            self._views[view.namespace] -= 1
+        if (view := self._secrets.pop(name)) is not None:
             self._enqueue_contenders(name, view.owner)
             if view.owner and view.owner.of_ours and view.owner.key(name[0]) not in self._states:
                 self._orphan_gone(view.owner.key(name[0]))
@@ -303,8 +286,7 @@ class Cache:
             self._named.exclude(key, name)
 
     def _index(self, resource: Resource) -> None:
-        for account in _linked_accounts(resource):
-            self._linking[account].add(resource.key)
+        self.links.add(resource)
         if desired := _desired_name(resource):
             self._claimants.add(desired, resource)
         if argo := resource.argo_login:
@@ -312,8 +294,7 @@ class Cache:
             self._enqueue_twins(argo)
 
     def _unindex(self, resource: Resource) -> None:
-        for account in _linked_accounts(resource):
-            _release(self._linking, account, resource.key)
+        self.links.remove(resource)
         if desired := _desired_name(resource):
             self._claimants.remove(desired, resource)
         if argo := resource.argo_login:
@@ -324,16 +305,6 @@ class Cache:
         """Enqueue those whose status names a twin, or no longer does."""
         for key in self._twins.contenders(argo):
             self._enqueue(key)
-
-    def _disown(self, name: SecretName) -> None:
-        known = self._secrets.get(name)
-        if known and known.owner:
-            owned = self._owned[known.owner.uid]
-            owned[name[0]].discard(name)
-            if not owned[name[0]]:
-                del owned[name[0]]
-            if not owned:
-                del self._owned[known.owner.uid]
 
     def _enqueue_contenders(self, name: SecretName, owner: Owner | None = None) -> None:
         """Enqueue the oldest resources that name the Secret, and its owner, by another name perhaps."""
@@ -365,18 +336,6 @@ def identity_of(resource: Resource | None) -> Identity | None:
 def _included_by(resource: Resource | None) -> AbstractSet[str]:
     """The Secrets that a resource copies logins from."""
     return set((resource.desired.includes or ()) if resource and resource.desired else ())
-
-
-def _linked_accounts(resource: Resource) -> list[AccountName]:
-    desired = resource.desired
-    links = (desired.links or ()) if desired and not desired.withdrawn else ()
-    return [(resource.key.namespace, link.account) for link in links]
-
-
-def _release(index: dict[tuple[str, str], set[ResourceKey]], name: tuple[str, str], key: ResourceKey) -> None:
-    index[name].discard(key)
-    if not index[name]:
-        del index[name]
 
 
 def _differs(known: SecretView, view: SecretView) -> bool:

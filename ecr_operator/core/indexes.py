@@ -1,7 +1,7 @@
-"""Indexes of the cache: which resources share a name, and which of a namespace are too many to be kept."""
+"""Indexes of the cache: who shares a name, has a Secret, links a ServiceAccount; what is too much to keep."""
 
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -9,12 +9,18 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from ecr_operator.api.desired import Resource
+from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.core.secret_view import SecretView
 
 # Of all resources that share a name, these are enqueued when something happens to it.
 CONTENDERS: Final = 2
 
 log = structlog.get_logger(__name__)
+
+# Namespace and name.
+SecretName = tuple[str, str]
+AccountName = tuple[str, str]
 
 N = TypeVar("N", bound=Hashable)
 
@@ -56,6 +62,103 @@ class AgeIndex(Generic[N]):
 
 def _age(resource: Resource) -> _Age:
     return resource.created_at, resource.uid, resource.key
+
+
+class SecretIndex:
+    """Secrets as last seen, by name and by owner."""
+
+    def __init__(self) -> None:
+        self._views: dict[SecretName, SecretView] = {}
+        self._counts: Counter[str] = Counter()
+        # By the owner's uid, then by namespace.
+        self._owned: defaultdict[str, defaultdict[str, set[SecretName]]] = defaultdict(
+            lambda: defaultdict(set)
+        )
+
+    def get(self, name: SecretName | None) -> SecretView | None:
+        """The Secret of that name."""
+        return self._views.get(name) if name else None
+
+    def names(self, scope: str) -> set[SecretName]:
+        """Every Secret in a scope."""
+        return {name for name in self._views if scope in ("", name[0])}
+
+    def count(self, namespace: str) -> int:
+        """How many there are in a namespace."""
+        return self._counts[namespace]
+
+    def owned_by(self, uid: str, namespace: str) -> list[SecretView]:
+        """Every Secret of a namespace with that owner, by name."""
+        names = self._owned[uid].get(namespace, ()) if uid in self._owned else ()
+        return [self._views[name] for name in sorted(names)]
+
+    def put(self, view: SecretView) -> None:
+        """Add a Secret, or replace it."""
+        name = (view.namespace, view.name)
+        self.pop(name)
+        self._views[name] = view
+        self._counts[view.namespace] += 1
+        if view.owner:
+            self._owned[view.owner.uid][view.namespace].add(name)
+
+    def pop(self, name: SecretName) -> SecretView | None:
+        """Remove a Secret and return it."""
+        view = self._views.pop(name, None)
+        if view is None:
+            return None
+        self._counts[view.namespace] -= 1
+        if not self._counts[view.namespace]:
+            del self._counts[view.namespace]
+        if view.owner:
+            owned = self._owned[view.owner.uid]
+            owned[view.namespace].discard(name)
+            if not owned[view.namespace]:
+                del owned[view.namespace]
+            if not owned:
+                del self._owned[view.owner.uid]
+        return view
+
+
+class LinkIndex:
+    """Which resources link to which ServiceAccounts."""
+
+    def __init__(self) -> None:
+        self._keys: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+
+    def add(self, resource: Resource) -> None:
+        """Add the links of a resource."""
+        for account in _linked_accounts(resource):
+            self._keys[account].add(resource.key)
+
+    def remove(self, resource: Resource) -> None:
+        """Remove the links of a resource that was added."""
+        for account in _linked_accounts(resource):
+            self._keys[account].discard(resource.key)
+            if not self._keys[account]:
+                del self._keys[account]
+
+    def to(self, account: AccountName) -> list[ResourceKey]:
+        """Every resource that names that ServiceAccount."""
+        return sorted(self._keys.get(account, ()), key=str)
+
+    def any_to_all(self, namespace: str) -> bool:
+        """Whether a resource of the namespace links to all of its ServiceAccounts."""
+        return (namespace, ALL_ACCOUNTS) in self._keys
+
+    def to_all(self, scope: str) -> list[ResourceKey]:
+        """Every resource in a namespace, or all (an empty string), that links to all ServiceAccounts."""
+        return [
+            key
+            for (namespace, account), keys in self._keys.items()
+            if account == ALL_ACCOUNTS and scope in ("", namespace)
+            for key in keys
+        ]
+
+
+def _linked_accounts(resource: Resource) -> list[AccountName]:
+    desired = resource.desired
+    links = (desired.links or ()) if desired and not desired.withdrawn else ()
+    return [(resource.key.namespace, link.account) for link in links]
 
 
 class NamespaceLimit:

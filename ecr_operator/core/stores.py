@@ -5,7 +5,8 @@ from typing import Any
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.parsing import parse_resource
-from ecr_operator.core.cache import Cache, SecretName, key_of
+from ecr_operator.core.cache import Cache, key_of
+from ecr_operator.core.indexes import SecretName
 from ecr_operator.core.secret_view import SecretView, view_secret
 
 

@@ -14,7 +14,8 @@ import structlog
 
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.core.cache import AccountName, Cache
+from ecr_operator.core.cache import Cache
+from ecr_operator.core.indexes import AccountName
 from ecr_operator.core.named_objects import Demand
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import kubernetes_retry_delay
@@ -73,7 +74,7 @@ class AllAccounts:
 
     def is_wanted(self, scope: str) -> bool:
         """Whether a resource still links to all."""
-        return bool(self._cache.linking_all(scope))
+        return bool(self._cache.links.to_all(scope))
 
     def ended(self, scope: str) -> None:
         """The watch of a scope has ended, as no resource links to all any more."""
@@ -126,7 +127,7 @@ class AllAccounts:
         if error:
             self._errors[scope] = error
         if (before and before.message) != (error and error.message):
-            for key in self._cache.linking_all(scope):
+            for key in self._cache.links.to_all(scope):
                 self._enqueue(key, 0.0)
 
     def saw_all(self, scope: str, names: Sequence[AccountName]) -> None:
@@ -150,12 +151,12 @@ class AllAccounts:
     def _add(self, namespace: str, name: str, *, is_new: bool) -> None:
         names = self._names[namespace]
         if len(names) == MOST_NAMES and name not in names:
-            if namespace not in self._reported and self._cache.links_all(namespace):
+            if namespace not in self._reported and self._cache.links.any_to_all(namespace):
                 self._reported.add(namespace)
                 log.warning("not all ServiceAccounts are linked", limit=MOST_NAMES, namespace=namespace)
             return
         names.add(name)
-        if is_new and self._cache.links_all(namespace):
+        if is_new and self._cache.links.any_to_all(namespace):
             self._request((namespace, name))
 
     def _scope(self, namespace: str) -> str:

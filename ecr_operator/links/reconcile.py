@@ -22,7 +22,8 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, StaleObjectError, TransientError
 from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import Reason, ResourceKey
-from ecr_operator.core.cache import AccountName, Cache
+from ecr_operator.core.cache import Cache
+from ecr_operator.core.indexes import AccountName
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue

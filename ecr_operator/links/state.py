@@ -18,7 +18,8 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.core.cache import AccountName, Cache
+from ecr_operator.core.cache import Cache
+from ecr_operator.core.indexes import AccountName
 from ecr_operator.core.ports import ResourceReader
 from ecr_operator.core.schedule import REPAIR_LIMIT, Repairs
 from ecr_operator.links.plan import (

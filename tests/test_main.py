@@ -58,11 +58,11 @@ async def test_unreachable_server_is_one_line_and_exit_1(tmp_path: Path) -> None
 async def test_signal_while_watching_is_exit_0(tmp_path: Path, number: signal.Signals) -> None:
     async with ScriptedServer() as server:
         server.others = [reply({"major": "1"})]
-        # Two kinds, our Secrets, and the first look for links.
-        server.lists = [listing()] * 4
+        # Three kinds, our Secrets, and the first looks: for links, and twice for what ClusterSecrets need.
+        server.lists = [listing()] * 7
         async with commands.started("--kubeconfig", write(tmp_path, server.url)) as process:
             async with asyncio.timeout(20):
-                await server.until(3, watch=True, limit=20)
+                await server.until(4, watch=True, limit=20)
                 process.send_signal(number)
                 out, err = await process.communicate()
     assert (process.returncode, out) == (0, b"")

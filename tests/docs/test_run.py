@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 import yaml
 
+from ecr_operator.api.kinds import PLURALS
 from lab import rights
 from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
 from lab.aws import LocalAws
@@ -34,7 +35,7 @@ OPERATORS_NAMESPACE: Final = "ecr-secret-operator"
 # `refresh` waits for a quarter of it.
 TOKEN_LIFE: Final = 16
 ACCOUNT: Final = "123456789012"
-KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
+KINDS: Final = tuple(f"{plural}.ecr.mobb.redhat.com" for plural in sorted(PLURALS.values()))
 # The page that deletes the installation comes last, and its Lease and CRDs are not waited for again.
 PAGES: Final = {
     document: runnable

@@ -204,6 +204,8 @@ def _conditions() -> str:
     reasons = ((f"`{reason}`", f"{meaning}.") for reason, meaning in MEANINGS.items())
     return (
         f"## Conditions and reasons\n\n{table(('Condition', 'True while'), conditions)}\n"
+        f"Those of a {CLUSTER} are about all namespaces that it serves: one is enough for `Ready` or\n"
+        "`Refreshed` to be False, or for `Stalled`.\n\n"
         "`Stalled` is present only while it is True. The reasons are the same in conditions, Events and "
         "the log; what to do\nabout each is in [troubleshooting.md](troubleshooting.md).\n\n"
         f"{table(('Reason', 'What happened'), reasons)}"

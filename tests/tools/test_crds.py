@@ -129,6 +129,7 @@ def test_the_status_is_the_contracts(kind: str) -> None:
     assert "required" not in status
     more = {
         "namespaces": ("object", None),
+        "observedNamespaces": ("object", None),
         "readyNamespaces": ("string", None),
         "failing": ("array", None),
         "failingCount": ("integer", "int64"),

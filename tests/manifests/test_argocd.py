@@ -87,26 +87,17 @@ def test_health_of_what_the_operator_writes(reported: Outcome, expected: str) ->
     assert (said, bool(message)) == (expected, True)
 
 
-GOOD = Part(namespace="a", verdict=Verdict(live=True), times=builders.times())
+GOOD = Part(namespace="a", verdict=Verdict(live=True), view=builders.view(builders.resource()))
 FAILED = (Reason.ACCESS_DENIED, "no")
+NOT_RENEWED = replace(GOOD, verdict=Verdict(live=True, failure=FAILED))
+EMPTY = Part(namespace="b", verdict=Verdict(live=False, not_ready=FAILED, failure=FAILED), view=None)
+WAITING = replace(EMPTY, verdict=Verdict(live=False, not_ready=(Reason.PENDING, "soon")))
 COVERED = {
     "a live token everywhere": ((GOOD,), "Healthy"),
     "no namespace": ((), "Healthy"),
-    "a namespace where it can't be renewed": (
-        (GOOD, replace(GOOD, verdict=Verdict(live=True, failure=FAILED))),
-        "Healthy",
-    ),
-    "a namespace without a token": (
-        (
-            GOOD,
-            Part(namespace="b", verdict=Verdict(live=False, not_ready=FAILED, failure=FAILED), times=None),
-        ),
-        "Degraded",
-    ),
-    "a namespace that waits": (
-        (GOOD, Part(namespace="b", verdict=Verdict(live=False, not_ready=("Pending", "soon")), times=None)),
-        "Progressing",
-    ),
+    "a namespace where it can't be renewed": ((GOOD, NOT_RENEWED), "Healthy"),
+    "a namespace without a token": ((GOOD, EMPTY), "Degraded"),
+    "a namespace that waits": ((GOOD, WAITING), "Progressing"),
 }
 
 
@@ -115,7 +106,7 @@ def test_health_of_a_clustersecret_is_that_of_all_its_namespaces(
     parts: tuple[Part, ...], expected: str
 ) -> None:
     cluster = builders.resource(CLUSTER)
-    reported = gather(cluster, None, parts).outcome
+    reported = gather(cluster, None, parts, builders.NOW).outcome
     assert reported
     status = next_status(cluster, reported, builders.NOW, None)
     said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})

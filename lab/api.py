@@ -63,6 +63,7 @@ NAMESPACES = Resource("v1", "namespaces", namespaced=False)
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 ECR_SECRETS = Resource(f"{_GROUP}/v1alpha1", "secrets")
 ARGO_SECRETS = Resource(f"{_GROUP}/v1alpha1", "argohelmreposecrets")
+CLUSTER_SECRETS = Resource(f"{_GROUP}/v1alpha1", "clustersecrets", namespaced=False)
 
 
 class Api:

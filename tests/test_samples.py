@@ -1,11 +1,11 @@
-"""The samples: one for each field, to be applied together in any namespace."""
+"""The samples: one for each field and way to select namespaces, to be applied together in any namespace."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ecr_operator.api.kinds import ArgoHelmRepoSecretSpec, SecretSpec
+from ecr_operator.api.kinds import CLUSTER, KINDS, SPECS, Namespaces
 from lab.api import Json
 
 FOLDER = Path(__file__).parents[1] / "samples"
@@ -30,16 +30,25 @@ def resource(sample: Path) -> Json:
 
 def test_there_is_a_sample_of_each_field() -> None:
     shown = {field for sample in FILES for field in resource(sample)["spec"]}
-    assert shown == {*SecretSpec.model_fields, *ArgoHelmRepoSecretSpec.model_fields}
+    assert shown == {field for kind in KINDS for field in SPECS[kind].model_fields}
+
+
+def test_there_is_a_sample_of_each_way_to_select_namespaces_and_the_first_serves_none_by_itself() -> None:
+    found = [spec for sample in FILES if (spec := resource(sample)["spec"].get("namespaces"))]
+    assert {field for each in found for field in each} == set(Namespaces.model_fields)
+    assert {} in [each.get("selector") for each in found]
+    first = next(each for each in map(resource, FILES) if each["kind"] == CLUSTER)
+    assert first["spec"]["namespaces"].keys() == {"selector"}
+    assert first["spec"]["namespaces"]["selector"]
 
 
 def test_all_can_be_applied_together() -> None:
     listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
     assert listed == [sample.name for sample in FILES]
-    for field in ("metadata.name", "spec.generated_secret_name"):
-        part, key = field.split(".")
-        found = [(each["kind"], each[part][key]) for each in map(resource, FILES)]
-        assert len(set(found)) == len(found)
+    found = list(map(resource, FILES))
+    assert len({(each["kind"], each["metadata"]["name"]) for each in found}) == len(found)
+    # A ClusterSecret's Secrets are in the same namespaces as those of the others.
+    assert len({each["spec"]["generated_secret_name"] for each in found}) == len(found)
 
 
 @pytest.mark.parametrize("sample", FILES, ids=lambda sample: sample.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ecr_operator.api.identity import PERMITTED_ROLES, ROLE_ANNOTATION
-from ecr_operator.api.kinds import ABSENT, API_VERSION, CONDITIONS, KINDS, SPECS
+from ecr_operator.api.kinds import ABSENT, API_VERSION, CLUSTER, CONDITIONS, KINDS, NAMESPACED_KINDS, SPECS
 from ecr_operator.api.outcome import MEANINGS
 from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.api.text import (
@@ -40,8 +40,9 @@ _HEADER: Final = f"""\
 <!-- Made from the code by `make reference`: change it there. -->
 # Reference
 
-Everything that you can write, set and see. Both kinds are namespaced and of `{API_VERSION}`.
-[behaviour.md](behaviour.md) says what the operator does with them; `kubectl explain` shows the fields too.
+Everything that you can write, set and see. All kinds are of `{API_VERSION}`. `{CLUSTER}`
+is cluster-scoped, the others are namespaced. [behaviour.md](behaviour.md) says what the operator does with
+them; `kubectl explain` shows the fields too.
 A string may have {LONGEST_TEXT:,} characters, a name {LONGEST_NAME}, a duration {LONGEST_DURATION};
 a list or map {MOST_ENTRIES} entries; and a spec {LARGEST_SPEC // 1024} KiB in all.
 Anything larger is `InvalidSpec`, or refused by the API server.
@@ -78,7 +79,12 @@ MARKS: Final = (
         f"`{ADOPT_KEEPING}` or `{ADOPT_DROPPING}`",
         "Lets the resource that names this Secret take it over; `replace` also drops the data of others",
     ),
-    Mark(_NAMESPACES, PERMITTED_ROLES, "globs", "Roles that `role_arn` may name in this namespace"),
+    Mark(
+        _NAMESPACES,
+        PERMITTED_ROLES,
+        "globs",
+        f"Roles that `role_arn` of the resources in this namespace may name; not that of a {CLUSTER}",
+    ),
     Mark(_ACCOUNTS, ROLE_ANNOTATION, "a role's ARN", "The role for `service_account`, without `role_arn`"),
     Mark(_LINKED, LABEL, "label: `true`", "It has links for `link_service_accounts`"),
     Mark(_LINKED, LINKS, "JSON", "The links that the operator added, and will remove"),
@@ -180,9 +186,17 @@ def _kind(kind: str) -> str:
 
 
 def _status() -> str:
-    (schema,) = {str(_schema(kind, "status")): _schema(kind, "status") for kind in KINDS}.values()
-    rows = (row[:2] + row[3:] for row in field_rows(schema, "", {}))
-    return f"## Status of both kinds\n\n{table(('Field', 'Type', 'Meaning'), rows)}"
+    head = ("Field", "Type", "Meaning")
+    (common,) = {tuple(_status_rows(kind)) for kind in NAMESPACED_KINDS}
+    more = (row for row in _status_rows(CLUSTER) if row not in common)
+    return (
+        f"## Status\n\n{table(head, iter(common))}\n"
+        f"A {CLUSTER} has in addition, or with another meaning:\n\n{table(head, more)}"
+    )
+
+
+def _status_rows(kind: str) -> Iterator[tuple[str, ...]]:
+    return (row[:2] + row[3:] for row in field_rows(_schema(kind, "status"), "", {}))
 
 
 def _conditions() -> str:
@@ -190,6 +204,8 @@ def _conditions() -> str:
     reasons = ((f"`{reason}`", f"{meaning}.") for reason, meaning in MEANINGS.items())
     return (
         f"## Conditions and reasons\n\n{table(('Condition', 'True while'), conditions)}\n"
+        f"Those of a {CLUSTER} are about all namespaces that it serves: one is enough for `Ready` or\n"
+        "`Refreshed` to be False, or for `Stalled`.\n\n"
         "`Stalled` is present only while it is True. The reasons are the same in conditions, Events and "
         "the log; what to do\nabout each is in [troubleshooting.md](troubleshooting.md).\n\n"
         f"{table(('Reason', 'What happened'), reasons)}"

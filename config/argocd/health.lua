@@ -1,4 +1,4 @@
--- Health check of both kinds for Argo CD. Its sandbox has no string library.
+-- Health check of all kinds for Argo CD. Its sandbox has no string library.
 local hs = { status = "Progressing", message = "Waiting for the operator" }
 local status = obj.status
 if status == nil or status.phase == nil then

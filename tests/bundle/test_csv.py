@@ -137,7 +137,7 @@ def test_its_examples_are_the_samples_with_the_plainest_of_each_kind_first() -> 
         (each for each in manifests if each["apiVersion"] == "ecr.mobb.redhat.com/v1alpha1"), key=str
     )
     names = {each["kind"]: each["metadata"]["name"] for each in reversed(examples)}
-    assert names == {"Secret": "ecr-secret", "ArgoHelmRepoSecret": "helm-repo"}
+    assert names == {"Secret": "ecr-secret", "ArgoHelmRepoSecret": "helm-repo", "ClusterSecret": "by-label"}
     assert examples[0]["kind"] == "Secret"
 
 

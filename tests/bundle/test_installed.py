@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from lab import rights
-from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
+from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from tests.bundle import olm
-from tests.cluster.builders import argo_secret, ecr_secret
+from tests.cluster.builders import argo_secret, cluster_secret, ecr_secret
 from tests.cluster.scene import Scene
 from tests.manifests.installation import CONFIG, Installation, token_of
 
@@ -102,10 +102,19 @@ async def test_it_has_rights_in_its_own_namespace_and_its_targets_only_and_bring
     assert await installed.api.list(SECRETS, installed.namespace) == []
 
 
+@pytest.fixture
+async def cluster(api: Api, places: dict[str, str]) -> AsyncIterator[str]:
+    """A ClusterSecret for the namespaces of the test."""
+    name = f"everywhere-{places['home']}"
+    await api.create(cluster_secret(name, *places.values()))
+    yield name
+    await api.delete(CLUSTER_SECRETS, name)
+
+
 # In the other two modes it has the same rights in one namespace.
 @pytest.mark.parametrize("mode", ["MultiNamespace", "AllNamespaces"])
 async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
-    installed: Installed, places: dict[str, str], mode: str
+    installed: Installed, places: dict[str, str], cluster: str, mode: str
 ) -> None:
     targets = list(places) if mode == "AllNamespaces" else MODES[mode]
     stages = {place: _stage(installed, name) for place, name in places.items()}
@@ -120,6 +129,11 @@ async def test_the_operator_serves_what_the_mode_targets_and_wants_no_more(
             assert (await stages[place].token("pull-login")).access_key == KEYS["aws_access_key_id"]
             await stages[place].delete("pull-login")
             await stages[place].appears("pull-login")
+        if mode == "AllNamespaces":
+            await installed.ready(cluster, kind=CLUSTER_SECRETS)
+    served = {place for place in places if await stages[place].find_secret(f"{cluster}-login")}
+    assert served == ({*places} if mode == "AllNamespaces" else set())
+    assert ("status" in await installed.resource(cluster, CLUSTER_SECRETS)) is (mode == "AllNamespaces")
     for place in set(places) - set(targets):
         assert "status" not in await stages[place].resource("pull")
         assert await stages[place].find_secret("pull-login") is None

@@ -6,18 +6,18 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.kinds import CLUSTER, KINDS, NAMESPACED_KINDS
 from ecr_operator.api.parsing import parse_resource
 from lab.api import Json
+from tests.builders import raw_resource
 from tests.bundle import olm
-from tests.cluster.builders import argo_secret, ecr_secret
 from tools.bundle.csv import OPTIONS
 
 BUNDLE: Final = olm.load()
 EXAMPLES: Final = json.loads(BUNDLE.csv["metadata"]["annotations"]["alm-examples"])
 OWNED: Final = {each["kind"]: each for each in BUNDLE.csv["spec"]["customresourcedefinitions"]["owned"]}
 UI: Final = "urn:alm:descriptor:com.tectonic.ui:"
-BUILDERS: Final = {"Secret": ecr_secret, "ArgoHelmRepoSecret": argo_secret}
+OBJECT: Final = "urn:alm:descriptor:io.kubernetes:"
 WIDGETS: Final = {"string": "text", "boolean": "booleanSwitch"}
 
 of_each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +98,7 @@ def test_every_field_has_the_widget_of_its_type(kind: str) -> None:
     for path, widgets in _widgets(kind).items():
         own = [each for each in widgets if each != f"{UI}advanced"]
         expected = WIDGETS.get(_field(properties, path)["type"])
-        if own and not own[0].startswith((f"{UI}select:", "urn:alm:descriptor:io.kubernetes:")):
+        if own and not own[0].startswith((f"{UI}select:", OBJECT)):
             assert own == [UI + str(expected)]
         else:
             assert bool(own) == bool(expected)
@@ -108,16 +108,28 @@ def test_every_field_has_the_widget_of_its_type(kind: str) -> None:
 def test_what_is_required_comes_first_and_what_is_rare_is_folded_away(kind: str) -> None:
     required = _schema(kind)["spec"]["required"]
     widgets = _widgets(kind)
-    plain = [path for path, each in widgets.items() if "." not in path and f"{UI}advanced" not in each]
+    fields = [path for path in widgets if "." not in path]
+    plain = [path for path in fields if f"{UI}advanced" not in widgets[path]]
     assert plain == [*required, "region", "frequency"]
-    assert list(widgets)[: len(plain)] == plain
+    assert fields[: len(plain)] == plain
 
 
 @of_each_kind
 def test_the_new_secrets_name_is_typed_and_not_chosen_from_those_that_exist(kind: str) -> None:
     assert _widgets(kind)["generated_secret_name"] == [f"{UI}text"]
-    assert _widgets(kind)["aws_iam_secret.name"] == ["urn:alm:descriptor:io.kubernetes:Secret"]
-    assert _widgets(kind)["service_account.name"] == ["urn:alm:descriptor:io.kubernetes:ServiceAccount"]
+
+
+@pytest.mark.parametrize("kind", NAMESPACED_KINDS)
+def test_an_identity_is_chosen_from_those_that_exist(kind: str) -> None:
+    assert _widgets(kind)["aws_iam_secret.name"] == [f"{OBJECT}Secret"]
+    assert _widgets(kind)["service_account.name"] == [f"{OBJECT}ServiceAccount"]
+
+
+def test_of_a_clustersecret_nothing_is_chosen_or_linked_in_a_namespace_as_it_has_none() -> None:
+    described = [*OWNED[CLUSTER]["specDescriptors"], *OWNED[CLUSTER]["statusDescriptors"]]
+    widgets = {widget for each in described for widget in each.get("x-descriptors", ())}
+    assert f"{UI}text" in widgets
+    assert not {widget for widget in widgets if widget.startswith(OBJECT)}
 
 
 def _choices() -> list[Any]:
@@ -133,8 +145,8 @@ def _choices() -> list[Any]:
 @pytest.mark.parametrize(("kind", "path", "option"), _choices())
 def test_every_option_that_the_form_offers_is_a_valid_one(kind: str, path: str, option: str) -> None:
     assert f"{UI}select:{option}" in _widgets(kind)[path]
-    resource = BUILDERS[kind](**{path: option})
-    resource["metadata"] |= {"namespace": "default", "uid": "1", "resourceVersion": "1"}
+    fields: dict[str, Any] = {path: option}
+    resource = raw_resource(kind, **fields)
     assert parse_resource(kind, resource).problem is None
     resource["spec"][path] = f"{option}s"
     assert parse_resource(kind, resource).problem is not None
@@ -146,4 +158,5 @@ def test_every_field_of_the_status_is_shown(kind: str) -> None:
     assert set(described) == set(_schema(kind)["status"]["properties"])
     assert described["phase"]["x-descriptors"] == ["urn:alm:descriptor:io.kubernetes.phase"]
     assert described["conditions"]["x-descriptors"] == ["urn:alm:descriptor:io.kubernetes.conditions"]
-    assert described["secretName"]["x-descriptors"] == ["urn:alm:descriptor:io.kubernetes:Secret"]
+    if kind in NAMESPACED_KINDS:
+        assert described["secretName"]["x-descriptors"] == [f"{OBJECT}Secret"]

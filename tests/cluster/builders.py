@@ -24,6 +24,12 @@ def argo_secret(name: str = "charts", *, region: str | None = "us-east-1", **spe
     return _resource("ArgoHelmRepoSecret", name, {**target, "region": region, **spec})
 
 
+def cluster_secret(name: str, *namespaces: str, **spec: Any) -> Json:
+    """Make a ClusterSecret for namespaces of these names, which generates `<name>-login`."""
+    target = {"ecr_registry": registry(), "namespaces": {"names": list(namespaces)}}
+    return _resource("ClusterSecret", name, {**target, **spec})
+
+
 def core_secret(name: str, **metadata: Any) -> Json:
     """Make a Secret of somebody else."""
     return {

@@ -17,8 +17,17 @@ from typing import Final
 import pytest
 import yaml
 
+from ecr_operator.api.kinds import PLURALS
 from lab import rights
-from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from lab.api import (
+    ARGO_SECRETS,
+    CLUSTER_SECRETS,
+    CRDS,
+    ECR_SECRETS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
@@ -34,7 +43,7 @@ OPERATORS_NAMESPACE: Final = "ecr-secret-operator"
 # `refresh` waits for a quarter of it.
 TOKEN_LIFE: Final = 16
 ACCOUNT: Final = "123456789012"
-KINDS: Final = ("argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com")
+KINDS: Final = tuple(f"{plural}.ecr.mobb.redhat.com" for plural in sorted(PLURALS.values()))
 # The page that deletes the installation comes last, and its Lease and CRDs are not waited for again.
 PAGES: Final = {
     document: runnable
@@ -103,6 +112,9 @@ async def ready(plane: ControlPlane) -> None:
 async def clear(plane: ControlPlane) -> None:
     """Delete what a page created."""
     async with plane.api() as api:
+        if await api.find(CRDS, KINDS[0]) is not None:
+            for resource in await api.list(CLUSTER_SECRETS):
+                await api.delete(CLUSTER_SECRETS, resource["metadata"]["name"])
         for namespace in [each["metadata"]["name"] for each in await api.list(NAMESPACES)]:
             if await api.find(CRDS, KINDS[0]) is not None:
                 await api.delete_all(ECR_SECRETS, namespace)

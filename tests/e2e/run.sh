@@ -7,7 +7,7 @@ usage='usage: tests/e2e/run.sh [--dry-run]'
 operator=ecr-secret-operator
 deployment=deployment/ecr-secret-operator-controller-manager
 account_of_pods=serviceaccount/ecr-secret-operator-controller-manager
-crds='secrets.ecr.mobb.redhat.com argohelmreposecrets.ecr.mobb.redhat.com'
+crds='secrets.ecr.mobb.redhat.com argohelmreposecrets.ecr.mobb.redhat.com clustersecrets.ecr.mobb.redhat.com'
 source=${E2E_SOURCE:-public.ecr.aws/docker/library/busybox:1.37}
 copier=${E2E_COPIER:-quay.io/skopeo/stable:latest}
 # The namespace of the test and the repository in ECR.
@@ -138,7 +138,7 @@ look_around() {
 # Throw-away clusters need no question, others E2E_YES=1 or the context's name.
 confirm() {
 	say "cluster: context $context; AWS: account $account, region $AWS_REGION"
-	say "made, and taken away in the end: namespace $name, ECR repository $name"
+	say "made, and taken away in the end: namespace, ClusterSecret and ECR repository $name"
 	[ -n "${E2E_INSTALLED-}" ] || say "the same: namespace $operator, CRDs, roles, the operator"
 	case "$dry_run${E2E_YES-}/$context" in
 	/kind-* | /k3d-* | /minikube) return ;;
@@ -228,10 +228,20 @@ make_resources() {
 		spec:
 		  generated_secret_name: charts-login
 		  url: $uri
+		---
+		apiVersion: ecr.mobb.redhat.com/v1alpha1
+		kind: ClusterSecret
+		metadata: {name: $name}
+		spec:
+		  generated_secret_name: cluster-login
+		  ecr_registry: ${uri%%/*}
+		  namespaces: {names: [$name]}
 	END
-	run kubectl -n "$name" wait --for=condition=Ready ecrsecret/pull argohelmrepo/charts --timeout=180s
-	run kubectl -n "$name" get ecr
-	run kubectl -n "$name" get secret/pull-login secret/charts-login -L argocd.argoproj.io/secret-type
+	run kubectl -n "$name" wait --for=condition=Ready ecrsecret/pull argohelmrepo/charts "ecrclustersecret/$name" \
+		--timeout=180s
+	run kubectl -n "$name" get ecrsecret,argohelmrepo
+	run kubectl get "ecrclustersecret/$name"
+	run kubectl -n "$name" get secret/pull-login secret/charts-login secret/cluster-login -L argocd.argoproj.io/secret-type
 }
 
 push() {
@@ -309,7 +319,7 @@ delete_resource() {
 
 show_what_went_wrong() {
 	step 'How things are'
-	for what in 'get ecr,pods' 'describe ecr' 'get events --sort-by=.lastTimestamp'; do
+	for what in 'get ecr,pods' 'describe ecrsecret,argohelmrepo' "describe ecrclustersecret $name" 'get events --sort-by=.lastTimestamp'; do
 		# shellcheck disable=SC2086  # words of a command
 		run kubectl -n "$name" $what || true
 	done
@@ -326,6 +336,7 @@ clean_up() {
 	left=
 	[ "$code" -eq 0 ] || [ -z "$namespace_made" ] || show_what_went_wrong
 	[ -z "$namespace_made$repository_made$installing" ] || step 'Take away what was made'
+	[ -z "$namespace_made" ] || undo kubectl delete ecrclustersecret "$name" --ignore-not-found --timeout=60s
 	[ -z "$namespace_made" ] || undo kubectl delete namespace "$name" --ignore-not-found --timeout=180s
 	if [ -n "$repository_made" ] && run aws ecr describe-repositories --repository-names "$name"; then
 		undo aws ecr delete-repository --repository-name "$name" --force

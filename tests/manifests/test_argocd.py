@@ -1,13 +1,15 @@
 """The health of our kinds in Argo CD; Lua 5.1 is the version of Argo CD's own interpreter."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 from lupa import lua51
 
-from ecr_operator.api.kinds import GROUP, KINDS
+from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS
 from ecr_operator.api.outcome import Outcome, Reason
+from ecr_operator.core.cluster_outcome import Part, Verdict, gather
 from ecr_operator.core.status import next_status
 from lab.api import Json
 from tests import builders
@@ -81,6 +83,32 @@ WRITTEN = {
 @pytest.mark.parametrize(("reported", "expected"), WRITTEN.values(), ids=WRITTEN)
 def test_health_of_what_the_operator_writes(reported: Outcome, expected: str) -> None:
     status = next_status(builders.resource(), reported, builders.NOW, None)
+    said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})
+    assert (said, bool(message)) == (expected, True)
+
+
+GOOD = Part(namespace="a", verdict=Verdict(live=True), view=builders.view(builders.resource()))
+FAILED = (Reason.ACCESS_DENIED, "no")
+NOT_RENEWED = replace(GOOD, verdict=Verdict(live=True, failure=FAILED))
+EMPTY = Part(namespace="b", verdict=Verdict(live=False, not_ready=FAILED, failure=FAILED), view=None)
+WAITING = replace(EMPTY, verdict=Verdict(live=False, not_ready=(Reason.PENDING, "soon")))
+COVERED = {
+    "a live token everywhere": ((GOOD,), "Healthy"),
+    "no namespace": ((), "Healthy"),
+    "a namespace where it can't be renewed": ((GOOD, NOT_RENEWED), "Healthy"),
+    "a namespace without a token": ((GOOD, EMPTY), "Degraded"),
+    "a namespace that waits": ((GOOD, WAITING), "Progressing"),
+}
+
+
+@pytest.mark.parametrize(("parts", "expected"), COVERED.values(), ids=COVERED)
+def test_health_of_a_clustersecret_is_that_of_all_its_namespaces(
+    parts: tuple[Part, ...], expected: str
+) -> None:
+    cluster = builders.resource(CLUSTER)
+    reported = gather(cluster, None, parts, builders.NOW).outcome
+    assert reported
+    status = next_status(cluster, reported, builders.NOW, None)
     said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})
     assert (said, bool(message)) == (expected, True)
 

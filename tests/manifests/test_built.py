@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.api import Json
-from lab.rights import rights_in
+from lab.rights import Right, rights_in
 from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
 
 PLAIN = Path(__file__).parent / "plain"
@@ -49,10 +49,22 @@ def test_the_namespaced_variant_has_nothing_cluster_wide(folder: Path) -> None:
     assert not {each["kind"] for each in build(folder)} & CLUSTER_WIDE
 
 
-def test_the_rights_in_a_watched_namespace_are_those_of_the_cluster_role() -> None:
+def _serves_clusters(right: Right) -> bool:
+    """Whether a right is for ClusterSecrets, which belong to no namespace."""
+    lists_namespaces = right.resource == "namespaces" and right.verb in {"list", "watch"}
+    return lists_namespaces or right.resource.startswith("clustersecrets")
+
+
+def test_the_rights_in_a_watched_namespace_are_those_of_the_cluster_role_but_for_clustersecrets() -> None:
     everywhere = pick(build(DEFAULT), "ClusterRole", f"{NAMESPACE}-manager-role")
     watched = build(NAMESPACED / "watched")
-    assert rights_in(pick(watched, "Role")) == rights_in(everywhere)
+    of_clusters = {right for right in rights_in(everywhere) if _serves_clusters(right)}
+    assert {right.resource for right in of_clusters} == {
+        "clustersecrets",
+        "clustersecrets/status",
+        "namespaces",
+    }
+    assert rights_in(pick(watched, "Role")) == rights_in(everywhere) - of_clusters
     (subject,) = pick(watched, "RoleBinding")["subjects"]
     assert (subject["namespace"], subject["name"]) == (NAMESPACE, ACCOUNT)
 
@@ -159,7 +171,7 @@ def _aggregated(folder: Path) -> dict[str, set[str]]:
     }
 
 
-def test_only_a_component_adds_rights_to_the_default_roles() -> None:
+def test_only_a_component_adds_rights_to_the_default_roles_and_none_on_clustersecrets() -> None:
     assert _aggregated(DEFAULT) == {}
     assert _aggregated(EVERYTHING) == {
         "secret-viewer-role": {"view"},
@@ -169,7 +181,7 @@ def test_only_a_component_adds_rights_to_the_default_roles() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["secret", "argohelmreposecret"])
+@pytest.mark.parametrize("kind", ["secret", "argohelmreposecret", "clustersecret"])
 def test_viewers_can_read_and_editors_can_change_resources(kind: str) -> None:
     reads, changes = {"get", "list", "watch"}, {"create", "delete", "patch", "update"}
     for role, verbs in (("viewer", reads), ("editor", reads | changes)):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ecr_operator.api.kinds import PLURALS
 from lab.api import CRDS, NAMESPACES, Resource
 from lab.control_plane import ControlPlane
 from tests.manifests.installation import NAMESPACE, ROOT
@@ -15,7 +16,7 @@ IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"
 DEPLOYMENTS = Resource("apps/v1", "deployments")
 # Seen once in some twenty runs: a namespace or CRD that took more than 90 s to go.
 LONGEST = 150
-KINDS = {"argohelmreposecrets.ecr.mobb.redhat.com", "secrets.ecr.mobb.redhat.com"}
+KINDS = {f"{plural}.ecr.mobb.redhat.com" for plural in PLURALS.values()}
 
 
 def make(plane: ControlPlane, *arguments: str) -> None:

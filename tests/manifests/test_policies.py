@@ -20,6 +20,7 @@ OURS = {"app.kubernetes.io/managed-by": "ecr-secret-operator"}
 TYPES, NAMES_OWNER = "logins for registries and Argo CD", "must name one of its resources"
 OWNER = {f"{GROUP}/owner": "Secret/pull", f"{GROUP}/owner-uid": "5f1e"}
 CHART_OWNER = {f"{GROUP}/owner": "ArgoHelmRepoSecret/charts", f"{GROUP}/owner-uid": "5f1e"}
+CLUSTER_OWNER = {f"{GROUP}/owner": "ClusterSecret/pull", f"{GROUP}/owner-uid": "5f1e"}
 
 
 def reference(kind: str = "Secret", uid: str = "5f1e", group: str = GROUP) -> Json:
@@ -48,6 +49,12 @@ def chart_secret(**changes: Any) -> Json:
     return secret(**(usual | changes))
 
 
+def cluster_secret(**changes: Any) -> Json:
+    """Make a Secret of a ClusterSecret, but for what is changed."""
+    usual = {"annotations": CLUSTER_OWNER, "ownerReferences": [reference("ClusterSecret")]}
+    return secret(**(usual | changes))
+
+
 PLAIN: dict[str, Any] = {"labels": None, "annotations": None, "ownerReferences": None}
 PULL: Json = {"kind": "Secret", "spec": {"generated_secret_name": "login", "ecr_registry": HOST}}
 CHARTS: Json = {"kind": "ArgoHelmRepoSecret", "spec": {"generated_secret_name": "login", "url": HOST}}
@@ -63,6 +70,7 @@ CHARTS_OF_OTHERS = CHARTS_BY_V060 | {"data": CHARTS_BY_V060["data"] | v060.encod
 CHARTS_WITH_PROJECT = CHARTS_BY_V060 | {"data": CHARTS_BY_V060["data"] | v060.encoded({"project": "a"})}
 OTHERS = secret(**PLAIN | {"ownerReferences": [reference("Deployment", group="apps/v1")]})
 HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, type="Opaque", data={})
+PULL_HANDED_OVER = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "true"}}, data=LOGIN)
 REPLACED = secret(**PLAIN | {"annotations": {f"{GROUP}/adopt": "replace"}}, type="Opaque", data={})
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app"}
 
@@ -94,6 +102,10 @@ OWN = {
     "a pull secret that outlives its resource": secret(ownerReferences=None),
     "Docker's configuration": secret(type="Opaque", data=CONFIG),
     "a username and password": secret(type="kubernetes.io/basic-auth", data=BASIC),
+    "a pull secret of a ClusterSecret": cluster_secret(),
+    "Docker's configuration of a ClusterSecret": cluster_secret(type="Opaque", data=CONFIG),
+    "a username and password of a ClusterSecret": cluster_secret(type="kubernetes.io/basic-auth", data=BASIC),
+    "one that outlives its ClusterSecret": cluster_secret(ownerReferences=None),
     "an Argo CD repository": chart_secret(),
     "Argo CD credentials for a prefix": chart_secret(labels=with_type("repo-creds")),
 }
@@ -109,10 +121,9 @@ async def test_the_operator_creates_changes_and_deletes_its_own_secrets(
             await operator.delete(SECRETS, "login", namespace)
 
 
+ACCOUNT_OF_TOKEN = {"kubernetes.io/service-account.name": "default"}
 ACCOUNT_TOKEN = secret(
-    type="kubernetes.io/service-account-token",
-    data={},
-    annotations=OWNER | {"kubernetes.io/service-account.name": "default"},
+    type="kubernetes.io/service-account-token", data={}, annotations=OWNER | ACCOUNT_OF_TOKEN
 )
 DEPLOYMENT = reference("Deployment", group="apps/v1")
 NOT_OWN = {
@@ -122,6 +133,22 @@ NOT_OWN = {
     "a cluster of Argo CD": (chart_secret(labels=with_type("cluster")), TYPES),
     "a cluster of Argo CD by a Secret": (
         secret(type="Opaque", labels=with_type("cluster"), data=CONFIG),
+        TYPES,
+    ),
+    "an Argo CD repository of a ClusterSecret": (
+        cluster_secret(type="Opaque", labels=with_type("repository"), data=CONFIG),
+        TYPES,
+    ),
+    "a token of another ServiceAccount for a ClusterSecret": (
+        cluster_secret(type=ACCOUNT_TOKEN["type"], data={}, annotations=ACCOUNT_OF_TOKEN | CLUSTER_OWNER),
+        TYPES,
+    ),
+    "another kind of controller than the owner": (
+        cluster_secret(ownerReferences=[reference("Secret")]),
+        NAMES_OWNER,
+    ),
+    "an owner of another kind": (
+        secret(annotations=OWNER | {f"{GROUP}/owner": "Deployment/pull"}),
         TYPES,
     ),
     "no label": (secret(labels={"app": "x"}), "must have its label"),
@@ -153,6 +180,9 @@ ADOPTABLE = {
     "v0.6.0's Argo CD repository": (CHARTS_BY_V060, chart_secret()),
     "one that was handed over": (HANDED_OVER, chart_secret()),
     "one that was handed over, to be replaced": (REPLACED, chart_secret()),
+    "one that was handed over to a ClusterSecret": (PULL_HANDED_OVER, cluster_secret()),
+    "that of a Secret, by a ClusterSecret": (secret(), cluster_secret()),
+    "that of a ClusterSecret, by a Secret": (cluster_secret(), secret()),
 }
 
 
@@ -170,6 +200,15 @@ async def test_the_operator_changes_what_is_its_own_or_adopted(
         async with present(api, manifest, namespace):
             with subtests.test(name):
                 await operator.apply(desired, namespace)
+
+
+@pytest.mark.parametrize("desired", [secret(), cluster_secret()], ids=["Secret", "ClusterSecret"])
+async def test_a_secret_that_was_handed_over_to_be_replaced_is_recreated_where_its_type_differs(
+    api: Api, operator: Api, namespace: str, desired: Json
+) -> None:
+    await api.create(REPLACED, namespace)
+    await operator.delete(SECRETS, "login", namespace)
+    assert (await operator.create(desired, namespace))["type"] == DOCKER
 
 
 LARGE = secret(**PLAIN, data=v060.docker_data({"quay.io": v060.login("x" * 300_000, "robot")}))

@@ -1,10 +1,10 @@
 """The rights of the installed ServiceAccount are exactly those that the operator uses."""
 
 from lab import audit
-from lab.api import ARGO_SECRETS, SECRETS, SERVICE_ACCOUNTS
+from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, SECRETS, SERVICE_ACCOUNTS
 from lab.rights import rights_in, used
 from lab.waiting import wait_for
-from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.builders import argo_secret, cluster_secret, core_secret, ecr_secret
 from tests.cluster.identities.tenancy import ROLE, iam_secret, permit, service_account, signer
 from tests.cluster.ownership import v060
 from tests.manifests.installation import ACCOUNT, EVERYTHING, NAMESPACE, USER, Installation, build, roles_of
@@ -29,10 +29,12 @@ async def _work(stage: Installation) -> None:
         ecr_secret("by-keys", aws_iam_secret={"name": "keys"}),
         ecr_secret("linked", link_service_accounts=[{"name": "ci", "for": ["pull", "mount"]}]),
     )
+    await stage.api.create(cluster_secret("everywhere", stage.namespace))
     # All namespaces, as the manifests have it.
     async with stage.operator("--leader-elect", watch="", env={"POD_NAMESPACE": NAMESPACE}):
         await stage.ready("pull", "kept", "renamed", "by-role", "by-account", "by-keys", "old")
         await stage.ready("charts", kind=ARGO_SECRETS)
+        await stage.ready("everywhere", kind=CLUSTER_SECRETS)
         await stage.told("taken", "False", "SecretConflict")
         first = await stage.token("pull-login")
         await _change(stage)
@@ -42,6 +44,7 @@ async def _work(stage: Installation) -> None:
 
         await wait_for(refreshed, 15, "a second token")
         await wait_for(lambda: stage.events("taken"), 5, "an Event about the conflict")
+    await stage.api.delete(CLUSTER_SECRETS, "everywhere")
     assert await signer(stage, "by-account-login") == await signer(stage, "by-role-login") == ROLE
 
 
@@ -52,6 +55,7 @@ async def _change(stage: Installation) -> None:
     await stage.change("kept", {"deletion_policy": "Orphan"})
     await stage.change("renamed", {"generated_secret_name": "another-name"})
     await stage.delete("charts-login")
+    await stage.delete("everywhere-login")
     spoiled = {"metadata": {"labels": None}, "data": {".dockerconfigjson": "eyJhdXRocyI6e319"}}
     await stage.api.merge_patch(SECRETS, "spoiled-login", spoiled, stage.namespace)
     adopted = {"metadata": {"annotations": {"ecr.mobb.redhat.com/adopt": "replace"}}}
@@ -65,6 +69,7 @@ async def _change(stage: Installation) -> None:
 async def _is_restored(stage: Installation) -> bool:
     return (
         await stage.find_secret("charts-login") is not None
+        and await stage.find_secret("everywhere-login") is not None
         and await stage.find_secret("renamed-login") is None
         and "ownerReferences" not in (await stage.secret("kept-login"))["metadata"]
         and not await _is_linked(stage)

@@ -6,13 +6,18 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from ecr_operator.api.kinds import KINDS
+from ecr_operator.api.kinds import CLUSTER, KINDS
 from tools import ROOT
 from tools.crds import custom_resource_definition
 
 BASES: Final = ROOT / "config" / "crd" / "bases"
-TARGETS: Final = {"Secret": "ecr_registry", "ArgoHelmRepoSecret": "url"}
-PLURALS: Final = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets"}
+TARGETS: Final = {"Secret": "ecr_registry", "ArgoHelmRepoSecret": "url", CLUSTER: "ecr_registry"}
+PLURALS: Final = {"Secret": "secrets", "ArgoHelmRepoSecret": "argohelmreposecrets", CLUSTER: "clustersecrets"}
+SHORT_NAMES: Final = {
+    "Secret": "ecrsecret",
+    "ArgoHelmRepoSecret": "argohelmrepo",
+    CLUSTER: "ecrclustersecret",
+}
 # All that a structural schema may hold here; a validation that v0.6.0 had not would be a refusal.
 KEYWORDS: Final = {
     *("description", "type", "format", "properties", "additionalProperties", "required", "items", "enum"),
@@ -55,16 +60,16 @@ def everything(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @for_each_kind
 def test_names_are_the_contracts(kind: str) -> None:
-    short = {"Secret": "ecrsecret", "ArgoHelmRepoSecret": "argohelmrepo"}[kind]
     crd = custom_resource_definition(kind)
     assert crd["metadata"]["name"] == f"{PLURALS[kind]}.ecr.mobb.redhat.com"
-    assert (crd["spec"]["group"], crd["spec"]["scope"]) == ("ecr.mobb.redhat.com", "Namespaced")
+    scope = "Cluster" if kind == CLUSTER else "Namespaced"
+    assert (crd["spec"]["group"], crd["spec"]["scope"]) == ("ecr.mobb.redhat.com", scope)
     assert crd["spec"]["names"] == {
         "kind": kind,
         "listKind": f"{kind}List",
         "plural": PLURALS[kind],
         "singular": kind.lower(),
-        "shortNames": [short],
+        "shortNames": [SHORT_NAMES[kind]],
         "categories": ["aws", "ecr"],
     }
 
@@ -94,9 +99,10 @@ def test_nothing_defaults_and_nothing_is_there_that_kubernetes_does_not_know(kin
 
 
 @for_each_kind
-def test_only_the_name_and_the_target_are_required_and_no_value_is_refused(kind: str) -> None:
+def test_only_name_target_and_namespaces_are_required_and_no_value_is_refused(kind: str) -> None:
     spec = schema(kind, "spec")
-    assert sorted(spec["required"]) == sorted(["generated_secret_name", TARGETS[kind]])
+    more = ["namespaces"] if kind == CLUSTER else []
+    assert sorted(spec["required"]) == sorted(["generated_secret_name", TARGETS[kind], *more])
     assert {each["type"] for each in spec["properties"].values()} <= {"string", "boolean", "object", "array"}
     assert {word for each in spec["properties"].values() for word in each} <= LOOSE | SIZES
 
@@ -121,6 +127,13 @@ def test_what_v0_6_0_had_is_text_as_it_was(kind: str, field: str) -> None:
 def test_the_status_is_the_contracts(kind: str) -> None:
     status = schema(kind, "status")
     assert "required" not in status
+    more = {
+        "namespaces": ("object", None),
+        "observedNamespaces": ("object", None),
+        "readyNamespaces": ("string", None),
+        "failing": ("array", None),
+        "failingCount": ("integer", "int64"),
+    }
     assert {name: (each["type"], each.get("format")) for name, each in status["properties"].items()} == {
         "phase": ("string", None),
         "lastUpdatedTime": ("string", "date-time"),
@@ -129,7 +142,15 @@ def test_the_status_is_the_contracts(kind: str) -> None:
         "expirationTime": ("string", "date-time"),
         "nextRefreshTime": ("string", "date-time"),
         "conditions": ("array", None),
+        **(more if kind == CLUSTER else {}),
     }
+
+
+def test_a_clustersecrets_status_counts_namespaces_and_lists_at_most_20_that_fail() -> None:
+    status = schema(CLUSTER, "status")["properties"]
+    assert status["namespaces"]["properties"].keys() == {"served", "ready"}
+    assert status["failing"]["maxItems"] == 20
+    assert status["failing"]["items"]["properties"].keys() == {"namespace", "reason", "message"}
 
 
 @for_each_kind
@@ -151,15 +172,18 @@ def test_conditions_are_a_map_by_type(kind: str) -> None:
 
 @for_each_kind
 def test_columns_are_the_contracts(kind: str) -> None:
-    title = {"Secret": "Registry", "ArgoHelmRepoSecret": "URL"}[kind]
+    title = "URL" if kind == "ArgoHelmRepoSecret" else "Registry"
+    served = [("Namespaces", "string")] if kind == CLUSTER else []
+    refreshed = [] if kind == CLUSTER else [("Refreshed", "date")]
     columns = version(kind)["additionalPrinterColumns"]
     assert [(each["name"], each["type"]) for each in columns] == [
         ("Ready", "string"),
         ("Reason", "string"),
         (title, "string"),
         ("Secret", "string"),
+        *served,
         ("Expires", "string"),
-        ("Refreshed", "date"),
+        *refreshed,
         ("Age", "date"),
     ]
     assert columns[2]["jsonPath"] == f".spec.{TARGETS[kind]}"

@@ -22,7 +22,7 @@ def test_what_is_committed_is_what_the_tool_makes(name: str) -> None:
 
 def test_the_check_names_each_file_that_is_edited_or_missing(tmp_path: Path) -> None:
     write(MADE["crds"], tmp_path)
-    edited, missing = sorted(MADE["crds"])
+    edited, missing, _ = sorted(MADE["crds"])
     (tmp_path / edited).write_text("edited")
     (tmp_path / missing).unlink()
     command = [sys.executable, "-m", "tools.crds", "--check"]

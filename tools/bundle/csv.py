@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, Final
 
-from ecr_operator.api.kinds import GROUP, KINDS, PLURALS, VERSION
+from ecr_operator.api.kinds import GROUP, KINDS, NAMESPACED_KINDS, PLURALS, VERSION
 from tools.bundle.sources import IMAGE, PACKAGE, Json, Sources
 from tools.crds import custom_resource_definition
 
@@ -25,7 +25,11 @@ _UI: Final = "urn:alm:descriptor:com.tectonic.ui:"
 _OBJECT: Final = "urn:alm:descriptor:io.kubernetes:"
 _TEXT: Final = "urn:alm:descriptor:text"
 
-KIND_NAMES: Final = {"Secret": "ECR Secret", "ArgoHelmRepoSecret": "Argo CD Helm repository on ECR"}
+KIND_NAMES: Final = {
+    "Secret": "ECR Secret",
+    "ArgoHelmRepoSecret": "Argo CD Helm repository on ECR",
+    "ClusterSecret": "ECR Secret in many namespaces",
+}
 _NAMES: Final = {
     "generated_secret_name": "Name of the Secret",
     "url": "Repository URL",
@@ -45,6 +49,11 @@ _NAMES: Final = {
     "secretName": "Secret",
     "expirationTime": "Expires",
     "nextRefreshTime": "Next refresh",
+    "readyNamespaces": "Ready namespaces",
+    "failing": "Failing namespaces",
+    "failingCount": "Number of failing namespaces",
+    "namespaces.selector.matchLabels": "Match labels",
+    "namespaces.selector.matchExpressions": "Match expressions",
 }
 # Beside what is required; the form hides the rest behind "Advanced configuration".
 _EVERYDAY: Final = ("region", "frequency")
@@ -54,7 +63,8 @@ OPTIONS: Final = {
     "repo_type": ("helm", "oci"),
     "secret_format": ("dockerconfigjson", "config.json", "basic-auth"),
 }
-# Chosen from those that exist. Not generated_secret_name, which is of a Secret that is still to come.
+# Chosen from those that exist in the resource's namespace. Not generated_secret_name, which is of a Secret
+# that is still to come.
 _CHOSEN: Final = {
     "service_account.name": "ServiceAccount",
     "aws_iam_secret.name": "Secret",
@@ -160,19 +170,19 @@ def owned(kind: str) -> Json:
         "description": schema["description"],
         # What one finds beside a resource: the core Secret that it generates, and the Events about it.
         "resources": [{"kind": each, "name": "", "version": "v1"} for each in ("Secret", "Event")],
-        "specDescriptors": list(_spec(schema["properties"]["spec"])),
-        "statusDescriptors": list(_status(schema["properties"]["status"])),
+        "specDescriptors": list(_spec(kind, schema["properties"]["spec"])),
+        "statusDescriptors": list(_status(kind, schema["properties"]["status"])),
     }
 
 
-def _spec(schema: Mapping[str, Any]) -> Iterator[Json]:
+def _spec(kind: str, schema: Mapping[str, Any]) -> Iterator[Json]:
     required = schema["required"]
     ordinary = (*required, *_EVERYDAY)
     rest = [name for name in schema["properties"] if name not in ordinary]
     for name in (*ordinary, *rest):
         for path, field in _fields(name, schema["properties"][name]):
             advanced = [f"{_UI}advanced"] if path in rest else []
-            yield _descriptor(path, field, [*_widget(path, field), *advanced])
+            yield _descriptor(path, field, [*_widget(kind, path, field), *advanced])
 
 
 def _fields(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -185,19 +195,20 @@ def _fields(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping
         yield from _fields(f"{path}[0].{name}", inner)
 
 
-def _widget(path: str, schema: Mapping[str, Any]) -> list[str]:
+def _widget(kind: str, path: str, schema: Mapping[str, Any]) -> list[str]:
     if path in OPTIONS:
         return [f"{_UI}select:{option}" for option in OPTIONS[path]]
-    if path in _CHOSEN:
+    if path in _CHOSEN and kind in NAMESPACED_KINDS:
         return [_OBJECT + _CHOSEN[path]]
     widgets = {"boolean": f"{_UI}booleanSwitch", "string": f"{_UI}text", "integer": f"{_UI}number"}
     # Lists and maps have no widget of their own: the form follows the schema.
     return [widgets[schema["type"]]] if schema["type"] in widgets else []
 
 
-def _status(schema: Mapping[str, Any]) -> Iterator[Json]:
+def _status(kind: str, schema: Mapping[str, Any]) -> Iterator[Json]:
+    widgets = _STATUS_WIDGETS | ({} if kind in NAMESPACED_KINDS else {"secretName": _TEXT})
     for name, field in schema["properties"].items():
-        yield _descriptor(name, field, [_STATUS_WIDGETS.get(name, _TEXT)])
+        yield _descriptor(name, field, [widgets.get(name, _TEXT)])
 
 
 def _descriptor(path: str, schema: Mapping[str, Any], widgets: list[str]) -> Json:

@@ -152,7 +152,8 @@ class Values(_Part):
     replicas: int = Field(1, ge=0)
     """Two or more are spread over nodes and zones, with a PodDisruptionBudget; one of them is active."""
     namespaces: list[Namespace] = Field([], json_schema_extra={"uniqueItems": True})
-    """Empty: all. Otherwise only these are served, with a Role in each and nothing cluster-wide."""
+    """Empty: all. Otherwise only these are served, with a Role in each and nothing cluster-wide, and no
+    ClusterSecret."""
     service_account: ServiceAccount = ServiceAccount()
     credentials: Credentials = Credentials()
     flags: Flags = Flags()
@@ -169,8 +170,8 @@ class Values(_Part):
     secret_writes_policy: bool = False
     """A policy that limits the operator to its own Secrets; needs Kubernetes 1.30. See docs/security.md."""
     aggregate_roles: bool = False
-    """Add the resources to the roles view, edit and admin; then also set flags.ambientCredentials. Without
-    effect with `namespaces`."""
+    """Add Secret and ArgoHelmRepoSecret, not ClusterSecret, to the roles view, edit and admin; then also set
+    flags.ambientCredentials. Without effect with `namespaces`."""
     crds: Crds = Crds()
     metrics: Metrics
     network_policy: NetworkPolicy

@@ -170,6 +170,8 @@ class FakeSecrets:
         self._versions = itertools.count(100)
         self.calls: list[str] = []  # each as `verb namespace/name`
         self.failures: list[Exception] = []  # raised one after another by applies
+        self.failing: dict[str, OperatorError] = {}  # by namespace, raised by each write there
+        self.delay = self.reading = 0.0  # seconds that each write, and each read, takes
         self.unreadable: OperatorError | None = None  # raised by `read`
         self.manifests: dict[str, Mapping[str, Any]] = {}  # applied last, by name
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
@@ -181,6 +183,7 @@ class FakeSecrets:
         """Create a Secret where none is, or change the one last seen."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         self.calls.append(f"apply {namespace}/{name}")
+        await self._write(namespace)
         if self.failures:
             raise self.failures.pop(0)
         self._check(namespace, name, present)
@@ -205,6 +208,8 @@ class FakeSecrets:
     async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read one whole Secret."""
         self.calls.append(f"read {namespace}/{name}")
+        if self.reading:
+            await self._clock.sleep(self.reading)
         if self.unreadable:
             raise self.unreadable
         found = self.metadata.get((namespace, name))
@@ -215,9 +220,16 @@ class FakeSecrets:
     async def delete(self, view: SecretView) -> None:
         """Delete a Secret in the version last seen."""
         self.calls.append(f"delete {view.namespace}/{view.name}")
+        await self._write(view.namespace)
         if (view.namespace, view.name) in self.metadata:
             self._check(view.namespace, view.name, view)
             del self.metadata[view.namespace, view.name]
+
+    async def _write(self, namespace: str) -> None:
+        if self.delay:
+            await self._clock.sleep(self.delay)
+        if namespace in self.failing:
+            raise self.failing[namespace]
 
     def put(self, metadata: dict[str, Any]) -> None:
         """Have a Secret there that somebody else made."""
@@ -241,11 +253,14 @@ class FakeResources:
         self.attempts = 0  # to write a status
         self.written: list[tuple[ResourceKey, Mapping[str, Any]]] = []
         self.refusing: OperatorError | None = None  # raised by `write`
+        self.unreadable: OperatorError | None = None  # raised by `uid_of`
         self.kept: frozenset[str] | None = None  # the status fields of the CRD; None for all
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """Return the uid of the present resource of a name."""
         self.looked_for.append(key.name)
+        if self.unreadable:
+            raise self.unreadable
         return self.uids.get(key.cluster if key.is_part else key)
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:

@@ -251,10 +251,10 @@ class ClusterSecrets:
             return None
         status = known.status if known else unreported(resource.status)
         selection, owned = self._selections.get(resource.key), self._owned(resource, key)
+        serves = selection is not None and selection.serves(key.namespace, labels)
         if selection is None or resource.desired is None:
-            # Nothing is known of where to write, so what is there is reported, and left as it is.
-            return resource.without_spec().part(key, status) if known or owned else None
-        serves = selection.serves(key.namespace, labels)
+            # It is not known where or what to write, so what is there is reported, and left as it is.
+            return resource.without_spec().part(key, status) if known or owned or serves else None
         # One that outlives it is left there.
         is_controller = any(view.owner and view.owner.controller for view in owned)
         if not serves and known is None and not is_controller:

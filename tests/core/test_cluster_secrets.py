@@ -51,7 +51,9 @@ class Clusters:
         self.world.cache.remove_secret((namespace, "all-pull"))
 
     @asynccontextmanager
-    async def restarted(self, **fields: Any) -> AsyncIterator[None]:
+    async def restarted(
+        self, namespaces_there: Mapping[str, Mapping[str, str]] = THREE, **fields: Any
+    ) -> AsyncIterator[None]:
         """Start anew with what the API server has, and perhaps another spec, and run."""
         world, status = self.world, self.status
         world.restart()
@@ -59,7 +61,7 @@ class Clusters:
             world.watched_secrets.changed({"metadata": metadata})
         self.generation += bool(fields)
         world.show(CLUSTER, name="all", generation=self.generation, status=status, **fields)
-        world.clusters.set_namespaces(THREE)
+        world.clusters.set_namespaces(namespaces_there)
         async with world.working():
             await self.work()
             yield
@@ -87,10 +89,10 @@ class Clusters:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[Clusters]:
+async def running(world: World, workers: int = 2) -> AsyncIterator[Clusters]:
     """Three namespaces, workers, and no ClusterSecret."""
     world.clusters.set_namespaces(THREE)
-    async with world.working():
+    async with world.working(workers):
         yield Clusters(world)
 
 
@@ -313,6 +315,81 @@ async def test_the_next_leader_reports_nothing_that_another_has_changed(idle: Wo
     async with idle.working():
         await clusters.work()
     assert len(idle.resources.written) == written
+
+
+async def test_an_orphan_is_released_from_its_owner_where_it_is_withdrawn_with_the_same_change(
+    idle: World,
+) -> None:
+    async with running(idle) as clusters:
+        await clusters.show(namespaces=BLUE)
+        await clusters.show(namespaces={"names": ["b"]}, deletion_policy="Orphan")
+        assert clusters.secrets == {"a", "b"}
+        assert not idle.secrets.metadata["a", "all-pull"].get("ownerReferences")
+        assert {key.namespace for key in idle.cache.keys(CLUSTER, "")} == {"", "b"}
+
+
+async def test_a_namespace_relabelled_back_during_a_read_keeps_its_part(idle: World) -> None:
+    policy = {"namespaces": BLUE, "deletion_policy": "Orphan"}
+    async with running(idle) as clusters:
+        await clusters.show(**policy)
+        await clusters.show(secret_labels={"bad key!": "x"}, **policy)
+        idle.secrets.reading = 0.05
+        idle.clusters.set_namespace("a", {})
+        await settle()
+        idle.clusters.set_namespace("a", {"team": "blue"})
+        await clusters.work()
+        assert clusters.status["namespaces"] == {"served": 2, "ready": 2}
+
+
+async def test_the_next_leader_makes_no_secret_of_a_cluster_secret_that_is_gone(idle: World) -> None:
+    async with running(idle) as clusters:
+        await clusters.show()
+    idle.secrets.calls.clear()
+    # The garbage collector was faster than the watch of ClusterSecrets.
+    clusters.delete("a")
+    del idle.resources.uids[KEY]
+    async with idle.working():
+        await clusters.work()
+    assert [call for call in idle.secrets.calls if call.startswith("apply")] == []
+
+
+async def test_a_restart_looks_for_secrets_whose_label_is_overwritten(idle: World) -> None:
+    idle.secrets.labels = {"app.kubernetes.io/managed-by": "Helm"}
+    async with running(idle) as clusters:
+        await clusters.show()
+        await clusters.work(60)
+    idle.secrets.calls.clear()
+    asked = len(idle.aws.asked)
+    async with clusters.restarted():
+        assert [call for call in idle.secrets.calls if call.startswith("apply")] == []
+        assert len(idle.aws.asked) == asked
+
+
+async def test_one_made_again_takes_the_secrets_over(idle: World) -> None:
+    async with running(idle) as clusters:
+        await clusters.show()
+        idle.clusters.deleted({"metadata": {"name": "all"}})
+        idle.resources.uids[KEY] = "uid-2"
+        idle.show(CLUSTER, name="all", uid="uid-2")
+        await clusters.work()
+        owners = {each["ownerReferences"][0]["uid"] for each in idle.secrets.metadata.values()}
+        assert (owners, len(idle.secrets.metadata)) == ({"uid-2"}, 3)
+
+
+async def test_many_secrets_that_a_tenant_forges_are_deleted_a_few_at_a_time(idle: World) -> None:
+    async with running(idle) as clusters:
+        await clusters.show()
+        idle.secrets.delay = 0.05
+        for number in range(40):
+            forged = idle.secrets.metadata["a", "all-pull"] | {"name": f"x{number}", "uid": f"u{number}"}
+            idle.secrets.put(forged)
+            idle.watched_secrets.changed({"metadata": forged})
+        idle.secrets.calls.clear()
+        idle.queue.schedule_now(ResourceKey(kind=CLUSTER, namespace="a", name="all"))
+        await settle()
+        await idle.clock.advance(2)
+        deletions = [call for call in idle.secrets.calls if call.startswith("delete")]
+        assert 0 < len(deletions) <= 5
 
 
 async def test_ambient_credentials_do_not_limit_it_and_allowed_hosts_do() -> None:

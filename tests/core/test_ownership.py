@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import ForeignSecretError
+from ecr_operator.api.errors import ForeignSecretError, PermanentError
+from ecr_operator.api.outcome import Reason
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.state import ResourceState
 from tests.builders import (
@@ -16,6 +17,7 @@ from tests.builders import (
     desired,
     foreign_metadata,
     owner_reference,
+    permanent,
     resource,
     secret_metadata,
 )
@@ -54,6 +56,19 @@ async def test_a_claim_costs_no_request_for(world: World, *, there: bool) -> Non
     found = await claim(world, of, stale=False)
     assert (found, found.view is not None) == (Claim(view=world.cache.secret("team", "web-pull")), there)
     assert world.secrets.calls == []
+
+
+@pytest.mark.parametrize("kind", ["ClusterSecret", "Secret"])
+async def test_an_owner_that_may_not_be_read_counts_as_there_if_it_is_a_cluster_secret(
+    world: World, kind: str
+) -> None:
+    of = world.see()
+    owner = owner_reference(kind, "all", "u", api_version="ecr.mobb.redhat.com/v1alpha1")
+    world.has_foreign_secret(ownerReferences=[owner])
+    world.resources.unreadable = permanent(Reason.KUBERNETES_FORBIDDEN)
+    with pytest.raises(PermanentError) as caught:
+        await claim(world, of)
+    assert isinstance(caught.value, ForeignSecretError) is (kind == "ClusterSecret")
 
 
 async def test_a_stale_secret_is_read_once(world: World) -> None:

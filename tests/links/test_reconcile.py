@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.outcome import Reason
+from ecr_operator.api.kinds import CLUSTER
+from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LABEL, LINKS, Account
 from tests.builders import HOUR, permanent, transient
@@ -253,6 +254,45 @@ async def test_links_stay_while_the_api_server_has_the_resource(world: World) ->
         del world.resources.uids[of.key]
         await world.clock.advance(5)
         assert linked(world) == ([], [])
+
+
+async def test_links_of_a_cluster_secret_go_where_it_no_longer_serves_and_stay_until_that_is_known(
+    world: World,
+) -> None:
+    key = ResourceKey(kind=CLUSTER, namespace="", name="all")
+    world.resources.uids[key] = "uid-of-all"
+    put_linked(world, "ClusterSecret/all")
+    async with world.working():
+        world.show_accounts()
+        world.show(CLUSTER, name="all", namespaces={"names": ["other"]})
+        await world.clock.advance(20)
+        assert linked(world) == ([LOGIN], [LOGIN])
+        world.clusters.set_namespaces({"team": {}})
+        await world.clock.advance(20)
+        assert linked(world) == ([], [])
+
+
+async def test_a_cluster_secret_links_beside_a_resource_of_its_name(world: World) -> None:
+    world.accounts.put()
+    world.clusters.set_namespaces({"team": {}})
+    world.resources.uids[ResourceKey(kind=CLUSTER, namespace="", name="web")] = "uid-of-all"
+    async with world.working():
+        await world.apply(link_service_accounts=to("builder"))
+        world.show(
+            CLUSTER,
+            name="web",
+            uid="uid-of-all",
+            generated_secret_name="all-pull",
+            link_service_accounts=to("builder"),
+        )
+        await settle()
+        await world.clock.advance(5)
+        assert linked(world)[0] == [LOGIN, "all-pull"]
+        annotations = world.accounts.objects["team", "builder"]["metadata"]["annotations"]
+        assert json.loads(annotations[LINKS]) == {
+            LOGIN: {"pull": "web"},
+            "all-pull": {"pull": "ClusterSecret/web"},
+        }
 
 
 def noting(number: int) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, PLURALS, SHORT_NAMES, SPECS, STATUSES, VERSION
+from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, PLURALS, SHORT_NAMES, SPECS, VERSION
+from ecr_operator.api.statuses import STATUSES
 from tools import settle
 
-_HEADER: Final = "# Made from ecr_operator/api/kinds.py by `make crds`.\n---\n"
+_HEADER: Final = "# Made from the models in ecr_operator/api by `make crds`.\n---\n"
 _TARGETS: Final = {
     "Secret": ("Registry", "ecr_registry"),
     "ArgoHelmRepoSecret": ("URL", "url"),

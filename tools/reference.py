@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ecr_operator.api.identity import PERMITTED_ROLES, ROLE_ANNOTATION
-from ecr_operator.api.kinds import ABSENT, API_VERSION, CLUSTER, CONDITIONS, KINDS, NAMESPACED_KINDS, SPECS
+from ecr_operator.api.kinds import ABSENT, API_VERSION, CLUSTER, KINDS, NAMESPACED_KINDS, SPECS
 from ecr_operator.api.outcome import MEANINGS
 from ecr_operator.api.parsing import REFRESH_REQUESTED
+from ecr_operator.api.statuses import CONDITIONS
 from ecr_operator.api.text import (
     LARGEST_SPEC,
     LONGEST_DURATION,

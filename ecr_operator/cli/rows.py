@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from ecr_operator.api.kinds import CLUSTER, MOST_FAILING, SPECS
+from ecr_operator.api.kinds import CLUSTER, SPECS
 from ecr_operator.api.outcome import Coverage, Reason
 from ecr_operator.api.parsing import status_of
+from ecr_operator.api.statuses import MOST_FAILING
 from ecr_operator.api.text import format_time, mapping_in, parse_time
 from ecr_operator.cli.output import printable
 from ecr_operator.core.status import SUCCEEDED, by_type

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.kinds import MOST_FAILING
 from ecr_operator.api.namespaces import NamespaceSelection
 from ecr_operator.api.outcome import Coverage, Outcome, Reason, TokenTimes
+from ecr_operator.api.statuses import MOST_FAILING
 from ecr_operator.api.text import one_line
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import is_up_to_date

@@ -21,6 +21,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError, TransientErro
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.text import intern_text
+from ecr_operator.core.demand import Demand
 from ecr_operator.core.ports import Clock
 
 # Of an Identity: those that name an object.
@@ -34,24 +35,6 @@ log = structlog.get_logger(__name__)
 
 _Name = tuple[str, str, str]
 """Source, namespace and name."""
-
-
-class Demand:
-    """Whether a watch is needed.
-
-    Attributes:
-        on: set while it is.
-        off: set while it is not.
-    """
-
-    def __init__(self) -> None:
-        self.on, self.off = asyncio.Event(), asyncio.Event()
-        self.change(needed=False)
-
-    def change(self, *, needed: bool) -> None:
-        """Note whether it is needed from now on."""
-        (self.on.set if needed else self.on.clear)()
-        (self.off.clear if needed else self.off.set)()
 
 
 @dataclass(slots=True)

@@ -186,10 +186,10 @@ async def test_a_hanging_process_is_killed_with_its_children(config: Path, hang:
     note, script = config.with_name("pid"), config.with_name("script")
     script.write_text(hang.format(note=note))
     config.write_text(running(f"/bin/sh {script}"))
-    async with EcrTokenIssuer(call_seconds=1.0) as issuer:
+    async with EcrTokenIssuer(call_seconds=3.0) as issuer:
         error = await refusal(issuer)
     assert isinstance(error, TransientError)
-    # Reported by the limit of the process, not by that of the whole call.
+    # Reported by the limit of the process, not by that of the whole call, which is half as long again.
     assert f"the credential_process in {config} does not end in time" in error.message
     pid = int(note.read_text())
     await wait_for(lambda: not psutil.pid_exists(pid), 5, "the end of the process")

@@ -82,6 +82,8 @@ class Watches:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        if "" not in self._namespaces:
+            log.info("ClusterSecrets are not served", error="the operator serves selected namespaces only")
         async with asyncio.TaskGroup() as group:
             for namespace in self._namespaces:
                 group.create_task(self._watch(namespace), name=f"watch {namespace or 'all'}")

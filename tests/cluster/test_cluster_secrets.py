@@ -306,12 +306,14 @@ async def test_without_its_crd_one_calm_line_says_so_and_all_else_is_served(roug
 
 
 async def test_with_watch_namespace_none_is_served_and_none_is_asked_for(whole: Scene) -> None:
-    async with many(whole, 1) as there, whole.operator():
+    async with many(whole, 1) as there, whole.operator() as operator:
         name = await there.create()
         await whole.create(ecr_secret("pull"))
         await whole.ready("pull")
         await asyncio.sleep(QUIET)
         assert "status" not in await whole.api.get(CLUSTER_SECRETS, name)
+        (line,) = [each for each in operator.log.read_text().splitlines() if "are not served" in each]
+        assert json.loads(line)["level"] == "info"
         asked = {request.resource for request in whole.requests()}
         assert "clustersecrets.ecr.mobb.redhat.com" not in asked
 

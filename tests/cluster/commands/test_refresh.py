@@ -99,16 +99,17 @@ async def test_all_of_a_namespace_are_no_cluster_secrets(whole: Scene) -> None:
     assert "annotations" not in found["metadata"]
 
 
-async def test_without_an_operator_it_ends_in_time_and_the_request_stays(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"), argo_secret("pull"))
-    other = await scene.api.create_namespace("other")
-    await scene.api.create(argo_secret("elsewhere"), other)
+async def test_without_an_operator_it_ends_in_time_and_the_request_stays(whole: Scene) -> None:
+    # Not on the plane of others, whose resources would be marked too.
+    await whole.create(ecr_secret("pull"), argo_secret("pull"))
+    other = await whole.api.create_namespace("other")
+    await whole.api.create(argo_secret("elsewhere"), other)
     arguments = ["refresh", "--all", "-A", "-k", "argohelmrepo", "--timeout", "1s"]
-    ended = await commands.run(*arguments, kubeconfig=admin(scene))
+    ended = await commands.run(*arguments, kubeconfig=admin(whole))
     assert ended.code == 1
     assert f"ArgoHelmRepoSecret {other}/elsewhere: no new token within 1s: nothing happened." in ended.err
-    assert REQUESTED in (await scene.resource("pull", ARGO_SECRETS))["metadata"]["annotations"]
-    assert "annotations" not in (await scene.resource("pull"))["metadata"]
+    assert REQUESTED in (await whole.resource("pull", ARGO_SECRETS))["metadata"]["annotations"]
+    assert "annotations" not in (await whole.resource("pull"))["metadata"]
 
 
 async def test_a_name_of_both_kinds_needs_the_kind_and_a_missing_right_names_the_role(scene: Scene) -> None:

@@ -108,6 +108,7 @@ async def test_without_an_operator_it_ends_in_time_and_the_request_stays(whole: 
     ended = await commands.run(*arguments, kubeconfig=admin(whole))
     assert ended.code == 1
     assert f"ArgoHelmRepoSecret {other}/elsewhere: no new token within 1s: nothing happened." in ended.err
+    await whole.clear(other)
     assert REQUESTED in (await whole.resource("pull", ARGO_SECRETS))["metadata"]["annotations"]
     assert "annotations" not in (await whole.resource("pull"))["metadata"]
 

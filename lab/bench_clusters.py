@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from lab.api import SECRETS, Json, Resource
+from lab.api import CLUSTER_SECRETS, SECRETS, Json
 from lab.audit import Request
 from lab.aws import token_in
 from lab.bench_runs import APPLIED, LIMIT, WRITTEN, Lab, Row, Running, for_each, operator_at, run_loop
 from lab.processes import LabError
 from lab.waiting import wait_for
 
-CLUSTERS = Resource("ecr.mobb.redhat.com/v1alpha1", "clustersecrets", namespaced=False)
 CLUSTER_STATUSES = Request("patch", "clustersecrets.ecr.mobb.redhat.com", "status")
 _REGION = "us-east-1"
 _REGISTRY = f"123456789012.dkr.ecr.{_REGION}.amazonaws.com"
@@ -63,7 +62,7 @@ async def _serving(lab: Lab, rows: list[Row]) -> AsyncIterator[Json]:
     label = rows[0]["namespace"].rpartition("-")[0]
     spec = {"generated_secret_name": _SECRET, "ecr_registry": _REGISTRY}
     manifest = {
-        "apiVersion": CLUSTERS.api_version,
+        "apiVersion": CLUSTER_SECRETS.api_version,
         "kind": "ClusterSecret",
         "metadata": {"name": _NAME},
         "spec": {**spec, "namespaces": {"selector": {"matchLabels": {"bench": label}}}},
@@ -72,7 +71,7 @@ async def _serving(lab: Lab, rows: list[Row]) -> AsyncIterator[Json]:
     try:
         yield created
     finally:
-        await lab.api.delete(CLUSTERS, _NAME)
+        await lab.api.delete(CLUSTER_SECRETS, _NAME)
 
 
 async def run_operator(lab: Lab, rows: list[Row]) -> tuple[Run, Json]:
@@ -108,7 +107,7 @@ def _figures(running: Running, seconds: float, cpu: float) -> Run:
 
 
 async def _all_ready(lab: Lab, rows: list[Row]) -> bool:
-    status = (await lab.api.get(CLUSTERS, _NAME)).get("status", {})
+    status = (await lab.api.get(CLUSTER_SECRETS, _NAME)).get("status", {})
     return bool(status.get("namespaces") == {"served": len(rows), "ready": len(rows)})
 
 

@@ -16,7 +16,7 @@ from ecr_operator.cli.refresh import earliest_refresh, judge, patch, run, seen, 
 from ecr_operator.settings.commands import Refresh, parse_command
 from tests.cli.builders import NOW, READY, REFRESHED, Json, cluster, condition, resource, status
 from tests.fakes import FakeClock
-from tests.kube.server import ScriptedServer, refuse, reply
+from tests.kube.server import Answer, ScriptedServer, refuse, reply
 from tests.kube.test_connection import KUBECONFIG
 
 WELL = status(READY, REFRESHED, age=1)
@@ -217,14 +217,21 @@ async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path:
     assert "Secret team-a/away: no new token within 5s: " in notes
 
 
-async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_others(tmp_path: Path) -> None:
+def refusing(server: ScriptedServer, plural: str) -> Answer:
+    """An answer that forbids one kind, and has a fresh token of the others once one is requested."""
+
     async def answer(request: web.Request) -> web.StreamResponse:
-        if "/argohelmreposecrets" in request.path:
+        if f"/{plural}" in request.path:
             return await refuse(403, "Forbidden")(request)
         requested = any(each.method == "PATCH" for each in server.asked)
         return await reply({"items": [resource(FRESH if requested else WELL)]})(request)
 
+    return answer
+
+
+async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_others(tmp_path: Path) -> None:
     async with ScriptedServer() as server:
+        answer = refusing(server, "argohelmreposecrets")
         server.others = [answer] * 9
         refreshing = Refreshing(server, tmp_path)
         assert await refreshing.run("--all", "-n", "team-a") == 1
@@ -284,13 +291,8 @@ async def test_a_name_without_a_kind_is_not_looked_up_among_cluster_secrets(tmp_
 async def test_all_of_all_namespaces_includes_cluster_secrets_unless_they_may_not_be_listed(
     tmp_path: Path,
 ) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if "/clustersecrets" in request.path:
-            return await refuse(403, "Forbidden")(request)
-        requested = any(each.method == "PATCH" for each in server.asked)
-        return await reply({"items": [resource(FRESH if requested else WELL)]})(request)
-
     async with ScriptedServer() as server:
+        answer = refusing(server, "clustersecrets")
         server.others = [answer] * 9
         refreshing = Refreshing(server, tmp_path)
         assert await refreshing.run("--all", "-A") == 0

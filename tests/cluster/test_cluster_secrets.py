@@ -7,8 +7,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from lab.api import CRDS, ECR_SECRETS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, ApiError, Json, Resource
-from lab.audit import Request
+from lab.api import (
+    CLUSTER_SECRETS,
+    CRDS,
+    ECR_SECRETS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    ApiError,
+    Json,
+    Resource,
+)
 from lab.waiting import LONG, wait_for
 from tests.cluster import reading
 from tests.cluster.admission import allow_secrets, refuse_secrets
@@ -16,8 +25,6 @@ from tests.cluster.builders import core_secret, ecr_secret, registry
 from tests.cluster.linked import LINKS, account, link, pulls
 from tests.cluster.scene import QUIET, SECRET_WRITE, Scene
 
-CLUSTER_SECRETS = Resource("ecr.mobb.redhat.com/v1alpha1", "clustersecrets", namespaced=False)
-CLUSTER_STATUS_WRITE = Request("patch", "clustersecrets.ecr.mobb.redhat.com", "status")
 LOGIN = "cluster-login"
 QUOTAS = Resource("v1", "resourcequotas")
 NONE = {"secrets": "0"}

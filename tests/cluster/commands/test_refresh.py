@@ -1,11 +1,11 @@
 """`refresh` with a running operator, and with real names, rights and requests."""
 
 from lab import audit, commands
-from lab.api import ARGO_SECRETS, ECR_SECRETS
+from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, ECR_SECRETS
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.cluster.test_cluster_secrets import CLUSTER_SECRETS, LOGIN, Many, many
+from tests.cluster.test_cluster_secrets import LOGIN, Many, many
 from tests.cluster.users import VIEW, admin, user
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"

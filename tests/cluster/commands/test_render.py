@@ -3,11 +3,11 @@
 import json
 
 from lab import commands
-from lab.api import ARGO_SECRETS, ECR_SECRETS, Json, Resource
+from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, ECR_SECRETS, Json, Resource
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.cluster.test_cluster_secrets import CLUSTER_SECRETS, many
+from tests.cluster.test_cluster_secrets import many
 
 TOKEN_TIMES = (
     reading.ISSUED_AT,

@@ -45,6 +45,9 @@ _CHOICES: Final = {
     "secret_format": (DOCKER, CONFIG_JSON, BASIC_AUTH),
 }
 
+# One object: each empty set would be another, of 200 bytes.
+_NO_FIELDS: Final = frozenset[str]()
+
 T = TypeVar("T")
 
 
@@ -98,7 +101,8 @@ def parse_fields(key: ResourceKey, uid: str, spec: Spec, login: Login, findings:
         argo=_parse_argo(spec, findings) if isinstance(spec, ArgoHelmRepoSecretSpec) else None,
         namespaces=_parse_namespaces(spec, findings) if isinstance(spec, ClusterSecretSpec) else None,
         links=None if keeps_links else judge("link_service_accounts", lambda: parse_links(links or ()), None),
-        invalid_fields=frozenset(findings.invalid_fields),  # last, since the others add to it
+        # Last, since the others add to it.
+        invalid_fields=frozenset(findings.invalid_fields) if findings.invalid_fields else _NO_FIELDS,
     )
 
 

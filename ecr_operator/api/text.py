@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 LONGEST_DURATION: Final = 64  # characters
@@ -128,7 +129,12 @@ def parse_time(text: object) -> datetime | None:
 
 
 def format_time(time: datetime) -> str:
-    """UTC, RFC 3339, with seconds."""
+    """UTC, RFC 3339, with seconds; mostly the same object for the same second."""
+    return _format_second(time.replace(microsecond=0))
+
+
+@lru_cache(maxsize=256)
+def _format_second(time: datetime) -> str:
     return f"{time.astimezone(UTC).isoformat()[:19]}Z"
 
 

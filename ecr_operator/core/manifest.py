@@ -37,6 +37,8 @@ DOCKER_KEY: Final = ".dockerconfigjson"
 ARGO_TYPE: Final = "Opaque"
 TYPES: Final = {DOCKER: DOCKER_TYPE, CONFIG_JSON: "Opaque", BASIC_AUTH: "kubernetes.io/basic-auth"}
 ARGO_LABEL: Final = "argocd.argoproj.io/secret-type"
+# In `owned_fields`, for `owner_field` of the controller: so the paths of thousands of Secrets are equal.
+CONTROLLER_FIELD: Final = "f:metadata/f:ownerReferences/k:{controller}"
 
 
 def generated_secret(
@@ -149,16 +151,20 @@ def fingerprint(desired: Desired) -> str:
 def owned_fields(desired: Desired) -> frozenset[str]:
     """The fields that must be ours in managedFields for the Secret to be as we applied it.
 
-    The same paths as `secret_view.applied_fields` makes of a managedFields entry.
+    The same paths as in `secret_view.AppliedEntry`.
     """
     # Not the request for a fresh token: an unmet one does not make the Secret unfit.
     annotations = _annotations(desired).keys() - {REFRESH_REQUESTED}
-    controller = () if desired.orphan else (f'f:metadata/f:ownerReferences/k:{{"uid":"{desired.uid}"}}',)
     return login_fields(desired).union(
-        controller,
+        () if desired.orphan else (CONTROLLER_FIELD,),
         (f"f:metadata/f:annotations/f:{key}" for key in annotations),
         (f"f:metadata/f:labels/f:{key}" for key in _labels(desired)),
     )
+
+
+def owner_field(uid: str) -> str:
+    """The path of the ownerReference to an object."""
+    return f'f:metadata/f:ownerReferences/k:{{"uid":"{uid}"}}'
 
 
 def login_fields(desired: Desired) -> frozenset[str]:

@@ -6,6 +6,7 @@ whatever others write. Leaves out: what a resource may do with a Secret that is 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from ecr_operator.api.text import (
     text_in,
 )
 from ecr_operator.core.manifest import (
+    CONTROLLER_FIELD,
     FINGERPRINT,
     KEY_HASH,
     MANAGED_BY,
@@ -29,6 +31,7 @@ from ecr_operator.core.manifest import (
     OWNER,
     OWNER_UID,
     TOKENS,
+    owner_field,
     token_times,
 )
 
@@ -51,6 +54,9 @@ _MOST_FIELDS: Final = 500
 _DEEPEST_FIELD: Final = 8
 _LONGEST_FIELD: Final = 512
 _LONGEST_FIELDS: Final = 128 * 1024
+# Sets of fields that Secrets share: one for each form of spec, none of a size that only others write.
+_MOST_SHARED: Final = 64
+_LARGEST_SHARED: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,7 @@ class AppliedEntry:
     Attributes:
         time: of the last apply that changed something. An apply by somebody else under our manager's name
             shows only here.
-        fields: paths, as `manifest.owned_fields` writes them.
+        fields: paths, with `manifest.CONTROLLER_FIELD` for that of the controller's ownerReference.
     """
 
     time: str
@@ -141,7 +147,8 @@ class SecretView:
 def view_secret(metadata: Mapping[str, Any]) -> SecretView:
     """Make a view of a Secret's `metadata`, of which only namespace, name, uid and version are trusted."""
     annotations = mapping_in(metadata, "annotations")
-    entry = _our_entry(mappings_in(metadata, "managedFields"))
+    controller = _controller(mappings_in(metadata, "ownerReferences"))
+    entry = _our_entry(mappings_in(metadata, "managedFields"), controller)
     label = mapping_in(metadata, "labels").get(MANAGED_BY)
     managed = entry is not None and (label == MANAGER or (label is not None and _LABEL in entry.fields))
     return SecretView(
@@ -149,8 +156,7 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner=_controller(mappings_in(metadata, "ownerReferences"))
-        or (_annotated(annotations) if managed else None),
+        owner=controller or (_annotated(annotations) if managed else None),
         labelled=label == MANAGER,
         managed=managed,
         entry=entry,
@@ -164,15 +170,16 @@ def view_secret(metadata: Mapping[str, Any]) -> SecretView:
     )
 
 
-def applied_fields(fields: Mapping[str, Any]) -> frozenset[str] | None:
-    """The leaves of a managedFields entry as paths; None for more than we ever apply."""
+def applied_fields(fields: Mapping[str, Any], controller: Owner | None = None) -> frozenset[str] | None:
+    """The leaves of a managedFields entry as in `AppliedEntry`; None for more than we ever apply."""
     found: set[str] = set()
+    reference = owner_field(controller.uid) if controller else None
     left = _LONGEST_FIELDS
     for path in _leaves("", fields, 1):
         left -= len(path)
         if len(found) >= _MOST_FIELDS or left < 0 or path == _BEYOND:
             return None
-        found.add(intern_text(path))
+        found.add(CONTROLLER_FIELD if path == reference else intern_text(path))
     return frozenset(found)
 
 
@@ -196,11 +203,19 @@ def _is_ours(entry: Mapping[str, Any]) -> bool:
     return entry.get("manager") == MANAGER and entry.get("operation") == "Apply"
 
 
-def _our_entry(managed: Iterable[Mapping[str, Any]]) -> AppliedEntry | None:
+def _our_entry(managed: Iterable[Mapping[str, Any]], controller: Owner | None) -> AppliedEntry | None:
     ours = next(filter(_is_ours, managed), None)
-    if ours is None or (fields := applied_fields(mapping_in(ours, "fieldsV1"))) is None:
+    if ours is None or (fields := applied_fields(mapping_in(ours, "fieldsV1"), controller)) is None:
         return None
+    if len(fields) <= _LARGEST_SHARED:
+        fields = _shared(fields)
     return AppliedEntry(time=text_in(ours, "time", _LONGEST_TIME) or "", fields=fields)
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _shared(fields: frozenset[str]) -> frozenset[str]:
+    """The same object for equal sets: one has as many bytes as the rest of a view."""
+    return fields
 
 
 def _other_writers(managed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class ResourceState:
     logged: bool = False
     failing: Reason | None = None
     gathering_since: float | None = None
-    part_status: Mapping[str, Any] = field(default_factory=dict)
+    part_status: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> ResourceKey:

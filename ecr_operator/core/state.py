@@ -46,9 +46,9 @@ class ResourceState:
         answered_request: the request for a fresh token that has shortened a backoff: each does so once.
         rotation_due: when changed keys make its token due, UTC.
         due: its deadline has passed, and no pass has settled it since.
-        failures: errors of Kubernetes in a row, all permanent or all transient.
-        failures_permanent: which of the two.
-        not_before: no pass before, as the server requested.
+        failures: passes in a row with a transient error of Kubernetes.
+        refusals: those with a permanent one.
+        not_before: no pass of this spec before, as the server requested.
         fetch_began: when the call to AWS began that it waits for.
         refused_status: the spec whose status can't be written, which was reported once.
         logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
@@ -72,7 +72,7 @@ class ResourceState:
     rotation_due: datetime | None = None
     due: bool = False
     failures: int = 0
-    failures_permanent: bool = False
+    refusals: int = 0
     not_before: float = 0.0
     fetch_began: float | None = None
     refused_status: SpecVersion | None = None

@@ -154,13 +154,13 @@ class Workers:
             result = self._links.report_links(resource, result)
             self._requeue(state, result, began)
         self._count(state, result)
+        errors = [result.error] if result.error else []
         try:
             await self._report(state, resource, result, waited=waited, began=began)
         except OperatorError as error:
             self._status_refused(state, resource, result, error)
-            return
-        if result.error is None:
-            state.failures = 0
+            errors.append(error)
+        self._retry(state, *errors, expires_at=result.expires_at)
 
     async def _whole(self, state: ResourceState) -> Resource | None:
         """The resource, read if the cache keeps a part of its spec only; None if it has changed meanwhile."""
@@ -195,22 +195,25 @@ class Workers:
             self._queue.schedule_at(state.key, at)
         if result.requeue_after is not None:
             self._queue.schedule_in(state.key, result.requeue_after)
-        elif result.error is not None:
-            self._retry(state, result.error, result.expires_at)
 
-    def _retry(self, state: ResourceState, error: OperatorError, expires_at: datetime | None = None) -> None:
+    def _retry(
+        self, state: ResourceState, *errors: OperatorError, expires_at: datetime | None = None
+    ) -> None:
+        """Note the errors of Kubernetes in one pass, and schedule another for each; none ends the backoff."""
         if state.removed:
             return
-        permanent = isinstance(error, PermanentError)
+        refusals = sum(isinstance(error, PermanentError) for error in errors)
         # The length of an outage does not predict that of a refusal, nor the other way round.
-        state.failures = state.failures + 1 if state.failures_permanent is permanent else 1
-        state.failures_permanent = permanent
-        if error.retry_after:
-            state.not_before = self._clock.monotonic() + error.retry_after
-        delay = kubernetes_retry_delay(error, state.failures, self._rng)
-        if expires_at is not None and not error.retry_after:
-            delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
-        self._queue.schedule_in(state.key, delay)
+        state.refusals = state.refusals + 1 if refusals else 0
+        state.failures = state.failures + 1 if len(errors) > refusals else 0
+        for error in errors:
+            in_a_row = state.refusals if isinstance(error, PermanentError) else state.failures
+            delay = kubernetes_retry_delay(error, in_a_row, self._rng)
+            if error.retry_after:
+                state.not_before = self._clock.monotonic() + error.retry_after
+            elif expires_at is not None:
+                delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
+            self._queue.schedule_in(state.key, delay)
 
     def _count(self, state: ResourceState, result: Result) -> None:
         """Count a pass in the metrics; that there was nothing to do is not counted."""
@@ -288,7 +291,6 @@ class Workers:
             log.warning("status can't be written", error=error.message, **_log_fields(resource.key))
             if result.outcome:
                 self._announce(state, resource, result.outcome, self._clock.monotonic())
-        self._retry(state, error)
 
     def _announce(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
         if resource.key.is_part:

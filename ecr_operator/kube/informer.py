@@ -12,8 +12,8 @@ Guarantees:
 import asyncio
 import random
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
@@ -172,7 +172,6 @@ class Informer:
         version = page["metadata"]["resourceVersion"]
         self._replace(found)
         self._version = version
-        self._report_recovery()
 
     async def _page(self, token: str, size: PageSize) -> Mapping[str, Any]:
         """One page, asked for again with fewer objects while it is too large."""
@@ -212,7 +211,7 @@ class Informer:
         watch = self._client.stream(
             self._path, query=self._watch_query(), accept=self._accepts[1], silence=_SILENCE
         )
-        async with watch as events, aclosing(events):
+        async with watch as events, aclosing(events), self._recovering():
             async for event in events:
                 self._process(event)
                 self._heartbeat.beat(_SILENCE)
@@ -230,6 +229,21 @@ class Informer:
             raise ApiError(0, "SilentWatch", "the watch ended in silence")
         self._failures = 0
         await self._clock.sleep(max(_MIN_ROUND - lasted, 0.0))
+
+    @asynccontextmanager
+    async def _recovering(self) -> AsyncIterator[None]:
+        """Report that a failure is over once a watch has lasted for a moment, though nothing happens."""
+
+        async def report() -> None:
+            await self._clock.sleep(_MIN_ROUND)
+            self._report_recovery()
+
+        reporting = asyncio.create_task(report()) if self._reported else None
+        try:
+            yield
+        finally:
+            if reporting:
+                reporting.cancel()
 
     def _watch_query(self) -> list[tuple[str, str]]:
         seconds = _MIN_WATCH + secrets.randbelow(_MAX_WATCH - _MIN_WATCH)

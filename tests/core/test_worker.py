@@ -420,6 +420,24 @@ async def test_a_long_outage_does_not_lengthen_the_pause_after_a_refusal(world: 
     assert world.condition(of) == GOOD
 
 
+async def test_a_refusal_beside_an_outage_of_the_status_does_not_end_the_backoff(world: World) -> None:
+    world.secrets.failures = [DENIED] * 1000
+    world.resources.refusing = DOWN
+    world.see()
+    await world.clock.advance(60)
+    assert world.resources.attempts < 30
+
+
+async def test_a_corrected_spec_does_not_wait_for_what_a_refusal_asked(world: World) -> None:
+    world.secrets.failures = [PermanentError(Reason.KUBERNETES_REFUSED, "No.", retry_after=30)]
+    of = world.see()
+    await world.clock.advance(1)
+    assert not world.secrets.metadata
+    world.see(generation=2, frequency="5h")
+    await world.clock.advance(1)
+    assert world.condition(of) == GOOD
+
+
 async def test_the_long_parts_of_a_large_spec_are_read_for_each_pass_and_not_kept(world: World) -> None:
     fields: dict[str, Any] = {"secret_annotations": {f"note-{number}": "x" * 1000 for number in range(20)}}
     of = world.see(**fields)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Final
@@ -10,12 +10,11 @@ from typing import Final
 import structlog
 
 from ecr_operator import __version__, shutdown
-from ecr_operator.api.errors import PermanentError
-from ecr_operator.api.identity import OPERATOR, Identity
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.cluster_secrets import ClusterSecrets
+from ecr_operator.core.cluster_secrets import GATHERING, ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
@@ -23,13 +22,14 @@ from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.ports import SystemClock, WakefulClock
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
+from ecr_operator.core.report import Reporter
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.snapshot import failing, measure_loop_lag, snapshot
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
-from ecr_operator.core.worker import GATHERING, Workers
+from ecr_operator.core.worker import Workers
 from ecr_operator.election.elector import Elector, LeaderElection, NoElection
 from ecr_operator.kube import connection
 from ecr_operator.kube.client import KubeClient
@@ -40,6 +40,7 @@ from ecr_operator.kube.resources import KubeResources
 from ecr_operator.kube.secrets import KubeSecrets
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.links.reconcile import LinkReconciler
+from ecr_operator.own_credentials import OwnCredentials
 from ecr_operator.settings import Settings
 from ecr_operator.telemetry.metrics import Metrics, Snapshot
 from ecr_operator.telemetry.probes import Probes
@@ -47,7 +48,6 @@ from ecr_operator.telemetry.server import Endpoints
 from ecr_operator.watches import Watches
 
 _WORKERS: Final = 16
-_CREDENTIALS_CHECK: Final = 2.0
 _DEFAULT_NAMESPACE: Final = "default"
 
 log = structlog.get_logger(__name__)
@@ -127,7 +127,6 @@ class Operator:
 
     Attributes:
         leading: whether this replica may write now.
-        when_stopping: called when the stop begins, before anything else is done.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
@@ -143,7 +142,7 @@ class Operator:
         self._client = client
         self._issuer = issuer
         self.leading = leading
-        self.when_stopping: list[Callable[[], None]] = [probes.stopping]
+        self._probes = probes
         self._metrics = metrics
         self._clock = SystemClock()
         self._queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
@@ -199,27 +198,34 @@ class Operator:
             included=IncludedLogins(secrets, self._named, self._clock),
             clock=self._clock,
         )
+        reporter = Reporter(
+            cache=self._cache,
+            statuses=self._statuses,
+            events=self._events,
+            metrics=self._metrics,
+            enqueue=self._enqueue,
+            clock=self._clock,
+        )
         return Workers(
             queue=self._queue,
             cache=self._cache,
             reconciler=reconciler,
             clusters=self._clusters,
             links=self._links,
-            statuses=self._statuses,
+            reporter=reporter,
             resources=self._statuses,
-            events=self._events,
-            metrics=self._metrics,
             clock=self._clock,
         )
 
     async def run(self) -> None:
         """Watch, and work while leading, until cancelled."""
-        await self._log_identity()
+        own = OwnCredentials(self._issuer, self._rotation, self.tokens, self._clock)
+        await own.log_origin()
         # Before the first pass, which compares these keys with those of each Secret.
-        await self._read_own_keys()
+        await own.read_keys()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._warm(), name="warm")
-            group.create_task(self._watch_credentials(), name="credentials")
+            group.create_task(own.warm(), name="warm")
+            group.create_task(own.watch(), name="credentials")
             group.create_task(self._warn_of_missing_namespaces(), name="namespaces")
             group.create_task(self.leading.run(self._work), name="leading")
             group.create_task(measure_loop_lag(self._clock, self._metrics.loop_lagged), name="loop lag")
@@ -231,8 +237,7 @@ class Operator:
 
     async def drain(self, limit: float) -> None:
         """Take no more work, and let what is in hand be finished for that many seconds."""
-        for call in self.when_stopping:
-            call()
+        self._probes.stopping()
         self._queue.close()
         self._links.close()
         with suppress(TimeoutError):
@@ -253,39 +258,6 @@ class Operator:
         finally:
             self.tokens.end_term()
 
-    async def _watch_credentials(self) -> None:
-        """Drop tokens and failures when the operator's credentials change."""
-        changes = self._credential_changes(0)
-        while True:
-            await self._clock.sleep(_CREDENTIALS_CHECK)
-            latest = self._credential_changes(changes)
-            if latest != changes:
-                changes = latest
-                log.info("the AWS credential files have changed")
-                self.tokens.drop_operator()
-                if count := await self._read_own_keys():
-                    log.info(
-                        "the operator's AWS keys have changed; tokens are renewed with the new ones",
-                        resources=count,
-                    )
-
-    async def _read_own_keys(self) -> int:
-        """Read the operator's long-lived keys; returns how many resources they make due."""
-        try:
-            return self._rotation.operator_keys(await self._issuer.long_lived(OPERATOR))
-        except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
-            log.debug("the operator's AWS keys can't be read", error=type(error).__name__)
-            return 0
-
-    async def _log_identity(self) -> None:
-        """Log where the operator's AWS credentials come from, without fetching them."""
-        try:
-            log.info("AWS credentials are configured", origin=await self._issuer.origin())
-        except PermanentError as error:
-            log.warning("no AWS credentials are configured", error=error.message)
-        except Exception as error:  # noqa: BLE001 - the same
-            log.warning("AWS credentials can't be inspected", error=type(error).__name__)
-
     async def _warn_of_missing_namespaces(self) -> None:
         """Warn of names in WATCH_NAMESPACE that don't exist: nothing else would show a typing error."""
         for name in await self._tenants.missing_namespaces(filter(None, self._settings.namespaces)):
@@ -293,19 +265,6 @@ class Operator:
                 "WATCH_NAMESPACE names a namespace that does not exist; it is served once it is created",
                 namespace=name,
             )
-
-    async def _warm(self) -> None:
-        try:
-            await self._issuer.warm()
-        except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
-            log.debug("can't warm up the AWS client", error=type(error).__name__)
-
-    def _credential_changes(self, known: int) -> int:
-        try:
-            return self._issuer.changes()
-        except Exception as error:  # noqa: BLE001 - a file in no state to be read may not end the operator
-            log.debug("credential files can't be read", error=type(error).__name__)
-            return known
 
     def regions(self) -> list[str]:
         """The regions of the resources, those of the oldest first."""

@@ -29,7 +29,8 @@ from ecr_operator.core.state import ResourceState, Result, spec_version
 
 # How long parts are placed before other tasks run.
 _TIME_SLICE: Final = 0.005
-_GATHER_AGAIN: Final = 0.3
+# Seconds in which changes of parts are gathered for an outcome of the whole.
+GATHERING: Final = 0.3
 # After a start, how long the status that there is stands while parts have their first pass.
 _LONGEST_START: Final = 10.0
 
@@ -137,7 +138,7 @@ class ClusterSecrets:
             return Result(outcome=None)
         states = [found for each in self._parts[key].values() if (found := self._cache.get(each))]
         if key in self._unplaced or self._is_starting(state, states, now):
-            return Result(outcome=None, requeue_after=_GATHER_AGAIN)
+            return Result(outcome=None, requeue_after=GATHERING)
         state.reconciled = spec_version(resource)
         parts = sorted(self._views(resource, states), key=lambda part: part.namespace)
         return gather(resource, self._selections.get(key), parts, self._clock.now())

@@ -2,7 +2,7 @@
 
 Guarantees: they come up within two minutes, spread, and stay due until a token of the new keys is in their
 Secret; what the keys were when a token was fetched is read from its Secret, so a restart finds it too.
-Leaves out: when keys are read (named_objects and app), and the call (tokens, which limits its rate).
+Leaves out: when keys are read (named_objects, own_credentials), and the call (tokens, which limits its rate).
 """
 
 from collections.abc import Callable, Collection

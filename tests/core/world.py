@@ -19,13 +19,14 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
-from ecr_operator.core.cluster_secrets import ClusterSecrets
+from ecr_operator.core.cluster_secrets import GATHERING, ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.logins import Logins
 from ecr_operator.core.named_objects import NamedObjects
 from ecr_operator.core.ownership import Ownership
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
+from ecr_operator.core.report import Reporter
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.secret_view import view_secret
 from ecr_operator.core.secret_writer import SecretWriter
@@ -34,7 +35,7 @@ from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.tokens import TokenCache
-from ecr_operator.core.worker import GATHERING, Workers
+from ecr_operator.core.worker import Workers
 from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import (
@@ -129,14 +130,20 @@ class World:
             included=IncludedLogins(self.secrets, self.named, self.clock),
             **shared,
         )
+        reporter = Reporter(
+            cache=self.cache,
+            statuses=self.resources,
+            events=self.events,
+            metrics=self.metrics,
+            enqueue=self._enqueue_one,
+            clock=self.clock,
+        )
         self.workers = Workers(
             queue=self.queue,
             reconciler=self.reconciler,
             clusters=self.clusters,
             links=self.links,
-            statuses=self.resources,
-            events=self.events,
-            metrics=self.metrics,
+            reporter=reporter,
             rng=rng,
             **shared,
         )

@@ -294,8 +294,8 @@ class Operator:
     def _expires_at(self, key: ResourceKey) -> datetime | None:
         """When the token in a resource's Secret expires."""
         resource = self._cache.resource(key)
-        view = self._cache.own_secret(resource) if resource else None
-        return view.times.expires_at if view and view.times else None
+        times = self._cache.own_times(resource) if resource else None
+        return times.expires_at if times else None
 
     def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.names import LinkSpec
 from ecr_operator.api.namespaces import NamespaceSelection
 from ecr_operator.api.outcome import Reason, ResourceKey
@@ -167,6 +168,18 @@ class Resource:
     refresh_requested: str | None = None
     left_out: str = ""
     deleting: bool = False
+
+    @property
+    def identity(self) -> Identity | None:
+        """The AWS identity that it asks for; None where its spec names none that is valid."""
+        return self.desired.logins[0].source.identity if self.desired else None
+
+    @property
+    def claimed_secret(self) -> tuple[str, str] | None:
+        """Namespace and name; None in deletion, and where a ClusterSecret no longer serves the namespace."""
+        if self.desired is None or self.deleting or self.desired.withdrawn:
+            return None
+        return self.key.namespace, self.desired.secret_name
 
     @property
     def argo_login(self) -> tuple[str, ...] | None:

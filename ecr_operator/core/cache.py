@@ -12,9 +12,8 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.identity import Identity
 from ecr_operator.api.kinds import CLUSTER
-from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.outcome import ResourceKey, TokenTimes
 from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refresh, status_of
 from ecr_operator.core.indexes import (
     AccountName,
@@ -109,7 +108,7 @@ class Cache:
         return [
             key
             for key, state in self._states.items()
-            if (identity := identity_of(state.resource)) and identity.source == "operator"
+            if (identity := state.resource.identity) and identity.source == "operator"
         ]
 
     def owned_by(self, uid: str, namespace: str) -> list[SecretView]:
@@ -121,10 +120,15 @@ class Cache:
 
     def own_secret(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret: the one that it names, or else one that it had before."""
-        named = self._secrets.get(_desired_name(resource))
+        named = self._secrets.get(resource.claimed_secret)
         if named and named.is_owned_by(resource.uid):
             return named
         return next(iter(self.owned_by(resource.uid, resource.key.namespace)), None)
+
+    def own_times(self, resource: Resource) -> TokenTimes | None:
+        """The times of the token in the resource's own Secret."""
+        view = self.own_secret(resource)
+        return view.times if view else None
 
     def twin(self, resource: Resource) -> ResourceKey | None:
         """Another resource of the namespace with the same URL, scope and project for Argo CD."""
@@ -142,7 +146,7 @@ class Cache:
 
     def is_contender(self, resource: Resource) -> bool:
         """Whether the resource is among the oldest that name its Secret."""
-        return resource.key in self._claimants.contenders(_desired_name(resource) or ("", ""))
+        return resource.key in self._claimants.contenders(resource.claimed_secret or ("", ""))
 
     def is_over_limit(self, key: ResourceKey) -> bool:
         """Whether a resource is known by name only, because its namespace has too many."""
@@ -258,7 +262,7 @@ class Cache:
             self._index(resource)
             self._note_identity(state, known, resource)
             self._drop(state)
-        if (released := _desired_name(known)) and released != _desired_name(resource):
+        if (released := known.claimed_secret) and released != resource.claimed_secret:
             self._enqueue_contenders(released)
 
     def _drop(self, state: ResourceState) -> None:
@@ -272,7 +276,7 @@ class Cache:
 
     def _note_identity(self, state: ResourceState, before: Resource | None, now: Resource | None) -> None:
         self._note_included(state.key, _included_by(before), _included_by(now))
-        old, new = identity_of(before), identity_of(now)
+        old, new = before and before.identity, now and now.identity
         if old == new:
             return
         if new:
@@ -289,7 +293,7 @@ class Cache:
 
     def _index(self, resource: Resource) -> None:
         self.links.add(resource)
-        if desired := _desired_name(resource):
+        if desired := resource.claimed_secret:
             self._claimants.add(desired, resource)
         if argo := resource.argo_login:
             self._twins.add(argo, resource)
@@ -297,7 +301,7 @@ class Cache:
 
     def _unindex(self, resource: Resource) -> None:
         self.links.remove(resource)
-        if desired := _desired_name(resource):
+        if desired := resource.claimed_secret:
             self._claimants.remove(desired, resource)
         if argo := resource.argo_login:
             self._twins.remove(argo, resource)
@@ -321,18 +325,6 @@ def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
     """The key of an object as the API server sends it."""
     metadata = raw["metadata"]
     return ResourceKey(kind=kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
-
-
-def _desired_name(resource: Resource) -> SecretName | None:
-    """The Secret that a resource claims; none in deletion, or where it no longer serves the namespace."""
-    if resource.desired is None or resource.deleting or resource.desired.withdrawn:
-        return None
-    return resource.key.namespace, resource.desired.secret_name
-
-
-def identity_of(resource: Resource | None) -> Identity | None:
-    """The AWS identity that a resource asks for; None where its spec names none that is valid."""
-    return resource.desired.logins[0].source.identity if resource and resource.desired else None
 
 
 def _included_by(resource: Resource | None) -> AbstractSet[str]:

@@ -17,6 +17,7 @@ from ecr_operator.core.manifest import earliest, has_all_tokens
 from ecr_operator.core.schedule import (
     REPAIR_LIMIT,
     Repairs,
+    expiry_if_alive,
     is_alive,
     minimum_interval,
     refresh_deadline,
@@ -87,10 +88,6 @@ class Facts:
         """When a token of these times is to be replaced."""
         return refresh_deadline(times, self.desired.frequency, self.desired.uid)
 
-    def expiry_if_alive(self, times: TokenTimes | None) -> datetime | None:
-        """When a token expires; None if it has expired or there is none."""
-        return times.expires_at if times and is_alive(times, self.now) else None
-
     def settled(self, times: TokenTimes, reason: Reason) -> Result:
         """The result of a Secret that is as it should be."""
         outcome = outcomes.settled(self.resource, self.desired, times, reason)
@@ -144,7 +141,7 @@ def contested(facts: Facts) -> Result | None:
     if not wait:
         return None
     outcome = outcomes.contested(facts.desired, facts.present, times)
-    return Result(outcome=outcome, requeue_after=wait, expires_at=facts.expiry_if_alive(times))
+    return Result(outcome=outcome, requeue_after=wait, expires_at=expiry_if_alive(times, facts.now))
 
 
 def must_check_resource(facts: Facts) -> bool:
@@ -218,7 +215,7 @@ def without_token(facts: Facts, gathered: GatheredTokens) -> Result:
     present = facts.present
     held = present.times if present and has_first_login(present, facts.desired) else None
     times = facts.up_to_date_times or held
-    expires_at = facts.expiry_if_alive(times)
+    expires_at = expiry_if_alive(times, facts.now)
     if gathered.pending:
         outcome = None if expires_at else outcomes.pending(times)
         return Result(outcome=outcome, pending=True, expires_at=expires_at)
@@ -238,5 +235,5 @@ def partly_refreshed(facts: Facts, gathered: GatheredTokens) -> Result:
     return Result(
         outcome=outcomes.partly_refreshed(errors, times),
         requeue_after=min(max(gathered.retry_at - facts.monotonic, 0.0), until_due),
-        expires_at=facts.expiry_if_alive(times),
+        expires_at=expiry_if_alive(times, facts.now),
     )

@@ -40,19 +40,19 @@ from ecr_operator.core.kept_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins, held_tokens
 from ecr_operator.core.manifest import earliest, generated_data
-from ecr_operator.core.ownership import Ownership
+from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.rotation import Rotation
-from ecr_operator.core.schedule import REPAIR_LIMIT, is_alive
+from ecr_operator.core.schedule import CONFLICT_RECHECK, REPAIR_LIMIT, expiry_if_alive
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import reported_ready
 from ecr_operator.core.tenancy_guard import TenancyGuard
 from ecr_operator.core.token_state import GatheredTokens
+from ecr_operator.core.withdrawal import Withdrawal
 
 _MOST_CLAIMS = 4
-_CONFLICT_RECHECK = 30.0
 
 
 class Reconciler:
@@ -92,6 +92,7 @@ class Reconciler:
         self._writer = writer
         self._ownership = ownership
         self._guard = guard
+        self._withdrawal = Withdrawal(cache, writer)
         self._rotation = rotation
         self._included = included
         self._clock = clock
@@ -116,7 +117,7 @@ class Reconciler:
         try:
             result = await self._attempt(state, resource, desired, due=due)
         except OperatorError as error:
-            result = self._failed(error, self._own_times(resource))
+            result = self._failed(error, self._cache.own_times(resource))
         finally:
             state.reconciled = spec_version(resource)
             if state.removed:
@@ -163,12 +164,12 @@ class Reconciler:
         """The outcome where the spec alone decides it; else of the Secret, if it may be written."""
         if desired is None:
             outcome = outcomes.invalid(resource, None)
-            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
+            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._cache.own_times(resource)))
         if desired.suspended:
             outcome = outcomes.suspended(resource, None)
-            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._own_times(resource)))
-        if desired.withdrawn and not self._is_to_be_released(desired):
-            return await self._withdraw(desired)
+            return Result(outcome=outcome, expires_at=self._expiry_if_alive(self._cache.own_times(resource)))
+        if desired.withdrawn and not self._withdrawal.is_to_be_released(desired):
+            return await self._withdrawal.withdraw(desired)
         if state.reconciled not in (None, spec_version(resource)):
             state.repairs, state.applied = (), None
         if refusal := self._guard.refuse_prefix(desired):
@@ -179,33 +180,12 @@ class Reconciler:
             result = await self._claim_and_settle(state, resource, desired, due=due)
         except ForeignSecretError as error:
             # Of many resources that name one Secret the oldest two look again; the others when it changes.
-            again = _CONFLICT_RECHECK if self._cache.is_contender(resource) else None
+            again = CONFLICT_RECHECK if self._cache.is_contender(resource) else None
             return Result(outcome=outcomes.failed(error, None), requeue_after=again)
         if desired.withdrawn:
             return replace(result, outcome=None, requeue_after=result.requeue_after or 0.0)
         view = self._named_secret(desired)
         return overwritten_label.report(state, desired, view, result, self._clock.monotonic())
-
-    async def _withdraw(self, desired: Desired) -> Result:
-        """Delete the Secret in a namespace that is no longer served; then nothing of it is remembered."""
-        if not self._is_withdrawn(desired):
-            return Result(outcome=None, requeue_after=0.0)  # it is served again meanwhile
-        if not desired.orphan and await self._writer.delete_all(desired):
-            return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)  # the watch shows it sooner
-        if self._is_withdrawn(desired):
-            self._cache.remove_resource(desired.key)
-        return Result(outcome=None)
-
-    def _is_withdrawn(self, desired: Desired) -> bool:
-        """Whether the resource is still as this pass has seen it, after it has waited."""
-        now = self._cache.resource(desired.key)
-        return bool(now and now.uid == desired.uid and now.desired and now.desired.withdrawn)
-
-    def _is_to_be_released(self, desired: Desired) -> bool:
-        """Whether the Secret stays where it is no longer served, and would still go with its owner."""
-        view = self._named_secret(desired)
-        owner = view.owner if view else None
-        return desired.orphan and bool(owner and owner.uid == desired.uid and owner.controller)
 
     async def _claim_and_settle(
         self, state: ResourceState, resource: Resource, desired: Desired, *, due: bool
@@ -215,7 +195,7 @@ class Reconciler:
             claim = await self._ownership.claim(state, desired)
             try:
                 if claim.legacy_token:
-                    return await self._adopt_legacy(state, resource, desired, claim.legacy_token, claim.view)
+                    return await self._adopt_legacy(state, resource, desired, claim.legacy_token, claim)
                 return await self._settle(state, self._gather(state, resource, desired, claim.view, due=due))
             except StaleObjectError:
                 state.reread_secret = desired.secret_name
@@ -225,19 +205,14 @@ class Reconciler:
         )
 
     async def _adopt_legacy(
-        self,
-        state: ResourceState,
-        resource: Resource,
-        desired: Desired,
-        token: RegistryToken,
-        view: SecretView | None,
+        self, state: ResourceState, resource: Resource, desired: Desired, token: RegistryToken, claim: Claim
     ) -> Result:
         """Adopt what v0.6.0 wrote, with its token, so that an upgrade makes no call to AWS."""
         without_request = replace(desired, refresh_requested=None)
-        await self._writer.apply(state, without_request, {desired.target: token}, view)
+        await self._writer.apply(state, without_request, {desired.target: token}, claim.view)
         if len(desired.logins) > 1 or desired.includes:
             return Result(outcome=None, requeue_after=0.0)  # v0.6.0 wrote one login: next the others
-        facts = self._gather(state, resource, desired, view, due=False)
+        facts = self._gather(state, resource, desired, claim.view, due=False)
         result = replace(facts.settled(token.times, Reason.ADOPTED), refreshed=True)
         # A request for a fresh token is still open: answered next, within the rate bound.
         return replace(result, refresh_at=None, requeue_after=0.0) if desired.refresh_requested else result
@@ -288,7 +263,7 @@ class Reconciler:
             return result
         if must_check_resource(facts) and not await self._resources.is_active(desired.key, desired.uid):
             # The watch of resources may lag behind that of Secrets, which the garbage collector changes.
-            return Result(outcome=None, requeue_after=_CONFLICT_RECHECK)
+            return Result(outcome=None, requeue_after=CONFLICT_RECHECK)
         await self._guard.check(desired)
         found = await self._logins.gather(state, desired, facts.intact, partial(accepts, facts))
         gathered = without_expired(facts, found)
@@ -340,7 +315,7 @@ class Reconciler:
     def _secret_unreadable(self, resource: Resource, error: OperatorError) -> Result:
         """The result where the Secret can't be read: what the status last reported stands."""
         status = resource.status
-        result = self._failed(error, self._own_times(resource))
+        result = self._failed(error, self._cache.own_times(resource))
         is_known = status.get("observedGeneration", resource.generation) == resource.generation
         until = parse_time(status.get("expirationTime"))
         unsure = not is_known or self._cache.own_secret(resource) is None
@@ -371,10 +346,5 @@ class Reconciler:
     def _named_secret(self, desired: Desired) -> SecretView | None:
         return self._cache.secret(desired.key.namespace, desired.secret_name)
 
-    def _own_times(self, resource: Resource) -> TokenTimes | None:
-        view = self._cache.own_secret(resource)
-        return view.times if view else None
-
     def _expiry_if_alive(self, times: TokenTimes | None) -> datetime | None:
-        """When a token expires; None if it has expired or there is none."""
-        return times.expires_at if times and is_alive(times, self._clock.now()) else None
+        return expiry_if_alive(times, self._clock.now())

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.core.cache import Cache, identity_of
+from ecr_operator.core.cache import Cache
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import rotation_deadline
 from ecr_operator.core.state import ResourceState
@@ -59,7 +59,7 @@ class Rotation:
 
     def compare(self, state: ResourceState) -> None:
         """Compare the keys now with those that its Secret names: nothing else has since the start."""
-        if (identity := identity_of(state.resource)) is None:
+        if (identity := state.resource.identity) is None:
             return
         now = self._operator if identity.source == "operator" else self._named_keys(identity)
         if now is not None:

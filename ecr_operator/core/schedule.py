@@ -20,6 +20,8 @@ _LONGEST_SPREAD = timedelta(minutes=2)
 # Of the two minutes within which changed keys are tried: the rest is for noticing them, and for the calls.
 _LONGEST_ROTATION = timedelta(seconds=100)
 
+# Where a watch shows a change, and this is for what it does not show.
+CONFLICT_RECHECK: Final = 30.0
 FASTEST_RETRY = 1.0
 _TRANSIENT = (1.0, 60.0)
 # Somebody waits: an outage that outlasts a token should not outlast itself by much.
@@ -119,6 +121,11 @@ def rotation_deadline(times: TokenTimes, now: datetime, seed: str) -> datetime:
 def is_alive(times: TokenTimes, now: datetime) -> bool:
     """Whether the token is still valid."""
     return now < times.expires_at
+
+
+def expiry_if_alive(times: TokenTimes | None, now: datetime) -> datetime | None:
+    """When a token expires; None if it has expired or there is none."""
+    return times.expires_at if times and is_alive(times, now) else None
 
 
 def retry_delay(

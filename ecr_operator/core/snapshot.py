@@ -49,7 +49,7 @@ async def measure_loop_lag(clock: Clock, observe: Callable[[float], None]) -> No
 
 def _sample(cache: Cache, resource: Resource, parts: Sequence[Resource], now: datetime) -> ResourceSample:
     """One resource, with the Secrets of its parts, which mostly hold the very same token."""
-    held = {times for part in parts if (times := _times(cache, part))}
+    held = {times for part in parts if (times := cache.own_times(part))}
     return ResourceSample(
         key=resource.key,
         ready=_WORDS[reported_ready(resource.status)],
@@ -57,12 +57,6 @@ def _sample(cache: Cache, resource: Resource, parts: Sequence[Resource], now: da
         overdue=max((_overdue(parts[0], times, now) for times in held), default=0.0),
         namespaces=_namespaces(resource.status) if resource.key.is_cluster else None,
     )
-
-
-def _times(cache: Cache, resource: Resource) -> TokenTimes | None:
-    """Those of the token in the resource's own Secret, whatever is wrong with its spec."""
-    view = cache.own_secret(resource)
-    return view.times if view else None
 
 
 def _overdue(resource: Resource, times: TokenTimes, now: datetime) -> float:

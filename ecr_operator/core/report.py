@@ -89,19 +89,18 @@ class Reporter:
         now = self._clock.now()
         resource = _with_latest_status(state, resource)
         status = next_status(resource, outcome, now, result.refresh_at)
+        if is_announced := outcome.reason in _EVENT_ONLY:
+            # Before the status is written: if that fails, the next pass finds nothing to repair.
+            self._announce(state, resource, outcome, began)
         if await self._is_reported(resource, status):
-            if outcome.reason in _EVENT_ONLY:
-                self._announce(state, resource, outcome, began)
             return
         kept = await self._write(state, resource, status)
         self._cache.remember_status(resource.key, resource.uid, kept)
-        self._log(state, resource, outcome, began)
-        if resource.key.is_part:
-            if outcome.reason in _EVENT_ONLY:
-                self._emit_for_part(resource, outcome)
+        if is_announced:
             return
+        self._log(state, resource, outcome, began)
         changed = outcome.reason is not Reason.PENDING and outcome_changed(resource.status, status)
-        if changed or outcome.reason in _EVENT_ONLY:
+        if changed and not resource.key.is_part:
             self._events.emit(resource, as_event(outcome, resource.status, now))
 
     async def _write(
@@ -135,21 +134,17 @@ class Reporter:
         if isinstance(error, PermanentError) and state.refused_status != spec_version(resource):
             state.refused_status = spec_version(resource)
             log.warning("status can't be written", error=error.message, **log_fields(resource.key))
-            if result.outcome:
+            if result.outcome and result.outcome.reason not in _EVENT_ONLY:
                 self._announce(state, resource, result.outcome, self._clock.monotonic())
 
     def _announce(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
-        if resource.key.is_part:
-            self._emit_for_part(resource, outcome)
-        else:
+        """Log it and emit an Event; that of a part is its ClusterSecret's and names the namespace."""
+        if not resource.key.is_part:
             self._events.emit(resource, outcome)
-        self._log(state, resource, outcome, began)
-
-    def _emit_for_part(self, part: Resource, outcome: Outcome) -> None:
-        """Emit an Event of the ClusterSecret, which names the namespace."""
-        if cluster := self._cache.resource(part.key.cluster):
-            message = f"Namespace {part.key.namespace}: {outcome.message}"
+        elif cluster := self._cache.resource(resource.key.cluster):
+            message = f"Namespace {resource.key.namespace}: {outcome.message}"
             self._events.emit(cluster, replace(outcome, message=message))
+        self._log(state, resource, outcome, began)
 
     def _log(self, state: ResourceState, resource: Resource, outcome: Outcome, began: float) -> None:
         # The line of a ClusterSecret counts its parts; each that fails has one of its own.

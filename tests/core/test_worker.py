@@ -428,6 +428,21 @@ async def test_a_refusal_beside_an_outage_of_the_status_does_not_end_the_backoff
     assert world.resources.attempts < 30
 
 
+async def test_a_repair_has_its_event_though_the_status_can_not_be_written(world: World) -> None:
+    of, _ = await world.apply(), await world.apply(name="other")
+    await world.clock.advance(HOUR.total_seconds())
+    world.see(name="other", annotations={REQUEST: "now"})
+    await world.clock.advance(1)
+    # The repair writes the other one's newer token, hence another status.
+    world.resources.refusing = DOWN
+    world.secrets.metadata.pop((NAMESPACE, "web-pull"))
+    world.cache.remove_secret((NAMESPACE, "web-pull"))
+    await world.clock.advance(1)
+    world.resources.refusing = None
+    await world.clock.advance(60)
+    assert world.events.emitted == [(of.key, Reason.REPAIRED)]
+
+
 async def test_a_corrected_spec_does_not_wait_for_what_a_refusal_asked(world: World) -> None:
     world.secrets.failures = [PermanentError(Reason.KUBERNETES_REFUSED, "No.", retry_after=30)]
     of = world.see()

@@ -1,6 +1,7 @@
 """The composition root: what is made of what, and the order of start and stop."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
@@ -14,6 +15,7 @@ from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.endpoints import plain_http_warning, preload
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.cluster_secrets import ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
@@ -77,7 +79,7 @@ async def run(settings: Settings) -> None:
             regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
         )
         await stack.enter_async_context(issuer)
-        for warning in (*settings.warnings, issuer.plain_http_warning()):
+        for warning in (*settings.warnings, plain_http_warning(os.environ)):
             if warning:
                 log.warning(warning)
         operator = Operator(settings, client, issuer, leading, metrics, probes)
@@ -296,7 +298,7 @@ class Operator:
 
     async def _warm(self) -> None:
         try:
-            await self._issuer.warm()
+            await asyncio.to_thread(preload)
         except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
             log.debug("can't warm up the AWS client", error=type(error).__name__)
 

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,34 +87,26 @@ class NameResolver(AbstractResolver):
         """Nothing is open: a lookup can't be ended, and its thread ends with it or with the process."""
 
     def _start(self, key: _Key) -> "asyncio.Future[list[ResolveResult]]":
-        loop = asyncio.get_running_loop()
-        lookup: asyncio.Future[list[ResolveResult]]
-        lookup = self._lookups[key] = loop.create_future()
+        found: Future[list[ResolveResult]] = Future()
+        lookup = self._lookups[key] = asyncio.wrap_future(found)
+        lookup.add_done_callback(lambda _: self._on_found(key))
 
         def look() -> None:
-            failure: Exception | None = None
-            found: list[ResolveResult] = []
             try:
-                found = self._look_up(*key)
+                found.set_result(self._look_up(*key))
             except Exception as error:  # noqa: BLE001 -- passed on to whoever waits
-                failure = error
-            with suppress(RuntimeError):  # The loop may be closed by now.
-                loop.call_soon_threadsafe(self._on_found, key, found, failure)
+                found.set_exception(error)
 
         try:
+            # Not of a pool, whose threads the interpreter waits for when it exits.
             threading.Thread(target=look, name="aws-name", daemon=True).start()
         except RuntimeError as error:
-            self._on_found(key, [], OSError(str(error)))
+            found.set_exception(OSError(str(error)))
         return lookup
 
-    def _on_found(self, key: _Key, found: list[ResolveResult], failure: Exception | None) -> None:
-        lookup = self._lookups.pop(key)
+    def _on_found(self, key: _Key) -> None:
         self._free.release()
-        if failure is None:
-            lookup.set_result(found)
-        else:
-            lookup.set_exception(failure)
-            lookup.exception()  # Where nobody waits any more, asyncio would print it.
+        self._lookups.pop(key).exception()  # Where nobody waits any more, asyncio would print it.
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

@@ -36,7 +36,7 @@ def ecr(region: str) -> Target:
 
 
 def new_session() -> AioSession:
-    return OperatorCredentials(None, SystemClock(), seconds=1).session
+    return OperatorCredentials(SystemClock(), seconds=1).session
 
 
 @pytest.fixture

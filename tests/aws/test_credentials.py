@@ -14,7 +14,6 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.network import client_config
 from ecr_operator.core.ports import KeySecret
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
@@ -187,7 +186,7 @@ async def test_missing_credentials_name_the_variable(
 
 async def test_invalidations_count_once_in_half_a_minute() -> None:
     clock = FakeClock()
-    identity = OperatorCredentials(client_config(), clock, seconds=1.0)
+    identity = OperatorCredentials(clock, seconds=1.0)
     first = identity.generation
     for _ in range(3):
         identity.invalidate(identity.generation)

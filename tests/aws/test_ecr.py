@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import structlog.testing
@@ -88,13 +89,6 @@ async def test_a_services_own_endpoint_takes_precedence(
         await issuer.issue(PUBLIC)
     assert [call.service for call in other.calls] == ["ecr"]
     assert [call.service for call in aws.calls] == ["ecr-public"]
-
-
-async def test_warm_changes_nothing_but_time(aws: LocalAws, issuer: EcrTokenIssuer) -> None:
-    await issuer.warm()
-    await issuer.warm()
-    await issuer.issue(IRELAND)
-    assert aws.count() == 1
 
 
 async def test_calls_in_many_regions_run_side_by_side(aws: LocalAws, issuer: EcrTokenIssuer) -> None:
@@ -215,3 +209,42 @@ async def test_an_endpoint_that_cant_be_used_is_named(  # noqa: PLR0913, PLR0917
     error = await refusal()
     assert isinstance(error, kind)
     assert words in error.message
+
+
+# Whose keys they are, for `check`.
+
+
+async def test_the_origin_of_the_keys_and_their_owner_are_named(
+    aws: LocalAws, issuer: EcrTokenIssuer
+) -> None:
+    assert (await issuer.fetched_origin("us-east-1")).startswith("the environment variables")
+    assert await issuer.caller_arn("us-east-1") == "arn:aws:iam::123456789012:user/lab"
+    assert [(call.operation, call.region) for call in aws.calls] == [("GetCallerIdentity", "us-east-1")]
+    aws.keys.known = {}
+    with pytest.raises(OperatorError, match="does not accept the keys") as caught:
+        await issuer.caller_arn("us-east-1")
+    shown = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert [key for key in (ACCESS_KEY, SECRET_KEY) if key in shown] == []
+    for body in ("html", "empty", "empty-object"):
+        aws.clear()
+        aws.garble(body)
+        with pytest.raises(OperatorError):
+            await issuer.caller_arn("us-east-1")
+
+
+REGIONS = {
+    "none": ({}, ""),
+    "the SDK's variable": ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+    "a profile that is absent": ({"AWS_PROFILE": "nope"}, ""),
+    "the profile's": ({"AWS_CONFIG_FILE": "{folder}/config"}, "eu-north-1"),
+}
+
+
+@pytest.mark.parametrize(("variables", "region"), REGIONS.values(), ids=REGIONS)
+async def test_the_region_is_the_sdks(
+    environ: Environ, tmp_path: Path, variables: dict[str, str], region: str
+) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
+    environ(**{name: value.format(folder=tmp_path) for name, value in variables.items()})
+    async with EcrTokenIssuer() as issuer:
+        assert issuer.region == region

@@ -7,9 +7,9 @@ Leaves out: checking a good answer (api.token), and when to try again (core.sche
 
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from aiohttp import ClientHttpProxyError
 from botocore import exceptions as sdk
@@ -21,8 +21,6 @@ from ecr_operator.api.token import TokenSource
 from ecr_operator.aws import error_meanings as meanings
 from ecr_operator.aws.endpoints import partition_of
 from ecr_operator.aws.error_meanings import ErrorMeaning
-
-T = TypeVar("T")
 
 _MAX_WORDS: Final = 300  # characters of AWS's own message
 _MAX_RETRY_AFTER: Final = 900.0  # seconds of Retry-After that are honoured
@@ -53,28 +51,7 @@ class AwsCallError(Exception):
     """
 
 
-async def translated(call: Awaitable[T], explain: Callable[[Exception], OperatorError]) -> T:
-    """Await a call; whatever it raises becomes an OperatorError.
-
-    Args:
-        call: to AWS.
-        explain: makes an OperatorError of a foreign exception.
-
-    Raises:
-        OperatorError: its traceback holds no frame of the call, since those hold replies and keys.
-    """
-    failure: OperatorError
-    cause: Exception | None = None
-    try:
-        return await call
-    except OperatorError as error:
-        failure = error
-    except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
-        failure, cause = explain(error), redacted(error)
-    raise failure.with_traceback(None) from cause
-
-
-def translate(error: Exception, source: TokenSource, origin: str = "its AWS identity") -> OperatorError:
+def translate(error: Exception, source: TokenSource, origin: str) -> OperatorError:
     """Make an OperatorError of a failed call.
 
     Args:

@@ -66,9 +66,6 @@ def build_chain(
     resolver = create_credential_resolver(session)
     instance_role.replace_provider(resolver)
     _unquote_settings(session.full_config)
-    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
-        provider = resolver.get_provider(method)
-        setattr(provider, parser, _unquoting(getattr(provider, parser)))
     resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- no public way
     return tuple(resolver.providers)
 
@@ -172,15 +169,6 @@ def _bounded(seconds: float) -> Callable[..., Awaitable[_Ended]]:
     return run
 
 
-def _unquoting(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
-    def parsed(path: str) -> dict[str, Any]:
-        settings = parse(path)
-        _unquote_settings(settings)
-        return settings
-
-    return parsed
-
-
 def _unquote_settings(settings: MutableMapping[str, Any]) -> None:
     """Take double quotes off all values, in place and at every depth."""
     for name, value in settings.items():
@@ -255,20 +243,19 @@ class InstanceRole:
         """The SDK's `send`, whose outcomes are noted: the SDK writes them to its debug log only."""
 
         async def observed(request: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
+            opens_session = request.method == _TOKEN_METHOD
             try:
                 response = await send(request)
             except ReadTimeoutError:
                 # It accepted the connection. The request that follows without a token shows nothing more.
-                if request.method == _TOKEN_METHOD:
+                if opens_session:
                     self.description = _HOP_LIMIT
                 raise
-            self._note(request.method, response.status_code)
+            status = response.status_code
+            if opens_session and status in _REFUSALS:
+                self.description = _REFUSED.format(int(status))
+            elif not opens_session and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
+                self.description = _NO_ROLE
             return response
 
         return observed
-
-    def _note(self, method: str, status: int) -> None:
-        if method == _TOKEN_METHOD and status in _REFUSALS:
-            self.description = _REFUSED.format(int(status))
-        elif method != _TOKEN_METHOD and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
-            self.description = _NO_ROLE

@@ -28,7 +28,7 @@ from botocore.exceptions import (
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.chain import ORIGINS, InstanceRole, build_chain, explain, first_configured
-from ecr_operator.aws.credential_files import BUNDLE, SHARED, TOKEN, CredentialFiles
+from ecr_operator.aws.credential_files import BUNDLE, SHARED, TOKEN, CredentialFiles, unquote
 from ecr_operator.aws.endpoints import SDK_DATA
 from ecr_operator.aws.keys import AwsKeys
 from ecr_operator.aws.network import client_config
@@ -110,7 +110,7 @@ class OperatorCredentials:
             TimeoutError: they were not found in time.
             Exception: the failure of STS or another endpoint; aws.call_errors translates it.
         """
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch(), name="the operator's keys")
             self._fetches.add(self._fetching)
             self._fetching.add_done_callback(self._on_fetched)
@@ -155,8 +155,6 @@ class OperatorCredentials:
 
     def _on_fetched(self, fetch: "asyncio.Task[AwsKeys]") -> None:
         self._fetches.discard(fetch)
-        if self._fetching is fetch:
-            self._fetching = None
         if not fetch.cancelled():
             fetch.exception()  # Where nobody waits any more, asyncio would print it.
 
@@ -225,10 +223,12 @@ class OperatorCredentials:
 
     def _checked(self, frozen: Any, origin: str) -> AwsKeys:  # noqa: ANN401 -- the SDK has no types
         """Refuse what can't be a key, before AWS does so in worse words."""
-        values = (frozen.access_key, frozen.secret_key)
-        if not all(values) or any(quote in value for value in values for quote in "\"'"):
+        # The SDK's providers of keys in files read these by themselves, so their quotes are still there.
+        access_key, secret_key = unquote(frozen.access_key), unquote(frozen.secret_key)
+        if not (access_key and secret_key) or {*access_key, *secret_key} & {*"\"'"}:
             raise self._missing(f"a key from {origin} is empty or quoted")
-        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+        token = unquote(frozen.token) if frozen.token else None
+        return AwsKeys(access_key=access_key, secret_key=secret_key, session_token=token)
 
     def _as_missing(self, error: Exception) -> Exception:
         """The error to raise: `CredentialsMissing` where it shows what is wrong with the configuration."""

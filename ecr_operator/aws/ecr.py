@@ -19,7 +19,7 @@ from ecr_operator.api.identity import Identity, IdentityPolicy, KeyDigest
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import answered_region
 from ecr_operator.api.token import RegistryToken, TokenSource, decode_answer, plain_region
-from ecr_operator.aws.call_errors import invalidates_credentials, translate, translated
+from ecr_operator.aws.call_errors import invalidates_credentials, redacted, translate
 from ecr_operator.aws.client import CALL_SECONDS, AwsClients, Target
 from ecr_operator.aws.credential_resolver import CallContext, CredentialResolver
 from ecr_operator.aws.credentials import OperatorCredentials
@@ -92,11 +92,7 @@ class EcrTokenIssuer:
         return await self._translated(call, self._ask(call))
 
     async def basis(self, identity: Identity) -> str:
-        """A digest of what permits an identity now; see the port.
-
-        Raises:
-            OperatorError: it is not permitted, lacks something, or the API server does not answer.
-        """
+        """A digest of what permits an identity now; see the port. Raises OperatorError."""
         return await self._resolver.basis(identity)
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
@@ -169,13 +165,22 @@ class EcrTokenIssuer:
         return await self._clients.call(self._credentials.session, target, keys, "get_caller_identity")
 
     async def _translated(self, call: CallContext, asked: Awaitable[T]) -> T:
-        def explain(error: Exception) -> OperatorError:
+        """Await a call; whatever it raises becomes an OperatorError.
+
+        Its traceback holds no frame of the call, since those hold replies and keys.
+        """
+        failure: OperatorError
+        cause: Exception | None = None
+        try:
+            return await asked
+        except OperatorError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
             if invalidates_credentials(error):
                 call.invalidate()
             origin = self._credentials.origin if call.origin is None else call.origin
-            return translate(error, call.source, origin)
-
-        return await translated(asked, explain)
+            failure, cause = translate(error, call.source, origin), redacted(error)
+        raise failure.with_traceback(None) from cause
 
 
 class RegionMismatches:

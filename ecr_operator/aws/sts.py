@@ -57,13 +57,7 @@ class FirstHop:
     """
 
     def __init__(self, clock: Clock, regions: Callable[[], Sequence[str]], *, seconds: float) -> None:
-        """Ask nothing yet.
-
-        Args:
-            clock: limits how long a failure is remembered.
-            regions: of the resources, oldest first.
-            seconds: the longest that an attempt may take.
-        """
+        """Ask nothing yet; see `OperatorCredentials`. An attempt may take so many seconds."""
         self._clock = clock
         self._regions = regions
         self._seconds = seconds
@@ -117,7 +111,7 @@ class FirstHop:
         return sorted(candidates, key=failed.__contains__)[:_TRIES]
 
     def _candidates(self, session: AioSession, partition: Partition) -> list[str]:
-        configured = [region for region in _configured(session) if is_region(region)]
+        configured = _configured(session)
         named = [plain_region(region) for region in self._regions()]
         return list(
             dict.fromkeys(
@@ -135,7 +129,7 @@ def _configured(session: AioSession) -> list[str]:
     found = [os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")]
     with suppress(BotoCoreError):
         found.append(session.get_scoped_config().get("region"))
-    return [region for region in found if region]
+    return [region for region in found if region and is_region(region)]
 
 
 class OperatorSession(AioSession):  # type: ignore[misc] # the SDK has no types

@@ -8,8 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -23,6 +22,7 @@ from lab.aws import decode_token
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
 PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
+LAB = [TokenSource(region=f"lab-{number}") for number in range(8)]
 ROLE = "arn:aws:iam::123456789012:role/puller"
 
 
@@ -37,13 +37,8 @@ class JumpingClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-@asynccontextmanager
-async def _given_or_new(issuer: TokenIssuer | None) -> AsyncIterator[TokenIssuer]:
-    if issuer:
-        yield issuer
-        return
-    async with EcrTokenIssuer() as made:
-        yield made
+def _given_or_new(issuer: TokenIssuer | None) -> AbstractAsyncContextManager[TokenIssuer]:
+    return nullcontext(issuer) if issuer else EcrTokenIssuer()
 
 
 async def key_id(issuer: TokenIssuer | None = None, source: TokenSource = IRELAND) -> str:

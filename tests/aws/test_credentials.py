@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,13 @@ import pytest
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy, KeyDigest
 from ecr_operator.api.outcome import Reason
-from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.ports import KeySecret
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, ROLE, key_id, refusal
+from tests.aws.asking import IRELAND, LAB, ROLE, key_id, refusal
 from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY, Environ
 from tests.aws.tenants import Tenants
 from tests.fakes import FakeClock
@@ -202,41 +202,34 @@ async def test_invalidations_count_once_in_half_a_minute() -> None:
 # One fetch for all regions.
 
 
-SOURCES = [TokenSource(region=f"lab-{number}") for number in range(8)]
-
-
 async def test_an_agent_is_asked_once_for_all_regions_and_when_keys_are_due(agent: KeyEndpoints) -> None:
     async with EcrTokenIssuer() as issuer:
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
-        await issuer.issue(SOURCES[0])
+        await asyncio.gather(*(issuer.issue(source) for source in LAB))
+        await issuer.issue(LAB[0])
         assert len(agent.asked) == 1
     agent.key_life = 60
     async with EcrTokenIssuer() as issuer:
-        await issuer.issue(SOURCES[0])
+        await issuer.issue(LAB[0])
         agent.key_life, fetched = 6 * 3600, len(agent.asked)
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+        await asyncio.gather(*(issuer.issue(source) for source in LAB))
         assert len(agent.asked) == fetched + 1
 
 
-async def test_a_failing_agent_is_asked_once_for_all_who_wait(agent: KeyEndpoints) -> None:
-    agent.garbage = "<html>"
-    async with EcrTokenIssuer() as issuer:
-        errors = await asyncio.gather(*(refusal(issuer, source) for source in SOURCES))
-    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
-    # The SDK's own three attempts.
-    assert len(agent.asked) <= 3
-
-
-async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(agent: KeyEndpoints) -> None:
-    async with EcrTokenIssuer() as issuer:
-        agent.silent = True
-        impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in SOURCES[:2])
-        await wait_for(lambda: bool(agent.asked))
-        impatient.cancel()
-        agent.silent = False
-        assert await patient
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
+async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
+    config: Path, issuer: EcrTokenIssuer
+) -> None:
+    script, run, go_on = (config.with_name(name) for name in ("script", "run", "go-on"))
+    keys = json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY})
+    script.write_text(f"echo >> {run}; until [ -e {go_on} ]; do sleep 0.02; done; echo '{keys}'")
+    config.write_text(f"[default]\ncredential_process = /bin/sh {script}\n")
+    impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in LAB[:2])
+    await wait_for(run.exists)
+    impatient.cancel()
+    await asyncio.wait((impatient,))
+    go_on.touch()
+    assert await patient
+    assert impatient.cancelled()
+    assert run.read_text() == "\n"
 
 
 # What is configured, found without asking anybody; and the digest of long-lived keys.

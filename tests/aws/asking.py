@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.core.ports import SystemClock, TokenIssuer
@@ -23,6 +24,8 @@ IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
 PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
 LAB = [TokenSource(region=f"lab-{number}") for number in range(8)]
+ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
+KEYS = Identity(source="iam_secret", namespace="team", name="keys")
 ROLE = "arn:aws:iam::123456789012:role/puller"
 
 

@@ -14,16 +14,15 @@ from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy, KeyDig
 from ecr_operator.api.outcome import Reason
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.core.ports import KeySecret
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, LAB, ROLE, key_id, refusal
+from tests.aws.asking import ACCOUNT, IRELAND, LAB, ROLE, key_id, refusal
+from tests.aws.asking import KEYS as SECRET
 from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY, Environ
 from tests.aws.tenants import Tenants
 from tests.fakes import FakeClock
 
-NAMED = Identity(source="iam_secret", namespace="team", name="keys")
 STS = "AssumeRoleWithWebIdentity"
 
 
@@ -50,13 +49,6 @@ def web_file(config: Path, web_token: Path) -> Path:
 async def test_the_sts_file_of_v060s_guide_works_unchanged(aws: LocalAws) -> None:
     assert (await key_id()).startswith("ASIA")
     assert [(call.operation, call.role) for call in aws.calls] == [(STS, ROLE), ("GetAuthorizationToken", "")]
-
-
-@pytest.mark.usefixtures("aws")
-async def test_a_profile_is_found_in_the_shared_credentials_file(tmp_path: Path, environ: Environ) -> None:
-    (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
-    environ(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "shared"), AWS_PROFILE="puller")
-    assert await key_id() == ACCESS_KEY
 
 
 async def test_a_refused_role_leaves_no_key_in_the_log(
@@ -124,6 +116,10 @@ MISSING = {
     "empty": ("", "{file} and {folder}/home/.aws/credentials (absent) or the instance's metadata service"),
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "{file} lacks aws_secret_access_key"),
     "single quotes": (keys_file("'A'"), "{file} is empty or quoted"),
+    "half a quote": (
+        keys_file(secret_key=f'{SECRET_KEY}"'),
+        "{file}, line 3: aws_secret_access_key has a quote",
+    ),
     "a role without a source": (f"[default]\nrole_arn={ROLE}\n", "{file} lacks source_profile"),
     "a token without a role": (
         "[default]\nweb_identity_token_file={token}\n",
@@ -312,47 +308,32 @@ async def test_the_digest_follows_the_file_by_its_keys_alone(config: Path) -> No
 
 async def test_the_digest_of_a_secret_is_of_its_long_lived_keys_alone(aws: LocalAws) -> None:
     tenants = Tenants()
+    held = tenants.secrets["team/keys"]
     async with EcrTokenIssuer(tenants=tenants) as issuer:
-        found = await issuer.long_lived(NAMED)
+        found = await issuer.long_lived(SECRET)
         assert found.id_hash == id_hash(OTHER_KEY)
-        assert await issuer.long_lived(replace(NAMED, role_arn=ROLE)) == found
         tenants.remade.update(["Secret team/keys"])
-        assert await issuer.long_lived(NAMED) == found
-        tenants.secrets["team/keys"]["aws_secret_access_key"] = SECRET_KEY
-        assert await issuer.long_lived(NAMED) != found
-        tenants.secrets["team/keys"]["aws_session_token"] = "t"  # noqa: S105 -- made up
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        del tenants.secrets["team/keys"]["aws_access_key_id"]
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        tenants.secrets.clear()
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        assert await issuer.long_lived(ACCOUNT) == KeyDigest()
-    assert not aws.calls
-
-
-ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
-
-
-class Away(Tenants):
-    """An API server that does not answer."""
-
-    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
-        """Fail."""
-        raise TransientError(Reason.KUBERNETES_UNAVAILABLE, f"{namespace}/{name} can't be read.")
-
-
-async def test_a_secret_that_cannot_be_read_has_no_digest() -> None:
-    async with EcrTokenIssuer(tenants=Away()) as issuer:
+        for same in (SECRET, replace(SECRET, role_arn=ROLE)):
+            assert await issuer.long_lived(same) == found
+        held["aws_secret_access_key"] = SECRET_KEY
+        assert (await issuer.long_lived(SECRET)).contents not in (found.contents, "")
+        held["aws_session_token"] = "t"  # noqa: S105 -- made up
+        assert await issuer.long_lived(SECRET) == KeyDigest()
+        held.clear()
+        for identity in (SECRET, ACCOUNT):
+            assert await issuer.long_lived(identity) == KeyDigest()
+        tenants.away = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server is away.")
         with pytest.raises(TransientError):
-            await issuer.long_lived(NAMED)
+            await issuer.long_lived(SECRET)
+    assert not aws.calls
 
 
 @pytest.mark.usefixtures("aws", "user")
 async def test_a_token_bears_the_hash_of_the_long_lived_key_that_it_began_with() -> None:
     policy = IdentityPolicy(permitted_roles=("*",))
     role = Identity(namespace="team", role_arn=ROLE)
-    expected = {OPERATOR: ACCESS_KEY, role: ACCESS_KEY, NAMED: OTHER_KEY}
-    expected |= {replace(NAMED, role_arn=ROLE): OTHER_KEY, ACCOUNT: ""}
+    expected = {OPERATOR: ACCESS_KEY, role: ACCESS_KEY, SECRET: OTHER_KEY}
+    expected |= {replace(SECRET, role_arn=ROLE): OTHER_KEY, ACCOUNT: ""}
     async with EcrTokenIssuer(tenants=Tenants(roles={"team/ci": ROLE}), policy=policy) as issuer:
         for identity, key in expected.items():
             token = await issuer.issue(replace(IRELAND, identity=identity))

@@ -175,6 +175,17 @@ async def test_an_account_without_a_role_is_refused(
     assert not aws.calls
 
 
+async def test_an_account_is_refused_in_words_where_the_sdk_has_no_configuration(
+    aws: LocalAws, environ: Environ
+) -> None:
+    environ(**NO_KEYS, AWS_PROFILE="absent")
+    async with operator(Tenants(roles={"team/ci": ROLE})) as issuer:
+        error = await refusal(issuer, asking(ACCOUNT))
+    assert (type(error), error.reason) == (PermanentError, Reason.CREDENTIALS_MISSING)
+    assert "configuration file or profile can't be read" in error.message
+    assert not aws.calls
+
+
 # aws_iam_secret.
 
 

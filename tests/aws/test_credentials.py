@@ -169,6 +169,7 @@ async def test_missing_credentials_name_the_file_and_what_it_lacks_until_it_is_c
     ("variable", "value", "words"),
     [
         ("AWS_PROFILE", "puller", "profile puller is not in"),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "soon", "a value in the environment or {file}"),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY, "needs a restart of the operator) lacks AWS_SECRET_ACCESS_KEY"),
     ],
 )
@@ -177,7 +178,14 @@ async def test_missing_credentials_name_the_variable(
 ) -> None:
     config.write_text(keys_file())
     environ(**{variable: value})
-    assert words in (await refusal()).message
+    assert words.format(file=config) in (await refusal()).message
+
+
+async def test_keys_that_had_expired_when_they_were_fetched_are_named(agent: KeyEndpoints) -> None:
+    agent.key_life = -60
+    error = await refusal()
+    assert (type(error), error.reason) == (TransientError, Reason.CREDENTIALS_EXPIRED)
+    assert "from the container's credentials endpoint have expired" in error.message
 
 
 async def test_invalidations_count_once_in_half_a_minute() -> None:

@@ -223,11 +223,12 @@ async def test_the_origin_of_the_keys_and_their_owner_are_named(
         await issuer.caller_arn("us-east-1")
     shown = f"{caught.value!r} {caught.value.__cause__!r}"
     assert [key for key in (ACCESS_KEY, SECRET_KEY) if key in shown] == []
-    for body in ("html", "empty", "empty-object"):
-        aws.clear()
-        aws.garble(body)
-        with pytest.raises(OperatorError):
-            await issuer.caller_arn("us-east-1")
+    aws.keys.known, aws.services.account = None, "\u202e"
+    with pytest.raises(TransientError, match="without an ARN"):
+        await issuer.caller_arn("us-east-1")
+    aws.garble("html")
+    with pytest.raises(TransientError, match="can't be read"):
+        await issuer.caller_arn("us-east-1")
 
 
 REGIONS = {

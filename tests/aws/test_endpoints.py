@@ -12,6 +12,7 @@ from ecr_operator.aws.endpoints import (
     partition_of,
     partitions,
     plain_http_warning,
+    preload,
 )
 from tests.aws.asking import PUBLIC
 
@@ -50,6 +51,10 @@ def test_any_other_region_is_refused(region: str, environ: dict[str, str]) -> No
     with pytest.raises(PermanentError, match=region) as caught:
         check_region(TokenSource(region=region), environ)
     assert caught.value.reason is Reason.INVALID_SPEC
+
+
+def test_what_is_preloaded_is_in_the_sdk() -> None:
+    preload()
 
 
 def test_ecr_public_is_asked_whatever_the_settings_are() -> None:

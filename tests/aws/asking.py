@@ -1,13 +1,5 @@
-"""What the tests of this folder ask for, and how.
+"""What the tests of this folder ask for, and how."""
 
-`python -m tests.aws.asking PROFILE...` asks for a token with each profile in a process of its own, for what
-the SDK decides once, when it is imported. It prints as JSON whose keys got each, or why there is none.
-"""
-
-import asyncio
-import json
-import os
-import sys
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -56,17 +48,3 @@ async def refusal(issuer: TokenIssuer | None = None, source: TokenSource = IRELA
         with pytest.raises(OperatorError) as caught:
             await asked.issue(source)
     return caught.value
-
-
-async def main(*profiles: str) -> None:
-    answers = []
-    for os.environ["AWS_PROFILE"] in profiles:
-        try:
-            answers.append({"access_key": await key_id()})
-        except OperatorError as error:
-            answers.append({"reason": error.reason, "message": error.message})
-    print(json.dumps(answers))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -89,6 +89,7 @@ EXCEPTIONS: list[tuple[Exception, Meaning]] = [
     (sdk.NoCredentialsError(), MISSING),
     (sdk.PartialCredentialsError(provider="env", cred_var="x"), MISSING),
     (sdk.ProfileNotFound(profile="x"), MISSING),
+    (sdk.UnauthorizedSSOTokenError(), MISSING),
     (sdk.CredentialRetrievalError(provider="custom-process", error_msg=MARK), MISSING),
     (sdk.MetadataRetrievalError(error_msg=MARK), (TransientError, Reason.CREDENTIALS_MISSING)),
     (sdk.EndpointConnectionError(error=OSError(MARK), **ENDPOINT), UNAVAILABLE),

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from ecr_operator.aws.credential_files import find_flaw, unquote
+from ecr_operator.aws.credentials import OperatorCredentials
+from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.core.ports import SystemClock
 from lab.aws import LocalAws
 from tests.aws.asking import ROLE, key_id
 from tests.aws.conftest import ACCESS_KEY, KEYS, SECRET_KEY, Environ
@@ -28,6 +31,12 @@ async def test_a_well_formed_file_gives_keys(tmp_path: Path, environ: Environ, v
     for text in GOOD.values():
         (tmp_path / "credentials").write_bytes(text.encode())
         assert await key_id() == ACCESS_KEY
+
+
+async def test_quotes_come_off_a_session_token_too(config: Path) -> None:
+    config.write_text(f'{GOOD["double quotes, which v0.6.0 took off"]}aws_session_token="t"\n')
+    keys = await OperatorCredentials(SystemClock(), seconds=5).keys()
+    assert keys == AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY, session_token="t")  # noqa: S106 -- made up
 
 
 BAD = {

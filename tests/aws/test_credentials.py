@@ -88,8 +88,11 @@ async def test_a_renewed_web_token_counts_when_its_session_ends(
     error = await refusal(issuer)
     assert (type(error), error.reason) == (TransientError, Reason.CREDENTIALS_EXPIRED)
     assert str(web_file) in error.message
+    # Until the next keys are there, a new token may be what was missing.
+    web_file.write_text("header.payload.third")
+    assert issuer.changes() == changes + 1
     await issuer.issue(IRELAND)
-    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.another"]
+    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.third"]
 
 
 async def test_a_new_web_token_counts_where_the_last_was_refused(
@@ -104,6 +107,8 @@ async def test_a_new_web_token_counts_where_the_last_was_refused(
     assert issuer.changes() == changes + 1
     assert await issuer.issue(IRELAND)
 
+
+SSO = "sso_account_id = 1\nsso_role_name = x\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\n"
 
 # No usable credentials: the message names the file and what it lacks, never a value.
 
@@ -128,14 +133,17 @@ MISSING = {
     "an invalid role": (WEB_IDENTITY.replace(ROLE, "puller"), "the role ARN or the token from the web"),
     "a token that is absent": (f"{WEB_IDENTITY}-gone\n", "{token}-gone is absent"),
     "a token that is a folder": (WEB_IDENTITY.replace("{token}", "{folder}"), "{folder} is not readable"),
+    "no SSO login": (f"[default]\n{SSO}", "(SSOTokenLoadError) from the SSO login of the profile in {file}"),
     "an unknown source": (
         f"[default]\nrole_arn={ROLE}\nsource_profile=gone\n",
         "(absent) is incomplete; a role needs",
     ),
 }
-# Its flaw shows only when the role is assumed.
+# Its flaw shows only when the role is assumed or the login used.
 ASSUMED = {
-    name for name in MISSING if name.startswith(("a role", "a token that", "an unknown", "an invalid"))
+    name
+    for name in MISSING
+    if name.startswith(("a role", "a token that", "an unknown", "an invalid", "no SSO"))
 }
 
 
@@ -253,7 +261,6 @@ ROLE_OF = f"role_arn={ROLE}\n{{source}}\n"
 ROLE_OF_BASE = ROLE_OF.format(source=f"source_profile=base\n[profile base]\n{KEYS}")
 ROLE_OF_INSTANCE = ROLE_OF.format(source="credential_source=Ec2InstanceMetadata")
 ROLE_OF_AGENT = ROLE_OF.format(source="credential_source=EcsContainer")
-SSO = "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n"
 PROCESS = "credential_process = touch {folder}/ran\n"
 LOGIN = "login_session = arn:aws:iam::123456789012:user/x\n"
 # Variables, the file after `[default]`, words of the origin, and whose long-lived keys they are.

@@ -84,7 +84,7 @@ async def test_where_sts_fails_the_next_region_is_asked_from_then_on(
     aws: LocalAws, cause: Callable[[LocalAws], object]
 ) -> None:
     cause(aws)
-    async with operator("eu-west-1", "eu-west-2", seconds=3.0) as issuer:
+    async with operator("eu-west-1", "eu-west-2", seconds=6.0) as issuer:
         assert await issuer.issue(TokenSource(region="eu-west-1"))
         assert asked(aws) == ["eu-west-1", "eu-west-2"]
         aws.keys.revoke_temporary()

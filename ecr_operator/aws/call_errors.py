@@ -64,7 +64,9 @@ def translate(error: Exception, source: TokenSource, origin: str) -> OperatorErr
     """
     if isinstance(error, OperatorError):
         return error
-    meaning, partition, said = _meaning(error), _partition(source), _reply(error, "Message")
+    meaning, said, found = _meaning(error), _reply(error, "Message"), partition_of(source.plain_region)
+    # Where the SDK knows none it is that of most regions.
+    partition = found.name if found else _COMMERCIAL
     if meaning in (meanings.KEYS_REFUSED, meanings.BAD_SIGNATURE) and partition != _COMMERCIAL:
         meaning = meanings.OTHER_PARTITION
     operation = str(error.operation_name) if isinstance(error, sdk.ClientError) else _OPERATION
@@ -132,12 +134,6 @@ def _meaning_of_status(status: int) -> ErrorMeaning:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return meanings.UNAVAILABLE
     return meanings.REFUSED
-
-
-def _partition(source: TokenSource) -> str:
-    """The region's partition; that of most where the SDK knows none."""
-    found = partition_of(source.plain_region)
-    return found.name if found else _COMMERCIAL
 
 
 def _action(operation: str, source: TokenSource) -> str:

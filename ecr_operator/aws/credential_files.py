@@ -37,11 +37,16 @@ _KEYS: Final = (
 
 
 class CredentialFiles:
-    """The files of one session, whose paths don't change while it exists."""
+    """The files of one session, whose paths don't change while it exists.
+
+    Attributes:
+        paths: by the SDK's names, such as `config_file`; empty for none.
+    """
 
     def __init__(self, session: AioSession) -> None:
         """Read the files of a session that was made with `EXTRA_VARIABLES`."""
         self._paths = {name: _path(session, name) for name in (*SHARED, *TOKEN, *BUNDLE)}
+        self.paths = {name: str(path or "") for name, path in self._paths.items()}
         self._digests = {name: _digest(path) for name, path in self._paths.items()}
 
     def changed(self, names: Iterable[str]) -> bool:
@@ -50,11 +55,6 @@ class CredentialFiles:
         Contents are compared: the kubelet swaps symlinks, and all keys have the same length.
         """
         return any(_digest(self._paths[name]) != self._digests[name] for name in names)
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The paths by the SDK's names, such as `config_file`; empty for none."""
-        return {name: str(path or "") for name, path in self._paths.items()}
 
     def describe(self) -> str:
         """List the shared files and what is wrong with each, such as `/aws/credentials (absent)`."""

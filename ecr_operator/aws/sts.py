@@ -173,13 +173,7 @@ class RoleSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def keys(
-        self,
-        identity: Identity,
-        region: str,
-        made_from: object,
-        assume: Assume,
-    ) -> AwsKeys:
+    async def keys(self, identity: Identity, region: str, made_from: object, assume: Assume) -> AwsKeys:
         """The identity's keys, from the last session while it is good.
 
         Args:

@@ -262,7 +262,11 @@ def _of_each(resources: Sequence[ResourceSample]) -> Iterator[Metric]:
         # Not plain `namespace`: Prometheus sets that to the namespace of the pod it scrapes, and
         # OpenShift requires it.
         "kind resource_namespace resource_name",
-        ((_labels(each.key), each.expires_at) for each in resources if each.expires_at is not None),
+        (
+            ((each.key.kind, each.key.namespace, each.key.name), each.expires_at)
+            for each in resources
+            if each.expires_at is not None
+        ),
     )
     yield _gauge(
         "cluster_secret_namespaces",
@@ -274,10 +278,6 @@ def _of_each(resources: Sequence[ResourceSample]) -> Iterator[Metric]:
             for ready, number in zip(("true", "false"), each.namespaces or (), strict=False)
         ),
     )
-
-
-def _labels(key: ResourceKey) -> tuple[str, str, str]:
-    return key.kind, key.namespace, key.name
 
 
 def _gauge(

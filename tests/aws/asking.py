@@ -1,7 +1,6 @@
 """What the tests of this folder ask for, and how."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 
 import pytest
 
@@ -9,7 +8,7 @@ from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.core.ports import SystemClock, TokenIssuer
+from ecr_operator.core.ports import TokenIssuer
 from lab.aws import decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
@@ -19,17 +18,6 @@ LAB = [TokenSource(region=f"lab-{number}") for number in range(8)]
 ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
 KEYS = Identity(source="iam_secret", namespace="team", name="keys")
 ROLE = "arn:aws:iam::123456789012:role/puller"
-
-
-@dataclass
-class JumpingClock(SystemClock):
-    """A clock whose monotonic time can be put forward."""
-
-    ahead: float = 0.0
-
-    def monotonic(self) -> float:
-        """The machine's time, put forward."""
-        return super().monotonic() + self.ahead
 
 
 def _given_or_new(issuer: TokenIssuer | None) -> AbstractAsyncContextManager[TokenIssuer]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from ecr_operator.aws.ecr import EcrTokenIssuer
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, LAB, OHIO, ROLE, JumpingClock, key_id, refusal
+from tests.aws.asking import IRELAND, LAB, OHIO, ROLE, key_id, refusal
 from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY, Environ
 from tests.aws.tenants import Tenants
+from tests.fakes import FakeClock
 
 MISSING = Reason.CREDENTIALS_MISSING
 
@@ -251,16 +253,16 @@ async def test_the_instance_is_never_asked_for_a_resource_that_names_an_identity
 
 
 async def test_a_failing_instance_is_left_alone_for_a_while(metadata: KeyEndpoints, config: Path) -> None:
-    clock = JumpingClock()
+    clock = FakeClock(datetime.now(UTC))
     async with EcrTokenIssuer(clock) as issuer:
         await asyncio.gather(refusal(issuer, IRELAND), refusal(issuer, OHIO))
         config.write_text("[other]\n")
         await refusal(issuer)
         assert metadata.asked.count(SESSION_REQUEST) == 1
-        clock.ahead = 301
+        clock.skip(301)
         await refusal(issuer)
         assert metadata.asked.count(SESSION_REQUEST) == 2
-        clock.ahead = 602
+        clock.skip(301)
         metadata.role = "node"
         assert await key_id(issuer) == metadata.handed_out[0]
 

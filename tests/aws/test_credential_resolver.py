@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ from ecr_operator.api.identity import OPERATOR, PERMITTED_ROLES, Identity, Ident
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.core.ports import SystemClock
+from ecr_operator.core.ports import Clock
 from lab.aws import LocalAws, Trust, decode_token
 from lab.waiting import wait_for
-from tests.aws.asking import ACCOUNT, KEYS, ROLE, JumpingClock, refusal
+from tests.aws.asking import ACCOUNT, KEYS, ROLE, refusal
 from tests.aws.conftest import ACCESS_KEY, OTHER_KEY, OTHER_SECRET, SECRET_KEY, Environ
 from tests.aws.tenants import Tenants
 from tests.builders import cases
+from tests.fakes import FakeClock
 
 OTHER_ROLE = "arn:aws:iam::123456789012:role/admin"
 CHAINED = Identity(namespace="team", role_arn=ROLE)
@@ -39,7 +41,7 @@ def asking(identity: Identity, region: str = "eu-west-1") -> TokenSource:
 
 
 def operator(
-    tenants: Tenants | None = None, policy: IdentityPolicy = ANY_ROLE, clock: SystemClock | None = None
+    tenants: Tenants | None = None, policy: IdentityPolicy = ANY_ROLE, clock: Clock | None = None
 ) -> EcrTokenIssuer:
     return EcrTokenIssuer(clock, tenants or Tenants(), policy)
 
@@ -213,10 +215,10 @@ async def test_a_role_is_assumed_once_for_each_region_whatever_is_asked_how_ofte
 
 
 async def test_a_session_with_less_than_a_quarter_of_an_hour_left_is_renewed(aws: LocalAws) -> None:
-    clock = JumpingClock()
+    clock = FakeClock(datetime.now(UTC))
     async with operator(clock=clock) as issuer:
-        for ahead, calls in ((0, 1), (44 * 60, 1), (46 * 60, 2)):
-            clock.ahead = ahead
+        for minutes, calls in ((0, 1), (44, 1), (2, 2)):
+            clock.skip(60 * minutes)
             await issuer.issue(asking(CHAINED))
             assert aws.count(STS) == calls
 

@@ -19,7 +19,7 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer, RegionMismatches
 from lab.aws import LocalAws, decode_token
-from lab.aws_faults import GARBAGE
+from lab.aws_faults import RAW_BODIES
 from lab.waiting import wait_for
 from tests.aws.asking import IRELAND, OHIO, PUBLIC, refusal
 from tests.aws.conftest import ACCESS_KEY, SECRET_KEY, Environ
@@ -107,6 +107,8 @@ def garbles(body: str) -> Fault:
 
 
 NAMES_KEYS = f"not {ACCESS_KEY} {SECRET_KEY} {'SESSIONx9' * 5}"
+# Of those that `tests/api/test_token.py` has, one that the SDK can't read and one that it can.
+ODD = ("odd-expiry", "no-prefix")
 # What goes wrong, and the reason of its error.
 FAULTS: dict[str, tuple[Fault, Reason]] = {
     "throttled": (lambda aws: aws.throttle(), Reason.THROTTLED),
@@ -117,7 +119,7 @@ FAULTS: dict[str, tuple[Fault, Reason]] = {
     "a code that is a key": (lambda aws: aws.fail(ACCESS_KEY, 400), Reason.ACCESS_DENIED),
     "the request echoed": (lambda aws: setattr(aws.keys, "known", {ACCESS_KEY: "x"}), Reason.ACCESS_DENIED),
     "a wrong clock": (lambda aws: setattr(aws.keys, "clock_offset", 3600.0), Reason.ACCESS_DENIED),
-    **{f"garbage: {body}": (garbles(body), Reason.INVALID_TOKEN_RESPONSE) for body in GARBAGE},
+    **{f"garbage: {body}": (garbles(body), Reason.INVALID_TOKEN_RESPONSE) for body in (*RAW_BODIES, *ODD)},
 }
 PERMANENT = {"denied", "a code that is a key", "the request echoed"}
 

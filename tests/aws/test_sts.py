@@ -1,7 +1,7 @@
 """STS: where the operator's own role is assumed, and how many sessions of other roles are kept."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from ecr_operator.aws.keys import AwsKeys
 from ecr_operator.aws.sts import MAX_SESSIONS, RoleSessions
 from lab.aws import LocalAws
 from lab.connect_proxy import ConnectProxy
-from tests.aws.asking import ROLE, JumpingClock, refusal
+from tests.aws.asking import ROLE, refusal
 from tests.aws.conftest import KEYS, Environ
 from tests.aws.tenants import Tenants
+from tests.fakes import FakeClock
 
 CHINESE = "arn:aws-cn:iam::123456789012:role/puller"
 STS, ECR = "AssumeRole", "GetAuthorizationToken"
@@ -163,19 +164,17 @@ async def test_a_web_identity_token_is_offered_to_no_other_partition_and_no_made
 
 
 async def test_no_more_sessions_are_kept_than_the_bound_and_stale_ones_go_first() -> None:
-    clock = JumpingClock()
+    clock = FakeClock()
     sessions = RoleSessions(clock, max_sessions=3)
-    made: list[Identity] = []
+    made: list[int] = []
 
-    async def keys(number: int, life: float = 3600) -> None:
-        identity = Identity(namespace=f"team-{number}", role_arn=ROLE)
-
+    async def keys(number: int) -> None:
         async def assume() -> dict[str, object]:
-            made.append(identity)
-            expiration = datetime.now(UTC) + timedelta(seconds=life)
+            made.append(number)
             values = {"AccessKeyId": "ASIA", "SecretAccessKey": "x", "SessionToken": "x"}
-            return {"Credentials": {**values, "Expiration": expiration}}
+            return {"Credentials": {**values, "Expiration": clock.now() + timedelta(hours=1)}}
 
+        identity = Identity(namespace=f"team-{number}", role_arn=ROLE)
         assert isinstance(await sessions.keys(identity, "eu-west-1", None, assume), AwsKeys)
 
     for number in range(10):
@@ -183,7 +182,7 @@ async def test_no_more_sessions_are_kept_than_the_bound_and_stale_ones_go_first(
     assert len(sessions) == 3
     await keys(7)
     assert len(made) == 10
-    clock.ahead = 3600
+    clock.skip(3600)
     await keys(10)
     assert len(sessions) == 1
     assert MAX_SESSIONS == 1024

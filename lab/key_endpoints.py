@@ -35,7 +35,7 @@ class KeyEndpoints:
         agent_token: what the container's agent requires as Authorization; None for nothing.
         silent: answer nothing.
         lost_sessions: answer no request for a session, as an instance whose hop limit a pod exceeds.
-        refused_sessions: answer such requests with this status.
+        refused_sessions: answer such requests with this status, and require no session.
         garbage: answer this in place of keys.
         asked, handed_out: method and path of each request, and access key ids, in order.
     """
@@ -86,7 +86,7 @@ class KeyEndpoints:
         return web.Response(text=token)
 
     async def _instance(self, request: web.Request) -> web.Response:
-        if request.headers.get(_SESSION) not in self._sessions:
+        if not self.refused_sessions and request.headers.get(_SESSION) not in self._sessions:
             return web.Response(status=401)
         asked = request.match_info["role"]
         if self.role is None or asked not in ("", self.role):

@@ -272,8 +272,16 @@ HOP_LIMIT = ["hop limit of 1", "web identity", "EKS Pod Identity", "http-put-res
 INSTANCES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "silence": ({"silent": True}, HOP_LIMIT, [SESSION_REQUEST, ROLES]),
     "a hop limit of one": ({"lost_sessions": True}, HOP_LIMIT, [SESSION_REQUEST, ROLES]),
-    "401 for a session": ({"refused_sessions": 401}, ["refuses a session token (HTTP 401)"], []),
-    "403 for a session": ({"refused_sessions": 403}, ["refuses a session token (HTTP 403)"], []),
+    "401 for a session": (
+        {"refused_sessions": 401, "role": None},
+        ["refuses a session token (HTTP 401)"],
+        [],
+    ),
+    "403 for a session": (
+        {"refused_sessions": 403, "role": None},
+        ["refuses a session token (HTTP 403)"],
+        [],
+    ),
     "no role": ({"role": None}, ["no role for the instance"], [SESSION_REQUEST, ROLES]),
     "garbage": ({"garbage": "<html>"}, [], [SESSION_REQUEST, ROLES]),
     "a role without trust": ({"garbage": '{"Code": "Failed", "Message": "own words"}'}, [], []),

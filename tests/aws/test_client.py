@@ -86,10 +86,14 @@ async def test_another_session_closes_the_last_ones_clients_after_their_calls(
     for region in LISTED:
         await clients.call(session, ecr(region), KEYS, OPERATION)
     aws.hang(region="eu-west-1")
-    under_way = asyncio.create_task(clients.call(session, ecr("eu-west-1"), KEYS, OPERATION))
-    await wait_for(lambda: aws.count() == len(LISTED) + 1)
+    abandoned, under_way = (
+        asyncio.create_task(clients.call(session, ecr("eu-west-1"), KEYS, OPERATION)) for _ in range(2)
+    )
+    await wait_for(lambda: aws.count() == len(LISTED) + 2)
     await clients.call(new_session(), ecr("us-east-2"), KEYS, OPERATION)
     assert len(clients) == 1
+    abandoned.cancel()
+    await asyncio.wait((abandoned,))
     aws.release()
     assert await under_way
 

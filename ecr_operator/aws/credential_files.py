@@ -47,14 +47,14 @@ class CredentialFiles:
         """Read the files of a session that was made with `EXTRA_VARIABLES`."""
         self._paths = {name: _path(session, name) for name in (*SHARED, *TOKEN, *BUNDLE)}
         self.paths = {name: str(path or "") for name, path in self._paths.items()}
-        self._digests = {name: _digest(path) for name, path in self._paths.items()}
+        self._digests = {name: digest(path) for name, path in self._paths.items()}
 
     def changed(self, names: Iterable[str]) -> bool:
         """Whether one of these files, such as `SHARED`, has other contents than at first.
 
         Contents are compared: the kubelet swaps symlinks, and all keys have the same length.
         """
-        return any(_digest(self._paths[name]) != self._digests[name] for name in names)
+        return any(digest(self._paths[name]) != self._digests[name] for name in names)
 
     def describe(self) -> str:
         """List the shared files and what is wrong with each, such as `/aws/credentials (absent)`."""
@@ -119,7 +119,8 @@ def _path(session: AioSession, name: str) -> Path | None:
     return Path(os.path.expandvars(path)).expanduser() if path else None
 
 
-def _digest(path: Path | None) -> bytes:
+def digest(path: Path | None) -> bytes:
+    """A hash of a file's contents; that of a file that can't be read is the same for all."""
     contents = _contents(path)
     return b"absent" if contents is None else hashlib.blake2b(contents).digest()
 

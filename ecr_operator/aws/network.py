@@ -9,7 +9,6 @@
 """
 
 import asyncio
-import hashlib
 import socket
 import ssl
 import threading
@@ -23,6 +22,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.abc import AbstractResolver, ResolveResult
 from botocore.exceptions import InvalidProxiesConfigError
 
+from ecr_operator.aws.credential_files import digest
 from ecr_operator.settings.proxies import proxy_flaw
 
 _CONNECT_SECONDS: Final = 5.0
@@ -148,15 +148,8 @@ class SharedTlsSession(AIOHTTPSession):  # type: ignore[misc] # the SDK has no t
 
     def _build_verify_context(self) -> ssl.SSLContext:
         with _building:
-            digest = _digest(self._verify)
+            now = digest(Path(self._verify)) if isinstance(self._verify, str) else b""
             known = _contexts.get(self._verify)
-            if known is None or known[0] != digest:
-                known = _contexts[self._verify] = (digest, super()._build_verify_context())
+            if known is None or known[0] != now:
+                known = _contexts[self._verify] = (now, super()._build_verify_context())
             return known[1]
-
-
-def _digest(verify: object) -> bytes:
-    try:
-        return hashlib.blake2b(Path(verify).read_bytes()).digest() if isinstance(verify, str) else b""
-    except OSError:
-        return b""  # The SDK reports what is wrong with it.

@@ -22,7 +22,8 @@ from ecr_operator.aws import error_meanings as meanings
 from ecr_operator.aws.endpoints import partition_of
 from ecr_operator.aws.error_meanings import ErrorMeaning
 
-_MAX_WORDS: Final = 300  # characters of AWS's own message
+_MAX_READ: Final = 2048  # characters of AWS's own message that are read
+_MAX_WORDS: Final = 300  # of these that are shown
 _MAX_RETRY_AFTER: Final = 900.0  # seconds of Retry-After that are honoured
 _COMMERCIAL: Final = "aws"  # the partition of most accounts
 _OPERATION: Final = "GetAuthorizationToken"  # of what is not an answer
@@ -77,7 +78,7 @@ def translate(error: Exception, source: TokenSource, origin: str) -> OperatorErr
         "code": _code(error),
         "origin": origin,
         "identity": str(source.identity),
-        "detail": f": {mask_and_cut(said)}" if said and meaning is meanings.DENIED else "",
+        "detail": f": {mask_and_cut(said)}" if said else "",
         "action": _action(operation, source),
     }
     is_busy = meaning in (meanings.THROTTLED, meanings.UNAVAILABLE)
@@ -155,6 +156,9 @@ def _action(operation: str, source: TokenSource) -> str:
 
 def mask_and_cut(message: str) -> str:
     """AWS's message on one line of at most 300 characters, without anything that looks like a key."""
+    if len(message) > _MAX_READ:
+        # The patterns take quadratic time. Without the last word, which may be half a key.
+        message = message[:_MAX_READ].rpartition(" ")[0]
     line = " ".join(message.split()).rstrip(" .")
     line = _SECRET.sub("[masked]", _KEY_ID.sub("[masked]", line))
     line = "".join(character for character in line if character.isprintable())

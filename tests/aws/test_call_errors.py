@@ -200,6 +200,10 @@ QUOTES = {
     "long tokens are masked": ("FwoGZXIvYXdzE9" * 9, "[masked]"),
     "lines become one": ("two\n  lines\t.", "two lines"),
     "it is cut at 300 characters": ("word " * 1000, ("word " * 60)[:299] + "…"),
+    "what is too long loses its last word, which may be half a key": (
+        f"a denial {'x' * 1_000_000}",
+        "a denial",
+    ),
     "control characters go": ("a\x1b[31mb\u202e", "a[31mb"),
 }
 

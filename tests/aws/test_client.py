@@ -26,7 +26,7 @@ KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 OPERATION = "get_authorization_token"
 SECONDS = 0.5
 # Each listed by the SDK.
-LISTED = ("eu-west-1", "eu-west-2", "us-east-1", "us-east-2")
+LISTED = ("eu-west-1", "eu-west-2", "us-east-1", "us-east-2", "fips-us-east-1")
 
 pytestmark = pytest.mark.usefixtures("user")
 
@@ -72,7 +72,7 @@ async def test_a_client_of_a_listed_region_is_kept_whatever_aws_answers(
     assert len(clients) == len(LISTED)
 
 
-@pytest.mark.parametrize("region", ["eu-lab-1", "fips-eu-lab-1"])
+@pytest.mark.parametrize("region", ["eu-lab-1", "fips-eu-lab-1", "fips-eu-west-1"])
 async def test_an_unlisted_regions_client_is_not_kept(
     session: AioSession, clients: AwsClients, region: str
 ) -> None:

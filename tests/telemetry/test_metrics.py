@@ -86,3 +86,10 @@ async def test_the_state_is_read_once_a_second_however_many_scrapes_there_are() 
     await clock.advance(0.1)
     seen = Scrape((await metrics.exposition()).decode())
     assert (seen.values("queue_depth"), seen.expiry("web")) == ([2], None)
+    # One that takes long is not begun a second time.
+    clock.skip(1)
+    slow = asyncio.create_task(metrics.exposition())
+    await asyncio.sleep(0)
+    clock.skip(2)
+    assert await metrics.exposition() == await slow
+    assert reads == 3

@@ -1,7 +1,6 @@
 """The composition root: what is made of what, and the order of start and stop."""
 
 import asyncio
-import os
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
@@ -79,7 +78,7 @@ async def run(settings: Settings) -> None:
             regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
         )
         await stack.enter_async_context(issuer)
-        for warning in (*settings.warnings, plain_http_warning(os.environ)):
+        for warning in (*settings.warnings, plain_http_warning()):
             if warning:
                 log.warning(warning)
         operator = Operator(settings, client, issuer, leading, metrics, probes)

@@ -5,7 +5,6 @@ traceback holds a key, a token or a reply.
 Leaves out: when to call again (core.tokens).
 """
 
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -144,7 +143,7 @@ class EcrTokenIssuer:
 
     def check(self, source: TokenSource) -> None:
         """Refuse a region that must not be asked. Raises PermanentError `InvalidSpec`."""
-        check_region(source, os.environ)
+        check_region(source)
 
     def is_listed(self, region: str) -> bool:
         """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""

@@ -4,6 +4,7 @@ Invariant: a region outside of every partition's pattern is asked only where the
 or send all calls to one endpoint. Leaves out: whether a region is safe in a host name (api.registry).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def _fips_regions() -> frozenset[str]:
     return frozenset(plain_region(name) for name in names if name.startswith("fips-"))
 
 
-def check_region(source: TokenSource, environ: Mapping[str, str]) -> None:
+def check_region(source: TokenSource, environ: Mapping[str, str] = os.environ) -> None:
     """Refuse a region that no partition could have.
 
     Args:
@@ -143,7 +144,7 @@ def check_partition(region: str, *role_arns: str) -> None:
             )
 
 
-def plain_http_warning(environ: Mapping[str, str]) -> str | None:
+def plain_http_warning(environ: Mapping[str, str] = os.environ) -> str | None:
     """Warn of an AWS endpoint on another machine that is reached without TLS.
 
     Args:

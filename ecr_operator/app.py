@@ -13,6 +13,7 @@ from ecr_operator import __version__, shutdown
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.endpoints import plain_http_warning
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.cluster_secrets import GATHERING, ClusterSecrets
 from ecr_operator.core.included_logins import IncludedLogins
@@ -77,7 +78,7 @@ async def run(settings: Settings) -> None:
             regions=lambda: operator.regions(),  # noqa: PLW0108 - it is made below
         )
         await stack.enter_async_context(issuer)
-        for warning in (*settings.warnings, issuer.plain_http_warning()):
+        for warning in (*settings.warnings, plain_http_warning()):
             if warning:
                 log.warning(warning)
         operator = Operator(settings, client, issuer, leading, metrics, probes)

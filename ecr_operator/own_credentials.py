@@ -4,6 +4,7 @@ Invariant: no state of a credentials file ends the operator. Leaves out: the cal
 which tokens changed keys make due (rotation).
 """
 
+import asyncio
 from typing import Final
 
 import structlog
@@ -11,6 +12,8 @@ import structlog
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import OPERATOR
 from ecr_operator.aws.ecr import EcrTokenIssuer
+from ecr_operator.aws.endpoints import preload
+from ecr_operator.aws.network import SharedTlsSession
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.tokens import TokenCache
@@ -54,9 +57,10 @@ class OwnCredentials:
             return 0
 
     async def warm(self) -> None:
-        """Have the SDK load its data before the first call."""
+        """Load what the first call needs, while the watches start."""
         try:
-            await self._issuer.warm()
+            await asyncio.to_thread(preload)
+            await asyncio.to_thread(SharedTlsSession().preload)
         except Exception as error:  # noqa: BLE001 - the first call then does it, or reports what is wrong
             log.debug("can't warm up the AWS client", error=type(error).__name__)
 

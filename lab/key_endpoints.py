@@ -1,4 +1,4 @@
-"""Where AWS keys come from: instance metadata, a container's agent, the SSO portal, a mounted volume.
+"""Where AWS keys come from: instance metadata, a container's agent, a mounted volume.
 
     async with KeyEndpoints(aws.keys) as endpoints:
         endpoints.role = "node"
@@ -23,21 +23,19 @@ from lab.aws_keys import KeyRing, TemporaryKeys, iso_time
 # Of the metadata service's documentation.
 _SESSION, _LIFE = "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds"
 _ROLES = "/latest/meta-data/iam/security-credentials"
-_PORTAL = "/federation/credentials"
 
 
 class KeyEndpoints:
-    """The three endpoints on one port.
+    """Both endpoints on one port.
 
     Attributes:
-        url, agent: the address of all three, and the value of AWS_CONTAINER_CREDENTIALS_FULL_URI.
+        url, agent: the address of both, and the value of AWS_CONTAINER_CREDENTIALS_FULL_URI.
         role: of the instance; None where it has none.
         key_life: seconds until the next keys expire.
         agent_token: what the container's agent requires as Authorization; None for nothing.
-        sso_token: what the portal requires as bearer token.
         silent: answer nothing.
         lost_sessions: answer no request for a session, as an instance whose hop limit a pod exceeds.
-        refused_sessions: answer such requests with this status.
+        refused_sessions: answer such requests with this status, and require no session.
         garbage: answer this in place of keys.
         asked, handed_out: method and path of each request, and access key ids, in order.
     """
@@ -48,7 +46,6 @@ class KeyEndpoints:
         self.role: str | None = None
         self.key_life = 6 * 3600.0
         self.agent_token: str | None = None
-        self.sso_token = ""
         self.silent = False
         self.lost_sessions = False
         self.refused_sessions: int | None = None
@@ -61,7 +58,6 @@ class KeyEndpoints:
         app.router.add_put("/latest/api/token", self._open_session)
         app.router.add_get(_ROLES + "/{role:.*}", self._instance)
         app.router.add_get("/v1/credentials", self._container)
-        app.router.add_get(_PORTAL, self._sso)
         self._server = TestServer(app)
         await self._server.start_server(access_log=None, shutdown_timeout=1)
         self.url = str(self._server.make_url("")).rstrip("/")
@@ -90,7 +86,7 @@ class KeyEndpoints:
         return web.Response(text=token)
 
     async def _instance(self, request: web.Request) -> web.Response:
-        if request.headers.get(_SESSION) not in self._sessions:
+        if not self.refused_sessions and request.headers.get(_SESSION) not in self._sessions:
             return web.Response(status=401)
         asked = request.match_info["role"]
         if self.role is None or asked not in ("", self.role):
@@ -101,22 +97,6 @@ class KeyEndpoints:
         if self.agent_token not in (None, request.headers.get("Authorization")):
             return web.Response(status=403, text="this agent's own words")
         return self._answer("pod")
-
-    async def _sso(self, request: web.Request) -> web.Response:
-        if request.headers.get("x-amz-sso_bearer_token") != self.sso_token:
-            return web.json_response(
-                {"message": "Session token not found or invalid"},
-                status=401,
-                headers={"x-amzn-ErrorType": "UnauthorizedException"},
-            )
-        keys = self._issue("sso")
-        held = {
-            "accessKeyId": keys.access_key,
-            "secretAccessKey": keys.secret_key,
-            "sessionToken": keys.session_token,
-            "expiration": int(keys.expires_at * 1000),
-        }
-        return web.json_response({"roleCredentials": held})
 
     def _issue(self, holder: str) -> TemporaryKeys:
         role = f"arn:aws:iam::123456789012:role/{self.role or holder}"

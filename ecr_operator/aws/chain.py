@@ -16,7 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiobotocore.credentials import create_credential_resolver
 from aiobotocore.session import AioSession
@@ -36,7 +36,8 @@ _STATIC: Final = ("env", "shared-credentials-file", "config-file", "ec2-credenti
 # Whose credentials are fetched when they are used; `load` only reads the configuration.
 _DEFERRED: Final = ("assume-role-with-web-identity", "sso")
 
-_ORIGINS: Final = {
+# Where keys come from, for a message; filled in with the paths of `CredentialFiles`.
+ORIGINS: Final = {
     "env": "the environment variables (a change of them needs a restart of the operator)",
     "assume-role": "the role in {config_file}",
     "assume-role-with-web-identity": "the web identity token {web_identity_token_file}",
@@ -65,9 +66,6 @@ def build_chain(
     resolver = create_credential_resolver(session)
     instance_role.replace_provider(resolver)
     _unquote_settings(session.full_config)
-    for method, parser in (("shared-credentials-file", "_ini_parser"), ("config-file", "_config_parser")):
-        provider = resolver.get_provider(method)
-        setattr(provider, parser, _unquoting(getattr(provider, parser)))
     resolver.get_provider(_PROCESS)._popen = _bounded(process_seconds)  # noqa: SLF001 -- no public way
     return tuple(resolver.providers)
 
@@ -113,16 +111,6 @@ def _profile(provider: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- the SDK has
     return found
 
 
-def describe_origin(method: str, paths: Mapping[str, str]) -> str:
-    """Where keys come from, for a message.
-
-    Args:
-        method: the SDK's name of a provider.
-        paths: of the files, by the SDK's names.
-    """
-    return _ORIGINS.get(method, f"{method} in {{config_file}}").format_map(paths)
-
-
 def explain(method: str, error: Exception, origin: str) -> OperatorError | None:
     """What it means that an agent or a process failed to give keys; None for what is explained elsewhere.
 
@@ -148,50 +136,37 @@ def explain(method: str, error: Exception, origin: str) -> OperatorError | None:
     return None
 
 
-class _BoundedProcess:
-    """What the SDK uses of a process; killed when its time is up, or when nobody waits for it any more."""
+class _Ended(NamedTuple):
+    """What the SDK uses of a process, once that has ended."""
 
-    def __init__(self, process: asyncio.subprocess.Process, seconds: float, *, is_group: bool) -> None:
-        self._process = process
-        self._seconds = seconds
-        self._is_group = is_group
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
+    output: tuple[bytes, bytes]
+    returncode: int | None
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._process.communicate()
-        finally:
-            if self._process.returncode is None:
-                with suppress(ProcessLookupError):
-                    kill = os.killpg if self._is_group else os.kill
-                    kill(self._process.pid, signal.SIGKILL)
-                # A child that left the group would hold the pipes, and `wait` waits for those.
-                self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- no public way
-                await self._process.wait()
+        return self.output
 
 
-def _bounded(seconds: float) -> Callable[..., Awaitable[_BoundedProcess]]:
-    async def start(*command: str, **options: Any) -> _BoundedProcess:  # noqa: ANN401 -- the SDK has no types
+def _bounded(seconds: float) -> Callable[..., Awaitable[_Ended]]:
+    """Run a process to its end; it is killed when its time is up, or when nobody waits for it any more."""
+
+    async def run(*command: str, **options: Any) -> _Ended:  # noqa: ANN401 -- the SDK has no types
         # On a terminal it may have to ask a person, which only the foreground group can.
         is_group = not (sys.stdin and sys.stdin.isatty())
         group = 0 if is_group else None
         process = await asyncio.create_subprocess_exec(*command, process_group=group, **options)
-        return _BoundedProcess(process, seconds, is_group=is_group)
+        try:
+            async with asyncio.timeout(seconds):
+                return _Ended(await process.communicate(), process.returncode)
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    kill = os.killpg if is_group else os.kill
+                    kill(process.pid, signal.SIGKILL)
+                # A child that left the group would hold the pipes, and `wait` waits for those.
+                process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 -- no public way
+                await process.wait()
 
-    return start
-
-
-def _unquoting(parse: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
-    def parsed(path: str) -> dict[str, Any]:
-        settings = parse(path)
-        _unquote_settings(settings)
-        return settings
-
-    return parsed
+    return run
 
 
 def _unquote_settings(settings: MutableMapping[str, Any]) -> None:
@@ -209,7 +184,7 @@ _INSTANCE_SECONDS: Final = 3.0
 _FAILURE_SECONDS: Final = 300.0  # for which a failure is remembered
 _TOKEN_METHOD: Final = "PUT"  # noqa: S105 -- of a request for an IMDSv2 token
 _REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED)
-_NAME: Final = _ORIGINS[_INSTANCE]
+_NAME: Final = ORIGINS[_INSTANCE]
 # The hop limit counts for the answer with the token: a pod does not get it.
 _HOP_LIMIT: Final = (
     f"{_NAME}, which accepts connections but returns no session token: the usual cause is a hop limit of 1 "
@@ -224,7 +199,7 @@ _NO_ROLE: Final = f"{_NAME}, which has no role for the instance (give the instan
 
 
 class InstanceRole:
-    """Remembers, for all sessions and regions, that the instance metadata service failed.
+    """The last provider of each chain, which remembers that the instance metadata service failed.
 
     Where there is no such service, asking costs the SDK's two timeouts each time; so a failure is remembered.
     `AWS_EC2_METADATA_DISABLED=true` turns it off, which the SDK does.
@@ -234,28 +209,32 @@ class InstanceRole:
             show.
     """
 
+    METHOD: Final = _INSTANCE
+    CANONICAL_NAME: Final = "Ec2InstanceMetadata"
+
     def __init__(self, clock: Clock) -> None:
         """Ask nothing yet; the clock's monotonic time limits how often."""
         self._clock = clock
         self._ask_again = float("-inf")
+        self._plain: Any = None
         self.description = _NAME
 
     def replace_provider(self, resolver: Any) -> None:  # noqa: ANN401 -- the SDK has no types
-        """Put a provider with this memory at the end of the resolver's chain, in place of the SDK's own."""
-        plain = resolver.get_provider(_INSTANCE)
-        http = plain._role_fetcher._session  # noqa: SLF001 -- no public way
+        """Take the place of the SDK's own provider, at the end of the resolver's chain."""
+        self._plain = resolver.get_provider(_INSTANCE)
+        http = self._plain._role_fetcher._session  # noqa: SLF001 -- no public way
         http.send = self._observed(http.send)
         resolver.remove(_INSTANCE)
-        resolver.providers.append(_InstanceProvider(self, plain))
+        resolver.providers.append(self)
 
-    async def load(self, plain: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
+    async def load(self) -> Any:  # noqa: ANN401 -- the SDK has no types
         """Ask the SDK's provider, unless it failed a short while ago; None without a role."""
         if self._clock.monotonic() < self._ask_again:
             return None
         found, self.description = None, _NAME
         with suppress(Exception):  # However it fails, an absent service is not an error.
             async with asyncio.timeout(_INSTANCE_SECONDS):
-                found = await plain.load()
+                found = await self._plain.load()
         if found is None:
             self._ask_again = self._clock.monotonic() + _FAILURE_SECONDS
         return found
@@ -264,34 +243,19 @@ class InstanceRole:
         """The SDK's `send`, whose outcomes are noted: the SDK writes them to its debug log only."""
 
         async def observed(request: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
+            opens_session = request.method == _TOKEN_METHOD
             try:
                 response = await send(request)
             except ReadTimeoutError:
                 # It accepted the connection. The request that follows without a token shows nothing more.
-                if request.method == _TOKEN_METHOD:
+                if opens_session:
                     self.description = _HOP_LIMIT
                 raise
-            self._note(request.method, response.status_code)
+            status = response.status_code
+            if opens_session and status in _REFUSALS:
+                self.description = _REFUSED.format(int(status))
+            elif not opens_session and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
+                self.description = _NO_ROLE
             return response
 
         return observed
-
-    def _note(self, method: str, status: int) -> None:
-        if method == _TOKEN_METHOD and status in _REFUSALS:
-            self.description = _REFUSED.format(int(status))
-        elif method != _TOKEN_METHOD and status == HTTPStatus.NOT_FOUND and self.description == _NAME:
-            self.description = _NO_ROLE
-
-
-class _InstanceProvider:
-    """A credential provider as the SDK's resolver expects it."""
-
-    METHOD = _INSTANCE
-    CANONICAL_NAME = "Ec2InstanceMetadata"
-
-    def __init__(self, role: InstanceRole, plain: Any) -> None:  # noqa: ANN401 -- the SDK has no types
-        self._role = role
-        self._plain = plain
-
-    async def load(self) -> Any:  # noqa: ANN401 -- the SDK has no types
-        return await self._role.load(self._plain)

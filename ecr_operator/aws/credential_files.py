@@ -19,9 +19,11 @@ from botocore.exceptions import BotoCoreError
 EXTRA_VARIABLES: Final = {
     "web_identity_token_file": ("web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE", None, None)
 }
-_SHARED: Final = ("config_file", "credentials_file")
-_TOKEN: Final = "web_identity_token_file"  # noqa: S105 -- a name
-_BUNDLE: Final = "ca_bundle"
+# The SDK's names of the paths: of files with credentials, of the web identity token, which the kubelet renews
+# about every hour, and of the bundle of certificate authorities (AWS_CA_BUNDLE, `ca_bundle`).
+SHARED: Final = ("config_file", "credentials_file")
+TOKEN: Final = ("web_identity_token_file",)
+BUNDLE: Final = ("ca_bundle",)
 _MAX_BYTES: Final = 1 << 20
 
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
@@ -35,34 +37,24 @@ _KEYS: Final = (
 
 
 class CredentialFiles:
-    """The files of one session, whose paths don't change while it exists."""
+    """The files of one session, whose paths don't change while it exists.
+
+    Attributes:
+        paths: by the SDK's names, such as `config_file`; empty for none.
+    """
 
     def __init__(self, session: AioSession) -> None:
         """Read the files of a session that was made with `EXTRA_VARIABLES`."""
-        self._paths = {name: _path(session, name) for name in (*_SHARED, _TOKEN, _BUNDLE)}
-        self._shared = self._digest(_SHARED)
-        self._token = self._digest((_TOKEN,))
-        self._bundle = self._digest((_BUNDLE,))
+        self._paths = {name: _path(session, name) for name in (*SHARED, *TOKEN, *BUNDLE)}
+        self.paths = {name: str(path or "") for name, path in self._paths.items()}
+        self._digests = {name: digest(path) for name, path in self._paths.items()}
 
-    def changed(self) -> bool:
-        """Whether a file with credentials has other contents than at first.
+    def changed(self, names: Iterable[str]) -> bool:
+        """Whether one of these files, such as `SHARED`, has other contents than at first.
 
         Contents are compared: the kubelet swaps symlinks, and all keys have the same length.
         """
-        return self._digest(_SHARED) != self._shared
-
-    def token_changed(self) -> bool:
-        """Whether the web identity token is another: the kubelet renews it about every hour."""
-        return self._digest((_TOKEN,)) != self._token
-
-    def bundle_changed(self) -> bool:
-        """Whether the bundle of certificate authorities (AWS_CA_BUNDLE, `ca_bundle`) is another."""
-        return self._digest((_BUNDLE,)) != self._bundle
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The paths by the SDK's names, such as `config_file`; empty for none."""
-        return {name: str(path or "") for name, path in self._paths.items()}
+        return any(digest(self._paths[name]) != self._digests[name] for name in names)
 
     def describe(self) -> str:
         """List the shared files and what is wrong with each, such as `/aws/credentials (absent)`."""
@@ -74,12 +66,7 @@ class CredentialFiles:
         return [f"{path}, {flaw}" for path, flaw in found.items() if flaw]
 
     def _shared_paths(self) -> list[Path]:
-        return [path for path in dict.fromkeys(self._paths[name] for name in _SHARED) if path]
-
-    def _digest(self, names: Iterable[str]) -> bytes:
-        contents = [_contents(self._paths[name]) for name in names]
-        digests = [b"absent" if each is None else hashlib.blake2b(each).digest() for each in contents]
-        return b"\0".join(digests)
+        return [path for path in dict.fromkeys(self._paths[name] for name in SHARED) if path]
 
 
 def find_flaw(content: bytes) -> str | None:
@@ -130,6 +117,12 @@ def _path(session: AioSession, name: str) -> Path | None:
         # The path is in a file that can't be parsed, which is reported when credentials are asked for.
         return None
     return Path(os.path.expandvars(path)).expanduser() if path else None
+
+
+def digest(path: Path | None) -> bytes:
+    """A hash of a file's contents; that of a file that can't be read is the same for all."""
+    contents = _contents(path)
+    return b"absent" if contents is None else hashlib.blake2b(contents).digest()
 
 
 def _contents(path: Path | None) -> bytes | None:

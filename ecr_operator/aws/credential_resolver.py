@@ -31,7 +31,7 @@ from ecr_operator.aws.client import AwsClients, Target
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.endpoints import check_partition
 from ecr_operator.aws.keys import AwsKeys, read_iam_keys
-from ecr_operator.aws.sts import SESSION_SECONDS, Assume, RoleSessions
+from ecr_operator.aws.sts import SESSION_SECONDS, RoleSessions
 from ecr_operator.core.ports import Clock, IdentityObjects
 
 _NO_ROLE: Final = (
@@ -110,18 +110,44 @@ class CredentialResolver:
             OperatorError: the identity is not permitted, or lacks something.
             Exception: the failure of STS; aws.call_errors translates it.
         """
-        identity = call.source.identity
-        if identity.source != "operator":
-            call.origin = _name(identity)
-        permission = await self._read(identity)
-        call.basis = permission.basis
+        named = call.source.identity
+        if named.source != "operator":
+            call.origin = _name(named)
+        permission = await self._read(named)
+        call.basis, keys = permission.basis, permission.keys
+        made_from: object = permission.basis
         # Messages name the role of an annotation too.
-        call.source = replace(call.source, identity=replace(identity, role_arn=permission.role_arn))
-        if identity.source == "service_account":
-            return await self._as_service_account(call, identity)
-        if permission.keys:
-            return await self._as_secret(call, identity, permission.keys)
-        return await self._as_operator(call, identity)
+        call.source = replace(call.source, identity=replace(named, role_arn=permission.role_arn))
+        if named.source == "operator":
+            made_from = (permission.basis, self._operator.generation)
+            keys = await self.operator_keys(call)
+            check_partition(call.source.region, self._operator.first_hop.role_arn, permission.role_arn)
+        call.key_hash = keys.id_hash if keys else ""
+        if keys and not permission.role_arn:
+            return keys
+        source = call.source
+        of_role = await self._sessions.keys(
+            named, source.region, made_from, lambda: self._assume(source, keys)
+        )
+        call.origin = f"the session of {permission.role_arn}"
+        call.invalidate = lambda: self._sessions.invalidate(named, source.region, of_role)
+        return of_role
+
+    async def operator_keys(self, call: CallContext) -> AwsKeys:
+        """The operator's own keys; the context gets what is needed if they, or the call, fail.
+
+        Raises:
+            OperatorError: there are none, or they have expired.
+            Exception: the failure of STS or another endpoint; aws.call_errors translates it.
+        """
+        generation = self._operator.generation
+        call.invalidate = lambda: self._operator.invalidate(generation)
+        try:
+            return await self._operator.keys()
+        except Exception:
+            region = self._operator.first_hop.failed_in or call.source.region
+            call.source = replace(call.source, region=region)
+            raise
 
     async def basis(self, identity: Identity) -> str:
         """The digest of what permits an identity now; see `TokenIssuer.basis`. Raises OperatorError."""
@@ -129,12 +155,16 @@ class CredentialResolver:
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
         """The digest of an identity's long-lived keys; see `TokenIssuer.long_lived`. Raises OperatorError."""
+        keys = None
         try:
-            keys = await self._static_keys(identity)
+            match identity.source:
+                case "operator":
+                    _, keys = await self._operator.configured()
+                case "iam_secret":
+                    keys = (await self._read_secret(identity)).keys
         except PermanentError as error:
             if error.reason is not Reason.CREDENTIALS_MISSING:
                 raise
-            keys = None
         if keys is None or not keys.id_hash:
             return KeyDigest()
         contents = self._digest("long-lived", keys.access_key, keys.secret_key)
@@ -143,15 +173,6 @@ class CredentialResolver:
     def release(self, identity: Identity) -> None:
         """Drop what is kept for an identity."""
         self._sessions.release(identity)
-
-    async def _static_keys(self, identity: Identity) -> AwsKeys | None:
-        match identity.source:
-            case "operator":
-                return (await self._operator.configured()).keys
-            case "iam_secret":
-                found = await self._tenants.iam_keys(identity.namespace, identity.name)
-                return read_iam_keys(found.data, _name(identity))
-        return None
 
     async def _read(self, identity: Identity) -> _Permission:
         match identity.source:
@@ -186,71 +207,26 @@ class CredentialResolver:
         joined = "\0".join(parts).encode()
         return hashlib.blake2b(joined, digest_size=16, key=self._digest_key).hexdigest()
 
-    async def _as_operator(self, call: CallContext, identity: Identity) -> AwsKeys:
-        generation = self._operator.generation
-        call.invalidate = lambda: self._operator.invalidate(generation)
-        try:
-            keys = await self._operator.keys()
-        except Exception:
-            region = self._operator.first_hop.failed_in or call.source.region
-            call.source = replace(call.source, region=region)
-            raise
-        call.key_hash = keys.id_hash
-        check_partition(call.source.region, self._operator.first_hop.role_arn, identity.role_arn)
-        if not identity.role_arn:
-            return keys
-
-        async def assume() -> Mapping[str, Any]:
-            return await self._ask_sts(call, keys, "assume_role", **self._session_options(identity))
-
-        return await self._session_keys(call, identity, (call.basis, generation), assume)
-
-    async def _as_service_account(self, call: CallContext, identity: Identity) -> AwsKeys:
-        async def assume() -> Mapping[str, Any]:
-            token = await self._tenants.service_account_token(identity.namespace, identity.name)
+    async def _assume(self, source: TokenSource, keys: AwsKeys | None) -> Mapping[str, Any]:
+        """Ask STS for a session of the identity's role, with its keys or, without any, its web token."""
+        identity = source.identity
+        operation, options = "assume_role", dict[str, Any]()
+        if identity.source == "service_account":
             operation = "assume_role_with_web_identity"
-            return await self._ask_sts(call, None, operation, WebIdentityToken=token)
-
-        return await self._session_keys(call, identity, call.basis, assume)
-
-    async def _as_secret(self, call: CallContext, identity: Identity, keys: AwsKeys) -> AwsKeys:
-        call.key_hash = keys.id_hash
-        if not identity.role_arn:
-            return keys
-
-        async def assume() -> Mapping[str, Any]:
-            return await self._ask_sts(call, keys, "assume_role")
-
-        return await self._session_keys(call, identity, call.basis, assume)
-
-    async def _ask_sts(
-        self,
-        call: CallContext,
-        keys: AwsKeys | None,
-        operation: str,
-        **arguments: Any,  # noqa: ANN401 -- arguments of the SDK
-    ) -> Mapping[str, Any]:
-        identity = call.source.identity
+            token = await self._tenants.service_account_token(identity.namespace, identity.name)
+            options = {"WebIdentityToken": token}
+        elif identity.source == "operator":
+            options = self._session_options(identity)
         return await self._clients.call(
             self._operator.session,
-            Target("sts", call.source.region),
+            Target("sts", source.region),
             keys,
             operation,
             RoleArn=identity.role_arn,
             RoleSessionName=session_name(identity),
             DurationSeconds=SESSION_SECONDS,
-            **arguments,
+            **options,
         )
-
-    async def _session_keys(
-        self, call: CallContext, identity: Identity, made_from: object, assume: Assume
-    ) -> AwsKeys:
-        """The role's keys, which sign from here on, and are dropped when AWS refuses them."""
-        region = call.source.region
-        keys = await self._sessions.keys(identity, region, made_from, assume)
-        call.origin = f"the session of {call.source.identity.role_arn}"
-        call.invalidate = lambda: self._sessions.invalidate(identity, region, keys)
-        return keys
 
     def _session_options(self, identity: Identity) -> dict[str, Any]:
         """What shows the role's owner for whom the operator asks; never sent with a tenant's own keys."""

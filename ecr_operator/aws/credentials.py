@@ -13,10 +13,8 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import (
     ConfigParseError,
@@ -29,18 +27,15 @@ from botocore.exceptions import (
 
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.aws.chain import InstanceRole, build_chain, describe_origin, explain, first_configured
-from ecr_operator.aws.credential_files import CredentialFiles
+from ecr_operator.aws.chain import ORIGINS, InstanceRole, build_chain, explain, first_configured
+from ecr_operator.aws.credential_files import BUNDLE, SHARED, TOKEN, CredentialFiles, unquote
 from ecr_operator.aws.endpoints import SDK_DATA
 from ecr_operator.aws.keys import AwsKeys
+from ecr_operator.aws.network import client_config
 from ecr_operator.aws.sts import FirstHop, OperatorSession
 from ecr_operator.core.ports import Clock
 
 T = TypeVar("T")
-
-# What every region's client would load anyway.
-_WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
-_WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
 
 # AWS refuses good keys too in a region that is not enabled. Resources in many such regions must not have
 # everybody's keys fetched again and again.
@@ -48,19 +43,6 @@ _INVALIDATION_SECONDS: Final = 30.0
 
 # It warns of a failing STS with a traceback that holds AWS's reply. We report it ourselves.
 logging.getLogger("aiobotocore.credentials").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configured:
-    """The credentials that are configured.
-
-    Attributes:
-        origin: where they come from, for a message.
-        keys: those in the environment or a file; None where they have to be asked for.
-    """
-
-    origin: str
-    keys: AwsKeys | None
 
 
 class OperatorCredentials:
@@ -76,23 +58,15 @@ class OperatorCredentials:
 
     session: AioSession
 
-    def __init__(
-        self,
-        config: AioConfig | None,
-        clock: Clock,
-        *,
-        seconds: float,
-        regions: Callable[[], Sequence[str]] = tuple,
-    ) -> None:
+    def __init__(self, clock: Clock, *, seconds: float, regions: Callable[[], Sequence[str]] = tuple) -> None:
         """Look at the files; nothing is asked yet.
 
         Args:
-            config: of every client, of STS too.
             clock: limits how long a failure is remembered, and how often `invalidate` counts.
             seconds: the longest that a fetch may take.
             regions: of the resources, oldest first: where STS is asked if no region is set.
         """
-        self._config = config
+        self._config = client_config()
         self._clock = clock
         self._seconds = seconds
         self._instance_role = InstanceRole(clock)
@@ -106,21 +80,14 @@ class OperatorCredentials:
         self._invalidated_at = -math.inf
         self._reset()
 
-    def preload(self) -> None:
-        """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
-        for name in _WARM_DATA:
-            SDK_DATA.load_data(name)
-        for name in _WARM_MODELS:
-            SDK_DATA.load_service_model("ecr", name)
-
     def reload_if_changed(self) -> None:
         """Read everything afresh if a file with credentials or authorities has other contents than before."""
         # A renewed web identity token is the same identity, and is read when its session ends. It counts only
         # where the last one failed.
-        if self._files.changed() or (not self._works and self._files.token_changed()):
+        if self._files.changed(SHARED) or (not self._works and self._files.changed(TOKEN)):
             self._reset()
             self.changes += 1
-        elif self._files.bundle_changed():
+        elif self._files.changed(BUNDLE):
             # Clients read it when they are made, and belong to a session.
             self._reset()
 
@@ -143,14 +110,17 @@ class OperatorCredentials:
             TimeoutError: they were not found in time.
             Exception: the failure of STS or another endpoint; aws.call_errors translates it.
         """
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch(), name="the operator's keys")
             self._fetches.add(self._fetching)
             self._fetching.add_done_callback(self._on_fetched)
         return await asyncio.shield(self._fetching)
 
-    async def configured(self) -> Configured:
+    async def configured(self) -> tuple[str, AwsKeys | None]:
         """Find what is configured without asking anybody: no agent, no process, no metadata service, no AWS.
+
+        Returns:
+            Where the keys come from, for a message; and those that are in the environment or a file.
 
         Raises:
             PermanentError: `CredentialsMissing`: there is nothing, or it is not valid.
@@ -162,8 +132,8 @@ class OperatorCredentials:
         if found is None:
             raise self._missing(f"none in the environment or {self._files.describe()}")
         method, frozen = found
-        keys = self._checked(frozen, self._describe(method)) if frozen else None
-        return Configured(origin=self._describe(method), keys=keys)
+        origin = self._describe(method)
+        return origin, self._checked(frozen, origin) if frozen else None
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -185,8 +155,6 @@ class OperatorCredentials:
 
     def _on_fetched(self, fetch: "asyncio.Task[AwsKeys]") -> None:
         self._fetches.discard(fetch)
-        if self._fetching is fetch:
-            self._fetching = None
         if not fetch.cancelled():
             fetch.exception()  # Where nobody waits any more, asyncio would print it.
 
@@ -210,23 +178,17 @@ class OperatorCredentials:
         return keys
 
     async def _freeze(self) -> Any:  # noqa: ANN401 -- the SDK has no types
-        generation = self.generation
-        credentials = self._credentials or await self._find()
-        if generation == self.generation:
-            self._credentials = credentials
+        generation, credentials = self.generation, self._credentials
+        if credentials is None:
+            self.origin = self._files.describe()
+            credentials = await self._walk_chain(self._first)
+            if generation == self.generation:
+                self._credentials = credentials
         try:
             return await credentials.get_frozen_credentials()
         except Exception as error:
             self._raise_explained(credentials.method, error)
             raise
-
-    async def _find(self) -> Any:  # noqa: ANN401 -- the SDK has no types
-        self.origin = self._files.describe()
-        credentials = await self._walk_chain(self._first)
-        if credentials is None:
-            where = f"{self.origin} or {self._instance_role.description}"
-            raise self._missing(f"none in the environment, {where}")
-        return credentials
 
     async def _walk_chain(self, look: Callable[[Iterable[Any]], Awaitable[T]]) -> T:
         try:
@@ -247,7 +209,8 @@ class OperatorCredentials:
             if found is not None:
                 self.origin = self._describe(found.method)
                 return found
-        return None
+        where = f"{self._files.describe()} or {self._instance_role.description}"
+        raise self._missing(f"none in the environment, {where}")
 
     def _raise_explained(self, method: str, error: Exception) -> None:
         """Note which provider failed, and report it in our own words where there are some."""
@@ -256,40 +219,40 @@ class OperatorCredentials:
             raise explained from None
 
     def _describe(self, method: str) -> str:
-        return describe_origin(method, self._files.paths)
+        return ORIGINS.get(method, f"{method} in {{config_file}}").format_map(self._files.paths)
 
     def _checked(self, frozen: Any, origin: str) -> AwsKeys:  # noqa: ANN401 -- the SDK has no types
         """Refuse what can't be a key, before AWS does so in worse words."""
-        values = (frozen.access_key, frozen.secret_key)
-        if not all(values) or any(quote in value for value in values for quote in "\"'"):
+        # The SDK's providers of keys in files read these by themselves, so their quotes are still there.
+        access_key, secret_key = unquote(frozen.access_key), unquote(frozen.secret_key)
+        if not (access_key and secret_key) or {*access_key, *secret_key} & {*"\"'"}:
             raise self._missing(f"a key from {origin} is empty or quoted")
-        return AwsKeys(access_key=frozen.access_key, secret_key=frozen.secret_key, session_token=frozen.token)
+        token = unquote(frozen.token) if frozen.token else None
+        return AwsKeys(access_key=access_key, secret_key=secret_key, session_token=token)
 
     def _as_missing(self, error: Exception) -> Exception:
         """The error to raise: `CredentialsMissing` where it shows what is wrong with the configuration."""
-        what = self._what_is_wrong(error)
-        return self._missing(what) if what else error
-
-    def _what_is_wrong(self, error: Exception) -> str | None:
         files = self._files.describe()
         match error:
             case FileNotFoundError():
-                return f"{error.filename} is absent"
+                what = f"{error.filename} is absent"
             case PermissionError() | IsADirectoryError():
-                return f"{error.filename} is not readable"
+                what = f"{error.filename} is not readable"
             case UnicodeDecodeError() | ParamValidationError():
-                return f"the role ARN or the token from {self.origin} is malformed"
+                what = f"the role ARN or the token from {self.origin} is malformed"
             case ConfigParseError():
-                return f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
+                what = f"{error.kwargs['path']} can't be parsed as an AWS configuration file"
             case PartialCredentialsError():
-                return f"{self._describe(error.kwargs['provider'])} lacks {error.kwargs['cred_var']}"
+                what = f"{self._describe(error.kwargs['provider'])} lacks {error.kwargs['cred_var']}"
             case ProfileNotFound():
-                return f"the profile {error.kwargs['profile']} is not in {files}"
+                what = f"the profile {error.kwargs['profile']} is not in {files}"
             case InvalidConfigError():
-                return f"the profile in {files} is incomplete; a role needs role_arn and a source"
+                what = f"the profile in {files} is incomplete; a role needs role_arn and a source"
             case InvalidIMDSEndpointError():
-                return "AWS_EC2_METADATA_SERVICE_ENDPOINT is not a valid URL"
-        return None
+                what = "AWS_EC2_METADATA_SERVICE_ENDPOINT is not a valid URL"
+            case _:
+                return error
+        return self._missing(what)
 
     def _missing(self, what: str) -> PermanentError:
         message = ". ".join([f"No usable AWS credentials: {what}", *self._files.flaws()])

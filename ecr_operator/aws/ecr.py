@@ -5,27 +5,28 @@ traceback holds a key, a token or a reply.
 Leaves out: when to call again (core.tokens).
 """
 
-import asyncio
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import structlog
+from botocore.exceptions import BotoCoreError
 
-from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.errors import OperatorError, TransientError
 from ecr_operator.api.identity import Identity, IdentityPolicy, KeyDigest
+from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import answered_region
 from ecr_operator.api.token import RegistryToken, TokenSource, decode_answer, plain_region
-from ecr_operator.aws.call_errors import invalidates_credentials, translate, translated
+from ecr_operator.aws.call_errors import invalidates_credentials, redacted, translate
 from ecr_operator.aws.client import CALL_SECONDS, AwsClients, Target
 from ecr_operator.aws.credential_resolver import CallContext, CredentialResolver
 from ecr_operator.aws.credentials import OperatorCredentials
-from ecr_operator.aws.endpoints import check_region, is_listed, plain_http_warning
-from ecr_operator.aws.network import client_config
+from ecr_operator.aws.endpoints import check_region, is_listed
 from ecr_operator.core.ports import Clock, IdentityObjects, SystemClock
 from ecr_operator.telemetry.metrics import Metrics
+
+T = TypeVar("T")
 
 _MAX_MISMATCHES: Final = 256
 
@@ -57,9 +58,7 @@ class EcrTokenIssuer:
                 region is set.
         """
         self._clock = clock or SystemClock()
-        self._credentials = OperatorCredentials(
-            client_config(), self._clock, seconds=call_seconds, regions=regions
-        )
+        self._credentials = OperatorCredentials(self._clock, seconds=call_seconds, regions=regions)
         self._clients = AwsClients(call_seconds=call_seconds, metrics=metrics)
         self._mismatches = RegionMismatches()
         self._resolver = CredentialResolver(
@@ -75,10 +74,6 @@ class EcrTokenIssuer:
         await self._credentials.close()
         await self._clients.close()
 
-    async def warm(self) -> None:
-        """Do in a thread what the first call would do on the loop: 30 to 60 ms, for while others start."""
-        await asyncio.to_thread(self._credentials.preload)
-
     def changes(self) -> int:
         """How often the operator got another identity or valid keys; files are looked at now."""
         self._credentials.reload_if_changed()
@@ -93,14 +88,10 @@ class EcrTokenIssuer:
         """
         self._credentials.reload_if_changed()
         call = CallContext(source)
-        return await translated(self._ask(call), lambda error: self._explain(call, error))
+        return await self._translated(call, self._ask(call))
 
     async def basis(self, identity: Identity) -> str:
-        """A digest of what permits an identity now; see the port.
-
-        Raises:
-            OperatorError: it is not permitted, lacks something, or the API server does not answer.
-        """
+        """A digest of what permits an identity now; see the port. Raises OperatorError."""
         return await self._resolver.basis(identity)
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
@@ -113,20 +104,46 @@ class EcrTokenIssuer:
         Raises:
             PermanentError: none are configured, or what is configured is not valid.
         """
-        return (await self._credentials.configured()).origin
+        return (await self._credentials.configured())[0]
+
+    @property
+    def region(self) -> str:
+        """The region that the SDK uses: AWS_DEFAULT_REGION, or the profile's; empty for none."""
+        try:
+            return str(self._credentials.session.get_config_variable("region") or "")
+        except BotoCoreError:
+            return ""
+
+    async def fetched_origin(self, region: str) -> str:
+        """Where the operator's own keys come from, once they are fetched for a region.
+
+        Raises:
+            OperatorError: there are none, or they can't be fetched.
+        """
+        call = CallContext(TokenSource(region=region))
+        await self._translated(call, self._resolver.operator_keys(call))
+        return self._credentials.origin
+
+    async def caller_arn(self, region: str) -> str:
+        """Whose the operator's own keys are, by STS's GetCallerIdentity, which needs no permission.
+
+        Raises:
+            OperatorError: AWS does not accept them, or can't be reached.
+        """
+        call = CallContext(TokenSource(region=region))
+        arn = (await self._translated(call, self._identify(call))).get("Arn")
+        if not isinstance(arn, str) or not arn.isprintable():
+            message = "STS answered GetCallerIdentity without an ARN. Check AWS_ENDPOINT_URL and proxies."
+            raise TransientError(Reason.INVALID_TOKEN_RESPONSE, message)
+        return arn
 
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more."""
         self._resolver.release(identity)
-        self._mismatches.release(identity)
-
-    def plain_http_warning(self) -> str | None:
-        """One sentence if AWS is to be reached without TLS on another machine; None otherwise."""
-        return plain_http_warning(os.environ)
 
     def check(self, source: TokenSource) -> None:
         """Refuse a region that must not be asked. Raises PermanentError `InvalidSpec`."""
-        check_region(source, os.environ)
+        check_region(source)
 
     def is_listed(self, region: str) -> bool:
         """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
@@ -141,28 +158,44 @@ class EcrTokenIssuer:
         self._mismatches.compare(call.source, answered_region(token.proxy_endpoint))
         return replace(token, basis=call.basis, key_hash=call.key_hash)
 
-    def _explain(self, call: CallContext, error: Exception) -> OperatorError:
-        if invalidates_credentials(error):
-            call.invalidate()
-        origin = self._credentials.origin if call.origin is None else call.origin
-        return translate(error, call.source, origin)
+    async def _identify(self, call: CallContext) -> Mapping[str, Any]:
+        keys = await self._resolver.operator_keys(call)
+        target = Target("sts", call.source.region)
+        return await self._clients.call(self._credentials.session, target, keys, "get_caller_identity")
+
+    async def _translated(self, call: CallContext, asked: Awaitable[T]) -> T:
+        """Await a call; whatever it raises becomes an OperatorError.
+
+        Its traceback holds no frame of the call, since those hold replies and keys.
+        """
+        failure: OperatorError
+        cause: Exception | None = None
+        try:
+            return await asked
+        except OperatorError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 -- the boundary: whatever the SDK raises becomes one of ours
+            if invalidates_credentials(error):
+                call.invalidate()
+            origin = self._credentials.origin if call.origin is None else call.origin
+            failure, cause = translate(error, call.source, origin), redacted(error)
+        raise failure.with_traceback(None) from cause
 
 
 class RegionMismatches:
-    """Sources that AWS answers with another region, each logged once; the latest 256 are remembered."""
+    """Sources that AWS answers with another region, each logged once; 256 are remembered."""
 
     def __init__(self) -> None:
-        # The one logged last is last.
-        self._logged: dict[TokenSource, None] = {}
+        self._logged: set[TokenSource] = set()
 
     def compare(self, source: TokenSource, answered: str) -> None:
         """Log once per source that AWS names a registry of another region: the token may not open ours."""
         if answered in ("", source.plain_region) or source.service == "ecr-public":
-            self._logged.pop(source, None)
+            self._logged.discard(source)
         elif source not in self._logged:
-            self._logged[source] = None
-            if len(self._logged) > _MAX_MISMATCHES:
-                del self._logged[next(iter(self._logged))]
+            if len(self._logged) >= _MAX_MISMATCHES:
+                self._logged.clear()
+            self._logged.add(source)
             # With a namespace the line is of that namespace's share of the log.
             namespace = source.identity.namespace
             log.warning(
@@ -172,7 +205,3 @@ class RegionMismatches:
                 identity=str(source.identity),
                 **({"namespace": namespace} if namespace else {}),
             )
-
-    def release(self, identity: Identity) -> None:
-        """Drop the sources of an identity that no resource uses any more."""
-        self._logged = {source: None for source in self._logged if source.identity != identity}

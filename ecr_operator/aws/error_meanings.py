@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
@@ -16,8 +16,7 @@ from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorMeaning:
+class ErrorMeaning(NamedTuple):
     """What a failure means.
 
     `words` may name {operation}, {region}, {partition}, {code}, {origin}, {identity}, {action} and {detail}.
@@ -28,13 +27,8 @@ class ErrorMeaning:
     words: str
 
 
-def _permanent(reason: Reason, words: str) -> ErrorMeaning:
-    return ErrorMeaning(kind=PermanentError, reason=reason, words=words)
-
-
-def _transient(reason: Reason, words: str) -> ErrorMeaning:
-    return ErrorMeaning(kind=TransientError, reason=reason, words=words)
-
+_permanent = partial(ErrorMeaning, PermanentError)
+_transient = partial(ErrorMeaning, TransientError)
 
 DENIED = _permanent(
     Reason.ACCESS_DENIED,
@@ -164,6 +158,9 @@ UNEXPECTED = _transient(
     Reason.AWS_UNAVAILABLE,
     "Unexpected error while asking AWS in {region} ({code}). Retrying; please report it.",
 )
+
+# AWS refuses the credentials themselves.
+OF_CREDENTIALS: Final = (KEYS_REFUSED, BAD_SIGNATURE, EXPIRED, EXPIRED_OR_CLOCK, WEB_IDENTITY)
 
 
 def _codes(meaning: ErrorMeaning, codes: str) -> dict[str, ErrorMeaning]:

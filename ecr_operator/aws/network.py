@@ -9,12 +9,11 @@
 """
 
 import asyncio
-import hashlib
 import socket
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.abc import AbstractResolver, ResolveResult
 from botocore.exceptions import InvalidProxiesConfigError
 
+from ecr_operator.aws.credential_files import digest
 from ecr_operator.settings.proxies import proxy_flaw
 
 _CONNECT_SECONDS: Final = 5.0
@@ -87,34 +87,26 @@ class NameResolver(AbstractResolver):
         """Nothing is open: a lookup can't be ended, and its thread ends with it or with the process."""
 
     def _start(self, key: _Key) -> "asyncio.Future[list[ResolveResult]]":
-        loop = asyncio.get_running_loop()
-        lookup: asyncio.Future[list[ResolveResult]]
-        lookup = self._lookups[key] = loop.create_future()
+        found: Future[list[ResolveResult]] = Future()
+        lookup = self._lookups[key] = asyncio.wrap_future(found)
+        lookup.add_done_callback(lambda _: self._on_found(key))
 
         def look() -> None:
-            failure: Exception | None = None
-            found: list[ResolveResult] = []
             try:
-                found = self._look_up(*key)
+                found.set_result(self._look_up(*key))
             except Exception as error:  # noqa: BLE001 -- passed on to whoever waits
-                failure = error
-            with suppress(RuntimeError):  # The loop may be closed by now.
-                loop.call_soon_threadsafe(self._on_found, key, found, failure)
+                found.set_exception(error)
 
         try:
+            # Not of a pool, whose threads the interpreter waits for when it exits.
             threading.Thread(target=look, name="aws-name", daemon=True).start()
         except RuntimeError as error:
-            self._on_found(key, [], OSError(str(error)))
+            found.set_exception(OSError(str(error)))
         return lookup
 
-    def _on_found(self, key: _Key, found: list[ResolveResult], failure: Exception | None) -> None:
-        lookup = self._lookups.pop(key)
+    def _on_found(self, key: _Key) -> None:
         self._free.release()
-        if failure is None:
-            lookup.set_result(found)
-        else:
-            lookup.set_exception(failure)
-            lookup.exception()  # Where nobody waits any more, asyncio would print it.
+        self._lookups.pop(key).exception()  # Where nobody waits any more, asyncio would print it.
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -154,17 +146,14 @@ class SharedTlsSession(AIOHTTPSession):  # type: ignore[misc] # the SDK has no t
             raise InvalidProxiesConfigError(error=flaw)
         return await super()._create_connector(proxy_url)
 
+    def preload(self) -> None:
+        """Read the authorities, which other clients then share; may run in a thread."""
+        self._build_verify_context()
+
     def _build_verify_context(self) -> ssl.SSLContext:
         with _building:
-            digest = _digest(self._verify)
+            now = digest(Path(self._verify)) if isinstance(self._verify, str) else b""
             known = _contexts.get(self._verify)
-            if known is None or known[0] != digest:
-                known = _contexts[self._verify] = (digest, super()._build_verify_context())
+            if known is None or known[0] != now:
+                known = _contexts[self._verify] = (now, super()._build_verify_context())
             return known[1]
-
-
-def _digest(verify: object) -> bytes:
-    try:
-        return hashlib.blake2b(Path(verify).read_bytes()).digest() if isinstance(verify, str) else b""
-    except OSError:
-        return b""  # The SDK reports what is wrong with it.

@@ -14,11 +14,12 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Final, Self
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Final
 
 from aiobotocore.session import AioSession
 from aiobotocore.utils import create_nested_client
@@ -32,6 +33,7 @@ from ecr_operator.aws.endpoints import Partition, partition_of, partition_of_arn
 from ecr_operator.aws.keys import AwsKeys
 from ecr_operator.core.ports import Clock
 
+_ASSUME: Final = ("assume_role", "assume_role_with_web_identity")
 # Regions that one attempt asks; they share its time.
 _TRIES: Final = 3
 _FAILURE_SECONDS: Final = 900.0  # for which a region that failed is asked last
@@ -55,13 +57,7 @@ class FirstHop:
     """
 
     def __init__(self, clock: Clock, regions: Callable[[], Sequence[str]], *, seconds: float) -> None:
-        """Ask nothing yet.
-
-        Args:
-            clock: limits how long a failure is remembered.
-            regions: of the resources, oldest first.
-            seconds: the longest that an attempt may take.
-        """
+        """Ask nothing yet; see `OperatorCredentials`. An attempt may take so many seconds."""
         self._clock = clock
         self._regions = regions
         self._seconds = seconds
@@ -70,14 +66,18 @@ class FirstHop:
         self.failed_in = ""
 
     async def assume(
-        self, session: AioSession, operation: str, options: Mapping[str, Any], arguments: Mapping[str, Any]
-    ) -> Any:  # noqa: ANN401 -- the SDK has no types
+        self,
+        session: AioSession,
+        options: Mapping[str, Any],
+        operation: str,
+        **arguments: Any,  # noqa: ANN401 -- the SDK has no types
+    ) -> Any:  # noqa: ANN401 -- the same
         """Ask one region after another.
 
         Args:
             session: makes the clients.
-            operation: `assume_role` or `assume_role_with_web_identity`.
             options: of the client, the keys to sign with among them.
+            operation: one of `_ASSUME`.
             arguments: of the operation.
 
         Raises:
@@ -111,7 +111,7 @@ class FirstHop:
         return sorted(candidates, key=failed.__contains__)[:_TRIES]
 
     def _candidates(self, session: AioSession, partition: Partition) -> list[str]:
-        configured = [region for region in _configured(session) if is_region(region)]
+        configured = _configured(session)
         named = [plain_region(region) for region in self._regions()]
         return list(
             dict.fromkeys(
@@ -129,7 +129,7 @@ def _configured(session: AioSession) -> list[str]:
     found = [os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")]
     with suppress(BotoCoreError):
         found.append(session.get_scoped_config().get("region"))
-    return [region for region in found if region]
+    return [region for region in found if region and is_region(region)]
 
 
 class OperatorSession(AioSession):  # type: ignore[misc] # the SDK has no types
@@ -140,34 +140,11 @@ class OperatorSession(AioSession):  # type: ignore[misc] # the SDK has no types
         self._hop = hop
 
     def create_client(self, service_name: str, region_name: str | None = None, **options: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
-        """As of the SDK. Only its chain names no region for STS."""
+        """As of the SDK. Only its chain names no region for STS, and it only assumes roles there."""
         if service_name == "sts" and region_name is None:
-            return _ChainClient(self, self._hop, options)
+            calls = {name: partial(self._hop.assume, self, options, name) for name in _ASSUME}
+            return nullcontext(SimpleNamespace(**calls))
         return super().create_client(service_name, region_name=region_name, **options)
-
-
-class _ChainClient:
-    """What the SDK's chain uses of a client of STS."""
-
-    def __init__(self, session: AioSession, hop: FirstHop, options: Mapping[str, Any]) -> None:
-        self._session = session
-        self._hop = hop
-        self._options = options
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is open."""
-
-    async def assume_role(self, **arguments: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
-        return await self._hop.assume(self._session, "assume_role", self._options, arguments)
-
-    async def assume_role_with_web_identity(self, **arguments: Any) -> Any:  # noqa: ANN401 -- the SDK has no types
-        operation = "assume_role_with_web_identity"
-        return await self._hop.assume(self._session, operation, self._options, arguments)
 
 
 @dataclass(slots=True)
@@ -196,13 +173,7 @@ class RoleSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def keys(
-        self,
-        identity: Identity,
-        region: str,
-        made_from: object,
-        assume: Assume,
-    ) -> AwsKeys:
+    async def keys(self, identity: Identity, region: str, made_from: object, assume: Assume) -> AwsKeys:
         """The identity's keys, from the last session while it is good.
 
         Args:

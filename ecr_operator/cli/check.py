@@ -11,7 +11,6 @@ from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import format_time
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.whoami import WhoAmI
 from ecr_operator.cli.cluster import INSTALL_CRDS, own_namespace
 from ecr_operator.cli.output import Marks, Result, Terminal, Verdict
 from ecr_operator.core.ports import Clock
@@ -70,23 +69,22 @@ async def check_aws(region: str, clock: Clock) -> AsyncIterator[Result]:
 
     Stops where the remaining checks would fail for the same reason.
     """
-    async with WhoAmI(clock) as identity:
-        configured = region or identity.region
+    async with EcrTokenIssuer(clock, regions=lambda: (region,)) as issuer:
+        configured = region or issuer.region
         region = configured if is_region(configured) else _DEFAULT_REGION
         yield _region(configured, region)
         try:
-            yield Result("good", "credentials", f"from {await identity.origin(region)}")
+            yield Result("good", "credentials", f"from {await issuer.fetched_origin(region)}")
         except OperatorError as error:
             yield _failed("bad", "credentials", error)
             return
         try:
-            yield Result("good", "identity", await identity.arn(region))
+            yield Result("good", "identity", await issuer.caller_arn(region))
         except OperatorError as error:
             # Without STS the name is unknown, but ECR may still answer.
             yield _failed("optional", "identity", error)
         try:
-            async with EcrTokenIssuer(clock, regions=lambda: (region,)) as issuer:
-                token = await issuer.issue(TokenSource(region=region))
+            token = await issuer.issue(TokenSource(region=region))
             text = f"issued by ECR in {region}, expires at {format_time(token.expires_at)}"
             yield Result("good", "token", text)
         except OperatorError as error:

@@ -10,10 +10,11 @@ import json
 import logging
 import sys
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import structlog
@@ -30,6 +31,7 @@ _LONGEST_LINE: Final = 4095  # bytes, without the line break
 _LONGEST_VALUES: Final = (1000, 250, 50, 10)
 _LONGEST_TRACE: Final = 2500
 _TRACES: Final = frozenset({"exception", "stack"})
+_MOST_WINDOWS: Final = 2000
 # Fields that differ between repeats of a line.
 _VOLATILE: Final = frozenset({"timestamp", "duration"})
 
@@ -99,8 +101,10 @@ class LineLimiter:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._equal = _Limit(most=5, seconds=60.0)
-        self._of_namespace = _Limit(most=10, seconds=1.0)
+        # The windows of the keys used last; each key is a hash.
+        windows = lru_cache(_MOST_WINDOWS)
+        self._equal = windows(lambda _: _Window(deque(maxlen=5), 60.0))
+        self._of_namespace = windows(lambda _: _Window(deque(maxlen=10), 1.0))
 
     def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
         """Return the line.
@@ -109,11 +113,11 @@ class LineLimiter:
             structlog.DropEvent: the line is dropped.
         """
         first, now = bool(line.pop("first", False)), self._monotonic()
-        equal = self._equal.window(_content(line))
+        equal = self._equal(_content(line))
         equal.check(now)
         namespace = line.get("namespace")
         if isinstance(namespace, str):
-            share = self._of_namespace.window(hash(namespace))
+            share = self._of_namespace(hash(namespace))
             if not first:
                 share.check(now)
                 share.written.append(now)
@@ -139,23 +143,6 @@ class _Window:
     def report(self, line: EventDict, field: str) -> None:
         if self.dropped:
             line[field], self.dropped = self.dropped, 0
-
-
-class _Limit:
-    """A window for each of the 2,000 keys used last; a key is a hash."""
-
-    def __init__(self, *, most: int, seconds: float) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._windows: OrderedDict[int, _Window] = OrderedDict()
-
-    def window(self, key: int) -> _Window:
-        if key not in self._windows:
-            self._windows[key] = _Window(deque(maxlen=self._most), self._seconds)
-        self._windows.move_to_end(key)
-        if len(self._windows) > 2000:  # noqa: PLR2004 - above
-            self._windows.popitem(last=False)
-        return self._windows[key]
 
 
 def _content(line: EventDict) -> int:

@@ -96,55 +96,56 @@ class Metrics:
         self._collector: _SnapshotCollector | None = None
         self._text: asyncio.Task[bytes] | None = None
         self._text_from = -math.inf
-        self._refreshes = self._counter(
+        counter = functools.partial(Counter, namespace=_PREFIX, registry=self.registry)
+        histogram = functools.partial(Histogram, namespace=_PREFIX, registry=self.registry)
+        gauge = functools.partial(Gauge, namespace=_PREFIX, registry=self.registry)
+        self._refreshes = counter(
             "refreshes",
             "Finished refreshes by kind and reason; a pass with nothing to do is not one.",
-            "kind reason",
+            ("kind", "reason"),
         )
         for kind in KINDS:
             for reason in (reason for reason in Reason if reason not in _NOT_OF_REFRESHES):
                 self._refreshes.labels(kind, reason)
-        self._lateness = self._histogram(
+        self._lateness = histogram(
             "refresh_lateness_seconds",
             "How long after it was due a token was replaced by a new one.",
-            "",
-            _LATENESS_BUCKETS,
+            buckets=_LATENESS_BUCKETS,
         )
-        self._aws_calls = self._counter(
-            "aws_calls", "Calls to AWS by operation, region and outcome.", "operation region outcome"
+        self._aws_calls = counter(
+            "aws_calls", "Calls to AWS by operation, region and outcome.", ("operation", "region", "outcome")
         )
-        self._aws_seconds = self._histogram(
-            "aws_call_duration_seconds", "Duration of calls to AWS.", "operation region", _CALL_BUCKETS
+        self._aws_seconds = histogram(
+            "aws_call_duration_seconds",
+            "Duration of calls to AWS.",
+            ("operation", "region"),
+            buckets=_CALL_BUCKETS,
         )
         # These two for each request, so their series are looked up in a cache, without the library's lock.
-        kube_requests = self._counter(
+        kube_requests = counter(
             "kubernetes_requests",
             f"Requests to the API server by verb, resource and HTTP code ({NO_ANSWER}: no complete answer).",
-            "verb resource code",
+            ("verb", "resource", "code"),
         )
         self._kube_requests: Callable[..., Counter] = functools.cache(kube_requests.labels)
-        kube_seconds = self._histogram(
+        kube_seconds = histogram(
             "kubernetes_request_duration_seconds",
             "Duration of requests to the API server; of a watch, until it is established.",
-            "verb resource",
-            _CALL_BUCKETS,
+            ("verb", "resource"),
+            buckets=_CALL_BUCKETS,
         )
         self._kube_seconds: Callable[..., Histogram] = functools.cache(kube_seconds.labels)
-        self._watch_restarts = self._counter(
+        self._watch_restarts = counter(
             "watch_restarts",
             "Watches, and the lists before them, that failed and were started again.",
-            "resource",
+            ("resource",),
         )
-        self._loop_lag = self._histogram(
-            "event_loop_lag_seconds", "How late the event loop woke a sleeping task.", "", _LAG_BUCKETS
+        self._loop_lag = histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop woke a sleeping task.",
+            buckets=_LAG_BUCKETS,
         )
-        build = Gauge(
-            "build_info",
-            "1, with the versions as labels.",
-            ("version", "python"),
-            _PREFIX,
-            registry=self.registry,
-        )
+        build = gauge("build_info", "1, with the versions as labels.", ("version", "python"))
         build.labels(__version__, platform.python_version()).set(1)
 
     def refreshed(self, kind: str, reason: Reason) -> None:
@@ -214,14 +215,6 @@ class Metrics:
             self._collector.take_snapshot()
         return await asyncio.to_thread(generate_latest, self.registry)
 
-    def _counter(self, name: str, documentation: str, labels: str) -> Counter:
-        return Counter(name, documentation, labels.split(), _PREFIX, registry=self.registry)
-
-    def _histogram(self, name: str, documentation: str, labels: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(
-            name, documentation, labels.split(), _PREFIX, registry=self.registry, buckets=buckets
-        )
-
 
 class _SnapshotCollector(Collector):
     def __init__(self, take: Callable[[], Snapshot], *, each_resource: bool) -> None:
@@ -269,7 +262,11 @@ def _of_each(resources: Sequence[ResourceSample]) -> Iterator[Metric]:
         # Not plain `namespace`: Prometheus sets that to the namespace of the pod it scrapes, and
         # OpenShift requires it.
         "kind resource_namespace resource_name",
-        ((_labels(each.key), each.expires_at) for each in resources if each.expires_at is not None),
+        (
+            ((each.key.kind, each.key.namespace, each.key.name), each.expires_at)
+            for each in resources
+            if each.expires_at is not None
+        ),
     )
     yield _gauge(
         "cluster_secret_namespaces",
@@ -281,10 +278,6 @@ def _of_each(resources: Sequence[ResourceSample]) -> Iterator[Metric]:
             for ready, number in zip(("true", "false"), each.namespaces or (), strict=False)
         ),
     )
-
-
-def _labels(key: ResourceKey) -> tuple[str, str, str]:
-    return key.kind, key.namespace, key.name
 
 
 def _gauge(

@@ -1,49 +1,27 @@
-"""What the tests of this folder ask for, and how.
+"""What the tests of this folder ask for, and how."""
 
-`python -m tests.aws.asking PROFILE...` asks for a token with each profile in a process of its own, for what
-the SDK decides once, when it is imported. It prints as JSON whose keys got each, or why there is none.
-"""
-
-import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import pytest
 
 from ecr_operator.api.errors import OperatorError
+from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.core.ports import SystemClock, TokenIssuer
+from ecr_operator.core.ports import TokenIssuer
 from lab.aws import decode_token
 
 IRELAND = TokenSource(region="eu-west-1")
 OHIO = TokenSource(region="us-east-2")
 PUBLIC = TokenSource(region="us-east-1", service="ecr-public")
+LAB = [TokenSource(region=f"lab-{number}") for number in range(8)]
+ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
+KEYS = Identity(source="iam_secret", namespace="team", name="keys")
 ROLE = "arn:aws:iam::123456789012:role/puller"
 
 
-@dataclass
-class JumpingClock(SystemClock):
-    """A clock whose monotonic time can be put forward."""
-
-    ahead: float = 0.0
-
-    def monotonic(self) -> float:
-        """The machine's time, put forward."""
-        return super().monotonic() + self.ahead
-
-
-@asynccontextmanager
-async def _given_or_new(issuer: TokenIssuer | None) -> AsyncIterator[TokenIssuer]:
-    if issuer:
-        yield issuer
-        return
-    async with EcrTokenIssuer() as made:
-        yield made
+def _given_or_new(issuer: TokenIssuer | None) -> AbstractAsyncContextManager[TokenIssuer]:
+    return nullcontext(issuer) if issuer else EcrTokenIssuer()
 
 
 async def key_id(issuer: TokenIssuer | None = None, source: TokenSource = IRELAND) -> str:
@@ -58,17 +36,3 @@ async def refusal(issuer: TokenIssuer | None = None, source: TokenSource = IRELA
         with pytest.raises(OperatorError) as caught:
             await asked.issue(source)
     return caught.value
-
-
-async def main(*profiles: str) -> None:
-    answers = []
-    for os.environ["AWS_PROFILE"] in profiles:
-        try:
-            answers.append({"access_key": await key_id()})
-        except OperatorError as error:
-            answers.append({"reason": error.reason, "message": error.message})
-    print(json.dumps(answers))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -73,7 +73,7 @@ def web_token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def metadata(aws: LocalAws, environ: Environ) -> AsyncIterator[KeyEndpoints]:
-    """The metadata service of an instance without a role at first; also an agent and an SSO portal."""
+    """The metadata service of an instance without a role at first; also an agent."""
     async with KeyEndpoints(aws.keys) as endpoints:
         environ(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=endpoints.url)
         yield endpoints

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ecr_operator.api.errors import PermanentError
+from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.identity import PERMITTED_ROLES
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
@@ -31,6 +31,7 @@ class Tenants:
         roles: the annotation of ServiceAccounts, by `namespace/name`; one that is not here does not exist.
         secrets: data of Secrets, by `namespace/name`.
         read: what was asked, in order.
+        away: raised in place of any answer about a Secret or ServiceAccount.
     """
 
     annotations: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Tenants:
     )
     remade: Counter[str] = field(default_factory=Counter)
     read: list[str] = field(default_factory=list)
+    away: OperatorError | None = None
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """A Secret's data."""
@@ -69,6 +71,8 @@ class Tenants:
 
     def _find(self, among: dict[str, T], kind: str, name: str) -> T:
         self.read.append(f"{kind} {name}")
+        if self.away:
+            raise self.away
         if name not in among:
             raise PermanentError(Reason.CREDENTIALS_MISSING, f"{kind} {name} does not exist.")
         return among[name]

@@ -26,7 +26,7 @@ KEYS = AwsKeys(access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 OPERATION = "get_authorization_token"
 SECONDS = 0.5
 # Each listed by the SDK.
-LISTED = ("eu-west-1", "eu-west-2", "us-east-1", "us-east-2")
+LISTED = ("eu-west-1", "eu-west-2", "us-east-1", "us-east-2", "fips-us-east-1")
 
 pytestmark = pytest.mark.usefixtures("user")
 
@@ -36,7 +36,7 @@ def ecr(region: str) -> Target:
 
 
 def new_session() -> AioSession:
-    return OperatorCredentials(None, SystemClock(), seconds=1).session
+    return OperatorCredentials(SystemClock(), seconds=1).session
 
 
 @pytest.fixture
@@ -61,25 +61,23 @@ async def lent(clients: AwsClients, session: AioSession, region: str) -> object:
         return client
 
 
-async def test_a_client_of_a_listed_region_is_kept(session: AioSession, clients: AwsClients) -> None:
+async def test_a_client_of_a_listed_region_is_kept_whatever_aws_answers(
+    aws: LocalAws, session: AioSession, clients: AwsClients
+) -> None:
     for region in LISTED:
         assert await lent(clients, session, region) is await lent(clients, session, region)
+    aws.fail("AccessDeniedException", 403)
+    with pytest.raises(ClientError):
+        await clients.call(session, ecr("eu-west-1"), KEYS, OPERATION)
     assert len(clients) == len(LISTED)
 
 
-@pytest.mark.parametrize("region", ["eu-lab-1", "fips-eu-lab-1"])
+@pytest.mark.parametrize("region", ["eu-lab-1", "fips-eu-lab-1", "fips-eu-west-1"])
 async def test_an_unlisted_regions_client_is_not_kept(
     session: AioSession, clients: AwsClients, region: str
 ) -> None:
     assert await lent(clients, session, region) is not await lent(clients, session, region)
     assert len(clients) == 0
-
-
-async def test_a_refusal_keeps_the_client(aws: LocalAws, session: AioSession, clients: AwsClients) -> None:
-    aws.fail("AccessDeniedException", 403)
-    with pytest.raises(ClientError):
-        await clients.call(session, ecr("eu-west-1"), KEYS, OPERATION)
-    assert len(clients) == 1
 
 
 async def test_another_session_closes_the_last_ones_clients_after_their_calls(
@@ -88,10 +86,14 @@ async def test_another_session_closes_the_last_ones_clients_after_their_calls(
     for region in LISTED:
         await clients.call(session, ecr(region), KEYS, OPERATION)
     aws.hang(region="eu-west-1")
-    under_way = asyncio.create_task(clients.call(session, ecr("eu-west-1"), KEYS, OPERATION))
-    await wait_for(lambda: aws.count() == len(LISTED) + 1)
+    abandoned, under_way = (
+        asyncio.create_task(clients.call(session, ecr("eu-west-1"), KEYS, OPERATION)) for _ in range(2)
+    )
+    await wait_for(lambda: aws.count() == len(LISTED) + 2)
     await clients.call(new_session(), ecr("us-east-2"), KEYS, OPERATION)
     assert len(clients) == 1
+    abandoned.cancel()
+    await asyncio.wait((abandoned,))
     aws.release()
     assert await under_way
 
@@ -119,12 +121,12 @@ async def test_a_cancelled_change_of_session_leaves_no_client_of_the_last_one(cl
     last, present = SlowSession(), SlowSession()
     present.may_close.set()
 
-    async def lend(session: AioSession, region: str) -> None:
-        async with clients.lend(session, ecr(region)):
-            pass
+    async def lend(session: AioSession, *regions: str) -> None:
+        for region in regions:
+            async with clients.lend(session, ecr(region)):
+                pass
 
-    for region in LISTED:
-        await lend(last, region)
+    await lend(last, *LISTED)
     change = asyncio.create_task(lend(present, LISTED[0]))
     await asyncio.sleep(0)
     change.cancel()

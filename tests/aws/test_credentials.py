@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +12,17 @@ import pytest
 from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.identity import OPERATOR, Identity, IdentityPolicy, KeyDigest
 from ecr_operator.api.outcome import Reason
-from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.credentials import OperatorCredentials
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.network import client_config
-from ecr_operator.core.ports import KeySecret
 from lab.aws import LocalAws
 from lab.key_endpoints import KeyEndpoints
 from lab.waiting import wait_for
-from tests.aws.asking import IRELAND, ROLE, key_id, refusal
+from tests.aws.asking import ACCOUNT, IRELAND, LAB, ROLE, key_id, refusal
+from tests.aws.asking import KEYS as SECRET
 from tests.aws.conftest import ACCESS_KEY, KEYS, OTHER_KEY, OTHER_SECRET, SECRET_KEY, Environ
 from tests.aws.tenants import Tenants
 from tests.fakes import FakeClock
 
-NAMED = Identity(source="iam_secret", namespace="team", name="keys")
 STS = "AssumeRoleWithWebIdentity"
 
 
@@ -51,13 +49,6 @@ def web_file(config: Path, web_token: Path) -> Path:
 async def test_the_sts_file_of_v060s_guide_works_unchanged(aws: LocalAws) -> None:
     assert (await key_id()).startswith("ASIA")
     assert [(call.operation, call.role) for call in aws.calls] == [(STS, ROLE), ("GetAuthorizationToken", "")]
-
-
-@pytest.mark.usefixtures("aws")
-async def test_a_profile_is_found_in_the_shared_credentials_file(tmp_path: Path, environ: Environ) -> None:
-    (tmp_path / "shared").write_text(keys_file().replace("default", "puller"))
-    environ(AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "shared"), AWS_PROFILE="puller")
-    assert await key_id() == ACCESS_KEY
 
 
 async def test_a_refused_role_leaves_no_key_in_the_log(
@@ -97,8 +88,11 @@ async def test_a_renewed_web_token_counts_when_its_session_ends(
     error = await refusal(issuer)
     assert (type(error), error.reason) == (TransientError, Reason.CREDENTIALS_EXPIRED)
     assert str(web_file) in error.message
+    # Until the next keys are there, a new token may be what was missing.
+    web_file.write_text("header.payload.third")
+    assert issuer.changes() == changes + 1
     await issuer.issue(IRELAND)
-    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.another"]
+    assert [call.token for call in aws.select(STS)] == ["header.payload.signature", "header.payload.third"]
 
 
 async def test_a_new_web_token_counts_where_the_last_was_refused(
@@ -114,6 +108,8 @@ async def test_a_new_web_token_counts_where_the_last_was_refused(
     assert await issuer.issue(IRELAND)
 
 
+SSO = "sso_account_id = 1\nsso_role_name = x\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\n"
+
 # No usable credentials: the message names the file and what it lacks, never a value.
 
 # The file, and words of the message; {file}, {token} and {folder} are paths.
@@ -125,6 +121,10 @@ MISSING = {
     "empty": ("", "{file} and {folder}/home/.aws/credentials (absent) or the instance's metadata service"),
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "{file} lacks aws_secret_access_key"),
     "single quotes": (keys_file("'A'"), "{file} is empty or quoted"),
+    "half a quote": (
+        keys_file(secret_key=f'{SECRET_KEY}"'),
+        "{file}, line 3: aws_secret_access_key has a quote",
+    ),
     "a role without a source": (f"[default]\nrole_arn={ROLE}\n", "{file} lacks source_profile"),
     "a token without a role": (
         "[default]\nweb_identity_token_file={token}\n",
@@ -133,14 +133,17 @@ MISSING = {
     "an invalid role": (WEB_IDENTITY.replace(ROLE, "puller"), "the role ARN or the token from the web"),
     "a token that is absent": (f"{WEB_IDENTITY}-gone\n", "{token}-gone is absent"),
     "a token that is a folder": (WEB_IDENTITY.replace("{token}", "{folder}"), "{folder} is not readable"),
+    "no SSO login": (f"[default]\n{SSO}", "(SSOTokenLoadError) from the SSO login of the profile in {file}"),
     "an unknown source": (
         f"[default]\nrole_arn={ROLE}\nsource_profile=gone\n",
         "(absent) is incomplete; a role needs",
     ),
 }
-# Its flaw shows only when the role is assumed.
+# Its flaw shows only when the role is assumed or the login used.
 ASSUMED = {
-    name for name in MISSING if name.startswith(("a role", "a token that", "an unknown", "an invalid"))
+    name
+    for name in MISSING
+    if name.startswith(("a role", "a token that", "an unknown", "an invalid", "no SSO"))
 }
 
 
@@ -174,6 +177,7 @@ async def test_missing_credentials_name_the_file_and_what_it_lacks_until_it_is_c
     ("variable", "value", "words"),
     [
         ("AWS_PROFILE", "puller", "profile puller is not in"),
+        ("AWS_METADATA_SERVICE_TIMEOUT", "soon", "a value in the environment or {file}"),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY, "needs a restart of the operator) lacks AWS_SECRET_ACCESS_KEY"),
     ],
 )
@@ -182,12 +186,19 @@ async def test_missing_credentials_name_the_variable(
 ) -> None:
     config.write_text(keys_file())
     environ(**{variable: value})
-    assert words in (await refusal()).message
+    assert words.format(file=config) in (await refusal()).message
+
+
+async def test_keys_that_had_expired_when_they_were_fetched_are_named(agent: KeyEndpoints) -> None:
+    agent.key_life = -60
+    error = await refusal()
+    assert (type(error), error.reason) == (TransientError, Reason.CREDENTIALS_EXPIRED)
+    assert "from the container's credentials endpoint have expired" in error.message
 
 
 async def test_invalidations_count_once_in_half_a_minute() -> None:
     clock = FakeClock()
-    identity = OperatorCredentials(client_config(), clock, seconds=1.0)
+    identity = OperatorCredentials(clock, seconds=1.0)
     first = identity.generation
     for _ in range(3):
         identity.invalidate(identity.generation)
@@ -203,41 +214,34 @@ async def test_invalidations_count_once_in_half_a_minute() -> None:
 # One fetch for all regions.
 
 
-SOURCES = [TokenSource(region=f"lab-{number}") for number in range(8)]
-
-
 async def test_an_agent_is_asked_once_for_all_regions_and_when_keys_are_due(agent: KeyEndpoints) -> None:
     async with EcrTokenIssuer() as issuer:
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
-        await issuer.issue(SOURCES[0])
+        await asyncio.gather(*(issuer.issue(source) for source in LAB))
+        await issuer.issue(LAB[0])
         assert len(agent.asked) == 1
     agent.key_life = 60
     async with EcrTokenIssuer() as issuer:
-        await issuer.issue(SOURCES[0])
+        await issuer.issue(LAB[0])
         agent.key_life, fetched = 6 * 3600, len(agent.asked)
-        await asyncio.gather(*(issuer.issue(source) for source in SOURCES))
+        await asyncio.gather(*(issuer.issue(source) for source in LAB))
         assert len(agent.asked) == fetched + 1
 
 
-async def test_a_failing_agent_is_asked_once_for_all_who_wait(agent: KeyEndpoints) -> None:
-    agent.garbage = "<html>"
-    async with EcrTokenIssuer() as issuer:
-        errors = await asyncio.gather(*(refusal(issuer, source) for source in SOURCES))
-    assert {error.reason for error in errors} == {Reason.CREDENTIALS_MISSING}
-    # The SDK's own three attempts.
-    assert len(agent.asked) <= 3
-
-
-async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(agent: KeyEndpoints) -> None:
-    async with EcrTokenIssuer() as issuer:
-        agent.silent = True
-        impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in SOURCES[:2])
-        await wait_for(lambda: bool(agent.asked))
-        impatient.cancel()
-        agent.silent = False
-        assert await patient
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
+async def test_a_cancelled_caller_leaves_the_fetch_to_the_others(
+    config: Path, issuer: EcrTokenIssuer
+) -> None:
+    script, run, go_on = (config.with_name(name) for name in ("script", "run", "go-on"))
+    keys = json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY})
+    script.write_text(f"echo >> {run}; until [ -e {go_on} ]; do sleep 0.02; done; echo '{keys}'")
+    config.write_text(f"[default]\ncredential_process = /bin/sh {script}\n")
+    impatient, patient = (asyncio.create_task(issuer.issue(source)) for source in LAB[:2])
+    await wait_for(run.exists)
+    impatient.cancel()
+    await asyncio.wait((impatient,))
+    go_on.touch()
+    assert await patient
+    assert impatient.cancelled()
+    assert run.read_text() == "\n"
 
 
 # What is configured, found without asking anybody; and the digest of long-lived keys.
@@ -257,7 +261,6 @@ ROLE_OF = f"role_arn={ROLE}\n{{source}}\n"
 ROLE_OF_BASE = ROLE_OF.format(source=f"source_profile=base\n[profile base]\n{KEYS}")
 ROLE_OF_INSTANCE = ROLE_OF.format(source="credential_source=Ec2InstanceMetadata")
 ROLE_OF_AGENT = ROLE_OF.format(source="credential_source=EcsContainer")
-SSO = "sso_account_id = 123456789012\nsso_role_name = x\nsso_start_url = {agent}\nsso_region = eu-west-1\n"
 PROCESS = "credential_process = touch {folder}/ran\n"
 LOGIN = "login_session = arn:aws:iam::123456789012:user/x\n"
 # Variables, the file after `[default]`, words of the origin, and whose long-lived keys they are.
@@ -320,47 +323,32 @@ async def test_the_digest_follows_the_file_by_its_keys_alone(config: Path) -> No
 
 async def test_the_digest_of_a_secret_is_of_its_long_lived_keys_alone(aws: LocalAws) -> None:
     tenants = Tenants()
+    held = tenants.secrets["team/keys"]
     async with EcrTokenIssuer(tenants=tenants) as issuer:
-        found = await issuer.long_lived(NAMED)
+        found = await issuer.long_lived(SECRET)
         assert found.id_hash == id_hash(OTHER_KEY)
-        assert await issuer.long_lived(replace(NAMED, role_arn=ROLE)) == found
         tenants.remade.update(["Secret team/keys"])
-        assert await issuer.long_lived(NAMED) == found
-        tenants.secrets["team/keys"]["aws_secret_access_key"] = SECRET_KEY
-        assert await issuer.long_lived(NAMED) != found
-        tenants.secrets["team/keys"]["aws_session_token"] = "t"  # noqa: S105 -- made up
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        del tenants.secrets["team/keys"]["aws_access_key_id"]
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        tenants.secrets.clear()
-        assert await issuer.long_lived(NAMED) == KeyDigest()
-        assert await issuer.long_lived(ACCOUNT) == KeyDigest()
-    assert not aws.calls
-
-
-ACCOUNT = Identity(source="service_account", namespace="team", name="ci")
-
-
-class Away(Tenants):
-    """An API server that does not answer."""
-
-    async def iam_keys(self, namespace: str, name: str) -> KeySecret:
-        """Fail."""
-        raise TransientError(Reason.KUBERNETES_UNAVAILABLE, f"{namespace}/{name} can't be read.")
-
-
-async def test_a_secret_that_cannot_be_read_has_no_digest() -> None:
-    async with EcrTokenIssuer(tenants=Away()) as issuer:
+        for same in (SECRET, replace(SECRET, role_arn=ROLE)):
+            assert await issuer.long_lived(same) == found
+        held["aws_secret_access_key"] = SECRET_KEY
+        assert (await issuer.long_lived(SECRET)).contents not in (found.contents, "")
+        held["aws_session_token"] = "t"  # noqa: S105 -- made up
+        assert await issuer.long_lived(SECRET) == KeyDigest()
+        held.clear()
+        for identity in (SECRET, ACCOUNT):
+            assert await issuer.long_lived(identity) == KeyDigest()
+        tenants.away = TransientError(Reason.KUBERNETES_UNAVAILABLE, "The API server is away.")
         with pytest.raises(TransientError):
-            await issuer.long_lived(NAMED)
+            await issuer.long_lived(SECRET)
+    assert not aws.calls
 
 
 @pytest.mark.usefixtures("aws", "user")
 async def test_a_token_bears_the_hash_of_the_long_lived_key_that_it_began_with() -> None:
     policy = IdentityPolicy(permitted_roles=("*",))
     role = Identity(namespace="team", role_arn=ROLE)
-    expected = {OPERATOR: ACCESS_KEY, role: ACCESS_KEY, NAMED: OTHER_KEY}
-    expected |= {replace(NAMED, role_arn=ROLE): OTHER_KEY, ACCOUNT: ""}
+    expected = {OPERATOR: ACCESS_KEY, role: ACCESS_KEY, SECRET: OTHER_KEY}
+    expected |= {replace(SECRET, role_arn=ROLE): OTHER_KEY, ACCOUNT: ""}
     async with EcrTokenIssuer(tenants=Tenants(roles={"team/ci": ROLE}), policy=policy) as issuer:
         for identity, key in expected.items():
             token = await issuer.issue(replace(IRELAND, identity=identity))

@@ -154,16 +154,18 @@ async def test_no_proxy_bypasses_the_proxy(
     assert (proxy.targets, secure.count()) == ([], 1)
 
 
-@pytest.mark.parametrize(("known", "region"), [(False, "eu-west-1"), (True, "eu-west-3")])
 async def test_an_unknown_authority_and_a_certificate_for_another_name_are_reported(
-    secure: LocalAws, proxy: ConnectProxy, request: pytest.FixtureRequest, region: str, *, known: bool
+    secure: LocalAws, proxy: ConnectProxy, authority: Authority, environ: Environ, tmp_path: Path
 ) -> None:
-    if known:
-        request.getfixturevalue("bundle")
-    error = await refusal(source=TokenSource(region=region))
-    assert error.reason is Reason.AWS_UNAVAILABLE
-    assert ("TLS" if known else "AWS_CA_BUNDLE") in error.message
-    assert proxy.targets == [f"api.ecr.{region}.amazonaws.com:443"]
+    unknown = await refusal()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    environ(AWS_CA_BUNDLE=str(tmp_path / "ca.pem"))
+    misnamed = await refusal(source=TokenSource(region="eu-west-3"))
+    for error in (unknown, misnamed):
+        assert error.reason is Reason.AWS_UNAVAILABLE
+        assert error.message.startswith("TLS with AWS")
+        assert "AWS_CA_BUNDLE" in error.message
+    assert proxy.targets == [f"api.ecr.{region}.amazonaws.com:443" for region in ("eu-west-1", "eu-west-3")]
     assert not secure.calls
 
 
@@ -251,31 +253,20 @@ async def test_an_unknown_name_is_an_error_and_looked_up_again(names: Names) -> 
     assert len(names.asked) == 2
 
 
-class Recording(ThreadPoolExecutor):
-    """The loop's own threads, which note what they are given.
-
-    Attributes:
-        given: the functions.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(2)
-        self.given: list[object] = []
+class Guarded(ThreadPoolExecutor):
+    """The loop's own threads, which refuse to look up names."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Note a function and run it."""
-        self.given.append(fn)
+        """Run a function."""
+        assert fn is not socket.getaddrinfo
         return super().submit(fn, *args, **kwargs)
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "eu-lab-1"])
 async def test_the_loops_threads_look_up_no_name_of_aws(aws: LocalAws, environ: Environ, region: str) -> None:
     environ(AWS_ENDPOINT_URL=aws.url.replace("127.0.0.1", "localhost"))
-    threads = Recording()
-    asyncio.get_running_loop().set_default_executor(threads)
+    asyncio.get_running_loop().set_default_executor(Guarded(2))
     assert await key_id(source=TokenSource(region=region))
-    assert threads.given
-    assert socket.getaddrinfo not in threads.given
 
 
 async def test_an_endpoint_without_an_address_is_reported_as_unreachable(environ: Environ) -> None:

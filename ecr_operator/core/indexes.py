@@ -1,7 +1,7 @@
 """Indexes of the cache: who shares a name, has a Secret, links a ServiceAccount; what is too much to keep."""
 
 from bisect import bisect_left, insort
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -23,9 +23,24 @@ SecretName = tuple[str, str]
 AccountName = tuple[str, str]
 
 N = TypeVar("N", bound=Hashable)
+M = TypeVar("M", bound=Hashable)
 
 _Age = tuple[datetime, str, ResourceKey]
 """Creation time, uid and key. Uids differ, so that keys are never compared."""
+
+
+def count_down(counts: Counter[N], name: N) -> None:
+    """Count one less, and keep no name that counts nothing."""
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
+
+
+def _discard(sets: dict[N, set[M]], name: N, member: M) -> None:
+    """Remove a member of one of the sets, and keep no empty one."""
+    sets[name].discard(member)
+    if not sets[name]:
+        del sets[name]
 
 
 class AgeIndex(Generic[N]):
@@ -70,10 +85,8 @@ class SecretIndex:
     def __init__(self) -> None:
         self._views: dict[SecretName, SecretView] = {}
         self._counts: Counter[str] = Counter()
-        # By the owner's uid, then by namespace.
-        self._owned: defaultdict[str, defaultdict[str, set[SecretName]]] = defaultdict(
-            lambda: defaultdict(set)
-        )
+        # By the owner's uid, and by namespace, where anybody may name it.
+        self._owned: dict[tuple[str, str], set[SecretName]] = {}
 
     def get(self, name: SecretName | None) -> SecretView | None:
         """The Secret of that name."""
@@ -89,8 +102,7 @@ class SecretIndex:
 
     def owned_by(self, uid: str, namespace: str) -> list[SecretView]:
         """Every Secret of a namespace with that owner, by name."""
-        names = self._owned[uid].get(namespace, ()) if uid in self._owned else ()
-        return [self._views[name] for name in sorted(names)]
+        return [self._views[name] for name in sorted(self._owned.get((uid, namespace), ()))]
 
     def put(self, view: SecretView) -> None:
         """Add a Secret, or replace it."""
@@ -99,23 +111,16 @@ class SecretIndex:
         self._views[name] = view
         self._counts[view.namespace] += 1
         if view.owner:
-            self._owned[view.owner.uid][view.namespace].add(name)
+            self._owned.setdefault((view.owner.uid, view.namespace), set()).add(name)
 
     def pop(self, name: SecretName) -> SecretView | None:
         """Remove a Secret and return it."""
         view = self._views.pop(name, None)
         if view is None:
             return None
-        self._counts[view.namespace] -= 1
-        if not self._counts[view.namespace]:
-            del self._counts[view.namespace]
+        count_down(self._counts, view.namespace)
         if view.owner:
-            owned = self._owned[view.owner.uid]
-            owned[view.namespace].discard(name)
-            if not owned[view.namespace]:
-                del owned[view.namespace]
-            if not owned:
-                del self._owned[view.owner.uid]
+            _discard(self._owned, (view.owner.uid, view.namespace), name)
         return view
 
 
@@ -123,19 +128,17 @@ class LinkIndex:
     """Which resources link to which ServiceAccounts."""
 
     def __init__(self) -> None:
-        self._keys: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        self._keys: dict[AccountName, set[ResourceKey]] = {}
 
     def add(self, resource: Resource) -> None:
         """Add the links of a resource."""
         for account in _linked_accounts(resource):
-            self._keys[account].add(resource.key)
+            self._keys.setdefault(account, set()).add(resource.key)
 
     def remove(self, resource: Resource) -> None:
         """Remove the links of a resource that was added."""
         for account in _linked_accounts(resource):
-            self._keys[account].discard(resource.key)
-            if not self._keys[account]:
-                del self._keys[account]
+            _discard(self._keys, account, resource.key)
 
     def to(self, account: AccountName) -> list[ResourceKey]:
         """Every resource that names that ServiceAccount."""
@@ -198,9 +201,7 @@ class NamespaceLimit:
 
     def leave(self, namespace: str) -> None:
         """Count a resource that was admitted no longer."""
-        self._counts[namespace] -= 1
-        if not self._counts[namespace]:
-            del self._counts[namespace]
+        count_down(self._counts, namespace)
 
     def remove(self, key: ResourceKey) -> None:
         """Remove a name."""

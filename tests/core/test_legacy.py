@@ -64,6 +64,7 @@ NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a list of logins": ("Secret", docker({"auths": []})),
     "a list for a config": ("Secret", docker([1])),
     "half a config": ("Secret", docker(data={".dockerconfigjson": b64("{")})),
+    "nested without end": ("Secret", docker(data={".dockerconfigjson": b64("[" * 100_000)})),
     "not base64": ("Secret", docker(data={".dockerconfigjson": "%"})),
     "null": ("Secret", docker(data={".dockerconfigjson": None})),
     "no data": ("Secret", docker(data=None)),
@@ -75,6 +76,7 @@ NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Argo CD: another URL": (ARGO, argo(url="other.example")),
     "Argo CD: one more key": (ARGO, argo(project="p")),
     "Argo CD: another type": (ARGO, argo() | {"type": "custom"}),
+    "Argo CD: no password": (ARGO, argo(password="")),
     "Argo CD: no data": (ARGO, argo() | {"data": {}}),
 }
 

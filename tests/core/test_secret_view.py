@@ -53,7 +53,7 @@ def foreign(*references: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         "controlled by this very resource": (owned(CONTROLLER), False, Relation.OURS),
         "controlled by it, without our label and entry": (foreign(CONTROLLER), False, Relation.OURS),
         "beside an owner that is not the controller": (owned(BESIDE, CONTROLLER), False, Relation.OURS),
-        "of a deleted resource": (owned(GONE), True, Relation.TAKE_OVER),
+        "of a deleted resource": (owned(GONE), True, Relation.OURS),
         "of a resource that exists": (owned(GONE), False, Relation.FOREIGN),
         "of a deleted one, without our label and entry": (foreign(GONE), True, Relation.FOREIGN),
         "of a deleted one, without our label": (owned(GONE, labels={}), True, Relation.FOREIGN),

@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -147,11 +148,11 @@ async def leaves_nothing_behind() -> AsyncIterator[None]:
 def _sockets() -> dict[int, int]:
     """The file descriptors of all sockets, by inode."""
     found = {}
-    for name in os.listdir("/dev/fd"):
+    for path in Path("/dev/fd").iterdir():
         with suppress(OSError):  # that of the listing itself
-            status = os.fstat(int(name))
+            status = os.fstat(int(path.name))
             if stat.S_ISSOCK(status.st_mode):
-                found[status.st_ino] = int(name)
+                found[status.st_ino] = int(path.name)
     return found
 
 

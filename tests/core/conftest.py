@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.core.cluster_world import Clusters, serving
 from tests.core.world import LIFE, World
 
 
@@ -18,3 +19,10 @@ async def world(idle: World) -> AsyncIterator[World]:
     """With workers."""
     async with idle.working():
         yield idle
+
+
+@pytest.fixture
+async def clusters(idle: World) -> AsyncIterator[Clusters]:
+    """Three namespaces and workers, without a ClusterSecret yet."""
+    async with serving(idle) as serving_all:
+        yield serving_all

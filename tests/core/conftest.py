@@ -1,4 +1,4 @@
-"""A cluster in memory whose tokens last 12 minutes; `idle` without workers."""
+"""A cluster in memory whose tokens last 12 minutes; without workers `idle`, and `still` with 12 hours."""
 
 from collections.abc import AsyncIterator
 
@@ -12,6 +12,14 @@ from tests.core.world import LIFE, World
 async def idle() -> World:
     """Without workers: a test starts them."""
     return World(life=LIFE)
+
+
+@pytest.fixture
+async def still() -> AsyncIterator[World]:
+    """Without workers, and with tokens of 12 hours."""
+    made = World()
+    yield made
+    await made.tokens.close()
 
 
 @pytest.fixture

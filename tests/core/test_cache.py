@@ -7,6 +7,7 @@ import structlog
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.named_objects import NamedObjects
@@ -27,7 +28,6 @@ from tests.builders import (
 )
 from tests.fakes import FakeClock, FakeIssuer
 
-REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 WEB = resource().key
 SHOP = resource(name="shop").key
 ONE: dict[str, Any] = {"generated_secret_name": "one"}
@@ -99,7 +99,7 @@ def secret(**metadata: Any) -> dict[str, Any]:
         "a new spec": ({"generation": 2, "frequency": "1h"}, True),
         "another object of the same name": ({"uid": "u2"}, True),
         "the start of its deletion": ({"deleting": True}, True),
-        "a request for a fresh token": ({"annotations": {REQUEST: "now"}}, True),
+        "a request for a fresh token": ({"annotations": {REFRESH_REQUESTED: "now"}}, True),
         "another annotation": ({"annotations": {"other": "x"}}, False),
     },
 )

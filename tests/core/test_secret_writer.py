@@ -2,14 +2,9 @@
 
 # ruff: noqa: S106 - forms of Secrets
 
-import base64
-from typing import Any, Final
-
-from tests.builders import cases, host, permanent
+from tests.builders import cases
 from tests.core.world import DUE, World
-from tests.fakes import settle
 
-WEST: Final = host(region="eu-west-1")
 APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
 
 
@@ -42,17 +37,3 @@ async def test_a_format_that_admission_refuses_leaves_the_login_in_the_former_on
         await world.clock.advance(DUE)
         assert world.expiry() > world.clock.now()
     assert len(world.aws.asked) <= 5
-
-
-async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> None:
-    two: dict[str, Any] = {"additional_registries": [WEST]}
-    async with idle.working():
-        of = await idle.apply(**two)
-    status = idle.status(of)
-    idle.restart()
-    idle.show_secret()
-    idle.aws.failing["eu-west-1"] = permanent()
-    idle.see(generation=2, status=status, secret_format="config.json", **two)
-    async with idle.working():
-        await settle()
-    assert WEST in base64.b64decode(idle.secrets.manifests["web-pull"]["data"]["config.json"]).decode()

@@ -11,6 +11,7 @@ import structlog.testing
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Reason
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.snapshot import failing
 from tests.builders import (
     HOUR,
@@ -30,7 +31,6 @@ from tests.telemetry.reading import scrape
 
 GOOD = ("True", "Refreshed")
 HELM = {"app.kubernetes.io/managed-by": "Helm"}
-REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 DENIED = PermanentError(Reason.KUBERNETES_FORBIDDEN, "You may not write that.")
 DOWN = transient(Reason.KUBERNETES_UNAVAILABLE)
 OLD_CRD = frozenset({"phase", "lastUpdatedTime"})
@@ -463,7 +463,7 @@ async def test_a_request_within_the_rate_bound_waits_and_reports_when_aws_is_cal
     of = await world.apply()
     planned = world.status(of)["nextRefreshTime"]
     await world.clock.advance(100)
-    of = await world.apply(status=world.status(of), annotations={REQUEST: "now"})
+    of = await world.apply(status=world.status(of), annotations={REFRESH_REQUESTED: "now"})
     assert world.status(of)["nextRefreshTime"] == "2026-03-01T12:05:00Z"
     assert (world.condition(of), len(world.aws.asked)) == (GOOD, 1)
     await world.clock.advance(199)
@@ -471,7 +471,7 @@ async def test_a_request_within_the_rate_bound_waits_and_reports_when_aws_is_cal
     await world.clock.advance(2)
     assert len(world.aws.asked) == 2
     assert world.status(of)["nextRefreshTime"][:13] == planned[:13]
-    assert world.secrets.manifests["web-pull"]["metadata"]["annotations"][REQUEST] == "now"
+    assert world.secrets.manifests["web-pull"]["metadata"]["annotations"][REFRESH_REQUESTED] == "now"
     assert refreshes(world) == {"Refreshed": 2}
     assert lateness(world) == (0, 0), "it comes before its time"
 

@@ -251,9 +251,9 @@ class World:
         return str(next(iter(self.auths(name).values()))["password"])
 
     def auths(self, name: str = "web-pull") -> dict[str, Any]:
-        """The logins in a Secret that the operator wrote."""
-        text = base64.b64decode(self.secrets.manifests[name]["data"][".dockerconfigjson"])
-        auths: dict[str, Any] = json.loads(text)["auths"]
+        """The logins in a docker config that the operator wrote, in either form."""
+        (data,) = self.secrets.manifests[name]["data"].values()
+        auths: dict[str, Any] = json.loads(base64.b64decode(data))["auths"]
         return auths
 
     def has_secret(

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.snapshot import failing
 from tests.builders import (
-    HOUR,
     NAMESPACE,
     OHIO,
     cases,
@@ -65,16 +63,6 @@ def phases(world: World) -> list[str]:
 def calls(world: World) -> Counter[str]:
     """How often each verb was used on Secrets."""
     return Counter(call.split()[0] for call in world.secrets.calls)
-
-
-def make_room(world: World) -> Resource:
-    """A resource beyond the bound of its namespace, after the one before it was deleted."""
-    gone, beyond = world.see(), resource(name="shop")
-    world.resources.stored[beyond.key] = world.show(name="shop")
-    assert world.cache.resource(beyond.key) is None
-    world.resources.uids[beyond.key] = beyond.uid
-    world.see_deleted(gone)
-    return beyond
 
 
 def refreshes(world: World) -> dict[str, float]:
@@ -392,14 +380,6 @@ async def test_a_deleted_resource_is_never_reconciled_again(brief: World, *, dur
     assert len(brief.aws.asked) == 1
 
 
-async def test_a_wall_clock_step_past_the_expiry_renews_in_seconds(world: World) -> None:
-    of = await world.apply()
-    world.clock.step_wall(13 * HOUR)
-    await world.clock.advance(6)
-    assert len(world.aws.asked) == 2
-    assert world.condition(of) == GOOD
-
-
 async def test_an_event_does_not_shorten_retry_after(world: World) -> None:
     world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=30)]
     of = await world.apply()
@@ -437,20 +417,14 @@ async def test_the_long_parts_of_a_large_spec_are_read_for_each_pass_and_not_kep
     assert len(world.secrets.calls) == 1, "nothing has changed"
 
 
-async def test_a_resource_beyond_the_bound_is_read_when_there_is_room() -> None:
+async def test_a_resource_beyond_the_bound_is_read_when_there_is_room_also_after_an_error() -> None:
     world = World(most=1)
     async with world.working():
-        beyond = make_room(world)
-        await world.clock.advance(1)
-        assert world.condition(beyond) == GOOD
-
-
-async def test_an_unexpected_error_of_a_resource_beyond_the_bound_is_retried() -> None:
-    world = World(most=1)
-    async with world.working():
-        beyond = make_room(world)
-        raw = world.resources.stored.pop(beyond.key)
-        world.resources.stored[beyond.key] = {}
+        gone, beyond = world.see(), resource(name="shop")
+        raw = world.show(name="shop")
+        assert world.cache.resource(beyond.key) is None
+        world.resources.uids[beyond.key], world.resources.stored[beyond.key] = beyond.uid, {}
+        world.see_deleted(gone)
         with structlog.testing.capture_logs() as logs:
             await world.clock.advance(1)
         assert [each["error"] for each in logs if each["event"] == "unexpected error"] == ["KeyError"]

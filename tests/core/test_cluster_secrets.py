@@ -207,13 +207,6 @@ async def test_while_aws_fails_tokens_stay_ready_until_they_expire(idle: World, 
     assert clusters.status["failingCount"] == 3
 
 
-async def test_the_next_leader_reports_nothing_that_has_not_changed(idle: World, clusters: Clusters) -> None:
-    await clusters.show()
-    written = len(idle.resources.written)
-    await clusters.lead_again()
-    assert len(idle.resources.written) == written
-
-
 async def test_an_orphan_withdrawn_with_the_same_change_is_released(
     idle: World,
     clusters: Clusters,

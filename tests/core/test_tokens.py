@@ -45,7 +45,9 @@ class Bench:
 
     def user(self, number: int = 0) -> ResourceState:
         """The state of a resource."""
-        return self._users.setdefault(number, ResourceState(resource(name=f"r{number}")))
+        if number not in self._users:
+            self._users[number] = ResourceState(resource(name=f"r{number}"))
+        return self._users[number]
 
     def ask(
         self,

@@ -357,16 +357,6 @@ async def test_an_unexpected_error_is_retried_and_ends_no_worker(idle: World) ->
     assert "hunter2" not in str(logs)
 
 
-async def test_an_invalid_spec_is_reported_once_and_costs_nothing_more(world: World) -> None:
-    of = world.see(spec=[])
-    await world.clock.advance(600)
-    assert (world.condition(of), len(phases(world))) == (("False", "InvalidSpec"), 1)
-    assert (world.aws.asked, world.secrets.calls) == ([], [])
-    assert failing(world.cache) == {("Secret", Reason.INVALID_SPEC): 1}
-    await world.change(of)
-    assert world.condition(of) == GOOD
-
-
 @pytest.mark.parametrize("during", [False, True], ids=["later", "during its pass"])
 async def test_a_deleted_resource_is_never_reconciled_again(brief: World, *, during: bool) -> None:
     if during:

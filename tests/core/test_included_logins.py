@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.core.manifest import encode
@@ -51,9 +52,14 @@ def reported(world: World, of: Any) -> str:
     return world.message(of)
 
 
-async def test_a_change_is_copied_with_the_token_that_there_is(world: World) -> None:
+async def copying(world: World) -> Resource:
+    """A resource that copies a login."""
     put(world, {HUB: LOGIN})
-    of = await world.apply(include_logins_from=INCLUDES)
+    return await world.apply(include_logins_from=INCLUDES)
+
+
+async def test_a_change_is_copied_with_the_token_that_there_is(world: World) -> None:
+    of = await copying(world)
     assert copied(world) == {HUB: LOGIN}
     assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     await world.clock.advance(10)
@@ -169,8 +175,7 @@ async def test_the_first_of_two_secrets_wins_and_a_generated_one_is_not_valid(wo
 
 
 async def test_a_list_that_is_not_valid_keeps_what_was_copied(world: World) -> None:
-    put(world, {HUB: LOGIN})
-    of = await world.apply(include_logins_from=INCLUDES)
+    of = await copying(world)
     of = await world.apply(generation=2, status=world.status(of), include_logins_from="hub")
     assert copied(world) == {HUB: LOGIN}
     assert world.condition(of, "Refreshed") == ("False", "InvalidSpec")
@@ -232,8 +237,7 @@ async def test_what_stays_of_a_missing_secret_is_bounded_and_readable(world: Wor
 async def test_what_was_copied_from_a_missing_secret_stays_in_another_form_or_name(
     world: World, change: dict[str, str]
 ) -> None:
-    put(world, {HUB: LOGIN})
-    of = await world.apply(include_logins_from=INCLUDES)
+    of = await copying(world)
     del world.secrets.metadata["team", "hub"]
     await world.apply(generation=2, status=world.status(of), include_logins_from=INCLUDES, **change)
     assert world.auths(change.get("generated_secret_name", "web-pull"))[HUB] == LOGIN
@@ -279,8 +283,7 @@ async def test_another_list_needs_no_token_from_aws(
 
 
 async def test_a_change_is_copied_while_aws_refuses(world: World) -> None:
-    put(world, {HUB: LOGIN})
-    await world.apply(include_logins_from=INCLUDES)
+    await copying(world)
     world.aws.failing["us-east-2"] = PermanentError(Reason.ACCESS_DENIED, "Denied.")
     await world.clock.advance(8 * 60)
     put(world, {"quay.io": LOGIN}, version="2")
@@ -291,8 +294,7 @@ async def test_a_change_is_copied_while_aws_refuses(world: World) -> None:
 
 
 async def test_a_write_that_fails_is_retried_as_the_api_server_asks(world: World) -> None:
-    put(world, {HUB: LOGIN})
-    await world.apply(include_logins_from=INCLUDES)
+    await copying(world)
     await world.clock.advance(10)
     busy = transient(Reason.KUBERNETES_UNAVAILABLE)
     busy.retry_after = 20.0

@@ -74,9 +74,15 @@ def test_a_watch_is_needed_while_a_resource_names_an_object(register: Register) 
     assert demand.off.is_set()
 
 
-async def test_a_missing_object_is_read_once_until_it_changes(register: Register) -> None:
+@pytest.mark.parametrize("listed_first", [False, True])
+async def test_a_missing_object_is_read_once_until_it_changes(
+    register: Register, *, listed_first: bool
+) -> None:
+    if listed_first:
+        relist(register.secrets, [])
     register.named.name(key(), KEYS)
-    relist(register.secrets, [secret("others")])
+    if not listed_first:
+        relist(register.secrets, [secret("others")])
     register.answer = MISSING
     for _ in range(5):
         await register.failing()

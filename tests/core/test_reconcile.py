@@ -75,6 +75,18 @@ async def test_a_rename_creates_the_new_secret_and_then_deletes_the_old(still: W
     assert still.secrets.calls == ["apply team/new", "delete team/web-pull"]
 
 
+async def test_the_old_secret_of_a_rename_stays_until_its_links_are_moved(world: World) -> None:
+    world.accounts.put()
+    links: dict[str, Any] = {"link_service_accounts": [{"name": "builder", "for": ["pull"]}]}
+    of = await world.apply(**links)
+    world.accounts.hold()
+    await world.change(of, generated_secret_name="new", **links)
+    assert list(world.secrets.metadata) == [("team", "web-pull"), ("team", "new")]
+    world.accounts.release()
+    await settle()
+    assert list(world.secrets.metadata) == [("team", "new")]
+
+
 async def test_a_rename_that_a_crash_interrupted_is_finished_later(still: World) -> None:
     old, new = still.see(), still.see(generation=2, generated_secret_name="new")
     still.has_secret(old)

@@ -1,8 +1,9 @@
-"""Another form of the Secret: made anew with the token that there is, or left as it was."""
+"""Another form of the Secret: made anew with the token that there is, or left; and an answer that is lost."""
 
 # ruff: noqa: S106 - forms of Secrets
 
-from tests.builders import cases
+from ecr_operator.api.outcome import Reason
+from tests.builders import cases, transient
 from tests.core.world import DUE, World
 
 APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
@@ -37,3 +38,12 @@ async def test_a_format_that_admission_refuses_leaves_the_login_in_the_former_on
         await world.clock.advance(DUE)
         assert world.expiry() > world.clock.now()
     assert len(world.aws.asked) <= 5
+
+
+async def test_a_write_whose_answer_is_lost_is_not_taken_for_that_of_others(world: World) -> None:
+    of = await world.apply()
+    world.secrets.lost = [transient(Reason.KUBERNETES_UNAVAILABLE)]
+    await world.clock.advance(DUE)
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+    assert Reason.REPAIRED not in [reason for _, reason in world.events.emitted]
+    assert len(world.aws.asked) == 2

@@ -92,12 +92,11 @@ class _Lane:
         self.under_way[namespace] += 1
         self.calls_in[namespace, call.region] += 1
 
-    def end(self, source: TokenSource) -> _Call | None:
-        call = self.calls.pop(source, None)
-        if call is not None:
-            self.give_back(source)
-            count_down(self.under_way, call.namespace)
-            count_down(self.calls_in, (call.namespace, call.region))
+    def end(self, source: TokenSource) -> _Call:
+        call = self.calls.pop(source)
+        self.give_back(source)
+        count_down(self.under_way, call.namespace)
+        count_down(self.calls_in, (call.namespace, call.region))
         return call
 
     def give_back(self, source: TokenSource) -> None:
@@ -159,11 +158,11 @@ class FlowControl:
     def ended(self, source: TokenSource, *, cancelled: bool = False) -> None:
         """A call is over, by its answer or because it was cancelled."""
         lane = self._lane(source)
-        if call := lane.end(source):
-            # Any answer in time shows that the region does not hang. A call cancelled early shows nothing.
-            is_slow = self._monotonic() - call.started_at >= SLOW
-            if is_slow or not cancelled:
-                self._note(call.region, answers=not is_slow)
+        call = lane.end(source)
+        # Any answer in time shows that the region does not hang. A call cancelled early shows nothing.
+        is_slow = self._monotonic() - call.started_at >= SLOW
+        if is_slow or not cancelled:
+            self._note(call.region, answers=not is_slow)
         self._start_next(lane)
 
     def start_waiting(self) -> None:
@@ -226,10 +225,6 @@ class DropLimit:
     def __init__(self) -> None:
         # The one dropped last is last.
         self._calls: OrderedDict[_Place, _DroppedCalls] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many are remembered."""
-        return len(self._calls)
 
     def dropped(self, source: TokenSource, now: float, called_at: float, interval: float | None) -> None:
         """Note a drop.

@@ -298,6 +298,14 @@ async def test_a_token_fetched_on_another_basis_is_not_handed_out(bench: Bench) 
     assert isinstance(bench.ask(OF_ROLE, basis="before"), RateLimited)
 
 
+async def test_a_failure_is_kept_for_the_basis_of_its_call(bench: Bench) -> None:
+    bench.aws.failing[OF_ROLE.region] = permanent()
+    await bench.fetch(OF_ROLE, basis="before")
+    await bench.clock.advance(1.25)
+    await bench.fetch(OF_ROLE, basis="after")
+    assert isinstance(bench.ask(OF_ROLE, basis="after"), TokenFailure)
+
+
 async def test_an_identity_that_is_no_longer_permitted_loses_its_tokens(bench: Bench) -> None:
     await bench.fetch(OF_ROLE, basis="before")
     bench.aws.bases[ROLE] = permanent(Reason.ROLE_NOT_PERMITTED)

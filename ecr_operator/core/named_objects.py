@@ -21,6 +21,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError, TransientErro
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.text import intern_text
+from ecr_operator.core.indexes import count_down
 from ecr_operator.core.ports import Clock, Demand
 
 # Of an Identity: those that name an object.
@@ -125,7 +126,7 @@ class NamedObjects:
             return
         named.included_by.discard(key)
         if not named.included_by:
-            self._included[key.namespace] -= 1
+            count_down(self._included, key.namespace)
         self._remove_unused(name, named)
 
     def have_changed(self, namespace: str, known: Mapping[str, str | None]) -> bool:

@@ -162,12 +162,11 @@ class Ownership:
     def _foreign(self, desired: Desired, view: SecretView, *, is_gone: bool) -> ForeignSecretError:
         """Names the owner and what helps: a Secret whose controller exists can't be adopted."""
         owner, words = view.owner, view.owner_in_words
+        belongs = f"it belongs to {words}"
         if owner is None:
-            return _conflict(
-                desired, f"it belongs to {words}" if view.writers else f"it has {words}", _ADVICE_UNOWNED
-            )
+            return _conflict(desired, belongs if view.writers else f"it has {words}", _ADVICE_UNOWNED)
         if not owner.of_ours:
-            return _conflict(desired, f"it belongs to {words}", _ADVICE_FOREIGN)
+            return _conflict(desired, belongs, _ADVICE_FOREIGN)
         if owner.key(view.namespace) == desired.key:
             why = "it names another resource of this name as its owner, an earlier one or one that it was"
             return _conflict(desired, f"{why} copied from", _ADVICE_COPIED)
@@ -178,7 +177,7 @@ class Ownership:
         if other and other.desired and other.desired.secret_name != view.name and not view.managed:
             why = f"it names {words} as its owner, whose Secret is {other.desired.secret_name}: it is a copy"
             return _conflict(desired, why, _ADVICE_COPIED)
-        return _conflict(desired, f"it belongs to {words}", _ADVICE_SHARED)
+        return _conflict(desired, belongs, _ADVICE_SHARED)
 
     async def _check_losses(self, state: ResourceState, desired: Desired, view: SecretView) -> None:
         """Refuse an adoption that would lose logins; a Secret that changes meanwhile is read again."""

@@ -87,6 +87,7 @@ async def test_a_stale_secret_that_was_deleted_is_claimed_as_absent(still: World
 MARKED = foreign_metadata(annotations={"ecr.mobb.redhat.com/adopt": "true"})
 MADE_BY_ANOTHER = secret_metadata(resource(name="shop"), name="web-pull")
 WITH_CONTROLLER = foreign_metadata(ownerReferences=[CERTIFICATE])
+OF_NONE = foreign_metadata(ownerReferences=[owner_reference(name="gone", uid="uid-of-gone")])
 COPY = foreign_metadata(labels=LABELS, annotations=ANNOTATIONS)
 COPY_OF_ANOTHER_CLUSTER = foreign_metadata(ownerReferences=[REFERENCE], labels=LABELS)
 
@@ -99,6 +100,7 @@ COPY_OF_ANOTHER_CLUSTER = foreign_metadata(ownerReferences=[REFERENCE], labels=L
         "of a controller, annotated": (MARKED | {"ownerReferences": [CERTIFICATE]}, "Certificate tls", False),
         "of another resource": (MADE_BY_ANOTHER, "Secret shop", False),
         "a copy of another cluster's": (COPY_OF_ANOTHER_CLUSTER, "another resource of this name", True),
+        "of one that does not exist": (OF_NONE, "its owner, which does not exist", True),
         "a copy with our label and annotations": (COPY, "field manager kubectl-create", True),
         "a copy by an unknown writer": (COPY | {"managedFields": []}, "it has no owner", True),
     },

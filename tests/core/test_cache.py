@@ -246,10 +246,13 @@ def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
 
 
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
-    cache = Bench(most=2).cache
-    for number in range(5):
-        cache.observe_secret(view_secret(foreign_metadata(f"stranger-{number}")))
-    assert len(cache.secret_names("")) == 2
+    bench = Bench(most=2)
+    label = {MANAGED_BY: MANAGER}
+    strangers = [{"metadata": foreign_metadata(f"stranger-{number}", labels=label)} for number in range(5)]
+    relist(bench.secrets, strangers)
+    assert len(bench.cache.secret_names("")) == 2
+    relist(bench.secrets, strangers[3:])
+    assert bench.cache.secret_names("") == {("team", "stranger-3"), ("team", "stranger-4")}
 
 
 @cases(

@@ -168,3 +168,13 @@ def test_an_object_that_no_resource_names_is_not_kept(register: Register) -> Non
     register.secrets.changed(secret("others"))
     register.secrets.deleted(secret("others"))
     assert register.changes == []
+
+
+def test_at_most_5000_included_secrets_of_a_namespace_are_watched(register: Register) -> None:
+    for number in range(5001):
+        register.named.include(key(), f"s{number}")
+    assert register.secrets.read(secret("s4999"))
+    assert register.secrets.read(secret("s5000")) is None
+    register.named.exclude(key(), "s0")
+    register.named.include(key(), "s5000")
+    assert register.secrets.read(secret("s5000"))

@@ -154,7 +154,7 @@ class World:
     def _enqueue_one(self, key: ResourceKey) -> None:
         self.queue.schedule_in(key, GATHERING if key.is_cluster else 0.0)
 
-    def _enqueue(self, keys: Any) -> None:
+    def _enqueue(self, keys: Iterable[ResourceKey]) -> None:
         for key in keys:
             self._enqueue_one(key)
 
@@ -282,7 +282,8 @@ class World:
         for part in parents:
             fields = fields[part]
         del fields[last]
-        self._changed(metadata)
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
+        self.watched_secrets.changed({"metadata": metadata})
 
     def release(self) -> None:
         """Remove the owner of the Secret, as the garbage collector does, and show it by the watch."""
@@ -297,10 +298,6 @@ class World:
         metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
         self.watched_secrets.deleted({"metadata": metadata})
-
-    def _changed(self, metadata: dict[str, Any]) -> None:
-        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self.watched_secrets.changed({"metadata": metadata})
 
     def expiry(self, name: str = "web-pull") -> datetime:
         """When the token in a Secret expires, by its annotation."""

@@ -13,6 +13,7 @@ from ecr_operator.api.outcome import Reason
 from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.snapshot import failing
 from tests.builders import (
+    HOUR,
     NAMESPACE,
     OHIO,
     cases,
@@ -223,6 +224,7 @@ async def test_pending_is_reported_after_two_seconds(world: World) -> None:
     assert world.resources.attempts == 0
     await world.clock.advance(0.2)
     assert world.condition(of, "Refreshed") == ("Unknown", "Pending")
+    assert len(world.queue) == 0, "it is enqueued when the call ends"
     await world.clock.advance(60)
     assert phases(world) == ["Pending"]
     world.aws.answer()
@@ -296,6 +298,13 @@ async def test_a_foreign_secret_is_read_every_half_minute_and_reported_once(worl
     world.secrets.metadata.clear()
     await world.clock.advance(30)
     assert world.condition(of) == GOOD
+
+
+async def test_only_the_two_oldest_of_many_rivals_try_again(world: World) -> None:
+    world.has_foreign_secret()
+    for hours in (5, 4, 3, 2, 1):
+        await world.apply(name=f"r{hours}", age=hours * HOUR, generated_secret_name="web-pull")  # noqa: S106
+    assert len(world.queue) == 2
 
 
 async def test_a_failure_of_kubernetes_is_retried_with_backoff(world: World) -> None:

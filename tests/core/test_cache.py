@@ -1,11 +1,13 @@
 """Cache: which event enqueues which key, and what is known of resources and Secrets."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 import structlog
 
 from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
@@ -243,6 +245,18 @@ def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
     assert [key.name for key in bench.enqueued] == ["a", "b", "c"]
     bench.cache.put_over_limit(bench.enqueued[-1], None)
     assert bench.enqueued[-1].name == "d"
+
+
+def test_a_part_of_a_cluster_secret_does_not_count_against_the_bound() -> None:
+    bench, whole = Bench(most=1), resource(CLUSTER)
+    part = whole.part(replace(whole.key, namespace=NAMESPACE), {})
+    bench.cache.put_resources([part])
+    bench.lists("a", "b")
+    assert len(bench.cache) == 2
+    bench.cache.remove_resource(part.key)
+    bench.resources.deleted(raw_resource(name="a"))
+    bench.lists("c", "d")
+    assert len(bench.cache) == 1
 
 
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:

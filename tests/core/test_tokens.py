@@ -14,7 +14,7 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.state import ResourceState
-from ecr_operator.core.token_state import RateLimited, TokenFailure
+from ecr_operator.core.token_state import GatheredTokens, RateLimited, TokenFailure
 from ecr_operator.core.tokens import TokenCache
 from tests.builders import HOUR, IRELAND, NOW, OHIO, cases, permanent, resource, transient
 from tests.fakes import FakeClock, FakeIssuer, settle
@@ -415,3 +415,9 @@ async def test_end_term_starts_no_waiting_call(bench: Bench) -> None:
     bench.aws.answer()
     await bench.clock.advance(10)
     assert len(bench.aws.asked) == started
+
+
+@cases("limited, retry_at", {"a failure": (None, 30), "a limit before it": (20, 20), "after it": (40, 30)})
+def test_logins_are_tried_again_at_the_earliest_of(limited: float | None, retry_at: float) -> None:
+    failure = TokenFailure(error=transient(), retry_at=30, failed_at=0)
+    assert GatheredTokens(tokens={}, failures={"a": failure}, rate_limited=limited).retry_at == retry_at

@@ -5,9 +5,11 @@ import gc
 import inspect
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -132,21 +134,34 @@ def guard(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 async def leaves_nothing_behind() -> AsyncIterator[None]:
     """Fail a test that leaves a task or a socket open; what is being closed gets a moment for it."""
-    before = asyncio.all_tasks()
-    sockets = _sockets()
+    before, sockets = asyncio.all_tasks(), _sockets()
     yield
     for _ in range(50):
-        tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
-        if not tasks and not _sockets() - sockets:
+        left = [*(asyncio.all_tasks() - before - {asyncio.current_task()}), *_connections_since(sockets)]
+        if not left:
             return
         gc.collect()
         await asyncio.sleep(0.01)
-    pytest.fail(f"left behind: {[*tasks, *(_sockets() - sockets)]}")
+    pytest.fail(f"left behind: {left}")
 
 
-def _sockets() -> set[tuple[object, ...]]:
+def _sockets() -> dict[int, int]:
+    """The file descriptors of all sockets, by inode."""
+    found = {}
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            status = os.fstat(int(path.name))
+            if stat.S_ISSOCK(status.st_mode):
+                found[status.st_ino] = int(path.name)
+    return found
+
+
+def _connections_since(known: Mapping[int, int]) -> list[object]:
+    """The open TCP sockets that are not known; where there is none, the slow list of all is not read."""
+    if not (new := {fd for inode, fd in _sockets().items() if inode not in known}):
+        return []
     connections = psutil.Process().net_connections("tcp")
-    return {(each.fd, each.laddr, each.status) for each in connections if each.status in _OPEN}
+    return [each for each in connections if each.fd in new and each.status in _OPEN]
 
 
 @pytest.hookimpl(wrapper=True)

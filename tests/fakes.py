@@ -46,15 +46,12 @@ class FakeClock:
         self.slept: list[float] = []  # the seconds of every sleep
 
     def now(self) -> datetime:
-        """Return the wall clock."""
         return self._wall
 
     def monotonic(self) -> float:
-        """Return seconds that never step."""
         return self._monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until a test has advanced the clock that far."""
         self.slept.append(seconds)
         wake = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._monotonic + seconds, next(self._numbers), wake))
@@ -109,7 +106,6 @@ class FakeIssuer:
         self.released: list[Identity] = []
 
     async def issue(self, source: TokenSource) -> RegistryToken:
-        """Hand out a token."""
         self.asked.append(source)
         basis = self._basis(source.identity)
         await self._answering.wait()
@@ -119,26 +115,21 @@ class FakeIssuer:
         return replace(made, basis=basis, key_hash=self._keys(source.identity).id_hash)
 
     async def basis(self, identity: Identity) -> str:
-        """Return what permits an identity."""
         self.read.append(identity)
         return self._basis(identity)
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
-        """Return the long-lived keys of an identity."""
         self.digested.append(identity)
         return self._keys(identity)
 
     def release(self, identity: Identity) -> None:
-        """Note whose sessions are dropped."""
         self.released.append(identity)
 
     def check(self, source: TokenSource) -> None:
-        """Refuse the regions that a test has named as refused."""
         if source.region in self.refused_regions:
             raise PermanentError(Reason.INVALID_SPEC, f"{source.region} is not a valid AWS region.")
 
     def is_listed(self, region: str) -> bool:
-        """Whether a test has not named it as unlisted."""
         return region not in self.unlisted
 
     def _keys(self, identity: Identity) -> KeyDigest:
@@ -170,6 +161,7 @@ class FakeSecrets:
         self._versions = itertools.count(100)
         self.calls: list[str] = []  # each as `verb namespace/name`
         self.failures: list[Exception] = []  # raised one after another by applies
+        self.lost: list[Exception] = []  # raised one after another in place of the answer to an apply
         self.failing: dict[str, OperatorError] = {}  # by namespace, raised by each write there
         self.delay = self.reading = 0.0  # seconds that each write, and each read, takes
         self.unreadable: OperatorError | None = None  # raised by `read`
@@ -180,7 +172,6 @@ class FakeSecrets:
         self.labels: dict[str, str] = {}  # what an admission webhook sets on each applied Secret
 
     async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
-        """Create a Secret where none is, or change the one last seen."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         self.calls.append(f"apply {namespace}/{name}")
         await self._write(namespace)
@@ -197,16 +188,16 @@ class FakeSecrets:
         made = stored_metadata(manifest, version=version, uid=uid, applied_at=self._clock.now())
         made["labels"] = made["labels"] | self.labels
         self.metadata[namespace, name] = made
+        if self.lost:
+            raise self.lost.pop(0)
         return view_secret(made)
 
     async def look(self, namespace: str, name: str) -> SecretView | None:
-        """Read one Secret's metadata."""
         self.calls.append(f"look {namespace}/{name}")
         found = self.metadata.get((namespace, name))
         return view_secret(found) if found else None
 
     async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        """Read one whole Secret."""
         self.calls.append(f"read {namespace}/{name}")
         if self.reading:
             await self._clock.sleep(self.reading)
@@ -218,7 +209,6 @@ class FakeSecrets:
         return {"metadata": found, **applied, **self.data.get(name, {})} if found else None
 
     async def delete(self, view: SecretView) -> None:
-        """Delete a Secret in the version last seen."""
         self.calls.append(f"delete {view.namespace}/{view.name}")
         await self._write(view.namespace)
         if (view.namespace, view.name) in self.metadata:
@@ -257,22 +247,18 @@ class FakeResources:
         self.kept: frozenset[str] | None = None  # the status fields of the CRD; None for all
 
     async def uid_of(self, key: ResourceKey) -> str | None:
-        """Return the uid of the present resource of a name."""
         self.looked_for.append(key.name)
         if self.unreadable:
             raise self.unreadable
         return self.uids.get(key.cluster if key.is_part else key)
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:
-        """Whether it exists and is not being deleted."""
         return await self.uid_of(key) == uid and key not in self.deleting
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
-        """Read the resource that a test has stored."""
         return self.stored.get(key)
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Record a status, and return the part that the CRD keeps."""
         self.attempts += 1
         if self.refusing:
             raise self.refusing
@@ -280,7 +266,6 @@ class FakeResources:
         return {key: value for key, value in status.items() if self.kept is None or key in self.kept}
 
     async def keeps_details(self, kind: str) -> bool:
-        """Whether the CRD has more fields than v0.6.0's."""
         return kind != "" and self.kept is None
 
 
@@ -291,7 +276,6 @@ class FakeEvents:
         self.emitted: list[tuple[ResourceKey, Reason]] = []
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
-        """Note an Event."""
         self.emitted.append((resource.key, outcome.reason))
 
 
@@ -302,19 +286,15 @@ class FakeTenants:
         self.labels: dict[str, dict[str, str]] = {}  # of namespaces
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
-        """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
-        """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
     async def service_account_token(self, namespace: str, name: str) -> str:
-        """Have none."""
         raise AssertionError(f"nobody reads {namespace}/{name} here")
 
     async def namespace(self, name: str) -> NamespaceFacts:
-        """Return the labels that a test has set."""
         return NamespaceFacts(uid=f"uid-{name}", labels=self.labels.get(name, {}))
 
 
@@ -352,7 +332,6 @@ class FakeAccounts:
         return raw
 
     async def read(self, namespace: str, name: str) -> Account | None:
-        """Read one."""
         self._note(f"read {namespace}/{name}")
         if namespace in self.silent:
             self.unanswered[namespace] += 1
@@ -365,7 +344,6 @@ class FakeAccounts:
         return account
 
     async def patch(self, account: Account, patch: Mapping[str, Any]) -> Account:
-        """Merge into one in the version last seen."""
         self._note(f"patch {account.namespace}/{account.name}")
         raw = self.objects.get((account.namespace, account.name))
         if raw is None or raw["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"]:
@@ -376,7 +354,6 @@ class FakeAccounts:
         return view_account(merged)
 
     async def any_linked(self, namespace: str) -> bool:
-        """Look for our label."""
         self._note(f"list {namespace}")
         return any(view_account(raw).labelled for raw in self.objects.values())
 

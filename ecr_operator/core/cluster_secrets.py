@@ -22,8 +22,7 @@ from ecr_operator.api.parsing import is_deleting, parse_resource, requested_refr
 from ecr_operator.api.text import intern_text, mapping_in
 from ecr_operator.core.cache import Cache, key_of
 from ecr_operator.core.cluster_outcome import Part, Verdict, gather, judge, judge_unreported, unreported
-from ecr_operator.core.demand import Demand
-from ecr_operator.core.ports import Clock
+from ecr_operator.core.ports import Clock, Demand
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
 

@@ -22,6 +22,7 @@ from typing import Final
 
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.token import TokenSource
+from ecr_operator.core.indexes import count_down
 
 SLOW: Final = 1.9  # seconds
 _LISTED_SLOTS: Final = 80
@@ -35,19 +36,15 @@ _CALLS_IN_WINDOW: Final = 10
 _DISTANCE: Final = 1.25
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class _Call:
     namespace: str
     region: str
     started_at: float
-    has_slot: bool = True
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """The sources that a namespace waits for, by region, in the order of their turns."""
-
-    regions: OrderedDict[str, OrderedDict[TokenSource, None]] = field(default_factory=OrderedDict)
+_Waiting = OrderedDict[str, OrderedDict[TokenSource, None]]
+"""The sources that a namespace waits for, by region, in the order of their turns."""
 
 
 class _Lane:
@@ -61,65 +58,58 @@ class _Lane:
     def __init__(self, slots: int, most_of_one: int | None = None) -> None:
         self.slots = slots
         self.most_of_one = most_of_one
-        self.free = slots
         self.waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self.calls: dict[TokenSource, _Call] = {}
-        # Calls that may have a slot, in the order of their start.
-        self.started: deque[_Call] = deque()
+        # Those of the calls that have a slot, in the order of their start.
+        self.in_slots: OrderedDict[TokenSource, _Call] = OrderedDict()
         self.slots_of: Counter[str] = Counter()
-        # Calls of a namespace, with a slot or without.
+        # Calls of a namespace, with a slot or without, and of a namespace to a region.
         self.under_way: Counter[str] = Counter()
         self.calls_in: Counter[tuple[str, str]] = Counter()
 
+    @property
+    def free(self) -> int:
+        return self.slots - len(self.in_slots)
+
     def add(self, source: TokenSource, namespace: str) -> None:
-        waiting = self.waiting.setdefault(namespace, _Waiting())
-        waiting.regions.setdefault(source.plain_region, OrderedDict())[source] = None
+        waiting = self.waiting.setdefault(namespace, OrderedDict())
+        waiting.setdefault(source.plain_region, OrderedDict())[source] = None
 
     def remove(self, source: TokenSource, namespace: str) -> None:
         waiting = self.waiting.get(namespace)
-        if waiting is None or (sources := waiting.regions.get(source.plain_region)) is None:
+        if waiting is None or (sources := waiting.get(source.plain_region)) is None:
             return
         sources.pop(source, None)
         if not sources:
-            del waiting.regions[source.plain_region]
-        if not waiting.regions:
+            del waiting[source.plain_region]
+        if not waiting:
             del self.waiting[namespace]
 
     def begin(self, source: TokenSource, namespace: str, now: float) -> None:
         call = _Call(namespace, source.plain_region, now)
-        self.calls[source] = call
-        self.started.append(call)
-        self.free -= 1
+        self.calls[source] = self.in_slots[source] = call
         self.slots_of[namespace] += 1
         self.under_way[namespace] += 1
         self.calls_in[namespace, call.region] += 1
 
-    def end(self, source: TokenSource) -> _Call | None:
-        call = self.calls.pop(source, None)
-        if call is not None:
-            self.give_back(call)
-            self.under_way[call.namespace] -= 1
-            if not self.under_way[call.namespace]:
-                del self.under_way[call.namespace]
-            place = (call.namespace, call.region)
-            self.calls_in[place] -= 1
-            if not self.calls_in[place]:
-                del self.calls_in[place]
+    def end(self, source: TokenSource) -> _Call:
+        call = self.calls.pop(source)
+        self.give_back(source)
+        count_down(self.under_way, call.namespace)
+        count_down(self.calls_in, (call.namespace, call.region))
         return call
 
-    def give_back(self, call: _Call) -> None:
+    def give_back(self, source: TokenSource) -> None:
         """Free a call's slot, unless it has none any more."""
-        if not call.has_slot:
-            return
-        call.has_slot = False
-        self.free += 1
-        self.slots_of[call.namespace] -= 1
-        if not self.slots_of[call.namespace]:
-            del self.slots_of[call.namespace]
+        if call := self.in_slots.pop(source, None):
+            count_down(self.slots_of, call.namespace)
 
     def give_back_slow(self, slow_since: float) -> None:
-        while self.started and (not self.started[0].has_slot or self.started[0].started_at <= slow_since):
-            self.give_back(self.started.popleft())
+        while self.in_slots:
+            source, call = next(iter(self.in_slots.items()))
+            if call.started_at > slow_since:
+                return
+            self.give_back(source)
 
     def has_slot_for(self, namespace: str) -> bool:
         if self.most_of_one is not None and self.under_way[namespace] >= self.most_of_one:
@@ -168,11 +158,11 @@ class FlowControl:
     def ended(self, source: TokenSource, *, cancelled: bool = False) -> None:
         """A call is over, by its answer or because it was cancelled."""
         lane = self._lane(source)
-        if call := lane.end(source):
-            # Any answer in time shows that the region does not hang. A call cancelled early shows nothing.
-            is_slow = self._monotonic() - call.started_at >= SLOW
-            if is_slow or not cancelled:
-                self._note(call.region, answers=not is_slow)
+        call = lane.end(source)
+        # Any answer in time shows that the region does not hang. A call cancelled early shows nothing.
+        is_slow = self._monotonic() - call.started_at >= SLOW
+        if is_slow or not cancelled:
+            self._note(call.region, answers=not is_slow)
         self._start_next(lane)
 
     def start_waiting(self) -> None:
@@ -202,9 +192,9 @@ class FlowControl:
         """A source that may be called for the namespace now; its region gets its next turn last."""
         if not lane.has_slot_for(namespace):
             return None
-        for region, sources in waiting.regions.items():
+        for region, sources in waiting.items():
             if region in self._answered or not lane.calls_in[namespace, region]:
-                waiting.regions.move_to_end(region)
+                waiting.move_to_end(region)
                 return next(iter(sources))
         return None
 
@@ -235,10 +225,6 @@ class DropLimit:
     def __init__(self) -> None:
         # The one dropped last is last.
         self._calls: OrderedDict[_Place, _DroppedCalls] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many are remembered."""
-        return len(self._calls)
 
     def dropped(self, source: TokenSource, now: float, called_at: float, interval: float | None) -> None:
         """Note a drop.

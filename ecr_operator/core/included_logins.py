@@ -150,12 +150,9 @@ class IncludedLogins:
         try:
             secret = await self._secrets.read(namespace, name)
         except OperatorError as error:
-            problem = _problem(name, f"it can't be read: {error.message}")
-            return _Source(name=name, version=UNREAD, problem=problem)
+            return _Source(version=UNREAD, problem=_problem(name, f"it can't be read: {error.message}"))
         if secret is None:
-            return _Source(
-                name=name, problem=_problem(name, "it does not exist; create it or remove the entry")
-            )
+            return _Source(problem=_problem(name, "it does not exist; create it or remove the entry"))
         return _parse(name, secret, left)
 
 
@@ -196,7 +193,6 @@ class _Collected:
 class _Source:
     """One Secret that is included: what can be copied from it, and what is wrong with it."""
 
-    name: str
     version: str | None = None
     size: int = 0
     logins: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -206,17 +202,17 @@ class _Source:
 def _parse(name: str, secret: Mapping[str, Any], left: int) -> _Source:
     version = version_of(secret["metadata"])
     if mapping_in(secret["metadata"], "labels").get(MANAGED_BY) == MANAGER:
-        return _Source(name=name, version=version, problem=_problem(name, _GENERATED, Reason.INVALID_SPEC))
+        return _Source(version=version, problem=_problem(name, _GENERATED, Reason.INVALID_SPEC))
     key = {DOCKER_TYPE: DOCKER_KEY, _OLD_DOCKER_TYPE: _OLD_DOCKER_KEY}.get(str(secret.get("type")), "")
     value = mapping_in(secret, "data").get(key)
     size = len(value) * 3 // 4 - value[-2:].count("=") if isinstance(value, str) else 0
     found = _entries(key, value, size, left)
     if isinstance(found, str):
-        return _Source(name=name, version=version, problem=_problem(name, found))
+        return _Source(version=version, problem=_problem(name, found))
     logins = _valid(found)
     left_out = len(found) - len(logins)
     problem = _problem(name, f"{left_out} of its logins are not valid and are left out") if left_out else None
-    return _Source(name=name, version=version, size=size, logins=logins, problem=problem)
+    return _Source(version=version, size=size, logins=logins, problem=problem)
 
 
 def _entries(key: str, value: object, size: int, left: int) -> dict[str, Any] | str:

@@ -1,7 +1,7 @@
 """Indexes of the cache: who shares a name, has a Secret, links a ServiceAccount; what is too much to keep."""
 
 from bisect import bisect_left, insort
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -26,6 +26,13 @@ N = TypeVar("N", bound=Hashable)
 
 _Age = tuple[datetime, str, ResourceKey]
 """Creation time, uid and key. Uids differ, so that keys are never compared."""
+
+
+def count_down(counts: Counter[N], name: N) -> None:
+    """Count one less, and keep no name that counts nothing."""
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 class AgeIndex(Generic[N]):
@@ -103,9 +110,7 @@ class SecretIndex:
         view = self._views.pop(name, None)
         if view is None:
             return None
-        self._counts[view.namespace] -= 1
-        if not self._counts[view.namespace]:
-            del self._counts[view.namespace]
+        count_down(self._counts, view.namespace)
         if view.owner:
             owned = self._owned[view.owner.uid, view.namespace]
             del owned[bisect_left(owned, name)]
@@ -118,18 +123,19 @@ class LinkIndex:
     """Which resources link to which ServiceAccounts."""
 
     def __init__(self) -> None:
-        self._keys: defaultdict[AccountName, set[ResourceKey]] = defaultdict(set)
+        self._keys: dict[AccountName, set[ResourceKey]] = {}
 
     def add(self, resource: Resource) -> None:
         """Add the links of a resource."""
         for account in _linked_accounts(resource):
-            self._keys[account].add(resource.key)
+            self._keys.setdefault(account, set()).add(resource.key)
 
     def remove(self, resource: Resource) -> None:
         """Remove the links of a resource that was added."""
         for account in _linked_accounts(resource):
-            self._keys[account].discard(resource.key)
-            if not self._keys[account]:
+            keys = self._keys[account]
+            keys.discard(resource.key)
+            if not keys:
                 del self._keys[account]
 
     def to(self, account: AccountName) -> list[ResourceKey]:
@@ -193,9 +199,7 @@ class NamespaceLimit:
 
     def leave(self, namespace: str) -> None:
         """Count a resource that was admitted no longer."""
-        self._counts[namespace] -= 1
-        if not self._counts[namespace]:
-            del self._counts[namespace]
+        count_down(self._counts, namespace)
 
     def remove(self, key: ResourceKey) -> None:
         """Remove a name."""

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.desired import DOCKER, ArgoOptions, Desired, Resource
-from ecr_operator.api.text import base64_in, parse_time
-from ecr_operator.api.token import USERNAME, RegistryToken
+from ecr_operator.api.text import base64_in, mapping_in, mappings_in, parse_time
+from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.manifest import (
     ARGO_LABEL,
     ARGO_TYPE,
@@ -49,11 +49,13 @@ def legacy_token(
             Not required otherwise, since a Secret restored from a backup has the time of the restore.
     """
     issued_at = parse_time(resource.status.get("lastUpdatedTime"))
-    if issued_at is None or not has_legacy_status(resource) or _has_controller(secret):
+    if issued_at is None or not has_legacy_status(resource):
+        return None
+    if any(owner.get("controller") for owner in mappings_in(secret["metadata"], "ownerReferences")):
         return None
     if old_crds and not _is_written_at(issued_at, desired, secret):
         return None
-    data = _decoded(secret.get("data"))
+    data = {key: base64_in(value) for key, value in mapping_in(secret, "data").items()}
     password = _password(desired, data)
     if password is None:
         return None
@@ -68,18 +70,13 @@ def legacy_token(
     return token
 
 
-def _has_controller(secret: Mapping[str, Any]) -> bool:
-    owners = secret["metadata"].get("ownerReferences") or ()
-    return any(owner.get("controller") for owner in owners)
-
-
 def _is_written_at(time: datetime, desired: Desired, secret: Mapping[str, Any]) -> bool:
     """Whether the login was last changed by an update around that time; the manager's name proves nothing."""
     field = f"f:{'password' if desired.argo else DOCKER_KEY}"
     writers = [
         entry
-        for entry in secret["metadata"].get("managedFields") or ()
-        if field in ((entry.get("fieldsV1") or {}).get("f:data") or {})
+        for entry in mappings_in(secret["metadata"], "managedFields")
+        if field in mapping_in(mapping_in(entry, "fieldsV1"), "f:data")
     ]
     return bool(writers) and all(
         entry.get("operation") == "Update"
@@ -92,26 +89,16 @@ def _is_written_at(time: datetime, desired: Desired, secret: Mapping[str, Any]) 
 def _has_form(desired: Desired, secret: Mapping[str, Any]) -> bool:
     if desired.argo is None:
         return bool(secret.get("type") == DOCKER_TYPE)
-    labels = secret["metadata"].get("labels") or {}
-    return secret.get("type") == ARGO_TYPE and labels.get(ARGO_LABEL) == "repository"
+    label = mapping_in(secret["metadata"], "labels").get(ARGO_LABEL)
+    return secret.get("type") == ARGO_TYPE and bool(label == "repository")
 
 
-def _decoded(data: object) -> dict[str, str]:
-    """The Secret's data in clear; empty where any of it is not text."""
-    texts = {key: base64_in(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
-    return (
-        {key: text for key, text in texts.items() if text is not None} if None not in texts.values() else {}
-    )
-
-
-def _password(desired: Desired, data: Mapping[str, str]) -> str | None:
-    if desired.argo:
-        return data.get("password")
-    try:
-        login = json.loads(data.get(DOCKER_KEY, ""))["auths"][desired.target]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(login, Mapping) or login.get("username") != USERNAME:
-        return None
-    password = login.get("password")
+def _password(desired: Desired, data: Mapping[str, str | None]) -> str | None:
+    """What stands in the place of the password; the caller compares all of the data."""
+    password: object = data.get("password")
+    if not desired.argo:
+        try:
+            password = json.loads(data.get(DOCKER_KEY) or "")["auths"][desired.target]["password"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
     return password if isinstance(password, str) and password else None

@@ -21,8 +21,8 @@ from ecr_operator.api.errors import OperatorError, PermanentError, TransientErro
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.text import intern_text
-from ecr_operator.core.demand import Demand
-from ecr_operator.core.ports import Clock
+from ecr_operator.core.indexes import count_down
+from ecr_operator.core.ports import Clock, Demand
 
 # Of an Identity: those that name an object.
 SOURCES: Final = ("iam_secret", "service_account")
@@ -126,7 +126,7 @@ class NamedObjects:
             return
         named.included_by.discard(key)
         if not named.included_by:
-            self._included[key.namespace] -= 1
+            count_down(self._included, key.namespace)
         self._remove_unused(name, named)
 
     def have_changed(self, namespace: str, known: Mapping[str, str | None]) -> bool:
@@ -164,8 +164,8 @@ class NamedObjects:
             is_watched = (identity.source, self._scope(identity.namespace)) in self._synced
             if (
                 named
-                and is_watched
                 and named.version == before
+                and is_watched
                 and error.reason is Reason.CREDENTIALS_MISSING
             ):
                 named.failures[identity] = error
@@ -195,24 +195,32 @@ class NamedObjects:
             while self._unread:
                 name = next(iter(self._unread))
                 del self._unread[name]
-                if (known := self._named.get(name)) is None or known.failures:
+                known = self._named.get(name)
+                if known is None or known.failures:
                     continue  # not named any more, or known to have no keys
-                try:
-                    keys = await read(Identity(source="iam_secret", namespace=name[1], name=name[2]))
-                except TransientError:
-                    await clock.sleep(_READ_AGAIN)
-                    if name in self._named:
-                        self._read_later(name)
-                except PermanentError:
-                    pass  # reported by the refreshes that need them
-                except Exception as error:  # noqa: BLE001 - must not keep other Secrets from being read
-                    # The type alone: the text of an unknown exception may contain a key.
-                    log.error("unexpected error", error=type(error).__name__, namespace=name[1], name=name[2])  # noqa: TRY400
-                else:
-                    if named := self._named.get(name):
-                        before, named.keys = named.keys, keys
-                        keys_read(before, keys, list(named.users))
+                keys = await self._read_keys(name, read, clock)
+                if keys is not None and (named := self._named.get(name)):
+                    before, named.keys = named.keys, keys
+                    keys_read(before, keys, list(named.users))
             self._any_unread.clear()
+
+    async def _read_keys(
+        self, name: _Name, read: Callable[[Identity], Awaitable[KeyDigest]], clock: Clock
+    ) -> KeyDigest | None:
+        """The keys in a Secret; None where that fails."""
+        _, namespace, secret = name
+        try:
+            return await read(Identity(source="iam_secret", namespace=namespace, name=secret))
+        except TransientError:
+            await clock.sleep(_READ_AGAIN)
+            if name in self._named:
+                self._read_later(name)
+        except PermanentError:
+            pass  # reported by the refreshes that need them
+        except Exception as error:  # noqa: BLE001 - must not keep other Secrets from being read
+            # The type alone: the text of an unknown exception may contain a key.
+            log.error("unexpected error", error=type(error).__name__, namespace=namespace, name=secret)  # noqa: TRY400
+        return None
 
     def _read_later(self, name: _Name) -> None:
         if name[0] == "iam_secret":
@@ -286,8 +294,7 @@ class NamedObjects:
     def _count(self, name: _Name, change: int) -> None:
         place = (name[0], self._scope(name[1]))
         self._numbers[place] += change
-        if demand := self._demands.get(place):
-            demand.change(needed=self._numbers[place] > 0)
+        self._demands[place].change(needed=self._numbers[place] > 0)
 
 
 class NamedObjectStore:

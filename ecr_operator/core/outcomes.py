@@ -23,14 +23,7 @@ def settled(resource: Resource, desired: Desired, times: TokenTimes, reason: Rea
 
 def failed(error: OperatorError, times: TokenTimes | None) -> Outcome:
     """The attempt failed; `times` are those of the Secret that stays, if it fits."""
-    return Outcome(
-        reason=error.reason,
-        message=error.message,
-        succeeded=False,
-        fits=times is not None,
-        permanent=isinstance(error, PermanentError),
-        times=times,
-    )
+    return _unsettled(error.reason, error.message, times, permanent=isinstance(error, PermanentError))
 
 
 def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | None) -> Outcome:
@@ -38,26 +31,14 @@ def partly_refreshed(errors: Mapping[str, OperatorError], times: TokenTimes | No
     failed_ones = "; ".join(
         f"{excerpt(parse_registry(key).host, 80)}: {error.message}" for key, error in errors.items()
     )
-    return Outcome(
-        reason=Reason.PARTLY_REFRESHED,
-        message=f"These registries failed; all others are up to date. {failed_ones}",
-        succeeded=False,
-        fits=times is not None,
-        times=times,
-    )
+    message = f"These registries failed; all others are up to date. {failed_ones}"
+    return _unsettled(Reason.PARTLY_REFRESHED, message, times)
 
 
 def invalid(resource: Resource, times: TokenTimes | None) -> Outcome:
     """The spec is not valid, or not all of it."""
     problem = resource.problem or Problem(reason=Reason.INVALID_SPEC, message="The spec can't be read.")
-    return Outcome(
-        reason=problem.reason,
-        message=problem.message,
-        succeeded=False,
-        fits=times is not None,
-        permanent=True,
-        times=times,
-    )
+    return _unsettled(problem.reason, problem.message, times, permanent=True)
 
 
 def hint(desired: Desired, twin: ResourceKey | None) -> str:
@@ -69,25 +50,15 @@ def hint(desired: Desired, twin: ResourceKey | None) -> str:
 
 def pending(times: TokenTimes | None) -> Outcome:
     """A call to AWS is under way."""
-    return Outcome(
-        reason=Reason.PENDING,
-        message="Waiting for AWS to return a token.",
-        succeeded=False,
-        fits=times is not None,
-        times=times,
-    )
+    return _unsettled(Reason.PENDING, "Waiting for AWS to return a token.", times)
 
 
 def suspended(resource: Resource, times: TokenTimes | None) -> Outcome:
     """spec.suspend is true."""
     message = "spec.suspend is true: nothing is refreshed or repaired."
-    return Outcome(
-        reason=Reason.SUSPENDED,
-        message=f"{message} {resource.problem.message}" if resource.problem else message,
-        succeeded=False,
-        fits=times is not None,
-        times=times,
-    )
+    if resource.problem:
+        message = f"{message} {resource.problem.message}"
+    return _unsettled(Reason.SUSPENDED, message, times)
 
 
 def covered(coverage: Coverage) -> Outcome:
@@ -120,50 +91,46 @@ def link_failed(done: Outcome, errors: Sequence[OperatorError]) -> Outcome:
     """The Secret is as it should be, but not linked to each service account that it should be linked to."""
     messages = dict.fromkeys(error.message for error in errors)
     worst = next((error for error in errors if isinstance(error, PermanentError)), errors[0])
-    return replace(
-        done,
-        reason=worst.reason,
-        message=" ".join(messages),
-        succeeded=False,
-        permanent=isinstance(worst, PermanentError),
-    )
+    return _lacking(done, worst.reason, " ".join(messages), permanent=isinstance(worst, PermanentError))
 
 
 def not_included(done: Outcome, problem: Problem) -> Outcome:
     """The Secret is as it should be, but lacks logins of other Secrets."""
-    return replace(
-        done,
-        reason=problem.reason,
-        message=problem.message,
-        succeeded=False,
-        permanent=problem.reason is Reason.INVALID_SPEC,
-    )
+    is_invalid = problem.reason is Reason.INVALID_SPEC
+    return _lacking(done, problem.reason, problem.message, permanent=is_invalid)
 
 
 def label_contested(desired: Desired, times: TokenTimes | None) -> Outcome:
     """An admission webhook or policy overwrites our label whenever the Secret is written."""
-    return Outcome(
-        reason=Reason.FIELDS_CONTESTED,
-        message=f"Secret {desired.secret_name} does not keep the label {MANAGED_BY}: {MANAGER}; an admission "
-        "webhook or policy overwrites it. The token is still renewed, but a change by others is noticed only "
-        "every 30 s. Exclude the Secret from that webhook or policy.",
-        succeeded=False,
-        fits=times is not None,
-        times=times,
+    message = (
+        f"Secret {desired.secret_name} does not keep the label {MANAGED_BY}: {MANAGER}; an admission webhook "
+        "or policy overwrites it. The token is still renewed, but a change by others is noticed only every "
+        "30 s. Exclude the Secret from that webhook or policy."
     )
+    return _unsettled(Reason.FIELDS_CONTESTED, message, times)
 
 
 def contested(desired: Desired, view: SecretView | None, times: TokenTimes | None) -> Outcome:
     """Another client keeps changing or deleting the Secret; `times` are those of a login that is intact."""
     who = f"by field manager {', '.join(view.writers)}" if view and view.writers else "by another client"
-    return Outcome(
-        reason=Reason.FIELDS_CONTESTED,
-        message=f"Secret {desired.secret_name} keeps being changed {who}. It is restored at a limited rate; "
-        "stop the other writer.",
-        succeeded=False,
-        fits=times is not None,
-        times=times,
+    message = (
+        f"Secret {desired.secret_name} keeps being changed {who}. It is restored at a limited rate; stop the "
+        "other writer."
     )
+    return _unsettled(Reason.FIELDS_CONTESTED, message, times)
+
+
+def _unsettled(reason: Reason, message: str, times: TokenTimes | None, *, permanent: bool = False) -> Outcome:
+    """The Secret is not as it should be; `times` are those of the one that stays, if it fits."""
+    fits = times is not None
+    return Outcome(
+        reason=reason, message=message, succeeded=False, fits=fits, permanent=permanent, times=times
+    )
+
+
+def _lacking(done: Outcome, reason: Reason, message: str, *, permanent: bool) -> Outcome:
+    """The Secret is as it should be, and something beside it is not."""
+    return replace(done, reason=reason, message=message, succeeded=False, permanent=permanent)
 
 
 _DONE = {Reason.REFRESHED: "", Reason.REPAIRED: " was restored and", Reason.ADOPTED: " was adopted and"}

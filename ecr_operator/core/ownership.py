@@ -42,10 +42,9 @@ _ADVICE_UNOWNED: Final = (
 
 
 class Relation(Enum):
-    """What a resource may do with a Secret."""
+    """What a resource may do with a Secret; one that it takes over counts as its own."""
 
     OURS = auto()
-    TAKE_OVER = auto()
     ADOPT = auto()
     FOREIGN = auto()
 
@@ -85,7 +84,7 @@ class Ownership:
             OperatorError: from the API server.
         """
         view = await self._view(state, desired)
-        if view and view.owner and view.owner.uid == desired.uid:
+        if view and view.is_owned_by(desired.uid):
             state.reread_secret = None
             return Claim(view=view)
         if older := self._cache.older_claimant(state.resource, desired.secret_name):
@@ -147,7 +146,7 @@ class Ownership:
         resource = state.resource
         gone = await self._is_gone(view.owner, resource.key.namespace) if view.owner else False
         match relation_of(view, resource, owner_is_gone=gone):
-            case Relation.OURS | Relation.TAKE_OVER:
+            case Relation.OURS:
                 return Claim(view=view)
             case Relation.ADOPT:
                 await self._check_losses(state, desired, view)
@@ -163,12 +162,11 @@ class Ownership:
     def _foreign(self, desired: Desired, view: SecretView, *, is_gone: bool) -> ForeignSecretError:
         """Names the owner and what helps: a Secret whose controller exists can't be adopted."""
         owner, words = view.owner, view.owner_in_words
+        belongs = f"it belongs to {words}"
         if owner is None:
-            return _conflict(
-                desired, f"it belongs to {words}" if view.writers else f"it has {words}", _ADVICE_UNOWNED
-            )
+            return _conflict(desired, belongs if view.writers else f"it has {words}", _ADVICE_UNOWNED)
         if not owner.of_ours:
-            return _conflict(desired, f"it belongs to {words}", _ADVICE_FOREIGN)
+            return _conflict(desired, belongs, _ADVICE_FOREIGN)
         if owner.key(view.namespace) == desired.key:
             why = "it names another resource of this name as its owner, an earlier one or one that it was"
             return _conflict(desired, f"{why} copied from", _ADVICE_COPIED)
@@ -179,7 +177,7 @@ class Ownership:
         if other and other.desired and other.desired.secret_name != view.name and not view.managed:
             why = f"it names {words} as its owner, whose Secret is {other.desired.secret_name}: it is a copy"
             return _conflict(desired, why, _ADVICE_COPIED)
-        return _conflict(desired, f"it belongs to {words}", _ADVICE_SHARED)
+        return _conflict(desired, belongs, _ADVICE_SHARED)
 
     async def _check_losses(self, state: ResourceState, desired: Desired, view: SecretView) -> None:
         """Refuse an adoption that would lose logins; a Secret that changes meanwhile is read again."""
@@ -214,10 +212,8 @@ def relation_of(view: SecretView, resource: Resource, *, owner_is_gone: bool) ->
         owner_is_gone: the owner that the Secret names was one of our resources and no longer exists.
     """
     owner = view.owner
-    if owner and owner.uid == resource.uid:
+    if view.is_owned_by(resource.uid) or (owner and owner.of_ours and view.managed and owner_is_gone):
         return Relation.OURS
-    if owner and owner.of_ours and view.managed and owner_is_gone:
-        return Relation.TAKE_OVER
     if view.adopt and (owner is None or (owner.of_ours and owner_is_gone)):
         return Relation.ADOPT
     return Relation.FOREIGN

@@ -1,4 +1,7 @@
-"""The interfaces of the API server and AWS; implemented in kube and aws, and in memory by the tests."""
+"""The interfaces of the API server, AWS and the time, and what watches there have to be.
+
+They are implemented in kube and aws, and in memory by the tests.
+"""
 
 import asyncio
 import time
@@ -20,15 +23,12 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The wall clock, UTC; may step in either direction."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds that never step."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds."""
-        ...
 
 
 class SystemClock:
@@ -57,6 +57,24 @@ class WakefulClock(SystemClock):
         return time.clock_gettime(self._id)
 
 
+class Demand:
+    """Whether a watch is needed: one that not every installation has to run all the time.
+
+    Attributes:
+        on: set while it is.
+        off: set while it is not.
+    """
+
+    def __init__(self) -> None:
+        self.on, self.off = asyncio.Event(), asyncio.Event()
+        self.change(needed=False)
+
+    def change(self, *, needed: bool) -> None:
+        """Note whether it is needed from now on."""
+        (self.on.set if needed else self.on.clear)()
+        (self.off.clear if needed else self.off.set)()
+
+
 class TokenIssuer(Protocol):
     """Fetches tokens; implemented by `aws.ecr.EcrTokenIssuer`."""
 
@@ -66,7 +84,6 @@ class TokenIssuer(Protocol):
         Raises:
             OperatorError: with the reason and words for the user. It returns or raises in bounded time.
         """
-        ...
 
     async def basis(self, identity: Identity) -> str:
         """Digest what permits the identity now, read from the cluster without a call to AWS.
@@ -78,7 +95,6 @@ class TokenIssuer(Protocol):
         Raises:
             OperatorError: as `issue` would for the same state of the cluster.
         """
-        ...
 
     async def long_lived(self, identity: Identity) -> KeyDigest:
         """Digest the long-lived keys that an identity has now; without a call to AWS, an agent or a process.
@@ -88,11 +104,9 @@ class TokenIssuer(Protocol):
         Raises:
             OperatorError: the named Secret can't be read.
         """
-        ...
 
     def release(self, identity: Identity) -> None:
         """Drop the role sessions of an identity that no resource uses any more, in all regions."""
-        ...
 
     def check(self, source: TokenSource) -> None:
         """Refuse a region that must not be called; without I/O.
@@ -100,11 +114,9 @@ class TokenIssuer(Protocol):
         Raises:
             PermanentError: `InvalidSpec`.
         """
-        ...
 
     def is_listed(self, region: str) -> bool:
         """Whether the SDK lists the region; `fips-` and `-fips` around it don't count."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,19 +169,15 @@ class IdentityObjects(Protocol):
 
     async def iam_keys(self, namespace: str, name: str) -> KeySecret:
         """A Secret with AWS keys; never kept."""
-        ...
 
     async def service_account(self, namespace: str, name: str) -> ServiceAccountFacts:
         """A ServiceAccount's uid and role, by its metadata alone."""
-        ...
 
     async def service_account_token(self, namespace: str, name: str) -> str:
         """A fresh token of the ServiceAccount for the audience sts.amazonaws.com."""
-        ...
 
     async def namespace(self, name: str) -> NamespaceFacts:
         """The uid, labels and permission of a namespace, by its metadata alone."""
-        ...
 
 
 class SecretStore(Protocol):
@@ -182,15 +190,12 @@ class SecretStore(Protocol):
             StaleObjectError: something is there that we have not seen, or what we saw has changed.
             OperatorError: for all else.
         """
-        ...
 
     async def look(self, namespace: str, name: str) -> SecretView | None:
         """Read one Secret's metadata; None if there is none."""
-        ...
 
     async def read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read one whole Secret, where its data must be compared; None if there is none."""
-        ...
 
     async def delete(self, view: SecretView) -> None:
         """Delete that very Secret, in that very version; it may be deleted already.
@@ -199,7 +204,6 @@ class SecretStore(Protocol):
             StaleObjectError: it has changed since.
             OperatorError: for all else.
         """
-        ...
 
 
 class ResourceReader(Protocol):
@@ -211,7 +215,6 @@ class ResourceReader(Protocol):
         Raises:
             OperatorError: from the API server.
         """
-        ...
 
     async def is_active(self, key: ResourceKey, uid: str) -> bool:
         """Whether that very resource exists and is not being deleted.
@@ -219,7 +222,6 @@ class ResourceReader(Protocol):
         Raises:
             OperatorError: from the API server.
         """
-        ...
 
     async def read(self, key: ResourceKey) -> Mapping[str, Any] | None:
         """The resource as the API server has it; None if there is none.
@@ -227,11 +229,9 @@ class ResourceReader(Protocol):
         Raises:
             OperatorError: from the API server.
         """
-        ...
 
     async def keeps_details(self, kind: str) -> bool:
         """Whether the CRD keeps more of a status than v0.6.0 wrote."""
-        ...
 
 
 class StatusWriter(Protocol):
@@ -243,11 +243,9 @@ class StatusWriter(Protocol):
         Raises:
             OperatorError: from the API server.
         """
-        ...
 
     async def keeps_details(self, kind: str) -> bool:
         """Whether the CRD keeps more of a status than v0.6.0 wrote."""
-        ...
 
 
 class EventSink(Protocol):
@@ -255,7 +253,6 @@ class EventSink(Protocol):
 
     def emit(self, resource: Resource, outcome: Outcome) -> None:
         """Queue an Event; never waits, never fails."""
-        ...
 
 
 class Links(Protocol):
@@ -263,7 +260,6 @@ class Links(Protocol):
 
     def report_links(self, resource: Resource, result: Result) -> Result:
         """Have the links of a resource made after its Secret, and report those that are known to fail."""
-        ...
 
     def request_links(self, resource: Resource) -> bool:
         """Have the links of a resource made.
@@ -272,4 +268,3 @@ class Links(Protocol):
             Whether each is as it should be, or has failed. Otherwise the resource is enqueued when the last
             of them was tried.
         """
-        ...

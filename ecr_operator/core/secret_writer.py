@@ -66,8 +66,7 @@ class SecretWriter:
             state.applied = None
             raise
         self._cache.store_secret(view)
-        if view.entry:
-            state.applied = view.entry
+        state.applied = view.entry
         if included:
             state.included = included.versions
 

@@ -163,10 +163,7 @@ def _ready(outcome: Outcome, now: datetime, *, ready: bool) -> _Entry:
         message = f"The Secret has a token that expires at {format_time(outcome.times.expires_at)}."
         return "Ready", "True", Reason.REFRESHED, message
     if outcome.fits and outcome.times and not is_alive(outcome.times, now):
-        message = (
-            f"The token in the Secret expired at {format_time(outcome.times.expires_at)}. {outcome.message}"
-        )
-        return "Ready", "False", Reason.TOKEN_EXPIRED, message
+        return "Ready", "False", Reason.TOKEN_EXPIRED, _expired(outcome, outcome.times)
     if outcome.fits and outcome.times:
         return "Ready", "False", Reason.INVALID_REGISTRY, outcome.unusable
     return "Ready", "False", outcome.reason, outcome.message

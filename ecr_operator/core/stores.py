@@ -59,8 +59,7 @@ class SecretViewStore:
         """A list: what is not in it was deleted, and versions may have gone back with a restored etcd."""
         present = {(view.namespace, view.name) for view in listed}
         for name in self._cache.secret_names(self._scope) - present:
-            if self._shows(name):
-                self._cache.remove_secret(name)
+            self._remove(name)
         for view in listed:
             self._cache.observe_secret(view)
 
@@ -75,12 +74,11 @@ class SecretViewStore:
 
     def deleted(self, raw: Mapping[str, Any]) -> None:
         """An object that was deleted, or has lost our label."""
-        name = (raw["metadata"]["namespace"], raw["metadata"]["name"])
-        known = self._cache.secret(*name)
-        if known and known.uid == raw["metadata"]["uid"] and self._shows(name):
-            self._cache.remove_secret(name)
+        metadata = raw["metadata"]
+        self._remove((metadata["namespace"], metadata["name"]), metadata["uid"])
 
-    def _shows(self, name: SecretName) -> bool:
-        """Whether this watch shows a Secret: not one without our label, known by reading it."""
+    def _remove(self, name: SecretName, uid: str = "") -> None:
+        """Remove a Secret, unless it is another one, or one without our label, which only a read shows."""
         known = self._cache.secret(*name)
-        return known is not None and known.labelled
+        if known and known.labelled and uid in ("", known.uid):
+            self._cache.remove_secret(name)

@@ -15,9 +15,8 @@ import structlog
 from ecr_operator.api.errors import OperatorError
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.demand import Demand
 from ecr_operator.core.indexes import AccountName
-from ecr_operator.core.ports import Clock
+from ecr_operator.core.ports import Clock, Demand
 from ecr_operator.core.schedule import kubernetes_retry_delay
 from ecr_operator.links.state import MOST_NAMES, ServiceAccounts
 

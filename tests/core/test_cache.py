@@ -1,12 +1,15 @@
 """Cache: which event enqueues which key, and what is known of resources and Secrets."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 import structlog
 
 from ecr_operator.api.desired import Resource
+from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import ResourceKey
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.cache import MOST_RESOURCES, Cache
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
 from ecr_operator.core.named_objects import NamedObjects
@@ -27,7 +30,6 @@ from tests.builders import (
 )
 from tests.fakes import FakeClock, FakeIssuer
 
-REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 WEB = resource().key
 SHOP = resource(name="shop").key
 ONE: dict[str, Any] = {"generated_secret_name": "one"}
@@ -99,7 +101,7 @@ def secret(**metadata: Any) -> dict[str, Any]:
         "a new spec": ({"generation": 2, "frequency": "1h"}, True),
         "another object of the same name": ({"uid": "u2"}, True),
         "the start of its deletion": ({"deleting": True}, True),
-        "a request for a fresh token": ({"annotations": {REQUEST: "now"}}, True),
+        "a request for a fresh token": ({"annotations": {REFRESH_REQUESTED: "now"}}, True),
         "another annotation": ({"annotations": {"other": "x"}}, False),
     },
 )
@@ -245,11 +247,26 @@ def test_resources_beyond_the_bound_are_enqueued_one_after_another() -> None:
     assert bench.enqueued[-1].name == "d"
 
 
+def test_a_part_of_a_cluster_secret_does_not_count_against_the_bound() -> None:
+    bench, whole = Bench(most=1), resource(CLUSTER)
+    part = whole.part(replace(whole.key, namespace=NAMESPACE), {})
+    bench.cache.put_resources([part])
+    bench.lists("a", "b")
+    assert len(bench.cache) == 2
+    bench.cache.remove_resource(part.key)
+    bench.resources.deleted(raw_resource(name="a"))
+    bench.lists("c", "d")
+    assert len(bench.cache) == 1
+
+
 def test_unowned_secrets_with_our_label_are_kept_up_to_a_bound() -> None:
-    cache = Bench(most=2).cache
-    for number in range(5):
-        cache.observe_secret(view_secret(foreign_metadata(f"stranger-{number}")))
-    assert len(cache.secret_names("")) == 2
+    bench = Bench(most=2)
+    label = {MANAGED_BY: MANAGER}
+    strangers = [{"metadata": foreign_metadata(f"stranger-{number}", labels=label)} for number in range(5)]
+    relist(bench.secrets, strangers)
+    assert len(bench.cache.secret_names("")) == 2
+    relist(bench.secrets, strangers[3:])
+    assert bench.cache.secret_names("") == {("team", "stranger-3"), ("team", "stranger-4")}
 
 
 @cases(

@@ -200,6 +200,7 @@ def test_a_request_is_answered_by(known: Facts, ages: list[timedelta], *, answer
         "a new spec": (facts(drifted=True), Reason.REFRESHED),
         "a new Secret": (facts(present=None), Reason.REFRESHED),
         "a foreign Secret": (facts(drifted=True, present=view_secret(foreign_metadata())), Reason.ADOPTED),
+        "that of a deleted one": (facts(drifted=True, present=view(resource(uid="u"))), Reason.ADOPTED),
     },
 )
 def test_a_write_is_reported_by_its_cause(known: Facts, reason: Reason) -> None:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ecr_operator.core.drift import is_up_to_date, times_by_login, times_if_whole
 from ecr_operator.core.secret_view import view_secret
-from tests.builders import cases, desired, resource, secret_metadata, times, view
+from tests.builders import HOUR, NOW, cases, desired, resource, secret_metadata, times, view
 
 OURS: Final = resource(secret_labels={"team": "blue"})
 ARGO: Final = resource("ArgoHelmRepoSecret", url="oci://123456789012.dkr.ecr.us-east-2.amazonaws.com/c")
@@ -41,6 +41,12 @@ def test_a_secret_of_an_earlier_spec_or_of_another_resource_is_not_usable() -> N
     again = resource(uid="u2", secret_labels={"team": "blue"})
     assert [times_if_whole(view(OURS), desired(of)) for of in (OURS, later, again)] == [times(), None, None]
     assert times_if_whole(None, desired(OURS)) is None
+
+
+def test_an_apply_in_our_name_at_another_time_is_drift() -> None:
+    ours, theirs = view(OURS), view(OURS, applied_at=NOW + HOUR)
+    found = [is_up_to_date(seen, desired(OURS), ours.entry) for seen in (ours, theirs)]
+    assert (found, is_up_to_date(theirs, desired(OURS), None)) == ([True, False], True)
 
 
 def test_an_overwritten_label_is_not_drift() -> None:

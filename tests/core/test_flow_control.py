@@ -57,7 +57,7 @@ def test_a_call_starts_at_once_and_once() -> None:
 
 def test_unlisted_regions_take_no_slot_of_listed_ones_and_a_namespace_leaves_a_reserve() -> None:
     exchange = Exchange()
-    assert len(exchange.request("loud", *map(made_up, range(1000)))) < 30
+    assert len(exchange.request("loud", *map(made_up, range(1000)))) == 8
     assert exchange.request("quiet", region()) == [region()]
     assert exchange.request("quiet", made_up(5000)) == [made_up(5000)]
 
@@ -75,7 +75,8 @@ def test_waiting_namespaces_start_calls_in_turn() -> None:
 
 def test_a_call_without_an_answer_gives_its_slot_back() -> None:
     exchange = Exchange()
-    assert len(exchange.request("loud", *(region(f"us-east-{number}") for number in range(200)))) < 80
+    # All of the 80 slots but the reserve.
+    assert len(exchange.request("loud", *(region(f"us-east-{number}") for number in range(200)))) == 60
     exchange.wait()
     assert len(exchange.started) == 200
 
@@ -129,8 +130,8 @@ def test_a_withdrawn_or_unneeded_call_is_not_started() -> None:
     exchange.request("loud", *map(made_up, range(30)), unneeded)
     exchange.calls.withdraw(made_up(29), "loud")
     exchange.calls.withdraw(made_up(29), "never there")
-    for _ in range(4):
-        exchange.end(*list(exchange.started))
+    for source in exchange.started:  # which grows meanwhile
+        exchange.end(source)
     assert exchange.started == [made_up(number) for number in range(29)]
     assert not exchange.calls.any_waiting
 
@@ -150,4 +151,4 @@ def test_the_limit_keeps_no_source_longer_than_it_binds() -> None:
         bounds.dropped(source, 1000.0 + number, 999.0, None)
     bounds.called(region("us-east-2"), 1400.0)
     bounds.dropped(region(), 1401.5, 1401.0, None)
-    assert len(bounds) == 1
+    assert len(bounds._calls) == 1  # noqa: SLF001 - no other way to measure it

@@ -148,27 +148,24 @@ GOOD: Final[Mapping[str, dict[str, Any]]] = {
 }
 CREDS: Final = {"credential_scope": "repo-creds", "project": None, "repo_type": None, "url": HOST}
 DELETE: Final = {"deletion_policy": "Delete"}
+NO_USE: Final = {"link_service_accounts": [{"name": "builder"}]}
 TWO: Final = {"additional_registries": [host(region="eu-west-1")]}
-# One or two of each field and reason; test_parsing has all others.
+# One of each field and reason; test_parsing has all others.
 FIELDS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
-    "a reserved annotation": ("Secret", {}, {"secret_annotations": {"kubernetes.io/x": "y"}}),
-    "a label that is a number": ("Secret", {}, {"secret_labels": {"a": 7}}),
+    "labels and annotations": (
+        "Secret",
+        {},
+        {"secret_labels": {"a": 7}, "secret_annotations": {"k8s.io/x": ""}},
+    ),
     "a policy with a typo": ("Secret", {}, {"deletion_policy": "orphan"}),
     "a policy of Delete with a typo": ("Secret", DELETE, {"deletion_policy": "x"}),
     "a frequency with a typo": ("Secret", {}, {"frequency": "10 hours"}),
-    "a link without a use": ("Secret", {}, {"link_service_accounts": [{"name": "builder"}]}),
+    "a format with a typo, and a link": ("Secret", {}, {"secret_format": "docker", **NO_USE}),
+    "a link without a use": ("Secret", {}, NO_USE),
     "an unusable extra registry": ("Secret", {}, {"additional_registries": ["oci://x.example"]}),
     "an extra registry of no region": ("Secret", {}, {"additional_registries": ["proxy.example"]}),
-    "repo-creds beside a project": (ARGO, {}, {"credential_scope": "repo-creds"}),
     "a project beside repo-creds": (ARGO, CREDS, {"project": "team-a"}),
-    "repo-creds with a typo": (ARGO, CREDS, {"credential_scope": "repo_creds"}),
-    "helm with a typo": (ARGO, CREDS, {"repo_type": "Helm"}),
-    "a format with a typo, and a link without a use": (
-        "Secret",
-        {},
-        {"secret_format": "docker", "link_service_accounts": [{"name": "builder"}]},
-    ),
-    "two fields": ("Secret", {}, {"secret_labels": {"a": "b c"}, "frequency": "x"}),
+    "helm and repo-creds with typos": (ARGO, CREDS, {"credential_scope": "repo_creds", "repo_type": "Helm"}),
     "all of Argo CD's fields": (ARGO, {}, BAD_ARGO | META),
 }
 each_field = cases("kind, usual, bad", FIELDS)

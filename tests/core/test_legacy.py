@@ -2,12 +2,12 @@
 
 # ruff: noqa: S107 - names of Secrets and made-up tokens
 
-import base64
 import json
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.core.legacy import has_legacy_status, legacy_token
+from ecr_operator.core.manifest import encode
 from tests.builders import HOST, NAMESPACE, NOW, TWELVE_HOURS, cases, desired, resource
 
 ARGO: Final = "ArgoHelmRepoSecret"
@@ -15,25 +15,21 @@ STATUS: Final = {"phase": "Updated", "lastUpdatedTime": "2026-03-01T12:00:00Z"}
 LABELS: Final = {"argocd.argoproj.io/secret-type": "repository"}
 
 
-def b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
 def login(password: str = "old", **more: str) -> dict[str, str]:
-    return {"username": "AWS", "password": password, "auth": b64(f"AWS:{password}")} | more
+    return {"username": "AWS", "password": password, "auth": encode(f"AWS:{password}")} | more
 
 
 def docker(config: object = None, **more: Any) -> dict[str, Any]:
     """What v0.6.0 wrote for a Secret, with changes."""
     text = json.dumps(config or {"auths": {HOST: login()}}, separators=(",", ":"))
-    usual = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": b64(text)}}
+    usual = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": encode(text)}}
     return {"metadata": {"name": "web-pull", "namespace": NAMESPACE}} | usual | more
 
 
 def argo(labels: object = None, **values: str) -> dict[str, Any]:
     """What v0.6.0 wrote for an ArgoHelmRepoSecret, with changes."""
     usual = {"username": "AWS", "password": "old", "url": HOST, "name": "web-pull", "type": "helm"}
-    data = {key: b64(value) for key, value in (usual | {"enableOCI": "true"} | values).items()}
+    data = {key: encode(value) for key, value in (usual | {"enableOCI": "true"} | values).items()}
     metadata = {"name": "web-pull", "namespace": NAMESPACE, "labels": LABELS if labels is None else labels}
     return {"metadata": metadata, "type": "Opaque", "data": data}
 
@@ -56,14 +52,15 @@ NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a login for another host": ("Secret", docker({"auths": {"other.example": login()}})),
     "a second login": ("Secret", docker({"auths": {HOST: login(), "x": login()}})),
     "another user": ("Secret", docker({"auths": {HOST: login(username="me")}})),
-    "two tokens that differ": ("Secret", docker({"auths": {HOST: login(auth=b64("AWS:new"))}})),
+    "two tokens that differ": ("Secret", docker({"auths": {HOST: login(auth=encode("AWS:new"))}})),
     "one more field": ("Secret", docker({"auths": {HOST: login(email="a@b")}})),
     "no password": ("Secret", docker({"auths": {HOST: login("")}})),
     "a number for a password": ("Secret", docker({"auths": {HOST: login() | {"password": 7}}})),
     "text for a login": ("Secret", docker({"auths": {HOST: "AWS"}})),
     "a list of logins": ("Secret", docker({"auths": []})),
     "a list for a config": ("Secret", docker([1])),
-    "half a config": ("Secret", docker(data={".dockerconfigjson": b64("{")})),
+    "half a config": ("Secret", docker(data={".dockerconfigjson": encode("{")})),
+    "nested without end": ("Secret", docker(data={".dockerconfigjson": encode("[" * 100_000)})),
     "not base64": ("Secret", docker(data={".dockerconfigjson": "%"})),
     "null": ("Secret", docker(data={".dockerconfigjson": None})),
     "no data": ("Secret", docker(data=None)),
@@ -75,6 +72,7 @@ NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Argo CD: another URL": (ARGO, argo(url="other.example")),
     "Argo CD: one more key": (ARGO, argo(project="p")),
     "Argo CD: another type": (ARGO, argo() | {"type": "custom"}),
+    "Argo CD: no password": (ARGO, argo(password="")),
     "Argo CD: no data": (ARGO, argo() | {"data": {}}),
 }
 

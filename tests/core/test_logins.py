@@ -1,29 +1,18 @@
 """Logins: several in one Secret, each from its own source, and none delayed by another."""
 
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity
 from ecr_operator.api.outcome import Reason
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from tests.builders import NAMESPACE, cases, host, permanent, transient
-from tests.core.world import LIFE, World
+from tests.core.world import World
 
 HERE, THERE, FAR = host(), host("eu-west-1"), host("eu-central-1")
 SAME = "210987654321.dkr.ecr.us-east-2.amazonaws.com"
-REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 GOOD = ("True", "Refreshed")
 PARTLY = ("False", Reason.PARTLY_REFRESHED)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """An empty cluster, and tokens of 12 minutes."""
-    made = World(life=LIFE)
-    async with made.working():
-        yield made
 
 
 async def pair(world: World, *more: str) -> Resource:
@@ -131,7 +120,7 @@ async def test_a_new_request_retries_a_failed_source_once(world: World) -> None:
     world.aws.failing["us-east-2"] = permanent()
     await world.apply()
     calls = []
-    for annotations in ({}, {REQUEST: "now"}, {REQUEST: "now", "else": "changed"}):
+    for annotations in ({}, {REFRESH_REQUESTED: "now"}, {REFRESH_REQUESTED: "now", "else": "changed"}):
         await world.clock.advance(2)
         await world.apply(annotations=annotations)
         calls.append(len(world.aws.asked))
@@ -139,7 +128,7 @@ async def test_a_new_request_retries_a_failed_source_once(world: World) -> None:
     await world.clock.advance(2)
     assert len(world.aws.asked) == 2
     del world.aws.failing["us-east-2"]
-    asked = await world.apply(annotations={REQUEST: "now, please"})
+    asked = await world.apply(annotations={REFRESH_REQUESTED: "now, please"})
     assert world.condition(asked) == GOOD
 
 

@@ -74,9 +74,15 @@ def test_a_watch_is_needed_while_a_resource_names_an_object(register: Register) 
     assert demand.off.is_set()
 
 
-async def test_a_missing_object_is_read_once_until_it_changes(register: Register) -> None:
+@pytest.mark.parametrize("listed_first", [False, True])
+async def test_a_missing_object_is_read_once_until_it_changes(
+    register: Register, *, listed_first: bool
+) -> None:
+    if listed_first:
+        relist(register.secrets, [])
     register.named.name(key(), KEYS)
-    relist(register.secrets, [secret("others")])
+    if not listed_first:
+        relist(register.secrets, [secret("others")])
     register.answer = MISSING
     for _ in range(5):
         await register.failing()
@@ -162,3 +168,13 @@ def test_an_object_that_no_resource_names_is_not_kept(register: Register) -> Non
     register.secrets.changed(secret("others"))
     register.secrets.deleted(secret("others"))
     assert register.changes == []
+
+
+def test_at_most_5000_included_secrets_of_a_namespace_are_watched(register: Register) -> None:
+    for number in range(5001):
+        register.named.include(key(), f"s{number}")
+    assert register.secrets.read(secret("s4999"))
+    assert register.secrets.read(secret("s5000")) is None
+    register.named.exclude(key(), "s0")
+    register.named.include(key(), "s5000")
+    assert register.secrets.read(secret("s5000"))

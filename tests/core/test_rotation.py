@@ -162,24 +162,6 @@ async def test_a_change_that_a_standby_saw_costs_it_nothing_as_leader(world: Rot
     assert world.aws.asked == []
 
 
-async def test_a_token_near_its_expiry_is_rotated_sooner(world: Rotating) -> None:
-    world.aws.life = timedelta(minutes=10)
-    found = world.served(10, timedelta(minutes=1))
-    async with world.working():
-        world.rotate(NEW)
-        await world.clock.advance(10)
-    assert world.hashes(*found) == {"new"}
-
-
-async def test_keys_that_change_all_the_time_stay_within_the_rate_bound(world: Rotating) -> None:
-    world.served(5)
-    async with world.working():
-        for number in range(100):
-            world.rotate(KeyDigest(id_hash=f"k{number}", contents=str(number)))
-            await world.clock.advance(3)
-    assert len(world.aws.asked) <= 10
-
-
 async def test_changed_keys_in_a_named_secret_renew_and_each_version_is_read_once(world: Rotating) -> None:
     of = world.naming()
     async with world.working():

@@ -1,15 +1,11 @@
-"""Another form of the Secret: made anew with the token that there is, or left as it was."""
+"""Another form of the Secret: made anew with the token that there is, or left; and an answer that is lost."""
 
 # ruff: noqa: S106 - forms of Secrets
 
-import base64
-from typing import Any, Final
-
-from tests.builders import cases, host, permanent
+from ecr_operator.api.outcome import Reason
+from tests.builders import cases, transient
 from tests.core.world import DUE, World
-from tests.fakes import settle
 
-WEST: Final = host(region="eu-west-1")
 APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
 
 
@@ -44,15 +40,10 @@ async def test_a_format_that_admission_refuses_leaves_the_login_in_the_former_on
     assert len(world.aws.asked) <= 5
 
 
-async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> None:
-    two: dict[str, Any] = {"additional_registries": [WEST]}
-    async with idle.working():
-        of = await idle.apply(**two)
-    status = idle.status(of)
-    idle.restart()
-    idle.show_secret()
-    idle.aws.failing["eu-west-1"] = permanent()
-    idle.see(generation=2, status=status, secret_format="config.json", **two)
-    async with idle.working():
-        await settle()
-    assert WEST in base64.b64decode(idle.secrets.manifests["web-pull"]["data"]["config.json"]).decode()
+async def test_a_write_whose_answer_is_lost_is_not_taken_for_that_of_others(world: World) -> None:
+    of = await world.apply()
+    world.secrets.lost = [transient(Reason.KUBERNETES_UNAVAILABLE)]
+    await world.clock.advance(DUE)
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")
+    assert Reason.REPAIRED not in [reason for _, reason in world.events.emitted]
+    assert len(world.aws.asked) == 2

@@ -21,111 +21,105 @@ from tests.fakes import FakeClock, settle
 from tests.telemetry.reading import EXPIRY
 
 
-@pytest.fixture
-async def world() -> World:
-    """An empty cluster."""
-    return World()
-
-
-def only(world: World, after: timedelta = timedelta(0)) -> ResourceSample:
+def only(still: World, after: timedelta = timedelta(0)) -> ResourceSample:
     """The state of the only resource."""
-    (state,) = snapshot(world.cache, NOW + after)
+    (state,) = snapshot(still.cache, NOW + after)
     return state
 
 
-async def test_a_resource_has_the_expiry_of_its_secret_while_there_is_one(world: World) -> None:
-    of = world.see(status={"phase": "Updated"})
-    world.has_secret(of, age=HOUR)
-    state = only(world)
+async def test_a_resource_has_the_expiry_of_its_secret_while_there_is_one(still: World) -> None:
+    of = still.see(status={"phase": "Updated"})
+    still.has_secret(of, age=HOUR)
+    state = only(still)
     assert (state.key, state.ready, state.overdue) == (of.key, "true", 0)
     assert state.expires_at == (NOW - HOUR + TWELVE_HOURS).timestamp()
-    world.delete()
-    assert only(world).expires_at is None
+    still.delete()
+    assert only(still).expires_at is None
 
 
-async def test_a_secret_counts_for_its_owner_alone(world: World) -> None:
-    world.has_secret(world.see(name="web"))
-    world.see(name="late", generated_secret_name="web-pull")
-    found = {sample.key.name: sample.expires_at is not None for sample in snapshot(world.cache, NOW)}
+async def test_a_secret_counts_for_its_owner_alone(still: World) -> None:
+    still.has_secret(still.see(name="web"))
+    still.see(name="late", generated_secret_name="web-pull")
+    found = {sample.key.name: sample.expires_at is not None for sample in snapshot(still.cache, NOW)}
     assert found == {"web": True, "late": False}
 
 
-async def test_overdue_counts_from_the_deadline_of_the_token_unless_suspended(world: World) -> None:
-    world.has_secret(world.see(frequency="1h"))
-    assert only(world, timedelta(minutes=56)).overdue == 0
-    assert 3600 <= only(world, timedelta(hours=2)).overdue <= 3600 + 180
-    world.see(frequency="1h", suspend=True, generation=2)
-    suspended = only(world, timedelta(hours=20))
+async def test_overdue_counts_from_the_deadline_of_the_token_unless_suspended(still: World) -> None:
+    still.has_secret(still.see(frequency="1h"))
+    assert only(still, timedelta(minutes=56)).overdue == 0
+    assert 3600 <= only(still, timedelta(hours=2)).overdue <= 3600 + 180
+    still.see(frequency="1h", suspend=True, generation=2)
+    suspended = only(still, timedelta(hours=20))
     assert (suspended.overdue, suspended.expires_at) == (0, (NOW + TWELVE_HOURS).timestamp())
 
 
-async def test_a_resource_with_an_invalid_spec_is_in_the_snapshot(world: World) -> None:
-    world.see(spec={})
-    assert only(world) == ResourceSample(key=only(world).key, ready="unknown")
+async def test_a_resource_with_an_invalid_spec_is_in_the_snapshot(still: World) -> None:
+    still.see(spec={})
+    assert only(still) == ResourceSample(key=only(still).key, ready="unknown")
 
 
-async def seen(world: World, **fields: Any) -> Resource:
+async def seen(still: World, **fields: Any) -> Resource:
     """Show a ClusterSecret, and have its parts placed; return it as the cache has it."""
-    key = key_of(CLUSTER, world.show(CLUSTER, **fields))
-    placing = asyncio.create_task(world.clusters.run())
+    key = key_of(CLUSTER, still.show(CLUSTER, **fields))
+    placing = asyncio.create_task(still.clusters.run())
     await settle()
     placing.cancel()
-    found = world.cache.resource(key)
+    found = still.cache.resource(key)
     assert found is not None
     return found
 
 
-def part(world: World, of: Resource, namespace: str) -> Resource:
+def part(still: World, of: Resource, namespace: str) -> Resource:
     """What a ClusterSecret asks for in one namespace."""
-    found = world.cache.resource(replace(of.key, namespace=namespace))
+    found = still.cache.resource(replace(of.key, namespace=namespace))
     assert found is not None
     return found
 
 
-async def test_a_cluster_secret_is_one_sample_with_the_first_expiry_of_its_secrets(world: World) -> None:
-    world.clusters.set_namespaces({"a": {}, "b": {}, "c": {}})
+async def test_a_cluster_secret_is_one_sample_with_the_first_expiry_of_its_secrets(still: World) -> None:
+    still.clusters.set_namespaces({"a": {}, "b": {}, "c": {}})
     status = {"phase": "Failed", "namespaces": {"served": 3, "ready": 2}}
-    of = await seen(world, frequency="1h", status=status)
-    assert only(world) == ResourceSample(key=of.key, ready="false", namespaces=(2, 1))
-    world.has_secret(part(world, of, "b"))
-    world.has_secret(part(world, of, "c"), age=HOUR)
-    state = only(world)
+    of = await seen(still, frequency="1h", status=status)
+    assert only(still) == ResourceSample(key=of.key, ready="false", namespaces=(2, 1))
+    still.has_secret(part(still, of, "b"))
+    still.has_secret(part(still, of, "c"), age=HOUR)
+    state = only(still)
     assert state.expires_at == (NOW - HOUR + TWELVE_HOURS).timestamp()
     assert 0 <= state.overdue <= 180
-    assert 3600 <= only(world, HOUR).overdue <= 3600 + 180
+    assert 3600 <= only(still, HOUR).overdue <= 3600 + 180
 
 
-async def test_a_namespace_that_a_cluster_secret_no_longer_serves_does_not_count(world: World) -> None:
-    world.clusters.set_namespaces({"a": {}, "b": {}})
-    of = await seen(world, namespaces={"names": ["a", "b"]})
-    world.has_secret(part(world, of, "a"))
-    world.has_secret(part(world, of, "b"), age=HOUR)
-    await seen(world, namespaces={"names": ["a"]}, generation=2)
-    assert only(world).expires_at == (NOW + TWELVE_HOURS).timestamp()
+async def test_a_namespace_that_a_cluster_secret_no_longer_serves_does_not_count(still: World) -> None:
+    still.clusters.set_namespaces({"a": {}, "b": {}})
+    of = await seen(still, namespaces={"names": ["a", "b"]})
+    still.has_secret(part(still, of, "a"))
+    still.has_secret(part(still, of, "b"), age=HOUR)
+    await seen(still, namespaces={"names": ["a"]}, generation=2)
+    assert only(still).expires_at == (NOW + TWELVE_HOURS).timestamp()
 
 
-async def test_a_cluster_secret_fails_once_however_many_namespaces_do(world: World) -> None:
-    world.clusters.set_namespaces({"a": {}, "b": {}})
-    of = await seen(world)
+async def test_a_cluster_secret_fails_once_however_many_namespaces_do(still: World) -> None:
+    still.clusters.set_namespaces({"a": {}, "b": {}})
+    of = await seen(still)
     for key in (of.key, replace(of.key, namespace="a"), replace(of.key, namespace="b")):
-        state = world.cache.get(key)
+        state = still.cache.get(key)
         assert state is not None
         state.failing = Reason.SECRET_CONFLICT
-    assert failing(world.cache) == {(CLUSTER, Reason.SECRET_CONFLICT): 1}
+    assert failing(still.cache) == {(CLUSTER, Reason.SECRET_CONFLICT): 1}
 
 
 @pytest.mark.parametrize("numbers", ["2/3", {}, {"served": "3", "ready": 2}, {"served": 3}], ids=str)
-async def test_namespaces_of_another_type_are_not_shown(world: World, numbers: object) -> None:
-    world.clusters.set_namespaces({})
-    await seen(world, status={"namespaces": numbers})
-    assert only(world).namespaces is None
+async def test_namespaces_of_another_type_are_not_shown(still: World, numbers: object) -> None:
+    still.clusters.set_namespaces({})
+    await seen(still, status={"namespaces": numbers})
+    assert only(still).namespaces is None
 
 
-async def test_a_scrape_of_many_resources_lets_other_tasks_run(world: World) -> None:
+async def test_a_scrape_of_many_resources_lets_other_tasks_run(still: World) -> None:
     for number in range(300):
-        world.has_secret(world.see(name=f"r{number}", status={"phase": "Updated"}))
-    world.metrics.add_snapshots(lambda: Snapshot(resources=snapshot(world.cache, NOW)))
-    scrape = asyncio.create_task(world.metrics.exposition())
+        still.has_secret(still.see(name=f"r{number}", status={"phase": "Updated"}))
+    still.metrics.add_snapshots(lambda: Snapshot(resources=snapshot(still.cache, NOW)))
+    scrape = asyncio.create_task(still.metrics.exposition())
     turns = 0
     while not scrape.done():
         turns += 1

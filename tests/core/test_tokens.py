@@ -14,7 +14,7 @@ from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.state import ResourceState
-from ecr_operator.core.token_state import RateLimited, TokenFailure
+from ecr_operator.core.token_state import GatheredTokens, RateLimited, TokenFailure
 from ecr_operator.core.tokens import TokenCache
 from tests.builders import HOUR, IRELAND, NOW, OHIO, cases, permanent, resource, transient
 from tests.fakes import FakeClock, FakeIssuer, settle
@@ -45,7 +45,9 @@ class Bench:
 
     def user(self, number: int = 0) -> ResourceState:
         """The state of a resource."""
-        return self._users.setdefault(number, ResourceState(resource(name=f"r{number}")))
+        if number not in self._users:
+            self._users[number] = ResourceState(resource(name=f"r{number}"))
+        return self._users[number]
 
     def ask(
         self,
@@ -296,6 +298,14 @@ async def test_a_token_fetched_on_another_basis_is_not_handed_out(bench: Bench) 
     assert isinstance(bench.ask(OF_ROLE, basis="before"), RateLimited)
 
 
+async def test_a_failure_is_kept_for_the_basis_of_its_call(bench: Bench) -> None:
+    bench.aws.failing[OF_ROLE.region] = permanent()
+    await bench.fetch(OF_ROLE, basis="before")
+    await bench.clock.advance(1.25)
+    await bench.fetch(OF_ROLE, basis="after")
+    assert isinstance(bench.ask(OF_ROLE, basis="after"), TokenFailure)
+
+
 async def test_an_identity_that_is_no_longer_permitted_loses_its_tokens(bench: Bench) -> None:
     await bench.fetch(OF_ROLE, basis="before")
     bench.aws.bases[ROLE] = permanent(Reason.ROLE_NOT_PERMITTED)
@@ -405,3 +415,9 @@ async def test_end_term_starts_no_waiting_call(bench: Bench) -> None:
     bench.aws.answer()
     await bench.clock.advance(10)
     assert len(bench.aws.asked) == started
+
+
+@cases("limited, retry_at", {"a failure": (None, 30), "a limit before it": (20, 20), "after it": (40, 30)})
+def test_logins_are_tried_again_at_the_earliest_of(limited: float | None, retry_at: float) -> None:
+    failure = TokenFailure(error=transient(), retry_at=30, failed_at=0)
+    assert GatheredTokens(tokens={}, failures={"a": failure}, rate_limited=limited).retry_at == retry_at

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Reason
+from ecr_operator.api.parsing import REFRESH_REQUESTED
 from ecr_operator.core.snapshot import failing
 from tests.builders import (
     HOUR,
@@ -30,7 +30,6 @@ from tests.telemetry.reading import scrape
 
 GOOD = ("True", "Refreshed")
 HELM = {"app.kubernetes.io/managed-by": "Helm"}
-REQUEST = "ecr.mobb.redhat.com/refresh-requested-at"
 DENIED = PermanentError(Reason.KUBERNETES_FORBIDDEN, "You may not write that.")
 DOWN = transient(Reason.KUBERNETES_UNAVAILABLE)
 OLD_CRD = frozenset({"phase", "lastUpdatedTime"})
@@ -65,16 +64,6 @@ def phases(world: World) -> list[str]:
 def calls(world: World) -> Counter[str]:
     """How often each verb was used on Secrets."""
     return Counter(call.split()[0] for call in world.secrets.calls)
-
-
-def make_room(world: World) -> Resource:
-    """A resource beyond the bound of its namespace, after the one before it was deleted."""
-    gone, beyond = world.see(), resource(name="shop")
-    world.resources.stored[beyond.key] = world.show(name="shop")
-    assert world.cache.resource(beyond.key) is None
-    world.resources.uids[beyond.key] = beyond.uid
-    world.see_deleted(gone)
-    return beyond
 
 
 def refreshes(world: World) -> dict[str, float]:
@@ -235,6 +224,7 @@ async def test_pending_is_reported_after_two_seconds(world: World) -> None:
     assert world.resources.attempts == 0
     await world.clock.advance(0.2)
     assert world.condition(of, "Refreshed") == ("Unknown", "Pending")
+    assert len(world.queue) == 0, "it is enqueued when the call ends"
     await world.clock.advance(60)
     assert phases(world) == ["Pending"]
     world.aws.answer()
@@ -310,6 +300,13 @@ async def test_a_foreign_secret_is_read_every_half_minute_and_reported_once(worl
     assert world.condition(of) == GOOD
 
 
+async def test_only_the_two_oldest_of_many_rivals_try_again(world: World) -> None:
+    world.has_foreign_secret()
+    for hours in (5, 4, 3, 2, 1):
+        await world.apply(name=f"r{hours}", age=hours * HOUR, generated_secret_name="web-pull")  # noqa: S106
+    assert len(world.queue) == 2
+
+
 async def test_a_failure_of_kubernetes_is_retried_with_backoff(world: World) -> None:
     world.secrets.failures = [DOWN] * 1000
     of = world.see()
@@ -369,16 +366,6 @@ async def test_an_unexpected_error_is_retried_and_ends_no_worker(idle: World) ->
     assert "hunter2" not in str(logs)
 
 
-async def test_an_invalid_spec_is_reported_once_and_costs_nothing_more(world: World) -> None:
-    of = world.see(spec=[])
-    await world.clock.advance(600)
-    assert (world.condition(of), len(phases(world))) == (("False", "InvalidSpec"), 1)
-    assert (world.aws.asked, world.secrets.calls) == ([], [])
-    assert failing(world.cache) == {("Secret", Reason.INVALID_SPEC): 1}
-    await world.change(of)
-    assert world.condition(of) == GOOD
-
-
 @pytest.mark.parametrize("during", [False, True], ids=["later", "during its pass"])
 async def test_a_deleted_resource_is_never_reconciled_again(brief: World, *, during: bool) -> None:
     if during:
@@ -390,14 +377,6 @@ async def test_a_deleted_resource_is_never_reconciled_again(brief: World, *, dur
     written = 0 if during else 1
     assert (len(brief.secrets.calls), len(brief.queue), brief.resources.attempts) == (written, 0, written)
     assert len(brief.aws.asked) == 1
-
-
-async def test_a_wall_clock_step_past_the_expiry_renews_in_seconds(world: World) -> None:
-    of = await world.apply()
-    world.clock.step_wall(13 * HOUR)
-    await world.clock.advance(6)
-    assert len(world.aws.asked) == 2
-    assert world.condition(of) == GOOD
 
 
 async def test_an_event_does_not_shorten_retry_after(world: World) -> None:
@@ -431,7 +410,7 @@ async def test_a_refusal_beside_an_outage_of_the_status_does_not_end_the_backoff
 async def test_a_repair_has_its_event_though_the_status_can_not_be_written(world: World) -> None:
     of, _ = await world.apply(), await world.apply(name="other")
     await world.clock.advance(HOUR.total_seconds())
-    world.see(name="other", annotations={REQUEST: "now"})
+    world.see(name="other", annotations={REFRESH_REQUESTED: "now"})
     await world.clock.advance(1)
     # The repair writes the other one's newer token, hence another status.
     world.resources.refusing = DOWN
@@ -470,20 +449,14 @@ async def test_the_long_parts_of_a_large_spec_are_read_for_each_pass_and_not_kep
     assert len(world.secrets.calls) == 1, "nothing has changed"
 
 
-async def test_a_resource_beyond_the_bound_is_read_when_there_is_room() -> None:
+async def test_a_resource_beyond_the_bound_is_read_when_there_is_room_also_after_an_error() -> None:
     world = World(most=1)
     async with world.working():
-        beyond = make_room(world)
-        await world.clock.advance(1)
-        assert world.condition(beyond) == GOOD
-
-
-async def test_an_unexpected_error_of_a_resource_beyond_the_bound_is_retried() -> None:
-    world = World(most=1)
-    async with world.working():
-        beyond = make_room(world)
-        raw = world.resources.stored.pop(beyond.key)
-        world.resources.stored[beyond.key] = {}
+        gone, beyond = world.see(), resource(name="shop")
+        raw = world.show(name="shop")
+        assert world.cache.resource(beyond.key) is None
+        world.resources.uids[beyond.key], world.resources.stored[beyond.key] = beyond.uid, {}
+        world.see_deleted(gone)
         with structlog.testing.capture_logs() as logs:
             await world.clock.advance(1)
         assert [each["error"] for each in logs if each["event"] == "unexpected error"] == ["KeyError"]
@@ -496,7 +469,7 @@ async def test_a_request_within_the_rate_bound_waits_and_reports_when_aws_is_cal
     of = await world.apply()
     planned = world.status(of)["nextRefreshTime"]
     await world.clock.advance(100)
-    of = await world.apply(status=world.status(of), annotations={REQUEST: "now"})
+    of = await world.apply(status=world.status(of), annotations={REFRESH_REQUESTED: "now"})
     assert world.status(of)["nextRefreshTime"] == "2026-03-01T12:05:00Z"
     assert (world.condition(of), len(world.aws.asked)) == (GOOD, 1)
     await world.clock.advance(199)
@@ -504,7 +477,7 @@ async def test_a_request_within_the_rate_bound_waits_and_reports_when_aws_is_cal
     await world.clock.advance(2)
     assert len(world.aws.asked) == 2
     assert world.status(of)["nextRefreshTime"][:13] == planned[:13]
-    assert world.secrets.manifests["web-pull"]["metadata"]["annotations"][REQUEST] == "now"
+    assert world.secrets.manifests["web-pull"]["metadata"]["annotations"][REFRESH_REQUESTED] == "now"
     assert refreshes(world) == {"Refreshed": 2}
     assert lateness(world) == (0, 0), "it comes before its time"
 

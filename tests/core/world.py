@@ -161,7 +161,7 @@ class World:
     def _enqueue_one(self, key: ResourceKey) -> None:
         self.queue.schedule_in(key, GATHERING if key.is_cluster else 0.0)
 
-    def _enqueue(self, keys: Any) -> None:
+    def _enqueue(self, keys: Iterable[ResourceKey]) -> None:
         for key in keys:
             self._enqueue_one(key)
 
@@ -258,9 +258,9 @@ class World:
         return str(next(iter(self.auths(name).values()))["password"])
 
     def auths(self, name: str = "web-pull") -> dict[str, Any]:
-        """The logins in a Secret that the operator wrote."""
-        text = base64.b64decode(self.secrets.manifests[name]["data"][".dockerconfigjson"])
-        auths: dict[str, Any] = json.loads(text)["auths"]
+        """The logins in a docker config that the operator wrote, in either form."""
+        (data,) = self.secrets.manifests[name]["data"].values()
+        auths: dict[str, Any] = json.loads(base64.b64decode(data))["auths"]
         return auths
 
     def has_secret(
@@ -289,7 +289,8 @@ class World:
         for part in parents:
             fields = fields[part]
         del fields[last]
-        self._changed(metadata)
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
+        self.watched_secrets.changed({"metadata": metadata})
 
     def release(self) -> None:
         """Remove the owner of the Secret, as the garbage collector does, and show it by the watch."""
@@ -304,10 +305,6 @@ class World:
         metadata["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"].pop(f"f:{label}", None)
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
         self.watched_secrets.deleted({"metadata": metadata})
-
-    def _changed(self, metadata: dict[str, Any]) -> None:
-        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 50)
-        self.watched_secrets.changed({"metadata": metadata})
 
     def expiry(self, name: str = "web-pull") -> datetime:
         """When the token in a Secret expires, by its annotation."""

@@ -170,6 +170,7 @@ class FakeSecrets:
         self._versions = itertools.count(100)
         self.calls: list[str] = []  # each as `verb namespace/name`
         self.failures: list[Exception] = []  # raised one after another by applies
+        self.lost: list[Exception] = []  # raised by applies that were made, in place of their answers
         self.failing: dict[str, OperatorError] = {}  # by namespace, raised by each write there
         self.delay = self.reading = 0.0  # seconds that each write, and each read, takes
         self.unreadable: OperatorError | None = None  # raised by `read`
@@ -197,6 +198,8 @@ class FakeSecrets:
         made = stored_metadata(manifest, version=version, uid=uid, applied_at=self._clock.now())
         made["labels"] = made["labels"] | self.labels
         self.metadata[namespace, name] = made
+        if self.lost:
+            raise self.lost.pop(0)
         return view_secret(made)
 
     async def look(self, namespace: str, name: str) -> SecretView | None:

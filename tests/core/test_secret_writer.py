@@ -5,7 +5,8 @@
 import base64
 from typing import Any, Final
 
-from tests.builders import cases, host, permanent
+from ecr_operator.api.outcome import Reason
+from tests.builders import cases, host, permanent, transient
 from tests.core.world import DUE, World
 from tests.fakes import settle
 
@@ -56,3 +57,15 @@ async def test_another_format_keeps_a_login_whose_source_fails(idle: World) -> N
     async with idle.working():
         await settle()
     assert WEST in base64.b64decode(idle.secrets.manifests["web-pull"]["data"]["config.json"]).decode()
+
+
+async def test_a_write_whose_answer_is_lost_is_not_made_again_once_the_watch_shows_it(world: World) -> None:
+    of = await world.apply()
+    world.secrets.lost = [transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=30)]
+    await world.clock.advance(10)
+    world.delete()
+    await settle()
+    world.show_secret()
+    await world.clock.advance(60)
+    assert world.secrets.calls.count(APPLY) == 2
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")

@@ -37,9 +37,9 @@ async def test_alive_but_not_ready_while_stopping(scene: Scene) -> None:
         scene.operator(env={"KUBECONFIG": str(proxy.kubeconfig)}) as operator,
     ):
         await scene.ready("pull")
-        proxy.hang(verb="patch")
+        proxy.hang("patch")
         await scene.delete("pull-login")
-        await wait_for(lambda: proxy.asked(verb="patch", path="pull-login")[1:], what="a write that hangs")
+        await wait_for(lambda: proxy.asked("patch", "pull-login")[1:], what="a write that hangs")
         operator.signal(signal.SIGTERM)
         await wait_for(lambda: "stopping" in operator.log.read_text(), what="the beginning of the stop")
         assert await _says(operator) == (200, 500)

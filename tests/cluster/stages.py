@@ -31,6 +31,7 @@ class Planes:
         self._stack = stack
         self._collecting: asyncio.Task[None] | None = None
         self._free: defaultdict[str, list[ControlPlane]] = defaultdict(list)
+        self._starting = asyncio.Lock()
 
     async def collected(self) -> ControlPlane:
         """Return the shared plane with its garbage collector at work."""
@@ -49,8 +50,10 @@ class Planes:
             free.append(plane)
 
     async def _start(self, prepare: Prepare) -> ControlPlane:
-        plane = await asyncio.to_thread(self._stack.enter_context, ControlPlane())
-        await prepare(plane)
+        # One after another: all at once they would keep two processors from the first tests.
+        async with self._starting:
+            plane = await asyncio.to_thread(self._stack.enter_context, ControlPlane())
+            await prepare(plane)
         return plane
 
 

@@ -3,10 +3,10 @@
 from lab.api import ARGO_SECRETS, SECRETS
 from lab.waiting import wait_for
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret
-from tests.cluster.ownership.conflicts import controller, secret_writes
+from tests.cluster.ownership.conflicts import OURS, controller, owner_reference, secret_writes
 from tests.cluster.scene import Scene
 
-OURS = ("pull", "kept", "charts")
+STILL_OURS = ("pull", "kept", "charts")
 BY_NOW_OF_OTHERS = ("given", "replaced")
 
 
@@ -19,28 +19,31 @@ async def test_the_new_secret_is_created_before_the_old_one_is_deleted_unless_so
         argo_secret("charts"),
     )
     async with scene.operator():
-        await scene.ready("pull", "kept", *BY_NOW_OF_OTHERS)
+        pull, *_ = await scene.ready("pull", "kept", *BY_NOW_OF_OTHERS)
         await scene.ready("charts", kind=ARGO_SECRETS)
+    copied = core_secret("copied-login", labels=OURS, ownerReferences=[owner_reference(pull)])
     given = {"metadata": {"ownerReferences": [await controller(scene)]}}
     before = [await scene.patch_secret("given-login", given)]
     await scene.delete("replaced-login")
-    before.append(await scene.api.create(core_secret("replaced-login"), scene.namespace))
+    before += [
+        await scene.api.create(each, scene.namespace) for each in (core_secret("replaced-login"), copied)
+    ]
     await scene.change("charts", {"generated_secret_name": "charts-new"}, ARGO_SECRETS)
     for name in ("pull", "kept", *BY_NOW_OF_OTHERS):
         await scene.change(name, {"generated_secret_name": f"{name}-new"})
-    expected = {f"{name}-new" for name in (*OURS, *BY_NOW_OF_OTHERS)} | {"given-login", "replaced-login"}
+    left = ("given-login", "replaced-login", "copied-login")
+    expected = {f"{name}-new" for name in (*STILL_OURS, *BY_NOW_OF_OTHERS)} | {*left}
 
     async def so() -> bool:
-        return {
-            each["metadata"]["name"] for each in await scene.api.list(SECRETS, scene.namespace)
-        } == expected
+        found = await scene.api.list(SECRETS, scene.namespace)
+        return {each["metadata"]["name"] for each in found} == expected
 
     scene.mark()
     async with scene.operator():
         await wait_for(so, what="the new Secrets and not the old ones")
         await scene.ready("given", "replaced")
-    assert await scene.secrets("given-login", "replaced-login") == before
+    assert await scene.secrets(*left) == before
     written = secret_writes(scene)
-    for name in OURS:
+    for name in STILL_OURS:
         found = [write for write in written if write[1].startswith(name)]
         assert found == [("patch", f"{name}-new"), ("delete", f"{name}-login")]

@@ -1,30 +1,44 @@
-"""Runs all tests in two processes: those in tests/cluster mostly wait, so all others run beside them.
+"""Runs all tests in three processes, because many of them wait for other programs most of the time.
 
-The report of the others comes at the end. With arguments it is pytest with these, in one process.
+The report of the first is shown as it comes, and those of the others follow it. With arguments it is pytest
+with these, in one process.
 """
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO, Final
 
 _PYTEST: Final = (sys.executable, "-m", "pytest")
-_CLUSTER: Final = "tests/cluster"
+# Each takes about as long as all other folders together.
+_PARTS: Final = (("tests/cluster",), ("tests/docs", "tests/lab"))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run them; the exit code is that of the first process that failed, or 0."""
     if arguments:
         return subprocess.call([*_PYTEST, *arguments])
+    first, *others = (*_PARTS, [f"--ignore={folder}" for part in _PARTS for folder in part])
+    with ExitStack() as stack:
+        running = [stack.enter_context(_started(part)) for part in others]
+        codes = [subprocess.call([*_PYTEST, *first])]
+        for process, report in running:
+            print("Waiting for the other tests…", flush=True)
+            codes.append(process.wait())
+            report.seek(0)
+            print(report.read().decode(errors="replace"), flush=True)
+    return next(filter(None, codes), 0)
+
+
+@contextmanager
+def _started(part: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start pytest; yield the process, and what it prints."""
     with tempfile.TemporaryFile() as report:
-        command = [*_PYTEST, f"--ignore={_CLUSTER}"]
-        with subprocess.Popen(command, stdout=report, stderr=subprocess.STDOUT) as others:
-            code = subprocess.call([*_PYTEST, _CLUSTER])
-            print("Waiting for the tests outside of tests/cluster…", flush=True)
-        report.seek(0)
-        print(report.read().decode(errors="replace"), flush=True)
-    return code or others.returncode
+        command = [*_PYTEST, *part]
+        with subprocess.Popen(command, stdout=report, stderr=subprocess.STDOUT) as process:
+            yield process, report
 
 
 if __name__ == "__main__":

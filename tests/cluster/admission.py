@@ -2,40 +2,47 @@
 
 from collections.abc import Sequence
 
-from lab.api import Json
+from lab.api import SECRETS, ApiError
+from lab.waiting import wait_for
+from tests.cluster.builders import core_secret
 from tests.cluster.scene import Scene
 
 _VERSION = "admissionregistration.k8s.io/v1"
-_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 
 async def refuse_secrets(
-    scene: Scene, operations: Sequence[str], namespace: str = "", **validation: str
+    scene: Scene, operations: Sequence[str], probe: str = "", namespace: str = "", **validation: str
 ) -> None:
-    """Create a policy with one validation for core Secrets of the scene's namespace, or of another one."""
+    """Create a policy with one validation for core Secrets of the scene's namespace, or of another one.
+
+    With `probe` wait until a Secret of this name would be refused: a policy is in force after a moment.
+    """
     namespace = namespace or scene.namespace
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [*operations], "resources": ["secrets"]}
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     policy = {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},
         "validations": [validation],
     }
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     binding = {
         "policyName": namespace,
         "validationActions": ["Deny"],
         "matchResources": {"namespaceSelector": selector},
     }
-    specs: tuple[Json, Json] = (policy, binding)
-    for kind, spec in zip(_KINDS, specs, strict=True):
-        await scene.api.create(_object(kind, namespace, spec))
+    specs = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
+    for kind, spec in specs.items():
+        await scene.api.create(
+            {"apiVersion": _VERSION, "kind": kind, "metadata": {"name": namespace}, "spec": spec}
+        )
 
+    async def is_refused() -> bool:
+        path = SECRETS.path(None, namespace)
+        try:
+            await scene.api.request("POST", path, body=core_secret(probe), query={"dryRun": "All"})
+        except ApiError:
+            return True
+        return False
 
-async def allow_secrets(scene: Scene, namespace: str) -> None:
-    """Delete the policy of a namespace."""
-    for kind in _KINDS:
-        await scene.api.delete(await scene.api.resource_of(_object(kind, namespace, {})), namespace)
-
-
-def _object(kind: str, name: str, spec: Json) -> Json:
-    return {"apiVersion": _VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    if probe:
+        await wait_for(is_refused, what="the policy in force")

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.cluster.stages import STAGES, Planes
+from tests.cluster.stages import LANES, STAGES, Planes
 
 Coroutine = Callable[..., Awaitable[None]]
 
@@ -85,7 +85,7 @@ class Case:
     def pace(self) -> tuple[str, int]:
         """With which others it takes turns, and how many of them run at once."""
         if lane := STAGES[self.stage].lane:
-            return lane, 1
+            return lane, LANES[lane]
         waiting = getattr(self.run, _WAITS, False)
         return ("waits", _WAITING) if waiting else ("", _AT_ONCE)
 

@@ -21,7 +21,6 @@ from tests.cluster import reading
 
 SECRET_WRITE = Request("patch", "secrets", "")
 STATUS_WRITE = Request("patch", "secrets.ecr.mobb.redhat.com", "status")
-ARGO_STATUS_WRITE = Request("patch", "argohelmreposecrets.ecr.mobb.redhat.com", "status")
 
 _READING = {"get", "list", "watch"}
 _AT_A_TIME = 8

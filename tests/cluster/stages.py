@@ -1,6 +1,7 @@
 """What the tests of this folder run on: scenes and neighbours on control planes that many tests share."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from lab.api import ECR_SECRETS, SECRETS
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.waiting import wait_for
+from tests.cluster.attacks.figures import Scale
 from tests.cluster.attacks.neighbours import Neighbours, install_editors, new_neighbours
 from tests.cluster.builders import core_secret, ecr_secret
 from tests.cluster.ownership import v060
@@ -21,29 +23,38 @@ OPERATORS_NAMESPACE = "ecr-secret-operator"
 
 
 class Planes:
-    """Control planes by name, each started and prepared once, with its first test."""
+    """Control planes: one that tests share, and others that are lent to one test at a time."""
 
     def __init__(self, shared: ControlPlane, stack: ExitStack) -> None:
         """Use a plane that runs as `shared`; the others end with the stack."""
         self.shared = shared
         self._stack = stack
-        self._started: dict[str, asyncio.Task[ControlPlane]] = {}
+        self._collecting: asyncio.Task[None] | None = None
+        self._free: defaultdict[str, list[ControlPlane]] = defaultdict(list)
+        self._starting = asyncio.Lock()
 
-    async def get(self, name: str, prepare: Prepare) -> ControlPlane:
-        """Return a plane."""
-        if name not in self._started:
-            self._started[name] = asyncio.create_task(self._start(name, prepare))
-        return await asyncio.shield(self._started[name])
+    async def collected(self) -> ControlPlane:
+        """Return the shared plane with its garbage collector at work."""
+        self._collecting = self._collecting or asyncio.create_task(_collect(self.shared))
+        await asyncio.shield(self._collecting)
+        return self.shared
 
-    async def _start(self, name: str, prepare: Prepare) -> ControlPlane:
-        plane = self.shared
-        if name != COLLECTED:
+    @asynccontextmanager
+    async def lend(self, lane: str, prepare: Prepare) -> AsyncIterator[ControlPlane]:
+        """Lend a plane of a lane; where none is free another is started and prepared."""
+        free = self._free[lane]
+        plane = free.pop() if free else await self._start(prepare)
+        try:
+            yield plane
+        finally:
+            free.append(plane)
+
+    async def _start(self, prepare: Prepare) -> ControlPlane:
+        # One after another: all at once they would keep two processors from the first tests.
+        async with self._starting:
             plane = await asyncio.to_thread(self._stack.enter_context, ControlPlane())
-        await prepare(plane)
+            await prepare(plane)
         return plane
-
-
-COLLECTED = "collected"
 
 
 @asynccontextmanager
@@ -67,7 +78,7 @@ async def _scene(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
 @asynccontextmanager
 async def _collected(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
     """The same with the garbage collector at work."""
-    async with _scene_on(await planes.get(COLLECTED, _collect), logs) as scene:
+    async with _scene_on(await planes.collected(), logs) as scene:
         yield scene
 
 
@@ -91,18 +102,17 @@ async def _collect(plane: ControlPlane) -> None:
 @asynccontextmanager
 async def _rough(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
     """A scene on a plane that tests may stop, freeze and strip of its CRDs; they leave it running."""
-    plane = await planes.get("rough", install)
-    async with plane.api() as api:
-        await api.install_crds()
-    async with _scene_on(plane, logs, "rough") as scene:
-        yield scene
+    async with planes.lend("rough", install) as plane:
+        async with plane.api() as api:
+            await api.install_crds()
+        async with _scene_on(plane, logs, "rough") as scene:
+            yield scene
 
 
 @asynccontextmanager
 async def _old(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
     """A scene as the swap of the image leaves it: v0.6.0's CRDs, and operators with v0.6.0's rights only."""
-    plane = await planes.get("old", _install_v060)
-    async with _scene_on(plane, logs, "old") as scene:
+    async with planes.lend("old", _install_v060) as plane, _scene_on(plane, logs, "old") as scene:
         for manifest in v060.rights(scene.user):
             await scene.api.apply(manifest)
         scene.kubeconfig = plane.write_kubeconfig(scene.user, namespace=OPERATORS_NAMESPACE)
@@ -121,7 +131,7 @@ async def _install_v060(plane: ControlPlane) -> None:
 @asynccontextmanager
 async def _whole(planes: Planes, logs: Logs) -> AsyncIterator[Scene]:
     """A scene on a plane where an operator may serve all namespaces."""
-    async with _scene_on(await planes.get("whole", _install_with_editors), logs, "whole") as scene:
+    async with planes.lend("whole", _install_with_editors) as plane, _scene_on(plane, logs, "whole") as scene:
         yield scene
 
 
@@ -139,12 +149,14 @@ async def _neighbours(planes: Planes, logs: Logs) -> AsyncIterator[Neighbours]:
 
 
 class Stage(NamedTuple):
-    """How a test's stage is set up; those of one lane are used one after another."""
+    """How a test's stage is set up; those of a lane have a plane of their own."""
 
     open: Callable[[Planes, Logs], AbstractAsyncContextManager[Any]]
     lane: str = ""
 
 
+# How many planes each lane has, and so how many of its tests run at once; at full size an attack is alone.
+LANES = {"rough": 1, "old": 1, "whole": Scale.chosen().of(3, 1)}
 STAGES = {
     "scene": Stage(_scene),
     "collected": Stage(_collected),

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from lab.api import ECR_SECRETS, ApiError
-from lab.audit import Request
 from lab.waiting import wait_for
 from tests.cluster import linked, reading
 from tests.cluster.builders import ecr_secret
@@ -21,7 +20,7 @@ from tests.cluster.linked import (
     link,
     until_linked,
 )
-from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
+from tests.cluster.scene import SECRET_WRITE, STATUS_WRITE, Scene
 
 LOGIN = "pull-login"
 BOTH = [link("builder", "pull", "mount")]
@@ -51,30 +50,6 @@ async def test_links_follow_the_spec_and_leave_a_service_account_as_it_was(scene
     assert linked.essence(await get_account(scene)) == before
 
 
-async def test_a_restart_with_links_in_place_costs_no_write(scene: Scene) -> None:
-    await scene.create(ACCOUNT)
-    await scene.create(account("default"), ecr_secret(link_service_accounts=[*BOTH, link("default", "pull")]))
-    await scene.create(account("person", pull=("other-login",)))
-    await scene.create(ecr_secret("other", link_service_accounts=[link("person", "pull")]))
-    async with scene.operator():
-        await scene.ready("pull", "other")
-        await until_linked(
-            scene, pull=["builder-dockercfg", "mine", LOGIN], mount=["builder-dockercfg", LOGIN]
-        )
-        await until_linked(scene, "default", pull=[LOGIN], mount=[])
-        # A label alone marks a link that a person made.
-        await scene.writes_are({ACCOUNT_WRITE: 3, SECRET_WRITE: 2, STATUS_WRITE: 2})
-    scene.mark()
-    scene.aws.calls.clear()
-    async with scene.operator():
-        await scene.watching(4)
-        await scene.writes_are({})
-        scene.mark()
-        await asyncio.sleep(QUIET)
-        assert {request.verb for request in scene.requests()} <= {"watch"}
-    assert scene.aws.count() == 0
-
-
 async def test_a_missing_permission_names_the_component_which_then_suffices(scene: Scene) -> None:
     await linked.limited(scene)
     await scene.create(account(), ecr_secret(link_service_accounts=BOTH), ecr_secret("other"))
@@ -90,20 +65,6 @@ async def test_a_missing_permission_names_the_component_which_then_suffices(scen
         await scene.delete("pull", ECR_SECRETS)
         await until_linked(scene, pull=[], mount=[])
         assert "unexpected error" not in operator.log.read_text()
-
-
-async def test_without_links_the_operator_looks_for_some_once_and_needs_no_permission(scene: Scene) -> None:
-    await linked.limited(scene)
-    # The link that v0.6.0's guide tells to make by hand.
-    await scene.create(account(mount=(LOGIN,)), ecr_secret())
-    async with scene.operator() as operator:
-        await scene.ready("pull")
-        await asyncio.sleep(QUIET)
-        assert "serviceaccounts" not in operator.log.read_text()
-        assert '"level": "warning"' not in operator.log.read_text()
-    asked = {request: count for request, count in scene.requests().items() if request[1] == "serviceaccounts"}
-    assert asked == {Request("list", "serviceaccounts", ""): 1}
-    assert linked.mounts(await get_account(scene)) == [LOGIN]
 
 
 async def test_no_entry_is_lost_between_competing_writers(scene: Scene) -> None:
@@ -139,32 +100,32 @@ async def test_no_entry_is_lost_between_competing_writers(scene: Scene) -> None:
     assert sorted(linked.mounts(found)) == sorted(foreign)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param({"imagePullSecrets": [{"name": "mine"}]}, id="the link taken out"),
-        pytest.param({"metadata": {"labels": {LABEL: None}}, "imagePullSecrets": None}, id="the label too"),
-        pytest.param(
-            {"metadata": {"labels": {LABEL: None}, "annotations": {LINKS: None}}, "imagePullSecrets": []},
-            id="all of it",
-        ),
-    ],
-)
-async def test_a_link_that_somebody_removes_is_restored(scene: Scene, damage: dict[str, Any]) -> None:
-    await scene.create(account(), ecr_secret(link_service_accounts=[link("builder", "pull")]))
+DAMAGES: dict[str, dict[str, Any]] = {
+    "unlinked": {"imagePullSecrets": [{"name": "mine"}]},
+    "unlabelled": {"metadata": {"labels": {LABEL: None}}, "imagePullSecrets": None},
+    "emptied": {"metadata": {"labels": {LABEL: None}, "annotations": {LINKS: None}}, "imagePullSecrets": []},
+}
+
+
+async def test_a_link_that_somebody_removes_is_restored(scene: Scene) -> None:
+    await scene.create(*map(account, DAMAGES))
+    await scene.create(ecr_secret(link_service_accounts=[link(name, "pull") for name in DAMAGES]))
     async with scene.operator():
-        await until_linked(scene, pull=[LOGIN], mount=[])
+        for name in DAMAGES:
+            await until_linked(scene, name, pull=[LOGIN], mount=[])
         await scene.watching(4)
-        await edit(scene, damage)
-        theirs = [entry["name"] for entry in damage["imagePullSecrets"] or ()]
-        await until_linked(scene, pull=[*theirs, LOGIN], mount=[])
-        await scene.change("pull", {"link_service_accounts": None})
-        await until_linked(scene, pull=theirs, mount=[])
+        for name, damage in DAMAGES.items():
+            await edit(scene, damage, name)
+        for name, theirs in {"unlinked": ["mine"], "unlabelled": [], "emptied": []}.items():
+            await until_linked(scene, name, pull=[*theirs, LOGIN], mount=[])
 
 
-@pytest.mark.parametrize(
-    "links", [[{"name": "builder"}], [{"for": ["pull"]}], [{"name": "builder", "for": "pull"}], "builder"]
-)
-async def test_the_schema_requires_the_fields_and_their_types(scene: Scene, links: object) -> None:
-    with pytest.raises(ApiError, match=r"spec\.link_service_accounts"):
-        await scene.create(ecr_secret(link_service_accounts=links))
+async def test_the_schema_requires_the_fields_and_their_types(scene: Scene) -> None:
+    for links in (
+        [{"name": "builder"}],
+        [{"for": ["pull"]}],
+        [{"name": "builder", "for": "pull"}],
+        "builder",
+    ):
+        with pytest.raises(ApiError, match=r"spec\.link_service_accounts"):
+            await scene.create(ecr_secret(link_service_accounts=links))

@@ -1,4 +1,4 @@
-"""Keys in files: missing ones are reported, new ones are used, and wrong ones end no login."""
+"""Keys in a mounted file: missing ones are reported, new ones are used, and wrong ones end no login."""
 
 from pathlib import Path
 
@@ -30,19 +30,6 @@ async def signed_by(scene: Scene, key: str, *names: str) -> None:
         return {await signer(scene, f"{name}-login") for name in names} == {key}
 
     await wait_for(all_are, WITHIN, f"tokens by {key}")
-
-
-async def test_missing_keys_are_reported_and_found_once_a_file_is_there(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator(env=NO_KEYS) as operator:
-        resource = await scene.told("pull", "False", "CredentialsMissing")
-        assert await scene.find_secret("pull-login") is None
-        (operator.home / ".aws").mkdir()
-        (operator.home / ".aws" / "credentials").write_text(keys_file(NEW))
-        await scene.ready("pull")
-    assert "Give the operator keys" in message(resource)
-    assert reading.verdict(resource, "Stalled") == ("True", "CredentialsMissing")
-    assert await signer(scene) == NEW
 
 
 async def test_wrong_keys_in_the_mounted_file_show_and_leave_the_tokens_and_right_ones_renew_them(

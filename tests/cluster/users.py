@@ -27,12 +27,6 @@ async def allow(scene: Scene, user: str, *rules: Json, name: str = "allowed") ->
     await scene.api.apply(binding, scene.namespace)
 
 
-async def disallow(scene: Scene, name: str = "allowed") -> None:
-    """Take away what was allowed under a name."""
-    path = f"/apis/{_RBAC}/v1/namespaces/{scene.namespace}/rolebindings/{name}"
-    await scene.api.request("DELETE", path)
-
-
 async def user(scene: Scene, name: str, *rules: Json) -> Path:
     """Make a user with these rights in the scene's namespace alone; return the kubeconfig."""
     known_as = f"{name}-{scene.namespace}"

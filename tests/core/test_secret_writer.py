@@ -5,6 +5,7 @@
 from ecr_operator.api.outcome import Reason
 from tests.builders import cases, transient
 from tests.core.world import DUE, World
+from tests.fakes import settle
 
 APPLY, DELETE = "apply team/web-pull", "delete team/web-pull"
 
@@ -47,3 +48,15 @@ async def test_a_write_whose_answer_is_lost_is_not_taken_for_that_of_others(worl
     assert world.condition(of, "Refreshed") == ("True", "Refreshed")
     assert Reason.REPAIRED not in [reason for _, reason in world.events.emitted]
     assert len(world.aws.asked) == 2
+
+
+async def test_a_write_whose_answer_is_lost_is_not_made_again_once_the_watch_shows_it(world: World) -> None:
+    of = await world.apply()
+    world.secrets.lost = [transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=30)]
+    await world.clock.advance(10)
+    world.delete()
+    await settle()
+    world.show_secret()
+    await world.clock.advance(60)
+    assert world.secrets.calls.count(APPLY) == 2
+    assert world.condition(of, "Refreshed") == ("True", "Refreshed")

@@ -21,6 +21,7 @@ from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.attacks.figures import Figures, Scale
 from tests.cluster.builders import ecr_secret
+from tests.cluster.linked import account
 from tests.cluster.pages import page
 from tests.cluster.scene import Scene
 
@@ -161,8 +162,8 @@ class Neighbours:
 async def new_neighbours(victim: Scene) -> AsyncIterator[Neighbours]:
     """Make a namespace beside a scene's, and an editor of it."""
     attacker = await victim.api.create_namespace("attacker")
-    async with await editor_of(victim, attacker, victim.plane.authority) as editor:
-        await can_write(editor, attacker)
+    async with await _editor_of(victim, attacker) as editor:
+        await _can_write(editor, attacker)
         yield Neighbours(victim=victim, attacker=attacker, editor=editor, scale=Scale.chosen())
     await empty(victim, attacker)
 
@@ -205,27 +206,23 @@ async def accepted(request: Awaitable[object]) -> bool:
     return True
 
 
-async def editor_of(admin: Scene, namespace: str, authority: str) -> Api:
+async def _editor_of(admin: Scene, namespace: str) -> Api:
     """Make an editor of a namespace, and return an unopened client of theirs."""
-    await admin.api.create(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "editor"}}, namespace
-    )
+    await admin.api.create(account("editor"), namespace)
     subject = {"kind": "ServiceAccount", "name": "editor", "namespace": namespace}
     for number, role in enumerate((*_BUILT_IN, *(each["metadata"]["name"] for each in _editor_roles()))):
-        await admin.api.create(
-            {
-                "apiVersion": f"{RBAC}/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": f"editor-{number}"},
-                "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
-                "subjects": [subject],
-            },
-            namespace,
-        )
+        binding = {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": f"editor-{number}"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+            "subjects": [subject],
+        }
+        await admin.api.create(binding, namespace)
     path = SERVICE_ACCOUNTS.path("editor", namespace, "token")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = (await admin.api.request("POST", path, body=body))["status"]["token"]
-    return Api(admin.plane.url, token=token, authority=authority)
+    return Api(admin.plane.url, token=token, authority=admin.plane.authority)
 
 
 async def install_editors(api: Api) -> None:
@@ -241,7 +238,7 @@ def _editor_roles() -> list[Json]:
     ]
 
 
-async def can_write(editor: Api, namespace: str) -> None:
+async def _can_write(editor: Api, namespace: str) -> None:
     """Wait until the API server knows the editor's rights."""
 
     async def look() -> bool:

@@ -16,6 +16,7 @@ from tests.cluster import reading
 from tests.cluster.attacks.figures import LONGEST_LINE, MIB, MOST_MEMORY, assert_undisturbed, record
 from tests.cluster.attacks.neighbours import Neighbours, accepted, lines_since, meanwhile
 from tests.cluster.builders import argo_secret, core_secret, ecr_secret, registry
+from tests.cluster.linked import account, link
 
 # As much as fits into an object: etcd takes 1.5 MiB.
 HUGE: Final = 1_300_000
@@ -31,7 +32,7 @@ SPECS: Final[list[Json]] = [
     A_FREQUENCY,
     ecr_secret("hosts", additional_registries=[registry(f"eu-{number}") for number in range(17_000)]),
     ecr_secret("labels", secret_labels={f"l{number}": "x" for number in range(20_000)}),
-    ecr_secret("links", link_service_accounts=[{"name": f"a{n}", "for": ["pull"]} for n in range(17_000)]),
+    ecr_secret("links", link_service_accounts=[link(f"a{n}") for n in range(17_000)]),
     ecr_secret("host", ecr_registry="1" * HUGE),
     argo_secret("url", url="oci://" + "a/" * (HUGE // 2)),
 ]
@@ -87,8 +88,9 @@ class Hoard:
 
 
 def _account(number: int, size: int) -> Json:
-    metadata = {"name": f"account-{size}-{number}", "annotations": {"fat": "x" * size}}
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    made = account(f"account-{size}-{number}")
+    made["metadata"]["annotations"] = {"fat": "x" * size}
+    return made
 
 
 def _labelled(number: int, size: int) -> Json:
@@ -115,7 +117,7 @@ def _registry(number: int, size: int) -> Json:
 
 # What makes the operator watch all Secrets and ServiceAccounts.
 ALL_WATCHED: Final = (
-    ecr_secret("links", link_service_accounts=[{"name": "*", "for": ["pull"]}]),
+    ecr_secret("links", link_service_accounts=[link("*")]),
     ecr_secret("keys", aws_iam_secret={"name": "absent"}),
     ecr_secret("account", service_account={"name": "absent"}),
 )
@@ -231,12 +233,14 @@ async def _says_little(neighbours: Neighbours, operator: OperatorProcess, resour
 
 async def test_a_record_of_10000_links_that_changes_delays_no_other_namespace(neighbours: Neighbours) -> None:
     seconds = neighbours.scale.of(2.5, 30.0)
-    link = {"name": "builder", "for": ["pull"]}
     record = json.dumps({f"s{number}": {"pull": "r"} for number in range(10_000)}, separators=(",", ":"))
     async with neighbours.operator() as operator:
         await neighbours.attack(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder"}},
-            *(ecr_secret(f"linked-{number}", link_service_accounts=[link]) for number in range(20)),
+            account("builder"),
+            *(
+                ecr_secret(f"linked-{number}", link_service_accounts=[link("builder")])
+                for number in range(20)
+            ),
         )
         control = await neighbours.control(operator, seconds)
 

@@ -16,6 +16,7 @@ from tests.cluster.attacks.figures import assert_undisturbed
 from tests.cluster.attacks.neighbours import HOME, Neighbours, meanwhile
 from tests.cluster.builders import core_secret, ecr_secret, registry
 from tests.cluster.identities.tenancy import iam_secret
+from tests.cluster.linked import account, link
 
 # Regions that the SDK lists; each costs its first user a call.
 LISTED: Final = sorted(set(Session().get_available_regions("ecr")) - {HOME})
@@ -154,14 +155,9 @@ async def _over_regions(neighbours: Neighbours, operator: OperatorProcess, prefi
 async def test_many_links_delay_no_other_namespace(neighbours: Neighbours) -> None:
     count, each, seconds = neighbours.scale.of((6, 60, 2.5), (20, 100, 30.0))
     async with neighbours.operator() as operator:
-        await neighbours.attack(
-            *(
-                {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": f"a{number}"}}
-                for number in range(each)
-            )
-        )
+        await neighbours.attack(*(account(f"a{number}") for number in range(each)))
         control = await neighbours.control(operator, seconds)
-        links = [{"name": f"a{number}", "for": ["pull", "mount"]} for number in range(each)]
+        links = [link(f"a{number}", "pull", "mount") for number in range(each)]
         await neighbours.attack(*(ecr_secret(f"r{n}", link_service_accounts=links) for n in range(count)))
 
         async def turn(number: int) -> None:

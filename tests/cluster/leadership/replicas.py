@@ -45,7 +45,7 @@ async def slow_replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess
     """Run one whose writes take a while, so that it can be caught in the middle of them."""
     user = scene.plane.write_kubeconfig(user_of(scene, name), groups=("system:masters",))
     async with FaultProxy(user) as proxy:
-        proxy.delay(0.6, verb="patch")
+        proxy.delay("patch", 0.6)
         env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
         async with scene.operator("--leader-elect", env=env) as process:
             yield process

@@ -74,9 +74,9 @@ async def test_a_leader_ends_in_time_while_the_api_server_hangs(scene: Scene) ->
     await scene.create(ecr_secret("pull"))
     async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
         await scene.ready("pull")
-        proxy.hang(verb="patch")
+        proxy.hang("patch")
         await scene.delete("pull-login")
-        await wait_for(lambda: proxy.asked(verb="patch", path="pull-login")[1:], what="a write that hangs")
+        await wait_for(lambda: proxy.asked("patch", "pull-login")[1:], what="a write that hangs")
         proxy.go_half_open()
         await _ends(operator)
 

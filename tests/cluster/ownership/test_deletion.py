@@ -4,16 +4,13 @@ import asyncio
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Resource
 from lab.waiting import wait_for
-from tests.cluster import linked
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.linked import account, get_account, link, until_linked
 from tests.cluster.ownership.conflicts import accepted, kept, owner_reference, secret_writes
-from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
+from tests.cluster.scene import QUIET, Scene
 
 COLLECTED = 90.0
 MANY = [f"pull{number}" for number in range(10)]
 LOGINS = [f"{name}-login" for name in MANY]
-HELD = {"finalizers": ["example.com/hold"]}
 
 
 async def _delete(scene: Scene, name: str, propagation: str, kind: Resource = ECR_SECRETS) -> None:
@@ -82,50 +79,6 @@ async def test_what_the_collector_deletes_is_never_made_again(collected: Scene) 
 
         await wait_for(is_owned, COLLECTED, "a Secret of its own")
     assert collected.aws.count() <= 2
-
-
-async def test_a_resource_that_a_finalizer_keeps_is_neither_renewed_nor_repaired_nor_reported(
-    collected: Scene,
-) -> None:
-    held = ecr_secret(link_service_accounts=[link()])
-    held["metadata"] |= HELD
-    await collected.create(account(), held, ecr_secret("other"))
-    collected.aws.token_life = 4
-    async with collected.operator():
-        await collected.ready("pull", "other")
-        await until_linked(collected, pull=["pull-login"], mount=[])
-        await _delete(collected, "pull", "Background")
-        # One that was created later is seen later.
-        await collected.create(ecr_secret("later"))
-        await collected.ready("later")
-        await asyncio.sleep(QUIET)
-        before = await collected.resource("pull")
-        collected.mark()
-        await collected.delete("pull-login")
-        await linked.edit(collected, {"imagePullSecrets": []})
-        # Past its token's end.
-        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 2, what="two renewals of the other")
-        assert set(collected.writes()) == {SECRET_WRITE, STATUS_WRITE}
-        await _is_left_alone(collected, before["status"])
-    async with collected.operator():
-        await collected.watching()
-        await wait_for(lambda: collected.writes("other")[STATUS_WRITE] >= 3, what="a renewal after a restart")
-        await _is_left_alone(collected, before["status"])
-        patch = {"metadata": {"finalizers": None}}
-        await collected.api.merge_patch(ECR_SECRETS, "pull", patch, collected.namespace)
-        await wait_for(lambda: _is_unrecorded(collected), what="the record of the link gone")
-    assert await collected.find_secret("pull-login") is None
-
-
-async def _is_left_alone(scene: Scene, status: object) -> None:
-    assert await scene.find_secret("pull-login") is None
-    assert (await scene.resource("pull"))["status"] == status
-    assert not scene.writes("pull")
-    assert linked.pulls(await get_account(scene)) == []
-
-
-async def _is_unrecorded(scene: Scene) -> bool:
-    return linked.LINKS not in (await get_account(scene))["metadata"].get("annotations", {})
 
 
 async def test_an_orphan_stays_when_its_resource_goes_and_is_taken_back_when_it_comes_again(

@@ -164,12 +164,3 @@ async def _race(scene: Scene, name: str, head_start: float) -> Json | None:
 
     secret, _ = await asyncio.gather(foreign(), scene.create(ecr_secret(name)))
     return secret
-
-
-async def test_a_labelled_secret_without_a_resource_is_never_read(scene: Scene) -> None:
-    await scene.create(core_secret("pull-login", labels=OURS))
-    async with scene.operator():
-        await scene.watching()
-        await scene.writes_are({})
-    # The namespace in WATCH_NAMESPACE is read, whose absence would be reported.
-    assert {request.resource for request in scene.requests() if request.verb == "get"} == {"namespaces"}

@@ -1,5 +1,7 @@
 """A Secret of ours that can't be changed in place is replaced; one in deletion is renewed."""
 
+from functools import partial
+
 from lab.api import ARGO_SECRETS, Json
 from lab.waiting import wait_for
 from tests.cluster import admission
@@ -43,21 +45,28 @@ async def _hold(scene: Scene, finalizers: list[str] | None) -> None:
     await scene.patch_secret("held-login", {"metadata": {"finalizers": finalizers}})
 
 
-async def test_a_secret_of_ours_that_was_created_again_with_another_type_is_replaced(scene: Scene) -> None:
-    types = {"pull": "kubernetes.io/dockerconfigjson", "charts": "Opaque"}
-    await scene.create(ecr_secret("pull"), argo_secret("charts"))
+async def test_a_secret_of_ours_of_another_type_is_replaced_after_a_backup_or_a_change_of_the_spec(
+    scene: Scene,
+) -> None:
+    types = {
+        "pull": "kubernetes.io/dockerconfigjson",
+        "charts": "Opaque",
+        "changed": "kubernetes.io/basic-auth",
+    }
+    await scene.create(ecr_secret("pull"), argo_secret("charts"), ecr_secret("changed"))
     async with scene.operator():
-        await scene.ready("pull")
+        await scene.ready("pull", "changed")
         await scene.ready("charts", kind=ARGO_SECRETS)
-    for name in types:
+    for name in ("pull", "charts"):
         owners = (await scene.secret(f"{name}-login"))["metadata"]["ownerReferences"]
         await scene.delete(f"{name}-login")
         await scene.create(_of_another_type(f"{name}-login", owners))
+    await scene.change("changed", {"secret_format": "basic-auth"})
     async with scene.operator():
         for name, made in types.items():
-            await wait_for(lambda name=name, made=made: _type_is(scene, name, made), what=f"type {made}")  # type: ignore[misc]
+            await wait_for(partial(_type_is, scene, name, made), what=f"type {made} of {name}")
             assert (await scene.token(f"{name}-login")).serial == 2
-        await scene.ready("pull")
+        await scene.ready("pull", "changed")
         await scene.ready("charts", kind=ARGO_SECRETS)
 
 

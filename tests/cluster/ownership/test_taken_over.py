@@ -5,14 +5,13 @@ On a plane without a garbage collector, which would delete such a Secret sooner 
 
 import uuid
 
-from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
+from lab.api import ARGO_SECRETS, Json
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.cluster.ownership.conflicts import OURS, kept, kind_of, owner_reference, refused
 from tests.cluster.scene import Scene
 
 MANAGER = "ecr-secret-operator"
-SHARED = {"generated_secret_name": "shared"}
 
 
 def _orphan(resource: Json) -> Json:
@@ -58,19 +57,3 @@ async def _are_taken_over(scene: Scene, uids: list[str]) -> None:
         after = (await scene.secret(login))["metadata"]
         assert (after["uid"], after["ownerReferences"]) == (uid, [owner_reference(resource)])
         assert (await scene.token(login)).serial == 1
-
-
-async def test_another_resource_takes_over_at_once_when_the_owner_is_deleted_while_its_secret_stays(
-    rough: Scene,
-) -> None:
-    await rough.create(ecr_secret("first", **SHARED))
-    async with rough.operator():
-        await rough.ready("first")
-        await rough.create(argo_secret("second", **SHARED))
-        await refused(rough, argo_secret("second"), "Secret first")
-        await rough.delete("first", ECR_SECRETS)
-        (second,) = await rough.ready("second", kind=ARGO_SECRETS)
-    shared = await rough.secret("shared")
-    assert shared["metadata"]["ownerReferences"] == [owner_reference(second)]
-    assert shared["type"] == "Opaque"
-    assert rough.aws.count() == 1

@@ -1,1 +1,0 @@
-"""Faults of the API server, and of the way to it."""

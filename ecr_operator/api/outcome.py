@@ -3,7 +3,7 @@
 Leaves out: how each is written (core.status, kube.events, telemetry).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -117,6 +117,12 @@ class TokenTimes:
 
     issued_at: datetime
     expires_at: datetime
+
+    @classmethod
+    def earliest(cls, held: "Iterable[TokenTimes]") -> "TokenTimes":
+        """Of several tokens together: as old as the oldest, and expired with the first."""
+        issued, expired = zip(*((times.issued_at, times.expires_at) for times in held), strict=True)
+        return cls(issued_at=min(issued), expires_at=min(expired))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,10 @@ class Cache:
         """
         return self._secrets.owned_by(uid, namespace)
 
+    def written_for(self, uid: str, namespace: str) -> list[SecretView]:
+        """Those of them that the operator wrote; not a copy that names the owner."""
+        return [view for view in self.owned_by(uid, namespace) if view.managed]
+
     def own_secret(self, resource: Resource) -> SecretView | None:
         """The resource's own Secret: the one that it names, or else one that it had before."""
         named = self._secrets.get(resource.claimed_secret)

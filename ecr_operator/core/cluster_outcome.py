@@ -117,7 +117,7 @@ def gather(
         namespaces=selection.given if selection else {},
     )
     held = {part.times for part in served if part.times}
-    times = _earliest(held) if held else None
+    times = TokenTimes.earliest(held) if held else None
     outcome = replace(
         _outcome(resource, coverage, parts, times),
         fits=live == len(served) and (bool(served) or _is_clear(resource)),
@@ -176,12 +176,6 @@ def _secret_name(resource: Resource, served: Sequence[Part]) -> str | None:
     names = {part.view.name for part in served if part.view}
     desired = resource.desired.secret_name if resource.desired else None
     return desired if desired in names else min(names, default=None)
-
-
-def _earliest(held: set[TokenTimes]) -> TokenTimes:
-    return TokenTimes(
-        issued_at=min(each.issued_at for each in held), expires_at=min(each.expires_at for each in held)
-    )
 
 
 def _in_short(condition: Mapping[str, Any]) -> tuple[str, str]:

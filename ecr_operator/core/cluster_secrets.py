@@ -23,7 +23,6 @@ from ecr_operator.api.text import intern_text, mapping_in
 from ecr_operator.core.cache import Cache, key_of
 from ecr_operator.core.cluster_outcome import Part, Verdict, gather, judge, judge_unreported, unreported
 from ecr_operator.core.ports import Clock, Demand
-from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState, Result, spec_version
 
 # How long parts are placed before other tasks run.
@@ -250,7 +249,8 @@ class ClusterSecrets:
         if labels is None:
             return None
         status = known.status if known else unreported(resource.status)
-        selection, owned = self._selections.get(resource.key), self._owned(resource, key)
+        selection = self._selections.get(resource.key)
+        owned = self._cache.written_for(resource.uid, key.namespace)
         serves = selection is not None and selection.serves(key.namespace, labels)
         if selection is None or resource.desired is None:
             # It is not known where or what to write, so what is there is reported, and left as it is.
@@ -260,10 +260,6 @@ class ClusterSecrets:
         if not serves and known is None and not is_controller:
             return None
         return resource.part(key, status, withdrawn=not serves)
-
-    def _owned(self, resource: Resource, key: ResourceKey) -> list[SecretView]:
-        """The Secrets of a namespace that the operator wrote for a ClusterSecret."""
-        return [view for view in self._cache.owned_by(resource.uid, key.namespace) if view.managed]
 
 
 class NamespaceStore:

@@ -13,7 +13,7 @@ from ecr_operator.api.outcome import Reason, TokenTimes
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.core import outcomes
 from ecr_operator.core.drift import has_first_login, is_intact, times_if_whole
-from ecr_operator.core.manifest import earliest, has_all_tokens
+from ecr_operator.core.manifest import has_all_tokens
 from ecr_operator.core.schedule import (
     REPAIR_LIMIT,
     Repairs,
@@ -230,7 +230,7 @@ def partly_refreshed(facts: Facts, gathered: GatheredTokens) -> Result:
     """Some logins are fresh, and some sources failed: whatever comes first, a retry or a renewal."""
     due = min((facts.deadline(token.times) for token in gathered.fresh), default=None)
     until_due = max((due - facts.now).total_seconds(), 1.0) if due else math.inf
-    times = earliest(gathered.tokens.values())
+    times = gathered.times
     errors = {key: failure.error for key, failure in gathered.failures.items()}
     return Result(
         outcome=outcomes.partly_refreshed(errors, times),

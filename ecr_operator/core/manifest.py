@@ -51,7 +51,8 @@ def generated_secret(
         tokens: by registry key; an annotation lists those that there are.
         included: entries of `auths` that are copied from other Secrets, by registry key.
     """
-    times, key_hash = earliest(tokens.values()), _key_hash(tokens.values())
+    times = TokenTimes.earliest(token.times for token in tokens.values())
+    key_hash = _key_hash(tokens.values())
     manifest: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -101,14 +102,6 @@ def dockerconfigjson(
     }
     # What is copied may have characters that UTF-8 has not.
     return json.dumps({"auths": {**auths, **included}}, separators=(",", ":"), ensure_ascii=bool(included))
-
-
-def earliest(tokens: Iterable[RegistryToken]) -> TokenTimes:
-    """The times of a Secret with several tokens: it is as old as its oldest, and dies with its first."""
-    held = list(tokens)
-    return TokenTimes(
-        issued_at=min(token.issued_at for token in held), expires_at=min(token.expires_at for token in held)
-    )
 
 
 def _key_hash(tokens: Iterable[RegistryToken]) -> str:

@@ -39,7 +39,7 @@ from ecr_operator.core.included_logins import IncludedLogins
 from ecr_operator.core.kept_fields import KEPT_FIELDS, with_last_good
 from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins, held_tokens
-from ecr_operator.core.manifest import earliest, generated_data
+from ecr_operator.core.manifest import generated_data
 from ecr_operator.core.ownership import Claim, Ownership
 from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
 from ecr_operator.core.rotation import Rotation
@@ -287,7 +287,7 @@ class Reconciler:
             # What changed keys made due stays due.
             return partly_refreshed(facts, gathered)
         state.rotation_due = None
-        settled = facts.settled(earliest(gathered.tokens.values()), reason)
+        settled = facts.settled(gathered.times, reason)
         result = replace(settled, refreshed=True, replaced=facts.up_to_date_times)
         return result if answered else replace(result, refresh_at=None, requeue_after=0.0)
 

@@ -97,7 +97,11 @@ class SecretWriter:
 
         While its links are not moved nothing is deleted; the resource is enqueued when they are.
         """
-        old = [view for view in self._own(desired) if view.name != desired.secret_name]
+        old = [
+            view
+            for view in self._cache.written_for(desired.uid, desired.key.namespace)
+            if view.name != desired.secret_name
+        ]
         # A link that fails is reported after the pass, and keeps no Secret.
         if old and not self._links.request_links(state.resource):
             return
@@ -106,15 +110,10 @@ class SecretWriter:
 
     async def delete_all(self, desired: Desired) -> bool:
         """Delete every Secret of a resource that must not have one; False if there is none."""
-        views = self._own(desired)
+        views = self._cache.written_for(desired.uid, desired.key.namespace)
         for view in views[:_MOST_DELETED]:
             await self._delete(view)
         return bool(views)
-
-    def _own(self, desired: Desired) -> list[SecretView]:
-        """The Secrets that the operator wrote for a resource; not a copy in another namespace."""
-        owned = self._cache.owned_by(desired.uid, desired.key.namespace)
-        return [view for view in owned if view.managed]
 
     async def _delete(self, view: SecretView) -> None:
         try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from ecr_operator.api.errors import OperatorError, TransientError
-from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.outcome import Reason, ResourceKey, TokenTimes
 from ecr_operator.api.token import RegistryToken, TokenSource
 from ecr_operator.core.schedule import minimum_interval
 
@@ -103,6 +103,11 @@ class GatheredTokens:
     failures: Mapping[str, TokenFailure]
     rate_limited: float | None = None
     pending: bool = False
+
+    @property
+    def times(self) -> TokenTimes:
+        """Those of the Secret that holds all of them."""
+        return TokenTimes.earliest(token.times for token in self.tokens.values())
 
     @property
     def fresh(self) -> list[RegistryToken]:

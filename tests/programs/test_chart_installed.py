@@ -14,9 +14,9 @@ from lab import commands, programs
 from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.kubectl import kubectl
 from lab.operator import AWS_KEYS
 from lab.waiting import wait_for
+from tests.bundle import olm
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
@@ -24,11 +24,12 @@ from tests.docs.blocks import blocks
 from tests.manifests.installation import (
     ACCOUNT,
     CONFIG,
+    LOOK_FOR_LINKS,
     NAMESPACE,
     ROOT,
-    Installation,
     apply,
     build,
+    install_v060,
     present,
     token_of,
 )
@@ -51,8 +52,6 @@ MUCH: Final[Json] = {
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PODS: Final = Resource("v1", "pods")
 _OF_THE_SERVER: Final = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"}
-# Once at its start, to see whether there is something to undo; the right for it comes with a value.
-LOOK_FOR_LINKS: Final = "list /api/v1/serviceaccounts"
 
 
 @pytest.fixture(params=[programs.HELM_3, programs.HELM])
@@ -205,15 +204,9 @@ async def test_it_takes_over_what_kustomize_installed(release: Release, bare_api
 
 
 async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aws(
-    release: Release, bare_api: Api, aws: LocalAws, tmp_path: Path
+    release: Release, bare_api: Api, aws: LocalAws
 ) -> None:
-    await _install_v060(release.plane, tmp_path)
-    await bare_api.crds_served(each["metadata"]["name"] for each in v060.crds())
-    account = await token_of(bare_api)
-    namespace = await bare_api.create_namespace()
-    stage = Installation(
-        plane=release.plane, api=bare_api, aws=aws, namespace=namespace, account_token=account
-    )
+    stage = await install_v060(release.plane, bare_api, aws)
     for resource in (ecr_secret("pull"), argo_secret("charts")):
         await v060.left_behind(stage, resource)
     secrets = await stage.secrets("pull-login", "charts-login")
@@ -227,12 +220,6 @@ async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aw
     assert {each.partition("?")[0] for each in stage.refusals()} <= {LOOK_FOR_LINKS}
     await stage.clear()
     await _is_as_installed(release, bare_api, await seen(bare_api))
-
-
-async def _install_v060(plane: ControlPlane, folder: Path) -> None:
-    file = folder / "v0.6.0.yaml"
-    file.write_text(yaml.safe_dump_all(v060.MANIFESTS))
-    await kubectl("apply", "-f", str(file), kubeconfig=plane.kubeconfig, home=plane.folder)
 
 
 async def _is_as_installed(release: Release, api: Api, taken: dict[Key, Json]) -> None:
@@ -312,10 +299,11 @@ async def _run_pod(plane: ControlPlane, api: Api) -> None:
     pod = await wait_for(lambda: _pending(api), what="the pod of helm test")
     (container,) = pod["spec"]["containers"]
     assert (container["command"], pod["spec"]["serviceAccountName"]) == (["/manager"], ACCOUNT)
+    secrets = {each["metadata"]["name"]: reading.decoded(each) for each in await api.list(SECRETS, NAMESPACE)}
     ended = await commands.run(
         *container["args"],
         kubeconfig=plane.write_kubeconfig("tested", token=await token_of(api)),
-        env={**dict.fromkeys(_KEYS), **await _variables(api, pod, container)},
+        env={**dict.fromkeys(_KEYS), **olm.variables(container, pod["metadata"], secrets)},
     )
     phase = "Failed" if ended.code else "Succeeded"
     await api.merge_patch(PODS, pod["metadata"]["name"], {"status": {"phase": phase}}, NAMESPACE, "status")
@@ -324,22 +312,6 @@ async def _run_pod(plane: ControlPlane, api: Api) -> None:
 async def _pending(api: Api) -> Json | None:
     pods = await api.list(PODS, NAMESPACE)
     return next((each for each in pods if each["status"]["phase"] == "Pending"), None)
-
-
-async def _variables(api: Api, pod: Json, container: Json) -> dict[str, str]:
-    """Return a container's variables as a kubelet sets them."""
-    values: dict[str, str] = {}
-    for each in container["env"]:
-        source = each.get("valueFrom", {})
-        if "fieldRef" in source:
-            values[each["name"]] = pod["metadata"][source["fieldRef"]["fieldPath"].removeprefix("metadata.")]
-        elif reference := source.get("secretKeyRef"):
-            secret = await api.find(SECRETS, reference["name"], NAMESPACE)
-            if secret is not None:
-                values[each["name"]] = reading.decoded(secret)[reference["key"]]
-        else:
-            values[each["name"]] = each.get("value", "")
-    return values
 
 
 async def _served(api: Api) -> None:

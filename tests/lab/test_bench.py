@@ -1,8 +1,5 @@
 """The benchmark: every row of the table is filled. No time is asserted: machines differ."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from lab.bench import ROWS, Plan, measure, print_table
@@ -13,13 +10,11 @@ MANY = f"{SIZE} namespaces"
 PLAN = Plan(sizes=[SIZE], rounds=1, idle=0.5, effort=0.05)
 
 
-def test_counts_are_the_contracts_and_every_row_is_filled_and_printed(
-    capsys: pytest.CaptureFixture[str],
+# A ClusterSecret is served for all namespaces, so not the session's plane.
+async def test_counts_are_the_contracts_and_every_row_is_filled_and_printed(
+    bare_plane: ControlPlane, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A control plane of its own: a ClusterSecret is served for all namespaces.
-    # In a thread, because asyncio.run takes away the event loop that pytest-asyncio set.
-    with ControlPlane() as plane, ThreadPoolExecutor(1) as thread:
-        table = thread.submit(asyncio.run, measure(plane, PLAN)).result()
+    table = await measure(bare_plane, PLAN)
     calls, writes = table["GetAuthorizationToken, 4 regions"], dict(table["Writes per refresh"])
     assert calls == {"20, AWS 50 ms": "4", "20": "4", MANY: "1"}
     assert writes.pop(MANY).startswith("1 + ")

@@ -40,12 +40,6 @@ def _built(folder: Path) -> str:
     return done.stdout
 
 
-def pick(objects: Iterable[Json], kind: str, name: str = "") -> Json:
-    """Return the one object of a kind, and of a name where there are several."""
-    (found,) = (each for each in objects if each["kind"] == kind and name in ("", each["metadata"]["name"]))
-    return found
-
-
 def roles_of(objects: Iterable[Json], account: str) -> list[Json]:
     """Return the roles that a set of manifests binds to a ServiceAccount."""
     objects = list(objects)

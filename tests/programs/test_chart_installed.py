@@ -200,7 +200,15 @@ async def test_it_takes_over_what_kustomize_installed(release: Release, bare_api
     await release.take_over()
     assert await uids(bare_api) == before
     taken = await seen(bare_api)
-    await _is_as_installed(release, bare_api, taken)
+    # From then on it is a release like any other.
+    await release.upgrade(**MUCH)
+    assert await seen(bare_api) != taken
+    await release.rollback(1)
+    assert await seen(bare_api) == taken
+    await release.uninstall()
+    assert await wait_for(lambda: absent(bare_api, _WITHOUT_CRDS))
+    await release.install()
+    assert await seen(bare_api) == taken
 
 
 async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aws(
@@ -219,19 +227,6 @@ async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aw
     assert aws.count() == 0
     assert {each.partition("?")[0] for each in stage.refusals()} <= {LOOK_FOR_LINKS}
     await stage.clear()
-    await _is_as_installed(release, bare_api, await seen(bare_api))
-
-
-async def _is_as_installed(release: Release, api: Api, taken: dict[Key, Json]) -> None:
-    """Check that a release that took over is one like any other: it upgrades, and has the same objects."""
-    await release.upgrade(**MUCH)
-    assert await seen(api) != taken
-    await release.rollback(1)
-    assert await seen(api) == taken
-    await release.uninstall()
-    assert await wait_for(lambda: absent(api, _WITHOUT_CRDS))
-    await release.install()
-    assert await seen(api) == taken
 
 
 async def test_what_helm_3_installed_helm_4_upgrades(program: Program, bare_plane: ControlPlane) -> None:
@@ -269,8 +264,9 @@ def _bash() -> Path:
 
 
 async def test_helm_test_fails_for_a_missing_identity_and_a_missing_permission(
-    release: Release, bare_api: Api, aws: LocalAws
+    program: Program, bare_plane: ControlPlane, bare_api: Api, aws: LocalAws
 ) -> None:
+    release = Release(helm=program(programs.HELM), plane=bare_plane)
     await release.install(env=[{"name": "AWS_ENDPOINT_URL", "value": aws.url}])
     await _served(bare_api)
     with pytest.raises(ProgramFailed):

@@ -10,11 +10,12 @@ MANY = f"{SIZE} namespaces"
 PLAN = Plan(sizes=[SIZE], rounds=1, idle=0.5, effort=0.05)
 
 
-# A ClusterSecret is served for all namespaces, so not the session's plane.
 async def test_counts_are_the_contracts_and_every_row_is_filled_and_printed(
-    bare_plane: ControlPlane, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = await measure(bare_plane, PLAN)
+    # A control plane of its own: a ClusterSecret is served for all namespaces.
+    with ControlPlane() as plane:
+        table = await measure(plane, PLAN)
     calls, writes = table["GetAuthorizationToken, 4 regions"], dict(table["Writes per refresh"])
     assert calls == {"20, AWS 50 ms": "4", "20": "4", MANY: "1"}
     assert writes.pop(MANY).startswith("1 + ")

@@ -5,7 +5,6 @@ Kubernetes, as kubectl does.
 """
 
 import os
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from lab.api import Api, Json, Resource
 from lab.control_plane import ControlPlane
 from lab.processes import Process, lean_environment, temporary_folder
 from lab.waiting import LONG, wait_for
+from tests.programs.client import printed
 from tests.programs.registry import EcrRegistry
 
 APPLICATIONS: Final = Resource("argoproj.io/v1alpha1", "applications")
@@ -131,13 +131,13 @@ async def argocd(
         await running.create_project("default")
         with temporary_folder("ecr-argocd-") as folder, ExitStack() as stack:
             start = partial(_start, stack, program, folder)
-            redis = await _address(start("redis", "127.0.0.1:0", env={}), r"(127[\d.:]+)")
+            redis = await printed(start("redis", "127.0.0.1:0", env={}), r"(127[\d.:]+)")
             path = os.pathsep.join((str(helm.parent), os.environ["PATH"]))
             reached = {"HTTPS_PROXY": registry.proxy, "SSL_CERT_FILE": str(registry.authority)}
             server = start(
                 "argocd-repo-server", *_REPO_SERVER, f"--redis={redis}", env=reached | {"PATH": path}
             )
-            address = await _address(server, r"listening on ([\d.:]+)")
+            address = await printed(server, r"listening on ([\d.:]+)")
             flags = (f"--redis={redis}", f"--repo-server={address}", f"--kubeconfig={plane.kubeconfig}")
             env = {"KUBECONFIG": str(plane.kubeconfig), "ARGOCD_FAKE_IN_CLUSTER": "true"}
             start("argocd-application-controller", *_CONTROLLER, f"--namespace={namespace}", *flags, env=env)
@@ -160,18 +160,6 @@ def _start(
     stack.callback(process.kill)
     process.start()
     return process
-
-
-async def _address(process: Process, pattern: str) -> str:
-    """Wait until a program has printed where it listens."""
-
-    def look() -> str | None:
-        if not process.running:
-            raise process.error(f"ended with exit code {process.returncode}")
-        found = re.search(pattern, process.tail(100))
-        return found[1] if found else None
-
-    return await wait_for(look, LONG, f"{process.name} listens")
 
 
 def _read(path: Path) -> Json:

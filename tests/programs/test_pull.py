@@ -12,13 +12,12 @@ from lab.api import ARGO_SECRETS, SERVICE_ACCOUNTS, Api, Json
 from lab.commands import Ended
 from lab.secrecy import shows
 from lab.waiting import wait_for
-from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret, foreign_crd
 from tests.cluster.builders import registry as host_in
 from tests.cluster.linked import account, pod
 from tests.cluster.scene import Scene
 from tests.cluster.users import admin
-from tests.programs.client import Skopeo
+from tests.programs.client import Skopeo, write_login
 from tests.programs.image import write_image
 from tests.programs.registry import EcrRegistry
 
@@ -57,8 +56,7 @@ async def puller(scene: Scene, registry: EcrRegistry, skopeo: Skopeo, tmp_path: 
     await scene.create(ecr_secret(region=None), account("default"))
     async with scene.operator():
         await scene.ready("pull")
-    login = tmp_path / "auth.json"
-    login.write_text(reading.decoded(await scene.secret("pull-login"))[".dockerconfigjson"])
+    login = await write_login(scene, tmp_path / "auth.json")
     write_image(tmp_path / "image", "hello")
     for image in (IMAGE, CHART):
         await skopeo.push(tmp_path / "image", image, login)

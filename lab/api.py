@@ -174,10 +174,6 @@ class Api:
         kind = "application/merge-patch+json"
         return await self.request("PATCH", path, body=patch, content_type=kind)
 
-    async def patch_status(self, resource: Resource, name: str, status: Json, namespace: str) -> Json:
-        """Merge into an object's status."""
-        return await self.merge_patch(resource, name, {"status": status}, namespace, "status")
-
     async def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         """Delete an object. Raises ApiError 404 when there is none."""
         await self.request("DELETE", resource.path(name, namespace))

@@ -1,7 +1,8 @@
 """`make bench`: what the operator costs, beside a bare loop of the same writes.
 
-Nothing is asserted: times depend on the machine, so compare only figures of one run. Operator and loop take
-turns in going first, so that neither always meets the fresher server; their ratio is taken turn by turn.
+Nothing is asserted: times depend on the machine, so compare only figures of one run. What doesn't, such as
+calls and live tokens over time, the tests of `tests/cluster` assert. Operator and loop take turns in going
+first, so that neither always meets the fresher server; their ratio is taken turn by turn.
 """
 
 import argparse
@@ -20,7 +21,6 @@ from rich.console import Console
 
 from lab.api import SECRETS
 from lab.aws import LocalAws
-from lab.aws_services import TWELVE_HOURS
 from lab.bench_clusters import loop_over, namespaces_of, run_operator
 from lab.bench_runs import (
     APPLIED,
@@ -32,7 +32,6 @@ from lab.bench_runs import (
     Running,
     all_live,
     bare_loop,
-    count_live,
     delete,
     field_of,
     for_each,
@@ -57,8 +56,6 @@ ROWS: Final = {
     "Restart, all fresh: AWS calls, writes": "0, 0",
     "Idle requests: watches, Lease, others": "others 0",
     "Deleted, edited Secret repaired, s": "1, 1",
-    "frequency 1s: AWS calls in 30 s": "4 per minimum interval",
-    "Tokens of 40 s: time with a live one, %": "100",
 }
 _MIB: Final = 2**20
 
@@ -108,8 +105,6 @@ class Bench:
         for size in self._plan.sizes:
             await self._cold_starts(size)
         await self._cluster_secret(self._plan.main)
-        await self._frequent()
-        await self._short_lives()
         return self.table
 
     def _put(self, column: str, row: str, value: str) -> None:
@@ -226,33 +221,6 @@ class Bench:
         self._put(column, "Writes per refresh", writes)
         self._put(column, "Resident memory, MiB", f"{run.rss / _MIB:.0f}")
         self._put(column, "Restart, all fresh: AWS calls, writes", "{}, {}".format(*run.restart))
-
-    async def _frequent(self) -> None:
-        """Count the AWS calls of resources that want a new token each second."""
-        size = self._plan.sizes[0]
-        async with (
-            field_of(self._lab.api, size, frequency="1s") as rows,
-            operator_at(self._lab, rows[0]["namespace"]) as running,
-        ):
-            await running.tail.until(STATUSES, size, LIMIT)
-            await asyncio.sleep(30 * self._plan.effort)
-            self._put(f"{size:,}", "frequency 1s: AWS calls in 30 s", str(running.aws_calls))
-
-    async def _short_lives(self) -> None:
-        """Look at four Secrets again and again, while their tokens expire after 40 s."""
-        self._lab.aws.token_life = 40.0
-        async with (
-            field_of(self._lab.api, 4) as rows,
-            operator_at(self._lab, rows[0]["namespace"]) as running,
-        ):
-            await running.tail.until(STATUSES, len(rows), LIMIT)
-            looks, end = [], time.monotonic() + 120 * self._plan.effort
-            while time.monotonic() < end:
-                looks.append(await count_live(self._lab.api, rows))
-                await asyncio.sleep(0.25)
-        self._lab.aws.token_life = TWELVE_HOURS
-        share = f"{100 * sum(looks) / (4 * len(looks)):.1f}"
-        self._put(f"{self._plan.sizes[0]:,}", "Tokens of 40 s: time with a live one, %", share)
 
 
 async def _scrape(running: Running) -> float:

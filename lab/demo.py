@@ -104,14 +104,14 @@ class Demo:
         )
 
     async def _stay(self, operator: OperatorProcess) -> None:
-        program = "kubectl" if shutil.which("kubectl") else _shortest(find_kubectl())
+        program = "kubectl" if shutil.which("kubectl") else str(find_kubectl())
         secret = min(self._seen)
         say(
             "To try in another terminal:",
             f"  export KUBECONFIG={self._plane.kubeconfig}",
             f"  {program} get ecr",
             f"  {program} delete secret {secret}; {program} get secret {secret}",
-            f"  {_shortest(Path(sys.executable))} -m ecr_operator status --watch",
+            f"  {sys.executable} -m ecr_operator status --watch",
             f"  curl http://127.0.0.1:{await operator.port('/metrics')}/metrics",
             "It stays up until Ctrl-C.",
         )
@@ -162,11 +162,6 @@ class Demo:
 def say(*lines: str) -> None:
     """Print lines at once."""
     print(*lines, sep="\n", flush=True)
-
-
-def _shortest(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 async def _run(plane: ControlPlane, home: Path, *, keep: bool) -> None:

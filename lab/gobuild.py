@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lab.processes import LabError, killed_on_error
-from lab.progress import Step, follow, say
+from lab.processes import LabError
+from lab.progress import Step, run, say
 
 MODULES = Path(__file__).with_name("modules")
 
@@ -127,19 +127,8 @@ def _compile(recipe: Recipe, names: list[str], made: Path) -> None:
         units="Go packages",
         about=recipe.about,
     )
-    process = subprocess.Popen(
-        [go, "build", *flags, "-o", output, *packages.values()],
-        cwd=recipe.module,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with process, killed_on_error(process):
-        rest = follow(step, process.stderr or ())
-    if process.returncode:
-        raise LabError("\n".join([f"{go} build failed in {recipe.module}:", *rest]))
+    command = [go, "build", *flags, "-o", output, *packages.values()]
+    run(step, command, env=_environment(), cwd=recipe.module)
     if len(names) > 1:
         for name, package in packages.items():
             (made / _executable(package)).replace(made / name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lab import gobuild
 from lab.processes import LabError, killed_on_error
-from lab.progress import Step, follow, say
+from lab.progress import Step, run, say
 
 _PIP = ("pip", "install", "--progress-bar", "off", "--no-deps", "--require-hashes", "-r")
 _PACKAGE = re.compile(r"^[a-z0-9][\w.\-]*==.*\n(?:[ \t].*\n)*", re.MULTILINE)
@@ -46,12 +46,7 @@ def _install(lock: Path, title: str, usually: str) -> None:
         units="Python packages fetched",
         about=len(_PACKAGE.findall(lock.read_text(encoding="utf-8"))),
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", *_PIP, str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        rest = follow(step, process.stdout or ())
-    if process.returncode:
-        raise LabError("\n".join(rest))
+    run(step, [sys.executable, "-m", *_PIP, lock])
 
 
 def _install_go(lock: Path) -> None:

@@ -9,19 +9,19 @@ import hashlib
 import http.client
 import os
 import queue
-import re
 import shutil
 import tarfile
 import threading
+import time
 import urllib.request
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lab import gobuild
 from lab.processes import LabError
-from lab.progress import Step, follow, say
+from lab.progress import say
 
 # By version and platform, from a published copy of envtest-releases.yaml of kubernetes-sigs/controller-tools.
 _SHA512 = {
@@ -42,7 +42,6 @@ _RELEASES = "https://github.com/kubernetes-sigs/controller-tools/releases/downlo
 _LIMIT = 10.0
 _READ_LIMIT = 30.0
 _MEGABYTE = 1_000_000
-_MOST_BYTES = 500 * _MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +92,16 @@ def _fetch(archive: Archive, limit: float, names: list[str], made: Path) -> None
 
 def _download(url: str, file: Path, limit: float) -> str:
     """Write what is at an address to a file and return its SHA-512. Raises OSError or HTTPException."""
-    digest = hashlib.sha512()
+    digest, shown = hashlib.sha512(), time.monotonic()
+    say("Fetching etcd and kube-apiserver; usually 10 seconds…")
     with _open(url, limit) as answer, file.open("wb") as out:
         size = int(answer.headers.get("Content-Length") or 0)
-        step = Step(
-            title="Fetching etcd and kube-apiserver",
-            usually="10 seconds",
-            unit=re.compile("part"),
-            units="MB",
-            about=size // _MEGABYTE,
-        )
-
-        def parts() -> Iterator[str]:
-            while part := answer.read(_MEGABYTE):
-                digest.update(part)
-                out.write(part)
-                if out.tell() > _MOST_BYTES:
-                    raise OSError(f"more than {_MOST_BYTES // _MEGABYTE} MB")
-                yield f"part of {url}"
-
-        follow(step, parts())
+        while part := answer.read(_MEGABYTE):
+            digest.update(part)
+            out.write(part)
+            if time.monotonic() > shown + _LIMIT:
+                shown = time.monotonic()
+                say(f"  {out.tell() // _MEGABYTE} of {size // _MEGABYTE} MB")
         if out.tell() < size:
             raise ConnectionError(f"it ended after {out.tell()} of {size} bytes")
     return digest.hexdigest()

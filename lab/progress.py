@@ -1,17 +1,19 @@
-"""What a long step is doing: how long it usually takes and, every 10 s, how far it is.
+"""A long step as a process: how long it usually takes and, every 10 s, how far it is, even if it is silent.
 
-Reports come also while the step prints nothing. Left out: running it; callers hand in what it prints.
 Standard library only, as the packages themselves are installed with it.
 """
 
-import queue
+import os
 import re
+import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from lab.processes import LabError, killed_on_error
 
 _WIDTH = 70
 
@@ -20,8 +22,7 @@ _WIDTH = 70
 class Step:
     """A long step; the lines that it prints are counted if they match `unit`.
 
-    `usually` says how long it takes, `units` is the plural to report, `about` the usual number of them,
-    `every` the seconds between two reports.
+    `usually` says how long it takes, `units` is the plural to report, `about` the usual number of them.
     """
 
     title: str
@@ -29,28 +30,42 @@ class Step:
     unit: re.Pattern[str]
     units: str
     about: int = 0
-    every: float = 10.0
 
 
-def follow(step: Step, lines: Iterable[str]) -> list[str]:
-    """Report on a step until its lines end; return the last 20 of those that are no unit.
+def run(
+    step: Step,
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    every: float = 10.0,
+) -> None:
+    """Run a command to its end and report on it; it ends with this process.
 
-    What reading the lines raises is raised here.
+    Raises LabError, with the last 20 lines that are no unit, for an exit code other than 0.
     """
     say(f"{step.title}; usually {step.usually}…")
-    started = shown = time.monotonic()
-    count, last, others = 0, "", deque[str](maxlen=20)
-    for line in _with_silences(lines, step.every):
-        if line and step.unit.match(line):
-            count += 1
-        elif line:
-            others.append(line)
-        last = line.strip() or last
-        now = time.monotonic()
-        if now - shown >= step.every:
-            shown = now
-            say(_report(step, now - started, count, last))
-    return list(others)
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process,
+        killed_on_error(process),
+    ):
+        while _runs(process, every):
+            say(_report(step, time.monotonic() - started, _lines(output.fileno())))
+        lines = _lines(output.fileno())
+    if process.returncode:
+        others = [line for line in lines if not step.unit.match(line)]
+        raise LabError("\n".join([f"{step.title} failed:", *others[-20:]]))
 
 
 def say(line: str) -> None:
@@ -58,33 +73,24 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _report(step: Step, seconds: float, count: int, last: str) -> str:
+def _runs(process: subprocess.Popen[str], seconds: float) -> bool:
+    """Whether a process still runs after so long."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _lines(output: int) -> list[str]:
+    # From the start of the file, without moving the position at which the process writes.
+    text = os.pread(output, os.fstat(output).st_size, 0).decode(errors="replace")
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def _report(step: Step, seconds: float, lines: list[str]) -> str:
     minutes, rest = divmod(int(seconds), 60)
+    count = sum(1 for line in lines if step.unit.match(line))
     number = f"{count:,} of about {step.about:,}" if count < step.about else f"{count:,}"
-    short = last if len(last) <= _WIDTH else f"{last[:_WIDTH]}…"
-    return f"  {minutes}:{rest:02} {number} {step.units}; {short or 'starting'}"
-
-
-def _with_silences(lines: Iterable[str], seconds: float) -> Iterator[str]:
-    """Yield the lines, and an empty one whenever none came for so long."""
-    read: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-
-    def reader() -> None:
-        try:
-            for line in lines:
-                read.put(line.rstrip())
-        except BaseException as error:  # noqa: BLE001 - raised again by the reading thread's owner
-            read.put(error)
-        read.put(None)
-
-    threading.Thread(target=reader, daemon=True).start()
-    while True:
-        try:
-            line = read.get(timeout=seconds)
-        except queue.Empty:
-            line = ""
-        if line is None:
-            return
-        if isinstance(line, BaseException):
-            raise line
-        yield line
+    last = lines[-1].strip() if lines else "starting"
+    return f"  {minutes}:{rest:02} {number} {step.units}; {last[:_WIDTH]}{'…' * (len(last) > _WIDTH)}"

@@ -22,8 +22,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from lab.api import Api
 from lab.aws import LocalAws
@@ -55,16 +54,6 @@ _AWS_FAULTS: Final = (
 )
 
 
-class Report(NamedTuple):
-    """What a soak without a failure saw."""
-
-    samples: int
-    checks: int
-    forced: int
-    troubles: int
-    resources: int
-
-
 class Soak:
     """One run."""
 
@@ -80,8 +69,11 @@ class Soak:
         self._kubeconfig = plane.write_kubeconfig("soaked", groups=("system:masters",))
         self._log = plane.folder / "soaked-operator.log"
 
-    async def run(self, seconds: float) -> Report:
-        """Cause trouble for that long, then wait for quiet. Raises SoakError, with history and log."""
+    async def run(self, seconds: float) -> str:
+        """Cause trouble for that long, then wait for quiet; return what was seen.
+
+        Raises SoakError, with history and log.
+        """
         await self._start_operator()
         try:
             await self._acts.create_steady()
@@ -95,12 +87,10 @@ class Soak:
             raise SoakError(f"{error}\n\n{self._world.history}\n\nThe operator's log:\n{tail}") from error
         finally:
             await self._operator.__aexit__()
-        return Report(
-            samples=self._judge.samples,
-            checks=self._judge.checks,
-            forced=self._judge.forced,
-            troubles=len(self._world.troubles),
-            resources=len(self._world.rows),
+        return (
+            f"{len(self._world.troubles)} outages, {len(self._world.rows)} resources at the end, "
+            f"{self._judge.samples} samples of {self._judge.checks} steady Secrets, "
+            f"{self._judge.forced} checks of calm ones"
         )
 
     async def _make_trouble_for(self, seconds: float) -> None:
@@ -165,15 +155,15 @@ class Soak:
                 await asyncio.to_thread(self._plane.start_api_server)
 
 
-async def soak(plane: ControlPlane, seconds: float, seed: int) -> Report:
-    """Install the CRDs and run one soak."""
+async def soak(plane: ControlPlane, seconds: float, seed: int) -> str:
+    """Install the CRDs and run one soak; return what it saw. Raises SoakError."""
     async with plane.api() as api, LocalAws(token_life=_TOKEN_LIFE) as aws:
         await api.install_crds()
         await asyncio.to_thread(plane.start_controller_manager)
         return await Soak(plane, api, aws, await api.create_namespace("soak"), seed).run(seconds)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run a soak from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m lab.soak", description="A randomised soak.")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long (default: 5)")
@@ -181,11 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--attacks", action="store_true", help="attack one namespace from another at full size instead"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if options.attacks:
         return _attack()
     print(f"Soaking for {options.minutes:g} min with seed {options.seed}…", flush=True)
-    with Process("the long tests", _pytest(_LONG_TESTS), log=None, env={**os.environ}) as tests:
+    with Process("the long tests", _pytest(_LONG_TESTS), log=None) as tests:
         code = _soak(60 * options.minutes, options.seed)
         return tests.wait(_LONGEST_TEST) or code
 
@@ -198,12 +188,7 @@ def _soak(seconds: float, seed: int) -> int:
         except SoakError as error:
             print(f"Seed {seed}: {error}", file=sys.stderr)
             return 1
-    print(
-        f"No promise was broken with seed {seed}: {report.troubles} outages, "
-        f"{report.resources} resources at the end, "
-        f"{report.samples} samples of {report.checks} steady Secrets, "
-        f"{report.forced} checks of calm ones."
-    )
+    print(f"No promise was broken with seed {seed}: {report}.")
     return 0
 
 

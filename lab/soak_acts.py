@@ -53,11 +53,6 @@ class Row:
         """Its registry."""
         return _host(self.region)
 
-    @property
-    def is_argo(self) -> bool:
-        """Whether it is an ArgoHelmRepoSecret."""
-        return self.kind == ARGO_SECRETS
-
     def __str__(self) -> str:
         return f"{self.kind.plural}/{self.name}"
 
@@ -200,12 +195,7 @@ class Acts:
         self._numbers = iter(range(1_000_000))
         # With their weights.
         self._acts: dict[_Act, int] = {self._create_some: 6, self.make_foreign: 1, self._delete_foreign: 1}
-        self._changes: dict[_Change, int] = {
-            self._edit: 6,
-            self._rename: 3,
-            self._delete: 2,
-            self._tamper: 5,
-        }
+        self._changes: dict[_Change, int] = {self._edit: 6, self._rename: 3, self._delete: 2, self._tamper: 5}
 
     async def act(self) -> None:
         """Do something; what the server refuses was no longer possible, and is noted."""
@@ -273,7 +263,7 @@ class Acts:
             await self._change(row, {"frequency": self._rng.choice(_FREQUENCIES)})
         else:
             region = self._rng.choice(REGIONS)
-            target = "url" if row.is_argo else "ecr_registry"
+            target = "url" if row.kind == ARGO_SECRETS else "ecr_registry"
             await self._change(row, {"region": region, target: _host(region)})
             row.region = region
         self._world.touched(row)

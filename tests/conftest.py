@@ -107,6 +107,19 @@ async def aws() -> AsyncIterator[LocalAws]:
         yield local
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The URL of moto's server, an AWS that is independent of the lab's."""
+    # Imported here: it takes half a second, and few tests need it.
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
 async def api(control_plane: ControlPlane) -> AsyncIterator[Api]:
     """A client with all rights."""

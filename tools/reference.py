@@ -123,42 +123,38 @@ def render() -> str:
     return "\n".join(chapters)
 
 
-def field_rows(schema: Schema, path: str, absent: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _field_rows(schema: Schema, path: str, absent: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """A row for each field of a structural schema, at any depth: path, type, required, description.
 
     `path` goes before the fields' names; `absent` has by name what leaving a field out amounts to.
     """
     needed = schema.get("required", ())
     for name, inner in sorted(schema.get("properties", {}).items(), key=lambda field: field[0] not in needed):
-        required = "yes" if name in needed else _optional(absent.get(name))
-        yield f"`{path}{name}`", type_in_words(inner), required, inner.get("description", "")
-        yield from field_rows(inner, f"{path}{name}.", {})
-        yield from field_rows(inner.get("items", {}), f"{path}{name}[].", {})
+        required = "yes" if name in needed else f"no: `{absent[name]}`" if name in absent else "no"
+        yield f"`{path}{name}`", _type_in_words(inner), required, inner.get("description", "")
+        yield from _field_rows(inner, f"{path}{name}.", {})
+        yield from _field_rows(inner.get("items", {}), f"{path}{name}[].", {})
 
 
-def type_in_words(schema: Schema) -> str:
+def _type_in_words(schema: Schema) -> str:
     """Say what a value of this schema is."""
     if "enum" in schema:
         return " or ".join(f"`{choice}`" for choice in schema["enum"])
     match schema["type"]:
         case "array":
-            return f"list of {type_in_words(schema['items'])}s"
+            return f"list of {_type_in_words(schema['items'])}s"
         case "object" if "additionalProperties" in schema:
-            return f"map of {type_in_words(schema['additionalProperties'])}s"
+            return f"map of {_type_in_words(schema['additionalProperties'])}s"
         case "string" if schema.get("format") == "date-time":
             return "time"
         case name:
             return str(name)
 
 
-def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     """Return a table."""
     lines = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
-
-
-def _optional(absent: str | None) -> str:
-    return "no" if absent is None else f"no: `{absent}`"
 
 
 def _schema(kind: str, part: str) -> Schema:
@@ -177,12 +173,12 @@ def _kind(kind: str) -> str:
         for name, extra in extras.items()
         if isinstance(extra, dict) and ABSENT in extra
     }
-    rows = field_rows(_schema(kind, "spec"), "", absent)
+    rows = _field_rows(_schema(kind, "spec"), "", absent)
     head = ("Field", "Type", "Required, or what absent means", "Meaning")
     return (
         f"## {kind}: spec\n\n{crd['versions'][0]['schema']['openAPIV3Schema']['description']} "
         f"For kubectl it is\n{' or '.join(f'`{name}`' for name in names)}; the columns are "
-        f"{', '.join(columns)}.\n\n{table(head, rows)}"
+        f"{', '.join(columns)}.\n\n{_table(head, rows)}"
     )
 
 
@@ -191,31 +187,31 @@ def _status() -> str:
     (common,) = {tuple(_status_rows(kind)) for kind in NAMESPACED_KINDS}
     more = (row for row in _status_rows(CLUSTER) if row not in common)
     return (
-        f"## Status\n\n{table(head, iter(common))}\n"
-        f"A {CLUSTER} has in addition, or with another meaning:\n\n{table(head, more)}"
+        f"## Status\n\n{_table(head, iter(common))}\n"
+        f"A {CLUSTER} has in addition, or with another meaning:\n\n{_table(head, more)}"
     )
 
 
 def _status_rows(kind: str) -> Iterator[tuple[str, ...]]:
-    return (row[:2] + row[3:] for row in field_rows(_schema(kind, "status"), "", {}))
+    return (row[:2] + row[3:] for row in _field_rows(_schema(kind, "status"), "", {}))
 
 
 def _conditions() -> str:
     conditions = ((f"`{name}`", f"{meaning[0].upper()}{meaning[1:]}") for name, meaning in CONDITIONS.items())
     reasons = ((f"`{reason}`", f"{meaning}.") for reason, meaning in MEANINGS.items())
     return (
-        f"## Conditions and reasons\n\n{table(('Condition', 'True while'), conditions)}\n"
+        f"## Conditions and reasons\n\n{_table(('Condition', 'True while'), conditions)}\n"
         f"Those of a {CLUSTER} are about all namespaces that it serves: one is enough for `Ready` or\n"
         "`Refreshed` to be False, or for `Stalled`.\n\n"
         "`Stalled` is present only while it is True. The reasons are the same in conditions, Events and "
         "the log; what to do\nabout each is in [troubleshooting.md](troubleshooting.md).\n\n"
-        f"{table(('Reason', 'What happened'), reasons)}"
+        f"{_table(('Reason', 'What happened'), reasons)}"
     )
 
 
 def _marks() -> str:
     rows = ((mark.on, f"`{mark.key}`", mark.value, mark.meaning) for mark in MARKS)
-    return f"## Annotations and labels\n\n{table(('On', 'Key', 'Value', 'Meaning'), rows)}"
+    return f"## Annotations and labels\n\n{_table(('On', 'Key', 'Value', 'Meaning'), rows)}"
 
 
 def _process() -> str:
@@ -224,21 +220,16 @@ def _process() -> str:
         "## Command line\n\n`ecr-secret-operator [flags]`, or `python -m ecr_operator [flags]`. Go's "
         "spelling, `-flag`, works too. A mistake is\none line and exit code 2. Each flag of the operator "
         "can also be set by a variable: `ECR_PERMITTED_ROLES`\nfor `--permitted-roles`. A flag wins.\n\n"
-        f"{table(('Flag', 'Meaning'), flag_rows())}\n"
-        f"## Environment\n\n{table(('Variable', 'Meaning'), variable_rows())}\n"
-        f"Of the AWS SDK's own, these matter most:\n\n{table(('Variable', 'Meaning'), sdk)}"
+        f"{_table(('Flag', 'Meaning'), _flag_rows(operator_parser()))}\n"
+        f"## Environment\n\n{_table(('Variable', 'Meaning'), _variable_rows())}\n"
+        f"Of the AWS SDK's own, these matter most:\n\n{_table(('Variable', 'Meaning'), sdk)}"
     )
 
 
-def flag_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tuple[str, str]]:
-    """A row for each flag, those of commands too."""
-    yield from _rows(parser or operator_parser(), "")
-
-
-def variable_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tuple[str, str]]:
+def _variable_rows() -> Iterator[tuple[str, str]]:
     """A row for each variable, or each group of them, that `--help` lists at its end."""
     found: list[tuple[str, str]] = []
-    for line in ((parser or operator_parser()).epilog or "").splitlines():
+    for line in (operator_parser().epilog or "").splitlines():
         if names := _NAMES.fullmatch(line):
             found.append((", ".join(f"`{name}`" for name in names[1].split(", ")), names[2] or ""))
         elif found and line.startswith("    "):
@@ -246,13 +237,14 @@ def variable_rows(parser: argparse.ArgumentParser | None = None) -> Iterator[tup
     yield from found
 
 
-def _rows(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[str, str]]:
+def _flag_rows(parser: argparse.ArgumentParser, command: str = "") -> Iterator[tuple[str, str]]:
+    """A row for each flag, those of commands too; `command` goes before their names."""
     for action in parser._actions:  # noqa: SLF001 -- argparse has no public way
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- the same
             helps = {choice.dest: choice.help for choice in action._choices_actions}  # noqa: SLF001 -- the same
             for name, inner in action.choices.items():
                 yield f"`{command}{name}`", helps.get(name) or inner.description or ""
-                yield from _rows(inner, f"{command}{name} ")
+                yield from _flag_rows(inner, f"{command}{name} ")
         elif action.help != argparse.SUPPRESS and not (command and action.dest == "help"):
             yield f"`{command}{_spelling(action)}`", _meaning(parser, action)
 

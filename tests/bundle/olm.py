@@ -63,9 +63,14 @@ def environment(deployment: Json, secrets: Mapping[str, Mapping[str, str]]) -> d
     metadata = {
         **deployment["spec"]["template"]["metadata"],
         "namespace": deployment["metadata"]["namespace"],
+        "name": f"{deployment['metadata']['name']}-0",
     }
-    metadata["name"] = f"{deployment['metadata']['name']}-0"
-    found = ((each["name"], _value(each, metadata, secrets)) for each in manager(deployment)["env"])
+    return variables(manager(deployment), metadata, secrets)
+
+
+def variables(container: Json, metadata: Json, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return a container's variables as a kubelet sets them; `metadata` is its pod's."""
+    found = ((each["name"], _value(each, metadata, secrets)) for each in container["env"])
     return {name: value for name, value in found if value is not None}
 
 

@@ -14,8 +14,8 @@ import ecr_operator
 from lab.api import Json
 from lab.rights import Right, rights_in
 from tests.bundle import olm
-from tests.manifests.installation import CONFIG, build, pick
-from tools.bundle.sources import product_version
+from tests.manifests.installation import CONFIG, build
+from tools.bundle.sources import pick, product_version
 
 BUNDLE: Final = olm.load()
 CSV: Final = BUNDLE.csv
@@ -90,12 +90,6 @@ def _labelled() -> set[str]:
     return {name.rsplit(".", 1)[1] for name, value in labels.items() if value == "supported"}
 
 
-@pytest.mark.parametrize("targets", ["team-a", "team-a,team-b", ""])
-def test_it_watches_what_the_operator_group_targets(targets: str) -> None:
-    objects = olm.installation(BUNDLE, "home", targets.split(","))
-    assert olm.environment(pick(objects, "Deployment"), {})["WATCH_NAMESPACE"] == targets
-
-
 def test_it_upgrades_v0_6_0_in_place() -> None:
     old = pick(V0_6_0, "Deployment")
     (new,) = STRATEGY["deployments"]
@@ -121,12 +115,6 @@ def test_its_related_images_are_all_that_it_runs() -> None:
         {"name": each["name"], "image": each["image"]} for each in containers
     ]
     assert {each["name"] for each in containers} == {"manager", "kube-rbac-proxy"}
-
-
-def test_all_four_install_modes_are_supported() -> None:
-    modes = {each["type"]: each["supported"] for each in CSV["spec"]["installModes"]}
-    names = ["OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces"]
-    assert modes == dict.fromkeys(names, True)
 
 
 def test_its_examples_are_the_samples_with_the_plainest_of_each_kind_first() -> None:

@@ -1,7 +1,6 @@
-"""The bundle is made from its sources alone, and a stale one is noticed; `make check` makes it once more."""
+"""The bundle is made from its sources alone; `make check` makes it once more and compares."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -9,8 +8,7 @@ import yaml
 
 from lab.api import Json
 from tests.bundle import olm
-from tools import ROOT, stale, write
-from tools.bundle.files import FOLDERS, annotations, render
+from tools.bundle.files import annotations, render
 from tools.bundle.sources import Sources, product_version, release_date
 
 CSV_FILE: Final = "bundle/manifests/ecr-secret-operator.clusterserviceversion.yaml"
@@ -20,23 +18,6 @@ MONITOR: Final = {"apiVersion": "v1", "metadata": {"name": "one"}}
 def _csv(files: dict[str, str]) -> Json:
     found: Json = yaml.safe_load(files[CSV_FILE])
     return found
-
-
-def test_what_is_committed_is_what_is_made(files: dict[str, str]) -> None:
-    assert stale(files, ROOT, FOLDERS) == [], "run make bundle"
-
-
-def test_a_file_that_differs_is_missing_or_no_longer_made_is_stale(
-    files: dict[str, str], tmp_path: Path
-) -> None:
-    write(files, tmp_path, FOLDERS)
-    assert stale(files, tmp_path, FOLDERS) == []
-    (tmp_path / CSV_FILE).write_text("edited")
-    (tmp_path / "bundle.Dockerfile").unlink()
-    (tmp_path / "bundle/manifests/old.yaml").write_text("left")
-    assert stale(files, tmp_path, FOLDERS) == ["bundle.Dockerfile", CSV_FILE, "bundle/manifests/old.yaml"]
-    write(files, tmp_path, FOLDERS)
-    assert stale(files, tmp_path, FOLDERS) == []
 
 
 def test_an_image_that_is_given_is_named_everywhere(sources: Sources) -> None:

@@ -27,6 +27,8 @@ from lab.api import (
     NAMESPACES,
     SECRETS,
     SERVICE_ACCOUNTS,
+    Api,
+    Resource,
 )
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
@@ -90,8 +92,8 @@ async def set_up(plane: ControlPlane) -> None:
             for kind in _FOREIGN:
                 await api.apply(foreign_crd(*kind))
             await api.crds_served([*KINDS, *(foreign_crd(*kind)["metadata"]["name"] for kind in _FOREIGN)])
-        for name in _NAMESPACES:
-            await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        namespace = {"apiVersion": "v1", "kind": "Namespace"}
+        await asyncio.gather(*(api.apply({**namespace, "metadata": {"name": each}}) for each in _NAMESPACES))
         settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}
         await api.apply(settings, "argocd")
         sample = (ROOT / "samples" / "ecr_v1alpha1_secret.yaml").read_text(encoding="utf-8")
@@ -112,17 +114,21 @@ async def ready(plane: ControlPlane) -> None:
 async def clear(plane: ControlPlane) -> None:
     """Delete what a page created."""
     async with plane.api() as api:
+        kinds = [SECRETS]
         if await api.find(CRDS, KINDS[0]) is not None:
+            kinds = [ECR_SECRETS, ARGO_SECRETS, SECRETS]
             for resource in await api.list(CLUSTER_SECRETS):
                 await api.delete(CLUSTER_SECRETS, resource["metadata"]["name"])
-        for namespace in [each["metadata"]["name"] for each in await api.list(NAMESPACES)]:
-            if await api.find(CRDS, KINDS[0]) is not None:
-                await api.delete_all(ECR_SECRETS, namespace)
-                await api.delete_all(ARGO_SECRETS, namespace)
-            await api.delete_all(SECRETS, namespace)
-            if not namespace.startswith(_OF_THE_SYSTEM):
-                await api.delete_all(SERVICE_ACCOUNTS, namespace)
-                await api.end_namespace(namespace)
+        names = [each["metadata"]["name"] for each in await api.list(NAMESPACES)]
+        await asyncio.gather(*(_clear_namespace(api, name, kinds) for name in names))
+
+
+async def _clear_namespace(api: Api, name: str, kinds: Iterable[Resource]) -> None:
+    for kind in kinds:
+        await api.delete_all(kind, name)
+    if not name.startswith(_OF_THE_SYSTEM):
+        await api.delete_all(SERVICE_ACCOUNTS, name)
+        await api.end_namespace(name)
 
 
 async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:

@@ -79,14 +79,13 @@ class StandIns:
             counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
             status = {"observedGeneration": each["metadata"]["generation"], **counts}
             if (each.get("status") or {}).get("observedGeneration") != status["observedGeneration"]:
-                await api.patch_status(DEPLOYMENTS, each["metadata"]["name"], status, NAMESPACE)
+                await _patch_status(api, DEPLOYMENTS, each, status)
 
     async def _run_pods(self, api: Api) -> None:
         for pod in await api.list(PODS):
             metadata = pod["metadata"]
             if (pod.get("status") or {}).get("phase") == "Pending" and "deletionTimestamp" not in metadata:
-                status = await self._fate(api, pod)
-                await api.patch_status(PODS, metadata["name"], status, metadata["namespace"])
+                await _patch_status(api, PODS, pod, await self._fate(api, pod))
 
     async def _fate(self, api: Api, pod: Json) -> Json:
         """Tell how a pod fares: well if a Secret that it names holds a live token."""
@@ -101,6 +100,11 @@ class StandIns:
         container = pod["spec"]["containers"][0]
         shown = {"name": container["name"], "image": container["image"], "imageID": "", "state": waiting}
         return {"containerStatuses": [{**shown, "ready": False, "restartCount": 0}]}
+
+
+async def _patch_status(api: Api, kind: Resource, manifest: Json, status: Json) -> None:
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    await api.merge_patch(kind, name, {"status": status}, namespace, "status")
 
 
 def _named(pod: Json) -> list[str]:

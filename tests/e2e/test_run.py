@@ -8,13 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lab.api import CRDS, ECR_SECRETS, NAMESPACES
 from lab.aws import LocalAws
@@ -29,16 +28,6 @@ HERE = Path(__file__).parent
 REGION = "us-east-2"
 IMAGE = "registry.example.com:5000/team/ecr-secret-operator:test"
 KEYS = "[default]\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=lab-secret-key\n"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    """The URL of moto's server, for the calls of the script itself."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -24,6 +24,23 @@ def start(source: str, *arguments: str | Path, env: Mapping[str, str] | None = N
     )
 
 
+def run(*command: str | Path, **env: str) -> tuple[int, str, str]:
+    """Run this Python to its end, with these variables alone; the exit code, stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def put(folder: Path, *names: str, script: str = "") -> Path:
+    """Write programs with the same content to a folder, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    return folder
+
+
 def line_of(process: subprocess.Popen[str]) -> str:
     """Return the next line that a started script prints."""
     assert process.stdout is not None

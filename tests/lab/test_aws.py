@@ -5,7 +5,7 @@ The tests of `tests/aws` and `tests/cluster/attacks` depend on its faults and it
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,20 +14,12 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
-from moto.server import ThreadedMotoServer
 
 from lab.aws import LocalAws, decode_token
 from lab.waiting import wait_for
 
 USER = {"aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret"}
 ROLE = {"RoleArn": "arn:aws:iam::123456789012:role/puller", "RoleSessionName": "lab"}
-
-
-@pytest.fixture
-async def aws() -> AsyncIterator[LocalAws]:
-    """A local AWS."""
-    async with LocalAws() as local:
-        yield local
 
 
 @asynccontextmanager
@@ -92,16 +84,6 @@ async def test_what_hangs_is_reset_at_the_end() -> None:
             await aws.__aexit__()
         with pytest.raises((ConnectionClosedError, EndpointConnectionError, HTTPClientError)):
             await asked
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    """The URL of moto's server, an independent implementation."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 def shape(value: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from lab import assets, gobuild
 from lab.processes import ROOT, LabError, temporary_folder
-from tests.lab import scripts
+from tests.lab.scripts import put, run, start
 
 BUILD = """
 import pathlib, sys
@@ -62,19 +62,7 @@ def _build(module: Path, target: Path) -> None:
 
 
 def _run(*command: str, **env: str) -> tuple[int, str, str]:
-    environment = {"PATH": "", "HOME": os.environ["HOME"], **env}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def _put(folder: Path, *names: str, script: str = "") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_text(script)
-        (folder / name).chmod(0o755)
-    return folder
+    return run(*command, **{"PATH": "", "HOME": os.environ["HOME"], **env})
 
 
 def _wait_for_unfinished(target: Path) -> None:
@@ -88,7 +76,7 @@ def _wait_for_unfinished(target: Path) -> None:
 def test_interrupted_build_leaves_no_binary_and_the_next_is_whole(
     module: Path, target: Path, number: int
 ) -> None:
-    with scripts.start(BUILD, module, target) as build:
+    with start(BUILD, module, target) as build:
         _wait_for_unfinished(target)
         build.send_signal(number)
         build.communicate()
@@ -101,9 +89,9 @@ def test_interrupted_build_leaves_no_binary_and_the_next_is_whole(
 
 
 def test_second_of_two_builds_waits_and_builds_nothing(module: Path, target: Path) -> None:
-    with scripts.start(BUILD, module, target) as first:
+    with start(BUILD, module, target) as first:
         _wait_for_unfinished(target)
-        with scripts.start(BUILD, module, target) as second:
+        with start(BUILD, module, target) as second:
             output = second.communicate()[0]
         first.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
@@ -148,7 +136,7 @@ def test_assets_refuses_what_it_does_not_know() -> None:
 
 
 def test_assets_uses_the_folder_of_kubebuilder_assets_if_it_has_all(tmp_path: Path) -> None:
-    given = {"KUBEBUILDER_ASSETS": str(_put(tmp_path, "etcd", "kube-apiserver"))}
+    given = {"KUBEBUILDER_ASSETS": str(put(tmp_path, "etcd", "kube-apiserver"))}
     for chosen in ("--only=etcd", "--without=kube-controller-manager"):
         assert _run("-m", "lab.assets", chosen, **given) == (0, f"{tmp_path}\n", "")
     message = (
@@ -158,12 +146,12 @@ def test_assets_uses_the_folder_of_kubebuilder_assets_if_it_has_all(tmp_path: Pa
 
 
 def test_assets_in_the_cache_need_no_go(tmp_path: Path) -> None:
-    place = _put(tmp_path / "ecr-secret-operator" / "assets" / assets.folder().name, *assets.ALL)
+    place = put(tmp_path / "ecr-secret-operator" / "assets" / assets.folder().name, *assets.ALL)
     assert _run("-m", "lab.assets", XDG_CACHE_HOME=str(tmp_path)) == (0, f"{place}\n", "")
 
 
 def test_a_package_is_installed_after_an_update(path: Path) -> None:
-    _put(path, "apt-get", script=f'#!/bin/sh\necho "$@" >>{path}/log\n/bin/cp $0 {path}/tool\n')
+    put(path, "apt-get", script=f'#!/bin/sh\necho "$@" >>{path}/log\n/bin/cp $0 {path}/tool\n')
     assert _run("-c", INSTALL, PATH=str(path))[1] == f"{path / 'tool'}\n"
     assert (path / "log").read_text() == f"update\n{INSTALL_COMMAND.removeprefix('apt-get ')}\n"
 
@@ -179,5 +167,5 @@ def test_a_package_is_installed_after_an_update(path: Path) -> None:
 def test_package_that_cannot_be_installed_is_an_error_with_its_reason(
     path: Path, script: str, source: str, message: str
 ) -> None:
-    _put(path, "apt-get", script=f"#!/bin/sh\n{script}\n")
+    put(path, "apt-get", script=f"#!/bin/sh\n{script}\n")
     assert message in _run("-c", source, PATH=str(path))[2]

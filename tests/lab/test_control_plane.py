@@ -1,9 +1,8 @@
-"""The control plane: audit log, roles, controllers, and that it leaves nothing behind."""
+"""The control plane: audit log, roles and controllers."""
 
 import asyncio
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,39 +14,17 @@ from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
 from lab.processes import LabError, Process
 from lab.waiting import wait_for
-from tests.lab import scripts
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[ControlPlane]:
-    """A plane of this module's own, of which nothing is left."""
-    with ControlPlane() as started:
-        yield started
-    assert not started.folder.exists()
-    assert not scripts.processes_in(started.folder)
-
-
-@pytest.fixture
-async def client(plane: ControlPlane) -> AsyncIterator[Api]:
-    """A client of that plane."""
-    async with plane.api() as api:
-        yield api
-
-
-async def test_two_planes_share_nothing(api: Api, client: Api, namespace: str) -> None:
-    assert await api.find(NAMESPACES, namespace)
-    assert await client.find(NAMESPACES, namespace) is None
 
 
 async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
-    plane: ControlPlane, client: Api, tmp_path: Path
+    control_plane: ControlPlane, api: Api, tmp_path: Path
 ) -> None:
-    since = audit.mark(plane.audit_log)
+    since = audit.mark(control_plane.audit_log)
     query = {"watch": "1", "timeoutSeconds": "30"}
-    watch = asyncio.create_task(client.request("GET", "/api/v1/secrets", query=query))
-    await client.list(SECRETS)
-    await client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
-    await client.merge_patch(Resource("v1", "configmaps"), "counted", {"data": {"a": "b"}}, "default")
+    watch = asyncio.create_task(api.request("GET", "/api/v1/secrets", query=query))
+    await api.list(SECRETS)
+    await api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "counted"}})
+    await api.merge_patch(Resource("v1", "configmaps"), "counted", {"data": {"a": "b"}}, "default")
     expected = {
         audit.Request("list", "secrets", ""): 1,
         audit.Request("patch", "configmaps", ""): 2,
@@ -55,7 +32,7 @@ async def test_each_request_is_counted_once_and_a_watch_when_it_begins(
     }
 
     def counted() -> bool:
-        return audit.count_requests(plane.audit_log, user="admin", since=since) == expected
+        return audit.count_requests(control_plane.audit_log, user="admin", since=since) == expected
 
     await wait_for(counted, 2, "the requests in the audit log")
     watch.cancel()
@@ -82,25 +59,25 @@ def _controller_manager() -> Path:
 
 
 async def test_controller_manager_takes_the_real_ones_flags_and_reports_health(
-    plane: ControlPlane, client: Api, tmp_path: Path
+    control_plane: ControlPlane, api: Api, tmp_path: Path
 ) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
     flags = [
-        f"--kubeconfig={plane.write_kubeconfig('controllers', groups=('system:masters',))}",
+        f"--kubeconfig={control_plane.write_kubeconfig('controllers', groups=('system:masters',))}",
         "--controllers=*,-garbage-collector-controller",
         "--leader-elect=false",
         f"--secure-port={port}",
         "--bind-address=127.0.0.1",
         f"--cert-dir={tmp_path}",
     ]
-    name = await client.create_namespace()
+    name = await api.create_namespace()
     with Process("controllers", [_controller_manager(), *flags], log=tmp_path / "log", env={}) as process:
-        await client.delete(NAMESPACES, name)
+        await api.delete(NAMESPACES, name)
 
         async def deleted() -> bool:
-            return await client.find(NAMESPACES, name) is None
+            return await api.find(NAMESPACES, name) is None
 
         await wait_for(deleted, 30, "the namespace's end")
         with urllib3.PoolManager(

@@ -73,16 +73,6 @@ def test_it_shows_a_refresh_and_a_repair_and_ends_by_itself(tmp_path: Path) -> N
     assert _left(tmp_path) == []
 
 
-async def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path: Path) -> None:
-    with _demo(tmp_path) as demo:
-        _read_to(demo, "kubectl apply -k")
-        demo.send_signal(signal.SIGINT)
-        output = demo.communicate()[0]
-    assert demo.returncode == 130
-    assert "Traceback" not in output
-    await wait_for(lambda: not _left(tmp_path), 5, "the janitor")
-
-
 def test_kept_it_shows_what_to_try_until_ctrl_c(tmp_path: Path) -> None:
     with _demo(tmp_path, KEEP="1") as demo:
         _read_to(demo, f"export KUBECONFIG={tmp_path}")
@@ -96,14 +86,30 @@ def test_kept_it_shows_what_to_try_until_ctrl_c(tmp_path: Path) -> None:
     assert _left(tmp_path) == []
 
 
-def test_failed_step_is_exit_code_1_with_the_end_of_its_log(tmp_path: Path) -> None:
-    folder = tmp_path / "bad"
+def _with_api_server(folder: Path, script: str) -> str:
+    """Return a folder with the real etcd, and a script in place of the API server."""
     folder.mkdir()
     (folder / assets.ETCD).symlink_to(assets.ensure([assets.ETCD]) / assets.ETCD)
-    (folder / assets.API_SERVER).write_text("#!/bin/sh\necho 'panic: no good'\nexit 3\n")
+    (folder / assets.API_SERVER).write_text(f"#!/bin/sh\n{script}\n")
     (folder / assets.API_SERVER).chmod(0o755)
-    with _demo(tmp_path, KUBEBUILDER_ASSETS=str(folder)) as demo:
+    return str(folder)
+
+
+def test_failed_step_is_exit_code_1_with_the_end_of_its_log(tmp_path: Path) -> None:
+    binaries = _with_api_server(tmp_path / "bad", "echo 'panic: no good'; exit 3")
+    with _demo(tmp_path, KUBEBUILDER_ASSETS=binaries) as demo:
         output = demo.communicate()[0]
     assert demo.returncode == 1
     assert "The demo failed: kube-apiserver ended with exit code 3" in output
     assert output.endswith("panic: no good\n")
+
+
+async def test_ctrl_c_before_all_is_ready_is_exit_code_130_and_nothing_is_left(tmp_path: Path) -> None:
+    binaries = _with_api_server(tmp_path / "slow", f"touch {tmp_path}/started; exec sleep 600")
+    with _demo(tmp_path, KUBEBUILDER_ASSETS=binaries) as demo:
+        await wait_for((tmp_path / "started").exists)
+        demo.send_signal(signal.SIGINT)
+        output = demo.communicate()[0]
+    assert demo.returncode == 130
+    assert "Traceback" not in output
+    await wait_for(lambda: not _left(tmp_path), 5, "the janitor")

@@ -9,6 +9,16 @@ import pytest
 
 from lab.kubectl import write
 from lab.operator import OperatorProcess
+from tests.lab.scripts import run
+
+WITHOUT_CLUSTER = """
+import asyncio
+from lab.operator import OperatorProcess
+async def main():
+    async with OperatorProcess(kubeconfig=None, forked=True) as operator:
+        print(await operator.wait(), operator.log.read_text())
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize(
@@ -39,3 +49,11 @@ async def test_fork_has_session_and_signals_of_its_own(tmp_path: Path) -> None:
             assert (operator.running, operator.rss > 0) == (True, True)
             assert await operator.kill() == -signal.SIGKILL
             assert not operator.running
+
+
+def test_fork_gets_no_variable_of_its_caller() -> None:
+    caller = {"PATH": os.environ["PATH"], "WATCH_NAMESPACE": "Not_A_Name"}
+    code, output, error = run("-c", WITHOUT_CLUSTER, **caller)
+    assert (code, error) == (0, "")
+    assert output.startswith("1 ")
+    assert "Not_A_Name" not in output

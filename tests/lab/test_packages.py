@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from lab import assets
 from lab.processes import ROOT
 from lab.waiting import wait_for
-from tests.lab.scripts import processes_in
+from tests.lab.scripts import processes_in, run
 
 NAMES = f"{assets.ETCD},{assets.API_SERVER}"
 GO = """#!/bin/sh
@@ -104,21 +103,19 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(tmp_path)
 
 
-def test_packages_that_cannot_be_installed_end_with_pips_reason(environment: Environment) -> None:
+def test_package_that_cannot_be_fetched_or_has_another_hash_ends_with_pips_reason(
+    environment: Environment,
+) -> None:
     environment.lock_as("no-such-package", "0" * 64)
     code, error = environment.install()
     assert code == 1
     assert "Installing the locked packages; usually a minute…" in error
     assert "No matching distribution found for no-such-package==1.0" in error
-
-
-def test_package_with_another_hash_is_not_installed(environment: Environment) -> None:
     environment.put("other", {"other.py": ""})
     environment.lock.write_text("")
     environment.lock_as("other", "0" * 64)
     code, error = environment.install()
-    assert code == 1
-    assert environment.installed() == []
+    assert (code, environment.installed()) == (1, [])
     assert "DO NOT MATCH THE HASHES" in error
 
 
@@ -151,6 +148,4 @@ async def test_failed_installation_ends_the_build(environment: Environment) -> N
 
 
 def test_set_up_needs_only_the_standard_library_and_pip() -> None:
-    command = [sys.executable, "-S", "-c", "import lab.packages, lab.assets"]
-    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run("-S", "-c", "import lab.packages, lab.assets") == (0, "", "")

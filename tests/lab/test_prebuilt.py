@@ -3,11 +3,11 @@
 import contextlib
 import hashlib
 import io
+import re
 import subprocess
-import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pytest
 
 from lab import assets, prebuilt
 from lab.prebuilt import Archive
-from lab.processes import ROOT, LabError
+from lab.processes import LabError
+from tests.lab.scripts import put, run
 
 SCRIPT = "#!/bin/sh\necho it runs\n"
 # Writes what `go build` would, without compiling Kubernetes.
@@ -128,42 +129,44 @@ def test_archive_without_a_desired_binary_is_an_error(releases: Releases, target
     assert _in(target) == [".lock"]
 
 
-def test_half_an_archive_is_not_used(
-    releases: Releases, target: Path, capsys: pytest.CaptureFixture[str]
+def _cut(releases: Releases) -> None:
+    releases.content = releases.content[: releases.size // 2]
+
+
+def _silence(releases: Releases) -> None:
+    releases.answering.clear()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [(_cut, r"it ended after \d+ of \d+ bytes"), (_silence, r"no answer within 0\.1 s")],
+    ids=["half an archive", "no answer"],
+)
+def test_what_cannot_be_fetched_is_not_used_and_the_reason_is_printed(
+    releases: Releases,
+    target: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Releases], None],
+    reason: str,
 ) -> None:
     recorded = releases.archive()
-    releases.content = releases.content[: releases.size // 2]
-    prebuilt.fetch(recorded, ["etcd"], target)
+    spoil(releases)
+    # Only a server that is silent is given up: any other is as slow as the machine.
+    prebuilt.fetch(recorded, ["etcd"], target, limit=0.1 if spoil is _silence else 60)
     assert _in(target) == [".lock"]
-    expected = f"can't be fetched: it ended after {len(releases.content)} of {releases.size} bytes"
-    assert expected in capsys.readouterr().err
-
-
-def test_server_that_does_not_answer_is_given_up_after_the_limit(
-    releases: Releases, target: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    releases.answering.clear()
-    prebuilt.fetch(releases.archive(), ["etcd"], target, limit=0.1)
-    assert _in(target) == [".lock"]
-    assert "can't be fetched: no answer within 0.1 s. Building instead" in capsys.readouterr().err
+    assert re.search(f"can't be fetched: {reason}. Building instead", capsys.readouterr().err)
 
 
 def _assets(folder: Path, releases: str, **variables: str) -> tuple[int, str, str]:
     """Run `python -m lab.assets` with an empty cache and a Go that compiles nothing."""
-    (folder / "bin").mkdir(exist_ok=True)
-    (folder / "bin" / "go").write_text(GO)
-    (folder / "bin" / "go").chmod(0o755)
     env = {
-        "PATH": str(folder / "bin"),
+        "PATH": str(put(folder / "bin", "go", script=GO)),
         "HOME": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "ENVTEST_RELEASES": releases,
         **variables,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "lab.assets"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+    return run("-m", "lab.assets", **env)
 
 
 def test_without_network_all_binaries_are_built(releases: Releases, tmp_path: Path) -> None:
@@ -173,15 +176,6 @@ def test_without_network_all_binaries_are_built(releases: Releases, tmp_path: Pa
     assert "can't be fetched" in error
     assert "building etcd, kube-apiserver; usually 5 minutes on two processors the first time…" in error
     assert "building kube-controller-manager; usually a minute or two the first time…" in error
-
-
-def test_content_that_is_not_the_recorded_archive_ends_the_command(
-    releases: Releases, tmp_path: Path
-) -> None:
-    code, output, error = _assets(tmp_path, releases.url)
-    assert (code, output) == (1, "")
-    assert "it is not used" in error
-    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize("variables", [{"BUILD": "1"}, {"KUBERNETES": assets.known_versions()[0]}])

@@ -1,38 +1,29 @@
-"""Progress: what a long step is doing, also while it prints nothing."""
+"""Progress: what a long step is doing, also while it prints nothing, and why it failed."""
 
 import re
-import time
-from collections.abc import Iterator
+import sys
 
 import pytest
 
-from lab.progress import Step, follow
+from lab.processes import LabError
+from lab.progress import Step, run
 
-STEP = Step(
-    title="Building", usually="a minute", unit=re.compile("unit"), units="packages", about=3, every=0.05
-)
+STEP = Step(title="Building", usually="a minute", unit=re.compile("unit"), units="packages", about=3)
+SILENT = "import time; print('unit one', flush=True); time.sleep(1)"
+FAILS = "for number in range(30): print('unit', number); print('complaint', number)\nraise SystemExit(3)"
 
 
 def test_a_silent_step_is_reported_on_with_what_it_did_last(capsys: pytest.CaptureFixture[str]) -> None:
-    def lines() -> Iterator[str]:
-        yield "unit one\n"
-        time.sleep(0.3)
-
-    assert follow(STEP, lines()) == []
+    run(STEP, [sys.executable, "-c", SILENT], every=0.05)
     first, *reports = capsys.readouterr().err.splitlines()
     assert first == "Building; usually a minute…"
-    assert set(reports) == {"  0:00 1 of about 3 packages; unit one"}
+    assert re.fullmatch(r"  0:0\d 1 of about 3 packages; unit one", reports[-1])
 
 
-def test_lines_that_are_no_units_are_returned_the_last_twenty_of_them() -> None:
-    lines = [f"{kind} {number}\n" for number in range(30) for kind in ("unit", "complaint")]
-    assert follow(STEP, lines) == [f"complaint {number}" for number in range(10, 30)]
-
-
-def test_error_while_reading_is_raised() -> None:
-    def lines() -> Iterator[str]:
-        yield "unit one\n"
-        raise ConnectionError("cut")
-
-    with pytest.raises(ConnectionError, match="cut"):
-        follow(STEP, lines())
+def test_a_step_that_fails_shows_its_last_twenty_lines_but_the_units() -> None:
+    with pytest.raises(LabError) as caught:
+        run(STEP, [sys.executable, "-c", FAILS])
+    assert str(caught.value).splitlines() == [
+        "Building failed:",
+        *(f"complaint {number}" for number in range(10, 30)),
+    ]

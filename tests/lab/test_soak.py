@@ -4,6 +4,8 @@
 
 import time
 
+import pytest
+
 from lab.api import ECR_SECRETS, Json
 from lab.aws import token_in
 from lab.soak_acts import Row, Stripped, World
@@ -22,14 +24,19 @@ def _world(*owners: str) -> World:
     return world
 
 
-def test_soak_a_secret_stripped_of_its_owner_is_left_once_its_resource_is_deleted() -> None:
-    assert _world("other").is_released(_secret(None))
-
-
-def test_soak_a_secret_without_an_owner_is_not_left_otherwise() -> None:
-    assert not _world("gone").is_released(_secret(None)), "its resource exists and has to restore it"
-    assert not _world().is_released(_secret(None, uid="another")), "no act has removed its owner"
-    assert not _world().is_released(_secret("gone")), "the garbage collector has to delete it"
+@pytest.mark.parametrize(
+    ("living", "secret", "released"),
+    [
+        pytest.param(["other"], _secret(None), True, id="its resource was deleted"),
+        pytest.param(["gone"], _secret(None), False, id="its resource exists and has to restore it"),
+        pytest.param([], _secret(None, uid="another"), False, id="no act has removed its owner"),
+        pytest.param([], _secret("gone"), False, id="the garbage collector has to delete it"),
+    ],
+)
+def test_soak_only_a_secret_stripped_of_an_owner_that_was_deleted_is_left(
+    living: list[str], secret: Json, *, released: bool
+) -> None:
+    assert _world(*living).is_released(secret) is released
 
 
 def test_soak_an_owner_that_was_restored_has_to_stay() -> None:

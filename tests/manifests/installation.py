@@ -10,17 +10,22 @@ import yaml
 
 from lab import audit, rights
 from lab.api import SECRETS, SERVICE_ACCOUNTS, Api, ApiError, Json
+from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
 from lab.kubectl import find_kubectl, kubectl
 from lab.waiting import wait_for
+from tests.cluster.ownership import v060
 from tests.cluster.scene import Scene
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
 EVERYTHING = Path(__file__).parent / "everything"
 NAMESPACE = "ecr-secret-operator"
+V060 = Path(__file__).with_name("v0.6.0.yaml")
 ACCOUNT = "ecr-secret-operator-controller-manager"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+# Once at the operator's start, to see whether there is something to undo; the right for it is an addition.
+LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
 def build(folder: Path) -> list[Json]:
@@ -33,12 +38,6 @@ def _built(folder: Path) -> str:
     done = subprocess.run([find_kubectl(), "kustomize", folder], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
-
-
-def pick(objects: Iterable[Json], kind: str, name: str = "") -> Json:
-    """Return the one object of a kind, and of a name where there are several."""
-    (found,) = (each for each in objects if each["kind"] == kind and name in ("", each["metadata"]["name"]))
-    return found
 
 
 def roles_of(objects: Iterable[Json], account: str) -> list[Json]:
@@ -116,3 +115,16 @@ class Installation(Scene):
     def refusals(self) -> list[str]:
         """Tell what the operator asked for and was refused."""
         return [rights.in_words(entry) for entry in rights.refused(self.plane, USER, self.begun)]
+
+
+async def apply_v060(plane: ControlPlane) -> None:
+    """Apply v0.6.0's manifests, as its `make deploy` did."""
+    await kubectl("apply", "-f", str(V060), kubeconfig=plane.kubeconfig, home=plane.folder)
+
+
+async def install_v060(plane: ControlPlane, api: Api, aws: LocalAws) -> Installation:
+    """Install v0.6.0, and return a scene on it."""
+    await apply_v060(plane)
+    await api.crds_served(each["metadata"]["name"] for each in v060.crds())
+    namespace, token = await api.create_namespace(), await token_of(api)
+    return Installation(plane=plane, api=api, aws=aws, namespace=namespace, account_token=token)

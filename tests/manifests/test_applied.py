@@ -8,7 +8,8 @@ import pytest
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.kubectl import kubectl
-from tests.manifests.installation import CONFIG, EVERYTHING, NAMESPACE, apply, build, pick, present
+from tests.manifests.installation import CONFIG, EVERYTHING, NAMESPACE, apply, build, present
+from tools.bundle.sources import pick
 
 
 async def test_a_second_apply_changes_nothing(installed: ControlPlane, api: Api) -> None:

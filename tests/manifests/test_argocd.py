@@ -71,20 +71,11 @@ def test_health(seen: Json, status: str, message: str) -> None:
     assert health(seen) == (status, message)
 
 
-WRITTEN = {
-    "a live token": (outcome(), "Healthy"),
-    "a token that can't be renewed": (outcome(Reason.ACCESS_DENIED, permanent=True), "Healthy"),
-    "no token": (outcome(Reason.REGION_MISMATCH, fits=False, times=None, permanent=True), "Degraded"),
-    "suspended": (outcome(Reason.SUSPENDED), "Suspended"),
-    "pending": (outcome(Reason.PENDING, fits=False, times=None), "Progressing"),
-}
-
-
-@pytest.mark.parametrize(("reported", "expected"), WRITTEN.values(), ids=WRITTEN)
-def test_health_of_what_the_operator_writes(reported: Outcome, expected: str) -> None:
-    status = next_status(builders.resource(), reported, builders.NOW, None)
-    said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})
-    assert (said, bool(message)) == (expected, True)
+def covered(*parts: Part) -> Outcome:
+    """Return the outcome of a ClusterSecret in these namespaces."""
+    reported = gather(builders.resource(CLUSTER), None, parts, builders.NOW).outcome
+    assert reported
+    return reported
 
 
 GOOD = Part(namespace="a", verdict=Verdict(live=True), view=builders.view(builders.resource()))
@@ -92,23 +83,31 @@ FAILED = (Reason.ACCESS_DENIED, "no")
 NOT_RENEWED = replace(GOOD, verdict=Verdict(live=True, failure=FAILED))
 EMPTY = Part(namespace="b", verdict=Verdict(live=False, not_ready=FAILED, failure=FAILED), view=None)
 WAITING = replace(EMPTY, verdict=Verdict(live=False, not_ready=(Reason.PENDING, "soon")))
-COVERED = {
-    "a live token everywhere": ((GOOD,), "Healthy"),
-    "no namespace": ((), "Healthy"),
-    "a namespace where it can't be renewed": ((GOOD, NOT_RENEWED), "Healthy"),
-    "a namespace without a token": ((GOOD, EMPTY), "Degraded"),
-    "a namespace that waits": ((GOOD, WAITING), "Progressing"),
+WRITTEN = {
+    "a live token": ("Secret", outcome(), "Healthy"),
+    "a token that can't be renewed": (
+        "Secret",
+        outcome(Reason.ACCESS_DENIED, permanent=True),
+        "Healthy",
+    ),
+    "no token": (
+        "Secret",
+        outcome(Reason.REGION_MISMATCH, fits=False, times=None, permanent=True),
+        "Degraded",
+    ),
+    "suspended": ("Secret", outcome(Reason.SUSPENDED), "Suspended"),
+    "pending": ("Secret", outcome(Reason.PENDING, fits=False, times=None), "Progressing"),
+    "a live token everywhere": (CLUSTER, covered(GOOD), "Healthy"),
+    "no namespace": (CLUSTER, covered(), "Healthy"),
+    "a namespace where it can't be renewed": (CLUSTER, covered(GOOD, NOT_RENEWED), "Healthy"),
+    "a namespace without a token": (CLUSTER, covered(GOOD, EMPTY), "Degraded"),
+    "a namespace that waits": (CLUSTER, covered(GOOD, WAITING), "Progressing"),
 }
 
 
-@pytest.mark.parametrize(("parts", "expected"), COVERED.values(), ids=COVERED)
-def test_health_of_a_clustersecret_is_that_of_all_its_namespaces(
-    parts: tuple[Part, ...], expected: str
-) -> None:
-    cluster = builders.resource(CLUSTER)
-    reported = gather(cluster, None, parts, builders.NOW).outcome
-    assert reported
-    status = next_status(cluster, reported, builders.NOW, None)
+@pytest.mark.parametrize(("kind", "reported", "expected"), WRITTEN.values(), ids=WRITTEN)
+def test_health_of_what_the_operator_writes(kind: str, reported: Outcome, expected: str) -> None:
+    status = next_status(builders.resource(kind), reported, builders.NOW, None)
     said, message = health({"metadata": {"name": "pull", "generation": 1}, "status": status})
     assert (said, bool(message)) == (expected, True)
 

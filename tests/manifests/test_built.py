@@ -7,7 +7,8 @@ import pytest
 
 from lab.api import Json
 from lab.rights import Right, rights_in
-from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build, pick
+from tests.manifests.installation import ACCOUNT, CONFIG, EVERYTHING, NAMESPACE, build
+from tools.bundle.sources import pick
 
 PLAIN = Path(__file__).parent / "plain"
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}

@@ -29,3 +29,10 @@ def test_the_packages_of_a_tool_outside_of_the_environment_are_locked_by_hash(to
     packages = len(re.findall(r"^\S+==", locked, re.MULTILINE))
     assert packages > 10
     assert len(re.findall(r"^\S+==\S+.*\\\n    --hash=sha256:", locked, re.MULTILINE)) == packages
+
+
+def test_a_release_finds_where_its_digest_goes_in_the_values_of_the_chart() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    values = (ROOT / "charts" / "ecr-secret-operator" / "values.yaml").read_text(encoding="utf-8")
+    (line,) = re.findall(r'sed -i "s\|([^|]+)\|[^|]+\|" charts/ecr-secret-operator/values\.yaml', workflow)
+    assert len(re.findall(line, values, re.MULTILINE)) == 1

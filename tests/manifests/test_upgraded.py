@@ -1,27 +1,26 @@
 """Upgrade from v0.6.0 and rollback, by kubectl apply only."""
 
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, SECRETS, Api, Json
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.kubectl import kubectl
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
 from tests.manifests.installation import (
     CONFIG,
+    LOOK_FOR_LINKS,
     NAMESPACE,
     ROOT,
     Installation,
     apply,
+    apply_v060,
     build,
+    install_v060,
     present,
-    token_of,
 )
 
 OLD = v060.MANIFESTS
@@ -29,25 +28,13 @@ DEFAULT = CONFIG / "default"
 DOCS = (ROOT / "docs" / "upgrade.md").read_text()
 _OF_THE_SERVER = {"managedFields", "resourceVersion", "generation", "annotations"}
 NAMES = ("pull-login", "charts-login")
-# Once at its start, to see whether there is something to undo; the right for it comes with an addition.
-LOOK_FOR_LINKS = "list /api/v1/serviceaccounts"
 
 
 @pytest.fixture
-async def stage(bare_plane: ControlPlane, aws: LocalAws, tmp_path: Path) -> AsyncIterator[Installation]:
+async def stage(bare_plane: ControlPlane, aws: LocalAws) -> AsyncIterator[Installation]:
     """A scene on which v0.6.0 is installed."""
-    await _apply_old(bare_plane, tmp_path)
     async with bare_plane.api() as api:
-        await api.crds_served(each["metadata"]["name"] for each in v060.crds())
-        namespace, token = await api.create_namespace(), await token_of(api)
-        yield Installation(plane=bare_plane, api=api, aws=aws, namespace=namespace, account_token=token)
-
-
-async def _apply_old(plane: ControlPlane, folder: Path) -> None:
-    """Apply v0.6.0's manifests, as its `make deploy` did."""
-    file = folder / "v0.6.0.json"
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": OLD}))
-    await kubectl("apply", "-f", str(file), kubeconfig=plane.kubeconfig, home=plane.folder)
+        yield await install_v060(bare_plane, api, aws)
 
 
 def _key(manifest: Json) -> tuple[str, str]:
@@ -66,7 +53,7 @@ async def _present(api: Api) -> dict[tuple[str, str], Json]:
 
 
 async def test_the_upgrade_adopts_in_place_without_a_call_to_aws_and_the_rollback_restores_all(
-    stage: Installation, tmp_path: Path
+    stage: Installation,
 ) -> None:
     for resource in (ecr_secret("pull"), argo_secret("charts")):
         await v060.left_behind(stage, resource)
@@ -80,7 +67,7 @@ async def test_the_upgrade_adopts_in_place_without_a_call_to_aws_and_the_rollbac
     await _ready(stage)
     assert [each["data"] for each in await stage.secrets(*NAMES)] == [each["data"] for each in secrets]
     assert stage.aws.count() == 0
-    await _apply_old(stage.plane, tmp_path)
+    await apply_v060(stage.plane)
     assert await _present(stage.api) == objects
     for name in NAMES:
         await _refresh_as_v060(stage, name)

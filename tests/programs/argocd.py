@@ -5,8 +5,7 @@ Kubernetes, as kubectl does.
 """
 
 import os
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from lab.api import Api, Json, Resource
 from lab.control_plane import ControlPlane
 from lab.processes import Process, lean_environment, temporary_folder
 from lab.waiting import LONG, wait_for
+from tests.programs.client import printed
 from tests.programs.registry import EcrRegistry
 
 APPLICATIONS: Final = Resource("argoproj.io/v1alpha1", "applications")
@@ -61,40 +61,40 @@ class ArgoCd:
         """Create a project that permits all but what the spec says."""
         await self.api.create(_object("AppProject", name, {**_PROJECT, **spec}), self.namespace)
 
-    async def application(self, name: str) -> Json:
-        """Return an Application."""
-        return await self.api.get(APPLICATIONS, name, self.namespace)
-
     async def refresh(self, name: str) -> Json:
         """Refresh an Application hard, which asks the registry again, and return it once that is done."""
         marks = {"metadata": {"annotations": {REFRESH: "hard"}}}
         await self.api.merge_patch(APPLICATIONS, name, marks, self.namespace)
-
-        async def done() -> Json | None:
-            found = await self.application(name)
-            return None if REFRESH in found["metadata"].get("annotations", {}) else found
-
-        return await wait_for(done, LONG, f"{name} refreshed")
+        return await self._until(
+            name, "refreshed", lambda found: REFRESH not in found["metadata"].get("annotations", {})
+        )
 
     async def synced(self, name: str) -> Json:
         """Wait until an Application is Synced, without any error, and return it."""
-
-        async def look() -> Json | None:
-            found = await self.application(name)
-            status = found.get("status", {})
-            is_synced = status.get("sync", {}).get("status") == "Synced" and not errors(found)
-            return found if is_synced and "operationState" in status else None
-
-        return await wait_for(look, LONG, f"{name} Synced")
+        return await self._until(name, "Synced", _is_synced)
 
     async def health_is(self, name: str, health: str) -> Json:
         """Wait until Argo CD finds an Application in this health, and return it."""
+        return await self._until(
+            name, health, lambda found: found.get("status", {}).get("health", {}).get("status") == health
+        )
 
+    async def _until(self, name: str, what: str, is_so: Callable[[Json], bool]) -> Json:
         async def look() -> Json | None:
-            found = await self.application(name)
-            return found if found.get("status", {}).get("health", {}).get("status") == health else None
+            found = await self.api.get(APPLICATIONS, name, self.namespace)
+            return found if is_so(found) else None
 
-        return await wait_for(look, LONG, f"{name} {health}")
+        return await wait_for(look, LONG, f"{name} {what}")
+
+
+def _is_refreshed(application: Json) -> bool:
+    return REFRESH not in application["metadata"].get("annotations", {})
+
+
+def _is_synced(application: Json) -> bool:
+    status = application.get("status", {})
+    is_synced = status.get("sync", {}).get("status") == "Synced" and "operationState" in status
+    return is_synced and not errors(application)
 
 
 def errors(application: Json) -> list[str]:
@@ -131,13 +131,13 @@ async def argocd(
         await running.create_project("default")
         with temporary_folder("ecr-argocd-") as folder, ExitStack() as stack:
             start = partial(_start, stack, program, folder)
-            redis = await _address(start("redis", "127.0.0.1:0", env={}), r"(127[\d.:]+)")
+            redis = await printed(start("redis", "127.0.0.1:0", env={}), r"(127[\d.:]+)")
             path = os.pathsep.join((str(helm.parent), os.environ["PATH"]))
             reached = {"HTTPS_PROXY": registry.proxy, "SSL_CERT_FILE": str(registry.authority)}
             server = start(
                 "argocd-repo-server", *_REPO_SERVER, f"--redis={redis}", env=reached | {"PATH": path}
             )
-            address = await _address(server, r"listening on ([\d.:]+)")
+            address = await printed(server, r"listening on ([\d.:]+)")
             flags = (f"--redis={redis}", f"--repo-server={address}", f"--kubeconfig={plane.kubeconfig}")
             env = {"KUBECONFIG": str(plane.kubeconfig), "ARGOCD_FAKE_IN_CLUSTER": "true"}
             start("argocd-application-controller", *_CONTROLLER, f"--namespace={namespace}", *flags, env=env)
@@ -160,18 +160,6 @@ def _start(
     stack.callback(process.kill)
     process.start()
     return process
-
-
-async def _address(process: Process, pattern: str) -> str:
-    """Wait until a program has printed where it listens."""
-
-    def look() -> str | None:
-        if not process.running:
-            raise process.error(f"ended with exit code {process.returncode}")
-        found = re.search(pattern, process.tail(100))
-        return found[1] if found else None
-
-    return await wait_for(look, LONG, f"{process.name} listens")
 
 
 def _read(path: Path) -> Json:

@@ -1,6 +1,7 @@
-"""skopeo and Helm, run as a user runs them, each with a home of its own."""
+"""Programs as a user runs them: skopeo and Helm, each with a home of its own, and what others print."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import Any
 import yaml
 
 from lab.api import Json
-from lab.processes import LabError
+from lab.processes import LabError, Process
+from lab.waiting import wait_for
+from tests.cluster import reading
+from tests.cluster.scene import Scene
 from tests.programs.registry import EcrRegistry
 
 _LIMIT = 60.0
@@ -33,6 +37,26 @@ def write_chart(folder: Path, version: str, *manifests: Json, name: str = "demo"
     (folder / "Chart.yaml").write_text(yaml.safe_dump(content))
     (folder / "templates" / "all.yaml").write_text(yaml.safe_dump_all(manifests or (_CONFIG_MAP,)))
     return folder
+
+
+async def printed(process: Process, pattern: str) -> str:
+    """Wait until a program that was started prints what matches, and return the group in it."""
+
+    def look() -> str | None:
+        if not process.running:
+            raise process.error(f"ended with exit code {process.returncode}")
+        found = re.search(pattern, process.tail(100))
+        return found[1] if found else None
+
+    return await wait_for(look, what=f"{process.name} prints {pattern}")
+
+
+async def write_login(
+    scene: Scene, file: Path, name: str = "pull-login", key: str = ".dockerconfigjson"
+) -> Path:
+    """Write what a Secret holds at present to a file, and return it."""
+    file.write_text(reading.decoded(await scene.secret(name))[key])
+    return file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ Invariant: every request gets a verdict, and every verdict is kept.
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import aiohttp
@@ -48,7 +47,6 @@ class Door:
         self.denied: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Listen."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(str(self._behind)), auto_decompress=False
         )
@@ -60,10 +58,7 @@ class Door:
         self.port = self._runner.addresses[0][1]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End every connection."""
+    async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
         await self._session.close()
 

@@ -1,6 +1,5 @@
 """A Prometheus process on a free port, and queries over its HTTP API."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import yaml
 
 from lab.processes import Process
 from lab.waiting import wait_for
+from tests.programs.client import printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,6 @@ async def prometheus(program: Path, folder: Path, target: str, rules: Path) -> A
         "scrape_configs": [{"job_name": "operator", "static_configs": [{"targets": [target]}]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    log = folder / "prometheus.log"
     process = Process(
         "Prometheus",
         [
@@ -45,13 +44,13 @@ async def prometheus(program: Path, folder: Path, target: str, rules: Path) -> A
             f"--storage.tsdb.path={folder / 'data'}",
             "--web.listen-address=127.0.0.1:0",
         ],
-        log=log,
+        log=folder / "prometheus.log",
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
         cwd=folder,
     )
     with process:
-        url = await wait_for(lambda: _address(log), 30, "Prometheus")
-        async with aiohttp.ClientSession(url) as session:
+        port = await printed(process, r'Listening on"? .*?address=(?:\[::\]|[\d.]+):(\d+)')
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             # It listens before it has opened its database, and answers 503 until then.
             await wait_for(lambda: _is_ready(session), 30, "Prometheus' database")
             yield Prometheus(session)
@@ -60,8 +59,3 @@ async def prometheus(program: Path, folder: Path, target: str, rules: Path) -> A
 async def _is_ready(session: aiohttp.ClientSession) -> bool:
     async with session.get("/-/ready") as answer:
         return answer.status == HTTPStatus.OK
-
-
-def _address(log: Path) -> str | None:
-    found = re.search(r'Listening on"? .*?address=(\[::\]|[\d.]+):(\d+)', log.read_text(encoding="utf-8"))
-    return f"http://127.0.0.1:{found[2]}" if found else None

@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import yaml
@@ -47,10 +46,7 @@ class EcrRegistry:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End everything."""
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     @property

@@ -14,9 +14,9 @@ from lab import commands, programs
 from lab.api import ARGO_SECRETS, CRDS, ECR_SECRETS, SECRETS, Api, ApiError, Json, Resource
 from lab.aws import LocalAws
 from lab.control_plane import ControlPlane
-from lab.kubectl import kubectl
 from lab.operator import AWS_KEYS
 from lab.waiting import wait_for
+from tests.bundle import olm
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.ownership import v060
@@ -24,11 +24,12 @@ from tests.docs.blocks import blocks
 from tests.manifests.installation import (
     ACCOUNT,
     CONFIG,
+    LOOK_FOR_LINKS,
     NAMESPACE,
     ROOT,
-    Installation,
     apply,
     build,
+    install_v060,
     present,
     token_of,
 )
@@ -51,8 +52,6 @@ MUCH: Final[Json] = {
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PODS: Final = Resource("v1", "pods")
 _OF_THE_SERVER: Final = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"}
-# Once at its start, to see whether there is something to undo; the right for it comes with a value.
-LOOK_FOR_LINKS: Final = "list /api/v1/serviceaccounts"
 
 
 @pytest.fixture(params=[programs.HELM_3, programs.HELM])
@@ -201,19 +200,21 @@ async def test_it_takes_over_what_kustomize_installed(release: Release, bare_api
     await release.take_over()
     assert await uids(bare_api) == before
     taken = await seen(bare_api)
-    await _is_as_installed(release, bare_api, taken)
+    # From then on it is a release like any other.
+    await release.upgrade(**MUCH)
+    assert await seen(bare_api) != taken
+    await release.rollback(1)
+    assert await seen(bare_api) == taken
+    await release.uninstall()
+    assert await wait_for(lambda: absent(bare_api, _WITHOUT_CRDS))
+    await release.install()
+    assert await seen(bare_api) == taken
 
 
 async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aws(
-    release: Release, bare_api: Api, aws: LocalAws, tmp_path: Path
+    release: Release, bare_api: Api, aws: LocalAws
 ) -> None:
-    await _install_v060(release.plane, tmp_path)
-    await bare_api.crds_served(each["metadata"]["name"] for each in v060.crds())
-    account = await token_of(bare_api)
-    namespace = await bare_api.create_namespace()
-    stage = Installation(
-        plane=release.plane, api=bare_api, aws=aws, namespace=namespace, account_token=account
-    )
+    stage = await install_v060(release.plane, bare_api, aws)
     for resource in (ecr_secret("pull"), argo_secret("charts")):
         await v060.left_behind(stage, resource)
     secrets = await stage.secrets("pull-login", "charts-login")
@@ -226,25 +227,6 @@ async def test_it_takes_over_v060_whose_secrets_are_adopted_without_a_call_to_aw
     assert aws.count() == 0
     assert {each.partition("?")[0] for each in stage.refusals()} <= {LOOK_FOR_LINKS}
     await stage.clear()
-    await _is_as_installed(release, bare_api, await seen(bare_api))
-
-
-async def _install_v060(plane: ControlPlane, folder: Path) -> None:
-    file = folder / "v0.6.0.yaml"
-    file.write_text(yaml.safe_dump_all(v060.MANIFESTS))
-    await kubectl("apply", "-f", str(file), kubeconfig=plane.kubeconfig, home=plane.folder)
-
-
-async def _is_as_installed(release: Release, api: Api, taken: dict[Key, Json]) -> None:
-    """Check that a release that took over is one like any other: it upgrades, and has the same objects."""
-    await release.upgrade(**MUCH)
-    assert await seen(api) != taken
-    await release.rollback(1)
-    assert await seen(api) == taken
-    await release.uninstall()
-    assert await wait_for(lambda: absent(api, _WITHOUT_CRDS))
-    await release.install()
-    assert await seen(api) == taken
 
 
 async def test_what_helm_3_installed_helm_4_upgrades(program: Program, bare_plane: ControlPlane) -> None:
@@ -282,8 +264,9 @@ def _bash() -> Path:
 
 
 async def test_helm_test_fails_for_a_missing_identity_and_a_missing_permission(
-    release: Release, bare_api: Api, aws: LocalAws
+    program: Program, bare_plane: ControlPlane, bare_api: Api, aws: LocalAws
 ) -> None:
+    release = Release(helm=program(programs.HELM), plane=bare_plane)
     await release.install(env=[{"name": "AWS_ENDPOINT_URL", "value": aws.url}])
     await _served(bare_api)
     with pytest.raises(ProgramFailed):
@@ -312,10 +295,11 @@ async def _run_pod(plane: ControlPlane, api: Api) -> None:
     pod = await wait_for(lambda: _pending(api), what="the pod of helm test")
     (container,) = pod["spec"]["containers"]
     assert (container["command"], pod["spec"]["serviceAccountName"]) == (["/manager"], ACCOUNT)
+    secrets = {each["metadata"]["name"]: reading.decoded(each) for each in await api.list(SECRETS, NAMESPACE)}
     ended = await commands.run(
         *container["args"],
         kubeconfig=plane.write_kubeconfig("tested", token=await token_of(api)),
-        env={**dict.fromkeys(_KEYS), **await _variables(api, pod, container)},
+        env={**dict.fromkeys(_KEYS), **olm.variables(container, pod["metadata"], secrets)},
     )
     phase = "Failed" if ended.code else "Succeeded"
     await api.merge_patch(PODS, pod["metadata"]["name"], {"status": {"phase": phase}}, NAMESPACE, "status")
@@ -324,22 +308,6 @@ async def _run_pod(plane: ControlPlane, api: Api) -> None:
 async def _pending(api: Api) -> Json | None:
     pods = await api.list(PODS, NAMESPACE)
     return next((each for each in pods if each["status"]["phase"] == "Pending"), None)
-
-
-async def _variables(api: Api, pod: Json, container: Json) -> dict[str, str]:
-    """Return a container's variables as a kubelet sets them."""
-    values: dict[str, str] = {}
-    for each in container["env"]:
-        source = each.get("valueFrom", {})
-        if "fieldRef" in source:
-            values[each["name"]] = pod["metadata"][source["fieldRef"]["fieldPath"].removeprefix("metadata.")]
-        elif reference := source.get("secretKeyRef"):
-            secret = await api.find(SECRETS, reference["name"], NAMESPACE)
-            if secret is not None:
-                values[each["name"]] = reading.decoded(secret)[reference["key"]]
-        else:
-            values[each["name"]] = each.get("value", "")
-    return values
 
 
 async def _served(api: Api) -> None:

@@ -14,10 +14,11 @@ from ecr_operator.settings import parse_settings
 from lab import programs
 from lab.api import Json
 from lab.rights import rights_in
-from tests.manifests.installation import CONFIG, NAMESPACE, build, pick
+from tests.manifests.installation import CONFIG, NAMESPACE, build
 from tests.programs.chart import CHART, Key, indexed, lint, render
 from tests.programs.client import ProgramFailed, run_program
 from tests.programs.conftest import Program
+from tools.bundle.sources import pick
 
 ENABLED: Final = {"enabled": True}
 WITHOUT_POLICY: Final = {"enabled": True, "policy": False}

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +15,10 @@ from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
 from tests.cluster.pages import page, shows
 from tests.cluster.scene import Scene
+from tests.programs.conftest import Program
 from tests.programs.prometheus import Prometheus, prometheus
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "prometheus"
-
-Program = Callable[[str], Path]
 
 
 @pytest.fixture

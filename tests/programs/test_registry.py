@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,33 +19,13 @@ from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.builders import registry as host_in
 from tests.cluster.scene import Scene
-from tests.programs.client import Helm, ProgramFailed, Skopeo, write_chart
+from tests.programs.client import Helm, ProgramFailed, Skopeo, write_chart, write_login
 from tests.programs.door import Verdict
 from tests.programs.image import digest_of, write_image
 from tests.programs.registry import EcrRegistry
 
 EAST = host_in("us-east-1")
 WEST = host_in("eu-west-1")
-
-
-class Authfile:
-    """The generated Secret's dockerconfigjson in a file, as it was when last written."""
-
-    def __init__(self, scene: Scene, path: Path) -> None:
-        self._scene = scene
-        self.path = path
-
-    async def write(self) -> Path:
-        """Write what the Secret holds now."""
-        secret = await self._scene.secret("pull-login")
-        self.path.write_text(reading.decoded(secret)[".dockerconfigjson"])
-        return self.path
-
-
-@pytest.fixture
-def authfile(scene: Scene, tmp_path: Path) -> Authfile:
-    """The authfile of this test."""
-    return Authfile(scene, tmp_path / "auth.json")
 
 
 @contextlib.contextmanager
@@ -86,19 +67,20 @@ async def renewed(scene: Scene, serial: int) -> bool:
 
 
 async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_gives_no_token(
-    scene: Scene, skopeo: Skopeo, helm: Helm, authfile: Authfile, tmp_path: Path
+    scene: Scene, skopeo: Skopeo, helm: Helm, tmp_path: Path
 ) -> None:
     scene.aws.token_life = 12
     await scene.create(ecr_secret(region=None), argo_secret(region=None))
     app = image(tmp_path / "image")
     first, second = [await helm.package(write_chart(tmp_path / each, each)) for each in ("0.1.0", "0.2.0")]
+    authfile = partial(write_login, scene, tmp_path / "auth.json")
     pulls = 0
 
     async def pulled_with_token(serial: int) -> bool:
         nonlocal pulls
         pulls += 1
         held = (await scene.token("pull-login")).serial
-        await skopeo.pull(f"{EAST}/app:1", tmp_path / f"pulled-{pulls}", await authfile.write())
+        await skopeo.pull(f"{EAST}/app:1", tmp_path / f"pulled-{pulls}", await authfile())
         return held >= serial
 
     async with scene.operator():
@@ -107,7 +89,7 @@ async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_give
         charts = await login(scene, helm)
         await helm.push(first, charts)
         await helm.pull(f"{charts}/demo", "0.1.0", tmp_path)
-        await skopeo.push(app, f"{EAST}/app:1", await authfile.write())
+        await skopeo.push(app, f"{EAST}/app:1", await authfile())
         assert (tmp_path / "demo-0.1.0.tgz").read_bytes() == first.read_bytes()
         await wait_for(lambda: pulled_with_token(3), 60, "two refreshes")
         assert digest_of(tmp_path / "pulled-1") == digest_of(app)
@@ -116,8 +98,8 @@ async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_give
         scene.aws.hang()  # No other token until `clear`, which answers at once.
         last = await wait_for(lambda: expired(scene), 60, "the tokens' expiry")
         for attempt in (
-            skopeo.push(app, f"{EAST}/app:2", await authfile.write()),
-            skopeo.pull(f"{EAST}/app:1", tmp_path / "refused", authfile.path),
+            skopeo.push(app, f"{EAST}/app:2", await authfile()),
+            skopeo.pull(f"{EAST}/app:1", tmp_path / "refused", tmp_path / "auth.json"),
             helm.push(second, charts),
             helm.pull(f"{charts}/demo", "0.1.0", tmp_path / "refused"),
             login(scene, helm),
@@ -132,13 +114,13 @@ async def test_who_reads_the_secret_for_each_pull_is_refused_only_while_aws_give
 
 
 async def test_one_secret_opens_registries_of_several_regions_and_nothing_else(
-    scene: Scene, skopeo: Skopeo, authfile: Authfile, tmp_path: Path
+    scene: Scene, skopeo: Skopeo, tmp_path: Path
 ) -> None:
     app = image(tmp_path / "image")
     await scene.create(ecr_secret(region=None, additional_registries=[WEST]))
     async with scene.operator():
         await scene.ready("pull")
-        login_file = await authfile.write()
+        login_file = await write_login(scene, tmp_path / "auth.json")
     for host in (EAST, WEST):
         await skopeo.push(app, f"{host}/app:1", login_file)
         await skopeo.pull(f"{host}/app:1", tmp_path / host, login_file)
@@ -161,10 +143,10 @@ async def test_each_form_logs_in_and_so_does_a_login_that_is_copied(
         ecr_secret("basic", secret_format="basic-auth"),
         ecr_secret("west", region="eu-west-1"),
     )
-    app, login_file = image(tmp_path / "image"), tmp_path / "config.json"
+    app, login_file = image(tmp_path / "image"), tmp_path / "auth.json"
     async with scene.operator():
         await scene.ready("config", "basic", "west")
-        login_file.write_text(reading.decoded(await scene.secret("config-login"))["config.json"])
+        await write_login(scene, login_file, "config-login", "config.json")
         await skopeo.push(app, f"{EAST}/app:1", login_file)
         basic = reading.decoded(await scene.secret("basic-login"))
         await helm.login(EAST, basic["username"], basic["password"])
@@ -173,7 +155,7 @@ async def test_each_form_logs_in_and_so_does_a_login_that_is_copied(
         theirs = {key: (await scene.secret("west-login"))[key] for key in ("type", "data")}
         await scene.create(other | theirs, ecr_secret("both", include_logins_from=[{"name": "other"}]))
         await scene.ready("both")
-        login_file.write_text(reading.decoded(await scene.secret("both-login"))[".dockerconfigjson"])
+        await write_login(scene, login_file, "both-login")
     for host in (EAST, WEST):
         await skopeo.push(app, f"{host}/app:2", login_file)
         await skopeo.pull(f"{host}/app:2", tmp_path / host, login_file)

@@ -1,33 +1,30 @@
-"""Files that tools make: what is committed is what they make, and an edited or missing one is noticed."""
+"""Files that tools make: what is edited, missing or no longer made is noticed; `make check` looks at all."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tools import ROOT, crds, stale, write
 
-from tools import ROOT, argocd, crds, reference, stale, write
-
-MADE = {
-    "argocd": argocd.render(),
-    "crds": crds.render(),
-    "reference": {"docs/reference.md": reference.render()},
-}
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_what_is_committed_is_what_the_tool_makes(name: str) -> None:
-    assert stale(MADE[name], ROOT) == [], f"run make {name}"
+MADE = crds.render()
+CHECK = [sys.executable, "-m", "tools.crds", "--check"]
 
 
 def test_the_check_names_each_file_that_is_edited_or_missing(tmp_path: Path) -> None:
-    write(MADE["crds"], tmp_path)
-    edited, missing, _ = sorted(MADE["crds"])
+    write(MADE, tmp_path)
+    edited, missing, _ = sorted(MADE)
     (tmp_path / edited).write_text("edited")
     (tmp_path / missing).unlink()
-    command = [sys.executable, "-m", "tools.crds", "--check"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    env = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(CHECK, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     message = "{} is not what its sources make: run `make crds`.\n"
     assert (done.returncode, done.stderr) == (1, message.format(edited) + message.format(missing))
+
+
+def test_a_file_that_is_no_longer_made_is_stale_and_removed(tmp_path: Path) -> None:
+    (folder,) = {str(Path(path).parent) for path in MADE}
+    write(MADE, tmp_path)
+    (tmp_path / folder / "old.yaml").write_text("left")
+    assert stale(MADE, tmp_path, [folder]) == [f"{folder}/old.yaml"]
+    write(MADE, tmp_path, [folder])
+    assert stale(MADE, tmp_path, [folder]) == []

@@ -14,7 +14,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from ecr_operator.api.kinds import GROUP, KINDS, NAMESPACED_KINDS, PLURALS, VERSION
-from tools.bundle.sources import IMAGE, PACKAGE, Json, Sources
+from tools.bundle.sources import IMAGE, PACKAGE, Json, Sources, pick
 from tools.crds import custom_resource_definition
 
 # Their kinds belong to no namespace.
@@ -80,7 +80,7 @@ _STATUS_WIDGETS: Final = {
 
 def cluster_service_version(sources: Sources) -> Json:
     """Make the ClusterServiceVersion."""
-    csv = deepcopy(_only(sources.objects, "ClusterServiceVersion"))
+    csv = deepcopy(pick(sources.objects, "ClusterServiceVersion"))
     deployment = _deployment(sources)
     csv["metadata"] = {**csv["metadata"], "name": f"{PACKAGE}.v{sources.version}", "namespace": "placeholder"}
     csv["metadata"]["annotations"].update(_annotations(sources, deployment))
@@ -97,7 +97,7 @@ def cluster_service_version(sources: Sources) -> Json:
 
 def account(objects: Iterable[Json]) -> str:
     """Return the name of the operator's ServiceAccount."""
-    name: str = _only(objects, "ServiceAccount")["metadata"]["name"]
+    name: str = pick(objects, "ServiceAccount")["metadata"]["name"]
     return name
 
 
@@ -108,7 +108,7 @@ def granted(objects: Iterable[Json]) -> Iterator[Json]:
             continue
         if {"ServiceAccount"} != {subject["kind"] for subject in binding["subjects"]}:
             raise ValueError(f"{binding['metadata']['name']} binds to others than a ServiceAccount")
-        yield _only(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        yield pick(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"])
 
 
 def _annotations(sources: Sources, deployment: Json) -> Json:
@@ -137,7 +137,7 @@ def _is_cluster_wide(role: Json) -> bool:
 
 
 def _deployment(sources: Sources) -> Json:
-    deployment = deepcopy(_only(sources.objects, "Deployment"))
+    deployment = deepcopy(pick(sources.objects, "Deployment"))
     for container in _containers(deployment):
         if sources.image and container["image"].startswith(IMAGE):
             container["image"] = sources.image
@@ -147,16 +147,6 @@ def _deployment(sources: Sources) -> Json:
 def _containers(deployment: Json) -> list[Json]:
     containers: list[Json] = deployment["spec"]["template"]["spec"]["containers"]
     return containers
-
-
-def _only(objects: Iterable[Json], kind: str, name: str | None = None) -> Json:
-    """Return the one object of a kind, and of a name where there are several. Raises ValueError."""
-    found: list[Any] = [
-        each for each in objects if each["kind"] == kind and name in {None, each["metadata"]["name"]}
-    ]
-    if len(found) != 1:
-        raise ValueError(f"config/manifests builds {len(found)} of {kind} {name or ''}, not one")
-    return dict(found[0])
 
 
 def owned(kind: str) -> Json:

@@ -75,13 +75,13 @@ def render(sources: Sources) -> dict[str, str]:
     csv = cluster_service_version(sources)
     manifests = {f"{PACKAGE}.clusterserviceversion.yaml": csv, **dict(_others(sources.objects))}
     files = {f"bundle/manifests/{name}": _made(content) for name, content in manifests.items()}
-    offered = catalog(csv, CHANNELS, DEFAULT_CHANNEL, sources.bundle_image)
+    documents = (f"---\n{to_yaml(each)}" for each in _catalog(csv, sources.bundle_image))
     return {
         **files,
         "bundle/metadata/annotations.yaml": _made({"annotations": annotations()}),
         "bundle/tests/scorecard/config.yaml": _HEADER + sources.scorecard.split("\n", 1)[1],
         "bundle.Dockerfile": _dockerfile(),
-        f"catalog/{PACKAGE}/catalog.yaml": _HEADER + "".join(_documents(offered)),
+        f"catalog/{PACKAGE}/catalog.yaml": _HEADER + "".join(documents),
     }
 
 
@@ -107,26 +107,21 @@ def _dockerfile() -> str:
     return f"{_HEADER}FROM scratch\n\n{labels}\n{copies}"
 
 
-def _documents(contents: list[Json]) -> Iterator[str]:
-    for content in contents:
-        yield "---\n" + _made(content).removeprefix(_HEADER)
-
-
 def _made(content: Any) -> str:
     return _HEADER + to_yaml(content)
 
 
-def catalog(csv: Json, channels: tuple[str, ...], default: str, bundle_image: str) -> list[Json]:
+def _catalog(csv: Json, bundle_image: str) -> list[Json]:
     """Return the package, its channels and its bundle, the documents of a catalog."""
     icon = csv["spec"]["icon"][0]
     package = {
         "schema": "olm.package",
         "name": PACKAGE,
-        "defaultChannel": default,
+        "defaultChannel": DEFAULT_CHANNEL,
         "description": csv["metadata"]["annotations"]["description"],
         "icon": {"base64data": icon["base64data"], "mediatype": icon["mediatype"]},
     }
-    return [package, *(_channel(csv, name) for name in channels), _bundle(csv, bundle_image)]
+    return [package, *(_channel(csv, name) for name in CHANNELS), _bundle(csv, bundle_image)]
 
 
 def _channel(csv: Json, name: str) -> Json:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +78,14 @@ def kustomize(folder: Path) -> list[Json]:
         [find_kubectl(), "kustomize", folder], stdout=subprocess.PIPE, text=True, check=True
     )
     return list(yaml.safe_load_all(done.stdout))
+
+
+def pick(objects: Iterable[Json], kind: str, name: str = "") -> Json:
+    """Return the one object of a kind, and of a name where there are several. Raises ValueError."""
+    found = [each for each in objects if each["kind"] == kind and name in ("", each["metadata"]["name"])]
+    if len(found) != 1:
+        raise ValueError(f"config builds {len(found)} of {kind} {name}, not one")
+    return found[0]
 
 
 def _samples() -> list[Json]:

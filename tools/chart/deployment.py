@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from tools.bundle.sources import Json
-from tools.chart.sources import Sources, component, pick
+from tools.bundle.sources import Json, pick
+from tools.chart.sources import Sources, component
 from tools.chart.template import Template, enclosed, field, fields, more, whole
 
 # kube-rbac-proxy needs cluster-wide permissions.

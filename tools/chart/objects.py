@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tools.bundle.sources import Json
+from tools.bundle.sources import Json, pick
 from tools.chart.deployment import PROXIED, SEVERAL, check_pod, deployment
-from tools.chart.sources import Sources, component, patches, pick
+from tools.chart.sources import Sources, component, patches
 from tools.chart.template import Template, enclosed, fields, more, whole
 
 NAMESPACE: Final = "ecr-secret-operator"

@@ -69,12 +69,6 @@ def patches(name: str, manifest: Json) -> list[Any]:
     ]
 
 
-def pick(objects: tuple[Json, ...], kind: str) -> Json:
-    """Return the one object of a kind."""
-    (found,) = (each for each in objects if each["kind"] == kind)
-    return found
-
-
 def _is_target(target: Json, manifest: Json) -> bool:
     name = manifest["metadata"]["name"]
     return target["kind"] == manifest["kind"] and bool(re.fullmatch(target.get("name", ".*"), name))

@@ -15,8 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ecr_operator.settings import flags
 from tools import to_yaml
-from tools.bundle.sources import IMAGE, Json
-from tools.chart.sources import Sources, component, pick
+from tools.bundle.sources import IMAGE, Json, pick
+from tools.chart.sources import Sources, component
 
 # They go with the ports, the probes and the Lease of the templates; a pod has no kubeconfig.
 SET_BY_TEMPLATES: Final = (

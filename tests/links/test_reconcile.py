@@ -113,7 +113,7 @@ async def test_without_links_service_accounts_are_looked_for_once(world: World) 
     world.see("ArgoHelmRepoSecret", name="charts")
     async with world.working():
         await world.clock.advance(60)
-    assert (world.accounts.calls, world.links.scopes.used("").is_set()) == (["list "], False)
+    assert (world.accounts.calls, world.links.scopes[""].linked.is_set()) == (["list "], False)
 
 
 async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_appears(world: World) -> None:
@@ -221,7 +221,7 @@ async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resourc
     served(world)
     async with world.working():
         await settle()
-    assert [world.links.scopes.used(scope).is_set() for scope in ("team", "other")] == [True, False]
+    assert [world.links.scopes[scope].linked.is_set() for scope in ("team", "other")] == [True, False]
 
 
 async def test_a_service_account_that_is_gone_needs_no_undoing(world: World) -> None:
@@ -306,7 +306,7 @@ async def test_links_of_resources_that_were_deleted_before_the_start_are_undone(
 ) -> None:
     world.accounts.put(pull=["mine", *(f"login-{each}" for each in range(number))], **noting(number))
     async with world.working():
-        assert world.links.scopes.used("").is_set()
+        assert world.links.scopes[""].linked.is_set()
         world.show_accounts()
         await world.clock.advance(60)
         assert linked(world) == (["mine"], [])

@@ -36,7 +36,7 @@ def served(world: World, links: list[dict[str, Any]] | None = None, **said: Any)
 def show(world: World, *names: str) -> None:
     """Have ServiceAccounts there, and the watch of all of them show them."""
     for name in names:
-        world.links.all_accounts.store("").changed(world.accounts.put(name))
+        world.links.scopes[""].changed(world.accounts.put(name))
 
 
 def pulls(world: World) -> dict[str, list[str]]:
@@ -100,10 +100,10 @@ async def test_without_the_right_to_list_them_that_is_reported(world: World) -> 
     async with world.working():
         await world.clock.advance(3)
         assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
-        assert not world.links.all_accounts.watched("").is_set()
+        assert not world.links.scopes[""].all.is_set()
         world.accounts.failing = None
         await world.clock.advance(60)
-        assert world.links.all_accounts.watched("").is_set()
+        assert world.links.scopes[""].all.is_set()
         assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
@@ -112,7 +112,7 @@ async def test_nothing_is_asked_before_a_resource_links_to_all(world: World) -> 
     async with world.working():
         show(world, "a")
         await world.clock.advance(10)
-        assert not world.links.all_accounts.watched("").is_set()
+        assert not world.links.scopes[""].all.is_set()
         assert pulls(world) == {"a": []}
 
 
@@ -132,7 +132,7 @@ def test_too_many_are_reported_once_and_only_where_a_resource_links_to_all(world
     with structlog.testing.capture_logs() as logs:
         for space in ("other", "team"):
             served(world)
-            store = world.links.all_accounts.store("")
+            store = world.links.scopes[""]
             for number in range(2005):
                 store.changed(service_account(f"a{number}", namespace=space))
     assert [line["namespace"] for line in logs] == ["team"]
@@ -142,15 +142,15 @@ async def test_the_watch_is_needed_until_no_resource_links_to_all(world: World) 
     of = served(world)
     async with world.working():
         show(world, "a")
-        everything = world.links.all_accounts
+        everything = world.links.scopes[""]
         await settle()
-        assert everything.watched("").is_set()
-        assert everything.is_wanted("")
+        assert everything.all.is_set()
+        assert everything.is_all_wanted()
         world.see_deleted(of)
-        assert not everything.is_wanted("")
-        everything.ended("")
+        assert not everything.is_all_wanted()
+        everything.all_ended()
         await settle()
-        assert not everything.watched("").is_set()
+        assert not everything.all.is_set()
         served(world, uid="another")
         await world.clock.advance(1)
-        assert everything.watched("").is_set()
+        assert everything.all.is_set()

@@ -74,10 +74,8 @@ class Elector:
     """Leads while it holds the Lease.
 
     Args:
-        store: where the Lease is.
         clock: one whose monotonic time goes on while the machine sleeps.
         identity: unlike that of every other process, and of earlier runs of this one.
-        rng: the source of jitter.
     """
 
     def __init__(

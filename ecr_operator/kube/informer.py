@@ -105,11 +105,6 @@ class Informer:
     """Keeps a store up to date with a collection.
 
     Args:
-        client: the API server.
-        path: of the collection.
-        store: where objects go.
-        clock: for waiting.
-        label_selector: limits the collection.
         metadata_only: ask for metadata, so that the rest never enters memory.
         when_missing: what a user does if the server knows no such collection.
         heartbeat: where the informer shows that it goes on.

@@ -234,11 +234,11 @@ class Operator:
         for call in self.when_stopping:
             call()
         self._queue.close()
-        self._links.close()
+        self._links.queue.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._queue.idle()
-                await self._links.idle()
+                await self._links.queue.idle()
                 if self.leading.is_leader():
                     await self._events.all_sent()
 

@@ -64,7 +64,7 @@ class KubeLeaseStore:
         try:
             # Also around what the client does before it sends, such as running an exec plug-in.
             async with asyncio.timeout(self._seconds):
-                answer = await self._client.request(method, path, body=body, seconds=self._seconds)
+                answer = await self._client.request(method, path, body=body)
         except TimeoutError as error:
             raise ApiError(0, "Timeout", "no answer in time") from error
         return _record(answer)

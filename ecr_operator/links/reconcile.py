@@ -67,6 +67,7 @@ class LinkReconciler:
 
     Attributes:
         scopes: which ServiceAccounts have to be watched, by scope.
+        queue: of ServiceAccounts; once it is closed no pass begins.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -99,7 +100,7 @@ class LinkReconciler:
         }
         self._gatherer = FactsReader(cache, resources, self._all_names, self._rng)
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
-        self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
+        self.queue: DeadlineQueue[AccountName] = DeadlineQueue(
             clock, workers=_WORKERS, group=lambda account: account[0]
         )
         self._leading = False
@@ -114,7 +115,7 @@ class LinkReconciler:
         self._leading = True
         try:
             for name in self.states.names():
-                self._queue.schedule_now(name)
+                self.queue.schedule_now(name)
             async with asyncio.TaskGroup() as group:
                 for scope, watched in self.scopes.items():
                     group.create_task(watched.find_links(), name=f"links from before {scope}")
@@ -123,14 +124,6 @@ class LinkReconciler:
                     group.create_task(self._work(), name=f"link worker {number}")
         finally:
             self._leading = False
-
-    def close(self) -> None:
-        """Begin no further pass."""
-        self._queue.close()
-
-    async def idle(self) -> None:
-        """Wait until no pass is under way."""
-        await self._queue.idle()
 
     def report_links(self, resource: Resource, result: Result) -> Result:
         """Request the links of a resource after its Secret was written, and report those that fail."""
@@ -200,7 +193,7 @@ class LinkReconciler:
         if self._leading:
             state = self.states.get(name)
             state.requested_at = min(state.requested_at, self._clock.monotonic() + seconds)
-            self._queue.schedule_in(name, seconds)
+            self.queue.schedule_in(name, seconds)
 
     def _changed(self, name: AccountName, relisted: bool) -> None:  # noqa: FBT001 - the store's callback
         """The watch shows a change or a list; after a list, what failed may work."""
@@ -209,11 +202,11 @@ class LinkReconciler:
         elif relisted and self.states.peek(name).error:
             self._request(name)
         else:
-            self._queue.schedule_now(name)
+            self.queue.schedule_now(name)
 
     async def _work(self) -> None:
         while True:
-            name = (await self._queue.get()).key
+            name = (await self.queue.get()).key
             try:
                 await self._reconcile(name)
             except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
@@ -222,7 +215,7 @@ class LinkReconciler:
                 log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
                 self._request(name, _AFTER_UNEXPECTED)
             finally:
-                self._queue.done(name)
+                self.queue.done(name)
             # Passes that need no request would otherwise occupy the loop.
             await asyncio.sleep(0)
 
@@ -230,7 +223,7 @@ class LinkReconciler:
         """Make one pass, unless the ServiceAccount has to rest."""
         state, now = self.states.get(name), self._clock.monotonic()
         if state.not_before > now:
-            self._queue.schedule_in(name, state.not_before - now)
+            self.queue.schedule_in(name, state.not_before - now)
             return
         # A request from now on may come too late for this pass.
         requested, state.requested_at = state.requested_at <= now, math.inf
@@ -259,7 +252,7 @@ class LinkReconciler:
         else:
             if not recheck and self._plan(state):
                 # It was changed with our own write or since: a change by others, so not requested.
-                self._queue.schedule_now(name)
+                self.queue.schedule_now(name)
             else:
                 self._succeeded(name, state)
                 if recheck:
@@ -309,7 +302,7 @@ class LinkReconciler:
         if requested:
             self._request(name, delay)
         else:
-            self._queue.schedule_in(name, delay)
+            self.queue.schedule_in(name, delay)
         self._report(state, changed=before is None or before.message != error.message)
 
     def _succeeded(self, name: AccountName, state: LinkState) -> None:
@@ -320,7 +313,7 @@ class LinkReconciler:
         self.states.set_error(name, None)
         self._report(state, changed=failed)
         if (left := self.states.prune(name, now)) < math.inf:
-            self._queue.schedule_in(name, left)
+            self.queue.schedule_in(name, left)
 
     def _report(self, state: LinkState, *, changed: bool) -> None:
         """Enqueue the resources that wait for the pass, and all whose outcome has changed with it."""

@@ -1,13 +1,10 @@
 """The identity that a spec names, the roles that are permitted, and the name of a session."""
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import (
@@ -154,12 +151,6 @@ def test_a_namespace_permits_roles_by_its_annotation(annotation: str, *, permitt
     assert f"kubectl annotate --overwrite namespace team '{PERMITTED_ROLES}={ROLE}'" in str(refused.value)
 
 
-@given(st.text(max_size=600))
-def test_any_annotation_permits_or_refuses(annotation: str) -> None:
-    with suppress(PermanentError):
-        check_permitted(Identity(namespace="team", role_arn=ROLE), annotation)
-
-
 def test_the_name_of_a_key_counts_in_any_case_and_a_likely_mistake_is_recognized() -> None:
     near = {"access-key-id": "aws_access_key_id", "AWS_SECRET_KEY": "aws_secret_access_key"}
     near |= {"sessionToken": "aws_session_token"}
@@ -241,6 +232,5 @@ def test_a_token_is_renewed_when_other_keys_replaced_its_own(
     assert now.replaces(before, fetched_by) is renewed
 
 
-@given(st.text(max_size=200))
-def test_the_hash_of_a_key_id_is_short_and_plain(access_key: str) -> None:
-    assert re.fullmatch("[0-9a-f]{12}", hash_key_id(access_key))
+def test_the_hash_of_a_key_id_never_changes_since_secrets_have_it() -> None:
+    assert hash_key_id("AKIAIOSFODNN7EXAMPLE") == "1a5d44a2dca1"

@@ -34,18 +34,6 @@ async def test_request_carries_all_its_parts(server: ScriptedServer, client: Kub
     assert {name: asked.headers[name] for name in sent} == sent
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_method_is_sent_and_a_body_is_json(
-    server: ScriptedServer, client: KubeClient, method: str
-) -> None:
-    server.others = [reply({"ok": 1})]
-    body = None if method == "GET" else {"a": 1}
-    await client.request(method, "/api", body=body)
-    (asked,) = server.asked
-    assert (asked.method, asked.body) == (method, body)
-    assert asked.headers["Content-Type"].startswith(JSON)
-
-
 async def test_redirect_is_an_error_and_nothing_goes_to_the_other_host(
     server: ScriptedServer, client: KubeClient
 ) -> None:

@@ -11,7 +11,7 @@ from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.links.plan import LABEL, LINKS
-from tests.builders import HOUR, service_account
+from tests.builders import HOUR, relist, service_account
 from tests.core.world import World
 from tests.fakes import settle
 
@@ -49,7 +49,7 @@ def pulls(world: World) -> dict[str, list[str]]:
 
 async def test_all_are_linked_and_a_new_one_at_once(world: World) -> None:
     of = served(world)
-    show(world, "a", "b")
+    relist(world.links.scopes[""], [world.accounts.put(name) for name in ("a", "b")])
     async with world.working():
         assert pulls(world) == {"a": [LOGIN], "b": [LOGIN]}
         show(world, "c")
@@ -120,7 +120,7 @@ async def test_links_to_many_are_removed_though_their_resource_was_deleted_while
     world: World,
 ) -> None:
     record = json.dumps({LOGIN: {"pull": "web"}})
-    for number in range(700):
+    for number in range(200):
         world.accounts.put(f"a{number}", labels={LABEL: "true"}, annotations={LINKS: record}, pull=[LOGIN])
     world.show_accounts()
     async with world.working():

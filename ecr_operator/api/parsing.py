@@ -21,7 +21,7 @@ from ecr_operator.api.desired import (
 )
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.fields import Findings, parse_fields
-from ecr_operator.api.identity import OPERATOR, Identity, check_role_arn
+from ecr_operator.api.identity import OPERATOR, Identity, is_role_arn
 from ecr_operator.api.kinds import (
     GROUP,
     SPECS,
@@ -37,6 +37,7 @@ from ecr_operator.api.text import (
     LARGEST_STATUS,
     LONGEST_TEXT,
     MOST_ENTRIES,
+    excerpt,
     excerpt_unless_word,
     intern_json,
     is_within,
@@ -207,8 +208,11 @@ def _target_problem(spec: Spec) -> str | None:
 
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
     role = spec.role_arn or ""
-    if role:
-        check_role_arn(role)
+    if role and not is_role_arn(role):
+        raise ValueError(
+            f"spec.role_arn {excerpt(role)} is not a valid IAM role ARN; expected "
+            "arn:aws:iam::123456789012:role/NAME."
+        )
     if isinstance(spec, NamespaceIdentity) and (own := _parse_own_identity(spec, namespace, role)):
         return own
     return Identity(namespace=namespace, role_arn=role) if role else OPERATOR

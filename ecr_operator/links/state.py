@@ -202,16 +202,10 @@ class ServiceAccountStore:
 
     Args:
         scope: a namespace, or an empty string for all.
-        states: where they are kept.
         changed: called with each that may need a pass, and whether a new list shows it.
     """
 
-    def __init__(
-        self,
-        scope: str,
-        states: LinkStates,
-        changed: Callable[[AccountName, bool], None],
-    ) -> None:
+    def __init__(self, scope: str, states: LinkStates, changed: Callable[[AccountName, bool], None]) -> None:
         self._scope = scope
         self._states = states
         self._changed = changed

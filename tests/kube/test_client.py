@@ -63,19 +63,6 @@ async def test_server_that_is_not_there_is_refused() -> None:
     assert (error.code, error.reason, client.host) == (0, "Refused", url)
 
 
-async def test_server_of_another_protocol_is_an_error() -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        async with KubeClient(configuration(url)) as client:
-            assert (await failure(client)).code == 0
-
-
 async def test_credentials_that_can_not_be_read_are_an_error(server: ScriptedServer) -> None:
     async def unreadable(_: object) -> None:
         raise ConfigException("Token file does not exist")
@@ -106,11 +93,6 @@ async def test_every_byte_ends_a_watchs_silence(server: ScriptedServer, client: 
 
     server.watches = [slowly]
     assert len(await watch(client, silence=0.25)) == 1
-
-
-async def test_watch_that_is_refused_is_an_error(server: ScriptedServer, client: KubeClient) -> None:
-    server.watches = [refuse(410, "Expired", "too old resource version")]
-    assert (await watch_failure(client)).code == 410
 
 
 async def test_watch_left_early_closes_its_connection(server: ScriptedServer, client: KubeClient) -> None:

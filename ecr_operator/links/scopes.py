@@ -146,9 +146,9 @@ class LinkScope:
         """A ServiceAccount that does not exist."""
         if name[1] in self.names(name[0]):
             self._names[name[0]].discard(name[1])
-            self._reported.discard(name[0])
             if not self._names[name[0]]:
                 del self._names[name[0]]
+                self._reported.discard(name[0])
 
     def _add(self, name: AccountName, *, is_new: bool) -> None:
         namespace, names = name[0], self._names[name[0]]

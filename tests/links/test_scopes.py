@@ -1,6 +1,7 @@
 """Links to all ServiceAccounts of a namespace, new ones included."""
 
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +56,10 @@ async def test_all_are_linked_and_a_new_one_at_once(world: World) -> None:
         show(world, "c")
         await settle()
         assert pulls(world)["c"] == [LOGIN]
+        raws = list(world.accounts.objects.values())
+        relist(world.links.scopes[""], raws)
+        world.links.scopes[""].changed(raws[0])
+        assert {world.links.states.peek(("team", name)).requested_at for name in "abc"} == {math.inf}
         calls = list(world.accounts.calls)
         world.show_accounts()
         world.queue.schedule_now(of.key)
@@ -133,8 +138,11 @@ def test_too_many_are_reported_once_and_only_where_a_resource_links_to_all(world
         for space in ("other", "team"):
             served(world)
             store = world.links.scopes[""]
-            for number in range(2005):
-                store.changed(service_account(f"a{number}", namespace=space))
+            accounts = [service_account(f"a{number}", namespace=space) for number in range(2005)]
+            for account in accounts:
+                store.changed(account)
+            store.deleted(accounts[0])
+            relist(store, accounts)
     assert [line["namespace"] for line in logs] == ["team"]
 
 
@@ -150,7 +158,10 @@ async def test_the_watch_is_needed_until_no_resource_links_to_all(world: World) 
         assert not everything.is_all_wanted()
         everything.all_ended()
         await settle()
-        assert not everything.all.is_set()
+        assert (everything.all.is_set(), everything.names("team")) == (False, set())
         served(world, uid="another")
         await world.clock.advance(1)
+        assert everything.all.is_set()
+        everything.all_ended()  # as that resource came
+        await settle()
         assert everything.all.is_set()

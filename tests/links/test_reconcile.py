@@ -76,15 +76,6 @@ def refreshed(world: World, of: Resource) -> str:
     return world.condition(of, "Refreshed")[1]
 
 
-@pytest.fixture
-async def working(world: World) -> AsyncIterator[World]:
-    """A cluster with a ServiceAccount, a resource with an up-to-date Secret that links to it, and workers."""
-    world.accounts.put()
-    served(world)
-    async with world.working():
-        yield world
-
-
 async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world: World) -> None:
     world.accounts.put(pull=["mine"])
     of = see(world)
@@ -346,17 +337,6 @@ async def test_the_first_look_ends_where_it_is_forbidden_and_is_retried_where_it
     assert len(world.accounts.calls) == calls
 
 
-async def test_links_move_to_a_renamed_secret_before_the_old_one_is_deleted(working: World) -> None:
-    working.secrets.calls.clear()
-    at: list[list[str]] = []
-    working.accounts.meanwhile = [lambda: at.append(list(working.secrets.calls))]
-    see(working, generation=2, generated_secret_name="renamed")
-    await settle()
-    assert at == [["apply team/renamed"]]
-    assert working.secrets.calls == ["apply team/renamed", f"delete team/{LOGIN}"]
-    assert linked(working) == (["renamed"], ["renamed"])
-
-
 async def test_a_link_that_fails_does_not_keep_the_old_secret(world: World) -> None:
     of = served(world)
     async with world.working():
@@ -430,26 +410,28 @@ async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more
     assert world.links.states.names() == []
 
 
-async def test_a_contest_is_reported_and_bounded_and_ends_with_the_term(working: World) -> None:
-    (of,) = working.cache.resources()
-    for _ in range(20):
-        edit(working)
+async def test_a_contest_is_reported_and_bounded_and_ends_with_the_term(world: World) -> None:
+    world.accounts.put()
+    of = served(world)
+    async with world.working():
+        for _ in range(20):
+            edit(world)
+            await settle()
+        await world.clock.advance(0.5)
+        assert refreshed(world, of) == "LinkFailed"
+        assert world.accounts.calls.count(WRITE) == 7
+        reads = len(world.accounts.calls)
+        world.show_account(world.accounts.change())
         await settle()
-    await working.clock.advance(0.5)
-    assert refreshed(working, of) == "LinkFailed"
-    assert working.accounts.calls.count(WRITE) == 7
-    reads = len(working.accounts.calls)
-    working.show_account(working.accounts.change())
-    await settle()
-    assert len(working.accounts.calls) == reads
-    await working.clock.advance(60)
-    assert (linked(working), refreshed(working, of)) == (([LOGIN], [LOGIN]), "Refreshed")
-    for _ in range(20):
-        edit(working)
-        await settle()
-    assert linked(working) == ([], [])
-    async with working.working():
-        assert linked(working) == ([LOGIN], [LOGIN])
+        assert len(world.accounts.calls) == reads
+        await world.clock.advance(60)
+        assert (linked(world), refreshed(world, of)) == (([LOGIN], [LOGIN]), "Refreshed")
+        for _ in range(20):
+            edit(world)
+            await settle()
+        assert linked(world) == ([], [])
+    async with world.working():
+        assert linked(world) == ([LOGIN], [LOGIN])
 
 
 async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -> None:

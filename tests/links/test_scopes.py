@@ -1,6 +1,5 @@
 """Links to all ServiceAccounts of a namespace, new ones included."""
 
-import json
 import math
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +10,6 @@ import structlog.testing
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.links.plan import LABEL, LINKS
 from tests.builders import HOUR, relist, service_account
 from tests.core.world import World
 from tests.fakes import settle
@@ -119,18 +117,6 @@ async def test_nothing_is_asked_before_a_resource_links_to_all(world: World) -> 
         await world.clock.advance(10)
         assert not world.links.scopes[""].all.is_set()
         assert pulls(world) == {"a": []}
-
-
-async def test_links_to_many_are_removed_though_their_resource_was_deleted_while_none_ran(
-    world: World,
-) -> None:
-    record = json.dumps({LOGIN: {"pull": "web"}})
-    for number in range(200):
-        world.accounts.put(f"a{number}", labels={LABEL: "true"}, annotations={LINKS: record}, pull=[LOGIN])
-    world.show_accounts()
-    async with world.working():
-        await world.clock.advance(30)
-        assert [name for name, found in pulls(world).items() if found] == []
 
 
 def test_too_many_are_reported_once_and_only_where_a_resource_links_to_all(world: World) -> None:

@@ -507,12 +507,12 @@ async def test_many_resources_of_one_service_account_cost_few_passes(world: Worl
 
 
 async def test_absent_service_accounts_of_a_namespace_are_read_at_a_bounded_rate(world: World) -> None:
-    for number in range(5):
+    for number in range(10):
         links = to(*(f"a{number}-{link}" for link in range(60)))
         served(world, name=f"r{number}", link_service_accounts=links)
     async with world.working():
         await world.clock.advance(120)
-        assert len(set(world.accounts.calls)) == 300
+        assert len(set(world.accounts.calls)) == 600
         before = len(world.accounts.calls)
         await world.clock.advance(60)
         assert 300 <= len(world.accounts.calls) - before <= 720

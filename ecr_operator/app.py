@@ -240,11 +240,11 @@ class Operator:
         """Take no more work, and let what is in hand be finished for that many seconds."""
         self._probes.stopping()
         self._queue.close()
-        self._links.close()
+        self._links.queue.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._queue.idle()
-                await self._links.idle()
+                await self._links.queue.idle()
                 if self.leading.is_leader():
                     await self._events.all_sent()
 

@@ -149,7 +149,7 @@ class Watches:
     async def _watch_accounts(self, namespace: str, resources: Informer) -> None:
         """Only where there are or were links; after the resources, so that each link has its resource."""
         await resources.synced.wait()
-        await self._links.scopes.used(namespace).wait()
+        await self._links.scopes[namespace].linked.wait()
         await Informer(
             self._client,
             paths.service_accounts(namespace),
@@ -161,14 +161,14 @@ class Watches:
 
     async def _watch_all_accounts(self, namespace: str) -> None:
         """While a resource links to all: their names, as metadata."""
-        accounts, path = self._links.all_accounts, paths.service_accounts(namespace)
+        scope, path = self._links.scopes[namespace], paths.service_accounts(namespace)
         heartbeat = self._heartbeat(f"{path} for links to all", path, needed=False)
         while True:
-            await accounts.watched(namespace).wait()
-            async with self._watching(path, accounts.store(namespace), heartbeat):
-                while accounts.is_wanted(namespace):
+            await scope.all.wait()
+            async with self._watching(path, scope, heartbeat):
+                while scope.is_all_wanted():
                     await self._clock.sleep(_LINGER)
-            accounts.ended(namespace)
+            scope.all_ended()
 
     async def _watch_named(self, source: str, namespace: str) -> None:
         """While a resource names such an object, watch all of the kind as metadata; few are kept."""

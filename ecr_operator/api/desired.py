@@ -73,8 +73,6 @@ class Desired:
 
     Attributes:
         key: of the resource; its namespace is the Secret's too.
-        uid: of the resource.
-        secret_name: of the generated Secret, a DNS name.
         logins: what goes in, the registry or URL of the spec first.
         frequency: longest time between refreshes; None where the spec's can't be parsed.
         labels: for the generated Secret, beside the operator's own.
@@ -146,9 +144,6 @@ class Resource:
     """One custom resource as last seen.
 
     Attributes:
-        key: kind, namespace and name.
-        uid: of this very object.
-        generation: counts changes of the spec.
         created_at: creationTimestamp, UTC.
         desired: the checked spec; None where the login itself can't be known.
         problem: what is wrong with the spec, if anything.

@@ -14,7 +14,6 @@ from typing import Final, Literal
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.outcome import Reason
-from ecr_operator.api.text import excerpt
 
 PERMITTED_ROLES: Final = "ecr.mobb.redhat.com/permitted-roles"
 ROLE_ANNOTATION: Final = "eks.amazonaws.com/role-arn"
@@ -134,19 +133,6 @@ def near_iam_key(name: str) -> str:
 def is_credentials_file(name: str) -> bool:
     """Whether a Secret's key looks like a whole AWS credentials or configuration file."""
     return name.lower() in _CREDENTIAL_FILES
-
-
-def check_role_arn(text: str) -> None:
-    """Refuse anything but the ARN of an IAM role.
-
-    Raises:
-        ValueError: in words for the author of the spec.
-    """
-    if not is_role_arn(text):
-        raise ValueError(
-            f"spec.role_arn {excerpt(text)} is not a valid IAM role ARN; expected "
-            "arn:aws:iam::123456789012:role/NAME."
-        )
 
 
 def is_role_arn(text: str) -> bool:

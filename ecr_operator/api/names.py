@@ -102,16 +102,13 @@ def check_label_key(field: str, key: str) -> None:
 def _check_open(field: str, key: str) -> None:
     """Refuse a key by which others act on the Secret."""
     prefix = key.rpartition("/")[0]
-    if key in _RESERVED_KEYS or (prefix != _OPEN_DOMAIN and _is_reserved(prefix)):
+    is_reserved = any(f".{prefix}".endswith(f".{domain}") for domain in _RESERVED_DOMAINS)
+    if key in _RESERVED_KEYS or (prefix != _OPEN_DOMAIN and is_reserved):
         raise ValueError(f"{field}: {excerpt(key)} is reserved; use another key.")
 
 
 def _is_key_name(text: str) -> bool:
     return len(text) <= _LONGEST_KEY_NAME and _KEY_NAME.fullmatch(text) is not None
-
-
-def _is_reserved(prefix: str) -> bool:
-    return any(prefix == domain or prefix.endswith(f".{domain}") for domain in _RESERVED_DOMAINS)
 
 
 ALL_ACCOUNTS: Final = "*"

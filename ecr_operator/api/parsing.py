@@ -21,7 +21,7 @@ from ecr_operator.api.desired import (
 )
 from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.fields import Findings, parse_fields
-from ecr_operator.api.identity import OPERATOR, Identity, check_role_arn
+from ecr_operator.api.identity import OPERATOR, Identity, is_role_arn
 from ecr_operator.api.kinds import (
     GROUP,
     SPECS,
@@ -37,6 +37,7 @@ from ecr_operator.api.text import (
     LARGEST_STATUS,
     LONGEST_TEXT,
     MOST_ENTRIES,
+    excerpt,
     excerpt_unless_word,
     intern_json,
     is_within,
@@ -207,26 +208,23 @@ def _target_problem(spec: Spec) -> str | None:
 
 def _parse_identity(spec: Spec, namespace: str) -> Identity:
     role = spec.role_arn or ""
-    if role:
-        check_role_arn(role)
-    if isinstance(spec, NamespaceIdentity) and (own := _parse_own_identity(spec, namespace, role)):
-        return own
-    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
-
-
-def _parse_own_identity(spec: NamespaceIdentity, namespace: str, role: str) -> Identity | None:
-    """The identity in the resource's own namespace; None where the spec names none."""
-    if spec.service_account and spec.aws_iam_secret:
+    if role and not is_role_arn(role):
+        raise ValueError(
+            f"spec.role_arn {excerpt(role)} is not a valid IAM role ARN; expected "
+            "arn:aws:iam::123456789012:role/NAME."
+        )
+    own = spec if isinstance(spec, NamespaceIdentity) else NamespaceIdentity()
+    if own.service_account and own.aws_iam_secret:
         raise ValueError(
             "spec.service_account and spec.aws_iam_secret are mutually exclusive; remove one of them."
         )
-    if spec.service_account:
-        name = check_name("service_account.name", spec.service_account.name, "ServiceAccount")
+    if own.service_account:
+        name = check_name("service_account.name", own.service_account.name, "ServiceAccount")
         return Identity(source="service_account", namespace=namespace, name=name, role_arn=role)
-    if spec.aws_iam_secret:
-        name = check_name("aws_iam_secret.name", spec.aws_iam_secret.name, "Secret")
+    if own.aws_iam_secret:
+        name = check_name("aws_iam_secret.name", own.aws_iam_secret.name, "Secret")
         return Identity(source="iam_secret", namespace=namespace, name=name, role_arn=role)
-    return None
+    return Identity(namespace=namespace, role_arn=role) if role else OPERATOR
 
 
 def _in_words(error: ValidationError) -> str:

@@ -33,7 +33,7 @@ _LONGEST_REGION: Final = 63  # characters of one DNS label
 _LONGEST_HOST_SHOWN: Final = 100
 
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+")
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 # An IPv6 address in its brackets, or whatever stands before the port.
 _HOST: Final = re.compile(r"\[[^\]]*\]|[^:]*")
 # The kubelet matches `*` with one label of a host, so one key can serve every account of a region.
@@ -133,10 +133,15 @@ def token_source(registry_key: str, region: str | None) -> TokenSource:
 
 def host_in(key: str) -> str:
     """The host inside a key: in lower case, without scheme, login, port and path; empty if there is none."""
-    scheme = _SCHEME.match(key)
-    authority = re.split(r"[/?#]", key[scheme.end() :] if scheme else key, maxsplit=1)[0]
+    authority = re.split(r"[/?#]", split_scheme(key)[1], maxsplit=1)[0]
     host = _HOST.match(authority.rpartition("@")[2])
     return host[0].lower().removesuffix(".") if host else ""
+
+
+def split_scheme(key: str) -> tuple[str, str]:
+    """The scheme with its `://`, empty where there is none, and the rest."""
+    scheme = _SCHEME.match(key)
+    return (scheme[0], key[scheme.end() :]) if scheme else ("", key)
 
 
 def is_region(text: str) -> bool:

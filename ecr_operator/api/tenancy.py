@@ -2,13 +2,13 @@
 
 import fnmatch
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ecr_operator.api.desired import REPO_CREDS, Desired, Problem
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import OPERATOR
+from ecr_operator.api.namespaces import Requirement
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.registry import parse_registry
 from ecr_operator.api.text import excerpt
@@ -24,16 +24,16 @@ class TenancyPolicy:
 
     Attributes:
         ambient_namespaces: those that may use the operator's identity without a role; None for all.
-        ambient_selector: label requirements `(key, operator, value)` of such namespaces; empty for none.
+        ambient_selector: requirements on the labels of such namespaces; empty for none.
         registry_hosts: globs of the hosts that are served; empty for all.
     """
 
     ambient_namespaces: tuple[str, ...] | None = None
-    ambient_selector: tuple[tuple[str, str, str], ...] = ()
+    ambient_selector: tuple[Requirement, ...] = ()
     registry_hosts: tuple[str, ...] = ()
 
 
-def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
+def parse_selector(text: str) -> tuple[Requirement, ...]:
     """Read an equality-based label selector: `key=value`, `key!=value` or `key`, between commas.
 
     Raises:
@@ -46,16 +46,12 @@ def parse_selector(text: str) -> tuple[tuple[str, str, str], ...]:
             raise ValueError(
                 f"{excerpt(part)} is not a valid label requirement; expected key=value, key!=value or key"
             )
-        requirements.append((found[1], (found[2] or "exists").replace("==", "="), found[3] or ""))
+        key, sign, value = found.groups()
+        operator = {None: "Exists", "!=": "NotIn"}.get(sign, "In")
+        requirements.append(
+            Requirement(key=key, operator=operator, values=frozenset({value} if sign else ()))
+        )
     return tuple(requirements)
-
-
-def selects(selector: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
-    """Whether labels meet every requirement."""
-    return all(
-        key in labels if operator == "exists" else (labels.get(key) == value) is (operator == "=")
-        for key, operator, value in selector
-    )
 
 
 def uses_operator(desired: Desired) -> bool:
@@ -84,8 +80,7 @@ def without_refused(policy: TenancyPolicy, desired: Desired) -> tuple[Desired, t
 
 
 def _refuse_host(policy: TenancyPolicy, key: str) -> PermanentError | None:
-    host = parse_registry(key).host if policy.registry_hosts else ""
-    if not policy.registry_hosts or _is_named(policy, host):
+    if not policy.registry_hosts or _is_named(policy, host := parse_registry(key).host):
         return None
     return PermanentError(
         Reason.INVALID_REGISTRY,

@@ -3,8 +3,6 @@
 Invariant: a RegistryToken from an answer is complete, decodable and not expired at that moment.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from typing import Literal
 from ecr_operator.api.errors import TransientError
 from ecr_operator.api.identity import OPERATOR, Identity
 from ecr_operator.api.outcome import Reason, TokenTimes
+from ecr_operator.api.text import LONGEST_TEXT, base64_in, text_in
 
 USERNAME = "AWS"
 _PREFIX = f"{USERNAME}:"
@@ -102,22 +101,15 @@ def decode_answer(answer: object, now: datetime) -> RegistryToken:
         password=_password(data.get("authorizationToken")),
         issued_at=now,
         expires_at=expires_at,
-        proxy_endpoint=_text(data.get("proxyEndpoint")),
+        proxy_endpoint=text_in(data, "proxyEndpoint", LONGEST_TEXT) or "",
     )
 
 
 def _password(encoded: object) -> str:
-    try:
-        decoded = base64.b64decode(_text(encoded), validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("its authorizationToken is not base64") from error
-    if not decoded.startswith(_PREFIX) or not (password := decoded.removeprefix(_PREFIX)):
-        raise _invalid("its authorizationToken is not a login of the user AWS")
-    return password
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    login = base64_in(encoded) or ""
+    if not login.isascii() or not login.startswith(_PREFIX) or login == _PREFIX:
+        raise _invalid("its authorizationToken is not a login of the user AWS in base64")
+    return login.removeprefix(_PREFIX)
 
 
 def _invalid(what: str) -> TransientError:

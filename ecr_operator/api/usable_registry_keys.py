@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from ecr_operator.api.registry import EXAMPLE_HOST, host_in
+from ecr_operator.api.registry import EXAMPLE_HOST, host_in, split_scheme
 from ecr_operator.api.text import excerpt
 
 _MOST_SHOWN: Final = 100
@@ -35,7 +35,6 @@ _IMAGE_HOST: Final = re.compile(r"(\[.+\]|[^:]+)(?::([0-9]+))?")
 _DOCKER_HUB: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 _HTTP: Final = re.compile("https?://")
-_SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _USER: Final = re.compile(r"(?:[A-Za-z0-9\-._:~!$&'()*+,;=@]|%[0-9A-Fa-f]{2})*")
@@ -192,12 +191,11 @@ def _dead_key(key: str) -> str:
 
 
 def _flaw(key: str, host: str) -> str:
-    scheme = _SCHEME.match(key)
-    rest = key[scheme.end() :] if scheme else key
+    scheme, rest = split_scheme(key)
     authority, _, path = rest.partition("/")
     flaws = (
         (not host, "contains no host"),
-        (scheme and not _HTTP.match(key), f"begins with {_shown(scheme[0]) if scheme else ''}"),
+        (scheme and not _HTTP.match(key), f"begins with {_shown(scheme)}"),
         ("," in rest, "contains a comma"),
         (_DIGEST.search(rest) or re.search("(?:^|/)[^/@]*:", path), "contains a tag or a digest"),
         (authority.endswith("."), "ends with a dot"),
@@ -242,16 +240,16 @@ _HELM_ONLY: Final = (
 
 def argo_problem(url: str) -> str | None:
     """Why Argo CD never uses the login of a repository Secret with this URL, and what to write instead."""
-    if problem := _ecr_problem(host_in(url)):
-        return problem
     host = host_in(url)
-    scheme = _SCHEME.match(url)
-    authority = re.split("[/?#]", url[scheme.end() :] if scheme else url, maxsplit=1)[0]
+    if problem := _ecr_problem(host):
+        return problem
+    scheme, rest = split_scheme(url)
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
         return f"Argo CD can't use a url that contains a login: write {_shown(host)}, without the login."
-    if scheme and scheme[0].lower() != "oci://":
+    if scheme and scheme.lower() != "oci://":
         return (
-            f"Argo CD uses no login for OCI registries if the url begins with {_shown(scheme[0])}: write "
+            f"Argo CD uses no login for OCI registries if the url begins with {_shown(scheme)}: write "
             f"{_shown(host)} for Helm charts, oci://{_shown(host)} for OCI artifacts."
         )
     if _HOST.fullmatch(authority):

@@ -7,7 +7,6 @@ from ecr_operator.api.tenancy import (
     check_hosts,
     refuse_ambient,
     refuse_prefix,
-    selects,
     uses_operator,
     without_refused,
 )
@@ -55,4 +54,4 @@ class TenancyGuard:
         if not policy.ambient_selector:
             return False
         facts = await self._namespaces.read(namespace)
-        return selects(policy.ambient_selector, facts.labels)
+        return all(each.accepts(facts.labels) for each in policy.ambient_selector)

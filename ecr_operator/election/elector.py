@@ -52,22 +52,6 @@ class LeaseStore(Protocol):
         ...
 
 
-class LeaderElection(Protocol):
-    """Whether and when to work; `Elector`, or `NoElection` without leader election."""
-
-    def is_leader(self) -> bool:
-        """Whether this process may write at this very moment."""
-        ...
-
-    async def run(self, work: Work) -> None:
-        """Work while leading, until cancelled: the work is cancelled with each loss, and begun anew."""
-        ...
-
-    async def release(self) -> None:
-        """Stop leading, and let another lead at once; never raises."""
-        ...
-
-
 class NoElection:
     """Leads always: there is one replica."""
 
@@ -90,10 +74,8 @@ class Elector:
     """Leads while it holds the Lease.
 
     Args:
-        store: where the Lease is.
         clock: one whose monotonic time goes on while the machine sleeps.
         identity: unlike that of every other process, and of earlier runs of this one.
-        rng: the source of jitter.
     """
 
     def __init__(
@@ -116,7 +98,7 @@ class Elector:
         return not self._is_released and self._state.is_leader(self._clock.monotonic())
 
     async def run(self, work: Work) -> None:
-        """Stand by, work while leading, stand by again, until cancelled."""
+        """Stand by and work by turns, until cancelled; the work is cancelled with each loss."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._elect(), name="election")
             group.create_task(self._run_terms(work), name="terms")
@@ -234,3 +216,6 @@ class Elector:
         if self._reported_error:
             self._reported_error = None
             log.info("lease available again")
+
+
+LeaderElection = Elector | NoElection

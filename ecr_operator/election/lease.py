@@ -11,7 +11,6 @@ A write whose answer was lost is recognised by its renewTime when the Lease is r
 follow the same rules, and acquire a Lease without a holder at once, as this one does.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -62,12 +61,6 @@ class Action(Enum):
     WRITE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    renew_time: datetime
-    begun: float
-
-
 def retry_delay(jitter: float) -> float:
     """Seconds between two reads of a standby, so that candidates don't act in step.
 
@@ -85,32 +78,31 @@ class ElectorState:
 
     Times named `now`, `begun` and `at` are seconds of one steady clock of the process, `wall` is UTC. The
     caller does what `next_action` says, and reports the result by `on_read`, `on_written` or `on_failed`.
+
+    Attributes:
+        leads_until: when this process stops to lead, unless it renews before.
     """
 
     def __init__(self, identity: str) -> None:
         self.identity = identity
+        self.leads_until = -inf
         self._record: LeaseRecord | None = None
         self._is_holder = False
         # Whether the record is recent enough to be replaced without another read.
         self._may_write = False
         self._expires_at = -inf
         self._next_at = -inf
-        self._leads_until = -inf
-        self._pending: deque[_Write] = deque(maxlen=_MAX_PENDING)
+        # When the writes began whose answer is not known, by their renewTime.
+        self._pending: dict[datetime, float] = {}
 
     @property
     def holder(self) -> str:
         """Who held the Lease when it was last read or written; empty if nobody."""
         return self._record.holder if self._record else ""
 
-    @property
-    def leads_until(self) -> float:
-        """When this process stops to lead, unless it renews before."""
-        return self._leads_until
-
     def is_leader(self, now: float) -> bool:
         """Whether this process may act as leader at this very moment."""
-        return now < self._leads_until
+        return now < self.leads_until
 
     def next_action(self, now: float) -> tuple[Action, float]:
         """What to do, and for WAIT for how many seconds."""
@@ -120,9 +112,11 @@ class ElectorState:
 
     def acquire_or_renew(self, now: float, wall: datetime) -> LeaseRecord:
         """The record to write; from now on it counts as sent."""
-        while any(write.renew_time == wall for write in self._pending):
+        while wall in self._pending:
             wall += timedelta(microseconds=1)
-        self._pending.append(_Write(wall, now))
+        self._pending[wall] = now
+        if len(self._pending) > _MAX_PENDING:
+            del self._pending[next(iter(self._pending))]
         self._may_write = False
         old = self._record
         if old is None:
@@ -134,11 +128,11 @@ class ElectorState:
 
     def on_written(self, stored: LeaseRecord) -> bool:
         """Note what the server stored; False if that is not the record of the last `acquire_or_renew`."""
-        write = self._pending[-1]
-        if (stored.holder, stored.renew_time) != (self.identity, write.renew_time):
+        renew_time, begun = next(reversed(self._pending.items()))
+        if (stored.holder, stored.renew_time) != (self.identity, renew_time):
             return False
-        self._hold(stored, write)
-        self._next_at = write.begun + RETRY_PERIOD
+        self._hold(stored, begun)
+        self._next_at = begun + RETRY_PERIOD
         return True
 
     def on_read(self, record: LeaseRecord | None, at: float, wait: float) -> None:
@@ -151,8 +145,8 @@ class ElectorState:
         """
         if record is None:
             self._on_absent()
-        elif write := self._pending_write(record):
-            self._hold(record, write)
+        elif record.holder == self.identity and record.renew_time in self._pending:
+            self._hold(record, self._pending[record.renew_time])
         elif self._is_unchanged(record):
             self._record = record
         elif self._record is None or record.version != self._record.version:
@@ -199,21 +193,16 @@ class ElectorState:
         self._record, self._is_holder = record, False
         # They named a version that is past.
         self._pending.clear()
-        self._leads_until = -inf
+        self.leads_until = -inf
         duration = record.duration if record.duration > 0 else LEASE_DURATION
         self._expires_at = at + duration if record.holder else -inf
-
-    def _pending_write(self, record: LeaseRecord) -> _Write | None:
-        if record.holder != self.identity:
-            return None
-        return next((write for write in self._pending if write.renew_time == record.renew_time), None)
 
     def _is_unchanged(self, record: LeaseRecord) -> bool:
         """Whether we hold it and only its metadata has changed, such as a label."""
         known = self._record if self._is_holder else None
         return known is not None and (known.holder, known.renew_time) == (record.holder, record.renew_time)
 
-    def _hold(self, record: LeaseRecord, write: _Write) -> None:
+    def _hold(self, record: LeaseRecord, begun: float) -> None:
         self._record, self._is_holder, self._may_write = record, True, True
         self._pending.clear()
-        self._leads_until = max(self._leads_until, write.begun + RENEW_DEADLINE)
+        self.leads_until = max(self.leads_until, begun + RENEW_DEADLINE)

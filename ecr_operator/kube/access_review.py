@@ -3,12 +3,13 @@
 Invariant: the rights in `NEEDS` that are required suffice for the operator to run, and none is superfluous.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ecr_operator.api.kinds import CLUSTER, GROUP, KINDS, NAMESPACED_KINDS, PLURALS
+from ecr_operator.api.text import LONGEST_TEXT, mapping_in, mappings_in, text_in
 from ecr_operator.election.lease import LEASE_NAME
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError
@@ -49,32 +50,19 @@ class Need:
         plural, slash, subresource = self.resource.partition("/")
         return f"{plural}{f'.{self.group}' if self.group else ''}{slash}{subresource}"
 
-    def rights(self, served: Iterable[str], own: str) -> list["Right"]:
+    def rights(self, served: Collection[str], own: str) -> list["Right"]:
         """One right for each verb and namespace.
 
         Args:
             served: the namespaces that are served; an empty string is all.
             own: the operator's namespace.
         """
+        places = {"served": served, "own": (own,), "cluster": ("",) if "" in served else ()}
         return [
-            Right(
-                group=self.group,
-                resource=self.resource,
-                verb=verb,
-                namespace=namespace,
-                name=self._name(verb, namespace),
-            )
-            for namespace in self._namespaces(served, own)
+            Right(self.group, self.resource, verb, namespace, self._name(verb, namespace))
+            for namespace in places[self.place]
             for verb in self.verbs
         ]
-
-    def _namespaces(self, served: Iterable[str], own: str) -> Iterable[str]:
-        match self.place:
-            case "own":
-                return (own,)
-            case "cluster":
-                return [namespace for namespace in served if not namespace]
-        return served
 
     def _name(self, verb: str, namespace: str) -> str:
         # RBAC can't limit create by name; and a Role permits to read the one Namespace that it is in.
@@ -83,7 +71,7 @@ class Need:
         return "" if verb == "create" else self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Right:
     """One verb on one resource in one namespace: a question to the API server.
 
@@ -161,7 +149,7 @@ async def is_allowed(client: KubeClient, right: Right) -> bool:
         "spec": {"resourceAttributes": right.attributes()},
     }
     answer = await client.request("POST", paths.ACCESS_REVIEW, body=body)
-    return _mapping(answer.get("status")).get("allowed") is True
+    return mapping_in(answer, "status").get("allowed") is True
 
 
 async def username(client: KubeClient) -> str:
@@ -173,12 +161,13 @@ async def username(client: KubeClient) -> str:
         if error.code in (0, HTTPStatus.UNAUTHORIZED):
             raise
         return ""
-    return _text(_mapping(_mapping(answer.get("status")).get("userInfo")), "username")
+    return text_in(mapping_in(mapping_in(answer, "status"), "userInfo"), "username", LONGEST_TEXT) or ""
 
 
 async def server_version(client: KubeClient) -> str:
     """The server's version, such as `v1.36.3`. Raises ApiError."""
-    return _text(await client.request("GET", "/version"), "gitVersion") or "of an unknown version"
+    answer = await client.request("GET", "/version")
+    return text_in(answer, "gitVersion", LONGEST_TEXT) or "of an unknown version"
 
 
 async def served_kinds(client: KubeClient) -> list[str]:
@@ -189,15 +178,5 @@ async def served_kinds(client: KubeClient) -> list[str]:
         if error.is_not_found:
             return []
         raise
-    entries = answer.get("resources")
-    served = [_text(_mapping(entry), "kind") for entry in (entries if isinstance(entries, Sequence) else ())]
+    served = [entry.get("kind") for entry in mappings_in(answer, "resources")]
     return [kind for kind in KINDS if kind in served]
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    return value if isinstance(value, str) else ""

@@ -17,7 +17,7 @@ import aiohttp
 
 from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.api.text import printable
+from ecr_operator.api.text import printable, text_in
 
 # Reasons of our own: a write that the leadership guard stopped, a proxy that answered in the server's place,
 # and a response that was not read to its end.
@@ -70,11 +70,8 @@ def from_response(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
         status = None
     if not isinstance(status, Mapping):
         status = {}
-    message, reason = (status.get(key) for key in ("message", "reason"))
-    if not isinstance(message, str) or not message:
-        message = f"HTTP {response.status} without a Status object"
-    if not isinstance(reason, str) or not reason:
-        reason = response.reason or "Unknown"
+    message = text_in(status, "message", len(text)) or f"HTTP {response.status} without a Status object"
+    reason = text_in(status, "reason", len(text)) or response.reason or "Unknown"
     retry_after = _seconds(response.headers.get("Retry-After"))
     return ApiError(response.status, sanitize(reason), sanitize(message), retry_after)
 

@@ -54,10 +54,7 @@ class ConnectionSetupError(Exception):
 async def connect(settings: Settings, metrics: Metrics | None = None, context: str = "") -> KubeClient:
     """Make a client of the API server that the settings and the environment name.
 
-    Args:
-        settings: the files, or that we are in a cluster.
-        metrics: where requests are counted.
-        context: of the kubeconfig; its current one when empty.
+    An empty `context` is the kubeconfig's current one.
 
     Raises:
         ConnectionSetupError: no kubeconfig, or one that can't be used.

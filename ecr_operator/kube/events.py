@@ -38,8 +38,6 @@ class KubeEvents:
     """Events on the API server; implements `core.ports.EventSink`.
 
     Args:
-        client: the API server.
-        clock: gives the time of an Event.
         instance: this process, as `reportingInstance`.
     """
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from ecr_operator.api.text import mapping_in
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube.api_error import TOO_LARGE, ApiError
 from ecr_operator.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
@@ -105,11 +106,6 @@ class Informer:
     """Keeps a store up to date with a collection.
 
     Args:
-        client: the API server.
-        path: of the collection.
-        store: where objects go.
-        clock: for waiting.
-        label_selector: limits the collection.
         metadata_only: ask for metadata, so that the rest never enters memory.
         when_missing: what a user does if the server knows no such collection.
         heartbeat: where the informer shows that it goes on.
@@ -302,8 +298,7 @@ class Informer:
 
 
 def _error_of(status: Mapping[str, Any]) -> ApiError:
-    code, details = status.get("code"), status.get("details")
-    seconds = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
+    code, seconds = status.get("code"), mapping_in(status, "details").get("retryAfterSeconds")
     return ApiError(
         code if isinstance(code, int) else 0,
         str(status.get("reason") or "WatchError"),

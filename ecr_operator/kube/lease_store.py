@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import StaleObjectError
 from ecr_operator.api.outcome import Reason
+from ecr_operator.api.text import mapping_in, parse_time
 from ecr_operator.election.lease import LEASE_NAME, LeaseRecord
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
@@ -63,16 +64,14 @@ class KubeLeaseStore:
         try:
             # Also around what the client does before it sends, such as running an exec plug-in.
             async with asyncio.timeout(self._seconds):
-                answer = await self._client.request(method, path, body=body, seconds=self._seconds)
+                answer = await self._client.request(method, path, body=body)
         except TimeoutError as error:
             raise ApiError(0, "Timeout", "no answer in time") from error
         return _record(answer)
 
 
 def _record(answer: Mapping[str, Any]) -> LeaseRecord:
-    metadata, spec = answer.get("metadata"), answer.get("spec") or {}
-    if not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
-        metadata, spec = {}, {}
+    metadata, spec = mapping_in(answer, "metadata"), mapping_in(answer, "spec")
     version = metadata.get("resourceVersion")
     if metadata.get("name") != LEASE_NAME or not isinstance(version, str) or not version:
         raise ApiError(0, "NotAnObject", "the answer is not the Lease: is a proxy in between?")
@@ -80,8 +79,8 @@ def _record(answer: Mapping[str, Any]) -> LeaseRecord:
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
         duration=float(duration) if isinstance(duration, int) else 0.0,
-        acquire_time=_time(spec.get("acquireTime")),
-        renew_time=_time(spec.get("renewTime")),
+        acquire_time=parse_time(spec.get("acquireTime")),
+        renew_time=parse_time(spec.get("renewTime")),
         transitions=transitions if isinstance(transitions, int) else 0,
         version=version,
         metadata=metadata,
@@ -108,10 +107,3 @@ def _manifest(record: LeaseRecord, namespace: str) -> dict[str, Any]:
 
 def _micro_time(time: datetime | None) -> str | None:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if time else None
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC) if text else None
-    except (ValueError, OverflowError):
-        return None

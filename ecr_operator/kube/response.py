@@ -6,7 +6,7 @@ Seen: the server keeps whatever a tenant writes into `managedFields`, 9,000 leve
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -59,34 +59,21 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 
 async def events(response: aiohttp.ClientResponse) -> AsyncGenerator[Mapping[str, Any], None]:
     """The lines of a watch, parsed. Half a line at the end is a cut connection and is dropped."""
-    lines = _Lines()
+    begun, size = list[bytes](), 0  # joined once, however small the pieces of a line are
     try:
         async for chunk in response.content.iter_any():
-            for line in lines.ended_by(chunk):
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                line = b"".join((*begun, end))
+                begun, size = [], 0
                 if line.strip():
                     yield parse_object(line)
+            begun.append(rest)
+            size += len(rest)
+            if size > LARGEST_OBJECT:
+                raise _too_large(LARGEST_OBJECT)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise ApiError(0, "Cut", from_exception(error).message) from error
-
-
-class _Lines:
-    """Puts lines together; each is joined once, however small its pieces are."""
-
-    def __init__(self) -> None:
-        self._begun: list[bytes] = []
-        self._size = 0
-
-    def ended_by(self, chunk: bytes) -> Iterator[bytes]:
-        """Add the next piece, and return the lines that end in it."""
-        *ended, rest = chunk.split(b"\n")
-        for end in ended:
-            line = b"".join((*self._begun, end))
-            self._begun, self._size = [], 0
-            yield line
-        self._begun.append(rest)
-        self._size += len(rest)
-        if self._size > LARGEST_OBJECT:
-            raise _too_large(LARGEST_OBJECT)
 
 
 def _too_large(max_bytes: int) -> ApiError:

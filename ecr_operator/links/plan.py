@@ -37,7 +37,6 @@ class Account:
     """A ServiceAccount.
 
     Attributes:
-        uid: of this very object.
         resource_version: as last seen; a write carries it.
         entries: by use, its lists as they are; only of one that was just read.
         places: the places that have an entry, whoever added it.

@@ -6,13 +6,14 @@ Guarantees:
 - no link of a resource that the watch no longer shows is removed before the API server says that it is gone;
 - no caller waits for the API server; what fails is retried by the queue, at a bounded rate per namespace.
 
-A pass gathers facts, plans, writes and requeues. Left out: what has to be watched (scopes, all_accounts).
+A pass gathers facts, plans, writes and requeues. Left out: what has to be watched (scopes).
 """
 
 import asyncio
 import math
 import random
 from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -29,9 +30,8 @@ from ecr_operator.core.ports import Clock, ResourceReader
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.schedule import REPAIR_LIMIT, link_retry_delay
 from ecr_operator.core.state import Result
-from ecr_operator.links.all_accounts import AllAccounts
 from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
-from ecr_operator.links.scopes import LinkScopes
+from ecr_operator.links.scopes import LinkScope
 from ecr_operator.links.state import FactsReader, LinkState, LinkStates, ServiceAccounts, ServiceAccountStore
 
 _WORKERS: Final = 4
@@ -60,18 +60,14 @@ class LinkReconciler:
     """The links of all resources.
 
     Args:
-        cache: the resources and their Secrets.
-        accounts: the ServiceAccounts on the API server.
         resources: looks up resources that the watch doesn't show.
-        clock: both times.
         enqueue: enqueues a resource, after that many seconds, whose outcome may have changed.
         scopes: the namespaces that are watched; an empty string for all.
         rng: the source of jitter and samples.
 
     Attributes:
-        states: what is remembered of each ServiceAccount.
-        scopes: where the linked ServiceAccounts have to be watched.
-        all_accounts: the names of all ServiceAccounts, where a resource links to all.
+        scopes: which ServiceAccounts have to be watched, by scope.
+        queue: of ServiceAccounts; once it is closed no pass begins.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -90,19 +86,21 @@ class LinkReconciler:
         self._enqueue = enqueue
         self._rng = rng or random.Random()  # noqa: S311 - jitter and samples, not secrets
         self.states = LinkStates()
-        self.scopes = LinkScopes(accounts, clock, self._rng, scopes)
-        self.all_accounts = AllAccounts(
-            cache=cache,
-            accounts=accounts,
-            clock=clock,
-            rng=self._rng,
-            scopes=scopes,
-            request=self._request,
-            enqueue=enqueue,
-        )
-        self._gatherer = FactsReader(cache, resources, self.all_accounts.exists, self._rng)
+        self.scopes = {
+            scope: LinkScope(
+                scope,
+                cache=cache,
+                accounts=accounts,
+                clock=clock,
+                rng=self._rng,
+                request=self._request,
+                enqueue=enqueue,
+            )
+            for scope in scopes
+        }
+        self._gatherer = FactsReader(cache, resources, self._all_names, self._rng)
         # Of the workers a quarter is the queue's reserve: no namespace holds them all.
-        self._queue: DeadlineQueue[AccountName] = DeadlineQueue(
+        self.queue: DeadlineQueue[AccountName] = DeadlineQueue(
             clock, workers=_WORKERS, group=lambda account: account[0]
         )
         self._leading = False
@@ -117,29 +115,22 @@ class LinkReconciler:
         self._leading = True
         try:
             for name in self.states.names():
-                self._queue.schedule_now(name)
+                self.queue.schedule_now(name)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.scopes.find_links(), name="links from before")
-                group.create_task(self.all_accounts.run(), name="all ServiceAccounts")
+                for scope, watched in self.scopes.items():
+                    group.create_task(watched.find_links(), name=f"links from before {scope}")
+                    group.create_task(watched.check_all(), name=f"all ServiceAccounts {scope}")
                 for number in range(_WORKERS):
                     group.create_task(self._work(), name=f"link worker {number}")
         finally:
             self._leading = False
-
-    def close(self) -> None:
-        """Begin no further pass."""
-        self._queue.close()
-
-    async def idle(self) -> None:
-        """Wait until no pass is under way."""
-        await self._queue.idle()
 
     def report_links(self, resource: Resource, result: Result) -> Result:
         """Request the links of a resource after its Secret was written, and report those that fail."""
         names = self._accounts_of(resource)
         self._request_links(resource, names)
         errors = [error for name in names if (error := self.states.peek(name).error)]
-        if _links_all(resource) and (error := self.all_accounts.error(resource.key.namespace)):
+        if _links_all(resource) and (error := self._scope(resource.key.namespace).error):
             errors.append(error)
         if not errors or result.outcome is None or not result.outcome.succeeded:
             return result
@@ -162,6 +153,12 @@ class LinkReconciler:
         for name in self.states.recorded_for(key):
             self._request(name)
 
+    def _scope(self, namespace: str) -> LinkScope:
+        return self.scopes["" if "" in self.scopes else namespace]
+
+    def _all_names(self, namespace: str) -> AbstractSet[str]:
+        return self._scope(namespace).names(namespace)
+
     def _accounts_of(self, resource: Resource) -> list[AccountName]:
         """Where the resource asks for links, or has some by the record; nothing while they are left alone."""
         desired = resource.desired
@@ -170,15 +167,16 @@ class LinkReconciler:
         namespace = resource.key.namespace
         named = {(namespace, link.account) for link in desired.links if link.account != ALL_ACCOUNTS}
         if _links_all(resource):
-            named |= self.all_accounts.names(namespace)
+            named |= {(namespace, name) for name in self._all_names(namespace)}
         return sorted(named | self.states.recorded_for(resource.key))
 
     def _request_links(self, resource: Resource, names: Collection[AccountName]) -> list[AccountName]:
         """Request a pass of each ServiceAccount that needs one; returns them in the order of the queue."""
+        scope = self._scope(resource.key.namespace)
         if links_all := _links_all(resource):
-            self.all_accounts.want(resource.key.namespace)
+            scope.want_all()
         if resource.desired and resource.desired.links and (names or links_all):
-            self.scopes.use(resource.key.namespace)
+            scope.linked.set()
         has_secret = self._gatherer.has_secret(resource)
         requested = [
             name
@@ -195,7 +193,7 @@ class LinkReconciler:
         if self._leading:
             state = self.states.get(name)
             state.requested_at = min(state.requested_at, self._clock.monotonic() + seconds)
-            self._queue.schedule_in(name, seconds)
+            self.queue.schedule_in(name, seconds)
 
     def _changed(self, name: AccountName, relisted: bool) -> None:  # noqa: FBT001 - the store's callback
         """The watch shows a change or a list; after a list, what failed may work."""
@@ -204,11 +202,11 @@ class LinkReconciler:
         elif relisted and self.states.peek(name).error:
             self._request(name)
         else:
-            self._queue.schedule_now(name)
+            self.queue.schedule_now(name)
 
     async def _work(self) -> None:
         while True:
-            name = (await self._queue.get()).key
+            name = (await self.queue.get()).key
             try:
                 await self._reconcile(name)
             except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
@@ -217,7 +215,7 @@ class LinkReconciler:
                 log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
                 self._request(name, _AFTER_UNEXPECTED)
             finally:
-                self._queue.done(name)
+                self.queue.done(name)
             # Passes that need no request would otherwise occupy the loop.
             await asyncio.sleep(0)
 
@@ -225,7 +223,7 @@ class LinkReconciler:
         """Make one pass, unless the ServiceAccount has to rest."""
         state, now = self.states.get(name), self._clock.monotonic()
         if state.not_before > now:
-            self._queue.schedule_in(name, state.not_before - now)
+            self.queue.schedule_in(name, state.not_before - now)
             return
         # A request from now on may come too late for this pass.
         requested, state.requested_at = state.requested_at <= now, math.inf
@@ -254,7 +252,7 @@ class LinkReconciler:
         else:
             if not recheck and self._plan(state):
                 # It was changed with our own write or since: a change by others, so not requested.
-                self._queue.schedule_now(name)
+                self.queue.schedule_now(name)
             else:
                 self._succeeded(name, state)
                 if recheck:
@@ -265,7 +263,7 @@ class LinkReconciler:
         account = await self._accounts.read(*name)
         if account is None:
             self.states.see(unseen(*name))
-            self.all_accounts.gone(name)
+            self._scope(name[0]).gone(name)
             if self._plan(state):
                 raise _link_failed(name, _ABSENT)
             return 0.0
@@ -286,7 +284,7 @@ class LinkReconciler:
         """What has to be written, by all that was last seen."""
         facts = self._gatherer.facts(state.account)
         # Resources that link to all multiply: with 500 ServiceAccounts each rests ten times as long.
-        many = max(self.all_accounts.number(state.account.namespace) / _MANY_ACCOUNTS, 1.0)
+        many = max(len(self._all_names(state.account.namespace)) / _MANY_ACCOUNTS, 1.0)
         state.desired, state.size = facts.desired.keys(), int(facts.size * many)
         return plan(facts)
 
@@ -304,7 +302,7 @@ class LinkReconciler:
         if requested:
             self._request(name, delay)
         else:
-            self._queue.schedule_in(name, delay)
+            self.queue.schedule_in(name, delay)
         self._report(state, changed=before is None or before.message != error.message)
 
     def _succeeded(self, name: AccountName, state: LinkState) -> None:
@@ -315,7 +313,7 @@ class LinkReconciler:
         self.states.set_error(name, None)
         self._report(state, changed=failed)
         if (left := self.states.prune(name, now)) < math.inf:
-            self._queue.schedule_in(name, left)
+            self.queue.schedule_in(name, left)
 
     def _report(self, state: LinkState, *, changed: bool) -> None:
         """Enqueue the resources that wait for the pass, and all whose outcome has changed with it."""

@@ -202,16 +202,10 @@ class ServiceAccountStore:
 
     Args:
         scope: a namespace, or an empty string for all.
-        states: where they are kept.
         changed: called with each that may need a pass, and whether a new list shows it.
     """
 
-    def __init__(
-        self,
-        scope: str,
-        states: LinkStates,
-        changed: Callable[[AccountName, bool], None],
-    ) -> None:
+    def __init__(self, scope: str, states: LinkStates, changed: Callable[[AccountName, bool], None]) -> None:
         self._scope = scope
         self._states = states
         self._changed = changed
@@ -255,9 +249,8 @@ class FactsReader:
     """Gathers the facts of a pass.
 
     Args:
-        cache: the resources and their Secrets.
         resources: looks up resources that the watch doesn't show.
-        exists: whether a ServiceAccount exists, for those that link to all.
+        all_names: the ServiceAccounts of a namespace, for those that link to all.
         rng: picks which names of a long record are looked up.
     """
 
@@ -265,12 +258,12 @@ class FactsReader:
         self,
         cache: Cache,
         resources: ResourceReader,
-        exists: Callable[[AccountName], bool],
+        all_names: Callable[[str], AbstractSet[str]],
         rng: random.Random,
     ) -> None:
         self._cache = cache
         self._resources = resources
-        self._exists = exists
+        self._all_names = all_names
         self._rng = rng
 
     def facts(self, account: Account, assumed: Collection[str] = ()) -> Facts:
@@ -278,7 +271,7 @@ class FactsReader:
         namespace = account.namespace
         recorded = (self._cache.resource(recorded_key(namespace, name)) for name in account.recorded_for)
         linking = self._cache.linking((namespace, account.name))
-        if self._exists((namespace, account.name)):
+        if account.name in self._all_names(namespace):
             linking += self._cache.linking((namespace, ALL_ACCOUNTS))
         resources = {recorded_name(each.key): each for each in (*linking, *recorded) if each}
         return Facts(

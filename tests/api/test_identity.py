@@ -1,13 +1,10 @@
 """The identity that a spec names, the roles that are permitted, and the name of a session."""
 
 import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.identity import (
@@ -16,7 +13,6 @@ from ecr_operator.api.identity import (
     Identity,
     KeyDigest,
     check_permitted,
-    check_role_arn,
     hash_key_id,
     is_credentials_file,
     is_iam_key,
@@ -85,8 +81,8 @@ def test_an_invalid_reference_is_reported(spec: dict[str, Any], words: str) -> N
 
 def test_the_arn_of_a_role_is_accepted() -> None:
     account = "iam::123456789012:role"
-    for text in (ROLE, f"arn:aws-cn:{account}/a/path/r", f"arn:aws-us-gov:{account}/a+=,.@_-b"):
-        check_role_arn(text)
+    arns = (ROLE, f"arn:aws-cn:{account}/a/path/r", f"arn:aws-us-gov:{account}/a+=,.@_-b")
+    assert all(map(is_role_arn, arns))
 
 
 NOT_ARNS: Final = {
@@ -109,7 +105,6 @@ NOT_ARNS: Final = {
 
 @pytest.mark.parametrize("text", NOT_ARNS.values(), ids=NOT_ARNS)
 def test_anything_but_the_arn_of_a_role_is_refused(text: str) -> None:
-    assert not is_role_arn(text)
     problem = resource(role_arn=text).problem
     assert problem
     assert problem.message.startswith("spec.role_arn ")
@@ -152,12 +147,6 @@ def test_a_namespace_permits_roles_by_its_annotation(annotation: str, *, permitt
         check_permitted(identity, annotation)
     assert refused.value.reason is Reason.ROLE_NOT_PERMITTED
     assert f"kubectl annotate --overwrite namespace team '{PERMITTED_ROLES}={ROLE}'" in str(refused.value)
-
-
-@given(st.text(max_size=600))
-def test_any_annotation_permits_or_refuses(annotation: str) -> None:
-    with suppress(PermanentError):
-        check_permitted(Identity(namespace="team", role_arn=ROLE), annotation)
 
 
 def test_the_name_of_a_key_counts_in_any_case_and_a_likely_mistake_is_recognized() -> None:
@@ -241,6 +230,5 @@ def test_a_token_is_renewed_when_other_keys_replaced_its_own(
     assert now.replaces(before, fetched_by) is renewed
 
 
-@given(st.text(max_size=200))
-def test_the_hash_of_a_key_id_is_short_and_plain(access_key: str) -> None:
-    assert re.fullmatch("[0-9a-f]{12}", hash_key_id(access_key))
+def test_the_hash_of_a_key_id_never_changes_since_secrets_have_it() -> None:
+    assert hash_key_id("AKIAIOSFODNN7EXAMPLE") == "1a5d44a2dca1"

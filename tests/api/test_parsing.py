@@ -262,12 +262,6 @@ def test_kept_fields_are_all_reported() -> None:
     assert "spec.frequency: " in str(of.problem)
 
 
-def test_a_project_with_repo_creds_keeps_both_from_the_secret() -> None:
-    of = resource(ARGO, project="a", credential_scope="repo-creds")
-    assert desired(of).invalid_fields == {"project", "credential_scope"}
-    assert "Argo CD ignores it" in problem(ARGO, project="a", credential_scope="repo-creds").message
-
-
 OPTIONAL: Final = {
     "region",
     "frequency",
@@ -289,7 +283,9 @@ def test_a_project_that_is_not_valid_is_never_among_the_options() -> None:
     for spec in ({"project": "team a"}, {"project": "a", "credential_scope": "repo-creds"}):
         of = desired(resource(ARGO, repo_type="oci", **spec))
         assert of.argo == ArgoOptions(repo_type="oci")
+        assert of.invalid_fields == spec.keys()
         assert not of.may_use_defaults
+    assert "Argo CD ignores it" in problem(ARGO, project="a", credential_scope="repo-creds").message
 
 
 def test_a_message_about_an_extra_registry_names_its_place_and_no_login() -> None:

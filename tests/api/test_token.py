@@ -83,11 +83,9 @@ BAD: Final[dict[str, list[object]]] = {
     ],
     "has no expiresAt": [answer(expiresAt=time) for time in (None, "2026-03-02T00:00:00Z", 1.8e9)],
     "has already expired: check the clock": [answer(expiresAt=time) for time in (NOW, NOW - TWELVE_HOURS)],
-    "is not base64": [
-        *bad_tokens("<html>", encoded()[:-3], f" {encoded()}", "QVdTOü==", encoded("AWS:\xff"))
-    ],
-    "not a login of the user AWS": [
-        *bad_tokens(None, "", b"QVdTOng=", 7),
+    "not a login of the user AWS in base64": [
+        *bad_tokens("<html>", encoded()[:-3], f" {encoded()}", "QVdTOü==", None, "", b"QVdTOng=", 7),
+        *bad_tokens(encoded("AWS:\xff"), encoded("AWS:\xc3\xa4")),
         *bad_tokens(encoded(PASSWORD), encoded(f"aws:{PASSWORD}"), encoded("AWS:")),
     ],
 }

@@ -145,6 +145,16 @@ def test_of_two_lost_answers_the_one_that_is_read_counts() -> None:
     assert not state.is_leader(10.0)
 
 
+def test_of_very_many_lost_answers_the_last_sixteen_are_recognized() -> None:
+    for number, action in ((0, Action.WAIT), (1, Action.WRITE)):
+        state, records = candidate(), []
+        for at in range(0, 17 * 5, 5):
+            records.append(lose_answer(state, at))
+            state.on_read(None, at + 4, WAIT)
+        state.on_read(replace(records[number], version="1"), 90.0, WAIT)
+        assert state.next_action(90.0)[0] is action
+
+
 def test_two_writes_at_one_wall_time_differ() -> None:
     state = candidate()
     times = [state.acquire_or_renew(now, WALL).renew_time for now in (0.0, 4.0)]

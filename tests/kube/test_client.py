@@ -34,18 +34,6 @@ async def test_request_carries_all_its_parts(server: ScriptedServer, client: Kub
     assert {name: asked.headers[name] for name in sent} == sent
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_method_is_sent_and_a_body_is_json(
-    server: ScriptedServer, client: KubeClient, method: str
-) -> None:
-    server.others = [reply({"ok": 1})]
-    body = None if method == "GET" else {"a": 1}
-    await client.request(method, "/api", body=body)
-    (asked,) = server.asked
-    assert (asked.method, asked.body) == (method, body)
-    assert asked.headers["Content-Type"].startswith(JSON)
-
-
 async def test_redirect_is_an_error_and_nothing_goes_to_the_other_host(
     server: ScriptedServer, client: KubeClient
 ) -> None:
@@ -73,19 +61,6 @@ async def test_server_that_is_not_there_is_refused() -> None:
         async with KubeClient(configuration(url)) as client:
             error = await failure(client)
     assert (error.code, error.reason, client.host) == (0, "Refused", url)
-
-
-async def test_server_of_another_protocol_is_an_error() -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        async with KubeClient(configuration(url)) as client:
-            assert (await failure(client)).code == 0
 
 
 async def test_credentials_that_can_not_be_read_are_an_error(server: ScriptedServer) -> None:
@@ -118,11 +93,6 @@ async def test_every_byte_ends_a_watchs_silence(server: ScriptedServer, client: 
 
     server.watches = [slowly]
     assert len(await watch(client, silence=0.25)) == 1
-
-
-async def test_watch_that_is_refused_is_an_error(server: ScriptedServer, client: KubeClient) -> None:
-    server.watches = [refuse(410, "Expired", "too old resource version")]
-    assert (await watch_failure(client)).code == 410
 
 
 async def test_watch_left_early_closes_its_connection(server: ScriptedServer, client: KubeClient) -> None:

@@ -8,7 +8,7 @@ from ecr_operator.api.errors import PermanentError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.kube.identity_objects import KubeIdentityObjects as Objects
-from tests.kube.server import Answer, ScriptedServer, refuse, reply, text
+from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 GONE = refuse(404, "NotFound")
 
@@ -27,10 +27,10 @@ async def test_keys_are_read_and_of_others_only_the_name(server: ScriptedServer,
     assert (await objects.iam_keys("team", "keys")).data == read
 
 
-async def test_refused_credentials_are_no_missing_component(server: ScriptedServer, objects: Objects) -> None:
-    server.others = [refuse(401, "Unauthorized")] * 2
+async def test_missing_right_names_the_component(server: ScriptedServer, objects: Objects) -> None:
+    server.others = [refuse(403, "Forbidden", 'serviceaccounts "ci" is forbidden: User "x" cannot get')] * 2
     for read in (objects.service_account, objects.service_account_token):
-        with pytest.raises(TransientError, match="credentials"):
+        with pytest.raises(PermanentError, match="component config/rbac/service-account,"):
             await read("team", "ci")
 
 
@@ -52,9 +52,6 @@ NAMESPACES = {
     "there": (reply({"metadata": {"uid": "u", "name": "team"}}), False),
     "absent": (GONE, True),
     "forbidden": (refuse(403, "Forbidden", 'namespaces "team" is forbidden: User "x" cannot get'), False),
-    "unauthorized": (refuse(401, "Unauthorized"), False),
-    "an error": (refuse(400, "BadRequest"), False),
-    "a page": (text("<html>", 403), False),
 }
 
 

@@ -214,13 +214,6 @@ def test_page_size(sizes: tuple[int, ...], objects: list[int]) -> None:
     assert found == objects
 
 
-def test_page_size_shrinks_to_one_which_may_be_16_mib() -> None:
-    size, found = PageSize(), []
-    while size.shrink():
-        found.append((size.objects, size.max_bytes // MIB))
-    assert found == [(5, 4), (1, 16)]
-
-
 async def test_other_tasks_run_between_objects_of_a_list_and_of_a_watch(scene: Scene) -> None:
     scene.store.seconds = 0.01
     scene.server.lists = [listing(*map(str, range(20)), version="5")]
@@ -350,16 +343,6 @@ async def test_single_end_in_silence_costs_one_list_and_is_not_logged(scene: Sce
             await scene.let_pass(1)
             await scene.server.until(2, watch=True)
     assert (logs, scene.store.names) == ([], {"b"})
-
-
-async def test_watches_that_end_in_silence_are_retried_with_backoff(scene: Scene) -> None:
-    scene.server.lists = [listing("a")] * 30
-    scene.server.watches = [stream()] * 30
-    async with scene.watching():
-        pauses = await scene.let_pass(10)
-        await scene.server.until(11, watch=False)
-    assert sum(pauses) > 20
-    assert 10 <= len(scene.server.select(watch=True)) <= 11
 
 
 async def test_watches_that_end_after_each_event_are_not_opened_in_a_hot_loop(scene: Scene) -> None:

@@ -3,8 +3,6 @@
 from functools import partial
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ecr_operator.kube import paths
 
@@ -48,18 +46,6 @@ def test_no_hostile_name_or_namespace_enters_a_path(name: str) -> None:
     for make in made:
         with pytest.raises(ValueError, match="is not a valid name of a Kubernetes object"):
             make()
-
-
-@given(st.text())
-def test_every_name_in_a_path_is_one_segment(name: str) -> None:
-    try:
-        path = paths.secrets("team", name)
-    except ValueError:
-        return
-    assert path == f"/api/v1/namespaces/team/secrets/{name}"
-    assert path.count("/") == 6
-    assert path.isascii()
-    assert path.isprintable()
 
 
 RESOURCE = "secrets.ecr.mobb.redhat.com"

@@ -72,8 +72,6 @@ async def test_write_to_a_deleted_resource_is_no_error(
 
 REFUSED = {
     "a spec that is no longer valid": (refuse(422, "Invalid", "spec: Invalid value"), PermanentError),
-    "a missing right": (refuse(403, "Forbidden", "x is forbidden: User y cannot"), PermanentError),
-    "a failure": (refuse(500, "InternalError"), TransientError),
     "a stray answer": (reply({"kind": "Status", "status": "Success"}), TransientError),
 }
 

@@ -86,10 +86,9 @@ async def test_watch_joins_pieces_and_drops_half_a_line(server: ScriptedServer, 
     assert [each["type"] for each in await watch(client)] == ["ADDED", "MODIFIED"]
 
 
-async def test_event_of_six_mib_is_whole(server: ScriptedServer, client: KubeClient) -> None:
-    server.watches = [stream(line({"type": "ADDED", "object": {"data": "x" * (6 * 2**20)}}))]
-    (found,) = await watch(client)
-    assert len(found["object"]["data"]) == 6 * 2**20
+async def test_events_of_six_mib_are_whole(server: ScriptedServer, client: KubeClient) -> None:
+    server.watches = [stream(line({"type": "ADDED", "object": {"data": "x" * (6 * 2**20)}}) * 3)]
+    assert [len(each["object"]["data"]) for each in await watch(client)] == [6 * 2**20] * 3
 
 
 async def test_endless_line_ends_the_watch(server: ScriptedServer, client: KubeClient) -> None:

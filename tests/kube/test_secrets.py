@@ -12,7 +12,6 @@ from ecr_operator.api.errors import (
     StaleObjectError,
     TransientError,
 )
-from ecr_operator.api.outcome import Reason
 from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import SecretStore
 from ecr_operator.kube.client import APPLY, JSON, METADATA, KubeClient
@@ -76,8 +75,6 @@ REFUSED = {
     "a webhook uses the API server's words": (BY_WEBHOOK, True, PermanentError),
     "a Secret that we have not seen": (NEW_UID, False, PermanentError),
     "any other refusal": (invalid("data: too long"), True, PermanentError),
-    "its namespace was deleted": (refuse(404, "NotFound"), False, TransientError),
-    "not now": (refuse(503, "ServiceUnavailable", Retry_After="3"), True, TransientError),
 }
 
 
@@ -89,14 +86,6 @@ async def test_apply_that_is_refused(
     with pytest.raises(OperatorError) as caught:
         await store.apply(manifest(), PRESENT if present else None)
     assert type(caught.value) is kind
-
-
-async def test_token_sent_back_by_a_webhook_is_not_shown(server: ScriptedServer, store: SecretStore) -> None:
-    server.others = [refuse(400, "BadRequest", f"denied: {manifest()}")]
-    with pytest.raises(PermanentError) as caught:
-        await store.apply(manifest(), None)
-    assert caught.value.reason is Reason.KUBERNETES_REFUSED
-    assert manifest()["data"][".dockerconfigjson"][:60] not in caught.value.message
 
 
 async def test_look_reads_metadata_and_read_the_whole(server: ScriptedServer, store: SecretStore) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ecr_operator.api.errors import OperatorError, PermanentError, StaleObjectError, TransientError
+from ecr_operator.api.errors import PermanentError, StaleObjectError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.kube.client import JSON, MERGE_PATCH, METADATA_LIST, KubeClient
 from ecr_operator.kube.service_accounts import KubeServiceAccounts
 from ecr_operator.links.plan import SELECTOR, Change, merge_patch, view_account
 from ecr_operator.links.state import ServiceAccounts
 from tests.builders import service_account
-from tests.kube.server import Answer, ScriptedServer, listing, refuse, reply
+from tests.kube.server import ScriptedServer, listing, refuse, reply
 
 PATH = "/api/v1/namespaces/team/serviceaccounts/builder"
 RAW = service_account(pull=["mine"])
@@ -49,28 +49,10 @@ async def test_patch_names_the_version_and_keeps_other_entries(
     assert "secrets" not in asked.body
 
 
-BY_WEBHOOK = refuse(403, "Forbidden", "denied by a webhook")
-REFUSED = {
-    "it has changed": (refuse(409, "Conflict"), StaleObjectError, Reason.KUBERNETES_UNAVAILABLE),
-    "it was deleted": (refuse(404, "NotFound"), StaleObjectError, Reason.LINK_FAILED),
-    "no right to it": (DENIED, PermanentError, Reason.KUBERNETES_FORBIDDEN),
-    "admission": (BY_WEBHOOK, PermanentError, Reason.KUBERNETES_REFUSED),
-    "not now": (refuse(503, "ServiceUnavailable"), TransientError, Reason.KUBERNETES_UNAVAILABLE),
-}
-
-
-@pytest.mark.parametrize(("answer", "kind", "reason"), REFUSED.values(), ids=REFUSED)
-async def test_patch_that_is_refused(
-    server: ScriptedServer,
-    accounts: ServiceAccounts,
-    answer: Answer,
-    kind: type[OperatorError],
-    reason: Reason,
-) -> None:
-    server.others = [answer]
-    with pytest.raises(OperatorError, match="builder") as caught:
+async def test_patch_of_a_deleted_account_is_stale(server: ScriptedServer, accounts: ServiceAccounts) -> None:
+    server.others = [refuse(404, "NotFound")]
+    with pytest.raises(StaleObjectError, match="builder was deleted"):
         await patch(accounts)
-    assert (type(caught.value), caught.value.reason) == (kind, reason)
 
 
 async def test_missing_right_names_the_component(server: ScriptedServer, accounts: ServiceAccounts) -> None:

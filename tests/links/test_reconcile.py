@@ -76,15 +76,6 @@ def refreshed(world: World, of: Resource) -> str:
     return world.condition(of, "Refreshed")[1]
 
 
-@pytest.fixture
-async def working(world: World) -> AsyncIterator[World]:
-    """A cluster with a ServiceAccount, a resource with an up-to-date Secret that links to it, and workers."""
-    world.accounts.put()
-    served(world)
-    async with world.working():
-        yield world
-
-
 async def test_links_are_made_after_the_secret_with_one_read_and_one_write(world: World) -> None:
     world.accounts.put(pull=["mine"])
     of = see(world)
@@ -113,7 +104,7 @@ async def test_without_links_service_accounts_are_looked_for_once(world: World) 
     world.see("ArgoHelmRepoSecret", name="charts")
     async with world.working():
         await world.clock.advance(60)
-    assert (world.accounts.calls, world.links.scopes.used("").is_set()) == (["list "], False)
+    assert (world.accounts.calls, world.links.scopes[""].linked.is_set()) == (["list "], False)
 
 
 async def test_an_absent_service_account_is_reported_retried_and_linked_when_it_appears(world: World) -> None:
@@ -221,7 +212,7 @@ async def test_service_accounts_are_watched_only_in_the_namespaces_whose_resourc
     served(world)
     async with world.working():
         await settle()
-    assert [world.links.scopes.used(scope).is_set() for scope in ("team", "other")] == [True, False]
+    assert [world.links.scopes[scope].linked.is_set() for scope in ("team", "other")] == [True, False]
 
 
 async def test_a_service_account_that_is_gone_needs_no_undoing(world: World) -> None:
@@ -306,7 +297,7 @@ async def test_links_of_resources_that_were_deleted_before_the_start_are_undone(
 ) -> None:
     world.accounts.put(pull=["mine", *(f"login-{each}" for each in range(number))], **noting(number))
     async with world.working():
-        assert world.links.scopes.used("").is_set()
+        assert world.links.scopes[""].linked.is_set()
         world.show_accounts()
         await world.clock.advance(60)
         assert linked(world) == (["mine"], [])
@@ -344,17 +335,6 @@ async def test_the_first_look_ends_where_it_is_forbidden_and_is_retried_where_it
         calls = len(world.accounts.calls)
         await world.clock.advance(60)
     assert len(world.accounts.calls) == calls
-
-
-async def test_links_move_to_a_renamed_secret_before_the_old_one_is_deleted(working: World) -> None:
-    working.secrets.calls.clear()
-    at: list[list[str]] = []
-    working.accounts.meanwhile = [lambda: at.append(list(working.secrets.calls))]
-    see(working, generation=2, generated_secret_name="renamed")
-    await settle()
-    assert at == [["apply team/renamed"]]
-    assert working.secrets.calls == ["apply team/renamed", f"delete team/{LOGIN}"]
-    assert linked(working) == (["renamed"], ["renamed"])
 
 
 async def test_a_link_that_fails_does_not_keep_the_old_secret(world: World) -> None:
@@ -430,26 +410,28 @@ async def test_nothing_is_remembered_of_service_accounts_that_are_linked_no_more
     assert world.links.states.names() == []
 
 
-async def test_a_contest_is_reported_and_bounded_and_ends_with_the_term(working: World) -> None:
-    (of,) = working.cache.resources()
-    for _ in range(20):
-        edit(working)
+async def test_a_contest_is_reported_and_bounded_and_ends_with_the_term(world: World) -> None:
+    world.accounts.put()
+    of = served(world)
+    async with world.working():
+        for _ in range(20):
+            edit(world)
+            await settle()
+        await world.clock.advance(0.5)
+        assert refreshed(world, of) == "LinkFailed"
+        assert world.accounts.calls.count(WRITE) == 7
+        reads = len(world.accounts.calls)
+        world.show_account(world.accounts.change())
         await settle()
-    await working.clock.advance(0.5)
-    assert refreshed(working, of) == "LinkFailed"
-    assert working.accounts.calls.count(WRITE) == 7
-    reads = len(working.accounts.calls)
-    working.show_account(working.accounts.change())
-    await settle()
-    assert len(working.accounts.calls) == reads
-    await working.clock.advance(60)
-    assert (linked(working), refreshed(working, of)) == (([LOGIN], [LOGIN]), "Refreshed")
-    for _ in range(20):
-        edit(working)
-        await settle()
-    assert linked(working) == ([], [])
-    async with working.working():
-        assert linked(working) == ([LOGIN], [LOGIN])
+        assert len(world.accounts.calls) == reads
+        await world.clock.advance(60)
+        assert (linked(world), refreshed(world, of)) == (([LOGIN], [LOGIN]), "Refreshed")
+        for _ in range(20):
+            edit(world)
+            await settle()
+        assert linked(world) == ([], [])
+    async with world.working():
+        assert linked(world) == ([LOGIN], [LOGIN])
 
 
 async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -> None:
@@ -463,25 +445,13 @@ async def test_an_unexpected_error_ends_no_worker_and_is_retried(world: World) -
         assert linked(world) == ([], [])
 
 
-async def test_a_new_term_begins_without_earlier_failures(world: World) -> None:
-    of = served(world)
-    async with world.working():
-        await world.clock.advance(0.5)
-        assert refreshed(world, of) == "LinkFailed"
-    world.accounts.put()
-    async with world.working():
-        world.queue.schedule_now(of.key)
-        await settle()
-        assert linked(world) == ([LOGIN], [LOGIN])
-
-
 async def test_no_pass_begins_once_closed(world: World) -> None:
     put_linked(world, "gone")
     async with world.working():
-        world.links.close()
+        world.links.queue.close()
         world.show_accounts()
         await world.clock.advance(60)
-        await world.links.idle()
+        await world.links.queue.idle()
     assert linked(world) == ([LOGIN], [LOGIN])
 
 

@@ -1,7 +1,7 @@
 """Replicas of the operator, each known to the API server by a name of its own, and what each of them did."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,11 +44,17 @@ async def replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess]:
 async def slow_replica(scene: Scene, name: str) -> AsyncIterator[OperatorProcess]:
     """Run one whose writes take a while, so that it can be caught in the middle of them."""
     user = scene.plane.write_kubeconfig(user_of(scene, name), groups=("system:masters",))
-    async with FaultProxy(user) as proxy:
+    async with FaultProxy(user) as proxy, behind(proxy, scene, name) as process:
         proxy.delay("patch", 0.6)
-        env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
-        async with scene.operator("--leader-elect", env=env) as process:
-            yield process
+        yield process
+
+
+def behind(
+    proxy: FaultProxy, scene: Scene, name: str = "ours"
+) -> AbstractAsyncContextManager[OperatorProcess]:
+    """Run one behind a proxy."""
+    env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAME": name, "POD_NAMESPACE": scene.namespace}
+    return scene.operator("--leader-elect", env=env)
 
 
 async def lease(scene: Scene) -> Json:

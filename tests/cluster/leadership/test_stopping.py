@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -15,7 +13,7 @@ from lab.kubectl import cluster, write
 from lab.operator import OperatorProcess
 from lab.waiting import wait_for
 from tests.cluster.builders import ecr_secret
-from tests.cluster.leadership.replicas import lease, replica, writes_of
+from tests.cluster.leadership.replicas import behind, lease, replica, writes_of
 from tests.cluster.scene import QUIET, Scene
 
 # v0.6.0's Deployment gives 10 s, of which 2 are for the kubelet.
@@ -31,13 +29,6 @@ async def _ends(operator: OperatorProcess) -> None:
         os.killpg(operator.process.pid, 0)
     log = operator.log.read_text()
     assert not [words for words in ("Traceback", "never retrieved", "Unclosed") if words in log]
-
-
-@asynccontextmanager
-async def _behind(proxy: FaultProxy, scene: Scene) -> AsyncIterator[OperatorProcess]:
-    env = {"KUBECONFIG": str(proxy.kubeconfig), "POD_NAMESPACE": scene.namespace, "POD_NAME": "ours"}
-    async with scene.operator("--leader-elect", env=env) as operator:
-        yield operator
 
 
 async def test_a_leader_finishes_its_writes_before_it_releases_the_lease(scene: Scene) -> None:
@@ -72,7 +63,7 @@ async def test_the_operator_ends_in_time_while_calls_to_aws_hang(scene: Scene) -
 
 async def test_a_leader_ends_in_time_while_the_api_server_hangs(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
-    async with FaultProxy(scene.kubeconfig) as proxy, _behind(proxy, scene) as operator:
+    async with FaultProxy(scene.kubeconfig) as proxy, behind(proxy, scene) as operator:
         await scene.ready("pull")
         proxy.hang("patch")
         await scene.delete("pull-login")

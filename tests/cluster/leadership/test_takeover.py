@@ -14,6 +14,7 @@ from tests.cluster.leadership.replicas import (
     LEASE_DURATION,
     RETRY_PERIOD,
     SLACK,
+    behind,
     hold_lease,
     leads,
     lease,
@@ -144,12 +145,7 @@ async def test_v0_6_0s_lease_is_respected_until_it_has_run_out(scene: Scene) -> 
 @waits
 async def test_an_api_server_that_is_away_makes_a_standby_of_the_leader_and_no_restart(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
-    async with (
-        FaultProxy(scene.kubeconfig) as proxy,
-        scene.operator(
-            "--leader-elect", env={"KUBECONFIG": str(proxy.kubeconfig), "POD_NAMESPACE": scene.namespace}
-        ) as operator,
-    ):
+    async with FaultProxy(scene.kubeconfig) as proxy, behind(proxy, scene) as operator:
         await scene.ready("pull")
         await proxy.refuse()
         await wait_for(lambda: "lost the lease" in operator.log.read_text(), 10 + SLACK, "it to stop")

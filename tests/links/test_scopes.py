@@ -1,6 +1,6 @@
 """Links to all ServiceAccounts of a namespace, new ones included."""
 
-import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +10,7 @@ import structlog.testing
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.links.plan import LABEL, LINKS
-from tests.builders import HOUR, service_account
+from tests.builders import HOUR, relist, service_account
 from tests.core.world import World
 from tests.fakes import settle
 
@@ -36,7 +35,7 @@ def served(world: World, links: list[dict[str, Any]] | None = None, **said: Any)
 def show(world: World, *names: str) -> None:
     """Have ServiceAccounts there, and the watch of all of them show them."""
     for name in names:
-        world.links.all_accounts.store("").changed(world.accounts.put(name))
+        world.links.scopes[""].changed(world.accounts.put(name))
 
 
 def pulls(world: World) -> dict[str, list[str]]:
@@ -49,12 +48,16 @@ def pulls(world: World) -> dict[str, list[str]]:
 
 async def test_all_are_linked_and_a_new_one_at_once(world: World) -> None:
     of = served(world)
-    show(world, "a", "b")
+    relist(world.links.scopes[""], [world.accounts.put(name) for name in ("a", "b")])
     async with world.working():
         assert pulls(world) == {"a": [LOGIN], "b": [LOGIN]}
         show(world, "c")
         await settle()
         assert pulls(world)["c"] == [LOGIN]
+        raws = list(world.accounts.objects.values())
+        relist(world.links.scopes[""], raws)
+        world.links.scopes[""].changed(raws[0])
+        assert {world.links.states.peek(("team", name)).requested_at for name in "abc"} == {math.inf}
         calls = list(world.accounts.calls)
         world.show_accounts()
         world.queue.schedule_now(of.key)
@@ -100,10 +103,10 @@ async def test_without_the_right_to_list_them_that_is_reported(world: World) -> 
     async with world.working():
         await world.clock.advance(3)
         assert world.condition(of, "Refreshed") == ("False", "KubernetesForbidden")
-        assert not world.links.all_accounts.watched("").is_set()
+        assert not world.links.scopes[""].all.is_set()
         world.accounts.failing = None
         await world.clock.advance(60)
-        assert world.links.all_accounts.watched("").is_set()
+        assert world.links.scopes[""].all.is_set()
         assert world.condition(of, "Refreshed") == ("True", "Refreshed")
 
 
@@ -112,29 +115,20 @@ async def test_nothing_is_asked_before_a_resource_links_to_all(world: World) -> 
     async with world.working():
         show(world, "a")
         await world.clock.advance(10)
-        assert not world.links.all_accounts.watched("").is_set()
+        assert not world.links.scopes[""].all.is_set()
         assert pulls(world) == {"a": []}
-
-
-async def test_links_to_many_are_removed_though_their_resource_was_deleted_while_none_ran(
-    world: World,
-) -> None:
-    record = json.dumps({LOGIN: {"pull": "web"}})
-    for number in range(700):
-        world.accounts.put(f"a{number}", labels={LABEL: "true"}, annotations={LINKS: record}, pull=[LOGIN])
-    world.show_accounts()
-    async with world.working():
-        await world.clock.advance(30)
-        assert [name for name, found in pulls(world).items() if found] == []
 
 
 def test_too_many_are_reported_once_and_only_where_a_resource_links_to_all(world: World) -> None:
     with structlog.testing.capture_logs() as logs:
         for space in ("other", "team"):
             served(world)
-            store = world.links.all_accounts.store("")
-            for number in range(2005):
-                store.changed(service_account(f"a{number}", namespace=space))
+            store = world.links.scopes[""]
+            accounts = [service_account(f"a{number}", namespace=space) for number in range(2005)]
+            for account in accounts:
+                store.changed(account)
+            store.deleted(accounts[0])
+            relist(store, accounts)
     assert [line["namespace"] for line in logs] == ["team"]
 
 
@@ -142,15 +136,18 @@ async def test_the_watch_is_needed_until_no_resource_links_to_all(world: World) 
     of = served(world)
     async with world.working():
         show(world, "a")
-        everything = world.links.all_accounts
+        everything = world.links.scopes[""]
         await settle()
-        assert everything.watched("").is_set()
-        assert everything.is_wanted("")
+        assert everything.all.is_set()
+        assert everything.is_all_wanted()
         world.see_deleted(of)
-        assert not everything.is_wanted("")
-        everything.ended("")
+        assert not everything.is_all_wanted()
+        everything.all_ended()
         await settle()
-        assert not everything.watched("").is_set()
+        assert (everything.all.is_set(), everything.names("team")) == (False, set())
         served(world, uid="another")
         await world.clock.advance(1)
-        assert everything.watched("").is_set()
+        assert everything.all.is_set()
+        everything.all_ended()  # as that resource came
+        await settle()
+        assert everything.all.is_set()

@@ -1,8 +1,8 @@
 """`refresh`: whether a request is met, and which requests the API server gets."""
 
 import asyncio
-import io
 import textwrap
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from ecr_operator.api.text import format_time
-from ecr_operator.cli.output import CommandError, Terminal
-from ecr_operator.cli.refresh import earliest_refresh, judge, patch, run, seen, too_late, why_idle
-from ecr_operator.settings.commands import Refresh, parse_command
+from ecr_operator.cli.refresh import earliest_refresh, judge, patch, seen, too_late, why_idle
+from lab.commands import Ended
+from tests.cli import running
 from tests.cli.builders import NOW, READY, REFRESHED, Json, cluster, condition, resource, status
 from tests.fakes import FakeClock
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
@@ -30,30 +30,34 @@ SOON, LATER = timedelta(seconds=1), timedelta(seconds=6)
 STUCK, FAILING = status(READY, DENIED, STALLED), status(READY, AWAY)
 
 
-BEFORE_AND_NOW: dict[str, tuple[Json | None, Json, timedelta, str, str]] = {
-    "nothing new": (WELL, WELL, LATER, "waiting", ""),
-    "a newer token": (WELL, FRESH, SOON, "met", "expires at 2026-11-25T00:00:00Z"),
-    "an older token": (FRESH, WELL, SOON, "waiting", ""),
-    "the first token": (None, WELL, SOON, "met", "has a new token"),
-    "a status of v0.6.0": (OF_V060, OF_V060_FRESH, SOON, "met", "has a new token"),
-    "a failure that a user corrects": (WELL, STUCK, SOON, "failed", "AccessDenied: AWS"),
-    "an old failure that may be over": (STUCK, STUCK, SOON, "waiting", ""),
-    "an old failure that stays": (STUCK, STUCK, LATER, "failed", "The failure is not new"),
-    "a passing failure": (WELL, FAILING, LATER, "waiting", "AWSUnavailable: No answer."),
-    "a known passing failure": (FAILING, FAILING, LATER, "waiting", ""),
+BEFORE_AND_NOW: dict[str, tuple[Json | None, Json, timedelta, bool | None, str]] = {
+    "nothing new": (WELL, WELL, LATER, None, ""),
+    "a newer token": (WELL, FRESH, SOON, True, "expires at 2026-11-25T00:00:00Z"),
+    "an older token": (FRESH, WELL, SOON, None, ""),
+    "the first token": (None, WELL, SOON, True, "has a new token"),
+    "a status of v0.6.0": (OF_V060, OF_V060_FRESH, SOON, True, "has a new token"),
+    "a failure that a user corrects": (WELL, STUCK, SOON, False, "AccessDenied: AWS"),
+    "an old failure that may be over": (STUCK, STUCK, SOON, None, ""),
+    "an old failure that stays": (STUCK, STUCK, LATER, False, "The failure is not new"),
+    "a passing failure": (WELL, FAILING, LATER, None, "AWSUnavailable: No answer."),
+    "a known passing failure": (FAILING, FAILING, LATER, None, ""),
 }
 
 
+def assert_judged(before: Json, now: Json, waited: timedelta, message: str, *, is_met: bool | None) -> None:
+    found, words = judge(seen(before), seen(now), waited)
+    assert found is is_met
+    assert message in words
+    assert bool(message) == bool(words)
+
+
 @pytest.mark.parametrize(
-    ("before", "now", "waited", "state", "message"), BEFORE_AND_NOW.values(), ids=BEFORE_AND_NOW
+    ("before", "now", "waited", "is_met", "message"), BEFORE_AND_NOW.values(), ids=BEFORE_AND_NOW
 )
 def test_a_request_is_judged_by_the_status(
-    before: Json | None, now: Json, waited: timedelta, state: str, message: str
+    before: Json | None, now: Json, waited: timedelta, message: str, *, is_met: bool | None
 ) -> None:
-    found = judge(seen(resource(before)), seen(resource(now)), waited)
-    assert found.state == state
-    assert message in found.message
-    assert bool(message) == bool(found.message)
+    assert_judged(resource(before), resource(now), waited, message, is_met=is_met)
 
 
 def covering(ready: int, *conditions: Json, age: float = 0, phase: str = "Failed") -> Json:
@@ -65,42 +69,42 @@ TAKEN = condition("Refreshed", "False", "SecretConflict", "1 of 9 namespaces fai
 WAITING = condition("Refreshed", "Unknown", "Pending", "Waiting.")
 CONFLICT = condition("Stalled", "True", "SecretConflict", "1 of 9 namespaces failed.")
 PART = "a new token that expires at 2026-11-25T00:00:00Z is in 8 of 9 namespaces. SecretConflict: 1 of 9"
-COVERAGES: dict[str, tuple[Json, timedelta, str, str]] = {
+COVERAGES: dict[str, tuple[Json, timedelta, bool | None, str]] = {
     "in each namespace": (
         covering(9, READY, REFRESHED, phase="Updated"),
         SOON,
-        "met",
+        True,
         "has a new token that",
     ),
-    "in no namespace yet": (covering(9, READY, REFRESHED, age=1, phase="Updated"), LATER, "waiting", ""),
-    "in some so far": (covering(8, WAITING, phase="Pending"), LATER, "waiting", ""),
-    "in some, and one is refused": (covering(8, TAKEN, CONFLICT), SOON, "failed", PART),
-    "in all, for no client": (covering(0, TAKEN, CONFLICT, phase="Updated"), SOON, "met", "has a new token"),
+    "in no namespace yet": (covering(9, READY, REFRESHED, age=1, phase="Updated"), LATER, None, ""),
+    "in some so far": (covering(8, WAITING, phase="Pending"), LATER, None, ""),
+    "in some, and one is refused": (covering(8, TAKEN, CONFLICT), SOON, False, PART),
+    "in all, for no client": (covering(0, TAKEN, CONFLICT, phase="Updated"), SOON, True, "has a new token"),
 }
 
 
-@pytest.mark.parametrize(("now", "waited", "state", "message"), COVERAGES.values(), ids=COVERAGES)
+@pytest.mark.parametrize(("now", "waited", "is_met", "message"), COVERAGES.values(), ids=COVERAGES)
 def test_a_cluster_secret_is_refreshed_when_each_namespace_has_the_token(
-    now: Json, waited: timedelta, state: str, message: str
+    now: Json, waited: timedelta, message: str, *, is_met: bool | None
 ) -> None:
-    found = judge(seen(covering(9, READY, REFRESHED, age=1, phase="Updated")), seen(now), waited)
-    assert found.state == state
-    assert message in found.message
-    assert bool(message) == bool(found.message)
+    before = covering(9, READY, REFRESHED, age=1, phase="Updated")
+    assert_judged(before, now, waited, message, is_met=is_met)
 
 
 def test_a_refused_namespace_that_was_refused_before_fails_the_request_once_it_is_processed() -> None:
-    before, now = seen(covering(8, TAKEN, CONFLICT, age=1)), seen(covering(8, TAKEN, CONFLICT))
-    assert judge(before, now, SOON).state == "waiting"
-    assert PART in judge(before, now, LATER).message
+    before, now = covering(8, TAKEN, CONFLICT, age=1), covering(8, TAKEN, CONFLICT)
+    assert_judged(before, now, SOON, "", is_met=None)
+    assert_judged(before, now, LATER, PART, is_met=False)
 
 
 @pytest.mark.parametrize("reason", ["InvalidSpec", "InvalidRegistry"])
-@pytest.mark.parametrize(("phase", "state"), [("Updated", "waiting"), ("Failed", "failed")])
-def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(reason: str, phase: str, state: str) -> None:
+@pytest.mark.parametrize(("phase", "is_met"), [("Updated", None), ("Failed", False)])
+def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(
+    reason: str, phase: str, *, is_met: bool | None
+) -> None:
     mistake = (condition("Refreshed", "False", reason, "x"), condition("Stalled", "True", reason, "x"))
     now = seen(resource(status(READY, *mistake, phase=phase)))
-    assert judge(now, now, LATER).state == state
+    assert judge(now, now, LATER)[0] is is_met
 
 
 @pytest.mark.parametrize(
@@ -152,167 +156,176 @@ def test_a_cluster_secret_without_namespaces_has_nothing_to_refresh(
     assert why_idle(found) == ("no namespace is served" if idle else "")
 
 
+def path(kind: str, name: str = "") -> str:
+    return "/".join(filter(None, ("/apis/ecr.mobb.redhat.com/v1alpha1", kind, name)))
+
+
+@pytest.fixture
+async def refreshing(tmp_path: Path) -> AsyncIterator["Refreshing"]:
+    async with ScriptedServer() as server:
+        yield Refreshing(server, tmp_path)
+
+
 class Refreshing:
     """`refresh` against a scripted API server."""
 
     def __init__(self, server: ScriptedServer, folder: Path) -> None:
         self.server = server
         self.clock = FakeClock()
-        self.out, self.errors = io.StringIO(), io.StringIO()
         self._kubeconfig = folder / "config"
         self._kubeconfig.write_text(textwrap.dedent(KUBECONFIG.format(url=server.url)), encoding="utf-8")
 
-    async def run(self, *arguments: str) -> int:
-        """Run it to its end and return its exit code."""
-        command = parse_command(["refresh", *arguments, "--kubeconfig", str(self._kubeconfig)], {})
-        assert isinstance(command, Refresh)
-        running = asyncio.create_task(run(command, Terminal(self.out, self.errors), self.clock))
-        while not running.done():
+    async def run(self, *arguments: str) -> Ended:
+        """Run it to its end."""
+        command = running.run("refresh", *arguments, kubeconfig=self._kubeconfig, clock=self.clock)
+        task = asyncio.create_task(command)
+        while not task.done():
             await self.clock.advance(0.1)
             await asyncio.sleep(0.005)
-        return await running
+        return await task
 
     def verbs(self) -> list[str]:
         """The methods of its requests."""
         return [each.method for each in self.server.asked]
 
+    def forbid(self, plural: str) -> None:
+        """Forbid one kind, and have a fresh token of the others once one is requested."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if f"/{plural}" in request.path:
+                return await refuse(403, "Forbidden")(request)
+            return await reply({"items": [resource(FRESH if "PATCH" in self.verbs() else WELL)]})(request)
+
+        self.server.others = [answer] * 9
+
 
 ALL = ("--all", "-n", "team-a", "-k", "ecrsecret")
 
 
-async def test_all_lists_every_two_seconds_also_while_lists_fail(tmp_path: Path) -> None:
+async def test_all_lists_every_two_seconds_also_while_lists_fail(refreshing: Refreshing) -> None:
     items: list[Any] = [resource(name=name) for name in ("a", "b", "c")]
-    async with ScriptedServer() as server:
-        server.others = [reply({"items": items}), *[reply({})] * 3, *[refuse(500, "InternalError")] * 99]
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run(*ALL, "--timeout", "10s") == 1
-        assert refreshing.verbs().count("PATCH") == 3
-        assert refreshing.verbs().count("GET") in range(3, 8)
-    assert refreshing.errors.getvalue().count("no new token within 10s: nothing happened.") == 3
+    lists = [*[reply({})] * 3, *[refuse(500, "InternalError")] * 99]
+    refreshing.server.others = [reply({"items": items}), *lists]
+    ended = await refreshing.run(*ALL, "--timeout", "10s")
+    assert ended.code == 1
+    assert refreshing.verbs().count("PATCH") == 3
+    assert refreshing.verbs().count("GET") in range(3, 8)
+    assert ended.err.count("no new token within 10s: nothing happened.") == 3
 
 
-async def test_all_skips_suspended_resources_and_reports_how_each_ends(tmp_path: Path) -> None:
+async def test_all_skips_suspended_resources_and_reports_how_each_ends(refreshing: Refreshing) -> None:
     names = ("met", "denied", "deleted", "away")
     items: list[Any] = [resource(WELL, name=name) for name in names]
     found = {"met": FRESH, "denied": STUCK, "away": FAILING}
     later = [resource(now, name=name) for name, now in found.items()]
-    async with ScriptedServer() as server:
-        asleep = resource(WELL, name="asleep", suspend=True)
-        nowhere = resource(status(READY, namespaces={"served": 0, "ready": 0}), name="nowhere")
-        server.others = [
-            reply({"items": [*items, asleep, nowhere]}),
-            *[reply({})] * 4,
-            *[reply({"items": later})] * 9,
-        ]
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run(*ALL, "--timeout", "5s") == 1
+    asleep = resource(WELL, name="asleep", suspend=True)
+    nowhere = resource(status(READY, namespaces={"served": 0, "ready": 0}), name="nowhere")
+    refreshing.server.others = [
+        reply({"items": [*items, asleep, nowhere]}),
+        *[reply({})] * 4,
+        *[reply({"items": later})] * 9,
+    ]
+    ended = await refreshing.run(*ALL, "--timeout", "5s")
     met = "Secret team-a/met has a new token that expires at 2026-11-25T00:00:00Z.\n"
-    assert refreshing.out.getvalue() == met
-    notes = refreshing.errors.getvalue()
-    assert "Skipped because spec.suspend is true: 1." in notes
-    assert "Skipped because no namespace is served: 1." in notes
-    assert "Secret team-a/denied: AccessDenied: AWS denies it." in notes
-    assert "Secret team-a/deleted: it was deleted meanwhile." in notes
-    assert notes.count("Secret team-a/away: AWSUnavailable: No answer. Waiting.") == 1
-    assert "Secret team-a/away: no new token within 5s: " in notes
+    assert (ended.code, ended.out) == (1, met)
+    for line in (
+        "Skipped because spec.suspend is true: 1.",
+        "Skipped because no namespace is served: 1.",
+        "Secret team-a/denied: AccessDenied: AWS denies it.",
+        "Secret team-a/deleted: it was deleted meanwhile.",
+        "Secret team-a/away: AWSUnavailable: No answer. Waiting.",
+        "Secret team-a/away: no new token within 5s: ",
+    ):
+        assert ended.err.count(line) == 1
 
 
-def refusing(server: ScriptedServer, plural: str) -> Answer:
-    """An answer that forbids one kind, and has a fresh token of the others once one is requested."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if f"/{plural}" in request.path:
-            return await refuse(403, "Forbidden")(request)
-        requested = any(each.method == "PATCH" for each in server.asked)
-        return await reply({"items": [resource(FRESH if requested else WELL)]})(request)
-
-    return answer
+async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_others(
+    refreshing: Refreshing,
+) -> None:
+    refreshing.forbid("argohelmreposecrets")
+    ended = await refreshing.run("--all", "-n", "team-a")
+    assert (ended.code, "Secret team-a/pull has a new token" in ended.out) == (1, True)
+    assert "not allowed to list argohelmreposecrets" in ended.err
+    assert "can't read the status" not in ended.err
 
 
-async def test_all_a_kind_that_can_not_be_listed_does_not_end_the_wait_for_the_others(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        answer = refusing(server, "argohelmreposecrets")
-        server.others = [answer] * 9
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run("--all", "-n", "team-a") == 1
-    assert "Secret team-a/pull has a new token" in refreshing.out.getvalue()
-    notes = refreshing.errors.getvalue()
-    assert "not allowed to list argohelmreposecrets" in notes
-    assert "can't read the status" not in notes
+async def test_a_status_that_may_no_longer_be_read_ends_the_wait(refreshing: Refreshing) -> None:
+    refreshing.server.others = [reply(resource(WELL)), reply({}), refuse(403, "Forbidden")]
+    ended = await refreshing.run("-n", "team-a", "ecrsecret/pull")
+    assert (ended.code, "Secret team-a/pull: can't read the status: " in ended.err) == (1, True)
 
 
-async def test_all_without_resources_is_exit_0(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        server.others = [reply({"items": []})]
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run(*ALL) == 0
-    assert refreshing.errors.getvalue().endswith("Nothing to refresh in namespace team-a.\n")
+async def test_a_refused_request_is_explained(refreshing: Refreshing) -> None:
+    refreshing.server.others = [reply(resource(WELL)), refuse(403, "Forbidden")]
+    ended = await refreshing.run("-n", "team-a", "ecrsecret/pull")
+    assert (ended.code, "ecr-secret-operator-secret-editor-role" in ended.err) == (1, True)
 
 
-async def test_the_wait_for_a_new_token_is_announced(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        refreshing = Refreshing(server, tmp_path)
-        fetched = format_time(refreshing.clock.now() - timedelta(minutes=1))
-        new = resource(status(READY, REFRESHED, lastUpdatedTime=fetched, expirationTime=None))
-        server.others = [reply(new)] * 9
-        assert await refreshing.run("-n", "team-a", "ecrsecret/pull", "--timeout", "1s") == 1
-    notes = refreshing.errors.getvalue()
-    assert "Secret team-a/pull: the token is new; AWS can be asked again in " in notes
+async def test_all_without_resources_is_exit_0(refreshing: Refreshing) -> None:
+    refreshing.server.others = [reply({"items": []})]
+    ended = await refreshing.run(*ALL)
+    assert ended.code == 0
+    assert ended.err.endswith("Nothing to refresh in namespace team-a.\n")
 
 
-async def test_a_cluster_secret_is_requested_and_read_without_a_namespace(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        server.others = [reply(cluster(WELL)), reply({}), reply(cluster(FRESH))]
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run("-n", "team-a", "ecrclustersecret/shared") == 0
-        path = "/apis/ecr.mobb.redhat.com/v1alpha1/clustersecrets/shared"
-        assert [(each.method, each.path) for each in server.asked] == [
-            ("GET", path),
-            ("PATCH", path),
-            ("GET", path),
-        ]
-    assert refreshing.out.getvalue().startswith("ClusterSecret shared has a new token")
+async def test_the_wait_for_a_new_token_is_announced(refreshing: Refreshing) -> None:
+    fetched = format_time(refreshing.clock.now() - timedelta(minutes=1))
+    new = resource(status(READY, REFRESHED, lastUpdatedTime=fetched, expirationTime=None))
+    refreshing.server.others = [reply(new)] * 9
+    ended = await refreshing.run("-n", "team-a", "ecrsecret/pull", "--timeout", "1s")
+    assert ended.code == 1
+    assert "Secret team-a/pull: the token is new; AWS can be asked again in " in ended.err
 
 
-async def test_a_name_without_a_kind_is_not_looked_up_among_cluster_secrets(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        server.others = [refuse(404, "NotFound")] * 2
-        refreshing = Refreshing(server, tmp_path)
-        with pytest.raises(CommandError, match="There is no resource named shared in namespace team-a"):
-            await refreshing.run("-n", "team-a", "shared")
-        assert ["clustersecrets" in each.path for each in server.asked] == [False, False]
-        server.others = [refuse(404, "NotFound"), refuse(403, "Forbidden")]
-        with pytest.raises(CommandError, match="There is no ClusterSecret named shared; "):
-            await refreshing.run("ecrclustersecret/shared")
-        with pytest.raises(CommandError, match="not allowed to get clustersecrets"):
-            await refreshing.run("ecrclustersecret/shared")
+async def test_a_cluster_secret_is_requested_and_read_without_a_namespace(refreshing: Refreshing) -> None:
+    refreshing.server.others = [reply(cluster(WELL)), reply({}), reply(cluster(FRESH))]
+    ended = await refreshing.run("-n", "team-a", "ecrclustersecret/shared")
+    assert (ended.code, ended.out.startswith("ClusterSecret shared has a new token")) == (0, True)
+    assert refreshing.verbs() == ["GET", "PATCH", "GET"]
+    assert {each.path for each in refreshing.server.asked} == {path("clustersecrets", "shared")}
+
+
+ABSENT, FORBIDDEN = refuse(404, "NotFound"), refuse(403, "Forbidden")
+NO_KIND = refuse(404, "NotFound", "the server could not find the requested resource")
+UNKNOWN: dict[str, tuple[str, list[Answer], str]] = {
+    "no Secret": ("ecrsecret/pull", [ABSENT], "There is no Secret named pull in namespace team-a; "),
+    "of no kind": ("shared", [ABSENT] * 2, "There is no resource named shared in namespace team-a; "),
+    "no ClusterSecret": ("ecrclustersecret/a", [ABSENT], "There is no ClusterSecret named a; `status -A`"),
+    "no right": ("ecrclustersecret/a", [FORBIDDEN], "not allowed to get clustersecrets"),
+    "no CRD": ("ecrclustersecret/a", [NO_KIND], "The cluster has no clustersecrets"),
+    "of two kinds": (
+        "pull",
+        [reply(resource(WELL))] * 2,
+        "Two resources are named pull; specify ecrsecret/pull or argohelmrepo/pull.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "answers", "message"), UNKNOWN.values(), ids=UNKNOWN)
+async def test_a_name_that_is_not_one_resource_is_an_error(
+    refreshing: Refreshing, name: str, answers: list[Answer], message: str
+) -> None:
+    refreshing.server.others = [*answers]
+    ended = await refreshing.run("-n", "team-a", name)
+    assert (ended.code, message in ended.err) == (1, True)
+    # Without a kind, it is not looked up among ClusterSecrets.
+    assert [each.path for each in refreshing.server.asked if "clustersecrets" in each.path] == [
+        path("clustersecrets", "a") for _ in answers if name.startswith("ecrcluster")
+    ]
 
 
 async def test_all_of_all_namespaces_includes_cluster_secrets_unless_they_may_not_be_listed(
-    tmp_path: Path,
+    refreshing: Refreshing,
 ) -> None:
-    async with ScriptedServer() as server:
-        answer = refusing(server, "clustersecrets")
-        server.others = [answer] * 9
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run("--all", "-A") == 0
-        assert "ClusterSecrets are not listed. You are not allowed" in refreshing.errors.getvalue()
-        server.others = [answer]
-        with pytest.raises(CommandError, match="not allowed to list clustersecrets"):
-            await refreshing.run("--all", "-k", "ecrclustersecret")
+    refreshing.forbid("clustersecrets")
+    ended = await refreshing.run("--all", "-A")
+    assert (ended.code, "ClusterSecrets are not listed. You are not allowed" in ended.err) == (0, True)
+    alone = await refreshing.run("--all", "-k", "ecrclustersecret")
+    assert (alone.code, "not allowed to list clustersecrets" in alone.err) == (1, True)
 
 
-async def test_a_suspended_resource_is_not_requested(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        server.others = [reply(resource(WELL, suspend=True))]
-        refreshing = Refreshing(server, tmp_path)
-        assert await refreshing.run("-n", "team-a", "ecrsecret/pull") == 1
-        assert refreshing.verbs() == ["GET"]
-    assert "spec.suspend is true" in refreshing.errors.getvalue()
-
-
-async def test_an_unknown_name_is_an_error(tmp_path: Path) -> None:
-    async with ScriptedServer() as server:
-        server.others = [refuse(404, "NotFound")]
-        with pytest.raises(CommandError, match="There is no Secret named pul in namespace team-a"):
-            await Refreshing(server, tmp_path).run("-n", "team-a", "ecrsecret/pul")
+async def test_a_suspended_resource_is_not_requested(refreshing: Refreshing) -> None:
+    refreshing.server.others = [reply(resource(WELL, suspend=True))]
+    ended = await refreshing.run("-n", "team-a", "ecrsecret/pull")
+    assert (ended.code, refreshing.verbs()) == (1, ["GET"])
+    assert "spec.suspend is true" in ended.err

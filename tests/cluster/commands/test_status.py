@@ -120,12 +120,6 @@ async def test_a_cluster_secret_is_listed_with_all_namespaces_and_by_whoever_may
         assert "ecrsecret/pull" in calm.out
 
 
-async def test_a_kubeconfig_that_cant_be_used_is_one_line(scene: Scene) -> None:
-    ended = await commands.run("status", "--kubeconfig", "/nonexistent/x", kubeconfig=scene.kubeconfig)
-    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
-    assert "no such file: /nonexistent/x" in ended.err
-
-
 async def test_watch_on_a_pipe_appends_changes_until_ctrl_c(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"))
     async with commands.started("status", "-w", "-o", "json", kubeconfig=admin(scene)) as process:

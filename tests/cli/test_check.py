@@ -1,14 +1,24 @@
-"""`check`: how rights are reported, and the checks of AWS."""
+"""`check`: what is reported of the API server, the CRDs and rights, and the checks of AWS."""
 
 import io
+import json
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from ecr_operator.cli.check import conclusion, rights_result
+from ecr_operator.cli.check import check_cluster, conclusion, rights_result
 from ecr_operator.cli.output import Result, Terminal
+from ecr_operator.kube import paths
 from ecr_operator.kube.access_review import Need, Right
+from ecr_operator.settings import Settings
 from lab import commands
+from lab.api import Json
 from lab.aws import LocalAws
+from tests.kube.server import Answer, ScriptedServer, refuse, reply
+from tests.kube.test_connection import KUBECONFIG
 
 NEED = Need("", "secrets", ("get", "list"), "the generated Secrets")
 EXTRA = Need("events.k8s.io", "events", ("create",), "Events", granted_by="x", required=False)
@@ -74,6 +84,132 @@ def test_a_missing_right_is_shown_with_its_purpose_and_what_grants_it(
 def test_the_last_line_counts_failed_checks(bad: int, line: str) -> None:
     results = [Result("good", "x", ""), Result("optional", "x", ""), *[Result("bad", "x", "")] * bad]
     assert conclusion(results, "NO") == line
+
+
+def schemas(*kinds: str, **status: Json) -> Answer:
+    """The OpenAPI document, in which these kinds' status has these fields."""
+    found = {
+        kind: {
+            "x-kubernetes-group-version-kind": [{"kind": kind}],
+            "properties": {"status": {"properties": status}},
+        }
+        for kind in kinds
+    }
+    return reply({"components": {"schemas": found}})
+
+
+def kinds(*served: str) -> Answer:
+    return reply({"resources": [{"kind": kind} for kind in served]})
+
+
+async def review(request: web.Request) -> web.StreamResponse:
+    """Allow everything but to delete, and to read in the namespace `closed`."""
+    asked = json.loads(await request.text())["spec"]["resourceAttributes"]
+    allowed = asked["verb"] != "delete" and asked.get("namespace") != "closed"
+    return await reply({"status": {"allowed": allowed}})(request)
+
+
+NAMESPACED = ("Secret", "ArgoHelmRepoSecret")
+USUAL: dict[str, Answer] = {
+    "/version": reply({"gitVersion": "v1.36.3"}),
+    paths.SELF_REVIEW: reply({"status": {"userInfo": {"username": "jane"}}}),
+    paths.KINDS: kinds(*NAMESPACED, "ClusterSecret"),
+    paths.OPENAPI: schemas(*NAMESPACED, observedGeneration={}),
+    paths.ACCESS_REVIEW: review,
+}
+Checked = Callable[..., Awaitable[list[Result]]]
+
+
+@pytest.fixture
+async def checked(tmp_path: Path) -> AsyncIterator[Checked]:
+    """Checks an API server with these answers by path in place of the usual ones."""
+    async with ScriptedServer() as server:
+        file = tmp_path / "config"
+        file.write_text(textwrap.dedent(KUBECONFIG.format(url=server.url)), encoding="utf-8")
+
+        async def check(
+            answers: dict[str, Answer] | None = None, *namespaces: str, leader_elect: bool = False
+        ) -> list[Result]:
+            async def answer(request: web.Request) -> web.StreamResponse:
+                return await {**USUAL, **(answers or {})}[request.path](request)
+
+            server.others = [answer] * 99
+            settings = Settings(
+                kubeconfig=(str(file),),
+                in_cluster=False,
+                namespaces=namespaces or ("",),
+                pod_name="",
+                leader_elect=leader_elect,
+            )
+            return [result async for result in check_cluster(settings, "")]
+
+        yield check
+
+
+CRDS = {
+    "all": ({}, [("good", "Secret, ArgoHelmRepoSecret and ClusterSecret")]),
+    "none": (
+        {paths.KINDS: refuse(404, "NotFound")},
+        [("bad", "not installed: Secret and ArgoHelmRepoSecret")],
+    ),
+    "without ClusterSecrets": (
+        {paths.KINDS: kinds(*NAMESPACED)},
+        [("good", "Secret and ArgoHelmRepoSecret"), ("optional", "not installed: ClusterSecret")],
+    ),
+    "those of v0.6.0": (
+        {paths.OPENAPI: schemas(*NAMESPACED)},
+        [("optional", "Secret and ArgoHelmRepoSecret of v0.6.0, which keep only two fields of the status")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("answers", "expected"), CRDS.values(), ids=CRDS)
+async def test_crds_that_are_missing_or_old_are_named_with_the_command_to_apply(
+    checked: Checked, answers: dict[str, Answer], expected: list[tuple[str, str]]
+) -> None:
+    found = [each for each in await checked(answers) if each.topic == "CRDs"]
+    assert [(each.verdict, each.text) for each in found] == expected
+    assert all(("kubectl apply -k config/crd" in each.advice) == (each.verdict != "good") for each in found)
+    # Where some namespaces are served, no ClusterSecret is.
+    one = await checked(answers, "team-a")
+    assert not any("not installed: ClusterSecret" in each.text for each in one)
+
+
+def rights(results: list[Result]) -> dict[str, str]:
+    """The verdict on each need."""
+    return {each.text.partition(";")[0]: each.verdict for each in results if each.topic == "rights"}
+
+
+async def test_rights_are_checked_in_each_namespace_that_is_served(checked: Checked) -> None:
+    everywhere = rights(await checked())
+    assert everywhere["secrets: no delete in all namespaces"] == "bad"
+    assert everywhere["secrets.ecr.mobb.redhat.com: get, list, watch"] == "good"
+    assert not any("leases" in each for each in everywhere)
+    some = rights(await checked({}, "team-a", "closed", leader_elect=True))
+    assert some["secrets: no delete, get, list, watch, create, patch in team-a, closed"] == "bad"
+    assert some["events.events.k8s.io: no create in closed"] == "optional"
+    assert some["leases.coordination.k8s.io: get, create, update"] == "good"
+    assert not any("clustersecrets" in each for each in some)
+
+
+UNREACHED = {
+    "unknown credentials": ({paths.SELF_REVIEW: refuse(401, "Unauthorized")}, "log in again"),
+    "a gateway without a server": ({"/version": refuse(502, "BadGateway")}, "log in again"),
+}
+
+
+@pytest.mark.parametrize(("answers", "advice"), UNREACHED.values(), ids=UNREACHED)
+async def test_nothing_else_is_checked_of_a_server_that_does_not_answer(
+    checked: Checked, answers: dict[str, Answer], advice: str
+) -> None:
+    [result] = await checked(answers)
+    assert (result.verdict, result.topic, result.advice) == ("bad", "API server", advice)
+
+
+async def test_a_review_that_fails_ends_the_check_of_rights(checked: Checked) -> None:
+    server, crds, last = await checked({paths.ACCESS_REVIEW: refuse(500, "InternalError", "broken")})
+    assert (server.text.partition(", ")[2], crds.verdict) == ("v1.36.3, as jane", "good")
+    assert (last.verdict, last.text) == ("bad", "can't be checked: broken")
 
 
 async def test_aws_region_credentials_identity_and_token_are_shown_but_no_secret(aws: LocalAws) -> None:

@@ -171,10 +171,10 @@ async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Resul
         if not (asked := need.rights(settings.namespaces, own)):
             continue
         answers = await asyncio.gather(*map(is_missing, asked))
-        yield rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
+        yield _rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
 
 
-def rights_result(need: Need, missing: Sequence[Right]) -> Result:
+def _rights_result(need: Need, missing: Sequence[Right]) -> Result:
     """Whether a need of the table is met, given those of its rights that are missing."""
     if not missing:
         purpose = "" if need.required else f", for {need.purpose}"

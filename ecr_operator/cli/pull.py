@@ -6,7 +6,7 @@ own logins, and its way to the registry.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -280,10 +280,7 @@ def as_data(report: Report, now: datetime) -> dict[str, Any]:
         "checked": report.checked,
         "pulls": report.pulls,
         "attempts": [attempt_as_data(attempt, now) for attempt in report.attempts],
-        "results": [
-            {"verdict": each.verdict, "topic": each.topic, "text": each.text, "advice": each.advice}
-            for each in report.results
-        ],
+        "results": [asdict(result) for result in report.results],
     }
 
 

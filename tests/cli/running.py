@@ -1,5 +1,6 @@
 """Commands in this process, as `cli.main` runs them, for tests to which nothing of a process matters."""
 
+import textwrap
 from io import StringIO
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from ecr_operator.cli.output import Terminal
 from ecr_operator.core.ports import Clock, SystemClock
 from ecr_operator.settings.commands import parse_command
 from lab.commands import Ended
+from tests.kube.test_connection import KUBECONFIG
 
 
 async def run(
@@ -19,3 +21,10 @@ async def run(
     command = parse_command(arguments, variables)
     code = await run_on(Terminal(out, errors), command, clock or SystemClock())
     return Ended(code=code, out=out.getvalue(), err=errors.getvalue())
+
+
+def write_kubeconfig(folder: Path, url: str) -> Path:
+    """Write a kubeconfig that leads to an API server."""
+    file = folder / "config"
+    file.write_text(textwrap.dedent(KUBECONFIG.format(url=url)), encoding="utf-8")
+    return file

@@ -1,76 +1,22 @@
 """`check`: what is reported of the API server, the CRDs and rights, and the checks of AWS."""
 
-import io
 import json
-import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from ecr_operator.cli.check import check_cluster, conclusion, rights_result
-from ecr_operator.cli.output import Result, Terminal
+from ecr_operator.cli.check import check_cluster, conclusion
+from ecr_operator.cli.output import Result, Verdict
 from ecr_operator.kube import paths
-from ecr_operator.kube.access_review import Need, Right
 from ecr_operator.settings import Settings
 from lab import commands
 from lab.api import Json
 from lab.aws import LocalAws
+from tests.cli.running import write_kubeconfig
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
-from tests.kube.test_connection import KUBECONFIG
-
-NEED = Need("", "secrets", ("get", "list"), "the generated Secrets")
-EXTRA = Need("events.k8s.io", "events", ("create",), "Events", granted_by="x", required=False)
-CLUSTER = Need(
-    "", "namespaces", ("list", "watch"), "ClusterSecrets", granted_by="x", required=False, place="cluster"
-)
-
-
-def lacks(need: Need, verb: str, namespace: str = "") -> Right:
-    return Right(group=need.group, resource=need.resource, verb=verb, namespace=namespace)
-
-
-GRANT = "                   -> grant what config/rbac/role.yaml grants"
-RIGHTS: dict[str, tuple[Need, list[Right], list[str]]] = {
-    "nothing is missing": (NEED, [], ["  ok rights        secrets: get, list"]),
-    "a verb in all namespaces": (
-        NEED,
-        [lacks(NEED, "list")],
-        ["  NO rights        secrets: no list in all namespaces; needed for the generated Secrets", GRANT],
-    ),
-    "verbs in some namespaces": (
-        NEED,
-        [lacks(NEED, "get", "a"), lacks(NEED, "list", "a"), lacks(NEED, "get", "b")],
-        ["  NO rights        secrets: no get, list in a, b; needed for the generated Secrets", GRANT],
-    ),
-    "an optional need": (EXTRA, [], ["  ok rights        events.events.k8s.io: create, for Events"]),
-    "an unmet optional need": (
-        EXTRA,
-        [lacks(EXTRA, "create")],
-        [
-            "  -- rights        events.events.k8s.io: no create in all namespaces; needed for Events",
-            "                   -> grant what x grants, if you use it",
-        ],
-    ),
-    "an unmet need in the cluster": (
-        CLUSTER,
-        [lacks(CLUSTER, "watch")],
-        [
-            "  -- rights        namespaces: no watch; needed for ClusterSecrets",
-            "                   -> grant what x grants, if you use it",
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize(("need", "missing", "lines"), RIGHTS.values(), ids=RIGHTS)
-def test_a_missing_right_is_shown_with_its_purpose_and_what_grants_it(
-    need: Need, missing: list[Right], lines: list[str]
-) -> None:
-    out = io.StringIO()
-    Terminal(out).write_result(rights_result(need, missing))
-    assert out.getvalue().splitlines() == lines
 
 
 @pytest.mark.parametrize(
@@ -103,9 +49,10 @@ def kinds(*served: str) -> Answer:
 
 
 async def review(request: web.Request) -> web.StreamResponse:
-    """Allow everything but to delete, and to read in the namespace `closed`."""
+    """Refuse to delete, to watch Namespaces, and everything in the namespace `closed`."""
     asked = json.loads(await request.text())["spec"]["resourceAttributes"]
-    allowed = asked["verb"] != "delete" and asked.get("namespace") != "closed"
+    refused = asked["verb"] == "delete" or (asked["verb"], asked["resource"]) == ("watch", "namespaces")
+    allowed = not refused and asked.get("namespace") != "closed"
     return await reply({"status": {"allowed": allowed}})(request)
 
 
@@ -124,8 +71,7 @@ Checked = Callable[..., Awaitable[list[Result]]]
 async def checked(tmp_path: Path) -> AsyncIterator[Checked]:
     """Checks an API server with these answers by path in place of the usual ones."""
     async with ScriptedServer() as server:
-        file = tmp_path / "config"
-        file.write_text(textwrap.dedent(KUBECONFIG.format(url=server.url)), encoding="utf-8")
+        kubeconfig = (str(write_kubeconfig(tmp_path, server.url)),)
 
         async def check(
             answers: dict[str, Answer] | None = None, *namespaces: str, leader_elect: bool = False
@@ -134,13 +80,10 @@ async def checked(tmp_path: Path) -> AsyncIterator[Checked]:
                 return await {**USUAL, **(answers or {})}[request.path](request)
 
             server.others = [answer] * 99
-            settings = Settings(
-                kubeconfig=(str(file),),
-                in_cluster=False,
-                namespaces=namespaces or ("",),
-                pod_name="",
-                leader_elect=leader_elect,
+            plain = Settings(
+                kubeconfig=kubeconfig, in_cluster=False, namespaces=namespaces or ("",), pod_name=""
             )
+            settings = replace(plain, leader_elect=leader_elect)
             return [result async for result in check_cluster(settings, "")]
 
         yield check
@@ -175,17 +118,24 @@ async def test_crds_that_are_missing_or_old_are_named_with_the_command_to_apply(
     assert not any("not installed: ClusterSecret" in each.text for each in one)
 
 
-def rights(results: list[Result]) -> dict[str, str]:
-    """The verdict on each need."""
-    return {each.text.partition(";")[0]: each.verdict for each in results if each.topic == "rights"}
+ROLE = "grant what config/rbac/role.yaml grants"
 
 
 async def test_rights_are_checked_in_each_namespace_that_is_served(checked: Checked) -> None:
-    everywhere = rights(await checked())
-    assert everywhere["secrets: no delete in all namespaces"] == "bad"
-    assert everywhere["secrets.ecr.mobb.redhat.com: get, list, watch"] == "good"
-    assert not any("leases" in each for each in everywhere)
-    some = rights(await checked({}, "team-a", "closed", leader_elect=True))
+    everywhere = [each for each in await checked() if each.topic == "rights"]
+    expected: list[tuple[Verdict, str, str]] = [
+        ("good", "secrets.ecr.mobb.redhat.com: get, list, watch", ""),
+        ("good", "events.events.k8s.io: create, for Events on changes of outcome", ""),
+        ("bad", "secrets: no delete in all namespaces; needed for the generated Secrets", ROLE),
+        ("optional", "namespaces: no watch; needed for ClusterSecrets", f"{ROLE}, if you use it"),
+    ]
+    for verdict, text, advice in expected:
+        assert Result(verdict, "rights", text, advice) in everywhere
+    assert not any("leases" in each.text for each in everywhere)
+    some = {
+        each.text.partition(";")[0]: each.verdict
+        for each in await checked({}, "team-a", "closed", leader_elect=True)
+    }
     assert some["secrets: no delete, get, list, watch, create, patch in team-a, closed"] == "bad"
     assert some["events.events.k8s.io: no create in closed"] == "optional"
     assert some["leases.coordination.k8s.io: get, create, update"] == "good"

@@ -5,7 +5,21 @@ from datetime import timedelta
 
 import pytest
 
-from ecr_operator.cli.output import Terminal, format_span
+from ecr_operator.cli.output import Result, Terminal, format_span
+
+
+def test_a_result_has_its_advice_on_a_line_of_its_own() -> None:
+    out = io.StringIO()
+    terminal = Terminal(out)
+    terminal.write_result(Result("good", "CRDs", "Secret"))
+    terminal.write_result(Result("bad", "rights", "secrets: no delete", "grant it"))
+    terminal.write_result(Result("optional", "pull secrets", "x"))
+    assert out.getvalue().splitlines() == [
+        "  ok CRDs          Secret",
+        "  NO rights        secrets: no delete",
+        "                   -> grant it",
+        "  -- pull secrets  x",
+    ]
 
 
 def test_letters_replace_signs_that_the_encoding_lacks() -> None:

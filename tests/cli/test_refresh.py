@@ -1,7 +1,6 @@
 """`refresh`: whether a request is met, and which requests the API server gets."""
 
 import asyncio
-import textwrap
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,6 @@ from tests.cli import running
 from tests.cli.builders import NOW, READY, REFRESHED, Json, cluster, condition, resource, status
 from tests.fakes import FakeClock
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
-from tests.kube.test_connection import KUBECONFIG
 
 WELL = status(READY, REFRESHED, age=1)
 FRESH = status(READY, REFRESHED, age=0)
@@ -172,8 +170,7 @@ class Refreshing:
     def __init__(self, server: ScriptedServer, folder: Path) -> None:
         self.server = server
         self.clock = FakeClock()
-        self._kubeconfig = folder / "config"
-        self._kubeconfig.write_text(textwrap.dedent(KUBECONFIG.format(url=server.url)), encoding="utf-8")
+        self._kubeconfig = running.write_kubeconfig(folder, server.url)
 
     async def run(self, *arguments: str) -> Ended:
         """Run it to its end."""

@@ -14,8 +14,9 @@ from tests.kube.conftest import configuration
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 SECRETS, ARGO, CLUSTERS = "secrets", "argohelmreposecrets", "clustersecrets"
-FORBIDDEN, ABSENT, BROKEN = (
+FORBIDDEN, UNKNOWN, ABSENT, BROKEN = (
     refuse(403, "Forbidden"),
+    refuse(401, "Unauthorized"),
     refuse(404, "NotFound", "the server could not find the requested resource"),
     refuse(500, "InternalError", "broken"),
 )
@@ -90,8 +91,13 @@ async def test_all_kinds_are_listed(listed_by: ListedBy) -> None:
             {SECRETS: FORBIDDEN, ARGO: FORBIDDEN, CLUSTERS: FORBIDDEN},
             "or select a namespace with -n.$",
         ),
+        (
+            kinds_of(""),
+            dict.fromkeys((SECRETS, ARGO, CLUSTERS), UNKNOWN),
+            "^The API server .* Log in again.$",
+        ),
     ],
-    ids=["forbidden", "absent", "all kinds"],
+    ids=["forbidden", "absent", "all kinds", "the same of all kinds"],
 )
 async def test_where_nothing_can_be_listed_the_error_is_about_what_was_asked_for(
     listed_by: ListedBy, kinds: tuple[str, ...], answers: dict[str, Answer], message: str
@@ -99,6 +105,7 @@ async def test_where_nothing_can_be_listed_the_error_is_about_what_was_asked_for
     with pytest.raises(CommandError, match=message) as caught:
         await listed_by(kinds, answers)
     assert ("clustersecrets" in str(caught.value)) == (kinds == ("ClusterSecret",))
+    assert str(caught.value).count("Log in again") <= 1
 
 
 LIST = ("list", "Secret", "")

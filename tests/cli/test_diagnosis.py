@@ -118,6 +118,7 @@ def test_elsewhere_than_at_ecr_the_login_itself_needs_the_right() -> None:
 
 LOGINS = {
     "a live token": (origin(), "good", "a token of ecrsecret/pull, expires at 2026-11-24T13:00:00Z (in 1h)"),
+    "a token at its end": (origin(0), "bad", "expired at 2026-11-24T12:00:00Z"),
     "an expired token": (origin(-1), "bad", "a token of ecrsecret/pull, expired at 2026-11-24T11:00:00Z"),
     "an unknown time": (origin(expires_at=None), "good", "when it expires is not known"),
     "a copied login": (origin(included=True), "good", "copied by ecrsecret/pull"),

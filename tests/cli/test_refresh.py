@@ -28,7 +28,26 @@ SOON, LATER = timedelta(seconds=1), timedelta(seconds=6)
 STUCK, FAILING = status(READY, DENIED, STALLED), status(READY, AWAY)
 
 
-BEFORE_AND_NOW: dict[str, tuple[Json | None, Json, timedelta, bool | None, str]] = {
+def covering(ready: int, *conditions: Json, age: float = 0, phase: str = "Failed") -> Json:
+    namespaces = {"served": 9, "ready": ready}
+    return status(*conditions, age=age, phase=phase, namespaces=namespaces)
+
+
+def mistaken(reason: str, phase: str) -> Json:
+    mistakes = (condition("Refreshed", "False", reason, "x"), condition("Stalled", "True", reason, "x"))
+    return status(READY, *mistakes, phase=phase)
+
+
+TAKEN = condition("Refreshed", "False", "SecretConflict", "1 of 9 namespaces failed.")
+WAITING = condition("Refreshed", "Unknown", "Pending", "Waiting.")
+CONFLICT = condition("Stalled", "True", "SecretConflict", "1 of 9 namespaces failed.")
+PART = "a new token that expires at 2026-11-25T00:00:00Z is in 8 of 9 namespaces. SecretConflict: 1 of 9"
+BEFORE = covering(9, READY, REFRESHED, age=1, phase="Updated")
+SERVED = covering(9, READY, REFRESHED, phase="Updated")
+OLD_PART, NEW_PART = covering(8, TAKEN, CONFLICT, age=1), covering(8, TAKEN, CONFLICT)
+RENEWED, BROKEN = mistaken("InvalidRegistry", "Updated"), mistaken("InvalidSpec", "Failed")
+# The status before the request and after a wait; whether it is met, None while it is open; what is shown.
+JUDGED: dict[str, tuple[Json | None, Json, timedelta, bool | None, str]] = {
     "nothing new": (WELL, WELL, LATER, None, ""),
     "a newer token": (WELL, FRESH, SOON, True, "expires at 2026-11-25T00:00:00Z"),
     "an older token": (FRESH, WELL, SOON, None, ""),
@@ -39,70 +58,27 @@ BEFORE_AND_NOW: dict[str, tuple[Json | None, Json, timedelta, bool | None, str]]
     "an old failure that stays": (STUCK, STUCK, LATER, False, "The failure is not new"),
     "a passing failure": (WELL, FAILING, LATER, None, "AWSUnavailable: No answer."),
     "a known passing failure": (FAILING, FAILING, LATER, None, ""),
+    "a mistake, and the token is renewed": (RENEWED, RENEWED, LATER, None, ""),
+    "another such mistake": (WELL, mistaken("InvalidSpec", "Updated"), SOON, None, "InvalidSpec: x"),
+    "a mistake, and the token is not renewed": (BROKEN, BROKEN, LATER, False, "InvalidSpec: x"),
+    "in each namespace": (BEFORE, SERVED, SOON, True, "has a new token that"),
+    "in no namespace yet": (BEFORE, BEFORE, LATER, None, ""),
+    "in some so far": (BEFORE, covering(8, WAITING, phase="Pending"), LATER, None, ""),
+    "in some, and one is refused": (BEFORE, NEW_PART, SOON, False, PART),
+    "in some, and one that was refused may be again": (OLD_PART, NEW_PART, SOON, None, ""),
+    "in some, and one is refused once more": (OLD_PART, NEW_PART, LATER, False, PART),
+    "in all, for no client": (BEFORE, {**NEW_PART, "phase": "Updated"}, SOON, True, "has a new token"),
 }
 
 
-def assert_judged(before: Json, now: Json, waited: timedelta, message: str, *, is_met: bool | None) -> None:
-    found, words = judge(seen(before), seen(now), waited)
-    assert found is is_met
-    assert message in words
-    assert bool(message) == bool(words)
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "waited", "is_met", "message"), BEFORE_AND_NOW.values(), ids=BEFORE_AND_NOW
-)
+@pytest.mark.parametrize(("before", "now", "waited", "is_met", "message"), JUDGED.values(), ids=JUDGED)
 def test_a_request_is_judged_by_the_status(
     before: Json | None, now: Json, waited: timedelta, message: str, *, is_met: bool | None
 ) -> None:
-    assert_judged(resource(before), resource(now), waited, message, is_met=is_met)
-
-
-def covering(ready: int, *conditions: Json, age: float = 0, phase: str = "Failed") -> Json:
-    namespaces = {"served": 9, "ready": ready}
-    return cluster(status(*conditions, age=age, phase=phase, namespaces=namespaces))
-
-
-TAKEN = condition("Refreshed", "False", "SecretConflict", "1 of 9 namespaces failed.")
-WAITING = condition("Refreshed", "Unknown", "Pending", "Waiting.")
-CONFLICT = condition("Stalled", "True", "SecretConflict", "1 of 9 namespaces failed.")
-PART = "a new token that expires at 2026-11-25T00:00:00Z is in 8 of 9 namespaces. SecretConflict: 1 of 9"
-COVERAGES: dict[str, tuple[Json, timedelta, bool | None, str]] = {
-    "in each namespace": (
-        covering(9, READY, REFRESHED, phase="Updated"),
-        SOON,
-        True,
-        "has a new token that",
-    ),
-    "in no namespace yet": (covering(9, READY, REFRESHED, age=1, phase="Updated"), LATER, None, ""),
-    "in some so far": (covering(8, WAITING, phase="Pending"), LATER, None, ""),
-    "in some, and one is refused": (covering(8, TAKEN, CONFLICT), SOON, False, PART),
-    "in all, for no client": (covering(0, TAKEN, CONFLICT, phase="Updated"), SOON, True, "has a new token"),
-}
-
-
-@pytest.mark.parametrize(("now", "waited", "is_met", "message"), COVERAGES.values(), ids=COVERAGES)
-def test_a_cluster_secret_is_refreshed_when_each_namespace_has_the_token(
-    now: Json, waited: timedelta, message: str, *, is_met: bool | None
-) -> None:
-    before = covering(9, READY, REFRESHED, age=1, phase="Updated")
-    assert_judged(before, now, waited, message, is_met=is_met)
-
-
-def test_a_refused_namespace_that_was_refused_before_fails_the_request_once_it_is_processed() -> None:
-    before, now = covering(8, TAKEN, CONFLICT, age=1), covering(8, TAKEN, CONFLICT)
-    assert_judged(before, now, SOON, "", is_met=None)
-    assert_judged(before, now, LATER, PART, is_met=False)
-
-
-@pytest.mark.parametrize("reason", ["InvalidSpec", "InvalidRegistry"])
-@pytest.mark.parametrize(("phase", "is_met"), [("Updated", None), ("Failed", False)])
-def test_a_mistake_with_which_the_token_is_renewed_is_no_failure(
-    reason: str, phase: str, *, is_met: bool | None
-) -> None:
-    mistake = (condition("Refreshed", "False", reason, "x"), condition("Stalled", "True", reason, "x"))
-    now = seen(resource(status(READY, *mistake, phase=phase)))
-    assert judge(now, now, LATER)[0] is is_met
+    found, words = judge(seen(resource(before)), seen(resource(now)), waited)
+    assert found is is_met
+    assert message in words
+    assert bool(message) == bool(words)
 
 
 @pytest.mark.parametrize(
@@ -139,19 +115,23 @@ def test_each_request_has_another_value() -> None:
     assert patch(NOW) == {"metadata": {"annotations": annotations}}
 
 
-@pytest.mark.parametrize("suspend", [True, False, None, "true"])
-def test_only_true_suspends(suspend: object) -> None:
-    assert why_idle(resource(suspend=suspend)) == ("spec.suspend is true" if suspend is True else "")
-    assert why_idle({"metadata": {}, "spec": None}) == ""
+def unserved(**fields: Any) -> Json:
+    return cluster(status(READY, age=None, **{"namespaces": {"served": 0, "ready": 0}, **fields}))
 
 
-@pytest.mark.parametrize(("served", "observed", "idle"), [(0, 1, True), (0, 0, False), (1, 1, False)])
-def test_a_cluster_secret_without_namespaces_has_nothing_to_refresh(
-    served: int, observed: int, *, idle: bool
-) -> None:
-    namespaces = {"served": served, "ready": 0}
-    found = cluster(status(READY, age=None, namespaces=namespaces, observedGeneration=observed))
-    assert why_idle(found) == ("no namespace is served" if idle else "")
+IDLE: list[tuple[Json, str]] = [
+    (resource(suspend=True), "spec.suspend is true"),
+    *((resource(suspend=other), "") for other in (False, None, "true")),
+    ({"metadata": {}, "spec": None}, ""),
+    (unserved(), "no namespace is served"),
+    (unserved(observedGeneration=0), ""),
+    (unserved(namespaces={"served": 1, "ready": 0}), ""),
+]
+
+
+@pytest.mark.parametrize(("raw", "why"), IDLE)
+def test_nothing_is_refreshed_while_suspended_or_where_no_namespace_is_served(raw: Json, why: str) -> None:
+    assert why_idle(raw) == why
 
 
 def path(kind: str, name: str = "") -> str:

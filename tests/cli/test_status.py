@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from ecr_operator.cli.status import (
 )
 from ecr_operator.core.status import SUCCEEDED
 from ecr_operator.settings.commands import TableOutput
+from tests.cli import running
 from tests.cli.builders import (
     LIFE,
     NOW,
@@ -37,6 +39,9 @@ from tests.cli.builders import (
     row,
     status,
 )
+from tests.cli.running import write_kubeconfig
+from tests.fakes import FakeClock
+from tests.kube.server import ScriptedServer, reply
 
 NARROW = columns_of("table", namespaces=False, messages=True)
 WIDE = columns_of("wide", namespaces=True, messages=True)
@@ -369,3 +374,25 @@ def test_a_table_of_limited_height_has_the_summary_and_the_most_urgent_rows() ->
     assert [line.split()[0] for line in shown if "ecrsecret/r" in line] == [
         f"ecrsecret/r{number}" for number in range(16)
     ]
+
+
+# The command line, what the API server lists, and what is shown on standard output, or else as a note.
+SHOWN: dict[str, tuple[str, list[Json], int, str]] = {
+    "all ready": ("-n team-a -o wide", [resource(status(READY, REFRESHED))], 0, "1 resource: 1 ready\n"),
+    "one is not ready": ("-A", [resource()], 1, "1 resource: 1 not ready\n"),
+    "none": ("-n team-a", [], 0, "No resources in namespace team-a; -A shows all.\n"),
+    "none in any": ("-A", [], 0, "No resources in any namespace.\n"),
+    "none for programs": ("-n team-a -o json", [], 0, "[]\n"),
+}
+
+
+@pytest.mark.parametrize(("line", "items", "code", "shown"), SHOWN.values(), ids=SHOWN)
+async def test_exit_code_1_where_one_is_not_ready(
+    tmp_path: Path, line: str, items: list[Json], code: int, shown: str
+) -> None:
+    async with ScriptedServer() as server:
+        server.others = [reply({"items": items}), *[reply({"items": []})] * 2]
+        kubeconfig = write_kubeconfig(tmp_path, server.url)
+        ended = await running.run("status", *line.split(), kubeconfig=kubeconfig, clock=FakeClock(NOW))
+    assert (ended.code, (ended.out or ended.err).endswith(shown)) == (code, True)
+    assert (ended.out == "") == shown.startswith("No")

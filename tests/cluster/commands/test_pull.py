@@ -1,6 +1,5 @@
 """`pull` against a real API server: what it needs of it, and what it says where that is missing."""
 
-import json
 from pathlib import Path
 
 from lab.commands import Ended
@@ -30,23 +29,6 @@ async def test_what_does_not_exist_is_one_line(scene: Scene) -> None:
         ended = await pull(scene, *arguments)
         assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
         assert words in ended.err
-
-
-async def test_a_registry_that_is_not_reached_is_no_proof_of_anything(scene: Scene) -> None:
-    await scene.create(ecr_secret("pull"), account("default", pull=("pull-login",)))
-    async with scene.operator():
-        await scene.ready("pull")
-    ended = await pull(scene, IMAGE)
-    assert ended.code == 1
-    assert "ok login         123456789012" in ended.out
-    assert f"NO registry      {host_in()} can't be reached from here: the proxy can't be reached" in ended.out
-    [report] = json.loads((await pull(scene, IMAGE, "-o", "json")).out)
-    assert list(report) == ["image", "checked", "pulls", "attempts", "results"]
-    [attempt] = report["attempts"]
-    assert (attempt["answer"], attempt["status"], attempt["resource"]) == ("unreachable", 0, "ecrsecret/pull")
-    assert (attempt["secret"], attempt["key"]) == ("pull-login", host_in())
-    token = await scene.token("pull-login")
-    assert abs(attempt["secondsLeft"] - (token.expires_at - token.issued_at)) < 600
 
 
 async def test_a_pull_secret_says_what_is_wrong_with_it_and_its_resource(scene: Scene) -> None:

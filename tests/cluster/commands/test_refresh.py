@@ -4,9 +4,9 @@ from lab import audit
 from lab.api import ARGO_SECRETS, ECR_SECRETS
 from tests.cli import running
 from tests.cluster import reading
-from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.cluster.test_cluster_secrets import LOGIN, Many, many
+from tests.cluster.test_cluster_secrets import Many, many
 from tests.cluster.users import GROUP, VIEW, admin, rule, user
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
@@ -74,19 +74,6 @@ async def test_a_cluster_secret_has_a_new_token_in_each_namespace_when_it_ends(w
     assert (named.code, named.out.partition(" that")[0]) == (0, f"ClusterSecret {name} has a new token")
     assert len(after) == 1
     assert min(after) > max(before)
-
-
-async def test_a_namespace_that_gets_no_token_of_a_cluster_secret_fails_the_request(whole: Scene) -> None:
-    whole.aws.token_life = LIFE
-    async with many(whole, 3) as there:
-        taken = there.namespaces[1]
-        await whole.api.create(core_secret(LOGIN), taken)
-        async with whole.operator(watch=""):
-            name = await there.create()
-            await there.status(name, {"namespaces": {"served": 3, "ready": 2}, "failingCount": 1})
-            ended = await running.run("refresh", "-k", "ecrclustersecret", name, kubeconfig=admin(whole))
-    assert (ended.code, ended.out) == (1, "")
-    assert "is in 2 of 3 namespaces. SecretConflict: 1 of 3 namespaces failed." in ended.err
 
 
 async def test_an_editor_has_the_rights_it_needs_and_a_missing_one_names_the_role(scene: Scene) -> None:

@@ -51,22 +51,6 @@ async def test_the_most_urgent_come_first_and_exit_code_1_reports_them(scene: Sc
     assert data.code == 1
 
 
-async def test_exit_code_0_when_all_are_ready_or_there_are_none(scene: Scene) -> None:
-    none = await running.run("status", kubeconfig=admin(scene))
-    assert (none.code, none.out) == (0, "")
-    assert f"No resources in namespace {scene.namespace}; -A shows all." in none.err
-    data = await running.run("status", "-o", "json", kubeconfig=admin(scene))
-    assert (data.code, json.loads(data.out), data.err) == (0, [], "")
-    await scene.create(ecr_secret("pull"))
-    async with scene.operator():
-        await scene.ready("pull")
-    ended = await running.run("status", "-n", scene.namespace, "-o", "wide", kubeconfig=scene.kubeconfig)
-    assert ended.code == 0
-    assert "123456789012.dkr.ecr.us-east-1.amazonaws.com" in ended.out
-    everywhere = await running.run("status", "-A", kubeconfig=scene.kubeconfig)
-    assert [scene.namespace, "ecrsecret/pull"] in [line.split()[:2] for line in everywhere.out.splitlines()]
-
-
 async def test_what_the_user_is_allowed_to_list_is_shown_and_the_rest_named(scene: Scene) -> None:
     await scene.create(ecr_secret("pull"), argo_secret("charts"))
     nobody = await running.run("status", kubeconfig=await user(scene, "nobody"))

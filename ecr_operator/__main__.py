@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ecr_operator.settings import Settings, SettingsError, parse_settings
-from ecr_operator.settings.flags import COMMANDS, PROGRAM
+from ecr_operator.settings.flags import COMMANDS, PLUGIN, PROGRAM, plugin_arguments
 from ecr_operator.settings.proxies import check_proxies
 
 
@@ -40,8 +40,6 @@ def plugin() -> int:
     Returns:
         The exit code of the command; 2 for a mistake on the command line or in a variable.
     """
-    from ecr_operator.settings.plugin import PLUGIN, plugin_arguments  # noqa: PLC0415
-
     try:
         return _run_command(plugin_arguments(sys.argv[1:]), PLUGIN)
     except SettingsError as error:

@@ -10,12 +10,12 @@ util/git/git.go, util/helm/client.go, util/oci/client.go.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ecr_operator.api.text import LONGEST_TEXT, base64_in, mapping_in, mappings_in, printable, text_in
-from ecr_operator.cli.keyring import Image, Login, image_of
+from ecr_operator.cli.keyring import TAG, Image, Login, image_of, shown_key
 from ecr_operator.cli.output import Result
 
 SECRET_TYPE: Final = "argocd.argoproj.io/secret-type"  # noqa: S105 - the name of a label
@@ -64,6 +64,11 @@ class Repository:
     project: str
     login: Login | None
 
+    @property
+    def shown(self) -> str:
+        """Its name and URL for a message."""
+        return f"Secret {self.secret}, url {shown_key(self.url)}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -102,7 +107,7 @@ def artifact_of(source: Source) -> Image | None:
     name = source.url[len(_OCI) :] if is_oci else f"{source.url.rstrip('/')}/{source.chart}"
     is_exact = _DIGEST.fullmatch(source.revision) or _VERSION.fullmatch(source.revision)
     # Of OCI artifacts the revision may be any tag.
-    is_tag = is_oci and re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", source.revision)
+    is_tag = is_oci and TAG.fullmatch(source.revision)
     reference = source.revision.replace("+", "_") if is_exact or is_tag else ""
     return image_of(name, reference)
 
@@ -126,70 +131,58 @@ def read_repository(name: str, secret: Mapping[str, Any]) -> Repository:
 def find(repositories: Sequence[Repository], source: Source, project: str) -> Found:
     """The Secrets that Argo CD uses for a source of an Application of a project."""
     same = [each for each in repositories if not each.is_prefix and _is_same(each.url, source.url)]
+    own = [each for each in same if each.project in (project, "")]
     # The project's own one first.
-    own = sorted((each for each in same if each.project in (project, "")), key=lambda each: not each.project)
-    others = tuple(each for each in same if each not in own)
-    used = own[0] if own else None
+    used = min(own, key=lambda each: not each.project, default=None)
     if used is None or used.login is None:
-        used = next(_by_length(repositories, source.url), used)
+        used = _longest(repositories, source.url) or used
     elsewhere = used is not None and _authority(used.url) != _authority(source.url)
+    others = [each for each in same if each not in own]
     return Found(repository=used, others=others, elsewhere=elsewhere)
 
 
-def not_in_a_registry(source: Source) -> tuple[Result, bool]:
-    """The result for a source without an artifact, and whether it counts: a mistake does, Git does not."""
-    if source.chart and source.url.lower().startswith(_OCI):
+def not_in_a_registry(source: Source) -> Result:
+    """The result for a source without an artifact: bad for a mistake, not for Git."""
+    is_oci = source.url.lower().startswith(_OCI)
+    if source.chart and is_oci:
         text = "Argo CD does not find a chart in a repoURL with oci://"
-        return Result(
-            "bad", "source", text, "remove oci:// from repoURL and from the url of the Secret"
-        ), True
-    if not source.chart and not source.url.lower().startswith(_OCI):
-        return Result("optional", "source", "not in an OCI registry"), False
-    if "://" in source.url and not source.url.lower().startswith(_OCI):
-        return Result("optional", "source", "a classic Helm repository, not an OCI registry"), False
-    return Result("bad", "source", "is not a valid name of an artifact", "correct repoURL or chart"), True
+        return Result("bad", "source", text, "remove oci:// from repoURL and from the url of the Secret")
+    if not source.chart and not is_oci:
+        return Result("optional", "source", "not in an OCI registry")
+    if "://" in source.url and not is_oci:
+        return Result("optional", "source", "a classic Helm repository, not an OCI registry")
+    return Result("bad", "source", "is not a valid name of an artifact", "correct repoURL or chart")
 
 
-def elsewhere_result(found: Found, source: Source) -> Result:
+def elsewhere_result(used: Repository, source: Source) -> Result:
     """A login that Argo CD would send to a host that it is not for."""
-    text = f"{_named(found.repository)}, is for another host; Argo CD would send its login to {source.shown}"
+    text = f"{used.shown}, is for another host; Argo CD would send its login to {source.shown}"
     return Result("bad", "login", text, "limit sourceRepos of the projects; the login was not sent")
 
 
 def no_login_result(repositories: Sequence[Repository], found: Found, source: Source, project: str) -> Result:
     """Why Argo CD uses no login for a source."""
     if found.repository:
-        return Result("bad", "login", f"{_named(found.repository)}, holds no login", "add one to it")
+        return Result("bad", "login", f"{found.repository.shown}, holds no login", "add one to it")
     if found.others:
         other = found.others[0]
-        text = f"{_named(other)}, is for project {printable(other.project, _LONGEST_SHOWN)} only"
-        return Result(
-            "bad", "login", text, f"remove its project, or use that for the Application ({project})"
-        )
+        text = f"{other.shown}, is for project {printable(other.project, _LONGEST_SHOWN)} only"
+        advice = f"remove its project, or use that for the Application ({project})"
+        return Result("bad", "login", text, advice)
     same_host = [each for each in repositories if _authority(each.url) == _authority(source.url)]
     if same_host:
-        urls = ", ".join(_named(each) for each in same_host[:_MOST_NAMED])
+        urls = ", ".join(each.shown for each in same_host[:_MOST_NAMED])
         advice = "make url and repoURL equal, with or without oci://, or use credential_scope: repo-creds"
         return Result("bad", "login", f"no repository Secret has this URL; there is {urls}", advice)
     advice = "create an ArgoHelmRepoSecret with this url in Argo CD's own namespace"
     return Result("bad", "login", "no repository Secret has this URL", advice)
 
 
-def _named(repository: Repository | None) -> str:
-    if repository is None:
-        return ""
-    login = Login(secret=repository.secret, key=repository.url, username="", password="")
-    return f"Secret {repository.secret}, url {login.shown_key}"
-
-
-def _by_length(repositories: Sequence[Repository], url: str) -> Iterator[Repository]:
-    """The `repo-creds` Secrets whose URL begins this one, the longest first."""
-    begun = [
-        each
-        for each in repositories
-        if each.is_prefix and _normal(each.url) and _normal(url).startswith(_normal(each.url))
-    ]
-    yield from sorted(begun, key=lambda each: len(_normal(each.url)), reverse=True)
+def _longest(repositories: Sequence[Repository], url: str) -> Repository | None:
+    """The `repo-creds` Secret with the longest URL that begins this one."""
+    prefixes = [each for each in repositories if each.is_prefix and _normal(each.url)]
+    begun = [each for each in prefixes if _normal(url).startswith(_normal(each.url))]
+    return max(begun, key=lambda each: len(_normal(each.url)), default=None)
 
 
 def _authority(url: str) -> str:

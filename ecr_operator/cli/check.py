@@ -12,7 +12,7 @@ from ecr_operator.api.text import format_time
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
 from ecr_operator.cli.cluster import INSTALL_CRDS, own_namespace
-from ecr_operator.cli.output import Marks, Result, Terminal, Verdict
+from ecr_operator.cli.output import Result, Terminal, Verdict
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube import access_review, connection
 from ecr_operator.kube.access_review import NEEDS, Need, Right
@@ -43,12 +43,12 @@ async def run(command: Check, terminal: Terminal, clock: Clock) -> int:
         place = command.place
         results += await _show("Cluster", check_cluster(place.settings, place.context), terminal)
     terminal.write()
-    terminal.write(conclusion(results, terminal.marks))
+    terminal.write(conclusion(results, terminal.marks["bad"]))
     return 1 if any(result.verdict == "bad" for result in results) else 0
 
 
 async def _show(title: str, results: AsyncIterator[Result], terminal: Terminal) -> list[Result]:
-    terminal.write_styled([(title, "bold")])
+    terminal.write_styled((title, "bold"))
     shown = []
     async for result in results:
         shown.append(result)
@@ -56,12 +56,12 @@ async def _show(title: str, results: AsyncIterator[Result], terminal: Terminal) 
     return shown
 
 
-def conclusion(results: Iterable[Result], marks: Marks) -> str:
-    """The last line."""
+def conclusion(results: Iterable[Result], mark: str) -> str:
+    """The last line; `mark` is that of a failed check."""
     bad = sum(result.verdict == "bad" for result in results)
     if not bad:
         return "All required checks passed."
-    return f"{bad} required {'check' if bad == 1 else 'checks'} failed; see the lines marked {marks.bad}."
+    return f"{bad} required {'check' if bad == 1 else 'checks'} failed; see the lines marked {mark}."
 
 
 async def check_aws(region: str, clock: Clock) -> AsyncIterator[Result]:
@@ -169,10 +169,10 @@ async def _rights(client: KubeClient, settings: Settings) -> AsyncIterator[Resul
         if not (asked := need.rights(settings.namespaces, own)):
             continue
         answers = await asyncio.gather(*map(is_missing, asked))
-        yield rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
+        yield _rights_result(need, [right for right, lacks in zip(asked, answers, strict=True) if lacks])
 
 
-def rights_result(need: Need, missing: Sequence[Right]) -> Result:
+def _rights_result(need: Need, missing: Sequence[Right]) -> Result:
     """Whether a need of the table is met, given those of its rights that are missing."""
     if not missing:
         purpose = "" if need.required else f", for {need.purpose}"

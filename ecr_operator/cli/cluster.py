@@ -1,9 +1,10 @@
 """The API server as the commands use it: with the user's rights, and with errors that say what to do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,6 +17,14 @@ from ecr_operator.settings import Settings
 from ecr_operator.settings.commands import Place
 
 INSTALL_CRDS: Final = "kubectl apply -k config/crd"
+_LEFT_OUT: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+# What can be completed, beside our own kinds; of namespaces the path is the same in each.
+_COLLECTIONS: Final[Mapping[str, Callable[[str], str]]] = {
+    "namespaces": lambda _: paths.namespaces(),
+    "serviceaccounts": paths.service_accounts,
+    "pods": paths.pods,
+    "applications": paths.applications,
+}
 
 Object = Mapping[str, Any]
 
@@ -55,9 +64,9 @@ class Listing:
         notes: the same for ClusterSecrets beside other kinds, since few users are allowed to list them.
     """
 
-    objects: list[tuple[str, Object]]
-    errors: list[str]
-    notes: list[str]
+    objects: list[tuple[str, Object]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def kinds_of(namespace: str) -> Sequence[str]:
@@ -68,33 +77,27 @@ def kinds_of(namespace: str) -> Sequence[str]:
 async def list_all(client: KubeClient, namespace: str, kinds: Sequence[str]) -> Listing:
     """List the resources of these kinds.
 
+    Beside other kinds ClusterSecrets are left out where the cluster has none, or, with a note, where the user
+    has no right.
+
     Raises:
         CommandError: no kind could be listed.
     """
     answers = await asyncio.gather(*(_list(client, kind, namespace) for kind in kinds))
-    answered = dict(zip(kinds, answers, strict=True))
-    notes = _leave_out_clusters(answered) if len(kinds) > 1 else []
-    failures = [
-        explain(answer, "list", kind, namespace)
-        for kind, answer in answered.items()
-        if isinstance(answer, ApiError)
-    ]
-    errors = list(dict.fromkeys(failures))
-    if len(failures) == len(answered):
-        raise CommandError(" ".join(errors))
-    lists = {kind: answer for kind, answer in answered.items() if not isinstance(answer, ApiError)}
-    return Listing([(kind, item) for kind, items in lists.items() for item in items], errors, notes)
-
-
-def _leave_out_clusters(answered: dict[str, Sequence[Object] | ApiError]) -> list[str]:
-    """Remove ClusterSecrets where the cluster has none, or, with a note, where the user has no right."""
-    failure = answered.get(CLUSTER)
-    if not isinstance(failure, ApiError) or failure.code not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-        return []
-    del answered[CLUSTER]
-    if failure.is_not_found:
-        return []
-    return [f"ClusterSecrets are not listed. {explain(failure, 'list', CLUSTER, '')}"]
+    listing = Listing()
+    for kind, answer in zip(kinds, answers, strict=True):
+        if not isinstance(answer, ApiError):
+            listing.objects.extend((kind, item) for item in answer)
+            continue
+        message = explain(answer, "list", kind, namespace)
+        if len(kinds) > 1 and kind == CLUSTER and answer.code in _LEFT_OUT:
+            if not answer.is_not_found:
+                listing.notes.append(f"ClusterSecrets are not listed. {message}")
+        elif message not in listing.errors:
+            listing.errors.append(message)
+    if listing.errors and all(isinstance(answer, ApiError) for answer in answers):
+        raise CommandError(" ".join(listing.errors))
+    return listing
 
 
 async def _list(client: KubeClient, kind: str, namespace: str) -> Sequence[Object] | ApiError:
@@ -137,30 +140,12 @@ async def list_names(place: Place, what: str, limit: int, seconds: float) -> lis
     """
     try:
         async with asyncio.timeout(seconds), connected(place) as client:
-            path = _collection(what, namespace_of(place, client))
+            path = _COLLECTIONS.get(what, partial(paths.resources, what))(namespace_of(place, client))
             query = (("limit", str(limit)),)
             answer = await client.request("GET", path, query=query, accept=METADATA_LIST)
     except (ApiError, TimeoutError) as failure:
         raise CommandError(str(failure)) from failure
     return [item["metadata"]["name"] for item in answer.get("items") or ()]
-
-
-def _collection(what: str, namespace: str) -> str:
-    match what:
-        case "namespaces":
-            return paths.namespaces()
-        case "serviceaccounts":
-            return paths.service_accounts(namespace)
-        case "pods":
-            return paths.pods(namespace)
-        case "applications":
-            return paths.applications(namespace)
-    return paths.resources(what, namespace)
-
-
-def is_unknown_kind(failure: ApiError) -> bool:
-    """Whether a 404 means that the kind does not exist, not one object of it."""
-    return failure.code == HTTPStatus.NOT_FOUND and "could not find the requested resource" in failure.message
 
 
 def explain(failure: ApiError, verb: str, kind: str, namespace: str) -> str:

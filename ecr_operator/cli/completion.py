@@ -8,7 +8,7 @@ https://github.com/spf13/cobra/blob/main/site/content/completions/_index.md.
 
 import asyncio
 import os
-from argparse import Action, Namespace
+from argparse import Action
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +19,7 @@ import yaml
 from ecr_operator.api.kinds import KINDS, SHORT_NAMES
 from ecr_operator.cli.output import CommandError, Terminal
 from ecr_operator.settings.commands import Environment, Place, parser_of, place_of
-from ecr_operator.settings.flags import COMMANDS, Parser
-from ecr_operator.settings.plugin import PLUGIN, command_place, first_word
+from ecr_operator.settings.flags import COMMANDS, PLUGIN, Parser, command_place, first_word
 from ecr_operator.settings.values import SettingsError
 
 _SECONDS: Final = 3.0
@@ -29,7 +28,7 @@ _FILES: Final = 0  # the shell completes names of files
 _NO_FILES: Final = 4
 _NO_SPACE: Final = 6  # nor is a space added
 _FILE_FLAGS: Final = ("--kubeconfig", "--filename")
-_SUBJECTS: Final = ("pod/", "application/")
+_SUBJECTS: Final = ("pod", "application")
 
 
 def run(arguments: Sequence[str], environment: Environment = os.environ) -> int:
@@ -56,73 +55,58 @@ def _candidates(before: Sequence[str], word: str, environment: Environment) -> t
         return _flags(parser), _NO_FILES
     action = parser.option(flag if is_joined else before[-1] if before else "")
     if action is not None and action.nargs is None:
-        values, directive = _values(action, _place(before, environment))
-        return [f"{flag}={each}" if is_joined else each for each in values], directive
-    if not command and first_word(before) is not None:
-        return [], _NO_FILES
+        if action.option_strings[-1] in _FILE_FLAGS:
+            return [], _FILES
+        values = _values(action, _place(before, environment))
+        return [f"{flag}={each}" if is_joined else each for each in values], _NO_FILES
     if not command:
-        return [f"{name}\t{words}" for name, words in COMMANDS.items()], _NO_FILES
-    return _arguments(command, word, _place(before, environment))
+        words = {} if first_word(before) is not None else COMMANDS
+        return [f"{name}\t{meaning}" for name, meaning in words.items()], _NO_FILES
+    if command == "pull" and not word.startswith(tuple(f"{each}/" for each in _SUBJECTS)):
+        return [f"{each}/" for each in _SUBJECTS], _NO_SPACE
+    return _arguments(command, word, _place(before, environment)), _NO_FILES
 
 
 def _flags(parser: Parser) -> list[str]:
     return [f"{name}\t{action.help}" for name in parser.flags if (action := parser.option(name))]
 
 
-def _values(action: Action, place: Place) -> tuple[list[str], int]:
+def _values(action: Action, place: Place) -> list[str]:
     """What a flag can be set to."""
-    name = action.option_strings[-1]
     if action.choices:
-        return list(action.choices), _NO_FILES
-    if name in _FILE_FLAGS:
-        return [], _FILES
-    match name:
+        return list(action.choices)
+    match action.option_strings[-1]:
         case "--namespace":
-            return _names(place, "namespaces"), _NO_FILES
+            return _names(place, "namespaces")
         case "--context":
-            return _contexts(place), _NO_FILES
+            return _contexts(place)
         case "--service-account":
-            return _names(place, "serviceaccounts"), _NO_FILES
+            return _names(place, "serviceaccounts")
         case "--kind":
-            return list(SHORT_NAMES.values()), _NO_FILES
-    return [], _NO_FILES
+            return list(SHORT_NAMES.values())
+    return []
 
 
-def _arguments(command: str, word: str, place: Place) -> tuple[list[str], int]:
+def _arguments(command: str, word: str, place: Place) -> list[str]:
     """What a command can be about."""
     match command:
         case "check":
-            return ["aws", "cluster"], _NO_FILES
+            return ["aws", "cluster"]
         case "refresh":
-            return [
-                f"{SHORT_NAMES[kind]}/{name}" for kind in KINDS for name in _names(place, kind)
-            ], _NO_FILES
+            return [f"{SHORT_NAMES[kind]}/{name}" for kind in KINDS for name in _names(place, kind)]
         case "pull":
-            kind, slash, _ = word.partition("/")
-            if slash and f"{kind}/" in _SUBJECTS:
-                return [f"{kind}/{name}" for name in _names(place, f"{kind}s")], _NO_FILES
-            return list(_SUBJECTS), _NO_SPACE
-    return [], _NO_FILES
+            subject = word.partition("/")[0]
+            return [f"{subject}/{name}" for name in _names(place, f"{subject}s")]
+    return []
 
 
 def _place(before: Sequence[str], environment: Environment) -> Place:
-    """The cluster and namespace that the flags before name."""
-    given = Namespace(
-        kubeconfig=_value(before, "--kubeconfig"),
-        context=_value(before, "--context"),
-        namespace=_value(before, "--namespace", "-n") or None,
-        all_namespaces=False,
-    )
-    return place_of(given, environment)
-
-
-def _value(before: Sequence[str], *names: str) -> str:
-    """The value of a flag; empty where it is not set."""
-    for number, word in enumerate(before):
-        flag, is_joined, value = word.partition("=")
-        if flag in names:
-            return value if is_joined else before[number + 1] if number + 1 < len(before) else ""
-    return ""
+    """The cluster and namespace that the flags before name; the last of them may have no value yet."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--kubeconfig", nargs="?", const="", default="")
+    parser.add_argument("--context", nargs="?", const="", default="")
+    parser.add_argument("-n", "--namespace", nargs="?")
+    return place_of(parser.parse_known_args(before)[0], environment)
 
 
 def _contexts(place: Place) -> list[str]:

@@ -17,16 +17,16 @@ from typing import Any, Final
 
 from ecr_operator.api.text import LONGEST_TEXT, base64_in, excerpt, mapping_in, printable
 from ecr_operator.api.usable_registry_keys import is_repository, kubelet_place, kubelet_serves
+from ecr_operator.cli.output import without_login
 
 DOCKER_HUB: Final = "docker.io"
 _KEYS: Final = {
     "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
     "kubernetes.io/dockercfg": ".dockercfg",
 }
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,128}")
 _IDENTIFIER: Final = re.compile("[a-f0-9]{64}")
-_LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*@")
 _LONGEST_SHOWN: Final = 100
 
 
@@ -67,7 +67,7 @@ def parse_image(text: str) -> Image:
     if (
         image is None
         or _IDENTIFIER.fullmatch(name)
-        or (has_tag and not _TAG.fullmatch(tag))
+        or (has_tag and not TAG.fullmatch(tag))
         or (has_digest and not _DIGEST.fullmatch(digest))
     ):
         raise ValueError(message)
@@ -100,8 +100,13 @@ class Login:
 
     @property
     def shown_key(self) -> str:
-        """The key for a message: without a login or query, which it may hold, and short."""
-        return printable(_LOGIN.sub(r"\1", self.key).partition("?")[0], _LONGEST_SHOWN)
+        """The key for a message."""
+        return shown_key(self.key)
+
+
+def shown_key(key: str) -> str:
+    """A registry key or URL for a message: without a login or query, which it may hold, and short."""
+    return printable(without_login(key).partition("?")[0], _LONGEST_SHOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +158,8 @@ def lookup(secrets: Iterable[PullSecret], image: Image) -> Sequence[Login]:
 
 def _login(secret: str, key: str, entry: object) -> Login:
     """Read one entry; raises ValueError for what Go's decoder refuses, and with it the whole file."""
-    found = _object(entry)
-    texts = [_text(_field(found, name)) for name in ("username", "password", "auth", "email")]
-    username, password, auth, _ = texts
+    fields = ("username", "password", "auth", "email")
+    username, password, auth, _ = (_text(_field(entry, name)) for name in fields)
     if auth:
         username, password = _decoded(auth)
     return Login(secret=secret, key=key, username=username, password=password)
@@ -165,9 +169,8 @@ def _decoded(auth: str) -> tuple[str, str]:
     bare = auth.replace("\r", "").replace("\n", "")
     # Go reads what doesn't end with = as base64 without padding.
     padding = "" if auth.strip().endswith("=") else "=" * (-len(bare) % 4)
-    username, colon, password = (
-        b64decode(bare + padding, validate=True).decode(errors="replace").partition(":")
-    )
+    decoded = b64decode(bare + padding, validate=True).decode(errors="replace")
+    username, colon, password = decoded.partition(":")
     if not colon:
         raise ValueError
     return username, password

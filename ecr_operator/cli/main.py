@@ -1,6 +1,7 @@
 """Runs a command: its exit code, and one line for every error that a user can cause."""
 
 import asyncio
+import importlib
 import os
 import signal
 import sys
@@ -8,8 +9,8 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from ecr_operator.cli.output import CommandError, Terminal
-from ecr_operator.core.ports import SystemClock
-from ecr_operator.settings.commands import Check, Command, Pull, Refresh, Render, Status
+from ecr_operator.core.ports import Clock, SystemClock
+from ecr_operator.settings.commands import Command
 from ecr_operator.settings.flags import PROGRAM
 
 # As shells count a process that was ended by a signal.
@@ -26,16 +27,13 @@ def run(command: Command, program: str = PROGRAM) -> int:
         program: as the user called it.
 
     Returns:
-        The command's exit code; 1 if it can't go on, 130 after Ctrl-C.
+        The command's exit code; 130 after Ctrl-C.
     """
     terminal = Terminal(program=program)
     # An exception, so that a live display restores the terminal.
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return asyncio.run(_run(command, terminal))
-    except CommandError as error:
-        terminal.note(str(error))
-        return 1
+        return asyncio.run(run_on(terminal, command, SystemClock()))
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -44,30 +42,16 @@ def run(command: Command, program: str = PROGRAM) -> int:
         return _NO_READER
 
 
-async def _run(command: Command, terminal: Terminal) -> int:
-    # Each imported on demand: what one needs takes time to load.
-    clock = SystemClock()
-    match command:
-        case Status():
-            from ecr_operator.cli import status  # noqa: PLC0415
-
-            return await status.run(command, terminal, clock)
-        case Check():
-            from ecr_operator.cli import check  # noqa: PLC0415
-
-            return await check.run(command, terminal, clock)
-        case Render():
-            from ecr_operator.cli import render  # noqa: PLC0415
-
-            return await render.run(command, terminal, clock)
-        case Refresh():
-            from ecr_operator.cli import refresh  # noqa: PLC0415
-
-            return await refresh.run(command, terminal, clock)
-        case Pull():
-            from ecr_operator.cli import pull  # noqa: PLC0415
-
-            return await pull.run(command, terminal, clock)
+async def run_on(terminal: Terminal, command: Command, clock: Clock) -> int:
+    """Run a command that writes to a terminal, and return its exit code."""
+    # The module of the command's name; only this one, since what each needs takes time to load.
+    module = importlib.import_module(f"ecr_operator.cli.{type(command).__name__.lower()}")
+    try:
+        code: int = await module.run(command, terminal, clock)
+    except CommandError as error:
+        terminal.note(str(error))
+        return 1
+    return code
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -12,7 +12,8 @@ import asyncio
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -21,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from ecr_operator import __version__
+from ecr_operator.api.text import mappings_in
 from ecr_operator.cli.diagnosis import Answer, AnswerKind
 from ecr_operator.cli.keyring import DOCKER_HUB, Image, Login
 from ecr_operator.kube import response
@@ -57,12 +59,6 @@ class _Response:
     location: str
     challenges: list[str]
     body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Challenge:
-    scheme: str
-    parameters: Mapping[str, str]
 
 
 class Registries:
@@ -102,10 +98,9 @@ class Registries:
             url = URL(f"https://{host}/v2/{image.path}/{rest}")
             async with asyncio.timeout(_TOTAL_SECONDS):
                 return await self._ask(url, image, login)
-        except (ApiError, ValueError) as failure:
-            message = failure.message if isinstance(failure, ApiError) else sanitize(str(failure))
-            return Answer(kind="unreachable", message=message)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except ApiError as failure:
+            return Answer(kind="unreachable", message=failure.message)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return Answer(kind="unreachable", message=from_exception(error).message)
 
     async def _ask(self, url: URL, image: Image, login: Login | None) -> Answer:
@@ -114,12 +109,13 @@ class Registries:
         challenge = _challenge(first.challenges) if first.status == HTTPStatus.UNAUTHORIZED else None
         if challenge is None:
             return await self._answer(first, url, None)
-        if challenge.scheme == "basic":
+        scheme, parameters = challenge
+        if scheme == "basic":
             return await self._answer(None, url, _basic(login))
-        realm = _realm(challenge)
+        realm = _realm(parameters)
         if login and _place(realm) != _place(url) and (image.host, _place(realm)) != _HUB_TOKENS:
             return Answer(kind="withheld", status=first.status, message=sanitize(str(realm.origin())))
-        answered = await self._token(realm, challenge, image, login)
+        answered = await self._token(realm, parameters, image, login)
         if isinstance(answered, str):
             return await self._answer(None, url, f"Bearer {answered}")
         return _answered(answered)
@@ -132,12 +128,12 @@ class Registries:
         return _answered(await self._follow("GET", url, authorization))
 
     async def _token(
-        self, realm: URL, challenge: _Challenge, image: Image, login: Login | None
+        self, realm: URL, parameters: Mapping[str, str], image: Image, login: Login | None
     ) -> str | _Response:
         """Get a token for the registry; the token service's answer where it gives none."""
-        scope = challenge.parameters.get("scope") or f"repository:{image.path}:pull"
-        service = challenge.parameters.get("service")
-        query = {"scope": scope, **({"service": service} if service else {})}
+        query = {"scope": parameters.get("scope") or f"repository:{image.path}:pull"}
+        if service := parameters.get("service"):
+            query["service"] = service
         got = await self._send("GET", realm.update_query(query), _basic(login), whole=True)
         if got.status != HTTPStatus.OK:
             return got
@@ -188,17 +184,16 @@ def _basic(login: Login | None) -> str | None:
     return f"Basic {b64encode(f'{login.username}:{login.password}'.encode()).decode()}"
 
 
-def _challenge(headers: list[str]) -> _Challenge | None:
-    """The first challenge that clients know."""
+def _challenge(headers: list[str]) -> tuple[str, Mapping[str, str]] | None:
+    """Scheme and parameters of the first challenge that clients know."""
     for header in headers:
         if found := _CHALLENGE.match(header):
-            parameters = {name.lower(): value for name, value in _PARAMETER.findall(header)}
-            return _Challenge(scheme=found[1].lower(), parameters=parameters)
+            return found[1].lower(), {name.lower(): value for name, value in _PARAMETER.findall(header)}
     return None
 
 
-def _realm(challenge: _Challenge) -> URL:
-    realm = URL(challenge.parameters.get("realm", ""))
+def _realm(parameters: Mapping[str, str]) -> URL:
+    realm = URL(parameters.get("realm", ""))
     if realm.scheme != "https" or not realm.host or realm.user is not None:
         raise ValueError("it names no token service with HTTPS")
     return realm
@@ -214,15 +209,11 @@ def _answered(got: _Response) -> Answer:
 
 def _error(body: bytes) -> tuple[str, str]:
     """Code and message of a registry's error; empty where it has none."""
-    try:
-        errors = response.parse_object(body).get("errors")
-    except ApiError:
-        return "", ""
-    first: Any = errors[0] if isinstance(errors, list) and errors else None
-    if not isinstance(first, dict):
-        return "", ""
+    errors: Iterator[Mapping[str, Any]] = iter(())
+    with suppress(ApiError):
+        errors = mappings_in(response.parse_object(body), "errors")
+    first = next(errors, {})
     code, message = first.get("code"), first.get("message")
-    return (
-        sanitize(code) if isinstance(code, str) else "",
-        sanitize(message) if isinstance(message, str) else "",
+    return sanitize(code if isinstance(code, str) else ""), sanitize(
+        message if isinstance(message, str) else ""
     )

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from ecr_operator.api.desired import Desired
-from ecr_operator.api.kinds import SHORT_NAMES
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import parse_resource
 from ecr_operator.cli.keyring import Login
@@ -32,22 +31,12 @@ class Owner:
     desired: Desired | None
     trouble: str
 
-    @property
-    def shown(self) -> str:
-        """As kubectl and the other commands name it."""
-        return shown_key(self.key)
-
 
 def owner_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Owner:
     """Make the owner of a resource as the API server holds it."""
     row, resource = row_of(kind, raw, now), parse_resource(kind, raw)
     trouble = "" if row.state == "Ready" else f"{row.reason}: {row.message}"
     return Owner(key=resource.key, desired=resource.desired, trouble=trouble)
-
-
-def shown_key(key: ResourceKey) -> str:
-    """A resource as kubectl and the other commands name it."""
-    return f"{SHORT_NAMES[key.kind]}/{key.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +62,8 @@ def origin_of(login: Login, secret: Mapping[str, Any], owners: Mapping[ResourceK
     if view.owner is None or not view.owner.of_ours:
         return None
     key = view.owner.key(view.namespace)
-    key = key.cluster if key.is_part else key
+    if key.is_part:
+        key = key.cluster
     owner = owners.get(key)
     expires_at = view.times.expires_at if view.times else None
     if owner is None or owner.desired is None:

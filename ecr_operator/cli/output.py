@@ -1,16 +1,20 @@
-"""Where commands write: styled text for a terminal, plain text for a pipe.
+"""Where commands write, styled for a terminal and plain for a pipe, and how they show what they have.
 
 Invariant: on a pipe nothing is coloured or cut. Rich, which honours NO_COLOR, is imported for terminals only.
 """
 
+import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 from ecr_operator.api import text
+from ecr_operator.api.kinds import SHORT_NAMES
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.settings.flags import PROGRAM
 
 if TYPE_CHECKING:
@@ -22,26 +26,13 @@ Verdict = Literal["good", "bad", "optional"]
 _STYLES: Final[dict[Verdict, str]] = {"good": "green", "bad": "bold red", "optional": "yellow"}
 _TOPIC_WIDTH: Final = 13
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*@")
+_SIGNS: Final = {"good": "✓", "bad": "✗", "optional": "○", "next": "→", "full": "━", "empty": "━"}
+_LETTERS: Final = {"good": "ok", "bad": "NO", "optional": "--", "next": "->", "full": "#", "empty": "."}
 
 
 class CommandError(Exception):
     """A command can't go on; the message is one line that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The signs used in the output."""
-
-    good: str
-    bad: str
-    optional: str
-    next: str
-    full: str
-    empty: str
-
-
-_SIGNS: Final = Marks("✓", "✗", "○", "→", "━", "━")
-_LETTERS: Final = Marks("ok", "NO", "--", "->", "#", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +47,6 @@ class Result:
     topic: str
     text: str
     advice: str = ""
-
-    def lines(self, marks: Marks) -> list[list[tuple[str, str]]]:
-        """Its lines, as texts and their styles."""
-        mark = {"good": marks.good, "bad": marks.bad, "optional": marks.optional}[self.verdict]
-        style = _STYLES[self.verdict]
-        lines = [[("  ", ""), (mark, style), (f" {self.topic:{_TOPIC_WIDTH}} ", "bold"), (self.text, "")]]
-        if self.advice:
-            indent = " " * (len(mark) + _TOPIC_WIDTH + 4)
-            lines.append([(indent, ""), (f"{marks.next} {self.advice}", style)])
-        return lines
 
 
 class Terminal:
@@ -89,7 +70,7 @@ class Terminal:
         return self.out.isatty()
 
     @property
-    def marks(self) -> Marks:
+    def marks(self) -> Mapping[str, str]:
         """Signs, or letters where the encoding lacks signs."""
         return _SIGNS if "utf" in (self.out.encoding or "").lower() else _LETTERS
 
@@ -104,7 +85,7 @@ class Terminal:
         """Write one line of results."""
         print(line, file=self.out, flush=True)
 
-    def write_styled(self, pieces: Sequence[tuple[str, str]]) -> None:
+    def write_styled(self, *pieces: tuple[str, str]) -> None:
         """Write one line of results made of texts and their rich styles."""
         if not self.is_interactive:
             self.write("".join(piece for piece, _ in pieces).rstrip())
@@ -114,9 +95,22 @@ class Terminal:
         self.console.print(Text.assemble(*pieces), soft_wrap=True)
 
     def write_result(self, result: Result) -> None:
-        """Write the lines of one result."""
-        for line in result.lines(self.marks):
-            self.write_styled(line)
+        """Write one result, with its advice on a line of its own."""
+        mark, style = self.marks[result.verdict], _STYLES[result.verdict]
+        topic = f" {result.topic:{_TOPIC_WIDTH}} "
+        self.write_styled(("  ", ""), (mark, style), (topic, "bold"), (result.text, ""))
+        if result.advice:
+            indent = " " * (len(mark) + len(topic) + 2)
+            self.write_styled((indent, ""), (f"{self.marks['next']} {result.advice}", style))
+
+    def write_data(self, data: object, output: str, indent: int | None = 2) -> None:
+        """Write data for programs, as YAML or, with this indent, as JSON."""
+        if output == "json":
+            self.write(json.dumps(data, indent=indent))
+            return
+        import yaml  # noqa: PLC0415 - takes time to load
+
+        self.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
 
     def note(self, message: str) -> None:
         """Write a note or error to standard error, as one line."""
@@ -126,6 +120,26 @@ class Terminal:
 def printable(value: str) -> str:
     """A text of any length without characters that could control a terminal."""
     return text.printable(value, len(value))
+
+
+def without_login(url: str) -> str:
+    """A registry key or URL without the login that somebody may have written into it."""
+    return _LOGIN.sub(r"\1", url)
+
+
+def short_name(key: ResourceKey) -> str:
+    """A resource as kubectl names it on the command line, in its namespace."""
+    return f"{SHORT_NAMES[key.kind]}/{key.name}"
+
+
+def rfc3339(time: datetime | None) -> str | None:
+    """A time for programs; None for none."""
+    return text.format_time(time) if time else None
+
+
+def seconds_left(expires_at: datetime | None, now: datetime) -> int | None:
+    """The time until a token expires for programs; 0 when it is past, None without a token."""
+    return max(int((expires_at - now).total_seconds()), 0) if expires_at else None
 
 
 def format_span(span: timedelta) -> str:

@@ -4,11 +4,9 @@ Nothing is changed and no layer is read. Leaves out what only a node knows: imag
 own logins, and its way to the registry.
 """
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -16,7 +14,7 @@ from typing import Any, Final
 from ecr_operator.api.kinds import CLUSTER
 from ecr_operator.api.names import is_name
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.api.text import LONGEST_NAME, LONGEST_TEXT, format_time, mapping_in, mappings_in, text_in
+from ecr_operator.api.text import LONGEST_NAME, LONGEST_TEXT, mapping_in, mappings_in, text_in
 from ecr_operator.cli import argo_sources
 from ecr_operator.cli.argo_sources import Repository, Source
 from ecr_operator.cli.cluster import Object, connected, list_all, namespace_of, read
@@ -30,14 +28,21 @@ from ecr_operator.cli.diagnosis import (
 )
 from ecr_operator.cli.keyring import Image, Login, PullSecret, lookup, parse_image, read_pull_secret
 from ecr_operator.cli.manifests import Registries
-from ecr_operator.cli.origins import Owner, origin_of, owner_of, shown_key
-from ecr_operator.cli.output import CommandError, Result, Terminal, printable
+from ecr_operator.cli.origins import Owner, origin_of, owner_of
+from ecr_operator.cli.output import (
+    CommandError,
+    Result,
+    Terminal,
+    printable,
+    rfc3339,
+    seconds_left,
+    short_name,
+)
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import sanitize
 from ecr_operator.kube.client import KubeClient
 from ecr_operator.settings.commands import Pull
-from ecr_operator.settings.proxies import Proxies
 
 _MOST_SECRETS: Final = 50
 _MOST_IMAGES: Final = 50
@@ -45,7 +50,6 @@ _PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
-_STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 _REPOSITORIES: Final = f"{argo_sources.SECRET_TYPE} in (repository,repo-creds)"
 
 
@@ -58,7 +62,8 @@ async def run(command: Pull, terminal: Terminal, clock: Clock) -> int:
     Raises:
         CommandError: the API server can't be reached, or there is nothing to check.
     """
-    async with connected(command.place) as client, Registries(Proxies.of(os.environ)) as registries:
+    proxies = command.place.settings.proxies
+    async with connected(command.place) as client, Registries(proxies) as registries:
         pull = _Pull(client, registries, namespace_of(command.place, client), clock.now())
         match command.subject:
             case "pod":
@@ -68,7 +73,7 @@ async def run(command: Pull, terminal: Terminal, clock: Clock) -> int:
             case "image":
                 reports = await pull.image(command.name, command.service_account)
     if command.output == "json":
-        terminal.write(json.dumps([as_data(report, clock.now()) for report in reports], indent=2))
+        terminal.write_data([as_data(report, clock.now()) for report in reports], command.output)
     else:
         _write(reports, terminal)
     checked = [report for report in reports if report.checked]
@@ -79,56 +84,53 @@ def _write(reports: Sequence[Report], terminal: Terminal) -> None:
     for number, report in enumerate(reports):
         if number:
             terminal.write()
-        terminal.write_styled([(report.subject, "bold")])
+        terminal.write_styled((report.subject, "bold"))
         for result in report.results:
             terminal.write_result(result)
         terminal.write(report.conclusion)
 
 
+@dataclass(slots=True)
 class _Pull:
     """Reads one namespace; each object once."""
 
-    def __init__(self, client: KubeClient, registries: Registries, namespace: str, now: datetime) -> None:
-        self._client = client
-        self._registries = registries
-        self._namespace = namespace
-        self._now = now
-        self._secrets = dict[str, Object]()
-        self._owners = dict[ResourceKey, Owner]()
+    client: KubeClient
+    registries: Registries
+    namespace: str
+    now: datetime
+    secrets: dict[str, Object] = field(default_factory=dict)
+    owners: dict[ResourceKey, Owner] = field(default_factory=dict)
 
     async def image(self, text: str, account: str) -> list[Report]:
         """Report on an image as a new pod of a service account would pull it."""
         await self._read_owners("Secret", CLUSTER)
-        linked = await self._linked(account)
-        if linked is None:
-            raise CommandError(f"There is no service account {account} in namespace {self._namespace}.")
-        secrets = await self._pull_secrets(linked)
+        secrets = await self._pull_secrets(await self._linked(account))
         return [await self._report(text, secrets, account, f"service account {account}")]
 
     async def pod(self, name: str) -> list[Report]:
         """Report on each image of a pod."""
-        pod = await read(self._client, paths.pods(self._namespace, name), f"pods in {self._namespace}")
-        if pod is None:
-            raise CommandError(f"There is no pod {name} in namespace {self._namespace}.")
+        pod = await self._read("pod", name, paths.pods(self.namespace, name))
         spec = mapping_in(pod, "spec")
         account = text_in(spec, "serviceAccountName", LONGEST_NAME) or "default"
         await self._read_owners("Secret", CLUSTER)
-        own = list(names_of(spec))
-        late = [each for each in await self._linked_now(account) if each not in own]
-        secrets, late_secrets = await self._pull_secrets(own), await self._pull_secrets(late)
+        own, linked = list(names_of(spec)), list[str]()
+        # Without it less is said; the pod has its own.
+        with suppress(CommandError):
+            linked = await self._linked(account)
+        secrets = await self._pull_secrets(own)
+        late_secrets = await self._pull_secrets([each for each in linked if each not in own])
         failures, reports = failures_of(pod), list[Report]()
         for text in images_of(spec):
             report = await self._report(text, secrets, account, f"pod {name}", late_secrets)
-            extra = [Result("optional", "kubelet", failures[text])] if text in failures else []
-            reports.append(replace(report, results=[*report.results, *extra]))
+            if text in failures:
+                kubelet = Result("optional", "kubelet", failures[text])
+                report = replace(report, results=[*report.results, kubelet])
+            reports.append(report)
         return reports
 
     async def application(self, name: str) -> list[Report]:
         """Report on each source of an Application of Argo CD."""
-        what = f"Applications in {self._namespace}"
-        found = await read(self._client, paths.applications(self._namespace, name), what)
-        if found is None:
-            raise CommandError(f"There is no Application {name} in namespace {self._namespace}.")
+        found = await self._read("Application", name, paths.applications(self.namespace, name))
         await self._read_owners("ArgoHelmRepoSecret")
         repositories = await self._repositories()
         project = text_in(mapping_in(found, "spec"), "project", LONGEST_NAME) or "default"
@@ -151,7 +153,7 @@ class _Pull:
         logins = lookup(secrets, image)
         attempts = await self._attempts(image, logins)
         found = any(attempt.found for attempt in attempts)
-        owners = self._owners.values()
+        owners = self.owners.values()
         results = secret_results(secrets, source, owners, found=found)
         if late and not found:
             helps = len(lookup([*secrets, *late], image)) > len(logins)
@@ -159,7 +161,7 @@ class _Pull:
             results.append(late_link_result(account, names, has_own=bool(secrets), helps=helps))
         elif not logins and not found:
             results.append(no_login_result(secrets, image, account, owners))
-        results += attempt_results(attempts, image, self._now)
+        results += attempt_results(attempts, image, self.now)
         return Report(subject=subject, attempts=attempts, results=results)
 
     async def _source_report(
@@ -168,18 +170,18 @@ class _Pull:
         subject = source.shown
         image = argo_sources.artifact_of(source)
         if image is None:
-            result, checked = argo_sources.not_in_a_registry(source)
-            return Report(subject=subject, results=[result], checked=checked)
+            result = argo_sources.not_in_a_registry(source)
+            return Report(subject=subject, results=[result], checked=result.verdict == "bad")
         found = argo_sources.find(repositories, source, project)
-        if found.elsewhere:
-            result = argo_sources.elsewhere_result(found, source)
+        if found.repository and found.elsewhere:
+            result = argo_sources.elsewhere_result(found.repository, source)
             return Report(subject=subject, results=[result])
         login = found.repository.login if found.repository else None
         attempts = await self._attempts(image, [login] if login else [])
         results = []
         if login is None and not attempts[-1].found:
             results = [argo_sources.no_login_result(repositories, found, source, project)]
-        results += attempt_results(attempts, image, self._now)
+        results += attempt_results(attempts, image, self.now)
         return Report(subject=subject, attempts=attempts, results=results)
 
     async def _attempts(self, image: Image, logins: Sequence[Login]) -> list[Attempt]:
@@ -187,8 +189,8 @@ class _Pull:
         attempts = list[Attempt]()
         tried: Sequence[Login | None] = logins or [None]
         for login in tried:
-            origin = origin_of(login, self._secrets[login.secret], self._owners) if login else None
-            answer = await self._registries.ask(image, login)
+            origin = origin_of(login, self.secrets[login.secret], self.owners) if login else None
+            answer = await self.registries.ask(image, login)
             attempts.append(Attempt(login=login, origin=origin, answer=answer))
             if answer.kind in ("found", "unreachable"):
                 break
@@ -197,47 +199,46 @@ class _Pull:
     async def _read_owners(self, *kinds: str) -> None:
         """The resources of some kinds; none where they can't be listed: less is said then."""
         with suppress(CommandError):
-            found = await list_all(self._client, self._namespace, kinds)
-            owners = [owner_of(kind, raw, self._now) for kind, raw in found.objects]
-            self._owners = {owner.key: owner for owner in owners}
+            found = await list_all(self.client, self.namespace, kinds)
+            owners = [owner_of(kind, raw, self.now) for kind, raw in found.objects]
+            self.owners = {owner.key: owner for owner in owners}
 
-    async def _linked(self, account: str) -> list[str] | None:
-        """The pull secrets of a service account; None where it does not exist."""
-        path = paths.service_account(self._namespace, account)
-        found = await read(self._client, path, f"service accounts in {self._namespace}")
-        return None if found is None else list(names_of(found))
+    async def _linked(self, account: str) -> list[str]:
+        """The pull secrets of a service account."""
+        path = paths.service_account(self.namespace, account)
+        return list(names_of(await self._read("service account", account, path)))
 
-    async def _linked_now(self, account: str) -> list[str]:
-        """The same; none where it can't be read: a pod has its own, and less is said then."""
-        with suppress(CommandError):
-            return await self._linked(account) or []
-        return []
+    async def _read(self, what: str, name: str, path: str) -> Object:
+        found = await read(self.client, path, f"{what}s in {self.namespace}")
+        if found is None:
+            raise CommandError(f"There is no {what} {name} in namespace {self.namespace}.")
+        return found
 
-    async def _pull_secrets(self, names: Iterable[str]) -> list[PullSecret]:
+    async def _pull_secrets(self, names: Sequence[str]) -> list[PullSecret]:
         return [await self._pull_secret(name) for name in names]
 
     async def _pull_secret(self, name: str) -> PullSecret:
         if not is_name(name):
             return PullSecret(name=printable(name), flaw="has no valid name")
         try:
-            path = paths.secrets(self._namespace, name)
-            secret = await read(self._client, path, f"Secrets in {self._namespace}")
+            path = paths.secrets(self.namespace, name)
+            secret = await read(self.client, path, f"Secrets in {self.namespace}")
         except CommandError as error:
             return PullSecret(name=name, flaw=f"can't be read: {str(error).rstrip('.')}")
         if secret is None:
             return PullSecret(name=name, flaw="does not exist")
-        self._secrets[name] = secret
+        self.secrets[name] = secret
         return read_pull_secret(name, secret)
 
     async def _repositories(self) -> list[Repository]:
         found = await read(
-            self._client,
-            paths.secrets(self._namespace),
-            f"Secrets in {self._namespace}",
+            self.client,
+            paths.secrets(self.namespace),
+            f"Secrets in {self.namespace}",
             (("labelSelector", _REPOSITORIES),),
         )
-        self._secrets = {secret["metadata"]["name"]: secret for secret in (found or {}).get("items") or ()}
-        return [argo_sources.read_repository(name, secret) for name, secret in self._secrets.items()]
+        self.secrets = {secret["metadata"]["name"]: secret for secret in (found or {}).get("items") or ()}
+        return [argo_sources.read_repository(name, secret) for name, secret in self.secrets.items()]
 
 
 def names_of(holder: Mapping[str, Any]) -> Iterator[str]:
@@ -258,13 +259,12 @@ def images_of(spec: Mapping[str, Any]) -> list[str]:
 def failures_of(pod: Mapping[str, Any]) -> dict[str, str]:
     """Why the kubelet does not pull, as it reports it, by image."""
     spec, status = mapping_in(pod, "spec"), mapping_in(pod, "status")
+    containers = [each for part in _CONTAINERS for each in mappings_in(spec, part)]
     images = {
-        text_in(each, "name", LONGEST_NAME): text_in(each, "image", LONGEST_TEXT) or ""
-        for part in _CONTAINERS
-        for each in mappings_in(spec, part)
+        text_in(each, "name", LONGEST_NAME): text_in(each, "image", LONGEST_TEXT) or "" for each in containers
     }
     found = {}
-    for each in (each for part in _STATUSES for each in mappings_in(status, part)):
+    for each in (each for part in _CONTAINERS for each in mappings_in(status, f"{part[:-1]}Statuses")):
         waiting = mapping_in(mapping_in(each, "state"), "waiting")
         reason = text_in(waiting, "reason", LONGEST_NAME)
         if reason in _PULL_FAILURES:
@@ -280,10 +280,7 @@ def as_data(report: Report, now: datetime) -> dict[str, Any]:
         "checked": report.checked,
         "pulls": report.pulls,
         "attempts": [attempt_as_data(attempt, now) for attempt in report.attempts],
-        "results": [
-            {"verdict": each.verdict, "topic": each.topic, "text": each.text, "advice": each.advice}
-            for each in report.results
-        ],
+        "results": [asdict(result) for result in report.results],
     }
 
 
@@ -294,9 +291,9 @@ def attempt_as_data(attempt: Attempt, now: datetime) -> dict[str, Any]:
     return {
         "secret": login.secret if login else None,
         "key": login.shown_key if login else None,
-        "resource": shown_key(origin.key) if origin else None,
-        "expirationTime": format_time(expires_at) if expires_at else None,
-        "secondsLeft": max(int((expires_at - now).total_seconds()), 0) if expires_at else None,
+        "resource": short_name(origin.key) if origin else None,
+        "expirationTime": rfc3339(expires_at),
+        "secondsLeft": seconds_left(expires_at, now),
         "answer": answer.kind,
         "status": answer.status,
         "message": answer.message,

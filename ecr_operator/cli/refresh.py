@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS, SHORT_NAMES
+from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.parsing import REFRESH_REQUESTED, status_of
 from ecr_operator.api.text import format_time, mapping_in
-from ecr_operator.cli.cluster import Object, connected, explain, is_unknown_kind, list_all, namespace_of
-from ecr_operator.cli.output import CommandError, Terminal, format_span, printable
-from ecr_operator.cli.rows import coverage_in, no_operator, time_in
+from ecr_operator.cli.cluster import Object, connected, explain, list_all, namespace_of
+from ecr_operator.cli.output import CommandError, Terminal, format_span, printable, short_name
+from ecr_operator.cli.rows import PRESUMED_LIFE, coverage_in, key_of, no_operator, time_in
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.schedule import minimum_interval
 from ecr_operator.core.status import by_type
@@ -33,7 +33,6 @@ _CONCURRENCY: Final = 8
 _PATIENCE: Final = timedelta(minutes=1)
 _FIELD_MANAGER: Final = "ecr-secret-operator-refresh"
 _FINAL: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-_PRESUMED_LIFE: Final = timedelta(hours=12)
 # A running operator has processed the request by then.
 _PROCESSED: Final = timedelta(seconds=5)
 _MISTAKES: Final = (Reason.INVALID_SPEC, Reason.INVALID_REGISTRY)
@@ -54,14 +53,14 @@ async def run(command: Refresh, terminal: Terminal, clock: Clock) -> int:
     async with connected(command.place) as client:
         # A ClusterSecret is in none.
         namespace = "" if command.kinds == (CLUSTER,) else namespace_of(command.place, client)
-        waiting = _Waiting(client, terminal, clock, command.timeout)
+        waiting = _Waiting(client, terminal, clock, command.timeout, asyncio.Semaphore(_CONCURRENCY))
         if command.names:
             found = [await _find(client, namespace, kind, name) for kind, name in command.names]
             return 0 if await waiting.run(found, partial(_get, client), _INTERVAL) else 1
         listing = await list_all(client, namespace, command.kinds)
         for message in (*listing.notes, *listing.errors):
             terminal.note(message)
-        served = [(_key(kind, raw), raw) for kind, raw in listing.objects if not why_idle(raw)]
+        served = [(key_of(kind, raw), raw) for kind, raw in listing.objects if not why_idle(raw)]
         idle = Counter(why for _, raw in listing.objects if (why := why_idle(raw)))
         for why, number in idle.items():
             terminal.note(f"Skipped because {why}: {number}.")
@@ -95,15 +94,13 @@ class _Request:
     noted: str = ""
 
 
+@dataclass(slots=True)
 class _Waiting:
-    def __init__(
-        self, client: KubeClient, terminal: Terminal, clock: Clock, timeout: timedelta | None
-    ) -> None:
-        self._client = client
-        self._terminal = terminal
-        self._clock = clock
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(_CONCURRENCY)
+    client: KubeClient
+    terminal: Terminal
+    clock: Clock
+    timeout: timedelta | None
+    slots: asyncio.Semaphore
 
     async def run(self, found: Sequence[tuple[ResourceKey, Object]], read: Read, interval: float) -> bool:
         """Request tokens and wait; true if all came."""
@@ -111,7 +108,7 @@ class _Waiting:
         pending = [request for request in made if request]
         succeeded = len(pending) == len(found)
         while pending:
-            await self._clock.sleep(interval)
+            await self.clock.sleep(interval)
             ends = await self._look(pending, read)
             succeeded = succeeded and False not in ends
             pending = [request for request, end in zip(pending, ends, strict=True) if end is None]
@@ -122,24 +119,24 @@ class _Waiting:
         if why := why_idle(raw):
             self._note(key, f"{why}, so nothing is refreshed.")
             return None
-        async with self._slots:
+        async with self.slots:
             try:
-                await self._client.request(
+                await self.client.request(
                     "PATCH",
                     paths.resources(key.kind, key.namespace, key.name),
                     query=(("fieldManager", _FIELD_MANAGER),),
-                    body=patch(self._clock.now()),
+                    body=patch(self.clock.now()),
                     content_type=MERGE_PATCH,
                 )
             except ApiError as failure:
                 self._note(key, explain(failure, "patch", key.kind, key.namespace))
                 return None
-        before, now = seen(raw), self._clock.now()
+        before, now = seen(raw), self.clock.now()
         earliest = earliest_refresh(before, now)
         if earliest > now:
             self._note(key, f"the token is new; AWS can be asked again in {format_span(earliest - now)}")
-        limit = self._timeout or earliest - now + _PATIENCE
-        return _Request(key, before, before, self._clock.monotonic(), earliest, limit)
+        limit = self.timeout or earliest - now + _PATIENCE
+        return _Request(key, before, before, self.clock.monotonic(), earliest, limit)
 
     async def _look(self, pending: Sequence[_Request], read: Read) -> list[bool | None]:
         """Whether each request succeeded; None while it is pending."""
@@ -154,30 +151,30 @@ class _Waiting:
         if raw is None:
             return self._end(request, "it was deleted meanwhile.")
         request.present = seen(raw)
-        judgement = judge(request.before, request.present, self._waited(request))
-        if judgement.state == "met":
-            self._terminal.write(f"{request.key} {judgement.message}.")
+        is_met, message = judge(request.before, request.present, self._waited(request))
+        if is_met:
+            self.terminal.write(f"{request.key} {message}.")
             return True
-        if judgement.state == "waiting" and judgement.message and judgement.message != request.noted:
-            request.noted = judgement.message
-            self._note(request.key, f"{judgement.message} Waiting.")
-        return self._end(request, judgement.message if judgement.state == "failed" else "")
+        if is_met is None and message not in ("", request.noted):
+            request.noted = message
+            self._note(request.key, f"{message} Waiting.")
+        return self._end(request, message if is_met is False else "")
 
     def _end(self, request: _Request, failure: str) -> bool | None:
         """False with a note if the request failed or its time is up."""
         if not failure:
             if self._waited(request) < request.limit:
                 return None
-            cause = too_late(request.key.kind, request.present, request.earliest, self._clock.now())
+            cause = too_late(request.key.kind, request.present, request.earliest, self.clock.now())
             failure = f"no new token within {format_span(request.limit)}: {cause}"
         self._note(request.key, failure)
         return False
 
     def _waited(self, request: _Request) -> timedelta:
-        return timedelta(seconds=self._clock.monotonic() - request.start)
+        return timedelta(seconds=self.clock.monotonic() - request.start)
 
     def _note(self, key: ResourceKey, message: str) -> None:
-        self._terminal.note(f"{key}: {message}")
+        self.terminal.note(f"{key}: {message}")
 
 
 async def _get(client: KubeClient, keys: Sequence[ResourceKey]) -> dict[ResourceKey, Object]:
@@ -190,7 +187,8 @@ async def _get_one(client: KubeClient, key: ResourceKey) -> Object | None:
     try:
         raw: Object = await client.request("GET", paths.resources(key.kind, key.namespace, key.name))
     except ApiError as failure:
-        if failure.code == HTTPStatus.NOT_FOUND and not is_unknown_kind(failure):
+        # Else the kind does not exist.
+        if failure.is_not_found and "could not find the requested resource" not in failure.message:
             return None
         raise
     return raw
@@ -201,14 +199,8 @@ async def _list(client: KubeClient, namespace: str, keys: Sequence[ResourceKey])
     found = {}
     for kind in dict.fromkeys(key.kind for key in keys):
         answer = await client.request("GET", paths.resources(kind, namespace))
-        found.update({_key(kind, raw): raw for raw in answer.get("items") or ()})
+        found.update({key_of(kind, raw): raw for raw in answer.get("items") or ()})
     return found
-
-
-def _key(kind: str, raw: Object) -> ResourceKey:
-    return ResourceKey(
-        kind=kind, namespace=raw["metadata"].get("namespace", ""), name=raw["metadata"]["name"]
-    )
 
 
 async def _find(
@@ -223,7 +215,7 @@ async def _find(
         except ApiError as failure:
             errors.append(explain(failure, "get", each, key.namespace))
     if len(found) > 1:
-        ways = " or ".join(f"{SHORT_NAMES[key.kind]}/{name}" for key, _ in found)
+        ways = " or ".join(short_name(key) for key, _ in found)
         raise CommandError(f"Two resources are named {name}; specify {ways}.")
     if not found and errors:
         raise CommandError(errors[0])
@@ -249,14 +241,6 @@ class Seen:
     stalled: str
     failing: str
     lacking: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """How a request stands, and what to tell the user; empty for nothing."""
-
-    state: Literal["met", "failed", "waiting"]
-    message: str = ""
 
 
 def patch(now: datetime) -> dict[str, Any]:
@@ -306,24 +290,28 @@ def earliest_refresh(before: Seen, now: datetime) -> datetime:
     """When AWS can be asked again: now, unless the present token is too new."""
     if before.refreshed_at is None:
         return now
-    life = before.expires_at - before.refreshed_at if before.expires_at else _PRESUMED_LIFE
+    life = before.expires_at - before.refreshed_at if before.expires_at else PRESUMED_LIFE
     return max(now, before.refreshed_at + minimum_interval(life))
 
 
-def judge(before: Seen, present: Seen, waited: timedelta) -> Judgement:
-    """Compare what the status said before the request with what it says after this wait."""
+def judge(before: Seen, present: Seen, waited: timedelta) -> tuple[bool | None, str]:
+    """Compare what the status said before the request with what it says after this wait.
+
+    Returns:
+        Whether the request is met, None while that is open; and what to tell the user, empty for nothing.
+    """
     part = ""
     if present.refreshed_at and (before.refreshed_at is None or present.refreshed_at > before.refreshed_at):
         expiry = f" that expires at {format_time(present.expires_at)}" if present.expires_at else ""
         if not present.lacking:
-            return Judgement("met", f"has a new token{expiry}")
+            return True, f"has a new token{expiry}"
         part = f"a new token{expiry} is in {present.lacking} namespaces. "
     if present.stalled and present.stalled != before.stalled:
-        return Judgement("failed", f"{part}{present.stalled}")
+        return False, f"{part}{present.stalled}"
     if present.stalled and waited >= _PROCESSED:
         unchanged = "The failure is not new; the request stays in place for the operator's next attempt."
-        return Judgement("failed", f"{part}{present.stalled} {unchanged}")
-    return Judgement("waiting", present.failing if present.failing != before.failing else "")
+        return False, f"{part}{present.stalled} {unchanged}"
+    return None, present.failing if present.failing != before.failing else ""
 
 
 def too_late(kind: str, present: Seen, earliest: datetime, now: datetime) -> str:

@@ -2,11 +2,10 @@
 
 import base64
 import difflib
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +19,9 @@ from ecr_operator.api.identity import IdentityPolicy
 from ecr_operator.api.kinds import API_VERSION, CLUSTER, KINDS, SPECS, NamespaceLabels, Namespaces
 from ecr_operator.api.names import is_name
 from ecr_operator.api.namespaces import NamespaceSelection
-from ecr_operator.api.parsing import REFRESH_REQUESTED, parse_resource
+from ecr_operator.api.parsing import parse_resource
 from ecr_operator.api.tenancy import TenancyPolicy, refuse_prefix
-from ecr_operator.api.text import excerpt, mapping_in
+from ecr_operator.api.text import LONGEST_NAME, excerpt, mapping_in, text_in
 from ecr_operator.api.token import RegistryToken
 from ecr_operator.cli.output import CommandError, Terminal, printable
 from ecr_operator.core import outcomes
@@ -37,6 +36,7 @@ _NAMESPACE: Final = "default"
 _PLACEHOLDER: Final = "TOKEN-NOT-SHOWN"
 _LIFE: Final = timedelta(hours=12)
 _MOST_NAMED: Final = 10  # namespaces in a note
+_FORMS: Final = {"In": "{} in ({})", "NotIn": "{} notin ({})", "Exists": "{}", "DoesNotExist": "!{}"}
 # The API server assigns the real one.
 _UID: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -61,20 +61,20 @@ async def run(command: Render, terminal: Terminal, clock: Clock) -> int:
     return 0 if resources and not rendering.failed else 1
 
 
+@dataclass(slots=True)
 class _Rendering:
-    def __init__(self, command: Render, terminal: Terminal, clock: Clock) -> None:
-        self._command = command
-        self._terminal = terminal
-        self._clock = clock
-        self.failed = False
+    command: Render
+    terminal: Terminal
+    clock: Clock
+    failed: bool = False
 
     def resources(self) -> Iterator[Resource]:
         """The resources in all files; reports other manifests and mistakes."""
-        given, count = self._command.place.namespace or "", 0
-        for file in self._command.files:
+        given, count = self.command.place.namespace or "", 0
+        for file in self.command.files:
             for manifest in manifests(read(file), file):
                 if other := not_ours(manifest):
-                    self._terminal.note(f"Skipped {other}.")
+                    self.terminal.note(f"Skipped {other}.")
                     continue
                 count += 1
                 resource = resource_of(manifest, given or _NAMESPACE)
@@ -89,7 +89,7 @@ class _Rendering:
                     self._note(resource, coverage(namespaces, resource.key.namespace))
                 yield resource
         if not count:
-            self._terminal.note("The input has no resource of this operator.")
+            self.terminal.note("The input has no resource of this operator.")
 
     async def secret(
         self, resource: Resource, issuer: TokenIssuer | None, others: Sequence[Resource]
@@ -112,7 +112,7 @@ class _Rendering:
 
     async def _tokens(self, desired: Desired, issuer: TokenIssuer | None) -> dict[str, RegistryToken]:
         if issuer is None:
-            now = self._clock.now()
+            now = self.clock.now()
             token = RegistryToken(password=_PLACEHOLDER, issued_at=now, expires_at=now + _LIFE)
             return {login.key: token for login in desired.logins}
         issued = {source: await issuer.issue(source) for source in desired.sources}
@@ -120,17 +120,18 @@ class _Rendering:
 
     def write(self, secrets: Sequence[dict[str, Any]]) -> None:
         """Print the Secrets as JSON, or as YAML with the decoded data below each."""
-        if self._command.output == "json":
+        output = self.command.output
+        if output == "json":
             whole = {"apiVersion": "v1", "kind": "List", "items": secrets}
-            self._terminal.write(json.dumps(secrets[0] if len(secrets) == 1 else whole, indent=2))
+            self.terminal.write_data(secrets[0] if len(secrets) == 1 else whole, output)
             return
         for number, secret in enumerate(secrets):
             if number:
-                self._terminal.write("---")
-            self._terminal.write(yaml.safe_dump(secret, sort_keys=False, allow_unicode=True).rstrip())
-            self._terminal.write("# Decoded data:")
+                self.terminal.write("---")
+            self.terminal.write_data(secret, output)
+            self.terminal.write("# Decoded data:")
             for key, value in secret["data"].items():
-                self._terminal.write(f"#   {key}: {printable(base64.b64decode(value).decode())}")
+                self.terminal.write(f"#   {key}: {printable(base64.b64decode(value).decode())}")
 
     def _fail(self, resource: Resource, message: str) -> None:
         self.failed = True
@@ -138,7 +139,7 @@ class _Rendering:
 
     def _note(self, resource: Resource, message: str) -> None:
         key = resource.key
-        self._terminal.note(f"{key.cluster if key.is_part else key}: {message}")
+        self.terminal.note(f"{key.cluster if key.is_part else key}: {message}")
 
 
 async def _issuer(
@@ -223,23 +224,21 @@ def resource_of(manifest: Manifest, namespace: str) -> Resource:
     Raises:
         CommandError: it has no valid name or namespace.
     """
-    kind, metadata = manifest["kind"], manifest.get("metadata")
-    given = metadata if isinstance(metadata, Mapping) else {}
-    name, place = given.get("name"), "" if kind == CLUSTER else given.get("namespace") or namespace
-    if not isinstance(name, str) or not is_name(name):
+    kind, given = manifest["kind"], mapping_in(manifest, "metadata")
+    name, uid = (text_in(given, key, LONGEST_NAME) for key in ("name", "uid"))
+    place = "" if kind == CLUSTER else given.get("namespace") or namespace
+    if not name or not is_name(name):
         raise CommandError(f"A {kind} has no valid metadata.name.")
     if kind != CLUSTER and (not isinstance(place, str) or not is_namespace(place)):
         raise CommandError(f"{kind} {name}: {excerpt(str(place))} is not a valid namespace name.")
-    annotations = given.get("annotations")
-    requested = annotations.get(REFRESH_REQUESTED) if isinstance(annotations, Mapping) else None
-    known = {
+    metadata = {
         "name": name,
         "namespace": place,
-        "uid": given["uid"] if isinstance(given.get("uid"), str) else _UID,
+        "uid": uid or _UID,
         "generation": 1,
-        "annotations": {REFRESH_REQUESTED: requested} if isinstance(requested, str) else {},
+        "annotations": given.get("annotations"),
     }
-    return parse_resource(kind, {"metadata": known, "spec": manifest.get("spec")})
+    return parse_resource(kind, {"metadata": metadata, "spec": manifest.get("spec")})
 
 
 def example(namespaces: Namespaces, served: NamespaceSelection) -> str:
@@ -250,33 +249,23 @@ def example(namespaces: Namespaces, served: NamespaceSelection) -> str:
 
 def coverage(namespaces: Namespaces, shown: str) -> str:
     """In which namespaces a ClusterSecret would write; only the cluster knows which ones these are."""
-    ways = []
-    if namespaces.selector:
-        ways.append(f"with the labels {selector}" if (selector := _selector(namespaces.selector)) else "")
+    labels = _selector(namespaces.selector) if namespaces.selector else None
+    ways = [f"with the labels {labels}"] if labels else []
     if namespaces.names:
         ways.append(f"named {_some(namespaces.names)}")
-    where = "all namespaces" if "" in ways else f"each namespace {' or '.join(ways)}"
+    where = "all namespaces" if labels == "" else f"each namespace {' or '.join(ways)}"
     excluded = f", except {_some(namespaces.exclude)}" if namespaces.exclude else ""
     return f"The Secret is shown for namespace {shown}. There would be one in {where}{excluded}."
 
 
 def _selector(labels: NamespaceLabels) -> str:
     """As kubectl's `-l` has it; empty for every namespace."""
-    forms = {
-        "In": "{} in ({})",
-        "NotIn": "{} notin ({})",
-        "Exists": "{}",
-        "DoesNotExist": "!{}",
-    }
-    return ",".join(
-        (
-            *(f"{key}={value}" for key, value in (labels.matchLabels or {}).items()),
-            *(
-                forms[each.operator].format(each.key, ",".join(each.values or ()))
-                for each in labels.matchExpressions or ()
-            ),
-        )
-    )
+    equal = [f"{key}={value}" for key, value in (labels.matchLabels or {}).items()]
+    others = [
+        _FORMS[each.operator].format(each.key, ",".join(each.values or ()))
+        for each in labels.matchExpressions or ()
+    ]
+    return ",".join(equal + others)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -297,18 +286,15 @@ def unknown_fields(manifest: Manifest) -> list[str]:
 
 
 def _unknown(kind: str, path: str, given: object, model: type[BaseModel]) -> Iterator[str]:
-    fields = list(model.model_fields)
-    for name in given if isinstance(given, Mapping) else ():
+    known = model.model_fields
+    for name in [each for each in given if each not in known] if isinstance(given, Mapping) else ():
         others = [other for other in KINDS if path == "spec" and name in SPECS[other].model_fields]
-        if name not in fields and others:
+        if others:
             yield f"spec.{name} is not a field of {kind}, but of {' and '.join(others)}."
-        elif name not in fields:
-            yield f"{path}.{printable(str(name))} is not a known field{_near(str(name), fields)}"
-
-
-def _near(name: str, fields: list[str]) -> str:
-    near = difflib.get_close_matches(name, fields, n=1)
-    return f"; did you mean {near[0]}?" if near else "."
+            continue
+        near = difflib.get_close_matches(str(name), known, n=1)
+        advice = f"; did you mean {near[0]}?" if near else "."
+        yield f"{path}.{printable(str(name))} is not a known field{advice}"
 
 
 def refusal(resource: Resource) -> str:

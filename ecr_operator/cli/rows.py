@@ -5,33 +5,33 @@ that somebody wrote into a registry key. Unlike the conditions, a row depends on
 expired is not Ready.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final, Literal
 
 from ecr_operator.api.kinds import CLUSTER, SPECS
-from ecr_operator.api.outcome import Coverage, Reason
+from ecr_operator.api.outcome import Coverage, Reason, ResourceKey
 from ecr_operator.api.parsing import status_of
 from ecr_operator.api.statuses import MOST_FAILING
-from ecr_operator.api.text import format_time, mapping_in, parse_time
-from ecr_operator.cli.output import printable
+from ecr_operator.api.text import mapping_in, mappings_in, parse_time
+from ecr_operator.cli.output import printable, rfc3339, seconds_left, without_login
 from ecr_operator.core.status import SUCCEEDED, by_type
 
 State = Literal["Not ready", "Failing", "Ready"]
 STATES: Final[tuple[State, ...]] = ("Not ready", "Failing", "Ready")
 
 # v0.6.0's status has the time when a token was fetched, but not its life.
-_PRESUMED_LIFE: Final = timedelta(hours=12)
+PRESUMED_LIFE: Final = timedelta(hours=12)
 # Spreading, jitter and retries take less.
 _GRACE: Final = timedelta(minutes=5)
 # Of a token's times; sums with others, which anybody with rights to the status can write, could overflow.
 _YEARS: Final = range(1970, 2500)
-_LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*@")
 _NO_OPERATOR: Final = "Is the operator running, and does it watch this namespace?"
 _NO_CLUSTERS: Final = "Is the operator running, and does its log say that ClusterSecrets are not served?"
 _MOST_NAMED: Final = 5  # namespaces in a message
+_FAILING_FIELDS: Final = ("namespace", "reason", "message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,10 @@ class Row:
         secret: name of the generated Secret.
         refreshed_at: when the token was fetched.
         estimated: `expires_at` is derived from a status of v0.6.0.
-        coverage: of a ClusterSecret, once it is known; it has no namespace.
+        coverage: of a ClusterSecret, once it is known.
     """
 
-    kind: str
-    namespace: str
-    name: str
+    key: ResourceKey
     state: State
     reason: str
     message: str = ""
@@ -67,37 +65,35 @@ class Row:
         """Whether the Secret holds a live token for the present spec, and some client can use it."""
         return self.state != "Not ready"
 
-    @property
-    def identity(self) -> tuple[str, str, str]:
-        """What is unique to it."""
-        return self.namespace, self.name, self.kind
-
     def is_overdue(self, now: datetime) -> bool:
         """Whether the token was not renewed although that was due for minutes."""
         return self.next_refresh_at is not None and now > self.next_refresh_at + _GRACE
 
 
+def key_of(kind: str, raw: Mapping[str, Any]) -> ResourceKey:
+    """The key of a resource as the API server holds it."""
+    metadata = raw["metadata"]
+    return ResourceKey(kind=kind, namespace=metadata.get("namespace", ""), name=metadata["name"])
+
+
 def row_of(kind: str, raw: Mapping[str, Any], now: datetime) -> Row:
     """Make the row of a resource as the API server holds it."""
-    metadata, status, spec = raw["metadata"], status_of(raw), raw.get("spec")
-    spec = spec if isinstance(spec, Mapping) else {}
+    metadata, status, spec = raw["metadata"], status_of(raw), mapping_in(raw, "spec")
     refreshed_at = time_in(status, "lastUpdatedTime")
     expires_at = time_in(status, "expirationTime")
     estimated = expires_at is None and refreshed_at is not None and "observedGeneration" not in status
     if estimated and refreshed_at:
-        expires_at = refreshed_at + _PRESUMED_LIFE
+        expires_at = refreshed_at + PRESUMED_LIFE
     state, reason, message = _reported(kind, metadata.get("generation", 0), status)
     message, coverage = printable(message), coverage_in(status) if kind == CLUSTER else None
     if coverage and state != "Ready":
         message += _others(coverage, message)
     row = Row(
-        kind=kind,
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
+        key=key_of(kind, raw),
         state=state,
         reason=printable(reason),
         message=message,
-        registry=printable(_LOGIN.sub(r"\1", _text(spec, SPECS[kind].target_field))),
+        registry=printable(without_login(_text(spec, SPECS[kind].target_field))),
         secret=printable(_text(spec, "generated_secret_name")),
         refreshed_at=refreshed_at,
         expires_at=expires_at,
@@ -114,12 +110,11 @@ def coverage_in(status: Mapping[str, Any]) -> Coverage | None:
     served, ready = _count(numbers, "served"), _count(numbers, "ready")
     if served is None or ready is None:
         return None
-    given = status.get("failing")
-    entries = [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+    entries = islice(mappings_in(status, "failing"), MOST_FAILING)
     failing = tuple(
-        (_shown(each, "namespace"), _shown(each, "reason"), _shown(each, "message"))
-        for each in entries[:MOST_FAILING]
-        if _text(each, "namespace")
+        (printable(namespace), printable(_text(each, "reason")), printable(_text(each, "message")))
+        for each in entries
+        if (namespace := _text(each, "namespace"))
     )
     count = _count(status, "failingCount") or 0
     return Coverage(served=served, ready=ready, failing=failing, failing_count=max(count, len(failing)))
@@ -171,11 +166,11 @@ def _at(row: Row, now: datetime) -> Row:
     if not row.ready or row.expires_at is None:
         return row
     if now >= row.expires_at:
-        cause = row.message if row.state == "Failing" else no_operator(row.kind)
-        message = f"The token expired at {format_time(row.expires_at)}. {cause}"
+        cause = row.message if row.state == "Failing" else no_operator(row.key.kind)
+        message = f"The token expired at {rfc3339(row.expires_at)}. {cause}"
         return replace(row, state="Not ready", reason=str(Reason.TOKEN_EXPIRED), message=message)
     if row.state == "Ready" and row.reason != Reason.SUSPENDED and row.is_overdue(now):
-        message = f"The refresh was due at {_format(row.next_refresh_at)}. {no_operator(row.kind)}"
+        message = f"The refresh was due at {rfc3339(row.next_refresh_at)}. {no_operator(row.key.kind)}"
         return replace(row, state="Failing", reason=str(Reason.PENDING), message=message)
     return row
 
@@ -187,44 +182,42 @@ def by_urgency(rows: Iterable[Row]) -> list[Row]:
         key=lambda row: (
             STATES.index(row.state),
             row.expires_at.timestamp() if row.expires_at else 0.0,
-            row.identity,
+            (row.key.namespace, row.key.name, row.key.kind),
         ),
     )
 
 
-def changed(before: Mapping[tuple[str, str, str], Row], rows: Iterable[Row]) -> list[Row]:
+def changed(before: Iterable[Row], rows: Iterable[Row]) -> list[Row]:
     """The new and changed rows in their order, then those of deleted resources, with the reason `Deleted`."""
-    present = {row.identity: row for row in rows}
+    old, present = {row.key: row for row in before}, {row.key: row for row in rows}
     deleted = [
         replace(row, state="Not ready", reason="Deleted", message="The resource was deleted.")
-        for identity, row in before.items()
-        if identity not in present
+        for key, row in old.items()
+        if key not in present
     ]
-    return [*(row for identity, row in present.items() if before.get(identity) != row), *deleted]
+    return [*(row for key, row in present.items() if old.get(key) != row), *deleted]
 
 
 def as_data(row: Row, now: datetime) -> dict[str, object]:
     """A row for programs: the fields that docs/commands.md promises, in its order."""
+    found = row.coverage
     return {
-        "kind": row.kind,
-        "namespace": row.namespace,
-        "name": row.name,
+        "kind": row.key.kind,
+        "namespace": row.key.namespace,
+        "name": row.key.name,
         "ready": row.ready,
         "reason": row.reason,
         "message": row.message,
         "registry": row.registry,
         "secret": row.secret,
-        "lastUpdatedTime": _format(row.refreshed_at),
-        "expirationTime": _format(row.expires_at),
+        "lastUpdatedTime": rfc3339(row.refreshed_at),
+        "expirationTime": rfc3339(row.expires_at),
         "expirationEstimated": row.estimated,
-        "nextRefreshTime": _format(row.next_refresh_at),
-        "secondsLeft": max(int((row.expires_at - now).total_seconds()), 0) if row.expires_at else None,
-        "namespaces": {"served": row.coverage.served, "ready": row.coverage.ready} if row.coverage else None,
-        "failing": [
-            {"namespace": namespace, "reason": reason, "message": message}
-            for namespace, reason, message in (row.coverage.failing if row.coverage else ())
-        ],
-        "failingCount": row.coverage.failing_count if row.coverage else 0,
+        "nextRefreshTime": rfc3339(row.next_refresh_at),
+        "secondsLeft": seconds_left(row.expires_at, now),
+        "namespaces": {"served": found.served, "ready": found.ready} if found else None,
+        "failing": [dict(zip(_FAILING_FIELDS, each, strict=True)) for each in found.failing] if found else [],
+        "failingCount": found.failing_count if found else 0,
     }
 
 
@@ -234,17 +227,9 @@ def time_in(status: Mapping[str, Any], field: str) -> datetime | None:
     return time if time and time.year in _YEARS else None
 
 
-def _format(time: datetime | None) -> str | None:
-    return format_time(time) if time else None
-
-
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     return str(value) if isinstance(value, str) else ""
-
-
-def _shown(values: Mapping[str, Any], name: str) -> str:
-    return printable(_text(values, name))
 
 
 def _count(values: Mapping[str, Any], name: str) -> int | None:

@@ -1,13 +1,12 @@
 """`status`: all resources, the most urgent first; once, or with `--watch` until interrupted."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from ecr_operator.api.kinds import SHORT_NAMES
 from ecr_operator.cli.cluster import connected, kinds_of, list_all, namespace_of
-from ecr_operator.cli.output import CommandError, Marks, Terminal, format_span
+from ecr_operator.cli.output import CommandError, Terminal, format_span, short_name
 from ecr_operator.cli.rows import STATES, Row, State, as_data, by_urgency, changed, row_of
 from ecr_operator.core.ports import Clock
 from ecr_operator.kube.client import KubeClient
@@ -38,6 +37,8 @@ async def run(command: Status, terminal: Terminal, clock: Clock) -> int:
         namespace = namespace_of(command.place, client)
         columns = columns_of(command.output, namespaces=not namespace, messages=not terminal.is_interactive)
         view = _View(client, namespace, Printer(command.output, terminal, columns), terminal, clock)
+        for note in await view.read():
+            terminal.note(note)
         if not command.watch:
             return await view.once()
         if terminal.is_interactive and command.output in ("table", "wide"):
@@ -45,76 +46,65 @@ async def run(command: Status, terminal: Terminal, clock: Clock) -> int:
         return await view.append()
 
 
+@dataclass(slots=True)
 class _View:
-    def __init__(
-        self, client: KubeClient, namespace: str, printer: "Printer", terminal: Terminal, clock: Clock
-    ) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._printer = printer
-        self._terminal = terminal
-        self._clock = clock
-        self._rows: Sequence[Row] = ()
-        self._errors: Sequence[str] = ()
+    client: KubeClient
+    namespace: str
+    printer: "Printer"
+    terminal: Terminal
+    clock: Clock
+    rows: Sequence[Row] = ()
+    errors: Sequence[str] = ()
+
+    async def read(self) -> list[str]:
+        """Read the rows, and return what is not an error."""
+        found = await list_all(self.client, self.namespace, kinds_of(self.namespace))
+        now = self.clock.now()
+        self.errors, self.rows = found.errors, by_urgency(row_of(*each, now) for each in found.objects)
+        return found.notes
 
     async def once(self) -> int:
-        await self._begin()
-        if self._rows or self._printer.is_data:
-            self._printer.write_all(self._rows, self._clock.now())
-        elif not self._errors:
-            where = f"namespace {self._namespace}; -A shows all" if self._namespace else "any namespace"
-            self._terminal.note(f"No resources in {where}.")
+        if self.rows or self.printer.is_data:
+            self.printer.write_all(self.rows, self.clock.now())
+        elif not self.errors:
+            where = f"namespace {self.namespace}; -A shows all" if self.namespace else "any namespace"
+            self.terminal.note(f"No resources in {where}.")
         self._note_errors()
-        return 0 if not self._errors and all(row.ready for row in self._rows) else 1
+        return 0 if not self.errors and all(row.ready for row in self.rows) else 1
 
     async def redraw(self) -> NoReturn:
         """One table that is kept up to date."""
         from rich.live import Live  # noqa: PLC0415 - for a terminal only
 
-        await self._begin()
-        console, printer = self._terminal.console, self._printer
+        console, printer = self.terminal.console, self.printer
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                table = printer.table(self._rows, self._clock.now(), self._errors, height=console.height)
+                table = printer.table(self.rows, self.clock.now(), self.errors, height=console.height)
                 live.update(table, refresh=True)
-                await self._clock.sleep(_INTERVAL)
                 await self._read_again()
 
     async def append(self) -> NoReturn:
         """A line for each change."""
-        before: Mapping[tuple[str, str, str], Row] = {}
+        before: Sequence[Row] = ()
         noted: Sequence[str] = ()
-        await self._begin()
         while True:
-            self._printer.write_changes(changed(before, self._rows), self._clock.now())
-            if self._errors != noted:
+            self.printer.write_changes(changed(before, self.rows), self.clock.now())
+            if self.errors != noted:
                 self._note_errors()
-            before, noted = {row.identity: row for row in self._rows}, self._errors
-            await self._clock.sleep(_INTERVAL)
+            before, noted = self.rows, self.errors
             await self._read_again()
 
-    async def _begin(self) -> None:
-        """Read for the first time, and note what is not an error."""
-        for note in await self._read():
-            self._terminal.note(note)
-
-    async def _read(self) -> list[str]:
-        """Read the rows, and return what is not an error."""
-        found = await list_all(self._client, self._namespace, kinds_of(self._namespace))
-        now = self._clock.now()
-        self._errors, self._rows = found.errors, by_urgency(row_of(*each, now) for each in found.objects)
-        return found.notes
-
     async def _read_again(self) -> None:
-        """Keep the rows if the API server can't be reached."""
+        """Wait, and keep the rows if the API server can't be reached."""
+        await self.clock.sleep(_INTERVAL)
         try:
-            await self._read()
+            await self.read()
         except CommandError as error:
-            self._errors = [str(error)]
+            self.errors = [str(error)]
 
     def _note_errors(self) -> None:
-        for error in self._errors:
-            self._terminal.note(error)
+        for error in self.errors:
+            self.terminal.note(error)
 
 
 class Printer:
@@ -135,7 +125,7 @@ class Printer:
     def write_all(self, rows: Sequence[Row], now: datetime) -> None:
         """Write all rows."""
         if self.is_data:
-            self._write_data([as_data(row, now) for row in rows], indent=2)
+            self._terminal.write_data([as_data(row, now) for row in rows], self._output)
         elif self._terminal.is_interactive:
             self._terminal.console.print(self.table(rows, now))
         else:
@@ -149,7 +139,7 @@ class Printer:
             for row in rows:
                 if self._output == "yaml":
                     self._terminal.write("---")
-                self._write_data(as_data(row, now))
+                self._terminal.write_data(as_data(row, now), self._output, indent=None)
             return
         lines = [cells(row, self._columns, now) for row in rows]
         if lines and not self._widths:
@@ -160,14 +150,6 @@ class Printer:
         for line in lines:
             padded = (f"{cell:{width}}" for cell, width in zip(line, self._widths, strict=True))
             self._terminal.write("   ".join(padded).rstrip())
-
-    def _write_data(self, data: object, indent: int | None = None) -> None:
-        if self._output == "json":
-            self._terminal.write(json.dumps(data, indent=indent))
-            return
-        import yaml  # noqa: PLC0415 - takes time to load
-
-        self._terminal.write(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
 
     def table(
         self, rows: Sequence[Row], now: datetime, errors: Sequence[str] = (), height: int | None = None
@@ -194,11 +176,6 @@ class Printer:
         head = [Text(f"{summary(rows)}{hidden}", "dim"), *(Text(line, "red") for line in errors)]
         said = [Text(line, "yellow") for line in notes(rows, self._columns)]
         return Group(table, "", *said, *head) if height is None else Group(*head, "", table, "", *said)
-
-
-def _resource(row: Row) -> str:
-    """As kubectl and `refresh` name it."""
-    return f"{SHORT_NAMES[row.kind]}/{row.name}"
 
 
 def time_left(row: Row, now: datetime) -> str:
@@ -231,8 +208,8 @@ def _refreshed(row: Row, now: datetime) -> str:
 
 
 _COLUMNS: Final[Mapping[str, Callable[[Row, datetime], str]]] = {
-    "NAMESPACE": lambda row, _: row.namespace or _covered(row),
-    "RESOURCE": lambda row, _: _resource(row),
+    "NAMESPACE": lambda row, _: row.key.namespace or _covered(row),
+    "RESOURCE": lambda row, _: short_name(row.key),
     "STATE": lambda row, _: row.state,
     "REASON": lambda row, _: row.reason,
     "TIME LEFT": time_left,
@@ -262,8 +239,8 @@ def cells(row: Row, columns: Sequence[str], now: datetime) -> list[str]:
 def notes(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     """The messages of failing rows and an empty line, unless a column has them."""
     found = [
-        f"{f'{row.namespace} ' if row.namespace and 'NAMESPACE' in columns else ''}{_resource(row)}: "
-        f"{row.message}"
+        f"{f'{row.key.namespace} ' if row.key.namespace and 'NAMESPACE' in columns else ''}"
+        f"{short_name(row.key)}: {row.message}"
         for row in rows
         if row.state != "Ready" and row.message
     ]
@@ -285,7 +262,7 @@ def filled_cells(row: Row, now: datetime) -> int:
     return max(round(_CELLS * ((row.expires_at - now) / life)), 1)
 
 
-def _bar(row: Row, now: datetime, marks: Marks) -> "Text":
+def _bar(row: Row, now: datetime, marks: Mapping[str, str]) -> "Text":
     from rich.text import Text  # noqa: PLC0415 - for a terminal only
 
     left = time_left(row, now)
@@ -294,5 +271,5 @@ def _bar(row: Row, now: datetime, marks: Marks) -> "Text":
     full = filled_cells(row, now)
     style = "green" if full > _CELLS * _SHORT else "red"
     return Text.assemble(
-        (marks.full * full, style), (marks.empty * (_CELLS - full), "bright_black"), f" {left}"
+        (marks["full"] * full, style), (marks["empty"] * (_CELLS - full), "bright_black"), f" {left}"
     )

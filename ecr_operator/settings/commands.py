@@ -17,7 +17,7 @@ from ecr_operator.api.names import is_name
 from ecr_operator.api.registry import is_region
 from ecr_operator.api.text import excerpt
 from ecr_operator.settings import ALL_NAMESPACES, Settings, parse_settings, values
-from ecr_operator.settings.flags import PROGRAM, Parser, flag_type
+from ecr_operator.settings.flags import PROGRAM, Parser
 from ecr_operator.settings.values import SettingsError
 
 Part = Literal["aws", "cluster"]
@@ -167,16 +167,18 @@ def _add_check(parser: Parser) -> None:
         "Check whether the operator could run here, with this AWS identity and this kubeconfig or service "
         "account. Exits with 1 if a required check fails."
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="aws or cluster (default: both)")
+    part = _valid(lambda text: text in _PARTS, "PART; expected aws or cluster")
+    parser.add_argument("parts", nargs="*", metavar="PART", type=part, help="aws or cluster (default: both)")
     _add_namespace(parser, everywhere=True, words="namespace to serve (default: WATCH_NAMESPACE, or all)")
-    parser.add_argument("--region", type=flag_type(_region), help="AWS region to use")
+    parser.add_argument(
+        "--region",
+        type=_valid(is_region, "AWS region; expected one such as us-east-2"),
+        help="AWS region to use",
+    )
     parser.add_argument("--leader-elect", action="store_true", help="include the rights for leader election")
 
 
 def _read_check(given: Namespace, environment: Environment) -> Command:
-    for part in given.parts:
-        if part not in _PARTS:
-            raise SettingsError(f"{excerpt(part)} is not a valid PART; expected aws or cluster. See --help.")
     place = place_of(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:
@@ -225,9 +227,9 @@ def _add_refresh(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help=everything)
     _add_namespace(parser, everywhere=True)
     kinds = "kind of NAMEs without one; with --all, refresh only this kind"
-    parser.add_argument("-k", "--kind", type=flag_type(_kind), help=kinds)
+    parser.add_argument("-k", "--kind", type=_kind, help=kinds)
     timeout = "longest wait, such as 90s (default: a minute after AWS can be asked again)"
-    parser.add_argument("--timeout", type=flag_type(_timeout), help=timeout)
+    parser.add_argument("--timeout", type=_timeout, help=timeout)
 
 
 def _read_refresh(given: Namespace, environment: Environment) -> Command:
@@ -251,7 +253,9 @@ def _add_pull(parser: Parser) -> None:
     parser.add_argument("subject", metavar="IMAGE", help="IMAGE, pod/NAME or application/NAME (of Argo CD)")
     _add_namespace(parser)
     account = "service account whose pull secrets to use for IMAGE (default: default)"
-    parser.add_argument("--service-account", metavar="NAME", type=flag_type(_account), help=account)
+    parser.add_argument(
+        "--service-account", metavar="NAME", type=_valid(is_name, "service account name"), help=account
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="output format")
 
 
@@ -288,7 +292,7 @@ _COMMANDS: Final[
 def _add_namespace(
     parser: Parser, *, everywhere: bool = False, words: str = "namespace (default: that of the context)"
 ) -> None:
-    parser.add_argument("-n", "--namespace", type=flag_type(_namespace), help=words)
+    parser.add_argument("-n", "--namespace", type=_valid(values.is_namespace, "namespace name"), help=words)
     if everywhere:
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
 
@@ -319,22 +323,15 @@ def _kind(text: str) -> str:
     raise SettingsError(f"{excerpt(text)} is not a kind of this operator; {advice}")
 
 
-def _namespace(text: str) -> str:
-    if not values.is_namespace(text):
-        raise SettingsError(f"{excerpt(text)} is not a valid namespace name")
-    return text
+def _valid(is_valid: Callable[[str], bool], what: str) -> Callable[[str], str]:
+    """The type of a flag: a text that is accepted as it is, or refused."""
 
+    def checked(text: str) -> str:
+        if not is_valid(text):
+            raise SettingsError(f"{excerpt(text)} is not a valid {what}")
+        return text
 
-def _account(text: str) -> str:
-    if not is_name(text):
-        raise SettingsError(f"{excerpt(text)} is not a valid service account name")
-    return text
-
-
-def _region(text: str) -> str:
-    if not is_region(text):
-        raise SettingsError(f"{excerpt(text)} is not a valid AWS region; expected one such as us-east-2")
-    return text
+    return checked
 
 
 def _timeout(text: str) -> timedelta:

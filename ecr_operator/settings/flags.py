@@ -1,10 +1,14 @@
-"""The operator's own flags, those of v0.6.0 among them, in Go's spellings too."""
+"""The operator's own flags, those of v0.6.0 among them, in Go's spellings too; and which command is meant.
+
+kubectl passes on all that follows `kubectl ecr`: the same commands, with flags before them too. Leaves out
+the flags of the commands (commands).
+"""
 
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
 
 from ecr_operator import __version__
 from ecr_operator.api.text import excerpt
@@ -12,6 +16,7 @@ from ecr_operator.settings import values
 from ecr_operator.settings.values import BindAddress, SettingsError
 
 PROGRAM: Final = "ecr-secret-operator"
+PLUGIN: Final = "kubectl ecr"
 # Each with what it does, for --help and completion.
 COMMANDS: Final = {
     "status": "list all resources with the remaining time of their tokens",
@@ -20,10 +25,11 @@ COMMANDS: Final = {
     "refresh": "request new tokens and wait for them",
     "pull": "find out why an image is not pulled",
 }
+# The commands' flags that may stand before a command, with a value.
+_VALUED: Final = ("-n", "--namespace", "--context", "--kubeconfig")
 DEFAULT_METRICS: Final = BindAddress(host=None, port=8080, explicit=False)
 DEFAULT_PROBES: Final = BindAddress(host=None, port=8081, explicit=False)
 
-_Value = TypeVar("_Value")
 _UNKNOWN: Final = "unrecognized arguments: "
 # zap's, without effect here: no user's mistake prints a stack trace, and every time is RFC 3339.
 _STACK_TRACE_LEVELS: Final = ("info", "warn", "error", "panic")
@@ -78,18 +84,6 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(unknown, names, n=1)
         advice = f", did you mean {near[0]}?" if near else "."
         raise SettingsError(f"unknown {kind} {excerpt(unknown)}{advice} See --help.")
-
-
-def flag_type(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """For argparse's `type`: a SettingsError then names the flag."""
-
-    def converted(text: str) -> _Value:
-        try:
-            return convert(text)
-        except SettingsError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -152,14 +146,14 @@ def _add_serving(parser: Parser) -> None:
         "--metrics-bind-address",
         metavar="ADDRESS",
         # An empty one as controller-runtime has it, here and below.
-        type=flag_type(lambda text: values.bind_address(text) if text else DEFAULT_METRICS),
+        type=lambda text: values.bind_address(text) if text else DEFAULT_METRICS,
         default=DEFAULT_METRICS,
         help="address of /metrics (default: :8080; 0 disables it)",
     )
     parser.add_argument(
         "--health-probe-bind-address",
         metavar="ADDRESS",
-        type=flag_type(lambda text: values.bind_address(text) if text else None),
+        type=lambda text: values.bind_address(text) if text else None,
         default=DEFAULT_PROBES,
         help="address of /healthz and /readyz (default: :8081; 0 disables them)",
     )
@@ -202,7 +196,7 @@ def _add_logs(parser: Parser) -> None:
     parser.add_argument(
         "--zap-log-level",
         metavar="LEVEL",
-        type=flag_type(values.log_level),
+        type=values.log_level,
         help="debug, info, warn, error, panic, or a number for debug (default: info)",
     )
     encoder = "json or console (default: console on a terminal, json elsewhere)"
@@ -220,7 +214,7 @@ def _add_boolean(parser: Parser, name: str, words: str, *, default: bool | None 
         name,
         metavar="true",
         nargs="?",
-        type=flag_type(values.boolean),
+        type=values.boolean,
         const=True,
         default=default,
         help=words,
@@ -229,3 +223,48 @@ def _add_boolean(parser: Parser, name: str, words: str, *, default: bool | None 
 
 def _add_choice(parser: Parser, name: str, metavar: str, choices: Sequence[str], words: str) -> None:
     parser.add_argument(name, metavar=metavar, type=str.lower, choices=choices, help=words)
+
+
+def plugin_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the command first.
+
+    Raises:
+        SettingsError: there is no such command.
+        SystemExit: after `--help` and `--version`.
+    """
+    place = command_place(arguments)
+    if place is None:
+        _plugin_help(arguments)
+        raise SettingsError("expected a command. See --help.")
+    return [arguments[place], *arguments[:place], *arguments[place + 1 :]]
+
+
+def command_place(arguments: Sequence[str]) -> int | None:
+    """Where the command is; None where there is none."""
+    place = first_word(arguments)
+    return place if place is not None and arguments[place] in COMMANDS else None
+
+
+def first_word(arguments: Sequence[str]) -> int | None:
+    """Where the first argument is that is neither a flag nor the value of one."""
+    for place, word in enumerate(arguments):
+        if not word.startswith("-") and (place == 0 or arguments[place - 1] not in _VALUED):
+            return place
+    return None
+
+
+def _plugin_help(arguments: Sequence[str]) -> None:
+    parser = Parser(
+        prog=PLUGIN,
+        usage="%(prog)s COMMAND [FLAGS]",
+        description="Show, check and refresh the logins of the ECR Secret Operator.",
+        epilog=f"commands; each has --help:\n{COMMANDS_IN_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.words = tuple(COMMANDS)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.parse_known_args(arguments or ["--help"])
+    word = first_word(arguments)
+    if word is not None:
+        parser.parse_args([arguments[word]])

@@ -120,16 +120,16 @@ def _is_url(text: str) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    own = _network(host)
+    return host == "localhost" or (own is not None and own.is_loopback)
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
     if entry in ("", "*"):
         return entry == "*"
-    network, address = _network(entry), _address(host)
+    network, own = _network(entry), _network(host)
     if network is not None:
-        return address is not None and address in network
+        return own is not None and own.network_address in network
     name, _, its_port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
     if its_port and its_port != str(port):
         return False
@@ -139,14 +139,8 @@ def _matches(entry: str, host: str, port: int) -> bool:
     return host == name or host.endswith(f".{name}")
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text.strip("[]"))
-    except ValueError:
-        return None
-
-
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """A network, or that of one address; None for a name."""
     try:
         return ipaddress.ip_network(text.strip("[]"), strict=False)
     except ValueError:

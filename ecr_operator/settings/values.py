@@ -5,8 +5,9 @@ Every function raises SettingsError, which says what is wrong with the text.
 
 import logging
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ecr_operator.api.tenancy import TenancyPolicy, parse_selector
@@ -31,8 +32,8 @@ _LEVELS: Final = {
 }
 
 
-class SettingsError(Exception):
-    """A mistake in a flag or variable, in one line."""
+class SettingsError(ArgumentTypeError):
+    """A mistake in a flag or variable, in one line; argparse adds which flag it converts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +114,15 @@ def namespace(text: str, source: str) -> str:
 
 def tenancy(ambient: str | None, hosts: str) -> TenancyPolicy:
     """The policy that `--ambient-credentials` and `--allowed-registry-hosts` describe."""
-    globs = tuple(glob.strip() for glob in hosts.split(",") if glob.strip())
+    policy = TenancyPolicy(registry_hosts=tuple(glob.strip() for glob in hosts.split(",") if glob.strip()))
     if ambient is None:
-        return TenancyPolicy(registry_hosts=globs)
+        return policy
     if "=" not in ambient:
-        names = namespaces(ambient, "--ambient-credentials")
-        return TenancyPolicy(ambient_namespaces=names, registry_hosts=globs)
+        return replace(policy, ambient_namespaces=namespaces(ambient, "--ambient-credentials"))
     try:
-        selector = parse_selector(ambient)
+        return replace(policy, ambient_namespaces=(), ambient_selector=parse_selector(ambient))
     except ValueError as error:
         raise SettingsError(f"--ambient-credentials: {error}.") from error
-    return TenancyPolicy(ambient_namespaces=(), ambient_selector=selector, registry_hosts=globs)
 
 
 def permitted_roles(flags: Sequence[str]) -> tuple[str, ...]:

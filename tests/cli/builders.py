@@ -1,11 +1,15 @@
-"""Resources as the API server holds them, for `status` and `refresh`: say only what the test cares about."""
+"""Resources as the API server holds them, and what is made of them: say only what the test cares about."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.text import format_time
+from ecr_operator.cli.keyring import Login
+from ecr_operator.cli.origins import Owner, owner_of
 from ecr_operator.cli.rows import Row
 
+HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 LIFE = timedelta(hours=12)
 
@@ -42,7 +46,7 @@ REFRESHED = condition("Refreshed", "True", "Refreshed", "The last refresh succee
 def resource(status: Json | None = None, *, name: str = "pull", generation: int = 1, **spec: Any) -> Json:
     """Make a resource."""
     found = {
-        "metadata": {"name": name, "namespace": "team-a", "generation": generation},
+        "metadata": {"name": name, "namespace": "team-a", "uid": "u", "generation": generation},
         "spec": {"generated_secret_name": f"{name}-login", "ecr_registry": "host", **spec},
     }
     return found if status is None else {**found, "status": status}
@@ -61,12 +65,21 @@ def failing(*namespaces: str, count: int = 0) -> Json:
     return {"failing": entries, "failingCount": count or len(entries)}
 
 
-def row(**fields: Any) -> Row:
+def owner(*conditions: Json, **spec: Any) -> Owner:
+    """Make the resource that generates the Secret pull-login, ready unless the conditions say otherwise."""
+    found = resource(status(*(conditions or (READY, REFRESHED))), ecr_registry=HOST, **spec)
+    return owner_of("Secret", found, NOW)
+
+
+def login(username: str = "AWS", key: str = HOST) -> Login:
+    """Make a login in that Secret."""
+    return Login(secret="pull-login", key=key, username=username, password="hidden")  # noqa: S106 - made up
+
+
+def row(name: str = "pull", *, kind: str = "Secret", namespace: str = "team-a", **fields: Any) -> Row:
     """Make a row that is ready."""
     usual: Json = {
-        "kind": "Secret",
-        "namespace": "team-a",
-        "name": "pull",
+        "key": ResourceKey(kind=kind, namespace=namespace, name=name),
         "state": "Ready",
         "reason": "Refreshed",
         "secret": "pull-login",

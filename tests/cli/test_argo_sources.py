@@ -1,13 +1,13 @@
 """`pull`: which login Argo CD uses for a source of an Application."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
 
 from ecr_operator.cli import argo_sources
 from ecr_operator.cli.argo_sources import (
-    Found,
     Repository,
     Source,
     artifact_of,
@@ -15,8 +15,7 @@ from ecr_operator.cli.argo_sources import (
     read_repository,
     sources_of,
 )
-
-HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+from tests.cli.builders import HOST
 
 
 def source(url: str = f"{HOST}/charts", chart: str = "app", revision: str = "1.2.3") -> Source:
@@ -63,26 +62,23 @@ def test_a_source_names_an_artifact(given: Source, repository: str, reference: s
 
 
 NO_ARTIFACTS = {
-    "Git": (source("https://git.example.com/x", "", "main"), "optional", False),
-    "SSH": (source("git@git.example.com:x", "", "main"), "optional", False),
-    "a classic Helm repository": (source("https://charts.example.com"), "optional", False),
-    "oci:// and a chart": (source(f"oci://{HOST}/charts"), "bad", True),
-    "capital letters": (source(f"{HOST}/Charts"), "bad", True),
-    "nothing": (source("", "", ""), "optional", False),
+    "Git": (source("https://git.example.com/x", "", "main"), "optional", "not in an OCI registry"),
+    "SSH": (source("git@git.example.com:x", "", "main"), "optional", "not in an OCI registry"),
+    "a classic Helm repository": (source("https://charts.example.com"), "optional", "a classic Helm"),
+    "oci:// and a chart": (source(f"oci://{HOST}/charts"), "bad", "a repoURL with oci://"),
+    "capital letters": (source(f"{HOST}/Charts"), "bad", "not a valid name"),
+    "nothing": (source("", "", ""), "optional", "not in an OCI registry"),
 }
 
 
-@pytest.mark.parametrize(("given", "verdict", "checked"), NO_ARTIFACTS.values(), ids=NO_ARTIFACTS)
+@pytest.mark.parametrize(("given", "verdict", "words"), NO_ARTIFACTS.values(), ids=NO_ARTIFACTS)
 def test_a_source_without_an_artifact_is_a_mistake_or_not_checked(
-    given: Source, verdict: str, *, checked: bool
+    given: Source, verdict: str, words: str
 ) -> None:
     assert artifact_of(given) is None
-    result, counts = argo_sources.not_in_a_registry(given)
-    assert (result.verdict, counts) == (verdict, checked)
-
-
-def used(found: Found) -> str | None:
-    return found.repository.secret if found.repository else None
+    result = argo_sources.not_in_a_registry(given)
+    assert result.verdict == verdict
+    assert words in result.text
 
 
 PREFIX = repository("prefix", HOST, scope="repo-creds")
@@ -120,7 +116,8 @@ FOUND = {
 def test_a_source_finds_the_secret_that_argo_cd_uses(
     repositories: list[Repository], given: Source, secret: str | None
 ) -> None:
-    assert used(find(repositories, given, "team")) == secret
+    used = find(repositories, given, "team").repository
+    assert (used.secret if used else None) == secret
 
 
 @pytest.mark.parametrize(
@@ -140,16 +137,15 @@ def test_a_login_is_never_for_another_host_or_port_that_its_prefix_fits(url: str
 
 
 def test_why_there_is_no_login_names_the_nearest_secret() -> None:
-    other = repository("theirs", project="another")
-    found = find([other], source(), "team")
-    result = argo_sources.no_login_result([other], found, source(), "team")
-    assert "Secret theirs" in result.text
-    assert "is for project another only" in result.text
-    near = repository("near", f"oci://{HOST}/charts")
-    result = argo_sources.no_login_result([near], Found(), source(), "team")
-    assert f"there is Secret near, url oci://{HOST}/charts" in result.text
-    assert "with or without oci://" in result.advice
-    assert "ArgoHelmRepoSecret" in argo_sources.no_login_result([], Found(), source(), "team").advice
+    for repositories, words in (
+        ([repository("theirs", project="another")], "Secret theirs, url .* is for project another only;"),
+        ([repository("bare", login=False)], "Secret bare, url .* holds no login;add one to it"),
+        ([repository("near", f"oci://{HOST}/charts")], f"there is Secret near, url oci://{HOST}/charts;"),
+        ([], "no repository Secret has this URL;create an ArgoHelmRepoSecret"),
+    ):
+        found = find(repositories, source(), "team")
+        result = argo_sources.no_login_result(repositories, found, source(), "team")
+        assert re.search(words, f"{result.text};{result.advice}")
 
 
 def test_sources_take_precedence_and_whatever_a_tenant_wrote_is_read() -> None:

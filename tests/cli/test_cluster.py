@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 from aiohttp import web
 
-from ecr_operator.cli.cluster import Listing, kinds_of, list_all
+from ecr_operator.cli.cluster import Listing, explain, kinds_of, list_all
 from ecr_operator.cli.output import CommandError
+from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import KubeClient
 from tests.cli.builders import cluster, resource
 from tests.kube.conftest import configuration
 from tests.kube.server import Answer, ScriptedServer, refuse, reply
 
 SECRETS, ARGO, CLUSTERS = "secrets", "argohelmreposecrets", "clustersecrets"
-FORBIDDEN, ABSENT, BROKEN = (
+FORBIDDEN, UNKNOWN, ABSENT, BROKEN = (
     refuse(403, "Forbidden"),
+    refuse(401, "Unauthorized"),
     refuse(404, "NotFound", "the server could not find the requested resource"),
     refuse(500, "InternalError", "broken"),
 )
@@ -89,8 +91,13 @@ async def test_all_kinds_are_listed(listed_by: ListedBy) -> None:
             {SECRETS: FORBIDDEN, ARGO: FORBIDDEN, CLUSTERS: FORBIDDEN},
             "or select a namespace with -n.$",
         ),
+        (
+            kinds_of(""),
+            dict.fromkeys((SECRETS, ARGO, CLUSTERS), UNKNOWN),
+            "^The API server .* Log in again.$",
+        ),
     ],
-    ids=["forbidden", "absent", "all kinds"],
+    ids=["forbidden", "absent", "all kinds", "the same of all kinds"],
 )
 async def test_where_nothing_can_be_listed_the_error_is_about_what_was_asked_for(
     listed_by: ListedBy, kinds: tuple[str, ...], answers: dict[str, Answer], message: str
@@ -98,3 +105,25 @@ async def test_where_nothing_can_be_listed_the_error_is_about_what_was_asked_for
     with pytest.raises(CommandError, match=message) as caught:
         await listed_by(kinds, answers)
     assert ("clustersecrets" in str(caught.value)) == (kinds == ("ClusterSecret",))
+    assert str(caught.value).count("Log in again") <= 1
+
+
+LIST = ("list", "Secret", "")
+CLUSTER = ("list", "ClusterSecret", "")
+PATCH = ("patch", "ArgoHelmRepoSecret", "argocd")
+FAILURES = {
+    "reading in all namespaces": (403, "", LIST, "-secret-viewer-role, or select a namespace with -n."),
+    "writing in one namespace": (403, "", PATCH, "-argohelmreposecret-editor-role."),
+    "reading ClusterSecrets": (403, "", CLUSTER, "list clustersecrets.ecr.mobb.redhat.com. Ask for"),
+    "no CRDs": (404, "", LIST, "Install the CRDs with `kubectl apply -k config/crd`."),
+    "unknown credentials": (401, "", LIST, "Log in again."),
+    "no answer": (0, "no route", LIST, "Can't reach the API server: no route."),
+    "another error": (500, "broken", LIST, "refused to list secrets.ecr.mobb.redhat.com: broken."),
+}
+
+
+@pytest.mark.parametrize(("code", "text", "request_", "message"), FAILURES.values(), ids=FAILURES)
+def test_a_failed_request_is_explained_with_what_helps(
+    code: int, text: str, request_: tuple[str, str, str], message: str
+) -> None:
+    assert message in explain(ApiError(code, "Reason", text), *request_)

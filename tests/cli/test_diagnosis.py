@@ -1,7 +1,5 @@
 """`pull`: what is said of a login and of the registry's answer, and what to change."""
 
-# ruff: noqa: S106, S107 - made-up passwords, and the name of a Secret
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import pytest
 
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.cli import diagnosis
 from ecr_operator.cli.diagnosis import (
     Answer,
     AnswerKind,
@@ -21,25 +18,13 @@ from ecr_operator.cli.diagnosis import (
     secret_results,
 )
 from ecr_operator.cli.keyring import Login, PullSecret, parse_image
-from ecr_operator.cli.origins import Origin, Owner, owner_of
+from ecr_operator.cli.origins import Origin
 from ecr_operator.cli.output import Result
-from tests.cli.builders import NOW, READY, REFRESHED, condition, resource, status
+from tests.cli.builders import HOST, NOW, READY, condition, login, owner
 
-HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = parse_image(f"{HOST}/app:1")
 OTHER = parse_image("registry.example.com/app:1")
 KEY = ResourceKey(kind="Secret", namespace="team-a", name="pull")
-
-
-def login(username: str = "AWS", key: str = HOST, secret: str = "pull-login") -> Login:
-    return Login(secret=secret, key=key, username=username, password="hidden")
-
-
-def owner(*conditions: dict[str, Any], **spec: Any) -> Owner:
-    """The resource as the API server holds it."""
-    raw = resource(status(*(conditions or (READY, REFRESHED))), ecr_registry=HOST, **spec)
-    raw["metadata"]["uid"] = "u"
-    return owner_of("Secret", raw, NOW)
 
 
 def attempt(
@@ -50,11 +35,6 @@ def attempt(
 
 def origin(hours: float = 1, **fields: Any) -> Origin:
     return Origin(**{"key": KEY, "owner": owner(), "expires_at": NOW + timedelta(hours=hours), **fields})
-
-
-def last(tried: Attempt, image: Any = IMAGE) -> Result:
-    """The result of the registry."""
-    return attempt_results([tried], image, NOW)[-1]
 
 
 DENIED = condition("Refreshed", "False", "AccessDenied", "AWS denies it.")
@@ -116,7 +96,7 @@ ANSWERS: dict[str, tuple[Attempt, str, str]] = {
 
 @pytest.mark.parametrize(("tried", "text", "advice"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_has_its_cause_and_what_to_change(tried: Attempt, text: str, advice: str) -> None:
-    result = last(tried)
+    result = attempt_results([tried], IMAGE, NOW)[-1]
     assert result.text.startswith(text)
     assert advice in result.advice
     assert result.verdict == ("good" if tried.found else "bad")
@@ -130,11 +110,15 @@ def test_without_a_login_the_registry_requires_one() -> None:
 
 
 def test_elsewhere_than_at_ecr_the_login_itself_needs_the_right() -> None:
-    assert last(attempt("denied"), OTHER).advice == "permit this login to pull app"
+    public = parse_image("public.ecr.aws/x/y")
+    found = [attempt_results([attempt("denied")], image, NOW)[-1].advice for image in (OTHER, IMAGE, public)]
+    assert found[0] == "permit this login to pull app"
+    assert ["ecr:BatchGetImage" in each for each in found] == [False, True, True]
 
 
 LOGINS = {
     "a live token": (origin(), "good", "a token of ecrsecret/pull, expires at 2026-11-24T13:00:00Z (in 1h)"),
+    "a token at its end": (origin(0), "bad", "expired at 2026-11-24T12:00:00Z"),
     "an expired token": (origin(-1), "bad", "a token of ecrsecret/pull, expired at 2026-11-24T11:00:00Z"),
     "an unknown time": (origin(expires_at=None), "good", "when it expires is not known"),
     "a copied login": (origin(included=True), "good", "copied by ecrsecret/pull"),
@@ -218,9 +202,3 @@ def test_a_late_link_is_the_cause_only_where_it_would_help() -> None:
     assert (cause.verdict, cause.advice) == ("bad", "recreate the pod: it was created before the link")
     assert late_link_result("default", ["x"], has_own=True, helps=False).verdict == "optional"
     assert "imagePullSecrets" in late_link_result("default", ["x"], has_own=True, helps=True).advice
-
-
-def test_only_hosts_of_ecr_count_as_ecr() -> None:
-    assert diagnosis.is_ecr(IMAGE)
-    assert diagnosis.is_ecr(parse_image("public.ecr.aws/x/y"))
-    assert not diagnosis.is_ecr(OTHER)

@@ -4,25 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 from ecr_operator.api.outcome import ResourceKey
-from ecr_operator.cli.keyring import Login
-from ecr_operator.cli.origins import Origin, Owner, origin_of, owner_of
+from ecr_operator.cli.origins import Origin, origin_of, owner_of
 from ecr_operator.core.manifest import EXPIRES_AT, FINGERPRINT, ISSUED_AT, TOKENS, fingerprint
-from tests.cli.builders import NOW, READY, REFRESHED, at, condition, resource, status
+from tests.cli.builders import HOST, NOW, READY, REFRESHED, at, cluster, condition, login, owner, status
 
-HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 WEST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 KEY = ResourceKey(kind="Secret", namespace="team-a", name="pull")
-
-
-def login(key: str = HOST) -> Login:
-    return Login(secret="pull-login", key=key, username="AWS", password="x")  # noqa: S106 - made up
-
-
-def owner(*conditions: dict[str, Any], **spec: Any) -> Owner:
-    """The resource as the API server holds it."""
-    raw = resource(status(*(conditions or (READY, REFRESHED))), ecr_registry=HOST, **spec)
-    raw["metadata"]["uid"] = "u"
-    return owner_of("Secret", raw, NOW)
 
 
 def generated(**annotations: str) -> dict[str, Any]:
@@ -62,7 +49,7 @@ def test_each_of_several_logins_has_its_own_time() -> None:
     both = owner(additional_registries=[WEST])
     assert both.desired is not None
     annotations = {FINGERPRINT: fingerprint(both.desired), TOKENS: f"0:{at(-1)},1:{at(-0.5)}"}
-    found = [origin_of(login(key), generated(**annotations), {KEY: both}) for key in (HOST, WEST)]
+    found = [origin_of(login(key=key), generated(**annotations), {KEY: both}) for key in (HOST, WEST)]
     assert [each.expires_at - NOW for each in found if each and each.expires_at] == [
         timedelta(hours=11),
         timedelta(hours=11.5),
@@ -79,9 +66,7 @@ def test_a_resource_that_is_not_ready_says_why_and_one_that_is_says_nothing() ->
 def test_what_a_cluster_secret_generates_is_of_the_resource_without_a_namespace() -> None:
     secret = generated()
     secret["metadata"]["ownerReferences"][0]["kind"] = "ClusterSecret"
-    raw = resource(status(READY, REFRESHED), ecr_registry=HOST, namespaces={"names": ["*"]})
-    raw["metadata"] = {"name": "pull", "uid": "u", "generation": 1}
-    cluster = owner_of("ClusterSecret", raw, NOW)
-    assert cluster.shown == "ecrclustersecret/pull"
-    found = origin_of(login(), secret, {cluster.key: cluster})
-    assert found == Origin(key=cluster.key, owner=cluster, expires_at=NOW + timedelta(hours=11))
+    raw = cluster(status(READY, REFRESHED), name="pull", ecr_registry=HOST, namespaces={"names": ["*"]})
+    whole = owner_of("ClusterSecret", raw, NOW)
+    found = origin_of(login(), secret, {whole.key: whole})
+    assert found == Origin(key=whole.key, owner=whole, expires_at=NOW + timedelta(hours=11))

@@ -4,8 +4,10 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,10 @@ from ecr_operator.cli import argo_sources
 from ecr_operator.cli.argo_sources import Found, Repository, Source
 from ecr_operator.cli.keyring import Login, lookup, parse_image, read_pull_secret
 from ecr_operator.cli.pull import failures_of, images_of, names_of
+from lab.api import Json
+from tests.cli import running
+from tests.cli.builders import HOST
+from tests.kube.server import ScriptedServer, reply
 
 NAMES = ["auths", "auth", "username", "url", "spec", "sources", "repoURL", "chart", "image", "name", "state"]
 JSON = st.recursive(
@@ -59,7 +65,47 @@ def test_pull_secrets_without_a_name_are_skipped() -> None:
     assert list(names_of(holder)) == ["a", "b"]
 
 
-@settings(max_examples=200)
+def repository(name: str, url: str, **more: str) -> Json:
+    """A repository Secret of Argo CD, with a login."""
+    data = {"url": url, "username": "AWS", "password": "x", **more}
+    return {
+        "metadata": {"namespace": "argocd", "name": name, "uid": "s", "resourceVersion": "1"},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+async def test_each_source_of_an_application_is_reported(tmp_path: Path) -> None:
+    git = {"repoURL": "https://git.example.com/x"}
+    mistake = {"repoURL": f"oci://{HOST}/charts", "chart": "app"}
+    unknown = {"repoURL": "registry.example.com/charts", "chart": "app"}
+    known = {"repoURL": f"{HOST}/charts", "chart": "app", "targetRevision": "1.2.3"}
+    sources = [git, mistake, unknown, known]
+    answers = {
+        "argohelmreposecrets": {"items": []},
+        "secrets": {"items": [repository("charts", f"{HOST}/charts")]},
+        "shop": {"spec": {"sources": sources}},
+    }
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await reply(answers[request.path.rpartition("/")[2]])(request)
+
+    async with ScriptedServer() as server:
+        server.others = [answer] * 3
+        ended = await running.run(
+            *("pull", "application/shop", "-n", "argocd", "-o", "json"),
+            kubeconfig=running.write_kubeconfig(tmp_path, server.url),
+            HTTPS_PROXY="http://127.0.0.1:1",
+        )
+        selector = {"labelSelector": "argocd.argoproj.io/secret-type in (repository,repo-creds)"}
+        assert server.asked[-1].query == selector
+    reports = json.loads(ended.out)
+    assert (ended.code, [each["checked"] for each in reports]) == (1, [False, True, True, True])
+    assert [each["attempts"][0]["secret"] for each in reports if each["attempts"]] == [None, "charts"]
+    topics = [[each["topic"] for each in report["results"]] for report in reports]
+    assert topics == [["source"], ["source"], ["login", "registry"], ["login", "registry"]]
+
+
+@settings(max_examples=50)
 @given(JSON, st.sampled_from(["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"]))
 def test_any_secret_can_be_read(value: Any, kind: str) -> None:
     data = base64.b64encode(json.dumps(value).encode()).decode()
@@ -72,7 +118,7 @@ def test_any_secret_can_be_read(value: Any, kind: str) -> None:
     argo_sources.read_repository("charts", {"data": value, "metadata": value})
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(JSON)
 def test_any_object_can_be_read(value: Any) -> None:
     argo_sources.sources_of({"spec": value})
@@ -95,11 +141,10 @@ def test_any_url_gets_an_answer_in_printable_lines(url: str, chart: str) -> None
         for is_prefix in (False, True)
     ]
     found = argo_sources.find(repositories, source, "default")
-    results = [
-        argo_sources.no_login_result(repositories, Found(), source, "default"),
-        argo_sources.elsewhere_result(found, source),
-    ]
+    results = [argo_sources.no_login_result(repositories, Found(), source, "default")]
+    if found.repository:
+        results.append(argo_sources.elsewhere_result(found.repository, source))
     if argo_sources.artifact_of(source) is None:
-        results.append(argo_sources.not_in_a_registry(source)[0])
+        results.append(argo_sources.not_in_a_registry(source))
     assert all(f"{each.text}{each.advice}".isprintable() for each in results)
     assert login.shown_key.isprintable()

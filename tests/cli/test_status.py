@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from ecr_operator.cli.status import (
 )
 from ecr_operator.core.status import SUCCEEDED
 from ecr_operator.settings.commands import TableOutput
+from tests.cli import running
 from tests.cli.builders import (
     LIFE,
     NOW,
@@ -37,6 +39,9 @@ from tests.cli.builders import (
     row,
     status,
 )
+from tests.cli.running import write_kubeconfig
+from tests.fakes import FakeClock
+from tests.kube.server import ScriptedServer, reply
 
 NARROW = columns_of("table", namespaces=False, messages=True)
 WIDE = columns_of("wide", namespaces=True, messages=True)
@@ -144,12 +149,14 @@ def covering(served: int, ready: int, *conditions: Json, **fields: Any) -> Row:
 
 def test_a_cluster_secret_has_its_namespaces_in_place_of_one() -> None:
     found = covering(12, 12)
-    assert (found.kind, found.namespace, found.state) == ("ClusterSecret", "", "Ready")
+    assert (found.key.kind, found.key.namespace, found.state) == ("ClusterSecret", "", "Ready")
     shown = dict(zip(WIDE, cells(found, WIDE, NOW), strict=True))
     assert (shown["NAMESPACE"], shown["RESOURCE"]) == ("12/12", "ecrclustersecret/shared")
-    data = as_data(found, NOW)
-    assert (data["namespace"], data["namespaces"]) == ("", {"served": 12, "ready": 12})
-    assert (data["failing"], data["failingCount"]) == ([], 0)
+    data = as_data(covering(9, 7, CONFLICT, **failing("a", count=2)), NOW)
+    assert data["failing"] == [{"namespace": "a", "reason": "SecretConflict", "message": "Taken."}]
+    assert (data["namespace"], data["namespaces"]) == ("", {"served": 9, "ready": 7})
+    assert (data["ready"], data["failingCount"]) == (False, 2)
+    assert of(status(READY, REFRESHED, namespaces={"served": 1, "ready": 1})).coverage is None
 
 
 FIRST = "Namespace a: Taken."
@@ -181,12 +188,6 @@ def test_the_message_of_a_cluster_secret_names_the_namespaces_that_fail(found: R
     assert notes([found], ["NAMESPACE", *NARROW])[0] == f"ecrclustersecret/shared: {message}"
 
 
-def test_data_of_a_cluster_secret_lists_the_namespaces_that_fail() -> None:
-    data = as_data(covering(9, 7, CONFLICT, **failing("a", count=2)), NOW)
-    assert data["failing"] == [{"namespace": "a", "reason": "SecretConflict", "message": "Taken."}]
-    assert (data["ready"], data["namespaces"], data["failingCount"]) == (False, {"served": 9, "ready": 7}, 2)
-
-
 def test_a_cluster_secret_that_nobody_serves_has_a_message_of_its_own() -> None:
     found = row_of("ClusterSecret", cluster(), NOW)
     assert (found.state, found.coverage) == ("Not ready", None)
@@ -208,13 +209,9 @@ def test_namespaces_of_other_types_are_left_out(garbage: Json) -> None:
     assert (found.coverage, found.message) == (None, FIRST)
     known: Json = {"namespaces": {"served": 2, "ready": 1}} | garbage
     data = as_data(row_of("ClusterSecret", cluster(status(CONFLICT, **known)), NOW), NOW)
-    names = [each["namespace"] for each in data["failing"]] if isinstance(data["failing"], list) else None
-    assert names in ([], ["b?[31m"])
-    assert data["failingCount"] == len(names)
-
-
-def test_namespaces_are_of_a_cluster_secret_alone() -> None:
-    assert of(status(READY, REFRESHED, namespaces={"served": 1, "ready": 1})).coverage is None
+    assert isinstance(data["failing"], list)
+    assert [each["namespace"] for each in data["failing"]] in ([], ["b?[31m"])
+    assert data["failingCount"] == len(data["failing"])
 
 
 def test_the_most_urgent_come_first() -> None:
@@ -228,15 +225,14 @@ def test_the_most_urgent_come_first() -> None:
         row(name="failing-soon", state="Failing", expires_at=soon),
         row(name="b", namespace="a", state="Not ready", expires_at=None),
     ]
-    names = " ".join(each.name for each in by_urgency(rows))
+    names = " ".join(each.key.name for each in by_urgency(rows))
     assert names == "b never expired failing-soon failing-later ready-soon ready-later"
 
 
 def test_changes_are_new_changed_and_deleted_rows() -> None:
     same, old, new, gone = row(name="same"), row(name="x"), row(name="x", reason="Y"), row(name="gone")
-    before = {each.identity: each for each in (same, old, gone)}
-    found = changed(before, [new, same, row(name="more")])
-    assert [(each.name, each.reason, each.ready) for each in found] == [
+    found = changed([same, old, gone], [new, same, row(name="more")])
+    assert [(each.key.name, each.reason, each.ready) for each in found] == [
         ("x", "Y", True),
         ("more", "Refreshed", True),
         ("gone", "Deleted", False),
@@ -378,3 +374,25 @@ def test_a_table_of_limited_height_has_the_summary_and_the_most_urgent_rows() ->
     assert [line.split()[0] for line in shown if "ecrsecret/r" in line] == [
         f"ecrsecret/r{number}" for number in range(16)
     ]
+
+
+# The command line, what the API server lists, and what is shown on standard output, or else as a note.
+SHOWN: dict[str, tuple[str, list[Json], int, str]] = {
+    "all ready": ("-n team-a -o wide", [resource(status(READY, REFRESHED))], 0, "1 resource: 1 ready\n"),
+    "one is not ready": ("-A", [resource()], 1, "1 resource: 1 not ready\n"),
+    "none": ("-n team-a", [], 0, "No resources in namespace team-a; -A shows all.\n"),
+    "none in any": ("-A", [], 0, "No resources in any namespace.\n"),
+    "none for programs": ("-n team-a -o json", [], 0, "[]\n"),
+}
+
+
+@pytest.mark.parametrize(("line", "items", "code", "shown"), SHOWN.values(), ids=SHOWN)
+async def test_exit_code_1_where_one_is_not_ready(
+    tmp_path: Path, line: str, items: list[Json], code: int, shown: str
+) -> None:
+    async with ScriptedServer() as server:
+        server.others = [reply({"items": items}), *[reply({"items": []})] * 2]
+        kubeconfig = write_kubeconfig(tmp_path, server.url)
+        ended = await running.run("status", *line.split(), kubeconfig=kubeconfig, clock=FakeClock(NOW))
+    assert (ended.code, (ended.out or ended.err).endswith(shown)) == (code, True)
+    assert (ended.out == "") == shown.startswith("No")

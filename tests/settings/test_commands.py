@@ -7,6 +7,7 @@ import pytest
 
 from ecr_operator.settings import SettingsError
 from ecr_operator.settings.commands import Check, Pull, Refresh, Render, Status, parse_command
+from ecr_operator.settings.flags import COMMANDS
 
 
 def parsed(line: str, **environment: str) -> Any:
@@ -18,6 +19,16 @@ def mistake(line: str) -> str:
         parsed(line)
     assert str(caught.value).isprintable()
     return str(caught.value)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_by_the_name_of_the_program(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_command([command, "--help"], {}, "kubectl ecr")
+    assert (caught.value.code, capsys.readouterr().out.split()[:4]) == (
+        0,
+        ["usage:", "kubectl", "ecr", command],
+    )
 
 
 @pytest.mark.parametrize(

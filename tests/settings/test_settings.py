@@ -60,20 +60,21 @@ def test_own_namespace_and_name() -> None:
     assert settings(POD_NAME="", HOSTNAME="h").pod_name == "h"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "kubeconfig", "expected"),
-    [
-        pytest.param([], "/a", ("/a",), id="the variable"),
-        pytest.param([], f"/a{os.pathsep}{os.pathsep}/b", ("/a", "/b"), id="a list in the variable"),
-        pytest.param(["--kubeconfig", "/c"], "/a", ("/c",), id="the flag wins"),
-        pytest.param(["--kubeconfig=/c"], "", ("/c",), id="with an equals sign"),
-        pytest.param(["-kubeconfig", "/c"], "", ("/c",), id="Go's spelling"),
-        pytest.param(["-kubeconfig=/c"], "", ("/c",), id="Go's spelling with an equals sign"),
-        pytest.param(["--kubeconfig="], "/a", ("/a",), id="empty is not set"),
-    ],
-)
-def test_kubeconfig(arguments: list[str], kubeconfig: str, expected: tuple[str, ...]) -> None:
-    assert settings(*arguments, KUBECONFIG=kubeconfig).kubeconfig == expected
+# The command line, the variable, and the files; the flag wins, in Go's spelling too, unless it is empty.
+KUBECONFIGS = [
+    ("", "/a", ("/a",)),
+    ("", f"/a{os.pathsep}{os.pathsep}/b", ("/a", "/b")),
+    ("--kubeconfig /c", "/a", ("/c",)),
+    ("--kubeconfig=/c", "", ("/c",)),
+    ("-kubeconfig /c", "", ("/c",)),
+    ("-kubeconfig=/c", "", ("/c",)),
+    ("--kubeconfig=", "/a", ("/a",)),
+]
+
+
+@pytest.mark.parametrize(("line", "variable", "expected"), KUBECONFIGS)
+def test_kubeconfig(line: str, variable: str, expected: tuple[str, ...]) -> None:
+    assert settings(*line.split(), KUBECONFIG=variable).kubeconfig == expected
 
 
 def test_without_the_service_accounts_token_it_is_not_in_a_cluster() -> None:
@@ -81,31 +82,25 @@ def test_without_the_service_accounts_token_it_is_not_in_a_cluster() -> None:
     assert not settings(KUBERNETES_SERVICE_HOST="10.0.0.1").in_cluster
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--no-such-flag"], ["-no-such-flag"], ["word"], ["--kubeconfig"], ["--kube", "x"], ["--version=7"]],
-    ids=" ".join,
-)
-def test_mistake_points_to_help(arguments: list[str]) -> None:
-    assert mistake(*arguments).endswith((". See --help.", "? See --help."))
+MISTAKES = {
+    "--no-such-flag": 'unknown flag "--no-such-flag".',
+    "-no-such-flag": 'unknown flag "--no-such-flag".',
+    "word": 'unknown argument "word".',
+    "--kubeconfig": "argument --kubeconfig: expected one argument.",
+    "--kube x": 'unknown flag "--kube"',
+    "--version=7": "argument --version: ignored explicit argument '7'.",
+    "--metrics-bind-address=0 status": "the command status goes before all flags.",
+    "--metrics-bind-adress=:1": 'unknown flag "--metrics-bind-adress", did you mean --metrics-bind-address?',
+    "-leader-elected": "did you mean --leader-elect?",
+    "statsu": "did you mean status?",
+}
 
 
-def test_command_after_a_flag_is_explained() -> None:
-    assert "the command status goes before all flags" in mistake("--metrics-bind-address=0", "status")
-
-
-@pytest.mark.parametrize(
-    ("argument", "near"),
-    [
-        ("--metrics-bind-adress=:1", "--metrics-bind-address"),
-        ("-leader-elected", "--leader-elect"),
-        ("--zap-loglevel=debug", "--zap-log-level"),
-        ("--permitted-role=x", "--permitted-roles"),
-        ("statsu", "status"),
-    ],
-)
-def test_mistyped_flag_or_command_is_reported_with_the_nearest(argument: str, near: str) -> None:
-    assert f"did you mean {near}?" in mistake(argument)
+@pytest.mark.parametrize(("line", "words"), MISTAKES.items())
+def test_mistake_names_the_nearest_flag_or_command_and_points_to_help(line: str, words: str) -> None:
+    said = mistake(*line.split())
+    assert words in said
+    assert said.endswith((". See --help.", "? See --help."))
 
 
 ADDRESSES = {
@@ -226,10 +221,9 @@ def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_flags_and_variables(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         settings(flag)
-    shown = capsys.readouterr().out
+    shown = set(capsys.readouterr().out.split())
     assert caught.value.code == 0
-    for word in ("--kubeconfig", "--version", "WATCH_NAMESPACE", "KUBECONFIG", "AWS_"):
-        assert word in shown
+    assert shown >= {"--kubeconfig", "--version", "WATCH_NAMESPACE", "KUBECONFIG", "AWS_*"}
 
 
 def test_each_flag_has_a_variable_that_it_wins_over() -> None:

@@ -1,12 +1,13 @@
 """`refresh` with a running operator, and with real names, rights and requests."""
 
-from lab import audit, commands
-from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, ECR_SECRETS
+from lab import audit
+from lab.api import ARGO_SECRETS, ECR_SECRETS
+from tests.cli import running
 from tests.cluster import reading
-from tests.cluster.builders import argo_secret, core_secret, ecr_secret
+from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
-from tests.cluster.test_cluster_secrets import LOGIN, Many, many
-from tests.cluster.users import VIEW, admin, user
+from tests.cluster.test_cluster_secrets import Many, many
+from tests.cluster.users import GROUP, VIEW, admin, rule, user
 
 REQUESTED = "ecr.mobb.redhat.com/refresh-requested-at"
 # AWS may be asked again after a quarter of it.
@@ -22,10 +23,10 @@ async def test_named_resources_have_new_tokens_when_it_ends_and_a_denied_one_is_
         await scene.ready("pull")
         await scene.ready("charts", kind=ARGO_SECRETS)
         before = [await scene.token("pull-login"), await scene.token("charts-login")]
-        ended = await commands.run("refresh", "pull", "argohelmrepo/charts", kubeconfig=admin(scene))
+        ended = await running.run("refresh", "pull", "argohelmrepo/charts", kubeconfig=admin(scene))
         after = [await scene.token("pull-login"), await scene.token("charts-login")]
         scene.aws.fail("AccessDeniedException")
-        denied = await commands.run("refresh", "pull", kubeconfig=admin(scene))
+        denied = await running.run("refresh", "pull", kubeconfig=admin(scene))
     assert ended.code == 0
     assert all(new.serial > old.serial for old, new in zip(before, after, strict=True))
     assert sorted(line.partition(" that expires at")[0] for line in ended.out.splitlines()) == [
@@ -47,7 +48,7 @@ async def test_all_of_a_namespace_are_refreshed_by_few_requests(scene: Scene) ->
         await scene.ready("charts", kind=ARGO_SECRETS)
         before = {name: await scene.token(f"{name}-login") for name in (*names, "charts")}
         since = audit.mark(scene.plane.audit_log)
-        ended = await commands.run("refresh", "--all", kubeconfig=admin(scene))
+        ended = await running.run("refresh", "--all", kubeconfig=admin(scene))
         after = {name: await scene.token(f"{name}-login") for name in before}
     assert (ended.code, ended.out.count("has a new token")) == (0, 13)
     assert all(after[name].serial > before[name].serial for name in before)
@@ -68,60 +69,20 @@ async def test_a_cluster_secret_has_a_new_token_in_each_namespace_when_it_ends(w
         name = await there.create()
         await there.ready(name, 3)
         before = await serials(there)
-        named = await commands.run("refresh", f"ecrclustersecret/{name}", kubeconfig=admin(whole))
+        named = await running.run("refresh", f"ecrclustersecret/{name}", kubeconfig=admin(whole))
         after = await serials(there)
-        every = await commands.run("refresh", "--all", "-A", kubeconfig=admin(whole))
     assert (named.code, named.out.partition(" that")[0]) == (0, f"ClusterSecret {name} has a new token")
     assert len(after) == 1
     assert min(after) > max(before)
-    assert (every.code, f"ClusterSecret {name} has a new token" in every.out) == (0, True)
 
 
-async def test_a_namespace_that_gets_no_token_of_a_cluster_secret_fails_the_request(whole: Scene) -> None:
-    whole.aws.token_life = LIFE
-    async with many(whole, 3) as there:
-        taken = there.namespaces[1]
-        await whole.api.create(core_secret(LOGIN), taken)
-        async with whole.operator(watch=""):
-            name = await there.create()
-            await there.status(name, {"namespaces": {"served": 3, "ready": 2}, "failingCount": 1})
-            ended = await commands.run("refresh", "-k", "ecrclustersecret", name, kubeconfig=admin(whole))
-    assert (ended.code, ended.out) == (1, "")
-    assert "is in 2 of 3 namespaces. SecretConflict: 1 of 3 namespaces failed." in ended.err
-
-
-async def test_all_of_a_namespace_are_no_cluster_secrets(whole: Scene) -> None:
-    async with many(whole, 1) as there:
-        name = await there.create()
-        ended = await commands.run("refresh", "--all", kubeconfig=admin(whole))
-        assert (ended.code, "Nothing to refresh in namespace" in ended.err) == (0, True)
-        found = await whole.api.get(CLUSTER_SECRETS, name)
-    assert "annotations" not in found["metadata"]
-
-
-async def test_without_an_operator_it_ends_in_time_and_the_request_stays(whole: Scene) -> None:
-    # Not on the plane of others, whose resources would be marked too.
-    await whole.create(ecr_secret("pull"), argo_secret("pull"))
-    other = await whole.api.create_namespace("other")
-    await whole.api.create(argo_secret("elsewhere"), other)
-    arguments = ["refresh", "--all", "-A", "-k", "argohelmrepo", "--timeout", "1s"]
-    ended = await commands.run(*arguments, kubeconfig=admin(whole))
-    assert ended.code == 1
-    assert f"ArgoHelmRepoSecret {other}/elsewhere: no new token within 1s: nothing happened." in ended.err
-    await whole.clear(other)
-    assert REQUESTED in (await whole.resource("pull", ARGO_SECRETS))["metadata"]["annotations"]
-    assert "annotations" not in (await whole.resource("pull"))["metadata"]
-
-
-async def test_a_name_of_both_kinds_needs_the_kind_and_a_missing_right_names_the_role(scene: Scene) -> None:
-    await scene.create(ecr_secret("both"), argo_secret("both"))
-    ended = await commands.run("refresh", "both", kubeconfig=admin(scene))
-    assert (ended.code, ended.out) == (1, "")
-    assert "Two resources are named both; specify ecrsecret/both or argohelmrepo/both." in ended.err
+async def test_an_editor_has_the_rights_it_needs_and_a_missing_one_names_the_role(scene: Scene) -> None:
+    await scene.create(argo_secret("charts"))
     viewer = await user(scene, "viewer", VIEW)
-    ended = await commands.run("refresh", "-k", "argohelmrepo", "both", kubeconfig=viewer)
+    ended = await running.run("refresh", "charts", kubeconfig=viewer)
     assert (ended.code, ended.err.count("\n")) == (1, 1)
     assert "ecr-secret-operator-argohelmreposecret-editor-role" in ended.err
-    absent = await commands.run("refresh", "bot", kubeconfig=viewer)
-    assert (absent.code, absent.out, absent.err.count("\n")) == (1, "", 1)
-    assert "There is no resource named bot" in absent.err
+    editor = await user(scene, "editor", rule(GROUP, ["argohelmreposecrets"], "get", "patch"))
+    ended = await running.run("refresh", "argohelmrepo/charts", "--timeout", "1s", kubeconfig=editor)
+    assert f"ArgoHelmRepoSecret {scene.namespace}/charts: no new token within 1s: nothing" in ended.err
+    assert REQUESTED in (await scene.resource("charts", ARGO_SECRETS))["metadata"]["annotations"]

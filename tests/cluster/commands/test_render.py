@@ -1,9 +1,11 @@
 """`render` and the operator make the same Secret."""
 
 import json
+from pathlib import Path
 
 from lab import commands
 from lab.api import ARGO_SECRETS, CLUSTER_SECRETS, ECR_SECRETS, Json, Resource
+from tests.cli import running
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
 from tests.cluster.scene import Scene
@@ -28,29 +30,37 @@ MANIFESTS = {
 }
 
 
-async def test_a_rendered_secret_is_the_one_that_the_operator_writes(scene: Scene) -> None:
+async def rendered(folder: Path, manifest: Json, *arguments: str) -> Json:
+    """The Secret, or the List of several, for a manifest."""
+    file = folder / "manifest.json"
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    ended = await running.run("render", "-f", str(file), "-o", "json", *arguments)
+    assert ended.code == 0
+    found: Json = json.loads(ended.out)
+    return found
+
+
+async def test_a_rendered_secret_is_the_one_that_the_operator_writes(scene: Scene, tmp_path: Path) -> None:
     await scene.create(*MANIFESTS.values())
     async with scene.operator():
         await scene.ready("pull", "labelled", "orphan")
         await scene.ready("charts", kind=ARGO_SECRETS)
     resources = [await scene.resource(name, _kind(manifest)) for name, manifest in MANIFESTS.items()]
-    given = json.dumps({"apiVersion": "v1", "kind": "List", "items": resources}).encode()
-    ended = await commands.run("render", "-f", "-", "-o", "json", given=given)
-    assert ended.code == 0
-    rendered = [_comparable(each) for each in json.loads(ended.out)["items"]]
+    found = await rendered(tmp_path, {"apiVersion": "v1", "kind": "List", "items": resources})
     written = [_comparable(await scene.secret(f"{name}-login")) for name in MANIFESTS]
-    assert rendered == written
+    assert list(map(_comparable, found["items"])) == written
 
 
-async def test_a_rendered_secret_of_a_cluster_secret_is_the_one_in_that_namespace(whole: Scene) -> None:
+async def test_a_rendered_secret_of_a_cluster_secret_is_the_one_in_that_namespace(
+    whole: Scene, tmp_path: Path
+) -> None:
     async with many(whole, 2) as there, whole.operator(watch=""):
         name = await there.create(secret_labels={"team": "a"})
         written = await there.have_it(there.namespaces)
-        given = json.dumps(await whole.api.get(CLUSTER_SECRETS, name)).encode()
+        given = await whole.api.get(CLUSTER_SECRETS, name)
         for namespace, secret in zip(there.namespaces, written, strict=True):
-            ended = await commands.run("render", "-f", "-", "-n", namespace, "-o", "json", given=given)
-            assert ended.code == 0
-            assert _comparable(json.loads(ended.out)) == _comparable(secret)
+            found = await rendered(tmp_path, given, "-n", namespace)
+            assert _comparable(found) == _comparable(secret)
 
 
 def _kind(manifest: Json) -> Resource:

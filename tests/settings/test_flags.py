@@ -1,8 +1,8 @@
-"""The command line of kubectl's plug-in."""
+"""Which command a command line of kubectl's plug-in means."""
 
 import pytest
 
-from ecr_operator.settings.plugin import plugin_arguments
+from ecr_operator.settings.flags import plugin_arguments
 from ecr_operator.settings.values import SettingsError
 
 

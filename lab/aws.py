@@ -16,11 +16,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from lab.aws_calls import Call, read_call, refuse
-from lab.aws_faults import AwsFaults, Fault
+from lab.aws_faults import AwsFaults, Fault, reset
 from lab.aws_keys import KeyRing, Refusal
 from lab.aws_services import TWELVE_HOURS, Services, Trust
 from lab.aws_tokens import IssuedToken, decode_token, read_claims, token_in
-from lab.faults import reset
 
 __all__ = ["Call", "Fault", "IssuedToken", "LocalAws", "Trust", "decode_token", "read_claims", "token_in"]
 

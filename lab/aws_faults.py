@@ -1,11 +1,15 @@
 """What can go wrong at the local AWS, and on which calls."""
 
+import asyncio
+import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from lab import faults
+from aiohttp import web
+
 from lab.aws_calls import Call
 
 # Invalid answers with HTTP 200. `RESHAPED` names those that are made from a valid answer.
@@ -39,8 +43,8 @@ def reshape(body: str, datum: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @dataclass(slots=True, kw_only=True)
-class Fault(faults.Fault):
-    """One thing that goes wrong.
+class Fault:
+    """One thing that goes wrong, `times` times or, with None, until cleared.
 
     Attributes:
         kind: `error` of AWS, `garbage`, `hang` (no answer until released), or `reset` (of the connection).
@@ -49,6 +53,8 @@ class Fault(faults.Fault):
         operation, region, access_key: of the calls that it hits, the latter two as globs; None is any.
     """
 
+    kind: str
+    times: int | None = None
     code: str = "InternalFailure"
     status: int = 500
     message: str = "We encountered an internal error. Please try again."
@@ -58,15 +64,53 @@ class Fault(faults.Fault):
     region: str | None = None
     access_key: str | None = None
 
-    def fits(self, call: Call) -> bool:
-        """Whether operation, region and access key match."""
+    def hits(self, call: Call) -> bool:
+        """Whether it hits this call; counts it if so."""
+        if self.times == 0 or not self._matches(call):
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+    def _matches(self, call: Call) -> bool:
         wanted = (self.operation, self.region, self.access_key)
         seen = (call.operation, call.region, call.access_key)
         return all(want is None or fnmatchcase(have, want) for want, have in zip(wanted, seen, strict=True))
 
 
-class AwsFaults(faults.Faults[Fault]):
-    """What goes wrong at present; the methods that add to it take fields of `Fault`."""
+class AwsFaults:
+    """What goes wrong at present, of which the oldest that fits a call wins.
+
+    The methods that add a fault take fields of `Fault`.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._released = asyncio.Event()
+
+    def add(self, fault: Fault) -> Fault:
+        """Put one more fault at the end of the plan."""
+        self.faults.append(fault)
+        return fault
+
+    def release(self) -> None:
+        """Let what hangs go on, and hang no more."""
+        self.faults = [fault for fault in self.faults if fault.kind != "hang"]
+        self._released.set()
+        self._released = asyncio.Event()
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more; also releases."""
+        self.faults.clear()
+        self.release()
+
+    def find_fault(self, call: Call) -> Fault | None:
+        """Return the fault that hits this call, if any."""
+        return next((fault for fault in self.faults if fault.hits(call)), None)
+
+    async def released(self) -> None:
+        """Wait for the next `release`."""
+        await self._released.wait()
 
     def fail(self, code: str, status: int = 400, message: str = "Refused by the lab.", **match: Any) -> Fault:
         """Answer with an AWS error."""
@@ -87,3 +131,13 @@ class AwsFaults(faults.Faults[Fault]):
     def reset(self, **match: Any) -> Fault:
         """Reset the connection in place of an answer."""
         return self.add(Fault(kind="reset", **match))
+
+
+def reset(request: web.Request) -> web.Response:
+    """Reset a request's connection; the answer only ends its handler."""
+    if request.transport is not None:
+        # A linger of 0 s makes the kernel send RST in place of FIN.
+        linger = struct.pack("ii", 1, 0)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        request.transport.abort()
+    return web.Response()

@@ -111,8 +111,11 @@ async def run_on_terminal(
     variables = {"TERM": "xterm-256color", **(env or {})}
     async with started(*arguments, env=variables, terminal=terminal, **options) as process:
         os.close(terminal)
+        # What it has shown by then is in the failing test's report.
+        limit = asyncio.get_running_loop().call_later(_LIMIT, process.kill)
         shown = await asyncio.to_thread(_read, controller, until, lambda: process.send_signal(then))
         code = await process.wait()
+        limit.cancel()
     os.close(controller)
     return Ended(code=code, out=shown)
 

@@ -23,7 +23,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from lab import faults, kubectl
+from lab import kubectl
+from lab.aws_faults import reset
 from lab.certificates import Authority, load_chain
 from lab.processes import temporary_folder
 
@@ -137,7 +138,7 @@ class FaultProxy:
         try:
             return await self._forward(request, body)
         except (aiohttp.ClientError, ConnectionError):
-            return faults.reset(request)
+            return reset(request)
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         asking = self._session.request(

@@ -10,18 +10,17 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
-from ecr_operator.core.cache import Cache
-from ecr_operator.core.cluster_secrets import ClusterSecrets, NamespaceStore
+from ecr_operator.core.cluster_secrets import NamespaceStore
 from ecr_operator.core.manifest import MANAGED_BY, MANAGER
-from ecr_operator.core.named_objects import SOURCES, NamedObjects
+from ecr_operator.core.named_objects import SOURCES
 from ecr_operator.core.ports import Clock
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
+from ecr_operator.engine import Engine
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError
 from ecr_operator.kube.client import METADATA_LIST, KubeClient
 from ecr_operator.kube.informer import Informer, Store
 from ecr_operator.links.plan import SELECTOR
-from ecr_operator.links.reconcile import LinkReconciler
 from ecr_operator.telemetry.metrics import Metrics
 from ecr_operator.telemetry.probes import Heartbeat, Probes
 
@@ -39,34 +38,27 @@ class Watches:
     Args:
         client: the API server.
         namespaces: to watch; a single empty string means all.
-        cache: gets resources and Secrets.
-        clusters: get ClusterSecrets and namespaces.
-        links: get ServiceAccounts.
-        named: the Secrets and ServiceAccounts that resources name as their identity.
+        engine: gets what is seen.
         clock: the time.
         metrics: where restarts of watches are counted.
         probes: know when each watch was attempted, and when all are synced.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
         self,
-        *,
         client: KubeClient,
         namespaces: Sequence[str],
-        cache: Cache,
-        clusters: ClusterSecrets,
-        links: LinkReconciler,
-        named: NamedObjects,
+        engine: Engine,
         clock: Clock,
         metrics: Metrics,
         probes: Probes,
     ) -> None:
         self._client = client
         self._namespaces = namespaces
-        self._cache = cache
-        self._clusters = clusters
-        self._links = links
-        self._named = named
+        self._cache = engine.cache
+        self._clusters = engine.clusters
+        self._links = engine.links
+        self._named = engine.named
         self._clock = clock
         self._metrics = metrics
         self._probes = probes

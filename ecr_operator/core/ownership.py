@@ -15,7 +15,7 @@ from ecr_operator.api.token import RegistryToken
 from ecr_operator.core.adoption import losses
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.legacy import has_legacy_status, legacy_token
-from ecr_operator.core.ports import ResourceReader, SecretStore
+from ecr_operator.core.ports import Resources, SecretStore
 from ecr_operator.core.secret_view import (
     ADOPT,
     ADOPT_DROPPING,
@@ -71,7 +71,7 @@ class Ownership:
         resources: finds out whether an owner still exists.
     """
 
-    def __init__(self, cache: Cache, secrets: SecretStore, resources: ResourceReader) -> None:
+    def __init__(self, cache: Cache, secrets: SecretStore, resources: Resources) -> None:
         self._cache = cache
         self._secrets = secrets
         self._resources = resources

@@ -206,8 +206,8 @@ class SecretStore(Protocol):
         """
 
 
-class ResourceReader(Protocol):
-    """Reads custom resources one by one; implemented by `kube.resources.KubeResources`."""
+class Resources(Protocol):
+    """Reads custom resources one by one, and writes their statuses; implemented by `kube.resources`."""
 
     async def uid_of(self, key: ResourceKey) -> str | None:
         """The uid of the resource that has this name now; None if there is none.
@@ -229,13 +229,6 @@ class ResourceReader(Protocol):
         Raises:
             OperatorError: from the API server.
         """
-
-    async def keeps_details(self, kind: str) -> bool:
-        """Whether the CRD keeps more of a status than v0.6.0 wrote."""
-
-
-class StatusWriter(Protocol):
-    """Writes a resource's status; implemented by `kube.resources.KubeResources`."""
 
     async def write(self, resource: Resource, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace the status and return what the server keeps of it; a deleted resource is not an error.

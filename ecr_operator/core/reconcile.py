@@ -41,7 +41,7 @@ from ecr_operator.core.legacy import has_legacy_status
 from ecr_operator.core.logins import Logins, held_tokens
 from ecr_operator.core.manifest import generated_data
 from ecr_operator.core.ownership import Claim, Ownership
-from ecr_operator.core.ports import Clock, ResourceReader, SecretStore
+from ecr_operator.core.ports import Clock, Resources, SecretStore
 from ecr_operator.core.rotation import Rotation
 from ecr_operator.core.schedule import CONFLICT_RECHECK, REPAIR_LIMIT, expiry_if_alive
 from ecr_operator.core.secret_view import SecretView, view_secret
@@ -76,7 +76,7 @@ class Reconciler:
         *,
         cache: Cache,
         secrets: SecretStore,
-        resources: ResourceReader,
+        resources: Resources,
         logins: Logins,
         writer: SecretWriter,
         ownership: Ownership,

@@ -17,7 +17,7 @@ from ecr_operator.api.errors import OperatorError, PermanentError
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.text import format_time
 from ecr_operator.core.cache import Cache
-from ecr_operator.core.ports import Clock, EventSink, StatusWriter
+from ecr_operator.core.ports import Clock, EventSink, Resources
 from ecr_operator.core.schedule import refresh_deadline
 from ecr_operator.core.state import ResourceState, Result, spec_version
 from ecr_operator.core.status import as_event, is_legacy_part, is_ready, next_status, outcome_changed
@@ -37,7 +37,7 @@ class Reporter:
 
     Args:
         cache: gets the status that was written.
-        statuses: writes the status.
+        resources: writes the status.
         events: gets changes of outcome.
         metrics: count outcomes.
         enqueue: called with a ClusterSecret when one of its parts has another status.
@@ -48,14 +48,14 @@ class Reporter:
         self,
         *,
         cache: Cache,
-        statuses: StatusWriter,
+        resources: Resources,
         events: EventSink,
         metrics: Metrics,
         enqueue: Callable[[ResourceKey], None],
         clock: Clock,
     ) -> None:
         self._cache = cache
-        self._statuses = statuses
+        self._resources = resources
         self._events = events
         self._metrics = metrics
         self._enqueue = enqueue
@@ -117,7 +117,7 @@ class Reporter:
             return whole.part_status
         if resource.key.is_cluster:
             state.not_before = self._clock.monotonic() + _CLUSTER_INTERVAL
-        return await self._statuses.write(resource, status)
+        return await self._resources.write(resource, status)
 
     async def _is_reported(self, resource: Resource, status: dict[str, Any]) -> bool:
         """Whether the status has all of this that the resource's CRD can hold."""
@@ -125,7 +125,7 @@ class Reporter:
             return True
         if not is_legacy_part(resource.status, status):
             return False
-        return not await self._statuses.keeps_details(resource.key.kind)
+        return not await self._resources.keeps_details(resource.key.kind)
 
     def status_refused(
         self, state: ResourceState, resource: Resource, result: Result, error: OperatorError

@@ -15,7 +15,7 @@ from ecr_operator.core.cache import Cache
 from ecr_operator.core.drift import has_tokens
 from ecr_operator.core.included_logins import Included
 from ecr_operator.core.manifest import generated_secret
-from ecr_operator.core.ports import Links, ResourceReader, SecretStore
+from ecr_operator.core.ports import Links, Resources, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
 
@@ -34,7 +34,7 @@ class SecretWriter:
         resources: finds out whether a resource still exists before its Secret is deleted for recreation.
     """
 
-    def __init__(self, cache: Cache, secrets: SecretStore, links: Links, resources: ResourceReader) -> None:
+    def __init__(self, cache: Cache, secrets: SecretStore, links: Links, resources: Resources) -> None:
         self._cache = cache
         self._secrets = secrets
         self._links = links

@@ -17,7 +17,7 @@ from ecr_operator.api.parsing import parse_resource
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.cluster_outcome import unreported
 from ecr_operator.core.cluster_secrets import ClusterSecrets
-from ecr_operator.core.ports import Clock, Links, ResourceReader
+from ecr_operator.core.ports import Clock, Links, Resources
 from ecr_operator.core.queue import DeadlineQueue, Due
 from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.report import Reporter, log_fields
@@ -55,7 +55,7 @@ class Workers:
         clusters: ClusterSecrets,
         links: Links,
         reporter: Reporter,
-        resources: ResourceReader,
+        resources: Resources,
         clock: Clock,
         rng: random.Random | None = None,
     ) -> None:

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class KubeResources:
-    """Resources and statuses on the API server; implements `core.ports.StatusWriter` and `ResourceReader`."""
+    """Resources and statuses on the API server; implements `core.ports.Resources` and `Resources`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client

@@ -26,7 +26,7 @@ from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.indexes import AccountName
 from ecr_operator.core.outcomes import link_failed
-from ecr_operator.core.ports import Clock, ResourceReader
+from ecr_operator.core.ports import Clock, Resources
 from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.schedule import REPAIR_LIMIT, link_retry_delay
 from ecr_operator.core.state import Result
@@ -75,7 +75,7 @@ class LinkReconciler:
         *,
         cache: Cache,
         accounts: ServiceAccounts,
-        resources: ResourceReader,
+        resources: Resources,
         clock: Clock,
         enqueue: Callable[[ResourceKey, float], None],
         scopes: Sequence[str],

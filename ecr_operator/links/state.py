@@ -20,7 +20,7 @@ from ecr_operator.api.names import ALL_ACCOUNTS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.core.cache import Cache
 from ecr_operator.core.indexes import AccountName
-from ecr_operator.core.ports import ResourceReader
+from ecr_operator.core.ports import Resources
 from ecr_operator.core.schedule import REPAIR_LIMIT, Repairs
 from ecr_operator.links.plan import (
     LARGEST_RECORD,
@@ -257,7 +257,7 @@ class FactsReader:
     def __init__(
         self,
         cache: Cache,
-        resources: ResourceReader,
+        resources: Resources,
         all_names: Callable[[str], AbstractSet[str]],
         rng: random.Random,
     ) -> None:

@@ -6,37 +6,23 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.identity import Identity
 from ecr_operator.api.kinds import CLUSTER, NAMESPACED_KINDS
-from ecr_operator.api.outcome import Reason, ResourceKey
+from ecr_operator.api.outcome import Reason
 from ecr_operator.api.tenancy import TenancyPolicy
 from ecr_operator.api.text import format_time
-from ecr_operator.core.cache import MOST_RESOURCES, Cache, key_of
-from ecr_operator.core.cluster_secrets import GATHERING, ClusterSecrets
-from ecr_operator.core.included_logins import IncludedLogins
-from ecr_operator.core.logins import Logins
-from ecr_operator.core.named_objects import NamedObjects
-from ecr_operator.core.ownership import Ownership
-from ecr_operator.core.queue import DeadlineQueue
-from ecr_operator.core.reconcile import Reconciler
-from ecr_operator.core.report import Reporter
-from ecr_operator.core.rotation import Rotation
+from ecr_operator.core.cache import MOST_RESOURCES, key_of
 from ecr_operator.core.secret_view import view_secret
-from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.snapshot import snapshot
 from ecr_operator.core.state import ResourceState, Result
 from ecr_operator.core.stores import ResourceStore, SecretViewStore
-from ecr_operator.core.tenancy_guard import TenancyGuard
-from ecr_operator.core.tokens import TokenCache
-from ecr_operator.core.worker import Workers
-from ecr_operator.links.reconcile import LinkReconciler
+from ecr_operator.engine import Engine, Ports
 from ecr_operator.telemetry.metrics import Metrics
 from tests.builders import (
     NAMESPACE,
@@ -89,28 +75,27 @@ class World:
 
     def restart(self) -> None:
         """Start as a new process does, with nothing in memory."""
-        rng = random.Random(7)
-        self.queue: DeadlineQueue[ResourceKey] = DeadlineQueue(
-            self.clock, workers=1000, group=lambda key: key.group
+        self.metrics = Metrics()
+        ports = Ports(
+            issuer=self.aws,
+            secrets=self.secrets,
+            resources=self.resources,
+            accounts=self.accounts,
+            tenants=FakeTenants(),
+            events=self.events,
         )
-        self.named = NamedObjects(self.aws.basis, self._scopes, self._named_changed)
-        self.cache = Cache(
-            self._enqueue_one,
-            self._removed,
-            self.named,
+        self.engine = Engine(
+            ports,
+            policy=self.policy,
+            namespaces=self._scopes,
+            metrics=self.metrics,
+            clock=self.clock,
+            rng=random.Random(7),
             most=self._most,
-            orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
-            identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
         )
-        self.clusters = ClusterSecrets(self.cache, self._enqueue_one, self.clock)
-        self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, self.clock)
-        self.tokens = TokenCache(self.aws, self.clock, self.named.basis, self._enqueue, rng)
-        shared: dict[str, Any] = {"cache": self.cache, "resources": self.resources, "clock": self.clock}
-        enqueue = self.queue.schedule_in
-        self.links = LinkReconciler(
-            accounts=self.accounts, enqueue=enqueue, scopes=self._scopes, rng=rng, **shared
-        )
-        self._build_workers(rng, shared)
+        self.queue, self.cache, self.named = self.engine.queue, self.engine.cache, self.engine.named
+        self.clusters, self.links, self.tokens = self.engine.clusters, self.engine.links, self.engine.tokens
+        self.rotation, self.reconciler = self.engine.rotation, self.engine.reconciler
         self._watched: dict[str, Any] = {
             **{kind: ResourceStore(kind, "", self.cache) for kind in NAMESPACED_KINDS},
             CLUSTER: self.clusters,
@@ -118,60 +103,11 @@ class World:
         self.watched_secrets = SecretViewStore("", self.cache)
         self._watched_accounts = self.links.store("")
 
-    def _build_workers(self, rng: random.Random, shared: dict[str, Any]) -> None:
-        self.metrics = Metrics()
-        self.reconciler = Reconciler(
-            secrets=self.secrets,
-            logins=Logins(self.tokens, self.secrets),
-            writer=SecretWriter(self.cache, self.secrets, self.links, self.resources),
-            ownership=Ownership(self.cache, self.secrets, self.resources),
-            guard=TenancyGuard(self.policy, FakeTenants()),
-            rotation=self.rotation,
-            included=IncludedLogins(self.secrets, self.named, self.clock),
-            **shared,
-        )
-        reporter = Reporter(
-            cache=self.cache,
-            statuses=self.resources,
-            events=self.events,
-            metrics=self.metrics,
-            enqueue=self._enqueue_one,
-            clock=self.clock,
-        )
-        self.workers = Workers(
-            queue=self.queue,
-            reconciler=self.reconciler,
-            clusters=self.clusters,
-            links=self.links,
-            reporter=reporter,
-            rng=rng,
-            **shared,
-        )
-
-    def _removed(self, state: ResourceState) -> None:
-        self.tokens.release(state)
-        self.queue.remove(state.key)
-        self.links.unlink(state.key)
-
-    def _named_changed(self, identities: Iterable[Identity], keys: Iterable[ResourceKey]) -> None:
-        for identity in identities:
-            self.tokens.drop(identity)
-        self._enqueue(keys)
-
-    def _enqueue_one(self, key: ResourceKey) -> None:
-        self.queue.schedule_in(key, GATHERING if key.is_cluster else 0.0)
-
-    def _enqueue(self, keys: Iterable[ResourceKey]) -> None:
-        for key in keys:
-            self._enqueue_one(key)
-
     @asynccontextmanager
     async def working(self, workers: int = 2) -> AsyncIterator[None]:
         """Run workers for a while."""
-        keys = self.named.watch_keys(self.aws.long_lived, self.rotation.keys_read, self.clock)
-        changes = self.named.pass_on_later(self.clock)
-        running = (self.workers.run(workers), self.links.run(), self.clusters.run(), keys, changes)
-        tasks = [asyncio.create_task(each) for each in running]
+        running = {**self.engine.following(), **self.engine.working(workers)}
+        tasks = [asyncio.ensure_future(each) for each in running.values()]
         try:
             await settle()
             yield

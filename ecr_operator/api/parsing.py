@@ -20,7 +20,7 @@ from ecr_operator.api.desired import (
     all_in_one,
 )
 from ecr_operator.api.errors import OperatorError, PermanentError
-from ecr_operator.api.fields import Findings, parse_fields
+from ecr_operator.api.spec_fields import Findings, parse_fields
 from ecr_operator.api.identity import OPERATOR, Identity, is_role_arn
 from ecr_operator.api.kinds import (
     GROUP,

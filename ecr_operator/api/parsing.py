@@ -20,7 +20,6 @@ from ecr_operator.api.desired import (
     all_in_one,
 )
 from ecr_operator.api.errors import OperatorError, PermanentError
-from ecr_operator.api.spec_fields import Findings, parse_fields
 from ecr_operator.api.identity import OPERATOR, Identity, is_role_arn
 from ecr_operator.api.kinds import (
     GROUP,
@@ -32,6 +31,7 @@ from ecr_operator.api.kinds import (
 from ecr_operator.api.names import check_name
 from ecr_operator.api.outcome import Reason, ResourceKey
 from ecr_operator.api.registry import token_source
+from ecr_operator.api.spec_fields import Findings, parse_fields
 from ecr_operator.api.text import (
     LARGEST_SPEC,
     LARGEST_STATUS,

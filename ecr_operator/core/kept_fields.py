@@ -2,8 +2,8 @@
 
 Invariant: only what the operator itself applied counts; what others wrote becomes neither the operator's nor
 the spec's. Without managedFields the options for Argo CD are read as they are. Leaves out: fields of which
-the Secret keeps nothing (api.spec_fields: frequency and registries; links.plan: links), and the copied logins that
-stay (included_logins).
+the Secret keeps nothing (api.spec_fields: frequency and registries; links.plan: links), and the copied logins
+that stay (included_logins).
 """
 
 from collections.abc import Mapping

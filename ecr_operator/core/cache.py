@@ -257,8 +257,6 @@ class Cache:
         self._unindex(known)
         if known.uid == resource.uid:
             state.resource = resource
-            if not resource.key.is_cluster:  # which waits between two writes of its status
-                state.not_before = 0.0
             self._index(resource)
             self._note_identity(state, known, resource)
         else:

@@ -101,4 +101,5 @@ def _password(desired: Desired, data: Mapping[str, str | None]) -> str | None:
             password = json.loads(data.get(DOCKER_KEY) or "")["auths"][desired.target]["password"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-    return password if isinstance(password, str) and password else None
+    # A token is ASCII; half a surrogate could not even be compared.
+    return password if isinstance(password, str) and password and password.isascii() else None

@@ -116,7 +116,7 @@ class Reporter:
             whole.part_status = whole.part_status if status == whole.part_status else status
             return whole.part_status
         if resource.key.is_cluster:
-            state.not_before = self._clock.monotonic() + _CLUSTER_INTERVAL
+            state.not_before, state.resting = self._clock.monotonic() + _CLUSTER_INTERVAL, None
         return await self._resources.write(resource, status)
 
     async def _is_reported(self, resource: Resource, status: dict[str, Any]) -> bool:

@@ -52,6 +52,8 @@ class Rotation:
             now: at this one.
             keys: the resources.
         """
+        if before == now:
+            return 0  # a write that changes no key must not cost a look at thousands of resources
         found = [state for key in keys if (state := self._cache.get(key))]
         return sum(self._mark(state, before, now) for state in found)
 

@@ -56,7 +56,7 @@ _LONGEST_FIELD: Final = 512
 _LONGEST_FIELDS: Final = 128 * 1024
 # Sets of fields that Secrets share: one for each form of spec, none of a size that only others write.
 _MOST_SHARED: Final = 64
-_LARGEST_SHARED: Final = 40
+_LARGEST_SHARED: Final = 8192  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +207,7 @@ def _our_entry(managed: Iterable[Mapping[str, Any]], controller: Owner | None) -
     ours = next(filter(_is_ours, managed), None)
     if ours is None or (fields := applied_fields(mapping_in(ours, "fieldsV1"), controller)) is None:
         return None
-    if len(fields) <= _LARGEST_SHARED:
+    if sum(map(len, fields)) <= _LARGEST_SHARED:
         fields = _shared(fields)
     return AppliedEntry(time=text_in(ours, "time", _LONGEST_TIME) or "", fields=fields)
 

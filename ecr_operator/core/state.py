@@ -48,7 +48,8 @@ class ResourceState:
         due: its deadline has passed, and no pass has settled it since.
         failures: passes in a row with a transient error of Kubernetes.
         refusals: those with a permanent one.
-        not_before: no pass of this spec before, as the server requested.
+        not_before: no pass before.
+        resting: the spec for which that counts, since the server requested it; None for any.
         fetch_began: when the call to AWS began that it waits for.
         refused_status: the spec whose status can't be written, which was reported once.
         logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
@@ -74,6 +75,7 @@ class ResourceState:
     failures: int = 0
     refusals: int = 0
     not_before: float = 0.0
+    resting: SpecVersion | None = None
     fetch_began: float | None = None
     refused_status: SpecVersion | None = None
     logged: bool = False
@@ -85,6 +87,12 @@ class ResourceState:
     def key(self) -> ResourceKey:
         """The resource's."""
         return self.resource.key
+
+    def rest(self, resource: Resource, until: float) -> None:
+        """Make no pass over this spec before; a changed one does not wait."""
+        version = spec_version(resource)
+        self.not_before = max(until, self.not_before) if self.resting == version else until
+        self.resting = version
 
     def begin_term(self) -> None:
         """Reset what another leader may have made untrue."""

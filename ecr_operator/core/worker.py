@@ -95,9 +95,8 @@ class Workers:
                 # The type alone: the text of an unknown exception may contain a token.
                 log.error("unexpected error", error=type(error).__name__, **log_fields(due.key))  # noqa: TRY400
                 if state:
-                    self._retry(
-                        state, TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
-                    )
+                    unexpected = TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
+                    self._retry(state, state.resource, unexpected)
                 else:
                     self._queue.schedule_in(due.key, _OVER_LIMIT_RETRY)
             finally:
@@ -117,7 +116,8 @@ class Workers:
     async def _handle(self, due: Due[ResourceKey], state: ResourceState) -> None:
         """Make one pass over a resource, schedule the next, and report the outcome."""
         state.due = state.due or due.by_deadline
-        if (wait := state.not_before - self._clock.monotonic()) > 0:
+        is_resting = state.resting in (None, spec_version(state.resource))
+        if is_resting and (wait := state.not_before - self._clock.monotonic()) > 0:
             # An event, such as the echo of our own write, must not cut short what the server asked for.
             self._queue.schedule_in(state.key, wait)
             return
@@ -142,7 +142,7 @@ class Workers:
         except OperatorError as error:
             self._reporter.status_refused(state, resource, result, error)
             errors.append(error)
-        self._retry(state, *errors, expires_at=result.expires_at)
+        self._retry(state, resource, *errors, expires_at=result.expires_at)
 
     async def _whole(self, state: ResourceState) -> Resource | None:
         """The resource, read if the cache keeps a part of its spec only; None if it has changed meanwhile."""
@@ -152,7 +152,7 @@ class Workers:
         try:
             raw = await self._resources.read(resource.key)
         except OperatorError as error:
-            self._retry(state, error)
+            self._retry(state, resource, error)
             return None
         whole = parse_resource(resource.key.kind, raw) if raw else None
         is_same = whole and spec_version(whole) == spec_version(resource)
@@ -179,9 +179,13 @@ class Workers:
             self._queue.schedule_in(state.key, result.requeue_after)
 
     def _retry(
-        self, state: ResourceState, *errors: OperatorError, expires_at: datetime | None = None
+        self,
+        state: ResourceState,
+        resource: Resource,
+        *errors: OperatorError,
+        expires_at: datetime | None = None,
     ) -> None:
-        """Note the errors of Kubernetes in one pass, and schedule another for each; none ends the backoff."""
+        """Schedule a pass for each error of Kubernetes in the last one; none ends the backoff of another."""
         if state.removed:
             return
         refusals = sum(isinstance(error, PermanentError) for error in errors)
@@ -192,7 +196,7 @@ class Workers:
             in_a_row = state.refusals if isinstance(error, PermanentError) else state.failures
             delay = kubernetes_retry_delay(error, in_a_row, self._rng)
             if error.retry_after:
-                state.not_before = self._clock.monotonic() + error.retry_after
+                state.rest(resource, self._clock.monotonic() + error.retry_after)
             elif expires_at is not None:
                 delay = min(delay, longest_retry_delay(expires_at - self._clock.now()))
             self._queue.schedule_in(state.key, delay)

@@ -228,10 +228,10 @@ class Informer:
 
     @asynccontextmanager
     async def _recovering(self) -> AsyncIterator[None]:
-        """Report that a failure is over once a watch has lasted for a moment, though nothing happens."""
+        """Report that a failure is over once a watch does not end too soon, though nothing happens."""
 
         async def report() -> None:
-            await self._clock.sleep(_MIN_ROUND)
+            await self._clock.sleep(_MIN_WATCH / 2)
             self._report_recovery()
 
         reporting = asyncio.create_task(report()) if self._reported else None

@@ -158,7 +158,7 @@ def mask_and_cut(message: str) -> str:
     """AWS's message on one line of at most 300 characters, without anything that looks like a key."""
     if len(message) > _MAX_READ:
         # The patterns take quadratic time. Without the last word, which may be half a key.
-        message = message[:_MAX_READ].rpartition(" ")[0]
+        message = " ".join(message[:_MAX_READ].split()[:-1]) or "an unreadable message"
     line = " ".join(message.split()).rstrip(" .")
     line = _SECRET.sub("[masked]", _KEY_ID.sub("[masked]", line))
     line = "".join(character for character in line if character.isprintable())

@@ -110,7 +110,7 @@ class OperatorCredentials:
             TimeoutError: they were not found in time.
             Exception: the failure of STS or another endpoint; aws.call_errors translates it.
         """
-        if self._fetching is None or self._fetching.done():
+        if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch(), name="the operator's keys")
             self._fetches.add(self._fetching)
             self._fetching.add_done_callback(self._on_fetched)
@@ -155,6 +155,8 @@ class OperatorCredentials:
 
     def _on_fetched(self, fetch: "asyncio.Task[AwsKeys]") -> None:
         self._fetches.discard(fetch)
+        if self._fetching is fetch:
+            self._fetching = None  # a failure holds the SDK's frames
         if not fetch.cancelled():
             fetch.exception()  # Where nobody waits any more, asyncio would print it.
 
@@ -223,8 +225,8 @@ class OperatorCredentials:
 
     def _checked(self, frozen: Any, origin: str) -> AwsKeys:  # noqa: ANN401 -- the SDK has no types
         """Refuse what can't be a key, before AWS does so in worse words."""
-        # The SDK's providers of keys in files read these by themselves, so their quotes are still there.
-        access_key, secret_key = unquote(frozen.access_key), unquote(frozen.secret_key)
+        # Quotes of whichever source: the SDK's providers leave them. A process may print null for a key.
+        access_key, secret_key = unquote(frozen.access_key or ""), unquote(frozen.secret_key or "")
         if not (access_key and secret_key) or {*access_key, *secret_key} & {*"\"'"}:
             raise self._missing(f"a key from {origin} is empty or quoted")
         token = unquote(frozen.token) if frozen.token else None

@@ -106,7 +106,9 @@ def _place(before: Sequence[str], environment: Environment) -> Place:
     parser.add_argument("--kubeconfig", nargs="?", const="", default="")
     parser.add_argument("--context", nargs="?", const="", default="")
     parser.add_argument("-n", "--namespace", nargs="?")
-    return place_of(parser.parse_known_args(before)[0], environment)
+    given = parser.parse_known_args(before)[0]
+    given.namespace = given.namespace or None  # an empty one is no request for all
+    return place_of(given, environment)
 
 
 def _contexts(place: Place) -> list[str]:

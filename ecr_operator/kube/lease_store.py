@@ -73,7 +73,8 @@ class KubeLeaseStore:
 def _record(answer: Mapping[str, Any]) -> LeaseRecord:
     metadata, spec = mapping_in(answer, "metadata"), mapping_in(answer, "spec")
     version = metadata.get("resourceVersion")
-    if metadata.get("name") != LEASE_NAME or not isinstance(version, str) or not version:
+    is_object = isinstance(answer.get("spec") or {}, Mapping)
+    if metadata.get("name") != LEASE_NAME or not isinstance(version, str) or not version or not is_object:
         raise ApiError(0, "NotAnObject", "the answer is not the Lease: is a proxy in between?")
     duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
     return LeaseRecord(

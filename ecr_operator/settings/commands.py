@@ -167,8 +167,7 @@ def _add_check(parser: Parser) -> None:
         "Check whether the operator could run here, with this AWS identity and this kubeconfig or service "
         "account. Exits with 1 if a required check fails."
     )
-    part = _valid(lambda text: text in _PARTS, "PART; expected aws or cluster")
-    parser.add_argument("parts", nargs="*", metavar="PART", type=part, help="aws or cluster (default: both)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="aws or cluster (default: both)")
     _add_namespace(parser, everywhere=True, words="namespace to serve (default: WATCH_NAMESPACE, or all)")
     parser.add_argument(
         "--region",
@@ -179,6 +178,10 @@ def _add_check(parser: Parser) -> None:
 
 
 def _read_check(given: Namespace, environment: Environment) -> Command:
+    # Not before unknown flags, whose values look like parts.
+    for part in given.parts:
+        if part not in _PARTS:
+            raise SettingsError(f"{excerpt(part)} is not a valid PART; expected aws or cluster. See --help.")
     place = place_of(given, environment)
     settings = replace(place.settings, leader_elect=given.leader_elect)
     if place.namespace is not None:

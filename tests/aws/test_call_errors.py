@@ -204,6 +204,7 @@ QUOTES = {
         f"a denial {'x' * 1_000_000}",
         "a denial",
     ),
+    "a word without an end is nothing to quote": ("x" * 3000, "an unreadable message"),
     "control characters go": ("a\x1b[31mb\u202e", "a[31mb"),
 }
 

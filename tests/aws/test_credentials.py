@@ -121,6 +121,10 @@ MISSING = {
     "empty": ("", "{file} and {folder}/home/.aws/credentials (absent) or the instance's metadata service"),
     "half a pair": (f"[default]\naws_access_key_id={ACCESS_KEY}\n", "{file} lacks aws_secret_access_key"),
     "single quotes": (keys_file("'A'"), "{file} is empty or quoted"),
+    "null from a process": (
+        """[default]\ncredential_process=echo '{{"Version":1,"AccessKeyId":null,"SecretAccessKey":"x"}}'\n""",
+        "a key from the credential_process in {file} is empty",
+    ),
     "half a quote": (
         keys_file(secret_key=f'{SECRET_KEY}"'),
         "{file}, line 3: aws_secret_access_key has a quote",
@@ -143,7 +147,7 @@ MISSING = {
 ASSUMED = {
     name
     for name in MISSING
-    if name.startswith(("a role", "a token that", "an unknown", "an invalid", "no SSO"))
+    if name.startswith(("a role", "a token that", "an unknown", "an invalid", "no SSO", "null from"))
 }
 
 

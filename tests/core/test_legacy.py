@@ -47,6 +47,7 @@ def test_a_secret_of_v0_6_0_gives_its_token_with_twelve_hours(kind: str, secret:
     assert (token.password, token.issued_at, token.expires_at) == ("old", NOW, NOW + TWELVE_HOURS)
 
 
+HALF_A_SURROGATE: Final = f'{{"auths":{{"{HOST}":{{"username":"x","password":"\\ud800","auth":""}}}}}}'
 NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "another type": ("Secret", docker(type="Opaque")),
     "a login for another host": ("Secret", docker({"auths": {"other.example": login()}})),
@@ -61,6 +62,7 @@ NOT_LEGACY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a list for a config": ("Secret", docker([1])),
     "half a config": ("Secret", docker(data={".dockerconfigjson": encode("{")})),
     "nested without end": ("Secret", docker(data={".dockerconfigjson": encode("[" * 100_000)})),
+    "half a surrogate": ("Secret", docker(data={".dockerconfigjson": encode(HALF_A_SURROGATE)})),
     "not base64": ("Secret", docker(data={".dockerconfigjson": "%"})),
     "null": ("Secret", docker(data={".dockerconfigjson": None})),
     "no data": ("Secret", docker(data=None)),

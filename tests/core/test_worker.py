@@ -407,6 +407,14 @@ async def test_a_refusal_beside_an_outage_of_the_status_does_not_end_the_backoff
     assert world.resources.attempts < 30
 
 
+async def test_of_two_pauses_that_the_server_asks_for_the_longer_counts(world: World) -> None:
+    world.secrets.failures = [transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=30)]
+    world.resources.refusing = transient(Reason.KUBERNETES_UNAVAILABLE, retry_after=1)
+    world.see()
+    await world.clock.advance(29)
+    assert world.secrets.calls == ["apply team/web-pull"]
+
+
 async def test_a_repair_has_its_event_though_the_status_can_not_be_written(world: World) -> None:
     of, _ = await world.apply(), await world.apply(name="other")
     await world.clock.advance(HOUR.total_seconds())
@@ -427,6 +435,9 @@ async def test_a_corrected_spec_does_not_wait_for_what_a_refusal_asked(world: Wo
     of = world.see()
     await world.clock.advance(1)
     assert not world.secrets.metadata
+    world.see(annotations={REFRESH_REQUESTED: "now"})
+    await world.clock.advance(1)
+    assert not world.secrets.metadata, "an annotation is no correction"
     world.see(generation=2, frequency="5h")
     await world.clock.advance(1)
     assert world.condition(of) == GOOD

@@ -164,6 +164,7 @@ def test_pull(line: str, subject: str, name: str, account: str) -> None:
         ("status -o jsn", "'jsn'"),
         ("status more", 'unknown argument "more"'),
         ("check awz", '"awz" is not a valid PART; expected aws or cluster'),
+        ("check --regiom us-east-2", "did you mean --region?"),
         ("check --region US", '"US" is not a valid AWS region'),
         ("render", "-f/--filename"),
         ("render -f a -o wide", "'wide'"),

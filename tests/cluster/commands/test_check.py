@@ -47,4 +47,6 @@ async def test_the_required_rights_are_enough_for_check_and_for_the_operator(sce
             return await scene.find_secret("pull-login") is None
 
         await wait_for(deleted, what="the old Secret is deleted")
-        assert '"level": "warning"' not in operator.tail(1000)
+        # On a busy machine AWS may be so slow that the resource is Pending first, which is an Event then.
+        lines = [line for line in operator.tail(1000).splitlines() if "Event" not in line]
+        assert not [line for line in lines if '"level": "warning"' in line]

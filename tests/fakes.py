@@ -233,7 +233,7 @@ class FakeSecrets:
 
 
 class FakeResources:
-    """The custom resources themselves; fulfils `Resources` and `Resources`."""
+    """The custom resources themselves; fulfils `Resources`."""
 
     def __init__(self) -> None:
         self.uids: dict[ResourceKey, str] = {}  # of those that exist

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.kinds import NAMESPACED_KINDS
+from ecr_operator.api.kinds import KINDS, NAMESPACED_KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
 from ecr_operator.api.text import intern_json
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class KubeResources:
-    """Resources and statuses on the API server; implements `core.ports.Resources` and `Resources`."""
+    """Resources and statuses on the API server; implements `core.ports.Resources`."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -99,24 +99,21 @@ class KubeResources:
 
     async def keeps_details(self, kind: str) -> bool:
         """Whether the CRD of the kind has more of a status than v0.6.0's, which prunes the rest."""
-        if kind not in self._keeps:
-            keeps = await self._read_schema(kind)
-            if keeps is None:
-                return True
-            self._learn(kind, keeps=keeps)
-        return self._keeps[kind]
+        if kind not in self._keeps and await self._read_schemas():
+            self._keeps.setdefault(kind, True)
+        return self._keeps.get(kind, True)
 
-    async def _read_schema(self, kind: str) -> bool | None:
-        """Whether the schema has more than v0.6.0's; None if the API server can't be asked now."""
+    async def _read_schemas(self) -> bool:
+        """Learn whether the schemas have more than v0.6.0's; False if the API server can't be asked now."""
         try:
             answer = await self._client.request("GET", paths.OPENAPI)
             for schema in answer["components"]["schemas"].values():
-                kinds = [found["kind"] for found in schema.get("x-kubernetes-group-version-kind", ())]
-                if kind in kinds:
-                    return _NEW_FIELD in schema["properties"]["status"].get("properties", {})
+                for found in schema.get("x-kubernetes-group-version-kind", ()):
+                    if found["kind"] in KINDS:
+                        status = schema["properties"]["status"]
+                        self._learn(found["kind"], keeps=_NEW_FIELD in status.get("properties", {}))
         except ApiError as error:
-            if error.code == 0 or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                return None
+            return 0 < error.code < HTTPStatus.INTERNAL_SERVER_ERROR
         except (KeyError, TypeError, AttributeError):
             pass
         return True

@@ -122,13 +122,24 @@ async def clear(plane: ControlPlane) -> None:
         names = [each["metadata"]["name"] for each in await api.list(NAMESPACES)]
         await asyncio.gather(*(_clear_namespace(api, name, kinds) for name in names))
 
+        async def gone() -> bool:
+            return not any(_is_of_a_page(each["metadata"]["name"]) for each in await api.list(NAMESPACES))
+
+        # By their controller: one that it still empties must not have a successor of the same name.
+        await wait_for(gone, 60, "the end of the page's namespaces")
+
 
 async def _clear_namespace(api: Api, name: str, kinds: Iterable[Resource]) -> None:
     for kind in kinds:
         await api.delete_all(kind, name)
     if not name.startswith(_OF_THE_SYSTEM):
         await api.delete_all(SERVICE_ACCOUNTS, name)
-        await api.end_namespace(name)
+    if _is_of_a_page(name):
+        await api.delete(NAMESPACES, name)
+
+
+def _is_of_a_page(namespace: str) -> bool:
+    return namespace not in _NAMESPACES and not namespace.startswith(_OF_THE_SYSTEM)
 
 
 async def run(blocks: Iterable[Block], *, plane: ControlPlane, aws: str, folder: Path) -> None:

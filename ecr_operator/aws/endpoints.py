@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from botocore.loaders import create_loader
+from botocore.loaders import Loader
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
@@ -22,15 +23,25 @@ from ecr_operator.api.token import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
 
+
+class _Loader(Loader):  # type: ignore[misc] # the SDK has no types
+    """The SDK's loader, without looking into each of its 400 services, 50 ms, before it loads the first."""
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 -- the SDK's signature
+        """The names of all services."""
+        folders = filter(Path.is_dir, map(Path, self.search_paths))
+        return [found.name for folder in folders for found in folder.iterdir()]
+
+
 # Every file of the SDK is parsed once in a process, and its data is shared by all sessions.
-SDK_DATA: Final[Any] = create_loader()
+SDK_DATA: Final[Any] = _Loader()
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
 
 
 def preload() -> None:
-    """Parse the data that every client needs, 30 to 60 ms; may run in a thread before the first call."""
+    """Parse the data that every client needs, 20 ms; may run in a thread before the first call."""
     for name in _WARM_DATA:
         SDK_DATA.load_data(name)
     for name in _WARM_MODELS:

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.connector import Connection
 
 from ecr_operator import __version__
+from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths, response
 from ecr_operator.kube.api_error import (
     ADD_RULE,
@@ -35,6 +36,9 @@ JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+# The query of every patch. Without a look for unknown fields, for which the API server would parse the body
+# once more: a tenth of its work for a Secret.
+PATCH_QUERY: Final = (("fieldManager", MANAGER), ("fieldValidation", "Ignore"))
 
 _REQUEST_TIMEOUT: Final = 20.0
 _CONNECT_TIMEOUT: Final = 10.0

@@ -11,10 +11,9 @@ from ecr_operator.api.kinds import KINDS, NAMESPACED_KINDS
 from ecr_operator.api.outcome import ResourceKey
 from ecr_operator.api.parsing import is_deleting, status_of
 from ecr_operator.api.text import intern_json
-from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
-from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, KubeClient
+from ecr_operator.kube.client import JSON, JSON_PATCH, METADATA, PATCH_QUERY, KubeClient
 
 # A status field that v0.6.0's CRDs don't know, so that the API server prunes it.
 _NEW_FIELD: Final = "observedGeneration"
@@ -67,7 +66,7 @@ class KubeResources:
             answer = await self._client.request(
                 "PATCH",
                 paths.resources(key.kind, key.namespace, key.name, "status"),
-                query=(("fieldManager", MANAGER),),
+                query=PATCH_QUERY,
                 body=patch,
                 content_type=JSON_PATCH,
                 accept=METADATA if is_kept else JSON,

@@ -12,18 +12,17 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import ImmutableSecretError, OperatorError, StaleObjectError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.manifest import MANAGER
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
-from ecr_operator.kube.client import APPLY, METADATA, KubeClient
+from ecr_operator.kube.client import APPLY, METADATA, PATCH_QUERY, KubeClient
 
 # An apply of this version creates an absent object and answers 409 for any that is present.
 _ABSENT: Final = "1"
 # Only the API server's own validation begins like this: the words of a policy or webhook come after words of
 # the server, and must never have a Secret deleted.
 _IMMUTABLE: Final = re.compile(r'Secret "[^"]*" is invalid: .*\bfield is immutable\b')
-_APPLY_QUERY: Final = (("fieldManager", MANAGER), ("force", "true"))
+_APPLY_QUERY: Final = (*PATCH_QUERY, ("force", "true"))
 
 
 class KubeSecrets:

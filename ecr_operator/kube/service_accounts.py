@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import StaleObjectError
 from ecr_operator.api.outcome import Reason
-from ecr_operator.core.manifest import MANAGER
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate, translated
-from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, KubeClient
+from ecr_operator.kube.client import MERGE_PATCH, METADATA_LIST, PATCH_QUERY, KubeClient
 from ecr_operator.links.plan import SELECTOR, Account, view_account
 
 _GRANT: Final = "Apply the component config/rbac/link-service-accounts, which grants it"
@@ -36,7 +35,7 @@ class KubeServiceAccounts:
             answer = await self._client.request(
                 "PATCH",
                 paths.service_account(account.namespace, account.name),
-                query=(("fieldManager", MANAGER),),
+                query=PATCH_QUERY,
                 body=patch,
                 content_type=MERGE_PATCH,
             )

@@ -35,7 +35,7 @@ async def test_write_replaces_the_status_of_its_object(
     assert await statuses.write(resource(status={"phase": "Failed"}), new) == FULL
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("PATCH", f"{PATH}/status")
-    assert asked.query == {"fieldManager": "ecr-secret-operator"}
+    assert asked.query == {"fieldManager": "ecr-secret-operator", "fieldValidation": "Ignore"}
     assert asked.headers["Content-Type"] == JSON_PATCH
     assert asked.body == [
         {"op": "test", "path": "/metadata/uid", "value": "uid-of-web"},

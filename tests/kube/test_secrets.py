@@ -39,7 +39,11 @@ async def test_secret_is_created_only_where_nothing_is(server: ScriptedServer, s
     applied = await store.apply(manifest(), None)
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("PATCH", PATH)
-    assert asked.query == {"fieldManager": "ecr-secret-operator", "force": "true"}
+    assert asked.query == {
+        "fieldManager": "ecr-secret-operator",
+        "fieldValidation": "Ignore",
+        "force": "true",
+    }
     assert (asked.headers["Content-Type"], asked.headers["Accept"]) == (APPLY, METADATA)
     assert asked.body["metadata"]["resourceVersion"] == "1"
     assert "uid" not in asked.body["metadata"]

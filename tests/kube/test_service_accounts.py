@@ -43,7 +43,7 @@ async def test_patch_names_the_version_and_keeps_other_entries(
     assert await patch(accounts) == view_account(changed)
     (asked,) = server.asked
     assert (asked.method, asked.path, asked.headers["Content-Type"]) == ("PATCH", PATH, MERGE_PATCH)
-    assert asked.query == {"fieldManager": "ecr-secret-operator"}
+    assert asked.query == {"fieldManager": "ecr-secret-operator", "fieldValidation": "Ignore"}
     assert asked.body["metadata"]["resourceVersion"] == "7"
     assert asked.body["imagePullSecrets"] == [{"name": "mine"}, {"name": "login"}]
     assert "secrets" not in asked.body

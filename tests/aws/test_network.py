@@ -17,7 +17,7 @@ from ecr_operator.api.errors import OperatorError, TransientError
 from ecr_operator.api.outcome import Reason
 from ecr_operator.api.token import TokenSource
 from ecr_operator.aws.ecr import EcrTokenIssuer
-from ecr_operator.aws.network import NameResolver
+from ecr_operator.aws.network import NameResolver, SharedTlsSession
 from lab.aws import LocalAws
 from lab.certificates import Authority
 from lab.connect_proxy import ConnectProxy
@@ -267,6 +267,15 @@ async def test_the_loops_threads_look_up_no_name_of_aws(aws: LocalAws, environ: 
     environ(AWS_ENDPOINT_URL=aws.url.replace("127.0.0.1", "localhost"))
     asyncio.get_running_loop().set_default_executor(Guarded(2))
     assert await key_id(source=TokenSource(region=region))
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_call_waits_for_no_thread_once_the_authorities_are_read() -> None:
+    SharedTlsSession().preload()
+    threads = ThreadPoolExecutor(1)
+    threads.shutdown()  # refuses all work
+    asyncio.get_running_loop().set_default_executor(threads)
+    assert await key_id(source=TokenSource(region="eu-west-1"))
 
 
 async def test_an_endpoint_without_an_address_is_reported_as_unreachable(environ: Environ) -> None:

@@ -21,6 +21,8 @@ from ecr_operator.links.plan import Account, view_account
 from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata, token
 
 _MOST_PASSES = 10_000
+_STARTED = 1000.0
+_ROUNDING = 1e-9
 Answer = TypeVar("Answer")
 
 
@@ -39,14 +41,15 @@ class FakeClock:
     """Time that passes only in `advance`; the wall clock can be stepped by itself."""
 
     def __init__(self, now: datetime = NOW) -> None:
-        self._wall = now
-        self._monotonic = 1000.0
+        # From the monotonic time, so that no rounding adds up however many sleepers there are.
+        self._epoch = now - timedelta(seconds=_STARTED)
+        self._monotonic = _STARTED
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
         self.slept: list[float] = []  # the seconds of every sleep
 
     def now(self) -> datetime:
-        return self._wall
+        return self._epoch + timedelta(seconds=self._monotonic)
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -61,27 +64,23 @@ class FakeClock:
         """Let time pass; sleepers wake one after another, each at its own time."""
         await settle()
         end = self._monotonic + seconds
-        while self._sleepers and self._sleepers[0][0] <= end:
+        # Sums of seconds are never quite exact.
+        while self._sleepers and self._sleepers[0][0] <= end + _ROUNDING:
             at, _, wake = heapq.heappop(self._sleepers)
             if not wake.done():
-                self._pass(at - self._monotonic)
+                self._monotonic = max(at, self._monotonic)
                 wake.set_result(None)
                 await settle()
-        self._pass(end - self._monotonic)
+        self._monotonic = max(end, self._monotonic)
         await settle()
 
     def skip(self, seconds: float) -> None:
         """Let time pass while nothing runs, as in a process that was paused."""
-        self._pass(seconds)
+        self._monotonic += seconds
 
     def step_wall(self, delta: timedelta) -> None:
         """Set the wall clock to another time, as NTP or a person does."""
-        self._wall += delta
-
-    def _pass(self, seconds: float) -> None:
-        if seconds > 0:
-            self._monotonic += seconds
-            self._wall += timedelta(seconds=seconds)
+        self._epoch += delta
 
 
 class FakeIssuer:
@@ -164,6 +163,7 @@ class FakeSecrets:
         self.lost: list[Exception] = []  # raised one after another in place of the answer to an apply
         self.failing: dict[str, OperatorError] = {}  # by namespace, raised by each write there
         self.delay = self.reading = 0.0  # seconds that each write, and each read, takes
+        self.slow: dict[str, float] = {}  # by namespace, seconds that each write takes there
         self.unreadable: OperatorError | None = None  # raised by `read`
         self.manifests: dict[str, Mapping[str, Any]] = {}  # applied last, by name
         self.metadata: dict[tuple[str, str], dict[str, Any]] = {}
@@ -216,8 +216,8 @@ class FakeSecrets:
             del self.metadata[view.namespace, view.name]
 
     async def _write(self, namespace: str) -> None:
-        if self.delay:
-            await self._clock.sleep(self.delay)
+        if seconds := self.slow.get(namespace, self.delay):
+            await self._clock.sleep(seconds)
         if namespace in self.failing:
             raise self.failing[namespace]
 

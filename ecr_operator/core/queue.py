@@ -6,6 +6,7 @@ Guarantees:
 - due keys are handed out in rounds: each round serves one key of each group, the one nearest to expiry, and
   goes by expiry; so no group waits for more than one key of each other one;
 - a group that has keys in hand gets no more once only the reserve is free, so others find a worker;
+- a key that is in hand for long, since its requests hang, is set aside: another worker takes the place;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
@@ -17,7 +18,7 @@ import asyncio
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -29,6 +30,9 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
+# A key that is in hand for more seconds is set aside; so many at once, beside those with workers.
+_LONG = 2.0
+_MOST_ASIDE = 48
 # Seconds: what expires within them comes before what has no expiry.
 _PATIENCE = 10.0
 
@@ -51,7 +55,7 @@ class _Entry:
 
 
 class DeadlineQueue(Generic[K]):
-    """Keys with a time each; workers `get` what is due and call `done`.
+    """Keys with a time each; workers `get` what is due and call `done`, as those of `run` do.
 
     Args:
         clock: gives both times.
@@ -77,7 +81,9 @@ class DeadlineQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._ready: dict[str, list[tuple[float, int, K]]] = {}
         self._round: list[tuple[float, int, K]] = []
-        self._busy: set[K] = set()
+        # In hand, the longest first: since when, in monotonic seconds. Those set aside are no group's.
+        self._busy: dict[K, float] = {}
+        self._aside: set[K] = set()
         self._held: Counter[str] = Counter()
         self._arrivals = itertools.count()
         self._changed = asyncio.Event()
@@ -111,6 +117,28 @@ class DeadlineQueue(Generic[K]):
         """Drop the key's time; what a worker is doing with it goes on."""
         self._entries.pop(key, None)
 
+    async def run(self, workers: int, handle: Callable[[Due[K]], Awaitable[None]]) -> None:
+        """Have so many workers handle what is due, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(workers):
+                group.create_task(self._work(handle), name=f"worker {number}")
+            while True:
+                await self._clock.sleep(_LONG / 2)
+                for _ in range(self.set_aside(_LONG)):
+                    group.create_task(self._work(handle), name="worker in place of another")
+
+    async def _work(self, handle: Callable[[Due[K]], Awaitable[None]]) -> None:
+        while True:
+            due = await self.get()
+            try:
+                await handle(due)
+            finally:
+                is_replaced = self.done(due.key)
+            if is_replaced:
+                return
+            # What needs no request would otherwise occupy the loop.
+            await asyncio.sleep(0)
+
     async def get(self) -> Due[K]:
         """Wait for the next due key; it is the caller's until `done`."""
         # One waiter watches the heap, the others queue behind it: no herd, and no wake-up gets lost.
@@ -120,19 +148,38 @@ class DeadlineQueue(Generic[K]):
                 key, wait = self._next()
                 if key is not None:
                     entry = self._entries.pop(key)
-                    self._busy.add(key)
+                    self._busy[key] = self._clock.monotonic()
                     self._held[self._group(key)] += 1
                     return Due(key, entry.utc is not None)
                 await self._wait(wait)
 
-    def done(self, key: K) -> None:
-        """Give the key back; what was scheduled meanwhile comes up."""
-        self._busy.discard(key)
+    def done(self, key: K) -> bool:
+        """Give the key back; what was scheduled meanwhile comes up.
+
+        Returns:
+            Whether it was set aside: then another worker has the place of this one.
+        """
+        was_aside = key in self._aside
+        del self._busy[key]
+        self._aside.discard(key)
         self._returned.set()
-        self._release(self._group(key))
+        if not was_aside:
+            self._release(self._group(key))
         if (entry := self._entries.get(key)) is not None:
             self._push(key, entry)
         self._changed.set()
+        return was_aside
+
+    def set_aside(self, seconds: float) -> int:
+        """Set keys aside that are in hand for longer; returns how many workers may take their places."""
+        latest = self._clock.monotonic() - seconds
+        slow = [key for key, since in self._busy.items() if since <= latest and key not in self._aside]
+        moved = slow[: _MOST_ASIDE - len(self._aside)]
+        for key in moved:
+            self._aside.add(key)
+            self._release(self._group(key))
+            self._changed.set()
+        return len(moved)
 
     def close(self) -> None:
         """Hand nothing out from now on; what is being worked on may be finished."""
@@ -214,7 +261,7 @@ class DeadlineQueue(Generic[K]):
                 del self._ready[group]
 
     def _may_get(self, group: str) -> bool:
-        return not self._held[group] or len(self._busy) < self._limit
+        return not self._held[group] or len(self._busy) - len(self._aside) < self._limit
 
     def _release(self, group: str) -> None:
         self._held[group] -= 1

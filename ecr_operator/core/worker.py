@@ -4,7 +4,6 @@ Guarantee: a fault of one key delays no other and ends no worker. Leaves out: in
 is reported (report).
 """
 
-import asyncio
 import random
 from datetime import datetime, timedelta
 
@@ -81,26 +80,20 @@ class Workers:
             # Its deadline may be that of a token which another leader has replaced since.
             self._queue.remove(state.key)
             self._queue.schedule_now(state.key)
-        async with asyncio.TaskGroup() as group:
-            for number in range(count):
-                group.create_task(self._work(), name=f"worker {number}")
+        await self._queue.run(count, self._work)
 
-    async def _work(self) -> None:
-        while True:
-            due = await self._queue.get()
-            state = self._cache.get(due.key)
-            try:
-                await (self._handle(due, state) if state else self._read_over_limit(due.key))
-            except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
-                # The type alone: the text of an unknown exception may contain a token.
-                log.error("unexpected error", error=type(error).__name__, **log_fields(due.key))  # noqa: TRY400
-                if state:
-                    unexpected = TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
-                    self._retry(state, state.resource, unexpected)
-                else:
-                    self._queue.schedule_in(due.key, _OVER_LIMIT_RETRY)
-            finally:
-                self._queue.done(due.key)
+    async def _work(self, due: Due[ResourceKey]) -> None:
+        state = self._cache.get(due.key)
+        try:
+            await (self._handle(due, state) if state else self._read_over_limit(due.key))
+        except Exception as error:  # noqa: BLE001 - one key's fault must not end a worker
+            # The type alone: the text of an unknown exception may contain a token.
+            log.error("unexpected error", error=type(error).__name__, **log_fields(due.key))  # noqa: TRY400
+            if state:
+                unexpected = TransientError(Reason.PENDING, "Unexpected error; see the operator's log.")
+                self._retry(state, state.resource, unexpected)
+            else:
+                self._queue.schedule_in(due.key, _OVER_LIMIT_RETRY)
 
     async def _read_over_limit(self, key: ResourceKey) -> None:
         """Read a resource that is known by name only, now that its namespace has room for it."""

@@ -27,7 +27,7 @@ from ecr_operator.core.cache import Cache
 from ecr_operator.core.indexes import AccountName
 from ecr_operator.core.outcomes import link_failed
 from ecr_operator.core.ports import Clock, Resources
-from ecr_operator.core.queue import DeadlineQueue
+from ecr_operator.core.queue import DeadlineQueue, Due
 from ecr_operator.core.schedule import REPAIR_LIMIT, link_retry_delay
 from ecr_operator.core.state import Result
 from ecr_operator.links.plan import LARGEST_RECORD, Change, is_linked, merge_patch, plan, unseen
@@ -120,8 +120,7 @@ class LinkReconciler:
                 for scope, watched in self.scopes.items():
                     group.create_task(watched.find_links(), name=f"links from before {scope}")
                     group.create_task(watched.check_all(), name=f"all ServiceAccounts {scope}")
-                for number in range(_WORKERS):
-                    group.create_task(self._work(), name=f"link worker {number}")
+                group.create_task(self.queue.run(_WORKERS, self._work), name="link workers")
         finally:
             self._leading = False
 
@@ -204,20 +203,15 @@ class LinkReconciler:
         else:
             self.queue.schedule_now(name)
 
-    async def _work(self) -> None:
-        while True:
-            name = (await self.queue.get()).key
-            try:
-                await self._reconcile(name)
-            except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
-                where = {"namespace": name[0], "service_account": name[1]}
-                # The type alone: a text may hold a secret.
-                log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
-                self._request(name, _AFTER_UNEXPECTED)
-            finally:
-                self.queue.done(name)
-            # Passes that need no request would otherwise occupy the loop.
-            await asyncio.sleep(0)
+    async def _work(self, due: Due[AccountName]) -> None:
+        name = due.key
+        try:
+            await self._reconcile(name)
+        except Exception as error:  # noqa: BLE001 - one account's fault must not end the worker
+            where = {"namespace": name[0], "service_account": name[1]}
+            # The type alone: a text may hold a secret.
+            log.error("unexpected error", error=type(error).__name__, **where)  # noqa: TRY400
+            self._request(name, _AFTER_UNEXPECTED)
 
     async def _reconcile(self, name: AccountName) -> None:
         """Make one pass, unless the ServiceAccount has to rest."""

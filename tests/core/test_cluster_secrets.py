@@ -303,6 +303,18 @@ async def test_a_key_that_no_client_can_use_is_written_and_not_ready(clusters: C
     assert clusters.counted == (3, 0)
 
 
+async def test_namespaces_whose_requests_hang_delay_no_other(idle: World) -> None:
+    many = [f"n{number:02}" for number in range(60)]
+    idle.secrets.slow = dict.fromkeys(many[:30], 20.0)
+    idle.clusters.set_namespaces({name: {} for name in many})
+    idle.show(CLUSTER, name="all", namespaces={"selector": {}})
+    async with idle.working(16):
+        await idle.clock.advance(7)
+        assert {namespace for namespace, _ in idle.secrets.metadata} == set(many[30:])
+        await idle.clock.advance(30)
+        assert len(idle.secrets.metadata) == len(many)
+
+
 async def test_a_resource_of_a_namespace_waits_for_no_part(idle: World, clusters: Clusters) -> None:
     many = {f"n{number}": dict[str, str]() for number in range(200)}
     idle.clusters.set_namespaces(many)

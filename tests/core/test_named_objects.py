@@ -145,7 +145,7 @@ async def test_an_object_that_changes_all_the_time_is_reported_once_a_second(reg
     passing = asyncio.create_task(register.named.pass_on_later(clock))
     for version in range(100):
         register.secrets.changed(secret(version=f"1{version}"))
-        await clock.advance(0.03)
+        await clock.advance(0.029)
     register.secrets.deleted(secret())
     register.secrets.changed(secret("other", version="6"))
     assert register.changes == [({KEYS}, {"web"})] * 3 + [({other}, {"shop"})]

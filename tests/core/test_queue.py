@@ -337,6 +337,66 @@ async def test_a_round_goes_by_expiry_among_and_within_groups(bench: Bench) -> N
     assert await take(bench, 6) == order
 
 
+async def test_keys_that_are_set_aside_hold_no_place() -> None:
+    bench = Bench(workers=4)
+    bench.now(*(f"loud/{number}" for number in range(200)))
+    first = await take(bench, 3, done=False)
+    assert bench.queue.set_aside(2.0) == 0
+    await bench.clock.advance(2)
+    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (3, 0)
+    second = await take(bench, 3, done=False)
+    assert [bench.queue.done(key) for key in (*first, *second)] == [True] * 3 + [False] * 3
+
+
+async def test_another_worker_takes_the_place_of_one_that_hangs_until_it_returns(bench: Bench) -> None:
+    hanging, begun = asyncio.Event(), list[str]()
+
+    async def handle(due: Due[str]) -> None:
+        begun.append(due.key)
+        await hanging.wait()
+
+    with running(lambda: bench.queue.run(2, handle)):
+        bench.now(*(f"{number}/only" for number in range(5)))
+        await bench.clock.advance(1)
+        assert len(begun) == 2
+        await bench.clock.advance(2)
+        assert len(begun) == 4
+        hanging.set()
+        await settle()
+        hanging.clear()
+        begun.clear()
+        bench.now(*(f"{number}/only" for number in range(5)))
+        await settle()
+        assert len(begun) == 2
+
+
+async def test_a_worker_lets_other_tasks_run_between_keys_that_need_no_request(bench: Bench) -> None:
+    handled, seen = list[str](), list[int]()
+
+    async def handle(due: Due[str]) -> None:
+        handled.append(due.key)
+
+    async def look() -> None:
+        while len(handled) < 50:
+            seen.append(len(handled))
+            await asyncio.sleep(0)
+
+    bench.now(*(f"{number}/only" for number in range(50)))
+    with running(lambda: bench.queue.run(1, handle), look):
+        await settle()
+    assert len(seen) >= 50
+
+
+async def test_only_so_many_keys_are_set_aside() -> None:
+    bench = Bench(workers=200)
+    bench.now(*(f"loud/{number}" for number in range(100)))
+    taken = await take(bench, 100, done=False)
+    await bench.clock.advance(2)
+    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (48, 0)
+    assert bench.queue.done(taken[0])
+    assert bench.queue.set_aside(2.0) == 1
+
+
 @pytest.mark.parametrize("after", ["another group", "done"])
 async def test_a_group_leaves_the_reserve_to_groups_with_nothing_in_flight(after: str) -> None:
     bench = Bench(workers=4)

@@ -126,10 +126,14 @@ class Bench:
                     mine.append(await self._cold_start(column, rows, delay))
                     if number == rounds - 1 and not delay:
                         await self._with_fresh_secrets(column, rows)
+        self._put_shares(column, mine, theirs)
+
+    def _put_shares(self, column: str, mine: Sequence[float], theirs: Sequence[float]) -> None:
+        """Put seconds of the operator and of the loop, and their ratio."""
         shares = [100 * its / own for its, own in zip(theirs, mine, strict=True)]
         self._put(column, "Cold start, process start to all live, s", f"{median(mine):.2f}")
         self._put(column, "  bare loop, s", f"{median(theirs):.2f}")
-        spread = f" ({min(shares):.0f}, {max(shares):.0f})" if rounds > 1 else ""
+        spread = f" ({min(shares):.0f}, {max(shares):.0f})" if len(shares) > 1 else ""
         self._put(column, "  share of the bare loop, % (least, most)", f"{median(shares):.0f}{spread}")
 
     async def _cold_start(self, column: str, rows: list[Row], delay: float) -> float:
@@ -205,15 +209,18 @@ class Bench:
         self._put(column, "  more for foreign Secrets of 40 kB, MiB", f"{more:+.1f}")
 
     async def _cluster_secret(self, size: int) -> None:
-        """Run one ClusterSecret over namespaces, and the bare loop over the same."""
+        """Run one ClusterSecret over namespaces, and the bare loop over the same, in turns."""
         column = f"{size:,} namespaces"
+        mine: list[float] = []
+        theirs: list[float] = []
         async with namespaces_of(self._lab, size) as rows:
-            run, model = await run_operator(self._lab, rows)
-            await for_each(rows, lambda row: self._lab.api.delete_all(SECRETS, row["namespace"]))
-            loop = await loop_over(self._lab, rows, model)
-        self._put(column, "Cold start, process start to all live, s", f"{run.seconds:.2f}")
-        self._put(column, "  bare loop, s", f"{loop:.2f}")
-        self._put(column, "  share of the bare loop, % (least, most)", f"{100 * loop / run.seconds:.0f}")
+            for _ in range(self._plan.rounds):
+                run, model = await run_operator(self._lab, rows)
+                mine.append(run.seconds)
+                await self._delete_secrets(rows)
+                theirs.append(await loop_over(self._lab, rows, model))
+                await self._delete_secrets(rows)
+        self._put_shares(column, mine, theirs)
         self._put(column, "Processor time of a cold start, s", f"{run.cpu:.2f}")
         self._put(column, "  per resource, ms", f"{1000 * (run.cpu - self._nothing) / size:.1f}")
         self._put(column, "GetAuthorizationToken, 4 regions", str(run.aws_calls))
@@ -221,6 +228,9 @@ class Bench:
         self._put(column, "Writes per refresh", writes)
         self._put(column, "Resident memory, MiB", f"{run.rss / _MIB:.0f}")
         self._put(column, "Restart, all fresh: AWS calls, writes", "{}, {}".format(*run.restart))
+
+    async def _delete_secrets(self, rows: list[Row]) -> None:
+        await for_each(rows, lambda row: self._lab.api.delete_all(SECRETS, row["namespace"]))
 
 
 async def _scrape(running: Running) -> float:

@@ -30,9 +30,9 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
-# A key that is in hand for more seconds is set aside; so many at once, beside those with workers.
+# A key that is in hand for more seconds is set aside; so many at once, since the client has 100 connections.
 _LONG = 2.0
-_MOST_ASIDE = 48
+_MOST_ASIDE = 32
 # Seconds: what expires within them comes before what has no expiry.
 _PATIENCE = 10.0
 

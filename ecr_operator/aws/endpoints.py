@@ -30,8 +30,11 @@ class _Files(JSONFileLoader):  # type: ignore[misc] # the SDK has no types
 
     def load_file(self, file_path: str) -> Any:  # noqa: ANN401 -- whatever JSON there is
         """What is in a file, whose name comes without its end; None if there is none."""
-        path = Path(f"{file_path}.json")
-        return pydantic_core.from_json(path.read_bytes()) if path.is_file() else super().load_file(file_path)
+        try:
+            return pydantic_core.from_json(Path(f"{file_path}.json").read_bytes())
+        except (OSError, ValueError):
+            # It is packed, absent, or unreadable: as the SDK has it.
+            return super().load_file(file_path)
 
 
 class _Loader(Loader):  # type: ignore[misc] # the SDK has no types
@@ -39,8 +42,8 @@ class _Loader(Loader):  # type: ignore[misc] # the SDK has no types
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 -- the SDK's signature
         """The names of all services."""
-        folders = filter(Path.is_dir, map(Path, self.search_paths))
-        return [found.name for folder in folders for found in folder.iterdir()]
+        # Without those that can't be looked at, such as the home of another user.
+        return [found.name for folder in self._potential_locations() for found in Path(folder).iterdir()]
 
 
 # Every file of the SDK is parsed once in a process, and its data is shared by all sessions.

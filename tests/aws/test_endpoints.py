@@ -1,5 +1,7 @@
 """Which regions may be asked, which the SDK lists, and what is said of endpoints without TLS."""
 
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import create_loader
@@ -71,6 +73,17 @@ def test_data_is_what_the_sdks_own_loader_reads() -> None:
 def test_a_service_that_the_sdk_does_not_know_is_its_error() -> None:
     with pytest.raises(UnknownServiceError):
         SDK_DATA.load_service_model("no-such-service", "service-2")
+
+
+def test_a_home_that_cant_be_looked_at_is_passed_over() -> None:
+    # Too long a name, since root may look at everything.
+    loader = type(SDK_DATA)(["/" + "x" * 300], SDK_DATA.file_loader)
+    assert loader.load_service_model("ecr", "service-2") == SDK_DATA.load_service_model("ecr", "service-2")
+
+
+def test_what_the_fast_parser_refuses_is_read_as_the_sdk_does(tmp_path: Path) -> None:
+    (tmp_path / "odd.json").write_text(r'{"key": "\ud800"}')
+    assert SDK_DATA.file_loader.load_file(str(tmp_path / "odd")) == {"key": "\ud800"}
 
 
 def test_ecr_public_is_asked_whatever_the_settings_are() -> None:

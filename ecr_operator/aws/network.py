@@ -5,8 +5,8 @@
   once for all who wait for it, and whoever gives up waiting leaves nothing in a queue.
 - All clients share one TLS context: reading the certificate authorities takes 14 ms and 0.7 MiB each time. A
   bundle that changed is read again for the next client.
-- A call waits for no thread, but for a name: while the loop is busy, a thread gets its turn after 0.1 s
-  (measured with 1,000 resources at the start).
+- A call waits for no thread, but for a name or with a proxy: while the loop is busy, a thread gets its turn
+  after 0.1 s (measured with 1,000 resources at the start).
 - The SDK's own retries are off: when to call again is decided elsewhere (core.tokens).
 """
 
@@ -139,8 +139,7 @@ _building: Final = threading.Lock()
 class SharedTlsSession(AIOHTTPSession):  # type: ignore[misc] # the SDK has no types
     """The SDK's HTTP session with the shared context, and no unusable proxy. Not for client certificates.
 
-    Were the SDK to rename what is overridden here, each client would read the authorities again, and nothing
-    else change.
+    It uses attributes of the SDK's session: were the SDK to rename one, calls would fail, as the tests show.
     """
 
     async def _create_connector(self, proxy_url: str | None) -> Any:  # noqa: ANN401 -- the SDK has no types

@@ -30,7 +30,8 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
-# A key that is in hand for more seconds is set aside; so many at once, since the client has 100 connections.
+# A key that is in hand for so many seconds is set aside, but only so many at once: the client has 100
+# connections, for these, as many of the links, and all else.
 _LONG = 2.0
 _MOST_ASIDE = 32
 # Seconds: what expires within them comes before what has no expiry.
@@ -59,7 +60,7 @@ class DeadlineQueue(Generic[K]):
 
     Args:
         clock: gives both times.
-        workers: how many keys may be in hand at once; a quarter is the reserve.
+        workers: how many keys may be in hand at once, beside those set aside; a quarter is the reserve.
         group: of a key; groups share the workers fairly.
         expires_at: when what a key stands for expires, UTC; None counts as a few seconds after it was due.
     """

@@ -1,4 +1,4 @@
-"""Workers: get a key, reconcile, report, requeue.
+"""Workers: reconcile a key, report, requeue.
 
 Guarantee: a fault of one key delays no other and ends no worker. Leaves out: in what words and where a pass
 is reported (report).

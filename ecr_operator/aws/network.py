@@ -5,8 +5,8 @@
   once for all who wait for it, and whoever gives up waiting leaves nothing in a queue.
 - All clients share one TLS context: reading the certificate authorities takes 14 ms and 0.7 MiB each time. A
   bundle that changed is read again for the next client.
-- A call waits for no thread, but for a name or with a proxy: while the loop is busy, a thread gets its turn
-  after 0.1 s (measured with 1,000 resources at the start).
+- Once the authorities are read, a call waits for no thread, but for a name or with a proxy: while the loop is
+  busy, a thread gets its turn after 0.1 s (measured with 1,000 resources at the start).
 - The SDK's own retries are off: when to call again is decided elsewhere (core.tokens).
 """
 

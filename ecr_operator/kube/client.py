@@ -36,8 +36,8 @@ JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
-# The query of every patch. Without a look for unknown fields, for which the API server would parse the body
-# once more: a tenth of its work for a Secret.
+# The query of the operator's patches. Without a look for unknown fields, for which the API server would parse
+# the body once more: a tenth of its work for a Secret.
 PATCH_QUERY: Final = (("fieldManager", MANAGER), ("fieldValidation", "Ignore"))
 
 _REQUEST_TIMEOUT: Final = 20.0

@@ -6,7 +6,8 @@ Guarantees:
 - due keys are handed out in rounds: each round serves one key of each group, the one nearest to expiry, and
   goes by expiry; so no group waits for more than one key of each other one;
 - a group that has keys in hand gets no more once only the reserve is free, so others find a worker;
-- a key that is in hand for long, since its requests hang, is set aside: another worker takes the place;
+- a key that is in hand for long, since its requests hang, is set aside: another worker takes the place; a
+  group that has keys aside gets no more aside once only the reserve is free;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
@@ -30,8 +31,7 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
-# A key that is in hand for so many seconds is set aside, but only so many at once: the client has 100
-# connections, for these, as many of the links, and all else.
+# A key that is in hand for so many seconds is set aside, but only so many at once.
 _LONG = 2.0
 _MOST_ASIDE = 32
 # Seconds: what expires within them comes before what has no expiry.
@@ -175,12 +175,17 @@ class DeadlineQueue(Generic[K]):
         """Set keys aside that are in hand for longer; returns how many workers may take their places."""
         latest = self._clock.monotonic() - seconds
         slow = [key for key, since in self._busy.items() if since <= latest and key not in self._aside]
-        moved = slow[: _MOST_ASIDE - len(self._aside)]
-        for key in moved:
-            self._aside.add(key)
-            self._release(self._group(key))
-            self._changed.set()
-        return len(moved)
+        return sum(self._set_aside(key) for key in slow)
+
+    def _set_aside(self, key: K) -> bool:
+        group = self._group(key)
+        has_some = any(self._group(each) == group for each in self._aside)
+        if len(self._aside) >= (_MOST_ASIDE - _MOST_ASIDE // _SHARE_OF_RESERVE if has_some else _MOST_ASIDE):
+            return False
+        self._aside.add(key)
+        self._release(group)
+        self._changed.set()
+        return True
 
     def close(self) -> None:
         """Hand nothing out from now on; what is being worked on may be finished."""

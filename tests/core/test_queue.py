@@ -392,9 +392,30 @@ async def test_only_so_many_keys_are_set_aside() -> None:
     bench.now(*(f"loud/{number}" for number in range(100)))
     taken = await take(bench, 100, done=False)
     await bench.clock.advance(2)
-    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (32, 0)
+    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (24, 0)
+    bench.now(*(f"{number}/only" for number in range(20)))
+    await take(bench, 20, done=False)
+    await bench.clock.advance(2)
+    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (8, 0)
     assert bench.queue.done(taken[0])
     assert bench.queue.set_aside(2.0) == 1
+
+
+async def test_a_group_whose_requests_hang_leaves_places_aside_to_others() -> None:
+    bench, hanging, begun = Bench(workers=4), asyncio.Event(), list[str]()
+
+    async def handle(due: Due[str]) -> None:
+        begun.append(due.key)
+        await hanging.wait()
+
+    with running(lambda: bench.queue.run(4, handle)):
+        bench.now(*(f"loud/{number}" for number in range(100)))
+        await bench.clock.advance(60)
+        bench.now("other/hangs")
+        await bench.clock.advance(4)
+        bench.now("quiet/only")
+        await settle()
+        assert begun[-2:] == ["other/hangs", "quiet/only"]
 
 
 @pytest.mark.parametrize("after", ["another group", "done"])

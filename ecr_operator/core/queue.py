@@ -31,7 +31,8 @@ _LONGEST_WAIT = 5.0
 _STEP = 1.0
 _STALE_SLACK = 64
 _SHARE_OF_RESERVE = 4
-# A key that is in hand for so many seconds is set aside, but only so many at once.
+# A key that is in hand for so many seconds is set aside, but only so many at once, since connections are
+# bounded.
 _LONG = 2.0
 _MOST_ASIDE = 32
 # Seconds: what expires within them comes before what has no expiry.

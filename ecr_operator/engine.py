@@ -41,6 +41,9 @@ from ecr_operator.links.state import ServiceAccounts
 from ecr_operator.telemetry.metrics import Metrics
 
 _WORKERS: Final = 16
+# Seconds until a status that others have changed is written anew: so the operator never writes it in a hot
+# loop with another writer, nor for an echo of its own that came late.
+_STATUS_REPAIR: Final = 1.0
 
 Running = dict[str, Coroutine[Any, Any, None]]
 """What is to run, by name."""
@@ -97,6 +100,7 @@ class Engine:
             most=most,
             orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
+            status_changed=lambda key: self.queue.schedule_in(key, _STATUS_REPAIR),
         )
         self.clusters = ClusterSecrets(self.cache, self.enqueue, clock)
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, clock)

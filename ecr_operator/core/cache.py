@@ -41,6 +41,7 @@ class Cache:
         gone: called with the record of a resource that no longer exists.
         orphan_gone: called with the resource of a Secret that outlived it, when that is deleted too.
         identity_left: called with the record of a resource that has another identity now, or none.
+        status_changed: called with a resource that has another status than the operator left it.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
 
@@ -57,11 +58,13 @@ class Cache:
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
         identity_left: Callable[[ResourceState], None] = lambda _: None,
+        status_changed: Callable[[ResourceKey], None] = lambda _: None,
     ) -> None:
         self._enqueue = enqueue
         self._gone = gone
         self._orphan_gone = orphan_gone
         self._identity_left = identity_left
+        self._status_changed = status_changed
         self._named = named
         self._limit = NamespaceLimit(most)
         self._states: dict[ResourceKey, ResourceState] = {}
@@ -246,6 +249,9 @@ class Cache:
             self._note_identity(state, None, resource)
             return True
         if state.resource.has_same_spec(resource):
+            # While it is written, its echo may come before the answer.
+            if resource.status != state.resource.status and not state.reporting:
+                self._status_changed(resource.key)
             state.resource = resource
             return False
         self._replace(state, resource)

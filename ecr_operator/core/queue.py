@@ -7,7 +7,7 @@ Guarantees:
   goes by expiry; so no group waits for more than one key of each other one;
 - a group that has keys in hand gets no more once only the reserve is free, so others find a worker;
 - a key that is in hand for long, since its requests hang, is set aside: another worker takes the place; a
-  group that has keys aside gets no more aside once only the reserve is free;
+  group whose keys hang leaves some of these places to others;
 - once closed it hands out nothing any more;
 - a step of the wall clock forward brings UTC deadlines forward, a step back delays nothing.
 
@@ -35,6 +35,8 @@ _SHARE_OF_RESERVE = 4
 # bounded.
 _LONG = 2.0
 _MOST_ASIDE = 32
+# A group may have so many times as many aside as are still free: the first 24, the second 6.
+_SHARE_OF_ASIDE = 3
 # Seconds: what expires within them comes before what has no expiry.
 _PATIENCE = 10.0
 
@@ -180,8 +182,8 @@ class DeadlineQueue(Generic[K]):
 
     def _set_aside(self, key: K) -> bool:
         group = self._group(key)
-        has_some = any(self._group(each) == group for each in self._aside)
-        if len(self._aside) >= (_MOST_ASIDE - _MOST_ASIDE // _SHARE_OF_RESERVE if has_some else _MOST_ASIDE):
+        has = sum(self._group(each) == group for each in self._aside)
+        if has >= _SHARE_OF_ASIDE * (_MOST_ASIDE - len(self._aside)):
             return False
         self._aside.add(key)
         self._release(group)

@@ -94,7 +94,11 @@ class Reporter:
             self._announce(state, resource, outcome, began)
         if await self._is_reported(resource, status):
             return
-        kept = await self._write(state, resource, status)
+        state.reporting = True
+        try:
+            kept = await self._write(state, resource, status)
+        finally:
+            state.reporting = False
         self._cache.remember_status(resource.key, resource.uid, kept)
         if is_announced:
             return

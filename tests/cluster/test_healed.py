@@ -3,12 +3,13 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from lab.api import ARGO_SECRETS, ECR_SECRETS, Json
 from lab.waiting import wait_for
 from tests.cluster import reading
 from tests.cluster.builders import argo_secret, ecr_secret
-from tests.cluster.scene import QUIET, SECRET_WRITE, Scene
+from tests.cluster.scene import QUIET, SECRET_WRITE, STATUS_WRITE, Scene
 
 SPOILED = {".dockerconfigjson": base64.b64encode(b'{"auths":{}}').decode()}
 LABEL = "app.kubernetes.io/managed-by"
@@ -126,3 +127,27 @@ async def test_what_others_add_costs_no_write_and_survives_repair_and_refresh(sc
     assert secret["metadata"]["labels"]["team"] == "blue"
     assert secret["metadata"]["annotations"]["reloader/match"] == "true"
     assert secret["data"]["extra"] == "dmFsdWU="
+
+
+async def test_a_status_that_somebody_changes_is_written_anew_once(scene: Scene) -> None:
+    changes: dict[str, Json | None] = {"wiped": None, "spoiled": {"phase": "Failed", "secretName": "other"}}
+    await scene.create(*map(ecr_secret, changes))
+    async with scene.operator():
+        before = [_said(resource) for resource in await scene.ready(*changes)]
+        scene.mark()
+        for name, status in changes.items():
+            await scene.api.merge_patch(ECR_SECRETS, name, {"status": status}, scene.namespace, "status")
+        for name, said in zip(changes, before, strict=True):
+            await wait_for(partial(_says, scene, name, said), 10, f"the status of {name}")
+        await scene.writes_are({STATUS_WRITE: len(changes)})
+
+
+async def _says(scene: Scene, name: str, said: Json) -> bool:
+    return _said(await scene.resource(name)) == said
+
+
+def _said(resource: Json) -> Json:
+    """The status without the times of transitions."""
+    status = resource.get("status", {})
+    conditions = [{**each, "lastTransitionTime": ""} for each in status.get("conditions", ())]
+    return {**status, "conditions": conditions}

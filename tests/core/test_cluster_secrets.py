@@ -186,6 +186,15 @@ async def test_a_status_that_changes_is_written_once_a_second(idle: World, clust
     assert len(idle.resources.written) - before <= 6
 
 
+async def test_a_status_that_others_change_is_written_anew(idle: World, clusters: Clusters) -> None:
+    await clusters.show()
+    good = clusters.status
+    idle.show(CLUSTER, name="all", status={"phase": "Failed"})
+    await clusters.work()
+    assert {**clusters.status, "conditions": []} == {**good, "conditions": []}
+    assert (clusters.conditions, len(idle.resources.written)) == (READY, 2)
+
+
 async def test_a_repair_is_an_event_that_names_the_namespace(idle: World, clusters: Clusters) -> None:
     await clusters.show()
     written = len(idle.resources.written)

@@ -354,6 +354,35 @@ async def test_under_the_crds_of_v0_6_0_a_status_is_written_once(world: World) -
     assert [line.get("first", False) for line in logs if line.get("name") == "web"] == [True, False, True]
 
 
+@cases("change", {"all": None, "phase": {"phase": "Failed"}, "conditions": {"conditions": []}})
+async def test_a_status_that_others_change_is_written_anew(world: World, change: Any) -> None:
+    of = await world.apply()
+    good = world.status(of)
+    await world.apply(status=change and {**good, **change})
+    await world.clock.advance(2)
+    assert world.condition(of) == world.condition(of, "Refreshed") == GOOD
+    assert {**world.status(of), "conditions": []} == {**good, "conditions": []}
+    assert (world.resources.attempts, world.secrets.calls) == (2, ["apply team/web-pull"])
+    assert (world.events.emitted, world.aws.asked) == ([], [OHIO])
+
+
+async def test_a_status_that_others_change_all_the_time_is_written_once_a_second(world: World) -> None:
+    of = await world.apply()
+    for number in range(100):
+        await world.apply(status={**world.status(of), "phase": f"wrong {number}"})
+        await world.clock.advance(0.1)
+    assert 5 <= world.resources.attempts <= 12
+
+
+async def test_an_echo_of_the_status_that_comes_before_the_answer_causes_no_pass(world: World) -> None:
+    world.resources.echo = lambda status: world.show(status=status)
+    of = await world.apply()
+    assert (world.resources.attempts, world.condition(of)) == (1, GOOD)
+    world.state(of).reconciled = None  # each pass sets it
+    await world.clock.advance(2)
+    assert world.state(of).reconciled is None
+
+
 async def test_an_unexpected_error_is_retried_and_ends_no_worker(idle: World) -> None:
     idle.secrets.failures = [RuntimeError("AWS:hunter2")] * 5
     with structlog.testing.capture_logs() as logs:

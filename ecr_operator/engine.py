@@ -124,7 +124,7 @@ class Engine:
             secrets=secrets,
             resources=resources,
             logins=Logins(self.tokens, secrets, tag_sessions=tag_sessions),
-            writer=SecretWriter(self.cache, secrets, self.links, resources),
+            writer=SecretWriter(self.cache, secrets, self.links, resources, self._clock),
             ownership=Ownership(self.cache, secrets, resources),
             guard=TenancyGuard(policy, self._ports.tenants),
             rotation=self.rotation,

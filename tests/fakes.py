@@ -11,11 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ecr_operator.api.desired import Resource
-from ecr_operator.api.errors import ImmutableSecretError, OperatorError, PermanentError, StaleObjectError
+from ecr_operator.api.errors import (
+    ImmutableSecretError,
+    OperatorError,
+    PermanentError,
+    StaleObjectError,
+    TransientError,
+)
 from ecr_operator.api.identity import Identity, KeyDigest
 from ecr_operator.api.outcome import Outcome, Reason, ResourceKey
 from ecr_operator.api.token import RegistryToken, TokenSource
-from ecr_operator.core.ports import KeySecret, NamespaceFacts, ServiceAccountFacts
+from ecr_operator.core.ports import LONGEST_WRITE, KeySecret, NamespaceFacts, ServiceAccountFacts
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.links.plan import Account, view_account
 from tests.builders import NAMESPACE, NOW, TWELVE_HOURS, merge, service_account, stored_metadata, token
@@ -171,9 +177,14 @@ class FakeSecrets:
         self.refused_type = ""  # of which an admission policy refuses every write
         self.labels: dict[str, str] = {}  # what an admission webhook sets on each applied Secret
 
-    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
+    async def apply(
+        self, manifest: Mapping[str, Any], present: SecretView | None, seconds: float = LONGEST_WRITE
+    ) -> SecretView:
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         self.calls.append(f"apply {namespace}/{name}")
+        if self.delay > seconds:
+            await self._clock.sleep(seconds)
+            raise TransientError(Reason.KUBERNETES_UNAVAILABLE, "No answer in time.")
         await self._write(namespace)
         if self.failures:
             raise self.failures.pop(0)

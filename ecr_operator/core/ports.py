@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ecr_operator.api.desired import Resource
 from ecr_operator.api.identity import Identity, KeyDigest
@@ -180,11 +180,17 @@ class IdentityObjects(Protocol):
         """The uid, labels and permission of a namespace, by its metadata alone."""
 
 
+LONGEST_WRITE: Final = 20.0
+"""Seconds."""
+
+
 class SecretStore(Protocol):
     """Reads and writes generated Secrets; implemented by `kube.secrets.KubeSecrets`."""
 
-    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
-        """Create the Secret, or change the one last seen, and return it as it is now.
+    async def apply(
+        self, manifest: Mapping[str, Any], present: SecretView | None, seconds: float = LONGEST_WRITE
+    ) -> SecretView:
+        """Create the Secret, or change the one last seen, and return it as it is now; in so many seconds.
 
         Raises:
             StaleObjectError: something is there that we have not seen, or what we saw has changed.

@@ -15,11 +15,13 @@ from ecr_operator.core.cache import Cache
 from ecr_operator.core.drift import has_tokens
 from ecr_operator.core.included_logins import Included
 from ecr_operator.core.manifest import generated_secret
-from ecr_operator.core.ports import Links, Resources, SecretStore
+from ecr_operator.core.ports import LONGEST_WRITE, Clock, Links, Resources, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
 
 _REFUSED_AGAIN: Final = 30.0  # seconds
+# Of a write that its token's expiry may overtake.
+_SHORTEST_WRITE: Final = 2.0
 # In one pass: anybody may make Secrets that look like ours. Each deletion causes another pass.
 _MOST_DELETED: Final = 5
 
@@ -32,13 +34,17 @@ class SecretWriter:
         secrets: the API server's.
         links: moves links before an old Secret is deleted.
         resources: finds out whether a resource still exists before its Secret is deleted for recreation.
+        clock: UTC.
     """
 
-    def __init__(self, cache: Cache, secrets: SecretStore, links: Links, resources: Resources) -> None:
+    def __init__(
+        self, cache: Cache, secrets: SecretStore, links: Links, resources: Resources, clock: Clock
+    ) -> None:
         self._cache = cache
         self._secrets = secrets
         self._links = links
         self._resources = resources
+        self._clock = clock
 
     async def apply(
         self,
@@ -75,7 +81,7 @@ class SecretWriter:
     ) -> SecretView:
         """Apply a Secret; one that can't be changed, by its type or its `immutable`, is recreated."""
         try:
-            return await self._secrets.apply(form(desired), present)
+            return await self._secrets.apply(form(desired), present, self._limit(present))
         except ImmutableSecretError:
             # Our watch may not show yet that the resource is being deleted: then its Secret stays as it is.
             if present is None or not await self._resources.is_active(desired.key, desired.uid):
@@ -91,6 +97,13 @@ class SecretWriter:
                     self._cache.store_secret(await self._secrets.apply(kept, None))
                 # The watch shows the deletion, which would be a reason to try again at once.
                 raise PermanentError(error.reason, error.message, retry_after=_REFUSED_AGAIN) from None
+
+    def _limit(self, present: SecretView | None) -> float:
+        """Seconds for a write; to the expiry of the present token, so that this is reported when it comes."""
+        if present is None or present.times is None:
+            return LONGEST_WRITE
+        left = (present.times.expires_at - self._clock.now()).total_seconds()
+        return min(max(left, _SHORTEST_WRITE), LONGEST_WRITE) if left > 0 else LONGEST_WRITE
 
     async def delete_renamed(self, state: ResourceState, desired: Desired) -> None:
         """Delete the Secrets of earlier names: the new one is created first.

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ecr_operator.api.errors import ImmutableSecretError, OperatorError, StaleObjectError
 from ecr_operator.api.outcome import Reason
+from ecr_operator.core.ports import LONGEST_WRITE
 from ecr_operator.core.secret_view import SecretView, view_secret
 from ecr_operator.kube import paths
 from ecr_operator.kube.api_error import ApiError, translate
@@ -31,7 +32,9 @@ class KubeSecrets:
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
-    async def apply(self, manifest: Mapping[str, Any], present: SecretView | None) -> SecretView:
+    async def apply(
+        self, manifest: Mapping[str, Any], present: SecretView | None, seconds: float = LONGEST_WRITE
+    ) -> SecretView:
         """Create the Secret, or change the one last seen; see the port."""
         metadata = manifest["metadata"]
         name = metadata["name"]
@@ -44,6 +47,7 @@ class KubeSecrets:
                 body={**manifest, "metadata": {**metadata, **guard}},
                 content_type=APPLY,
                 accept=METADATA,
+                seconds=seconds,
             )
         except ApiError as error:
             raise _immutable(error, name, present) or translate(error, f"write Secret {name}") from error

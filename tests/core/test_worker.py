@@ -273,6 +273,15 @@ async def test_the_expiry_of_the_token_is_reported_once(brief: World, error: Ope
     assert brief.resources.attempts == 3
 
 
+async def test_a_write_that_hangs_does_not_hide_that_the_token_expires(brief: World) -> None:
+    of = await brief.apply()
+    brief.secrets.delay = 60.0
+    await brief.clock.advance(TWELVE - 1)
+    assert brief.condition(of) == GOOD
+    await brief.clock.advance(4)
+    assert brief.condition(of) == ("False", "TokenExpired")
+
+
 async def test_a_recovery_is_reported_and_ends_stalled(world: World) -> None:
     world.aws.failing["us-east-2"] = permanent()
     of = world.see()

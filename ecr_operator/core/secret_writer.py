@@ -18,10 +18,12 @@ from ecr_operator.core.manifest import generated_secret
 from ecr_operator.core.ports import LONGEST_WRITE, Clock, Links, Resources, SecretStore
 from ecr_operator.core.secret_view import SecretView
 from ecr_operator.core.state import ResourceState
+from ecr_operator.core.status import reported_ready
 
 _REFUSED_AGAIN: Final = 30.0  # seconds
 # Of a write that its token's expiry may overtake.
 _SHORTEST_WRITE: Final = 2.0
+_BEYOND_EXPIRY: Final = 0.2
 # In one pass: anybody may make Secrets that look like ours. Each deletion causes another pass.
 _MOST_DELETED: Final = 5
 
@@ -64,7 +66,7 @@ class SecretWriter:
             return
         form = partial(generated_secret, tokens=tokens, included=included.logins if included else {})
         try:
-            view = await self._put(desired, form, present)
+            view = await self._put(desired, form, present, self._limit(state, present))
         except StaleObjectError:
             raise
         except TransientError:
@@ -77,11 +79,15 @@ class SecretWriter:
             state.included = included.versions
 
     async def _put(
-        self, desired: Desired, form: Callable[[Desired], dict[str, Any]], present: SecretView | None
+        self,
+        desired: Desired,
+        form: Callable[[Desired], dict[str, Any]],
+        present: SecretView | None,
+        seconds: float,
     ) -> SecretView:
         """Apply a Secret; one that can't be changed, by its type or its `immutable`, is recreated."""
         try:
-            return await self._secrets.apply(form(desired), present, self._limit(present))
+            return await self._secrets.apply(form(desired), present, seconds)
         except ImmutableSecretError:
             # Our watch may not show yet that the resource is being deleted: then its Secret stays as it is.
             if present is None or not await self._resources.is_active(desired.key, desired.uid):
@@ -98,12 +104,12 @@ class SecretWriter:
                 # The watch shows the deletion, which would be a reason to try again at once.
                 raise PermanentError(error.reason, error.message, retry_after=_REFUSED_AGAIN) from None
 
-    def _limit(self, present: SecretView | None) -> float:
-        """Seconds for a write; to the expiry of the present token, so that this is reported when it comes."""
-        if present is None or present.times is None:
+    def _limit(self, state: ResourceState, present: SecretView | None) -> float:
+        """Seconds for a write: not long beyond the expiry of the present token, while that is not reported."""
+        if present is None or present.times is None or not reported_ready(state.resource.status):
             return LONGEST_WRITE
         left = (present.times.expires_at - self._clock.now()).total_seconds()
-        return min(max(left, _SHORTEST_WRITE), LONGEST_WRITE) if left > 0 else LONGEST_WRITE
+        return min(max(left + _BEYOND_EXPIRY, _SHORTEST_WRITE), LONGEST_WRITE)
 
     async def delete_renamed(self, state: ResourceState, desired: Desired) -> None:
         """Delete the Secrets of earlier names: the new one is created first.

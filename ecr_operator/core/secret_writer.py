@@ -105,7 +105,7 @@ class SecretWriter:
                 raise PermanentError(error.reason, error.message, retry_after=_REFUSED_AGAIN) from None
 
     def _limit(self, state: ResourceState, present: SecretView | None) -> float:
-        """Seconds for a write: not long beyond the expiry of the present token, while that is not reported."""
+        """Seconds for a write: not long beyond the present token's expiry while that is not reported."""
         if present is None or present.times is None or not reported_ready(state.resource.status):
             return LONGEST_WRITE
         left = (present.times.expires_at - self._clock.now()).total_seconds()

@@ -249,7 +249,6 @@ class Cache:
             self._note_identity(state, None, resource)
             return True
         if state.resource.has_same_spec(resource):
-            # While it is written, its echo may come before the answer.
             if resource.status != state.resource.status and not state.reporting:
                 self._status_changed(resource.key)
             state.resource = resource

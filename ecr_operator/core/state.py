@@ -51,7 +51,7 @@ class ResourceState:
         not_before: no pass before.
         resting: the spec for which that counts, since the server requested it; None for any.
         fetch_began: when the call to AWS began that it waits for.
-        reporting: its status is being written.
+        reporting: its status is being written; an echo may come before the answer.
         refused_status: the spec whose status can't be written, which was reported once.
         logged: an outcome was logged: the status of v0.6.0's CRDs can't show it.
         failing: the reason of the last outcome, if that was a failure.

@@ -31,6 +31,7 @@ from ecr_operator.core.queue import DeadlineQueue
 from ecr_operator.core.reconcile import Reconciler
 from ecr_operator.core.report import Reporter
 from ecr_operator.core.rotation import Rotation
+from ecr_operator.core.schedule import REPAIR_LIMIT
 from ecr_operator.core.secret_writer import SecretWriter
 from ecr_operator.core.state import ResourceState
 from ecr_operator.core.tenancy_guard import TenancyGuard
@@ -41,8 +42,7 @@ from ecr_operator.links.state import ServiceAccounts
 from ecr_operator.telemetry.metrics import Metrics
 
 _WORKERS: Final = 16
-# Seconds until a status that others have changed is written anew: so the operator never writes it in a hot
-# loop with another writer, nor for an echo of its own that came late.
+# Seconds until a status that others have changed is written anew: not for an echo of our own that came late.
 _STATUS_REPAIR: Final = 1.0
 
 Running = dict[str, Coroutine[Any, Any, None]]
@@ -100,7 +100,7 @@ class Engine:
             most=most,
             orphan_gone=lambda key: self.links.unlink(key),  # noqa: PLW0108 - they are made below
             identity_left=lambda state: self.tokens.release(state),  # noqa: PLW0108 - the same
-            status_changed=lambda key: self.queue.schedule_in(key, _STATUS_REPAIR),
+            status_changed=self._repair_status,
         )
         self.clusters = ClusterSecrets(self.cache, self.enqueue, clock)
         self.rotation = Rotation(self.cache, self.named.keys, self.queue.schedule_at, clock)
@@ -179,6 +179,13 @@ class Engine:
         resource = self.cache.resource(key)
         times = self.cache.own_times(resource) if resource else None
         return times.expires_at if times else None
+
+    def _repair_status(self, state: ResourceState) -> None:
+        """Have the status written anew; as seldom as a Secret if another writer changes it each time."""
+        now = self._clock.monotonic()
+        wait = REPAIR_LIMIT.wait(state.status_repairs, now)
+        state.status_repairs = REPAIR_LIMIT.note(state.status_repairs, now)
+        self.queue.schedule_in(state.key, max(wait, _STATUS_REPAIR))
 
     def _removed(self, state: ResourceState) -> None:
         self.tokens.release(state)

@@ -41,7 +41,7 @@ class Cache:
         gone: called with the record of a resource that no longer exists.
         orphan_gone: called with the resource of a Secret that outlived it, when that is deleted too.
         identity_left: called with the record of a resource that has another identity now, or none.
-        status_changed: called with a resource that has another status than the operator left it.
+        status_changed: called with the record of a resource whose status others have changed.
         named: notes which objects resources name as their identity.
         most: resources of one namespace that are kept.
 
@@ -58,7 +58,7 @@ class Cache:
         most: int = MOST_RESOURCES,
         orphan_gone: Callable[[ResourceKey], None] = lambda _: None,
         identity_left: Callable[[ResourceState], None] = lambda _: None,
-        status_changed: Callable[[ResourceKey], None] = lambda _: None,
+        status_changed: Callable[[ResourceState], None] = lambda _: None,
     ) -> None:
         self._enqueue = enqueue
         self._gone = gone
@@ -250,7 +250,7 @@ class Cache:
             return True
         if state.resource.has_same_spec(resource):
             if resource.status != state.resource.status and not state.reporting:
-                self._status_changed(resource.key)
+                self._status_changed(state)
             state.resource = resource
             return False
         self._replace(state, resource)

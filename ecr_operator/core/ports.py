@@ -181,7 +181,7 @@ class IdentityObjects(Protocol):
 
 
 LONGEST_WRITE: Final = 20.0
-"""Seconds."""
+"""Seconds, from sending a Secret to the whole answer."""
 
 
 class SecretStore(Protocol):

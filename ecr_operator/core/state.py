@@ -43,6 +43,7 @@ class ResourceState:
         not_included: what could not be copied from them.
         repairs: of the Secret.
         label_repairs: attempts to set the label that an admission webhook overwrites.
+        status_repairs: changes of its status by others.
         answered_request: the request for a fresh token that has shortened a backoff: each does so once.
         rotation_due: when changed keys make its token due, UTC.
         due: its deadline has passed, and no pass has settled it since.
@@ -70,6 +71,7 @@ class ResourceState:
     not_included: Problem | None = None
     repairs: Repairs = ()
     label_repairs: Repairs = ()
+    status_repairs: Repairs = ()
     answered_request: str | None = None
     rotation_due: datetime | None = None
     due: bool = False

@@ -375,12 +375,15 @@ async def test_a_status_that_others_change_is_written_anew(world: World, change:
     assert (world.events.emitted, world.aws.asked) == ([], [OHIO])
 
 
-async def test_a_status_that_others_change_all_the_time_is_written_once_a_second(world: World) -> None:
+@pytest.mark.parametrize("pause", [0.1, 2.0])
+async def test_a_status_that_others_change_all_the_time_is_written_seldom(world: World, pause: float) -> None:
     of = await world.apply()
-    for number in range(100):
+    for number in range(round(120 / pause)):
         await world.apply(status={**world.status(of), "phase": f"wrong {number}"})
-        await world.clock.advance(0.1)
-    assert 5 <= world.resources.attempts <= 12
+        await world.clock.advance(pause)
+    assert 2 <= world.resources.attempts <= 20
+    await world.clock.advance(60)
+    assert world.status(of)["phase"] == "Updated"
 
 
 async def test_an_echo_of_the_status_that_comes_before_the_answer_causes_no_pass(world: World) -> None:

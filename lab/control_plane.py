@@ -11,6 +11,7 @@ import base64
 import contextlib
 import secrets
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -211,11 +212,24 @@ class ControlPlane:
     def _is_ready(self) -> bool:
         headers = {"Authorization": f"Bearer {self.token}"}
         # Unlike urllib's, it takes no notice of proxies in the environment.
-        with urllib3.PoolManager(ca_certs=str(self.folder / "ca.crt"), retries=False, timeout=5.0) as pool:
+        with (
+            _uninterrupted(),
+            urllib3.PoolManager(ca_certs=str(self.folder / "ca.crt"), retries=False, timeout=5.0) as pool,
+        ):
             try:
                 return pool.request("GET", f"{self.url}/readyz", headers=headers).status == HTTPStatus.OK
             except urllib3.exceptions.HTTPError:
                 return False
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put off Ctrl-C: in a finalizer of a library Python would ignore it, and go on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

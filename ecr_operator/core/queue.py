@@ -128,7 +128,7 @@ class DeadlineQueue(Generic[K]):
                 group.create_task(self._work(handle), name=f"worker {number}")
             while True:
                 await self._clock.sleep(_LONG / 2)
-                for _ in range(self.set_aside(_LONG)):
+                for _ in range(self.set_aside()):
                     group.create_task(self._work(handle), name="worker in place of another")
 
     async def _work(self, handle: Callable[[Due[K]], Awaitable[None]]) -> None:
@@ -174,9 +174,9 @@ class DeadlineQueue(Generic[K]):
         self._changed.set()
         return was_aside
 
-    def set_aside(self, seconds: float) -> int:
-        """Set keys aside that are in hand for longer; returns how many workers may take their places."""
-        latest = self._clock.monotonic() - seconds
+    def set_aside(self) -> int:
+        """Set keys aside that are in hand for long; returns how many workers may take their places."""
+        latest = self._clock.monotonic() - _LONG
         slow = [key for key, since in self._busy.items() if since <= latest and key not in self._aside]
         return sum(self._set_aside(key) for key in slow)
 

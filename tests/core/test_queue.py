@@ -32,6 +32,8 @@ class Bench:
         )
         self.taken: list[Due[str]] = []
         self.at: list[float] = []
+        self.begun: list[str] = []  # by `hang`
+        self.going_on = asyncio.Event()
 
     @property
     def keys(self) -> list[str]:
@@ -49,6 +51,11 @@ class Bench:
         """Have keys due now."""
         for key in keys:
             self.queue.schedule_now(key)
+
+    async def hang(self, due: Due[str]) -> None:
+        """Handle a key whose requests hang until it is `going_on`."""
+        self.begun.append(due.key)
+        await self.going_on.wait()
 
     async def work(self) -> None:
         """Take keys and finish them until cancelled."""
@@ -341,33 +348,27 @@ async def test_keys_that_are_set_aside_hold_no_place() -> None:
     bench = Bench(workers=4)
     bench.now(*(f"loud/{number}" for number in range(200)))
     first = await take(bench, 3, done=False)
-    assert bench.queue.set_aside(2.0) == 0
+    assert bench.queue.set_aside() == 0
     await bench.clock.advance(2)
-    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (3, 0)
+    assert (bench.queue.set_aside(), bench.queue.set_aside()) == (3, 0)
     second = await take(bench, 3, done=False)
     assert [bench.queue.done(key) for key in (*first, *second)] == [True] * 3 + [False] * 3
 
 
 async def test_another_worker_takes_the_place_of_one_that_hangs_until_it_returns(bench: Bench) -> None:
-    hanging, begun = asyncio.Event(), list[str]()
-
-    async def handle(due: Due[str]) -> None:
-        begun.append(due.key)
-        await hanging.wait()
-
-    with running(lambda: bench.queue.run(2, handle)):
+    with running(lambda: bench.queue.run(2, bench.hang)):
         bench.now(*(f"{number}/only" for number in range(5)))
         await bench.clock.advance(1)
-        assert len(begun) == 2
+        assert len(bench.begun) == 2
         await bench.clock.advance(2)
-        assert len(begun) == 4
-        hanging.set()
+        assert len(bench.begun) == 4
+        bench.going_on.set()
         await settle()
-        hanging.clear()
-        begun.clear()
+        bench.going_on.clear()
+        bench.begun.clear()
         bench.now(*(f"{number}/only" for number in range(5)))
         await settle()
-        assert len(begun) == 2
+        assert len(bench.begun) == 2
 
 
 async def test_a_worker_lets_other_tasks_run_between_keys_that_need_no_request(bench: Bench) -> None:
@@ -392,30 +393,25 @@ async def test_only_so_many_keys_are_set_aside() -> None:
     bench.now(*(f"loud/{number}" for number in range(100)))
     taken = await take(bench, 100, done=False)
     await bench.clock.advance(2)
-    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (24, 0)
+    assert (bench.queue.set_aside(), bench.queue.set_aside()) == (24, 0)
     bench.now(*(f"{number}/only" for number in range(20)))
     await take(bench, 20, done=False)
     await bench.clock.advance(2)
-    assert (bench.queue.set_aside(2.0), bench.queue.set_aside(2.0)) == (8, 0)
+    assert (bench.queue.set_aside(), bench.queue.set_aside()) == (8, 0)
     assert bench.queue.done(taken[0])
-    assert bench.queue.set_aside(2.0) == 1
+    assert bench.queue.set_aside() == 1
 
 
 async def test_a_group_whose_requests_hang_leaves_places_aside_to_others() -> None:
-    bench, hanging, begun = Bench(workers=4), asyncio.Event(), list[str]()
-
-    async def handle(due: Due[str]) -> None:
-        begun.append(due.key)
-        await hanging.wait()
-
-    with running(lambda: bench.queue.run(4, handle)):
+    bench = Bench(workers=4)
+    with running(lambda: bench.queue.run(4, bench.hang)):
         bench.now(*(f"loud/{number}" for number in range(100)))
         await bench.clock.advance(60)
         bench.now("other/hangs")
         await bench.clock.advance(4)
         bench.now("quiet/only")
         await settle()
-        assert begun[-2:] == ["other/hangs", "quiet/only"]
+        assert bench.begun[-2:] == ["other/hangs", "quiet/only"]
 
 
 @pytest.mark.parametrize("after", ["another group", "done"])
